@@ -1,0 +1,1 @@
+"""Run, watch and repair self-service actions in a Flask developer portal."""

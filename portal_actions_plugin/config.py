@@ -1,0 +1,284 @@
+"""Every setting, its default, and a sentence on it. The reference page of the docs is made from this file."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.host import PERMISSIONS
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+PREFIX = "PORTAL_ACTIONS_"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One ``PORTAL_ACTIONS_*`` setting: its name without the prefix, its default, and what it does."""
+
+    name: str
+    default: Any
+    doc: str
+
+
+_READ = ("action:read", "template:read")
+_RUN = (*_READ, "action:run", "template:run")
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "DATABASE_URL",
+        None,
+        "SQLAlchemy URL of the plugin's tables, SQLite file or PostgreSQL. Default: the "
+        "host's `SQLALCHEMY_DATABASE_URI` when that is PostgreSQL, else `portal_actions.db` in the instance folder.",
+    ),
+    Setting("REDIS_URL", "redis://localhost:6379/0", "Redis or Valkey that RQ rings on; `unix://` paths work too."),
+    Setting(
+        "PUBLIC_URL",
+        None,
+        "The portal's public address, for links made in workers, such as "
+        "`https://portal.example.com`. Default: links are relative.",
+    ),
+    Setting(
+        "SECRET_KEYS",
+        (),
+        "Fernet keys for secret inputs, newest first, as a list or separated by commas. "
+        "Default: none, and starts that carry secrets are refused.",
+    ),
+    Setting("URL_PREFIX", "", "Where the pages live below the portal, such as `/self-service`."),
+    Setting("API_PREFIX", "/api/v1", "Where the REST API lives below the portal."),
+    Setting(
+        "BASE_TEMPLATE",
+        "portal_actions/base.html",
+        "The Jinja layout that pages extend; it needs the blocks `title`, `head` and `content`.",
+    ),
+    Setting("TEMPLATE_PATH", (), "Folders with software templates (YAML), as a list or separated by colons."),
+    Setting("DEFAULT_ROLES", ("viewer",), "Roles of an identity that comes without any."),
+    Setting(
+        "ROLE_PERMISSIONS",
+        {
+            "platform-admin": PERMISSIONS,
+            "template-admin": _RUN,
+            "team-admin": _RUN,
+            "developer": _RUN,
+            "viewer": _READ,
+        },
+        "Which role has which permissions, for hosts without an authorizer of their own.",
+    ),
+    Setting("RATE_LIMIT", "10 per minute", "Starts that one identity may make, as `N per second|minute|hour`."),
+    Setting(
+        "QUEUES",
+        {},
+        "Queue by action id pattern, such as `{'scm.*': 'forge'}`; the first match wins. "
+        "Default: the queue that the action names.",
+    ),
+    Setting("LEASE_SECONDS", 30, "How far ahead a worker's lease on a step is renewed."),
+    Setting("LEASE_RENEW_SECONDS", 5, "How often a worker renews its lease."),
+    Setting("LAPSE_GRACE_SECONDS", 10, "How long a lapsed lease is looked at before it is acted on."),
+    Setting("SWEEP_SECONDS", 3, "How often a sweeper looks for lost doorbells and lapsed leases."),
+    Setting(
+        "RING_AGAIN_SECONDS", 30, "How long a queued row waits before its doorbell rings again; doubles each time."
+    ),
+    Setting(
+        "LOCAL_SCM_ROOT",
+        None,
+        "Folder of the `local` provider: a folder per owner, bare git repositories in it. "
+        "Default: the provider is off.",
+    ),
+    Setting(
+        "LOCAL_SCM_URL",
+        None,
+        "Web address of a page about the local repositories, for links: `<url>/<owner>/<repo>`. Default: file URLs.",
+    ),
+    Setting("MAX_BODY_BYTES", 1_000_000, "The largest request body that the API takes, in bytes."),
+    Setting("MAX_OUTPUT_BYTES", 256_000, "The largest outputs of a step, as JSON, in bytes."),
+    Setting("MAX_LOG_LINES", 10_000, "How many log lines an action run keeps."),
+    Setting("MAX_LOG_LINE_CHARS", 4_000, "How long a log line may be before it is cut, in characters."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """``count`` starts in any ``seconds``."""
+
+    count: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings of one app, checked. See ``SETTINGS`` for each."""
+
+    database_url: str
+    redis_url: str
+    public_url: str
+    secret_keys: tuple[str, ...]
+    url_prefix: str
+    api_prefix: str
+    base_template: str
+    template_path: tuple[Path, ...]
+    default_roles: frozenset[str]
+    role_permissions: Mapping[str, frozenset[str]]
+    rate_limit: RateLimit
+    queues: Mapping[str, str]
+    lease_seconds: float
+    lease_renew_seconds: float
+    lapse_grace_seconds: float
+    sweep_seconds: float
+    ring_again_seconds: float
+    local_scm_root: Path | None
+    local_scm_url: str | None
+    max_body_bytes: int
+    max_output_bytes: int
+    max_log_lines: int
+    max_log_line_chars: int
+
+    @classmethod
+    def from_app(cls, app: Flask) -> Config:
+        """Read and check the app's settings.
+
+        Raises:
+            ConfigurationError: names the setting, what it holds and what it takes.
+        """
+        for setting in SETTINGS:
+            app.config.setdefault(PREFIX + setting.name, setting.default)
+        read = _Reader(app.config)
+        config = cls(
+            database_url=_database_url(app),
+            redis_url=read.text("REDIS_URL"),
+            public_url=(read.optional_text("PUBLIC_URL") or "").rstrip("/"),
+            secret_keys=read.words("SECRET_KEYS", ","),
+            url_prefix=read.path("URL_PREFIX"),
+            api_prefix=read.path("API_PREFIX"),
+            base_template=read.text("BASE_TEMPLATE"),
+            template_path=tuple(Path(folder).absolute() for folder in read.words("TEMPLATE_PATH", ":")),
+            default_roles=frozenset(read.words("DEFAULT_ROLES", ",")),
+            role_permissions=read.role_permissions("ROLE_PERMISSIONS"),
+            rate_limit=read.rate_limit("RATE_LIMIT"),
+            queues=read.queues("QUEUES"),
+            lease_seconds=read.seconds("LEASE_SECONDS"),
+            lease_renew_seconds=read.seconds("LEASE_RENEW_SECONDS"),
+            lapse_grace_seconds=read.seconds("LAPSE_GRACE_SECONDS"),
+            sweep_seconds=read.seconds("SWEEP_SECONDS"),
+            ring_again_seconds=read.seconds("RING_AGAIN_SECONDS"),
+            local_scm_root=read.folder("LOCAL_SCM_ROOT"),
+            local_scm_url=read.optional_text("LOCAL_SCM_URL"),
+            max_body_bytes=read.count("MAX_BODY_BYTES"),
+            max_output_bytes=read.count("MAX_OUTPUT_BYTES"),
+            max_log_lines=read.count("MAX_LOG_LINES"),
+            max_log_line_chars=read.count("MAX_LOG_LINE_CHARS"),
+        )
+        if config.lease_renew_seconds * 2 > config.lease_seconds:
+            raise _wrong("LEASE_RENEW_SECONDS", config.lease_renew_seconds, "at most half of LEASE_SECONDS")
+        return config
+
+    def queue_for(self, action_id: str, default: str) -> str:
+        """The queue of an action: the first matching pattern's, else its own."""
+        for pattern, queue in self.queues.items():
+            if fnmatch.fnmatchcase(action_id, pattern):
+                return queue
+        return default
+
+    def page_url(self, path: str) -> str:
+        """The address of one of our pages, absolute when the portal's public address is known."""
+        return f"{self.public_url}{self.url_prefix}{path}"
+
+
+def _wrong(name: str, value: object, takes: str) -> ConfigurationError:
+    return ConfigurationError(f"{PREFIX}{name} is {value!r}: it takes {takes}.", hint=f"Correct {PREFIX}{name}.")
+
+
+_QUEUE_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
+_RATE = re.compile(r"^\s*(\d+)\s*(?:per|/)\s*(second|minute|hour)\s*$")
+_PERMISSION = re.compile(r"^[a-z][a-z-]*:[a-z][a-z0-9-]*$")
+_PERIOD = {"second": 1, "minute": 60, "hour": 3600}
+
+
+class _Reader:
+    """Reads one setting each, and says what is wrong with it."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def _get(self, name: str) -> Any:
+        return self._values[PREFIX + name]
+
+    def text(self, name: str) -> str:
+        value = self._get(name)
+        if not isinstance(value, str) or not value:
+            raise _wrong(name, value, "a text")
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        return None if self._get(name) in (None, "") else self.text(name)
+
+    def path(self, name: str) -> str:
+        value = self._get(name) or ""
+        if not isinstance(value, str) or (value and not value.startswith("/")):
+            raise _wrong(name, value, "a path that begins with a slash")
+        return value.rstrip("/")
+
+    def folder(self, name: str) -> Path | None:
+        value = self._get(name)
+        return Path(value).absolute() if value else None
+
+    def words(self, name: str, separator: str) -> tuple[str, ...]:
+        value = self._get(name) or ()
+        words = value.split(separator) if isinstance(value, str) else value
+        if not isinstance(words, list | tuple | set | frozenset):
+            raise _wrong(name, value, f"a list, or a text separated by {separator!r}")
+        return tuple(str(word).strip() for word in words if str(word).strip())
+
+    def seconds(self, name: str) -> float:
+        value = self._get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise _wrong(name, value, "a number of seconds above 0")
+        return float(value)
+
+    def count(self, name: str) -> int:
+        value = self._get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+            raise _wrong(name, value, "a whole number above 0")
+        return value
+
+    def rate_limit(self, name: str) -> RateLimit:
+        match = _RATE.match(str(self._get(name)))
+        if not match or int(match[1]) == 0:
+            raise _wrong(name, self._get(name), "'10 per minute' (or second, or hour), at least 1")
+        return RateLimit(int(match[1]), _PERIOD[match[2]])
+
+    def queues(self, name: str) -> dict[str, str]:
+        value = self._get(name)
+        if not isinstance(value, Mapping) or not all(_QUEUE_NAME.match(str(queue)) for queue in value.values()):
+            raise _wrong(name, value, "a table of action patterns and queue names (a-z, 0-9, - and _)")
+        return {str(pattern): str(queue) for pattern, queue in value.items()}
+
+    def role_permissions(self, name: str) -> dict[str, frozenset[str]]:
+        value = self._get(name)
+        if not isinstance(value, Mapping):
+            raise _wrong(name, value, "a table of roles and their permissions")
+        table = {str(role): frozenset(permissions) for role, permissions in value.items()}
+        wrong = sorted(word for word in set().union(*table.values()) if not _PERMISSION.match(str(word)))
+        if wrong:
+            raise _wrong(name, wrong, f"permissions such as {', '.join(PERMISSIONS)}")
+        return table
+
+
+def _database_url(app: Flask) -> str:
+    url = app.config[PREFIX + "DATABASE_URL"]
+    if not url:
+        host_url = str(app.config.get("SQLALCHEMY_DATABASE_URI") or "")
+        url = host_url if host_url.startswith(("postgres:", "postgresql")) else None
+    if not url:
+        return f"sqlite:///{Path(app.instance_path) / 'portal_actions.db'}"
+    url = re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql+psycopg:", str(url))
+    if url.startswith("sqlite") and (":memory:" in url or url.rstrip("/") == "sqlite:"):
+        raise _wrong("DATABASE_URL", url, "a SQLite file or PostgreSQL: workers are processes of their own")
+    if not url.startswith(("sqlite:///", "postgresql+psycopg:")):
+        raise _wrong("DATABASE_URL", url, "a SQLite file (sqlite:///…) or PostgreSQL (postgresql://…)")
+    return url

@@ -1,0 +1,169 @@
+"""Everything that can go wrong, each with its code, HTTP status, hint and whether a retry can help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+FieldErrors = Mapping[str, Any]
+
+
+class PortalActionsError(Exception):
+    """Something went wrong in Portal Actions."""
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    http_status: ClassVar[int] = 500
+    hint: str = "Give the run id to your platform team: it finds the log."
+    retryable: ClassVar[bool] = False
+    verdict: ClassVar[str] = "Retrying will not help: this is a bug."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        hint: str | None = None,
+        fields: FieldErrors | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """Describe the failure.
+
+        Args:
+            message: one sentence that names what failed; the class's docstring when left out.
+            hint: what the reader can do about it; the class's hint when left out.
+            fields: errors by field name, nested as the input is.
+            retry_after: seconds after which trying again makes sense, when known.
+        """
+        self.message = message or (self.__class__.__doc__ or "").strip().splitlines()[0]
+        super().__init__(self.message)
+        self.hint = hint or self.__class__.hint
+        self.fields = dict(fields or {})
+        self.retry_after = retry_after
+
+
+class UnauthenticatedError(PortalActionsError):
+    """You are not signed in."""
+
+    code = "UNAUTHENTICATED"
+    http_status = 401
+    hint = "Sign in, or send a valid token in the Authorization header."
+
+
+class PermissionDeniedError(PortalActionsError):
+    """You may not do this."""
+
+    code = "PERMISSION_DENIED"
+    http_status = 403
+    hint = "Ask your platform team for the permission that is named."
+
+
+class ActionError(PortalActionsError):
+    """An action failed. Handlers raise one of its subclasses; anything else is an internal error."""
+
+
+class ValidationError(ActionError):
+    """The input is not valid."""
+
+    code = "VALIDATION_ERROR"
+    http_status = 422
+    hint = "Correct the input that is named and start again."
+    verdict = "Retrying will not help until the input is corrected."
+
+
+class AuthError(ActionError):
+    """The forge refused the token or its scope."""
+
+    code = "AUTH_ERROR"
+    http_status = 502
+    hint = "Check SCM token"
+    verdict = "Retrying will not help until the token changes."
+
+
+class NotFoundError(ActionError):
+    """What was named does not exist."""
+
+    code = "NOT_FOUND"
+    http_status = 404
+    hint = "Check the name, and that it still exists."
+    verdict = "Retrying will not help until what is missing exists."
+
+
+class ConflictError(ActionError):
+    """It exists already and is not ours, or it changed meanwhile."""
+
+    code = "CONFLICT"
+    http_status = 409
+    hint = "Choose another name, or look at what is there."
+    verdict = "Retrying will not help until the conflict is resolved."
+
+
+class RateLimitedError(ActionError):
+    """Too many requests in too short a time."""
+
+    code = "RATE_LIMITED"
+    http_status = 429
+    hint = "Rate limit — wait a few minutes"
+    retryable = True
+    verdict = "Retrying helps once the limit has reset."
+
+
+class RemoteError(ActionError):
+    """The other side failed or did not answer in time."""
+
+    code = "REMOTE_ERROR"
+    http_status = 502
+    hint = "The service had a problem; it often passes."
+    retryable = True
+    verdict = "Retrying can help."
+
+
+class ActionTimeoutError(ActionError):
+    """The action ran longer than it may."""
+
+    code = "TIMEOUT"
+    http_status = 504
+    hint = "Look at the log for what took so long."
+    verdict = "Retrying may help, if what was slow is fast again."
+
+
+class WorkerLostError(ActionError):
+    """The worker died during the step."""
+
+    code = "WORKER_LOST"
+    http_status = 500
+    hint = "Look at what the step already did, then retry."
+    verdict = "Look first: the step may have done its work before the worker died."
+
+
+class ConfigurationError(ActionError):
+    """The portal lacks a setting."""
+
+    code = "CONFIGURATION_ERROR"
+    http_status = 503
+    hint = "Tell your platform team."
+    verdict = "Retrying will not help until the platform team has changed the setting."
+
+
+class InternalError(ActionError):
+    """An unexpected error stopped the action."""
+
+
+_BY_CODE: dict[str, type[ActionError]] = {
+    error.code: error
+    for error in (
+        ValidationError,
+        AuthError,
+        NotFoundError,
+        ConflictError,
+        RateLimitedError,
+        RemoteError,
+        ActionTimeoutError,
+        WorkerLostError,
+        ConfigurationError,
+        InternalError,
+    )
+}
+
+
+def error_class(code: str) -> type[ActionError]:
+    """Find the class of a stored error code; an unknown code counts as internal."""
+    return _BY_CODE.get(code, InternalError)
