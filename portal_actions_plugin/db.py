@@ -1,0 +1,203 @@
+"""Sessions with the database: one way to write, one way to read, and the database's clock."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import uuid_utils
+from flask import current_app
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    DateTime,
+    Dialect,
+    Engine,
+    Executable,
+    RowMapping,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+log = logging.getLogger(__name__)
+
+BUSY_SECONDS = 15
+_WRITES = "portal_actions_writes"
+_in_transaction: ContextVar[bool] = ContextVar("portal_actions_in_transaction", default=False)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC, also on SQLite, which keeps it as text of fixed width."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class now_plus(FunctionElement[datetime]):  # noqa: N801 reads as the SQL function that it is
+    """The database's clock, the only one that counts, plus a number of seconds."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+    name = "now_plus"
+
+    def __init__(self, seconds: Any = 0) -> None:
+        super().__init__(seconds)
+
+
+@compiles(now_plus, "sqlite")
+def _now_plus_sqlite(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', printf('%+.3f seconds', {seconds}))"
+
+
+@compiles(now_plus, "postgresql")
+def _now_plus_postgresql(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"(CURRENT_TIMESTAMP + make_interval(secs => {seconds}))"
+
+
+def new_id() -> str:
+    """A UUIDv7: newest-first is the primary key backwards."""
+    return str(uuid_utils.uuid7())
+
+
+class Transaction:
+    """An open transaction. What may only happen once it is committed goes to ``on_commit`` and ``after_commit``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._doorbells: list[Callable[[], None]] = []
+        self._news: list[Callable[[], None]] = []
+
+    def execute(self, statement: Executable) -> CursorResult[Any]:
+        return self._connection.execute(statement)
+
+    def changed(self, statement: Executable) -> int:
+        """Run an UPDATE or DELETE and say how many rows it hit."""
+        return self._connection.execute(statement).rowcount
+
+    def row(self, statement: Executable) -> RowMapping | None:
+        return self._connection.execute(statement).mappings().first()
+
+    def rows(self, statement: Executable) -> Sequence[RowMapping]:
+        return self._connection.execute(statement).mappings().all()
+
+    def lock(self, name: str) -> None:
+        """Let one transaction at a time pass here, by name, until it ends. SQLite has one writer anyway."""
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Call back as soon as the rows are committed and the connection is given back: for doorbells."""
+        self._doorbells.append(callback)
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call back after the doorbells, however late those were asked for: for signals. Order is kept."""
+        self._news.append(callback)
+
+    def committed(self) -> None:
+        """Deliver the news. A broken receiver must not look like a broken transaction."""
+        for callback in (*self._doorbells, *self._news):
+            try:
+                callback()
+            except Exception:
+                log.exception("after commit: %r failed; what was committed stays", callback)
+
+
+class Database:
+    """The engine of one app, and the two ways to use it."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _make_engine(url)
+        self._writer = self.engine.execution_options(**{_WRITES: True})
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Open a short write transaction; BEGIN IMMEDIATE on SQLite. Never nested."""
+        if _in_transaction.get():
+            raise RuntimeError("transaction() inside transaction(): pass the open one along")
+        mark = _in_transaction.set(True)
+        try:
+            with self._writer.begin() as connection:
+                tx = Transaction(connection)
+                yield tx
+        finally:
+            _in_transaction.reset(mark)
+        tx.committed()
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Open a read that sees one state of the database."""
+        with self.engine.connect() as connection:
+            yield Transaction(connection)
+
+    def close_connections(self) -> None:
+        """Close every idle connection, as before a fork."""
+        self.engine.dispose()
+
+
+def database() -> Database:
+    """The current app's database."""
+    return cast("Database", current_app.extensions["portal_actions"].database)
+
+
+def transaction() -> AbstractContextManager[Transaction]:
+    """Write with the current app's database; see ``Database.transaction``."""
+    return database().transaction()
+
+
+def reading() -> AbstractContextManager[Transaction]:
+    """Read with the current app's database; see ``Database.reading``."""
+    return database().reading()
+
+
+def _make_engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    if file := make_url(url).database:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own BEGIN comes too late for IMMEDIATE; _begin_sqlite writes it instead.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

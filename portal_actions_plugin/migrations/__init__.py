@@ -1,0 +1,47 @@
+"""The plugin's own alembic history, in its own version table, so that a host's migrations never meet it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+
+from portal_actions_plugin.models import PREFIX, VERSION_TABLE
+
+
+def include_name(name: str | None, type_: str, _parent_names: Any = None) -> bool:
+    """Tell a host's own alembic to leave our tables alone: pass it as ``include_name`` in the host's ``env.py``."""
+    return not (type_ == "table" and (name or "").startswith(PREFIX))
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the tables up to date."""
+    with engine.begin() as connection:
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Take the tables back to a revision; ``base`` removes them."""
+    with engine.begin() as connection:
+        command.downgrade(_config(connection), revision)
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether the tables are those that this version needs."""
+    head = ScriptDirectory.from_config(_config(None)).get_current_head()
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        return context.get_current_revision() == head
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config()
+    # A literal % would be read as interpolation.
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
