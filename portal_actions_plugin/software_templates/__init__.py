@@ -1,0 +1,1 @@
+"""How templates are written down, loaded, checked and rendered."""

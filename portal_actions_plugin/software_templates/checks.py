@@ -1,0 +1,187 @@
+"""Making a template of a document, and noting everything that is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from portal_actions_plugin.software_templates.expression_checks import Scope, check_condition, check_value
+from portal_actions_plugin.software_templates.findings import Findings, written
+from portal_actions_plugin.software_templates.parameter_checks import KEY as PARAMETERS
+from portal_actions_plugin.software_templates.parameter_checks import read_pages
+from portal_actions_plugin.software_templates.skeleton import SkeletonError, find_files, folder_path, hashes, signature
+from portal_actions_plugin.software_templates.spec import Step, Template, fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from portal_actions_plugin.host import TemplateProblem
+    from portal_actions_plugin.software_templates.lines import Document
+    from portal_actions_plugin.software_templates.schemas import Key
+    from portal_actions_plugin.software_templates.skeleton import Signature
+
+KIND = "Template"
+API_VERSIONS = ("portal-actions/v1", "scaffolder.backstage.io/v1beta3")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_TOP_KEYS = ("apiVersion", "kind", "metadata", "spec")
+_METADATA_KEYS = ("name", "title", "description", "tags")
+_SPEC_KEYS = ("owner", "type", "lifecycle", "parameters", "steps", "output", "permissions")
+_STEP_KEYS = ("id", "name", "action", "input", "if")
+_STEP_KEYS_LATER = ("each", "backstage:permissions")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of one document.
+
+    Attributes:
+        name: the template's name; empty when it has none.
+        line: where the name is.
+        template: None when there is any problem.
+        skeletons: the signature of each skeleton folder that its steps name, from before its files were read.
+    """
+
+    name: str
+    line: int
+    template: Template | None
+    problems: tuple[TemplateProblem, ...]
+    skeletons: Mapping[str, Signature] = field(default_factory=dict)
+
+
+def check_document(document: Document, file: Path, known_actions: Container[str]) -> Checked:
+    """Check a document of kind Template.
+
+    Args:
+        document: its data is a mapping.
+        file: where it was read; skeleton folders are below its folder.
+        known_actions: the action ids that a step may name.
+    """
+    findings = Findings(file, document)
+    data: Mapping[str, Any] = document.data
+    findings.typing_errors(data, (), _TOP_KEYS)
+    if data.get("apiVersion") not in API_VERSIONS:
+        findings.add(("apiVersion",), f"this must be {' or '.join(API_VERSIONS)}")
+    metadata = findings.mapping(data, ("metadata",))
+    findings.typing_errors(metadata, ("metadata",), _METADATA_KEYS)
+    name = findings.text(metadata, ("metadata", "name"))
+    if name and not _NAME.fullmatch(name):
+        findings.add(("metadata", "name"), "a name has at most 63 letters, digits and . _ - and begins with no sign")
+    spec = findings.mapping(data, ("spec",))
+    findings.typing_errors(spec, ("spec",), _SPEC_KEYS)
+    pages = read_pages(spec, findings)
+    steps = _read_steps(spec, findings, known_actions)
+    output = findings.mapping(spec, ("spec", "output"))
+    folders = _skeleton_folders(steps, findings)
+    skeletons = {folder: signature(file.parent, folder) for folder in folders.values()}
+    files = _hash_skeletons(file, folders, findings)
+    template = Template(
+        name=name,
+        title=findings.text(metadata, ("metadata", "title"), name),
+        description=findings.text(metadata, ("metadata", "description"), ""),
+        tags=findings.texts(metadata, ("metadata", "tags")),
+        owner=findings.text(spec, ("spec", "owner"), ""),
+        type=findings.text(spec, ("spec", "type"), ""),
+        parameters=pages,
+        steps=steps,
+        output=output,
+        permissions=findings.texts(spec, ("spec", "permissions")),
+        version=fingerprint(data, files),
+        folder=str(file.parent.absolute()),
+        skeleton_files=files,
+    )
+    _check_expressions(template, findings)
+    problems = tuple(sorted(findings.problems, key=lambda problem: problem.line))
+    line = document.line(("metadata", "name"))
+    return Checked(name, line, None if problems else template, problems, skeletons)
+
+
+def _read_steps(spec: Mapping[str, Any], findings: Findings, known_actions: Container[str]) -> tuple[Step, ...]:
+    key: Key = ("spec", "steps")
+    given = spec.get("steps")
+    if not isinstance(given, list) or not given:
+        findings.add(key, "steps must be a list with at least one step")
+        return ()
+    steps: list[Step] = []
+    for index, data in enumerate(given):
+        if not isinstance(data, Mapping):
+            findings.add((*key, index), "a step must be a mapping with an action")
+            data = {}  # noqa: PLW2901 so that the positions of later steps stay right
+        step = _read_step(data, index, findings, known_actions)
+        if first := [number for number, earlier in enumerate(steps) if earlier.id == step.id]:
+            findings.add((*key, index, "id"), f"the step id {step.id!r} is taken already, by spec.steps[{first[0]}]")
+        steps.append(step)
+    return tuple(steps)
+
+
+def _read_step(data: Mapping[str, Any], index: int, findings: Findings, known_actions: Container[str]) -> Step:
+    key: Key = ("spec", "steps", index)
+    for name in data:
+        if name in _STEP_KEYS_LATER:
+            findings.add((*key, name), f"{name} is not supported yet")
+        elif name not in _STEP_KEYS:
+            findings.add((*key, name), f"unknown key; a step has {', '.join(_STEP_KEYS)}")
+    step_id = findings.text(data, (*key, "id"), f"step-{index + 1}")
+    if not _STEP_ID.fullmatch(step_id):
+        findings.add((*key, "id"), "a step id has at most 63 letters, digits and _ - and begins with no sign")
+    action = findings.text(data, (*key, "action"))
+    if action and action not in known_actions:
+        hint = f"; did you mean {action}@v1?" if f"{action}@v1" in known_actions else ""
+        findings.add((*key, "action"), f"there is no action {action!r}{hint}")
+    return Step(
+        id=step_id,
+        name=findings.text(data, (*key, "name"), step_id),
+        action=action,
+        input=findings.mapping(data, (*key, "input")),
+        condition=data.get("if"),
+    )
+
+
+def _check_expressions(template: Template, findings: Findings) -> None:
+    known = _known_parameters(template, findings)
+    ids = tuple(step.id for step in template.steps)
+    secrets = template.secret_names
+
+    def scope(earlier: tuple[str, ...], *, is_input: bool) -> Scope:
+        return Scope(earlier, ids, known, secrets, is_input)
+
+    for index, step in enumerate(template.steps):
+        key: Key = ("spec", "steps", index)
+        check_condition(step.condition, (*key, "if"), scope(ids[:index], is_input=False), findings)
+        check_value(step.input, (*key, "input"), scope(ids[:index], is_input=True), findings)
+    check_value(template.output, ("spec", "output"), scope(ids, is_input=False), findings)
+
+
+def _known_parameters(template: Template, findings: Findings) -> frozenset[str] | None:
+    """The parameters that expressions may name; None when the pages cannot be read or allow any."""
+    unreadable = any(problem.key.startswith(written(PARAMETERS)) for problem in findings.problems)
+    if unreadable or template.inputs_schema().get("additionalProperties", False) is not False:
+        return None
+    return template.parameter_names
+
+
+def _skeleton_folders(steps: tuple[Step, ...], findings: Findings) -> dict[Key, str]:
+    """The skeleton folders that steps name as plain text, by the place where they do."""
+    folders: dict[Key, str] = {}
+    for index, step in enumerate(steps):
+        key: Key = ("spec", "steps", index, "input", "skeleton")
+        given = step.input.get("skeleton")
+        if not isinstance(given, str) or "${{" in given:
+            continue
+        try:
+            folders[key] = folder_path(given)
+        except SkeletonError as error:
+            findings.add(key, str(error))
+    return folders
+
+
+def _hash_skeletons(file: Path, folders: Mapping[Key, str], findings: Findings) -> dict[str, str]:
+    files: dict[str, str] = {}
+    for key, folder in folders.items():
+        try:
+            files.update(hashes(find_files(file.parent, folder)))
+        except SkeletonError as error:
+            findings.add(key, str(error))
+    return dict(sorted(files.items()))

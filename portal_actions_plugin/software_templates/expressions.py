@@ -1,0 +1,200 @@
+"""Rendering ``${{ … }}`` in the values of a template, and in the files of its skeleton."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Template, TemplateError, UndefinedError
+from jinja2.exceptions import TemplateSyntaxError
+
+from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates import sandbox
+from portal_actions_plugin.software_templates.filters import plain, text
+from portal_actions_plugin.software_templates.limits import (
+    MAX_DEPTH,
+    MAX_FILE_SIZE,
+    SandboxError,
+    budget,
+    current_budget,
+    size_of,
+)
+
+FAILURES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    SandboxError,
+    SyntaxError,
+    TemplateError,
+    TypeError,
+    ValueError,
+)
+
+
+class ExpressionError(ValidationError):
+    """An expression of the template cannot be evaluated."""
+
+    hint = "Correct the template, or the input that the expression reads."
+
+    def __init__(self, where: str, expression: str, problem: str) -> None:
+        """Name the place, the expression and what is wrong with it."""
+        shown = expression if len(expression) <= 200 else f"{expression[:200]}…"
+        super().__init__(f"{where}: {shown}: {problem}.")
+        self.problem = problem
+
+
+class UndefinedValueError(ExpressionError):
+    """An expression of the template has no value."""
+
+
+class AbsentValueError(UndefinedValueError):
+    """An expression of the template gives exactly something that is known, but has no value in this run."""
+
+
+def render(value: Any, context: Mapping[str, Any], where: str) -> Any:
+    """Render every string of a value. Keys are never rendered.
+
+    A string that is exactly one expression becomes that expression's value, with its type. Anything around it makes
+    a text, in which true, false, lists and objects are written as JSON and null as nothing.
+
+    Args:
+        value: any JSON value, such as a step's input.
+        context: what expressions may name; JSON values only.
+        where: the place of the value, such as ``steps[1].input``, for errors.
+
+    Raises:
+        ExpressionError: names the place, the expression and the problem.
+    """
+    with budget():
+        return _render(value, context, where, 0)
+
+
+def evaluate_condition(
+    condition: str | bool | None,  # noqa: FBT001 an `if` is written as true or false, too
+    context: Mapping[str, Any],
+    where: str,
+) -> bool:
+    """Whether an ``if`` holds. False, null, 0, [], an empty text and the text "false" do not; no ``if`` does.
+
+    Neither does what a ``Sparse`` mapping of the context knows but has no value for.
+
+    Raises:
+        ExpressionError: names the place, the expression and the problem.
+    """
+    if condition is None:
+        return True
+    try:
+        value = render(condition, context, where)
+    except AbsentValueError:
+        return False
+    if isinstance(value, str):
+        return value.strip() not in {"", "false"}
+    return not (value is None or value in (False, 0, []))
+
+
+def render_file(content: str, context: Mapping[str, Any], where: str) -> str:
+    """Render a skeleton file: ``${{ values.x }}``, ``{% if %}``, ``{% for %}`` and ``{% set %}``.
+
+    GitHub Actions writes its own expressions with the same signs. Put them between ``{% raw %}`` and ``{% endraw %}``;
+    without that, ``${{ github.ref }}`` is an error about ``github``, never a silently empty text.
+
+    Args:
+        content: the file's text.
+        context: what expressions may name, usually ``{"values": {…}}``.
+        where: the file's path, for errors.
+
+    Raises:
+        ExpressionError: names the file, the line and the problem.
+    """
+    if "${{" not in content and "{%" not in content and "{#" not in content:
+        return content
+    template = None
+    try:
+        with budget(MAX_FILE_SIZE) as left:
+            template = sandbox.compiled_file(content)
+            written = []
+            for piece in template.root_render_func(template.new_context(dict(context))):
+                left.take(len(piece))
+                written.append(piece)
+            return "".join(written)
+    except FAILURES as error:
+        raise _file_error(error, content, where, template) from None
+
+
+def _render(value: Any, context: Mapping[str, Any], where: str, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise ValidationError(f"{where}: this is nested deeper than {MAX_DEPTH} levels.")
+    if isinstance(value, Mapping):
+        return {key: _render(item, context, f"{where}.{key}", depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_render(item, context, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
+    return _render_text(value, context, where) if isinstance(value, str) else value
+
+
+def _render_text(whole: str, context: Mapping[str, Any], where: str) -> Any:
+    if "${{" not in whole:
+        return whole
+    try:
+        parts = sandbox.split(whole)
+    except FAILURES as error:
+        raise _error(error, where, whole) from None
+    if len(parts) == 1 and isinstance(parts[0], sandbox.Expression):
+        return _evaluate(parts[0], context, where)
+    written = []
+    for part in parts:
+        if isinstance(part, str):
+            _take(part, where, whole)
+            written.append(part)
+        else:
+            written.append(text(_evaluate(part, context, where)))
+    return "".join(written)
+
+
+def _evaluate(expression: sandbox.Expression, context: Mapping[str, Any], where: str) -> Any:
+    shown = f"${{{{ {expression.source} }}}}"
+    try:
+        result = sandbox.compiled(expression.source)(context)
+        value = None if isinstance(result, sandbox.Absent) else plain(result)
+    except FAILURES as error:
+        raise _error(error, where, shown) from None
+    if isinstance(result, sandbox.Absent):
+        raise AbsentValueError(where, shown, result.reason)
+    _take(value, where, shown)
+    return value
+
+
+def _take(value: Any, where: str, shown: str) -> None:
+    try:
+        current_budget().take(size_of(value))
+    except SandboxError as error:
+        raise _error(error, where, shown) from None
+
+
+def _error(error: BaseException, where: str, shown: str) -> ExpressionError:
+    kind = UndefinedValueError if isinstance(error, UndefinedError) else ExpressionError
+    return kind(where, shown, problem_of(error))
+
+
+def _file_error(error: BaseException, content: str, where: str, template: Template | None) -> ExpressionError:
+    line = error.lineno if isinstance(error, TemplateSyntaxError) else None
+    for frame, number in traceback.walk_tb(error.__traceback__) if template else ():
+        if frame.f_code.co_filename == "<template>":
+            line = template.get_corresponding_lineno(number) if template else None
+    lines = content.splitlines()
+    shown = lines[line - 1].strip() if line and line <= len(lines) else "the file"
+    return _error(error, f"{where}, line {line}" if line else where, shown)
+
+
+def problem_of(error: BaseException) -> str:
+    """Say what went wrong in a template author's words, without any value: it may be a secret."""
+    if isinstance(error, TemplateError | SandboxError | TypeError):
+        return (getattr(error, "message", None) or str(error)).rstrip(".")
+    if isinstance(error, RecursionError | MemoryError | SyntaxError):
+        return "it is too long or nested too deeply"
+    if isinstance(error, ZeroDivisionError):
+        return "it divides by zero"
+    return "its result is too large" if isinstance(error, OverflowError) else f"it fails with {type(error).__name__}"

@@ -1,0 +1,259 @@
+"""What expressions may call: the filters of the template format, the harmless ones of Jinja, and a few methods."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from jinja2.filters import FILTERS as JINJA_FILTERS
+from jinja2.runtime import Undefined
+from jinja2.tests import TESTS as JINJA_TESTS
+from markupsafe import Markup
+
+from portal_actions_plugin.software_templates.limits import (
+    MAX_DEPTH,
+    MAX_INT_BITS,
+    SandboxError,
+    current_budget,
+    fits,
+    measured,
+    settled,
+)
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Copy a value as plain JSON types, or refuse what is none."""
+    if depth > MAX_DEPTH:
+        raise SandboxError(f"it makes a value nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, Undefined):
+        value()  # raises the error that says what is undefined; so does every other use of it
+    if isinstance(value, Mapping):
+        return {_key(key): plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [plain(item, depth + 1) for item in value]
+    if isinstance(value, str):
+        return str(value)
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise SandboxError("it makes a number that JSON does not have")
+        return value
+    if callable(value):
+        raise SandboxError("it gives a function: call it with ()")
+    raise SandboxError(f"it gives a {type(value).__name__}, which is no JSON value")
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise SandboxError("the keys of an object must be texts")
+    return str(key)
+
+
+def text(value: Any) -> str:
+    """Write a value as text: as it is, or as JSON; null is empty, as in the format."""
+    if isinstance(value, str):
+        return str(value)
+    return "" if value is None else dump(value)
+
+
+def dump(value: Any, indent: int | None = None) -> str:
+    """Write a value as JSON."""
+    spaces = min(max(int(indent), 0), 8) if indent else None
+    return json.dumps(plain(measured(value)), ensure_ascii=False, indent=spaces)
+
+
+def concatenated(parts: Iterable[Any]) -> str:
+    """Join the parts of ``a ~ b``."""
+    return _joined([text(part) for part in parts], "")
+
+
+def parse_repo_url(url: Any) -> dict[str, str]:
+    """Take ``github.com?owner=o&repo=r`` apart into host, owner, repo, and what other forges need."""
+    parts = urlsplit("https://" + _text_only(url, "parseRepoUrl"))
+    if not parts.hostname:
+        raise SandboxError("parseRepoUrl found no host: it takes a text such as github.com?owner=o&repo=r")
+    query = parse_qs(parts.query)
+    found: dict[str, str] = {
+        name: query[name][0].strip("/")
+        for name in ("owner", "repo", "organization", "workspace", "project")
+        if name in query
+    }
+    owner = any(found.get(name) for name in ("owner", "organization", "workspace", "project"))
+    missing = [] if found.get("repo") or found.get("project") else ["repo"]
+    if missing or not owner:
+        raise SandboxError(f"parseRepoUrl found no {' and no '.join([*missing, *([] if owner else ['owner'])])}")
+    return {"host": parts.hostname + (f":{parts.port}" if parts.port else ""), **found}
+
+
+def parse_entity_ref(ref: Any, context: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Take ``component:default/x`` apart into kind, namespace and name."""
+    whole = _text_only(ref, "parseEntityRef")
+    defaults = context or {}
+    before, colon, after = whole.partition(":")
+    if not colon or "/" in before:
+        before, after = str(defaults.get("defaultKind") or ""), whole
+    namespace, slash, name = after.partition("/")
+    if not slash:
+        namespace, name = str(defaults.get("defaultNamespace") or "default"), after
+    found = {"kind": before, "namespace": namespace, "name": name}
+    if missing := [part for part, value in found.items() if not value]:
+        raise SandboxError(f"parseEntityRef found no {missing[0]}: it takes a text such as component:default/name")
+    return found
+
+
+def project_slug(url: Any) -> str:
+    """``owner/repo`` of a repository URL."""
+    found = parse_repo_url(url)
+    return f"{found.get('owner', '')}/{found.get('repo', '')}"
+
+
+def pick(value: Any, key: Any) -> Any:
+    """One part of an object."""
+    return value[key]
+
+
+def _text_only(value: Any, who: str) -> str:
+    if isinstance(value, Undefined):
+        value()
+    if isinstance(value, str):
+        return str(value)
+    raise SandboxError(f"{who} takes a text, not {kind_of(value)}")
+
+
+def kind_of(value: Any) -> str:
+    """What a template author calls a value's type."""
+    names: tuple[tuple[Any, str], ...] = (
+        (bool, "true or false"),
+        (str, "a text"),
+        (int | float, "a number"),
+        (Mapping, "an object"),
+        (list | tuple | range, "a list"),
+        (type(None), "null"),
+    )
+    return next((name for kind, name in names if isinstance(value, kind)), "a function or other internal value")
+
+
+def _joined(texts: list[str], separator: str) -> str:
+    fits(sum(map(len, texts)) + len(separator) * len(texts))
+    return separator.join(texts)
+
+
+def _join(items: Iterable[Any], d: Any = "", attribute: str | None = None) -> str:
+    parts = (item[attribute] for item in items) if attribute else items
+    return _joined([text(part) for part in parts], text(d))
+
+
+def _replace(value: Any, old: str, new: str, count: int | None = None) -> str:
+    whole, new = text(value), text(new)
+    found = whole.count(old) if old else len(whole) + 1
+    times = found if count is None or count < 0 else min(found, count)
+    fits(len(whole) + times * max(0, len(new) - len(old)))
+    return whole.replace(old, new, times)
+
+
+def _indent(value: Any, width: int = 4, first: Any = False) -> str:  # noqa: FBT002 Jinja's signature
+    whole = text(value)
+    lines = whole.split("\n")
+    fits(len(whole) + len(lines) * width)
+    blank = " " * width
+    indented = [lines[0], *(blank + line if line else line for line in lines[1:])]
+    return (blank if first else "") + "\n".join(indented)
+
+
+def _round(value: Any, precision: int = 0, method: str = "common") -> float:
+    if not -15 <= precision <= 15 or method not in {"common", "ceil", "floor"}:
+        raise SandboxError("round takes a precision from -15 to 15, and common, ceil or floor")
+    if method == "common":
+        return round(float(value), precision)
+    return float((math.ceil if method == "ceil" else math.floor)(value * 10.0**precision) / 10.0**precision)
+
+
+def _sum(items: Iterable[Any], attribute: str | None = None, start: Any = 0) -> Any:
+    total = start
+    for item in items:
+        number = item[attribute] if attribute else item
+        if not isinstance(number, int | float) or not isinstance(total, int | float):
+            raise SandboxError("sum takes numbers only")
+        total += number
+    return total
+
+
+def _limited(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        current_budget().check_time()
+        result = settled(function(*args, **kwargs))
+        return str(result) if isinstance(result, Markup) else result
+
+    return limited
+
+
+_HARMLESS = (
+    "abs capitalize count d default dictsort first float int items last length list lower map max min reject "
+    "rejectattr reverse select selectattr sort title trim truncate unique upper urlencode wordcount"
+)
+FILTERS: dict[str, Callable[..., Any]] = {
+    name: _limited(function)
+    for name, function in {
+        **{name: JINJA_FILTERS[name] for name in _HARMLESS.split()},
+        "dump": dump,
+        "indent": _indent,
+        "join": _join,
+        "parseEntityRef": parse_entity_ref,
+        "parseRepoUrl": parse_repo_url,
+        "pick": pick,
+        "projectSlug": project_slug,
+        "replace": _replace,
+        "round": _round,
+        "safe": text,
+        "string": text,
+        "sum": _sum,
+        "tojson": dump,
+    }.items()
+}
+"""``safe`` is there for templates from elsewhere: nothing is escaped, so nothing needs it."""
+
+_UNWANTED_TESTS = {"callable", "escaped", "filter", "sameas", "test"}
+TESTS = {name: function for name, function in JINJA_TESTS.items() if name not in _UNWANTED_TESTS}
+
+
+def _str_join(separator: str, items: Iterable[Any]) -> str:
+    return _joined([text(item) for item in items], separator)
+
+
+_TEXT_METHODS = (
+    *(str.capitalize, str.casefold, str.count, str.endswith, str.find, str.isalnum, str.isalpha, str.isdigit),
+    *(str.islower, str.isnumeric, str.isupper, str.lower, str.lstrip, str.partition, str.removeprefix),
+    *(str.removesuffix, str.rstrip, str.split, str.splitlines, str.startswith, str.strip, str.swapcase, str.title),
+    str.upper,
+)
+METHODS: tuple[tuple[type, dict[str, Callable[..., Any]]], ...] = (
+    (str, {**{method.__name__: method for method in _TEXT_METHODS}, "join": _str_join, "replace": _replace}),
+    (
+        Mapping,
+        {
+            "get": lambda value, key, default=None: value.get(key, default),
+            "items": lambda value: value.items(),
+            "keys": lambda value: value.keys(),
+            "values": lambda value: value.values(),
+        },
+    ),
+    (list, {"count": list.count, "index": list.index}),
+)
+"""By type, what may be called on a value. Nothing else of an object can be reached at all."""
+
+
+def check_power(base: Any, exponent: Any) -> None:
+    """Refuse a power whose number would be too long, before it is computed."""
+    whole = isinstance(base, int) and isinstance(exponent, int) and abs(base) > 1
+    if whole and abs(exponent) * base.bit_length() > MAX_INT_BITS:
+        raise SandboxError("it makes a number that is too long")

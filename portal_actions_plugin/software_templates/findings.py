@@ -1,0 +1,73 @@
+"""Collecting what is wrong with one template file, each with its line and key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from portal_actions_plugin.host import TemplateProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from portal_actions_plugin.software_templates.lines import Document
+    from portal_actions_plugin.software_templates.schemas import Key
+
+
+class Findings:
+    """The problems of one document, and readers that note what has the wrong type."""
+
+    def __init__(self, file: Path, document: Document) -> None:
+        self._file = file
+        self._document = document
+        self.problems: list[TemplateProblem] = []
+        for key, message in document.problems:
+            self.add(key, message)
+
+    def add(self, key: Key, message: str) -> None:
+        """Note a problem of the value at that place, once."""
+        problem = TemplateProblem(str(self._file), self._document.line(key), written(key), message)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def mapping(self, parent: Mapping[str, Any], key: Key) -> Mapping[str, Any]:
+        """Read a mapping; one that is missing or empty counts as empty."""
+        value = parent.get(str(key[-1]))
+        if value is not None and not isinstance(value, Mapping):
+            self.add(key, "this must be a mapping (name: value)")
+        return value if isinstance(value, Mapping) else {}
+
+    def text(self, parent: Mapping[str, Any], key: Key, default: str | None = None) -> str:
+        """Read a text. Without a default it must be there."""
+        value = parent.get(str(key[-1]))
+        if value is None and default is not None:
+            return default
+        if value is None:
+            self.add(key, f"{key[-1]} is missing")
+        elif not isinstance(value, str):
+            self.add(key, "this must be a text: put it in quotes")
+        elif not value and default is None:
+            self.add(key, "this must not be empty")
+        return value if isinstance(value, str) else ""
+
+    def texts(self, parent: Mapping[str, Any], key: Key) -> tuple[str, ...]:
+        """Read a list of texts; a missing one is empty."""
+        value = parent.get(str(key[-1])) or []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            self.add(key, "this must be a list of texts")
+            return ()
+        return tuple(value)
+
+    def typing_errors(self, parent: Mapping[str, Any], key: Key, known: Iterable[str]) -> None:
+        """Note keys that look like a known one with a typing error; others may belong to somebody else."""
+        for name in parent.keys() - set(known):
+            if near := get_close_matches(name, known, n=1, cutoff=0.8):
+                self.add((*key, name), f"unknown key; did you mean {near[0]}?")
+
+
+def written(key: Key) -> str:
+    """Write a place as ``spec.steps[1].action``."""
+    parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
+    return parts.removeprefix(".") or "document"

@@ -1,0 +1,211 @@
+"""Checking a user's inputs against the parameters' JSON Schema: defaults first, then every error at once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, cast
+
+from jsonschema import Draft202012Validator
+from referencing import Registry
+
+from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates.schemas import declared, resolve
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError as SchemaError
+
+WHOLE = "_schema"
+"""The field name of an error that is about an object as a whole; marshmallow uses the same."""
+_MAX_DEPTH = 32
+_KINDS = {"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
+          "array": "a list", "object": "an object", "null": "empty"}  # fmt: skip
+_LIMITS = {
+    "minLength": "must have at least {} characters",
+    "maxLength": "must have at most {} characters",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "exclusiveMinimum": "must be more than {}",
+    "exclusiveMaximum": "must be less than {}",
+    "multipleOf": "must be a multiple of {}",
+    "minItems": "must have at least {} items",
+    "maxItems": "must have at most {} items",
+    "minProperties": "must have at least {} fields",
+    "maxProperties": "must have at most {} fields",
+    "pattern": "must match {}",
+    "format": "is no valid {}",
+    "const": "must be {}",
+    "uniqueItems": "must not have the same item twice",
+}
+
+Found = tuple[tuple[str | int, ...], str]
+
+
+def validator(schema: Mapping[str, Any]) -> Draft202012Validator:
+    """A validator that never fetches a ``$ref`` from elsewhere."""
+    registry: Registry[Any] = Registry()
+    return Draft202012Validator(schema, registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def check(schema: Mapping[str, Any], inputs: Any, name: str) -> dict[str, Any]:
+    """Return the inputs with defaults, or raise ValidationError with the messages of every wrong field.
+
+    No message repeats a value: it may be a secret. A pattern is the template author's and runs as it is: one with
+    nested repetition, such as ``(a+)+$``, can keep a process busy.
+    """
+    if not isinstance(inputs, Mapping):
+        raise ValidationError(f"{name} takes its inputs as an object.", fields={"inputs": ["must be an object"]})
+    strict = {word: value for word, value in schema.items() if word != "unevaluatedProperties"}
+    root = validator(strict)
+    try:
+        filled: dict[str, Any] = _Defaults(root).fill(strict, dict(inputs))
+        found = [one for error in root.iter_errors(filled) for one in _explain(error)]
+    except RecursionError:
+        raise ValidationError(f"{name} cannot take these inputs: they are nested too deeply.") from None
+    if schema.get("unevaluatedProperties") is False:
+        found += [((extra,), "is unknown") for extra in filled if extra not in declared(schema)]
+    if found:
+        fields = _nested(found)
+        names = list(fields)
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        shown = ", ".join("the whole" if key == WHOLE else key for key in names[:10])
+        raise ValidationError(f"{name} cannot take these inputs: see {shown}{more}.", fields=fields)
+    return filled
+
+
+class _Defaults:
+    """Fills in defaults, also those of nested objects and of the conditions that apply."""
+
+    def __init__(self, root: Draft202012Validator) -> None:
+        self._root = root
+        self._document = cast("Mapping[str, Any]", root.schema)
+
+    def fill(self, schema: Any, value: Any, depth: int = 0) -> Any:
+        schema = resolve(self._document, schema)
+        if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
+            return value
+        if isinstance(value, list) and "items" in schema:
+            return [self.fill(schema["items"], item, depth + 1) for item in value]
+        if not isinstance(value, Mapping):
+            return value
+        filled = dict(value)
+        for name, part in schema.get("properties", {}).items():
+            if name in filled:
+                filled[name] = self.fill(part, filled[name], depth + 1)
+            else:
+                filled.update(self._absent(name, part, depth + 1))
+        for branch in self._applying(schema, filled):
+            filled = self.fill(branch, filled, depth + 1)
+        return filled
+
+    def _absent(self, name: str, part: Any, depth: int) -> dict[str, Any]:
+        whole = resolve(self._document, part)
+        if not isinstance(whole, Mapping):
+            return {}
+        if "default" in whole:
+            return {name: self.fill(whole, deepcopy(whole["default"]), depth)}
+        if "properties" not in whole or whole is not part:  # a $ref may lead back to itself
+            return {}
+        made = self.fill(whole, {}, depth)
+        # An optional object whose own required fields are still open stays away: the user did not ask for it.
+        return {name: made} if made and set(whole.get("required", ())) <= made.keys() else {}
+
+    def _applying(self, schema: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Any]:
+        yield from schema.get("allOf", ())
+        if "if" in schema:
+            yield schema.get("then" if self._fits(schema["if"], data) else "else", True)
+        for name, branch in schema.get("dependentSchemas", {}).items():
+            if name in data:
+                yield branch
+        for word in ("oneOf", "anyOf"):
+            yield from [branch for branch in schema.get(word, ()) if self._chosen(branch, data)][:1]
+
+    def _chosen(self, branch: Any, data: Mapping[str, Any]) -> bool:
+        """A form's branches tell themselves apart by a field that is answered already."""
+        properties = branch.get("properties", {}) if isinstance(branch, Mapping) else {}
+        return bool(properties.keys() & data.keys()) and self._fits({"properties": properties}, data)
+
+    def _fits(self, schema: Any, data: Mapping[str, Any]) -> bool:
+        return bool(self._root.evolve(schema=schema).is_valid(data))
+
+
+def _explain(error: SchemaError) -> Iterator[Found]:
+    place = tuple(error.absolute_path)
+    rule, wanted, given = error.validator, cast("Any", error.validator_value), cast("Any", error.instance)
+    if rule == "required":
+        yield from (((*place, name), "is required") for name in wanted if name not in given)
+    elif rule == "dependentRequired":
+        for name, needs in wanted.items():
+            missing = [need for need in needs if need not in given] if name in given else []
+            yield from (((*place, need), f"is required when {name} is given") for need in missing)
+    elif rule in {"additionalProperties", "unevaluatedProperties"} and isinstance(error.schema, Mapping):
+        yield from (((*place, name), "is unknown") for name in given if not _is_known(name, error.schema))
+    elif rule in {"oneOf", "anyOf"}:
+        yield from _explain_choice(error, place)
+    else:
+        yield place, _message(str(rule), wanted)
+
+
+def _is_known(name: str, schema: Mapping[str, Any]) -> bool:
+    patterns = schema.get("patternProperties", {})
+    return name in schema.get("properties", {}) or any(re.search(pattern, name) for pattern in patterns)
+
+
+def _explain_choice(error: SchemaError, place: tuple[str | int, ...]) -> Iterator[Found]:
+    """When one branch is clearly meant, say what it lacks; else that none fits."""
+    branches: dict[Any, list[SchemaError]] = {}
+    for part in error.context or ():
+        branches.setdefault(part.relative_schema_path[0], []).append(part)
+    meant = list(branches.values())
+    for rules in ({"enum", "const", "not"}, {"type"}):
+        if len(meant) > 1:
+            meant = [parts for parts in meant if not any(part.validator in rules for part in parts)]
+    if len(meant) == 1:
+        for part in meant[0]:
+            yield from _explain(part)
+    else:
+        yield place, "fits none of the forms that it may have" if error.context else "fits more than one form"
+
+
+def _message(rule: str, wanted: Any) -> str:
+    if rule == "type":
+        kinds = [wanted] if isinstance(wanted, str) else wanted
+        return f"must be {' or '.join(_KINDS.get(kind, kind) for kind in kinds)}"
+    if rule == "enum":
+        return f"must be one of {_options(wanted)}"
+    return _LIMITS[rule].format(_shown(wanted)) if rule in _LIMITS else "is not valid"
+
+
+def _options(wanted: Iterable[Any]) -> str:
+    options = [_shown(option) for option in wanted]
+    return ", ".join(options[:10]) + (f" or {len(options) - 10} others" if len(options) > 10 else "")
+
+
+def _shown(wanted: Any) -> str:
+    return wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
+
+
+def _nested(found: Iterable[Found]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for place, message in found:
+        inside = fields
+        names = [str(part) for part in place] or [WHOLE]
+        for name in names[:-1]:
+            inside = _object(inside, name)
+        messages = inside.setdefault(names[-1], [])
+        if isinstance(messages, dict):
+            messages = messages.setdefault(WHOLE, [])
+        if message not in messages:
+            messages.append(message)
+    return fields
+
+
+def _object(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """The nested errors below a name, which may have messages of its own already."""
+    below = fields.setdefault(name, {})
+    if isinstance(below, list):
+        below = fields[name] = {WHOLE: below}
+    nested: dict[str, Any] = below
+    return nested

@@ -1,0 +1,131 @@
+"""How much an expression may make. No value larger than the limit ever comes to exist, so nothing later can be slow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, MappingView
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import Undefined
+
+MAX_SIZE = 256_000
+"""Characters and list or object items of one value, and of everything that one render makes."""
+MAX_FILE_SIZE = 2_000_000
+"""Characters of a rendered skeleton file."""
+MAX_DEPTH = 40
+"""Levels of lists and objects inside each other."""
+MAX_LOOPS = 100_000
+"""Items that all loops of one render may go through."""
+MAX_RANGE = 1_000
+MAX_INT_BITS = 1_024
+CPU_SECONDS = 2.0
+"""Processor time of one render: a busy machine fails nobody."""
+
+
+class SandboxError(Exception):
+    """An expression asked for something that it may not have, or for too much of it."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is left to one render."""
+
+    max_size: int = MAX_SIZE
+    size: int = 0
+    loops: int = 0
+    ends_at: float = field(default_factory=lambda: time.thread_time() + CPU_SECONDS)
+
+    def take(self, size: int) -> None:
+        """Count what becomes part of the result."""
+        self.size += size
+        if self.size > self.max_size:
+            raise SandboxError(f"the result is larger than {self.max_size:,} characters")
+
+    def loop(self, items: int) -> None:
+        """Count the items of a loop before it begins."""
+        self.loops += items
+        if self.loops > MAX_LOOPS:
+            raise SandboxError(f"its loops go through more than {MAX_LOOPS:,} items")
+
+    def check_time(self) -> None:
+        """Stop what computes for too long; called at every operation."""
+        if time.thread_time() > self.ends_at:
+            raise SandboxError(f"it computes for longer than {CPU_SECONDS:g} seconds")
+
+
+_current: ContextVar[Budget | None] = ContextVar("portal_actions_render_budget", default=None)
+
+
+@contextmanager
+def budget(max_size: int = MAX_SIZE) -> Iterator[Budget]:
+    """Give one render its budget. Inside another render the outer one's is shared."""
+    outer = _current.get()
+    if outer is not None:
+        yield outer
+        return
+    token = _current.set(inner := Budget(max_size))
+    try:
+        yield inner
+    finally:
+        _current.reset(token)
+
+
+def current_budget() -> Budget:
+    """The budget of the render that is going on."""
+    return _current.get() or Budget()
+
+
+def fits(size: int) -> None:
+    """Refuse a text or list of that size before it is made."""
+    if size > MAX_SIZE:
+        raise SandboxError(f"it makes a value larger than {MAX_SIZE:,} characters or items")
+
+
+def size_of(value: Any) -> int:
+    """Count a value's characters and items; raises SandboxError when it is too large, too deep or too long a number."""
+    current_budget().check_time()
+    size = 0
+    waiting = [(value, 0)]
+    while waiting:
+        part, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise SandboxError(f"it makes a value nested deeper than {MAX_DEPTH} levels")
+        size += _own_size(part)
+        inside = [item for pair in part.items() for item in pair] if isinstance(part, Mapping) else part
+        if isinstance(inside, list | tuple):
+            fits(size + len(inside))
+            waiting.extend((item, depth + 1) for item in inside)
+        fits(size)
+    return size
+
+
+def measured(value: Any) -> Any:
+    """Return the value when it is within the limits."""
+    size_of(value)
+    return value
+
+
+def _own_size(part: Any) -> int:
+    if isinstance(part, Undefined):
+        return 1
+    if isinstance(part, str):
+        return len(part) + 1
+    if isinstance(part, int) and part.bit_length() > MAX_INT_BITS:
+        raise SandboxError("it makes a number that is too long")
+    return 1
+
+
+def settled(value: Any) -> Any:
+    """Turn what Python gives lazily into a list, one item after the other, and measure it."""
+    if isinstance(value, Iterator | range | MappingView):
+        items: list[Any] = []
+        size = 0
+        for item in value:  # type: ignore[union-attr]
+            items.append(item)
+            size += len(item) + 1 if isinstance(item, str) else 1
+            fits(size)
+        return measured(items)
+    return measured(value)

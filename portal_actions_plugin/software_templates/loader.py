@@ -1,0 +1,173 @@
+"""Templates from folders: found, read, checked, and read again when a file changes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from portal_actions_plugin.errors import NotFoundError, ValidationError
+from portal_actions_plugin.host import TemplateListing, TemplateProblem
+from portal_actions_plugin.software_templates.checks import KIND, Checked, check_document
+from portal_actions_plugin.software_templates.lines import MAX_BYTES, UnreadableError, read_documents
+from portal_actions_plugin.software_templates.skeleton import Signature, read_skeleton, signature, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from portal_actions_plugin.software_templates.spec import Template
+
+__all__ = ["FolderTemplateSource", "read_skeleton"]
+
+_Problems = list[TemplateProblem]
+
+_ENDINGS = {".yaml", ".yml"}
+_FIRST_NAME = re.compile(r"\bname:\s*['\"]?([\w.-]+)")
+_IN_FOLDER = ("template.yaml", "template.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What one file held when it had this signature."""
+
+    stamp: Signature
+    checked: tuple[Checked, ...]
+
+    def is_current(self, stamp: Signature, base: Path) -> bool:
+        skeletons = (pair for one in self.checked for pair in one.skeletons.items())
+        return self.stamp == stamp and all(signature(base, folder) == before for folder, before in skeletons)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What all files hold together."""
+
+    templates: Mapping[str, Template]
+    problems: tuple[TemplateProblem, ...]
+    broken: Mapping[str, tuple[TemplateProblem, ...]]
+
+
+class FolderTemplateSource:
+    """The templates of some folders: each YAML file in them, and ``template.yaml`` one level down.
+
+    Files and skeletons are looked at on every call and read again when they changed. A broken file hides only itself.
+    """
+
+    def __init__(self, folders: Sequence[Path], known_actions: Container[str]) -> None:
+        """Take the folders to look in, and the action ids that steps may name."""
+        self._folders = tuple(folders)
+        self._known_actions = known_actions
+        self._loaded: dict[Path, _Loaded] = {}
+
+    def list(self) -> TemplateListing:
+        """All usable templates by name, and what is wrong with the others."""
+        view = self._view()
+        return TemplateListing(tuple(view.templates[name] for name in sorted(view.templates)), view.problems)
+
+    def get(self, name: str) -> Template:
+        """Find a template.
+
+        Raises:
+            NotFoundError: there is no template of that name.
+            ValidationError: there is, but its file is broken; quotes the first problems.
+        """
+        view = self._view()
+        if name in view.templates:
+            return view.templates[name]
+        if own := view.broken.get(name):
+            more = f" … and {len(own) - 3} more" if len(own) > 3 else ""
+            raise ValidationError(
+                f"The template {name} cannot be used: {' · '.join(map(str, own[:3]))}{more}",
+                hint="Tell the template's owner: GET /api/v1/templates lists every problem.",
+            )
+        hint = f"There is {', '.join(sorted(view.templates)) or 'no usable template'}."
+        if view.problems:
+            hint += " Some files have problems: GET /api/v1/templates lists them."
+        raise NotFoundError(f"There is no template {name}.", hint=hint)
+
+    def _view(self) -> _View:
+        files, problems = self._find()
+        templates: dict[str, Template] = {}
+        origins: dict[str, Path] = {}
+        broken: dict[str, tuple[TemplateProblem, ...]] = {}
+        loaded = {file: self._load(file) for file in files}
+        self._loaded = loaded
+        for file, checked in ((file, one) for file, held in loaded.items() for one in held.checked):
+            if checked.template is None:
+                problems.extend(checked.problems)
+                broken.setdefault(checked.name, checked.problems)
+            elif checked.name in origins:
+                message = (
+                    f"the name {checked.name!r} is taken already, by {origins[checked.name]}: this one is left out"
+                )
+                problems.append(TemplateProblem(str(file), checked.line, "metadata.name", message))
+            else:
+                templates[checked.name], origins[checked.name] = checked.template, file
+        return _View(templates, tuple(problems), broken)
+
+    def _find(self) -> tuple[Sequence[Path], _Problems]:
+        """The files that may be templates, each once, sorted by path."""
+        found: dict[Path, Path] = {}
+        problems: _Problems = []
+        for folder in self._folders:
+            try:
+                for file in _candidates(folder):
+                    found.setdefault(file.resolve(), file)
+            except OSError as error:
+                problems.append(_problem(folder, "folder", f"this template folder cannot be read: {error.strerror}"))
+        return sorted(found.values()), problems
+
+    def _load(self, file: Path) -> _Loaded:
+        try:
+            now = stamp(file.stat())
+            before = self._loaded.get(file)
+            return before if before and before.is_current(now, file.parent) else _Loaded(now, self._check(file))
+        except OSError as error:
+            return _Loaded((), (_broken(file, "", 1, "file", f"this cannot be read: {error.strerror}"),))
+
+    def _check(self, file: Path) -> tuple[Checked, ...]:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+        text = content.decode("utf-8-sig", errors="replace")
+        if len(content) > MAX_BYTES:
+            return (_broken(file, text, 1, "file", f"this is larger than {MAX_BYTES:,} bytes"),)
+        try:
+            content.decode("utf-8-sig")
+            documents = [one for one in read_documents(text) if isinstance(one.data, dict)]
+            wanted = [one for one in documents if one.data.get("kind") == KIND]
+            return tuple(check_document(one, file, self._known_actions) for one in wanted)
+        except UnicodeDecodeError as error:
+            return (_broken(file, text, content.count(b"\n", 0, error.start) + 1, "file", "this is no UTF-8 text"),)
+        except UnreadableError as error:
+            return (_broken(file, text, error.line, "yaml", error.message),)
+        except RecursionError:
+            return (_broken(file, text, 1, "file", "this, or its skeleton, is nested too deeply"),)
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.suffix in _ENDINGS and _is_file(entry):
+            yield entry
+        elif entry.is_dir():
+            yield from (entry / name for name in _IN_FOLDER if _is_file(entry / name))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True  # reading it will say why it cannot be read, and hides no other file
+
+
+def _problem(file: Path, key: str, message: str) -> TemplateProblem:
+    return TemplateProblem(str(file), 1, key, message)
+
+
+def _broken(file: Path, text: str, line: int, key: str, message: str) -> Checked:
+    """A file that could not be read far enough to know its name: the first name in it is most likely the one."""
+    guess = _FIRST_NAME.search(text)
+    name = guess[1] if guess else file.parent.name if file.name in _IN_FOLDER else file.stem
+    return Checked(name, line, None, (TemplateProblem(str(file), line, key, message),))

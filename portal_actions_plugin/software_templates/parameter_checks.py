@@ -1,0 +1,114 @@
+"""What can be known to be wrong with a template's parameters before anybody fills them in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from portal_actions_plugin.software_templates.inputs import validator
+from portal_actions_plugin.software_templates.schemas import (
+    declared,
+    is_secret,
+    loops,
+    merge_pages,
+    modern,
+    resolve,
+    subschemas,
+)
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.software_templates.findings import Findings
+    from portal_actions_plugin.software_templates.schemas import Key
+
+KEY: Key = ("spec", "parameters")
+# How many parts of a place each word takes up: `allOf[0]`, `then`, `dependencies.name`.
+_CONDITIONS = {
+    "allOf": 2,
+    "anyOf": 2,
+    "oneOf": 2,
+    "if": 1,
+    "then": 1,
+    "else": 1,
+    "dependencies": 2,
+    "dependentSchemas": 2,
+}
+_META = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def read_pages(spec: Mapping[str, Any], findings: Findings) -> tuple[Mapping[str, Any], ...]:
+    """Read ``spec.parameters``, one page or a list of them, and note what is wrong with their JSON Schema."""
+    given = spec.get("parameters")
+    pages = given if isinstance(given, list) else [given] if given else []
+    before = len(findings.problems)
+    for index, page in enumerate(pages):
+        _check_page(page, (*KEY, index) if isinstance(given, list) else KEY, findings)
+    if len(findings.problems) > before:
+        return ()
+    _check_together(pages, isinstance(given, list), findings)
+    return tuple(pages)
+
+
+def _check_page(page: Any, key: Key, findings: Findings) -> None:
+    if not isinstance(page, Mapping):
+        findings.add(key, "a page of parameters must be a JSON Schema object")
+        return
+    if page.get("type", "object") != "object":
+        findings.add((*key, "type"), "a page of parameters must have the type object")
+    for error in _META.iter_errors(modern(page)):
+        worst = best_match([error]) or error
+        findings.add((*key, *worst.absolute_path), f"invalid JSON Schema: {worst.message[:200]}")
+    for place, schema in subschemas(page, key):
+        if "backstage:permissions" in schema:
+            findings.add((*place, "backstage:permissions"), "this is not supported yet")
+        if is_secret(schema) and not _is_top_level(place[len(key) :]):
+            findings.add(place, "a secret must be a parameter of its own, not a part of another one")
+
+
+def _is_top_level(place: Key) -> bool:
+    """Whether a schema is that of a top-level parameter, perhaps one that only a condition asks for."""
+    while len(place) > 2 and place[0] in _CONDITIONS:
+        place = place[_CONDITIONS[str(place[0])] :]
+    return len(place) == 2 and place[0] == "properties"
+
+
+def _check_together(pages: list[Mapping[str, Any]], many: bool, findings: Findings) -> None:  # noqa: FBT001
+    merged = merge_pages(pages, "")
+    fields = declared(merged)
+    owners: dict[str, Any] = {}
+    for index, page in enumerate(pages):
+        key = (*KEY, index) if many else KEY
+        for name, schema in page.get("properties", {}).items():
+            if owners.setdefault(name, schema) != schema:
+                findings.add((*key, "properties", name), "another page declares this parameter differently")
+            _check_parameter(merged, schema, (*key, "properties", name), findings)
+        for name in page.get("required", []):
+            if name not in fields:
+                findings.add((*key, "required"), f"there is no parameter {name!r}")
+        for place, schema in subschemas(page, key):
+            _check_ref(merged, schema, place, findings)
+
+
+def _check_parameter(merged: Mapping[str, Any], schema: Any, key: Key, findings: Findings) -> None:
+    schema = resolve(merged, schema)
+    if not isinstance(schema, Mapping):
+        return
+    if is_secret(schema) and schema.get("type") != "string":
+        findings.add(key, "a secret must have the type string")
+    kind = {word: schema[word] for word in ("type", "enum", "const") if word in schema}
+    if "default" in schema and not validator(kind).is_valid(schema["default"]):
+        findings.add((*key, "default"), "this default is not of the parameter's own type or options")
+
+
+def _check_ref(merged: Mapping[str, Any], schema: Mapping[str, Any], key: Key, findings: Findings) -> None:
+    ref = schema.get("$ref")
+    if ref is None:
+        return
+    if not str(ref).startswith("#/"):
+        findings.add((*key, "$ref"), "only a $ref into this form works, such as #/definitions/name")
+    elif isinstance(target := resolve(merged, schema), Mapping) and "$ref" in target:
+        findings.add((*key, "$ref"), f"{ref} leads nowhere")
+    elif loops(merged, schema):
+        findings.add((*key, "$ref"), f"{ref} leads back to itself")

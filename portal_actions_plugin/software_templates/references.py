@@ -1,0 +1,112 @@
+"""What the expressions of a text name, and what is wrong with them: everything that can be known without a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jinja2 import nodes
+
+from portal_actions_plugin.software_templates import sandbox
+from portal_actions_plugin.software_templates.expressions import FAILURES, problem_of
+from portal_actions_plugin.software_templates.filters import FILTERS, TESTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STEP_PARTS = {"output", "outputs"}
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What one expression names.
+
+    Attributes:
+        expression: as it is written, or the whole text when that cannot be read.
+        names: the names at the top, such as ``parameters``.
+        parameters: ``x`` of each ``parameters.x``; likewise ``secrets`` and ``steps``.
+        problems: what is wrong whatever the context is: syntax, unknown filters.
+    """
+
+    expression: str
+    names: frozenset[str] = frozenset()
+    parameters: frozenset[str] = frozenset()
+    secrets: frozenset[str] = frozenset()
+    steps: frozenset[str] = frozenset()
+    problems: tuple[str, ...] = ()
+
+
+def references(text: str) -> tuple[References, ...]:
+    """Read every expression of a text; never raises."""
+    if "${{" not in text:
+        return ()
+    try:
+        parts = sandbox.split(text)
+    except FAILURES as error:
+        return (References(text, problems=(problem_of(error),)),)
+    return tuple(_read(part.source) for part in parts if isinstance(part, sandbox.Expression))
+
+
+def _read(source: str) -> References:
+    shown = f"${{{{ {source} }}}}"
+    try:
+        tree = nodes.Output([sandbox.parse(source)])
+        found = References(
+            shown,
+            names=frozenset(_names(tree)),
+            parameters=frozenset(_parts(tree, "parameters")),
+            secrets=frozenset(_parts(tree, "secrets")),
+            steps=frozenset(_parts(tree, "steps")),
+            problems=tuple(dict.fromkeys(_problems(tree))),
+        )
+        if not found.problems:
+            sandbox.compiled(source)
+    except FAILURES as error:
+        return References(shown, problems=(problem_of(error),))
+    return found
+
+
+def _names(tree: nodes.Node) -> Iterator[str]:
+    quoted = {id(pair.key) for pair in tree.find_all(nodes.Pair)}  # {defaultKind: …} names nothing
+    for name in tree.find_all(nodes.Name):
+        if id(name) not in quoted and name.name != "null":
+            yield name.name
+
+
+def _parts(tree: nodes.Node, top: str) -> Iterator[str]:
+    for node in _lookups(tree):
+        if isinstance(node.node, nodes.Name) and node.node.name == top:
+            key = _key(node)
+            if key is not None:
+                yield key
+
+
+def _lookups(tree: nodes.Node) -> Iterator[nodes.Getattr | nodes.Getitem]:
+    yield from tree.find_all(nodes.Getattr)
+    yield from tree.find_all(nodes.Getitem)
+
+
+def _key(node: nodes.Getattr | nodes.Getitem) -> str | None:
+    if isinstance(node, nodes.Getattr):
+        return node.attr
+    return str(node.arg.value) if isinstance(node.arg, nodes.Const) else None
+
+
+def _problems(tree: nodes.Node) -> Iterator[str]:
+    for used in tree.find_all(nodes.Filter):
+        if used.name not in FILTERS:
+            yield f"there is no filter {used.name!r}; there is {', '.join(sorted(FILTERS))}"
+    for asked in tree.find_all(nodes.Test):
+        if asked.name not in TESTS:
+            yield f"there is no test {asked.name!r}"
+    for node in _lookups(tree):
+        key = _key(node)
+        if key is not None and key.startswith("__"):
+            yield f"{key!r} cannot be used"
+        if key not in {None, *_STEP_PARTS} and _is_step(node.node):
+            yield f"a step has only 'output', not {key!r}"
+
+
+def _is_step(node: nodes.Node) -> bool:
+    top = node.node if isinstance(node, nodes.Getattr | nodes.Getitem) else None
+    return isinstance(top, nodes.Name) and top.name == "steps"

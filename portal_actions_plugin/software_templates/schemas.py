@@ -1,0 +1,164 @@
+"""The JSON Schema of a template's parameters: its pages as one schema, and what that schema declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+Schema = Mapping[str, Any]
+Key = tuple[str | int, ...]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_ONE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames",
+        "unevaluatedProperties", "unevaluatedItems")  # fmt: skip
+_MANY = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
+_NAMED = ("properties", "patternProperties", "definitions", "$defs", "dependentSchemas", "dependencies")
+_CHOICES = ("oneOf", "anyOf", "not")
+_SAME_PLACE = ("allOf", "anyOf", "oneOf")
+
+
+def merge_pages(pages: Sequence[Schema], title: str) -> dict[str, Any]:
+    """Make one JSON Schema of all pages, in the 2020-12 dialect.
+
+    Draft 7's ``dependencies`` and lists of ``items``, which portals' forms use, become their 2020-12 words. An unknown
+    field is refused unless a page says otherwise.
+    """
+    merged: dict[str, Any] = {"$schema": DIALECT, "title": title, "type": "object", "properties": {}, "required": []}
+    conditions: list[Any] = []
+    for page in pages:
+        conditions.extend(_add_page(merged, modern(page)))
+    if len(pages) == 1 and "title" in pages[0]:
+        merged["title"] = pages[0]["title"]
+    if conditions:
+        merged["allOf"] = conditions
+    if "additionalProperties" not in merged:
+        # A field that only a condition declares is unknown to additionalProperties, which looks at its own place only.
+        conditional = declared(merged).keys() - merged["properties"].keys()
+        merged["unevaluatedProperties" if conditional else "additionalProperties"] = False
+    return merged
+
+
+def _add_page(merged: dict[str, Any], page: dict[str, Any]) -> list[Any]:
+    """Merge a page, and return what it demands beyond its own properties."""
+    conditions = list(page.pop("allOf", []))
+    conditions.extend({word: page.pop(word)} for word in _CHOICES if word in page)
+    if "if" in page:
+        conditions.append({word: page.pop(word) for word in ("if", "then", "else") if word in page})
+    for word, value in page.items():
+        if word == "required":
+            merged[word] = list(dict.fromkeys([*merged[word], *value]))
+        elif word == "dependentSchemas":
+            conditions.extend({word: {name: schema}} for name, schema in value.items())
+        elif word == "dependentRequired":
+            conditions.append({word: value})
+        elif isinstance(value, Mapping) and isinstance(merged.get(word), dict):
+            merged[word].update(value)
+        elif isinstance(value, list) and isinstance(merged.get(word), list):
+            merged[word].extend(value)
+        elif word == "additionalProperties":
+            merged[word] = value if value is not False else merged.get(word, False)
+        else:
+            merged.setdefault(word, value)
+    return conditions
+
+
+def modern(schema: Any) -> Any:
+    """Copy a schema, with the words of draft 7 that portals' forms use written in 2020-12's."""
+    if not isinstance(schema, Mapping):
+        return deepcopy(schema)
+    new: dict[str, Any] = {}
+    for word, value in schema.items():
+        if word == "dependencies" and isinstance(value, Mapping):
+            _add_dependencies(new, value)
+        elif word == "items" and isinstance(value, list):
+            new["prefixItems"] = [modern(item) for item in value]
+        elif word == "additionalItems":
+            new["items"] = modern(value)
+        elif word in _NAMED and isinstance(value, Mapping):
+            new[word] = {**new.get(word, {}), **{name: modern(part) for name, part in value.items()}}
+        elif word in _MANY and isinstance(value, list):
+            new[word] = [modern(part) for part in value]
+        elif word not in {"$id", "$schema"}:
+            new[word] = modern(value) if word in _ONE else deepcopy(value)
+    return new
+
+
+def _add_dependencies(new: dict[str, Any], dependencies: Mapping[str, Any]) -> None:
+    for name, needs in dependencies.items():
+        word, value = (
+            ("dependentRequired", list(needs)) if isinstance(needs, list) else ("dependentSchemas", modern(needs))
+        )
+        new.setdefault(word, {})[name] = value
+
+
+def subschemas(schema: Any, key: Key = ()) -> Iterator[tuple[Key, Schema]]:
+    """Go through a schema and all schemas inside it, each with its place."""
+    if not isinstance(schema, Mapping):
+        return
+    yield key, schema
+    for word, value in schema.items():
+        if word in _NAMED and isinstance(value, Mapping):
+            for name, part in value.items():
+                yield from subschemas(part, (*key, word, name))
+        elif word in _MANY and isinstance(value, list):
+            for index, part in enumerate(value):
+                yield from subschemas(part, (*key, word, index))
+        elif word in _ONE:
+            yield from subschemas(value, (*key, word))
+
+
+def resolve(root: Schema, schema: Any) -> Any:
+    """Follow local ``$ref``s; what cannot be followed is returned as it is."""
+    for _ in range(32):
+        if not isinstance(schema, Mapping) or "$ref" not in schema:
+            return schema
+        target: Any = root
+        for part in str(schema["$ref"]).removeprefix("#/").split("/"):
+            name = part.replace("~1", "/").replace("~0", "~")
+            if not isinstance(target, Mapping) or name not in target:
+                return schema
+            target = target[name]
+        schema = target
+    return schema
+
+
+def declared(root: Schema) -> dict[str, list[Any]]:
+    """The top-level fields of a schema, also those that only a condition asks for, each with its schemas."""
+    found: dict[str, list[Any]] = {}
+    for place in _same_place(root, root, set()):
+        properties = place.get("properties")
+        for name, schema in properties.items() if isinstance(properties, Mapping) else ():
+            found.setdefault(name, []).append(resolve(root, schema))
+    return found
+
+
+def _same_place(root: Schema, schema: Any, seen: set[int]) -> Iterator[Schema]:
+    schema = resolve(root, schema)
+    if not isinstance(schema, Mapping) or id(schema) in seen:
+        return
+    seen.add(id(schema))
+    yield schema
+    for part in _beside(schema):
+        yield from _same_place(root, part, seen)
+
+
+def _beside(schema: Schema) -> list[Any]:
+    """The schemas inside one that judge the same value as it does."""
+    found = [part for word in _SAME_PLACE if isinstance(schema.get(word), list) for part in schema[word]]
+    found += [schema[word] for word in ("if", "then", "else", "not") if word in schema]
+    dependent = schema.get("dependentSchemas")
+    return [*found, *(dependent.values() if isinstance(dependent, Mapping) else ())]
+
+
+def loops(root: Schema, schema: Any, path: tuple[int, ...] = ()) -> bool:
+    """Whether checking one value by this schema would lead back to the same schema for ever."""
+    schema = resolve(root, schema)
+    if not isinstance(schema, Mapping):
+        return False
+    return id(schema) in path or any(loops(root, part, (*path, id(schema))) for part in _beside(schema))
+
+
+def is_secret(schema: Any) -> bool:
+    """Whether a parameter's schema marks it as a secret."""
+    return isinstance(schema, Mapping) and (schema.get("ui:field") == "Secret" or schema.get("writeOnly") is True)

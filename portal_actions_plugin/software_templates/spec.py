@@ -1,0 +1,140 @@
+"""A software template as the rest of the plugin sees it, and the check of a user's inputs against it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from portal_actions_plugin.software_templates import inputs as user_inputs
+from portal_actions_plugin.software_templates import schemas
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: an action and its input.
+
+    Attributes:
+        id: unique in the template; later steps name it.
+        name: what pages show.
+        action: an action's id, such as ``scm.createRepo@v1``.
+        input: unrendered.
+        condition: the unrendered ``if``; None when there is none.
+    """
+
+    id: str
+    name: str
+    action: str
+    input: Mapping[str, Any] = field(default_factory=dict)
+    condition: str | bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A checked software template.
+
+    Attributes:
+        parameters: one JSON Schema object per page of the form, as written.
+        output: unrendered.
+        permissions: demanded of the requester beyond ``template:run``.
+        version: of the definition and its skeleton files, see ``fingerprint``.
+        folder: the absolute folder of the template's file; None when it came from elsewhere.
+        skeleton_files: SHA-256 of each skeleton file by its path below ``folder``.
+    """
+
+    name: str
+    title: str
+    description: str
+    tags: tuple[str, ...]
+    owner: str
+    type: str
+    parameters: tuple[Mapping[str, Any], ...]
+    steps: tuple[Step, ...]
+    output: Mapping[str, Any]
+    permissions: tuple[str, ...]
+    version: str
+    folder: str | None = None
+    skeleton_files: Mapping[str, str] = field(default_factory=dict)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Write the template as JSON values, to be kept with a run."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "tags": list(self.tags),
+            "owner": self.owner,
+            "type": self.type,
+            "parameters": [deepcopy(dict(page)) for page in self.parameters],
+            "steps": [
+                {
+                    "id": step.id,
+                    "name": step.name,
+                    "action": step.action,
+                    "input": deepcopy(dict(step.input)),
+                    "if": step.condition,
+                }
+                for step in self.steps
+            ],
+            "output": deepcopy(dict(self.output)),
+            "permissions": list(self.permissions),
+            "version": self.version,
+            "folder": self.folder,
+            "skeleton_files": dict(self.skeleton_files),
+        }
+
+    @classmethod
+    def from_snapshot(cls, snapshot: Mapping[str, Any]) -> Template:
+        """Read back what ``snapshot`` wrote."""
+        data = deepcopy(dict(snapshot))
+        steps = tuple(Step(condition=step.pop("if"), **step) for step in data.pop("steps"))
+        data |= {name: tuple(data[name]) for name in ("tags", "parameters", "permissions")}
+        return cls(steps=steps, **data)
+
+    def inputs_schema(self) -> dict[str, Any]:
+        """One JSON Schema (2020-12) of all pages. An unknown field is refused unless a page says otherwise.
+
+        Where a condition declares fields of its own, that is ``unevaluatedProperties: false``; else
+        ``additionalProperties: false``.
+        """
+        return schemas.merge_pages(self.parameters, self.title)
+
+    @property
+    def parameter_names(self) -> frozenset[str]:
+        """The top-level parameters, also those that only a condition asks for."""
+        return frozenset(schemas.declared(self.inputs_schema()))
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """The top-level parameters with ``ui:field: Secret`` or ``writeOnly: true``."""
+        declared = schemas.declared(self.inputs_schema())
+        return frozenset(name for name, found in declared.items() if any(map(schemas.is_secret, found)))
+
+
+def validate_inputs(template: Template, inputs: Any) -> dict[str, Any]:
+    """Apply the defaults and check a user's inputs.
+
+    Args:
+        template: whose parameters say what is asked for.
+        inputs: what the user gave, secrets too.
+
+    Returns:
+        The inputs with defaults, in nested objects too.
+
+    Raises:
+        ValidationError: ``fields`` has the messages of every wrong field, nested as the inputs are. No value is in them.
+    """
+    return user_inputs.check(template.inputs_schema(), inputs, template.name)
+
+
+def fingerprint(definition: Any, skeleton_files: Mapping[str, str]) -> str:
+    """The version of a template: 16 hex digits over its definition and the hashes of its skeleton files."""
+    canonical = json.dumps(
+        [definition, dict(skeleton_files)], sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
