@@ -1,0 +1,1 @@
+"""What can be run: the registry, what a handler gets, and the built-in actions."""

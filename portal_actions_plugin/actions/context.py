@@ -1,0 +1,151 @@
+"""What a handler gets: ``ctx``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.host import Catalog, Link, Origin, Scorecards, SkeletonFile
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.scm.base import ScmProvider
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a handler may know of its run."""
+
+    id: str
+    action: str
+    attempt: int
+    max_attempts: int
+    requested_by: str
+    requester_name: str
+    step_id: str | None = None
+    template_run_id: str | None = None
+    template: str | None = None
+    entity: str | None = None
+    origin: Origin | None = None
+
+
+class Recorder(Protocol):
+    """Where a handler's news go. The runner's writes to the database; a test's keeps lists."""
+
+    def log(self, level: str, message: str) -> None:
+        """Write a line of the run's log."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the handler is."""
+
+    def load_checkpoint(self, key: str) -> tuple[bool, Any]:
+        """Whether a checkpoint is kept by this run or one that it retries, and its value."""
+
+    def save_checkpoint(self, key: str, value: Any) -> None:
+        """Keep a checkpoint; it is committed when this returns."""
+
+    def canceled(self) -> bool:
+        """Whether the run was canceled or another process has taken it over."""
+
+    def ensure_ours(self) -> None:
+        """Raise when this attempt may not write to the outside any more."""
+
+
+@dataclass(slots=True)
+class ActionContext:
+    """The runner's hand to a handler; see docs for every method.
+
+    Attributes:
+        run: ids, attempt, requester, entity and origin.
+        links: what ``link`` gathered.
+        warnings: what ``warn`` gathered.
+    """
+
+    run: RunInfo
+    recorder: Recorder
+    make_scm: Callable[[str, Recorder], ScmProvider]
+    host_catalog: Catalog | None = None
+    host_scorecards: Scorecards | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    read_skeleton: Callable[[str], Sequence[SkeletonFile]] | None = None
+    on_redact: Callable[[str], None] = lambda _value: None
+    links: list[Link] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def log(self, message: str, *, level: str = "info") -> None:
+        """Write a line that the run page and the structured log show. ``level``: info, warning or error."""
+        self.recorder.log(level, message)
+
+    def warn(self, text: str) -> None:
+        """Keep a warning with the run's result; the run still succeeds."""
+        self.warnings.append(text)
+        self.recorder.log("warning", text)
+
+    def link(self, title: str, url: str) -> None:
+        """Keep a titled link with the run's result."""
+        self.links.append(Link(title, url))
+
+    def progress(self, done: int, total: int) -> None:
+        """Say that ``done`` of ``total`` parts are finished."""
+        self.recorder.progress(done, total)
+
+    def checkpoint(self, key: str, fn: Callable[[], T]) -> T:
+        """Do a part once: return the kept value of ``key``, or call ``fn``, keep its JSON value and return it."""
+        found, value = self.recorder.load_checkpoint(key)
+        if found:
+            kept: T = value
+            return kept
+        made = fn()
+        self.recorder.save_checkpoint(key, made)
+        return made
+
+    @property
+    def canceled(self) -> bool:
+        """Whether a long handler should stop now."""
+        return self.recorder.canceled()
+
+    def secret(self, name: str) -> str:
+        """The value of a secret input; raises ConfigurationError when the run carries none of that name."""
+        try:
+            return self.secrets[name]
+        except KeyError:
+            raise ConfigurationError(f"This run carries no secret named {name}.") from None
+
+    def redact(self, value: str) -> None:
+        """Mask a value in everything that this run writes from now on."""
+        self.on_redact(value)
+
+    def scm(self, provider: str) -> ScmProvider:
+        """The provider of that name (``local``), with the host's credentials."""
+        return self.make_scm(provider, self.recorder)
+
+    def skeleton(self, folder: str) -> Sequence[SkeletonFile]:
+        """The files of a skeleton folder of the run's template, as they were when the run started."""
+        if self.read_skeleton is None:
+            raise ConfigurationError(
+                f"The skeleton folder {folder!r} cannot be read: this run has no template, or its source has no files.",
+                hint="Give the files in the input instead.",
+            )
+        return self.read_skeleton(folder)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The host's catalog; raises ConfigurationError when the host gave none."""
+        if self.host_catalog is None:
+            raise ConfigurationError("This portal has given Portal Actions no catalog.", hint=_HOOK.format("catalog"))
+        return self.host_catalog
+
+    @property
+    def scorecards(self) -> Scorecards:
+        """The host's scorecards; raises ConfigurationError when the host gave none."""
+        if self.host_scorecards is None:
+            raise ConfigurationError(
+                "This portal has given Portal Actions no scorecards.", hint=_HOOK.format("scorecards")
+            )
+        return self.host_scorecards
+
+
+_HOOK = "Tell your platform team: the host registers it with @plugin.{}."

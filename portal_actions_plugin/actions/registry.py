@@ -1,0 +1,172 @@
+"""The registry of actions: what ``@action`` declares and what entry points bring along."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import Schema
+from marshmallow import ValidationError as SchemaError
+
+from portal_actions_plugin.errors import ConfigurationError, NotFoundError, ValidationError
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.actions.context import ActionContext
+
+GROUP = "portal_actions.actions"
+_ID = re.compile(r"^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*@v[1-9][0-9]*$")
+
+Handler = Callable[..., Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A versioned handler with a typed input.
+
+    Attributes:
+        id: ``name@version``, such as ``scm.createRepo@v1``.
+        handler: called as ``handler(ctx, **loaded_input)``; returns the outputs.
+        input: the marshmallow schema that validates the input and becomes the API's JSON Schema.
+        output: likewise for what the handler returns; None when there is nothing to promise.
+        idempotent: whether a step whose worker died may simply be run again.
+        timeout: seconds after which an attempt is ended.
+        max_attempts: how many times an action run may be tried.
+        queue: which queue its steps go to, unless ``PORTAL_ACTIONS_QUEUES`` says otherwise.
+        lock: a function of the input that names what only one run may write at a time.
+        permissions: demanded of the requester beyond ``action:run``.
+    """
+
+    id: str
+    handler: Handler
+    title: str
+    description: str
+    input: type[Schema]
+    output: type[Schema] | None
+    idempotent: bool
+    timeout: float
+    max_attempts: int
+    queue: str
+    lock: Callable[[Mapping[str, Any]], str | None] | None
+    permissions: tuple[str, ...]
+
+    def load_input(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Validate an input; raises ValidationError with every wrong field at once."""
+        try:
+            loaded: dict[str, Any] = self.input().load(data)
+        except SchemaError as error:
+            messages = error.messages if isinstance(error.messages, dict) else {"input": error.messages}
+            names = ", ".join(sorted(str(name) for name in messages))
+            raise ValidationError(f"{self.id} cannot take this input: see {names}.", fields=messages) from None
+        return loaded
+
+    def secret_names(self) -> frozenset[str]:
+        """The input's fields that are secret: ``load_only``, or with ``secret`` in their metadata."""
+        return frozenset(
+            field.data_key or name
+            for name, field in self.input().fields.items()
+            if field.load_only or field.metadata.get("secret")
+        )
+
+    def run(self, ctx: ActionContext, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Validate the input, call the handler and return its outputs."""
+        outputs = self.handler(ctx, **self.load_input(data))
+        return dict(outputs or {})
+
+
+def action(
+    action_id: str,
+    *,
+    title: str,
+    input: type[Schema],  # noqa: A002 the word of actions.md, and of the API
+    output: type[Schema] | None = None,
+    description: str = "",
+    idempotent: bool = False,
+    timeout: float = 60,
+    max_attempts: int = 3,
+    queue: str = "default",
+    lock: Callable[[Mapping[str, Any]], str | None] | None = None,
+    permissions: tuple[str, ...] = (),
+) -> Callable[[Handler], Action]:
+    """Declare an action. The decorated name becomes the ``Action``; see there for the arguments.
+
+    Raises:
+        ConfigurationError: the id is not ``name@vN``, or a number is out of range.
+    """
+    if not _ID.fullmatch(action_id):
+        raise ConfigurationError(f"{action_id!r} is not an action id: write it like scm.createRepo@v1.")
+    if timeout <= 0 or max_attempts < 1:
+        raise ConfigurationError(f"{action_id}: timeout must be above 0 seconds and max_attempts at least 1.")
+
+    def declare(handler: Handler) -> Action:
+        words = description or (handler.__doc__ or "").strip().partition("\n")[0]
+        return Action(
+            action_id, handler, title, words, input, output, idempotent, timeout, max_attempts, queue, lock, permissions
+        )
+
+    return declare
+
+
+class Registry:
+    """The actions that one app knows, by id. Refuses duplicates and says who registered first."""
+
+    def __init__(self) -> None:
+        self._actions: dict[str, Action] = {}
+        self._registered_by: dict[str, str] = {}
+
+    @classmethod
+    def from_entry_points(cls) -> Registry:
+        """Load every module of the entry point group; a broken one stops the start and is named."""
+        registry = cls()
+        for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+            registry.add_module(_load(point), _who(point))
+        return registry
+
+    def add_module(self, module: ModuleType, who: str) -> None:
+        """Register every ``Action`` that a module holds."""
+        for value in vars(module).values():
+            if isinstance(value, Action):
+                self.add(value, who)
+
+    def add(self, declared: Action, who: str) -> None:
+        """Register one action; ``who`` is named when its id is taken already."""
+        if declared.id in self._actions:
+            if self._actions[declared.id] is declared:
+                return
+            raise ConfigurationError(
+                f"The action {declared.id} is registered twice: first by {self._registered_by[declared.id]}, "
+                f"then by {who}. Remove one of them."
+            )
+        self._actions[declared.id] = declared
+        self._registered_by[declared.id] = who
+
+    def get(self, action_id: str) -> Action:
+        """Find an action; raises NotFoundError."""
+        try:
+            return self._actions[action_id]
+        except KeyError:
+            raise NotFoundError(f"There is no action {action_id}.", hint="GET /api/v1/actions lists them.") from None
+
+    def __contains__(self, action_id: object) -> bool:
+        return action_id in self._actions
+
+    def __iter__(self) -> Iterator[Action]:
+        return iter(sorted(self._actions.values(), key=lambda declared: declared.id))
+
+
+def _who(point: EntryPoint) -> str:
+    package = point.dist.name if point.dist else "an unknown package"
+    return f"{package} (entry point {point.name} = {point.value})"
+
+
+def _load(point: EntryPoint) -> ModuleType:
+    try:
+        loaded = point.load()
+    except Exception as error:
+        raise ConfigurationError(f"The actions of {_who(point)} cannot be loaded: {error!r}.") from error
+    if not isinstance(loaded, ModuleType):
+        raise ConfigurationError(f"The actions of {_who(point)} are not a module.")
+    return loaded

@@ -1,0 +1,307 @@
+"""Actions on repositories. Each may be done twice: what is there already is left as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from marshmallow import Schema, fields, validate, validates_schema
+from marshmallow import ValidationError as SchemaError
+
+from portal_actions_plugin.actions.registry import action
+from portal_actions_plugin.actions.scm_fields import (
+    Content,
+    RepoReference,
+    branch_field,
+    content_bytes,
+    files_field,
+    follows,
+    open_repo,
+    optional_text,
+    repo_field,
+)
+from portal_actions_plugin.errors import NotFoundError, ValidationError
+from portal_actions_plugin.scm.base import VISIBILITIES, FileChange
+from portal_actions_plugin.scm.names import check_branch, check_owner, check_path, check_repo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from portal_actions_plugin.actions.context import ActionContext
+    from portal_actions_plugin.host import SkeletonFile
+    from portal_actions_plugin.scm.base import CommitResult, RepoRef
+
+_MAX_TITLE = 250
+_MAX_DESCRIPTION = 350
+
+
+class CreateRepo(Schema):
+    provider = fields.String(required=True, metadata={"description": "The forge: local."})
+    owner = fields.String(
+        required=True,
+        validate=follows(check_owner),
+        metadata={"description": "The user, organisation or group that it will belong to. It must exist."},
+    )
+    repo = fields.String(
+        required=True, validate=follows(check_repo), metadata={"description": "The repository's name."}
+    )
+    visibility = fields.String(
+        load_default="private", validate=validate.OneOf(VISIBILITIES), metadata={"description": "Who may see it."}
+    )
+    description = optional_text("One line about it.", validate=validate.Length(max=_MAX_DESCRIPTION))
+    init_with_readme = fields.Boolean(
+        data_key="initWithReadme",
+        load_default=False,
+        metadata={"description": "Start with a README.md. Otherwise it is empty until something is pushed."},
+    )
+
+
+class CreateRepoOutput(Schema):
+    repo_url = fields.String(data_key="repoUrl", metadata={"description": "Its page."})
+    clone_url = fields.String(data_key="cloneUrl", metadata={"description": "Where git clones it from."})
+    default_branch = fields.String(data_key="defaultBranch", metadata={"description": "Its default branch."})
+    repo = fields.Nested(RepoReference, metadata={"description": "The reference that later steps take as repo."})
+
+
+@action(
+    "scm.createRepo@v1",
+    title="Create a repository",
+    input=CreateRepo,
+    output=CreateRepoOutput,
+    idempotent=True,
+    timeout=60,
+)
+def create_repo(
+    ctx: ActionContext,
+    *,
+    provider: str,
+    owner: str,
+    repo: str,
+    visibility: str,
+    description: str | None,
+    init_with_readme: bool,
+) -> dict[str, Any]:
+    """Create a repository. One that exists is a conflict, unless this run or one that it retries has made it."""
+    scm = ctx.scm(provider)
+    # Kept before the repository is made: whoever finds it later can tell that it is ours.
+    claim = ctx.checkpoint("createRepo.claim", lambda: uuid4().hex)
+    made = scm.create_repo(
+        owner,
+        repo,
+        visibility=visibility,
+        description=" ".join((description or "").split()),
+        init_with_readme=init_with_readme,
+        claim=claim,
+    )
+    if made.fresh:
+        ctx.log(f"created {made.ref.full_name} ({visibility})")
+    else:
+        ctx.log(f"{made.ref.full_name} is there already: an earlier attempt of this run, or a run it retries, made it")
+    ctx.link("Repository", made.web_url)
+    return {
+        "repoUrl": made.web_url,
+        "cloneUrl": made.clone_url,
+        "defaultBranch": made.ref.default_branch,
+        "repo": made.ref.as_output(),
+    }
+
+
+class CreateOrUpdateFile(Content):
+    repo = repo_field()
+    path = fields.String(
+        required=True,
+        validate=follows(check_path),
+        metadata={"description": "Where, relative to the top of the repository."},
+    )
+    message = optional_text("The commit message. Default: Update and the path.", validate=validate.Length(max=10_000))
+    branch = branch_field(
+        "The branch to commit to; a missing one is made from the default branch, which is the default."
+    )
+    expected_sha = optional_text(
+        "Write only if the file is as you know it: its blob SHA, or the commit that you saw it in.",
+        data_key="expectedSha",
+        validate=validate.Length(max=64),
+    )
+
+
+class CreateOrUpdateFileOutput(Schema):
+    commit_sha = fields.String(data_key="commitSha", metadata={"description": "Where the branch is now."})
+    file_url = fields.String(data_key="fileUrl", metadata={"description": "The file's page."})
+    changed = fields.Boolean(metadata={"description": "False when the file had this content already."})
+
+
+@action(
+    "scm.createOrUpdateFile@v1",
+    title="Create or update a file",
+    input=CreateOrUpdateFile,
+    output=CreateOrUpdateFileOutput,
+    idempotent=True,
+    timeout=60,
+)
+def create_or_update_file(
+    ctx: ActionContext,
+    *,
+    repo: RepoRef,
+    path: str,
+    content: str | None,
+    content_base64: bytes | None,
+    message: str | None,
+    branch: str | None,
+    expected_sha: str | None,
+) -> dict[str, Any]:
+    """Write one file to a branch. The same content makes no commit."""
+    scm, ref = open_repo(ctx, repo)
+    target = branch or ref.default_branch
+    change = FileChange(path, content_bytes(content, content_base64), expected_sha=expected_sha or None)
+    result = scm.put_files(ref, target, [change], message or f"Update {path}", base_branch=ref.default_branch)
+    _log_commit(ctx, ref, target, result)
+    url = scm.file_url(ref, target, path)
+    ctx.link(path, url)
+    return {"commitSha": result.sha, "fileUrl": url, "changed": bool(result.changed)}
+
+
+class PushSkeleton(Schema):
+    repo = repo_field()
+    branch = branch_field(
+        "The branch to commit to; a missing one is made from the default branch, which is the default."
+    )
+    message = optional_text("The commit message. Default: Add the skeleton.", validate=validate.Length(max=10_000))
+    files = files_field("The files to write, as they are.")
+    skeleton = optional_text("Instead of files: a folder of the template, whose names and texts are rendered.")
+    values = fields.Dict(
+        keys=fields.String(),
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "What the skeleton's expressions see as values."},
+    )
+
+    @validates_schema
+    def check_one_source(self, data: dict[str, Any], **_options: Any) -> None:
+        if bool(data.get("files")) == bool(data.get("skeleton")):
+            raise SchemaError("Give either files or skeleton.", "files")
+
+
+class PushSkeletonOutput(Schema):
+    commit_sha = fields.String(data_key="commitSha", metadata={"description": "Where the branch is now."})
+    changed_files = fields.List(
+        fields.String(), data_key="changedFiles", metadata={"description": "The paths that the commit changed."}
+    )
+
+
+@action(
+    "scm.pushSkeleton@v1",
+    title="Push a skeleton",
+    input=PushSkeleton,
+    output=PushSkeletonOutput,
+    idempotent=True,
+    timeout=180,
+)
+def push_skeleton(
+    ctx: ActionContext,
+    *,
+    repo: RepoRef,
+    branch: str | None,
+    message: str | None,
+    files: Sequence[FileChange] | None,
+    skeleton: str | None,
+    values: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Write many files to a branch with one commit. The same content makes none."""
+    scm, ref = open_repo(ctx, repo)
+    target = branch or ref.default_branch
+    if skeleton:
+        files = [_rendered(file, values or {}, skeleton) for file in ctx.skeleton(skeleton)]
+        ctx.log(f"rendered {_count(len(files))} of the skeleton {skeleton}")
+    result = scm.put_files(ref, target, files or (), message or "Add the skeleton", base_branch=ref.default_branch)
+    _log_commit(ctx, ref, target, result)
+    return {"commitSha": result.sha, "changedFiles": list(result.changed)}
+
+
+class OpenPrOrMr(Schema):
+    repo = repo_field()
+    base_branch = branch_field("The branch to merge into. Default: the default branch.", data_key="baseBranch")
+    head_branch = fields.String(
+        required=True,
+        data_key="headBranch",
+        validate=follows(check_branch),
+        metadata={"description": "The branch that is proposed. With files, a missing one is made from the base."},
+    )
+    title = fields.String(
+        required=True, validate=validate.Length(min=1, max=_MAX_TITLE), metadata={"description": "Its title."}
+    )
+    body = optional_text("Its description.", validate=validate.Length(max=60_000))
+    files = files_field("Files to commit to the head branch first.")
+
+
+class OpenPrOrMrOutput(Schema):
+    pr_url = fields.String(data_key="prUrl", metadata={"description": "Its page."})
+    number = fields.Integer(metadata={"description": "Its number in the repository."})
+    branch = fields.String(metadata={"description": "The head branch."})
+
+
+@action(
+    "scm.openPrOrMr@v1",
+    title="Open a pull request",
+    input=OpenPrOrMr,
+    output=OpenPrOrMrOutput,
+    idempotent=True,
+    timeout=120,
+)
+def open_pr_or_mr(
+    ctx: ActionContext,
+    *,
+    repo: RepoRef,
+    base_branch: str | None,
+    head_branch: str,
+    title: str,
+    body: str | None,
+    files: Sequence[FileChange] | None,
+) -> dict[str, Any]:
+    """Open a pull request or merge request. The open one of the same branches is returned as it is."""
+    scm, ref = open_repo(ctx, repo)
+    base = base_branch or ref.default_branch
+    if head_branch == base:
+        message = f"{base} cannot be merged into itself: name another headBranch."
+        raise ValidationError(message, fields={"headBranch": [message]})
+    if scm.branch_head(ref, base) is None:
+        raise NotFoundError(
+            f"{ref.full_name} has no branch {base} to merge into.",
+            hint="Push a first commit there, or name another one.",
+        )
+    if files:
+        result = scm.put_files(ref, head_branch, files, title, base_branch=base)
+        _log_commit(ctx, ref, head_branch, result)
+        if not result.changed and scm.branch_head(ref, head_branch) is None:
+            message = f"There is nothing to propose: {base} of {ref.full_name} has these files already."
+            raise ValidationError(message, hint="Nothing needs to be done.", fields={"files": [message]})
+    pull = scm.open_pull(ref, head=head_branch, base=base, title=title, body=body or "")
+    done = "opened" if pull.fresh else f"found the {pull.state}"
+    ctx.log(f"{done} pull request #{pull.number} of {ref.full_name}: {head_branch} into {base}")
+    ctx.link(f"Pull request #{pull.number}", pull.url)
+    return {"prUrl": pull.url, "number": pull.number, "branch": head_branch}
+
+
+def _log_commit(ctx: ActionContext, ref: RepoRef, branch: str, result: CommitResult) -> None:
+    if result.created_from:
+        ctx.log(f"branch {branch} of {ref.full_name} created from {result.created_from}")
+    if result.changed:
+        ctx.log(f"one commit {result.sha[:7]} on {branch} of {ref.full_name}: {_count(len(result.changed))}")
+    else:
+        ctx.log(f"no commit: {ref.full_name} has this content already, at {result.sha[:7]}")
+
+
+def _rendered(file: SkeletonFile, values: Mapping[str, Any], folder: str) -> FileChange:
+    from portal_actions_plugin.software_templates.expressions import render_file
+
+    where = f"{folder}/{file.path}"
+    seen = {"values": values}
+    path = render_file(file.path, seen, where)
+    try:
+        text = file.content.decode()
+    except UnicodeDecodeError:
+        return FileChange(path, file.content, file.executable)
+    return FileChange(path, render_file(text, seen, where).encode(), file.executable)
+
+
+def _count(files: int) -> str:
+    return "1 file" if files == 1 else f"{files} files"

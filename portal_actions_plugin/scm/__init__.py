@@ -1,0 +1,1 @@
+"""What actions talk to: source code management."""
