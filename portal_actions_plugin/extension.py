@@ -1,0 +1,35 @@
+"""What one app has of the plugin. ``init_app`` puts it into ``app.extensions["portal_actions"]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from portal_actions_plugin.actions.registry import Registry
+    from portal_actions_plugin.config import Config
+    from portal_actions_plugin.db import Database
+    from portal_actions_plugin.host import Hooks, TemplateSource
+
+NAME = "portal_actions"
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """The parts of one app. Two apps in one process have two of these and never meet."""
+
+    config: Config
+    hooks: Hooks
+    database: Database
+    redis: Redis
+    registry: Registry
+    templates: TemplateSource
+
+
+def extension() -> Extension:
+    """The current app's parts."""
+    return cast("Extension", current_app.extensions[NAME])

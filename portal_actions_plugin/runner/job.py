@@ -1,0 +1,133 @@
+"""An action run as its job process needs it: read once, before the claim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import RowMapping, select
+
+from portal_actions_plugin.actions.context import RunInfo
+from portal_actions_plugin.db import Transaction, reading
+from portal_actions_plugin.errors import ConfigurationError, NotFoundError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import Origin
+from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.runs.secrets import unseal
+from portal_actions_plugin.runs.states import QUEUED, SUCCESS
+from portal_actions_plugin.runs.steps import Course
+from portal_actions_plugin.runs.transitions import StepRef
+from portal_actions_plugin.software_templates import plan
+from portal_actions_plugin.software_templates.spec import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A queued action run. ``course`` is the template run it is a step of; None for a one-off."""
+
+    ref: StepRef
+    action: str
+    queue: str
+    attempt: int
+    max_attempts: int
+    position: int
+    step_id: str | None
+    requested_by: str
+    requester_name: str
+    entity: str | None
+    origin: Origin | None
+    input: Mapping[str, Any]
+    sealed: bytes | None
+    course: Course | None
+    first: bool
+
+    def info(self) -> RunInfo:
+        """What the handler may know; its attempt is the one that the claim has just started."""
+        return RunInfo(
+            id=self.ref.id,
+            action=self.action,
+            attempt=self.attempt + 1,
+            max_attempts=self.max_attempts,
+            requested_by=self.requested_by,
+            requester_name=self.requester_name,
+            step_id=self.step_id,
+            template_run_id=self.ref.template_run_id,
+            template=self.course.template.name if self.course else None,
+            entity=self.entity,
+            origin=self.origin,
+        )
+
+    def secrets(self) -> dict[str, Any]:
+        """The secret inputs, decrypted; raises ConfigurationError when no key fits."""
+        return unseal(self.sealed, extension().config.secret_keys)
+
+    def render_input(self, secrets: Mapping[str, Any]) -> dict[str, Any]:
+        """The handler's input: a one-off's as it was given, a step's rendered. Raises ValidationError."""
+        if self.course is None:
+            return {**self.input, **secrets}
+        context = self.course.context()
+        # A step whose `if` could not be evaluated when the step before it ended is queued, and fails here, by name.
+        plan.first_or_next(self.course.template, self.position, context)
+        return plan.render_step_input(self.course.template, self.position, _with_secrets(context, secrets), secrets)
+
+
+def _with_secrets(context: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:
+    return {**context, "parameters": {**context["parameters"], **secrets}}
+
+
+def load_job(run_id: str) -> Job | None:
+    """Read a queued action run; None when it is not queued any more, or never was."""
+    with reading() as db:
+        row = db.row(select(ActionRunRow).where(ActionRunRow.id == run_id, ActionRunRow.status == QUEUED))
+        if row is None:
+            return None
+        whole = None
+        if row["template_run_id"]:
+            whole = db.row(select(TemplateRunRow).where(TemplateRunRow.id == row["template_run_id"]))
+        course = _course(db, whole) if whole else None
+    return Job(
+        ref=StepRef(row["id"], row["template_run_id"]),
+        action=row["action"],
+        queue=row["queue"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        position=row["position"],
+        step_id=row["step_id"],
+        requested_by=row["requested_by"],
+        requester_name=row["requester_name"],
+        entity=row["entity"],
+        origin=Origin(**row["origin"]) if row["origin"] else None,
+        input=row["input"] or {},
+        sealed=whole["secrets"] if whole else row["secrets"],
+        course=course,
+        first=whole is not None and whole["status"] == QUEUED,
+    )
+
+
+def _course(db: Transaction, whole: RowMapping) -> Course:
+    finished = db.rows(
+        select(ActionRunRow.step_id, ActionRunRow.outputs).where(
+            ActionRunRow.template_run_id == whole["id"], ActionRunRow.status == SUCCESS
+        )
+    )
+    return Course(
+        run_id=whole["id"],
+        template=Template.from_snapshot(whole["definition"]),
+        inputs=whole["inputs"],
+        requested_by=whole["requested_by"],
+        requester_name=whole["requester_name"],
+        entity=whole["entity"],
+        outputs={step["step_id"]: step["outputs"] or {} for step in finished},
+    )
+
+
+def find_action(action_id: str) -> Any:
+    """The action a row names; raises ConfigurationError when this portal does not have it any more."""
+    try:
+        return extension().registry.get(action_id)
+    except NotFoundError:
+        raise ConfigurationError(
+            f"The action {action_id} is not installed in this worker.",
+            hint="Tell your platform team: install the package that brings it, for web and workers alike.",
+        ) from None

@@ -1,0 +1,148 @@
+"""Where a handler's news go: log lines, progress and checkpoints, each write guarded by the attempt's token."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from sqlalchemy import func, insert, literal, select, update
+
+from portal_actions_plugin.db import Transaction, now_plus, reading, transaction
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.models import ActionRunRow, CheckpointRow, LogLineRow, TemplateRunRow
+from portal_actions_plugin.runner.job import Job
+from portal_actions_plugin.runs.secrets import Redactor
+from portal_actions_plugin.runs.states import RUNNING
+from portal_actions_plugin.runs.transitions import LeaseLostError
+
+log = logging.getLogger(__name__)
+
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_MAX_RETRIES_BACK = 50
+
+
+class DatabaseRecorder:
+    """The runner's Recorder: what it writes is in the database when the call returns."""
+
+    def __init__(self, job: Job, process_token: str, redactor: Redactor) -> None:
+        self._job = job
+        self._token = process_token
+        self._redactor = redactor
+        with reading() as db:
+            last = db.row(select(func.max(LogLineRow.seq).label("seq")).where(LogLineRow.action_run_id == job.ref.id))
+        self._seq: int = (last["seq"] if last else None) or 0
+
+    def log(self, level: str, message: str) -> None:
+        """Write a line; past the run's limit one last line says that the log is cut."""
+        config = extension().config
+        text = self._redactor.text(str(message))
+        log.log(_LEVELS.get(level, logging.INFO), "%s", text, extra=self._extra())
+        if self._seq > config.max_log_lines:
+            return
+        if len(text) > config.max_log_line_chars:
+            text = text[: config.max_log_line_chars] + " … (cut)"
+        if self._seq == config.max_log_lines:
+            level, text = "warning", f"The log is cut here: a run keeps {config.max_log_lines} lines."
+        self._seq += 1
+        self._write_line(level if level in _LEVELS else "info", text)
+
+    def _write_line(self, level: str, text: str) -> None:
+        line = select(
+            literal(self._job.ref.id, ActionRunRow.id.type),
+            literal(self._seq),
+            literal(self._job.attempt + 1),
+            now_plus(0),
+            literal(level),
+            literal(text),
+        ).where(self._ours().exists())
+        columns = ["action_run_id", "seq", "attempt", "at", "level", "message"]
+        with transaction() as tx:
+            tx.execute(insert(LogLineRow).from_select(columns, line))
+
+    def progress(self, done: int, total: int) -> None:
+        """Keep how far the handler is."""
+        with transaction() as tx:
+            tx.changed(
+                update(ActionRunRow)
+                .where(*self._ours_only())
+                .values(progress_done=max(0, int(done)), progress_total=max(0, int(total)))
+            )
+
+    def load_checkpoint(self, key: str) -> tuple[bool, Any]:
+        """Look in this run, then in the runs it retries, newest first."""
+        with reading() as db:
+            run_id: str | None = self._job.ref.id
+            for _ in range(_MAX_RETRIES_BACK):
+                if run_id is None:
+                    break
+                row = db.row(
+                    select(CheckpointRow.value).where(CheckpointRow.action_run_id == run_id, CheckpointRow.key == key)
+                )
+                if row:
+                    return True, row["value"]["value"]
+                run_id = _retried(db, run_id)
+        return False, None
+
+    def save_checkpoint(self, key: str, value: Any) -> None:
+        """Keep a checkpoint; raises LeaseLostError when the run is not ours any more."""
+        with transaction() as tx:
+            if not tx.row(self._ours().with_for_update()):
+                raise LeaseLostError(self._job.ref.id)
+            # Wrapped, so that null and false are values too.
+            tx.execute(
+                insert(CheckpointRow).values(
+                    action_run_id=self._job.ref.id, key=key, value={"value": value}, made_at=now_plus(0)
+                )
+            )
+
+    def canceled(self) -> bool:
+        """Whether the run is somebody else's, or nobody's, by now."""
+        with reading() as db:
+            return db.row(self._ours()) is None
+
+    def ensure_ours(self) -> None:
+        """Raise LeaseLostError when this attempt may not write to the outside any more."""
+        if self.canceled():
+            raise LeaseLostError(self._job.ref.id)
+
+    def _ours_only(self) -> tuple[Any, ...]:
+        return (
+            ActionRunRow.id == self._job.ref.id,
+            ActionRunRow.process_token == self._token,
+            ActionRunRow.status == RUNNING,
+        )
+
+    def _ours(self) -> Any:
+        return select(ActionRunRow.id).where(*self._ours_only())
+
+    def _extra(self) -> dict[str, Any]:
+        return {
+            "run_id": self._job.ref.id,
+            "action": self._job.action,
+            "attempt": self._job.attempt + 1,
+            "requested_by": self._job.requested_by,
+        }
+
+
+def _retried(db: Transaction, run_id: str) -> str | None:
+    """The action run that this one repeats: a one-off's own ``retry_of``, or the same step of the retried template run."""
+    row = db.row(
+        select(
+            ActionRunRow.retry_of,
+            ActionRunRow.step_id,
+            ActionRunRow.item,
+            TemplateRunRow.retry_of.label("template_retry_of"),
+        )
+        .outerjoin(TemplateRunRow, TemplateRunRow.id == ActionRunRow.template_run_id)
+        .where(ActionRunRow.id == run_id)
+    )
+    if row is None or row["template_retry_of"] is None:
+        return row["retry_of"] if row else None
+    same_step = db.row(
+        select(ActionRunRow.id).where(
+            ActionRunRow.template_run_id == row["template_retry_of"],
+            ActionRunRow.step_id == row["step_id"],
+            ActionRunRow.item == row["item"],
+        )
+    )
+    return same_step["id"] if same_step else None

@@ -1,0 +1,138 @@
+"""How a valid start gets into the database: replay a known key, limit, write run and audit row, in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+
+from portal_actions_plugin.db import Transaction, reading, transaction
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import ActionRun, Identity, Origin, TemplateRun
+from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.runs import audit, idempotency, limits, queries
+from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.idempotency import IdempotencyKey
+from portal_actions_plugin.runs.limits import Quota, TooManyStartsError
+from portal_actions_plugin.runs.states import ACTIVE
+
+TEMPLATE_RUN = "template_run"
+ACTION_RUN = "action_run"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What may accompany a start.
+
+    Attributes:
+        idempotency_key: as the client sent it.
+        entity: the catalog entity that the run is about.
+        origin: the failing rule that it fixes; at most one such run is active at a time.
+        secrets: values of secret inputs, when they do not come with the inputs.
+    """
+
+    idempotency_key: str | None = None
+    entity: str | None = None
+    origin: Origin | None = None
+    secrets: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A started run; ``replayed`` when it was there before. ``quota`` is what the identity has left."""
+
+    run: ActionRun | TemplateRun
+    replayed: bool
+    quota: Quota
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A valid start on its way into the database."""
+
+    asker: Identity
+    event: str
+    target: str
+    kind: str
+    key: IdempotencyKey | None
+    write: Callable[[Transaction], str]
+    load: Callable[[str], ActionRun | TemplateRun]
+    origin: Origin | None
+
+
+def known(
+    asker: Identity, key: IdempotencyKey | None, load: Callable[[str], ActionRun | TemplateRun]
+) -> Started | None:
+    """The run that this key started before: a replay costs nothing, and needs no valid input any more."""
+    if key is None:
+        return None
+    with reading() as db:
+        run_id = idempotency.find(db, key)
+    return Started(load(run_id), replayed=True, quota=queries.starts_left(asker.id)) if run_id else None
+
+
+def accept(start: Start) -> Started:
+    """Write a start, or find the run that is there for it. Raises TooManyStartsError, ValidationError for a key."""
+    try:
+        with transaction() as tx:
+            run_id, replayed, left = _write(tx, start)
+    except TooManyStartsError:
+        with transaction() as tx:
+            audit.record_refusal(tx, AuditEntry(start.asker.id, start.event, audit.RATE_LIMITED, start.target))
+        raise
+    return Started(start.load(run_id), replayed, left)
+
+
+def _write(tx: Transaction, start: Start) -> tuple[str, bool, Quota]:
+    rate = extension().config.rate_limit
+    # One start of an identity, and one fix of a rule, at a time: keys, limits and fixes are exact because of it.
+    tx.lock(f"start:{start.asker.id}")
+    if start.origin:
+        tx.lock(f"fix:{fix_key(start.origin)}")
+    there = idempotency.find(tx, start.key) or _active_fix(tx, start)
+    if there:
+        return there, True, limits.quota(tx, start.asker.id, rate)
+    left = limits.take(tx, start.asker.id, rate)
+    run_id = start.write(tx)
+    idempotency.keep(tx, start.key, start.kind, run_id)
+    audit.record(
+        tx,
+        AuditEntry(
+            start.asker.id,
+            start.event,
+            audit.ACCEPTED,
+            start.target,
+            run_id=run_id,
+            template_run_id=run_id if start.kind == TEMPLATE_RUN else None,
+        ),
+    )
+    return run_id, False, left
+
+
+def _active_fix(tx: Transaction, start: Start) -> str | None:
+    if start.origin is None:
+        return None
+    row = TemplateRunRow if start.kind == TEMPLATE_RUN else ActionRunRow
+    found = tx.row(select(row.id).where(row.dedupe_key == fix_key(start.origin), row.status.in_(ACTIVE)))
+    return found["id"] if found else None
+
+
+def fix_key(origin: Origin | None) -> str | None:
+    """What is unique while a fix of a rule is active."""
+    if origin is None:
+        return None
+    return hashlib.sha256("\0".join((origin.entity, origin.scorecard, origin.rule)).encode()).hexdigest()
+
+
+def who_and_why(asker: Identity, ask: Ask) -> dict[str, Any]:
+    """The columns that both kinds of run have about their start."""
+    return {
+        "requested_by": asker.id,
+        "requester_name": asker.name,
+        "entity": ask.entity or (ask.origin.entity if ask.origin else None),
+        "origin": asdict(ask.origin) if ask.origin else None,
+        "dedupe_key": fix_key(ask.origin),
+    }

@@ -1,0 +1,95 @@
+"""Who may do what. Pages, API, commands and the Python API all decide here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from portal_actions_plugin.db import transaction
+from portal_actions_plugin.errors import ActionError, PermissionDeniedError, UnauthenticatedError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
+from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, OVER
+
+
+def allowed(identity: Identity | None, permission: str, target: Any = None) -> bool:
+    """Whether the identity has the permission: the host's authorizer decides, else the role table."""
+    if identity is None:
+        return False
+    parts = extension()
+    if parts.hooks.authorizer:
+        return bool(parts.hooks.authorizer(identity, permission, target))
+    roles = identity.roles or parts.config.default_roles
+    return any(permission in parts.config.role_permissions.get(role, ()) for role in roles)
+
+
+def require_read(identity: Identity | None, permission: str, target: Any = None) -> Identity:
+    """Let a reader through.
+
+    Raises:
+        UnauthenticatedError: nobody asks.
+        PermissionDeniedError: names the permission that is missing.
+    """
+    if identity is None:
+        raise UnauthenticatedError
+    if not allowed(identity, permission, target):
+        raise _denied(permission)
+    return identity
+
+
+def require(identity: Identity | None, permission: str, *, event: str, target: str) -> Identity:
+    """Let somebody through who wants to change something; a denial leaves an audit row. Raises as ``require_read``."""
+    if identity is None:
+        raise UnauthenticatedError
+    if not allowed(identity, permission, target):
+        refuse(identity, permission, event=event, target=target)
+    return identity
+
+
+def refuse(identity: Identity, permission: str, *, event: str, target: str) -> None:
+    """Leave the audit row of a denial and raise PermissionDeniedError."""
+    with transaction() as tx:
+        audit.record_refusal(
+            tx, AuditEntry(identity.id, event, audit.DENIED, target, details={"permission": permission})
+        )
+    raise _denied(permission)
+
+
+def _denied(permission: str) -> PermissionDeniedError:
+    return PermissionDeniedError(f"You need the permission {permission} for this.")
+
+
+def run_permission(run: ActionRun | TemplateRun) -> str:
+    """The permission that starting such a run takes."""
+    return "template:run" if isinstance(run, TemplateRun) else "action:run"
+
+
+def may_cancel(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
+    """Whether the identity may cancel this run: its own, or anybody's with ``run:cancel-any``."""
+    if identity is None:
+        return False
+    own = identity.id == run.requested_by and allowed(identity, run_permission(run), run)
+    return own or allowed(identity, "run:cancel-any", run)
+
+
+def can_cancel(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
+    """Whether a Cancel button would work right now. A step is canceled with its template run."""
+    is_step = isinstance(run, ActionRun) and run.template_run_id is not None
+    return run.status in ACTIVE and not is_step and may_cancel(identity, run)
+
+
+def can_retry(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
+    """Whether a Retry button would work right now: a template run that ended badly, or a one-off that ended."""
+    if isinstance(run, TemplateRun):
+        return run.status in (FAILED, CANCELED) and _may_start_again(identity, run, run.template)
+    return run.template_run_id is None and run.status in OVER and _may_start_again(identity, run, run.action)
+
+
+def _may_start_again(identity: Identity | None, run: ActionRun | TemplateRun, target: str) -> bool:
+    """Also what the template or action demands by now; one that is gone cannot be started."""
+    try:
+        known = extension().templates.get(target) if isinstance(run, TemplateRun) else extension().registry.get(target)
+    except ActionError:
+        return False
+    return all(allowed(identity, permission, target) for permission in (run_permission(run), *known.permissions))

@@ -1,0 +1,138 @@
+"""The news after a commit: ring a worker, then tell the host. Losing either loses nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from uuid import uuid4
+
+from blinker import NamedSignal
+from flask import Flask, current_app
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from portal_actions_plugin import signals
+from portal_actions_plugin.db import Transaction, transaction
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import ActionRun, TemplateRun
+from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.runs import queries, transitions
+
+log = logging.getLogger(__name__)
+
+QUEUE_PREFIX = "portal-actions."
+CHANNEL = "portal-actions:changed"
+DOORBELL = "portal_actions_plugin.runner.worker.doorbell"
+"""The one function name that a job may carry. It is never imported from what Redis says."""
+
+DOORBELL_TTL = 3600
+"""Seconds after which an unheard doorbell leaves Redis; the sweeper rings again long before."""
+
+WEB_TIMEOUT = 0.3
+"""Seconds after which a ring gives up: a start must answer while Redis is away."""
+
+
+def connect(redis_url: str) -> Redis:
+    """A client that gives up quickly and never repeats: a lost doorbell rings again by itself."""
+    return Redis.from_url(
+        redis_url,
+        socket_timeout=WEB_TIMEOUT,
+        socket_connect_timeout=WEB_TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def queue(name: str, connection: Redis) -> Queue:
+    """The RQ queue of ours by that name; the host's own queues are never touched."""
+    return Queue(QUEUE_PREFIX + name, connection=connection, serializer=JSONSerializer)
+
+
+def ring_after_commit(tx: Transaction, run_id: str, queue_name: str) -> None:
+    """Ring for a queued row once it is committed."""
+    tx.on_commit(lambda: ring([(run_id, queue_name)]))
+
+
+def ring(doorbells: Sequence[tuple[str, str]]) -> None:
+    """Put (run id, queue) on RQ, a fresh job id each; what Redis does not take is due again at once."""
+    redis = extension().redis
+    rung = 0
+    try:
+        for run_id, queue_name in doorbells:
+            queue(queue_name, redis).enqueue_call(
+                DOORBELL,
+                args=(run_id,),
+                job_id=str(uuid4()),
+                timeout=-1,
+                result_ttl=0,
+                ttl=DOORBELL_TTL,
+                failure_ttl=DOORBELL_TTL,
+                description=run_id,
+            )
+            rung += 1
+    except (RedisError, OSError) as error:
+        missed = [run_id for run_id, _ in doorbells[rung:]]
+        log.warning("Redis did not take %d doorbells, the sweeper will ring again: %s", len(missed), error)
+        with transaction() as tx:
+            transitions.doorbell_lost(tx, missed)
+
+
+def tell_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None:
+    """Send a signal about an action run once it is committed."""
+    tx.after_commit(lambda: _tell_action_run(signal, run_id))
+
+
+def tell_template_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None:
+    """Send a signal about a template run once it is committed."""
+    tx.after_commit(lambda: _tell_template_run(signal, run_id))
+
+
+def announce_action_run(run_id: str) -> None:
+    """Send a finished action run's signal again, for a process that died before it could."""
+    _tell_action_run(signals.action_run_finished, run_id)
+
+
+def announce_template_run(run_id: str) -> None:
+    """Likewise for a template run."""
+    _tell_template_run(signals.template_run_finished, run_id)
+
+
+def _tell_action_run(signal: NamedSignal, run_id: str) -> None:
+    if signal.receivers:
+        run = queries.action_run(run_id)
+        send(signal, run)
+        if signal is signals.action_run_finished:
+            with transaction() as tx:
+                transitions.announced(tx, ActionRunRow, run_id)
+    _echo("action_run", run_id)
+
+
+def _tell_template_run(signal: NamedSignal, run_id: str) -> None:
+    if signal.receivers:
+        run = queries.template_run(run_id)
+        send(signal, run)
+        if signal is signals.template_run_finished:
+            with transaction() as tx:
+                transitions.announced(tx, TemplateRunRow, run_id)
+    _echo("template_run", run_id)
+
+
+def send(signal: NamedSignal, run: ActionRun | TemplateRun) -> None:
+    """Send a signal to each receiver; one that raises is logged and harms nobody."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 Flask's documented way to the sender
+    for receiver in signal.receivers_for(app):
+        try:
+            receiver(app, run=run)
+        except Exception:
+            log.exception("a receiver of %s failed on run %s", signal.name, run.id)
+
+
+def _echo(kind: str, run_id: str) -> None:
+    """Let every web process hear of a change; best effort."""
+    try:
+        extension().redis.publish(CHANNEL, f"{kind} {run_id}")
+    except (RedisError, OSError) as error:
+        log.debug("no echo of %s %s: %s", kind, run_id, error)

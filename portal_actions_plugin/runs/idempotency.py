@@ -1,0 +1,77 @@
+"""Idempotency keys: the same key and body from the same identity is the same run, whatever became of it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import insert, select
+
+from portal_actions_plugin.db import Transaction, now_plus
+from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.models import IdempotencyKeyRow
+
+MAX_LENGTH = 255
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """An identity's key, and a keyed hash of what it asked for: a body with secrets cannot be guessed from it."""
+
+    identity_id: str
+    key: str
+    fingerprint: str
+
+
+def idempotency_key(identity_id: str, key: str | None, asked: Any) -> IdempotencyKey | None:
+    """Read a key as a client sent it; None when it sent none. Raises ValidationError for an unusable one."""
+    if key is None:
+        return None
+    if not key or len(key) > MAX_LENGTH or not key.isprintable():
+        message = f"Takes 1 to {MAX_LENGTH} printable characters."
+        raise ValidationError("The Idempotency-Key is not usable.", fields={"Idempotency-Key": [message]})
+    secret = current_app.secret_key or b""
+    body = json.dumps(asked, sort_keys=True, default=str).encode()
+    mac = hmac.new(secret.encode() if isinstance(secret, str) else secret, body, hashlib.sha256)
+    return IdempotencyKey(identity_id, key, mac.hexdigest())
+
+
+def find(db: Transaction, key: IdempotencyKey | None) -> str | None:
+    """The run that this key started before, if any; raises ValidationError when it was for something else."""
+    if key is None:
+        return None
+    row = db.row(
+        select(IdempotencyKeyRow).where(
+            IdempotencyKeyRow.requested_by == key.identity_id, IdempotencyKeyRow.key == key.key
+        )
+    )
+    if row is None:
+        return None
+    if not hmac.compare_digest(row["fingerprint"], key.fingerprint):
+        raise ValidationError(
+            "This Idempotency-Key was used for another request.",
+            hint="Use a new key for a new request.",
+            fields={"Idempotency-Key": ["Was used with a different path or body."]},
+        )
+    run_id: str = row["run_id"]
+    return run_id
+
+
+def keep(tx: Transaction, key: IdempotencyKey | None, kind: str, run_id: str) -> None:
+    """Remember the run that a key started."""
+    if key is None:
+        return
+    tx.execute(
+        insert(IdempotencyKeyRow).values(
+            requested_by=key.identity_id,
+            key=key.key,
+            fingerprint=key.fingerprint,
+            kind=kind,
+            run_id=run_id,
+            made_at=now_plus(0),
+        )
+    )

@@ -1,0 +1,48 @@
+"""Who asks, as the host knows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import g, has_request_context
+
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import Identity
+
+
+def current_identity() -> Identity | None:
+    """The identity of the current request: the host's loader says, else Flask-Login, else ``flask.g.user``."""
+    if not has_request_context():
+        return None
+    loader = extension().hooks.identity_loader
+    if loader:
+        return loader()
+    return _from_user(_flask_login_user() or g.get("user"))
+
+
+def _flask_login_user() -> Any:
+    try:
+        from flask_login import current_user
+    except ImportError:
+        return None
+    # current_user is a proxy that is false-like, or raises, where the app has no login manager.
+    try:
+        return current_user if current_user and current_user.is_authenticated else None
+    except AttributeError:
+        return None
+
+
+def _from_user(user: Any) -> Identity | None:
+    if user is None or isinstance(user, Identity):
+        return user
+    if isinstance(user, str):
+        return Identity(user if ":" in user else f"user:{user}", user)
+    get_id = getattr(user, "get_id", None)
+    user_id = str(get_id() if get_id else getattr(user, "id", user))
+    name = str(getattr(user, "display_name", None) or getattr(user, "name", None) or user_id)
+    roles = getattr(user, "roles", None) or ()
+    return Identity(
+        user_id if ":" in user_id else f"user:{user_id}",
+        name,
+        frozenset(str(getattr(role, "name", role)) for role in roles),
+    )

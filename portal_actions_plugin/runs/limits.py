@@ -1,0 +1,71 @@
+"""How many starts an identity has left, counted over the rows themselves: exact, and shared by every process."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sqlalchemy import literal_column, select, union_all
+
+from portal_actions_plugin.config import RateLimit
+from portal_actions_plugin.db import Transaction, now_plus
+from portal_actions_plugin.errors import RateLimitedError
+from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """``remaining`` of ``limit`` starts are left; ``reset`` seconds from now the oldest one stops counting."""
+
+    limit: int
+    remaining: int
+    reset: int
+
+
+class TooManyStartsError(RateLimitedError):
+    """Too many starts in too short a time."""
+
+    def __init__(self, quota: Quota) -> None:
+        super().__init__(
+            f"You may start {quota.limit} runs in this time, and have. The next start is free in {quota.reset} s.",
+            hint=f"Wait {quota.reset} s, then start again.",
+            retry_after=quota.reset,
+        )
+        self.quota = quota
+
+
+def quota(db: Transaction, identity_id: str, rate: RateLimit) -> Quota:
+    """What the identity has left right now. A template run counts once, its steps do not."""
+    since = now_plus(-rate.seconds)
+    starts = union_all(
+        select(TemplateRunRow.queued_at).where(
+            TemplateRunRow.requested_by == identity_id, TemplateRunRow.queued_at > since
+        ),
+        select(ActionRunRow.queued_at).where(
+            ActionRunRow.requested_by == identity_id,
+            ActionRunRow.template_run_id.is_(None),
+            ActionRunRow.queued_at > since,
+        ),
+    ).subquery()
+    newest = db.rows(
+        select(starts.c.queued_at, now_plus(0).label("now"))
+        .order_by(literal_column("queued_at").desc())
+        .limit(rate.count)
+    )
+    if not newest:
+        return Quota(rate.count, rate.count, 0)
+    age = (newest[-1]["now"] - newest[-1]["queued_at"]).total_seconds()
+    reset = min(rate.seconds, max(1, math.ceil(rate.seconds - age)))
+    return Quota(rate.count, rate.count - len(newest), reset)
+
+
+def take(tx: Transaction, identity_id: str, rate: RateLimit) -> Quota:
+    """Take one start. The transaction must hold the identity's lock and insert the row.
+
+    Raises:
+        TooManyStartsError: none is left.
+    """
+    left = quota(tx, identity_id, rate)
+    if left.remaining < 1:
+        raise TooManyStartsError(left)
+    return Quota(left.limit, left.remaining - 1, left.reset or rate.seconds)

@@ -1,0 +1,74 @@
+"""The live echo: ``run_changed`` in every web process, over Redis pub/sub, best effort."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+from flask import Flask
+from redis import Redis
+from redis.exceptions import RedisError
+
+from portal_actions_plugin import signals
+from portal_actions_plugin.errors import NotFoundError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs import dispatch, queries
+
+log = logging.getLogger(__name__)
+
+WAIT_FOR_REDIS = 2.0
+
+
+def listen(app: Flask) -> None:
+    """Start the relay with the first request after a receiver has connected: then the server has forked."""
+    relay = _Relay(app)
+    app.before_request(relay.start_once)
+
+
+class _Relay:
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self._started_in: int | None = None
+
+    def start_once(self) -> None:
+        if not signals.run_changed.receivers or self._started_in == os.getpid():
+            return
+        with self._lock:
+            if self._started_in == os.getpid():
+                return
+            self._started_in = os.getpid()
+        threading.Thread(target=self._run, name="portal-actions-relay", daemon=True).start()
+
+    def _run(self) -> None:
+        with self._app.app_context():
+            url = extension().config.redis_url
+        while True:
+            try:
+                self._relay(url)
+            except (RedisError, OSError) as error:
+                log.info("the live echo waits for Redis: %s", error)
+            time.sleep(WAIT_FOR_REDIS)
+
+    def _relay(self, url: str) -> None:
+        client: Any = Redis.from_url(url, socket_connect_timeout=2, health_check_interval=15)
+        with client.pubsub(ignore_subscribe_messages=True) as news:
+            news.subscribe(dispatch.CHANNEL)
+            while True:
+                message = news.get_message(timeout=5)
+                if message:
+                    self._tell(message["data"].decode())
+
+    def _tell(self, message: str) -> None:
+        kind, _, run_id = message.partition(" ")
+        with self._app.app_context():
+            try:
+                load = queries.template_run if kind == "template_run" else queries.action_run
+                dispatch.send(signals.run_changed, load(run_id))
+            except NotFoundError:
+                log.debug("an echo of a run that is gone: %s", message)
+            except Exception:
+                log.exception("the echo of %s failed", message)

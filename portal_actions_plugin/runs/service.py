@@ -1,0 +1,245 @@
+"""Starting, retrying and canceling runs: authorise, replay a known key, validate, limit, write. One way for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from portal_actions_plugin import signals
+from portal_actions_plugin.actions.registry import Action
+from portal_actions_plugin.db import Transaction, new_id, transaction
+from portal_actions_plugin.errors import ConflictError, UnauthenticatedError, ValidationError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
+from portal_actions_plugin.runs import access, audit, dispatch, queries, transitions
+from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
+from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.idempotency import idempotency_key
+from portal_actions_plugin.runs.secrets import MASK, seal
+from portal_actions_plugin.runs.states import CANCELED, FAILED, OVER, SUCCESS
+from portal_actions_plugin.runs.steps import Course, queue_step
+from portal_actions_plugin.runs.text import require_storable
+from portal_actions_plugin.software_templates.spec import validate_inputs
+
+_PLAIN = Ask()
+
+
+# -- template runs ---------------------------------------------------------------------------------------------------
+
+
+def start_template_run(identity: Identity | None, name: str, inputs: Mapping[str, Any], ask: Ask = _PLAIN) -> Started:
+    """Start a template.
+
+    Args:
+        identity: who asks.
+        name: the template's name.
+        inputs: its parameters by name, secrets among them or in ``ask``.
+        ask: what accompanies the start.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+        NotFoundError: there is no such template.
+        ValidationError: inputs are wrong, each named; or the idempotency key was used for something else.
+        TooManyStartsError: the identity's limit is reached; it names the wait.
+        ConfigurationError: the template is broken, or carries a secret that this portal cannot keep.
+    """
+    asker = access.require(identity, "template:run", event="template_run.start", target=name)
+    return _start_template(asker, name, inputs, ask, event="template_run.start", retry_of=None)
+
+
+def retry_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN) -> Started:
+    """Start a failed or canceled template run anew: the template as it is now, the same inputs.
+
+    Raises what ``start_template_run`` raises, and ConflictError while the run has not failed or been canceled.
+    """
+    run = queries.template_run(run_id)
+    asker = access.require(identity, "template:run", event="template_run.retry", target=run.template)
+    if run.status not in (FAILED, CANCELED):
+        raise ConflictError(
+            f"This run is {run.status}: only a failed or canceled run can be retried.",
+            hint="Start the template again for another run.",
+        )
+    inputs, secrets = _inputs_again(run.inputs, ask.secrets)
+    again = Ask(ask.idempotency_key, run.entity, run.origin, secrets)
+    return _start_template(asker, run.template, inputs, again, event="template_run.retry", retry_of=run.id)
+
+
+def _start_template(
+    asker: Identity, name: str, inputs: Mapping[str, Any], ask: Ask, *, event: str, retry_of: str | None
+) -> Started:
+    parts = extension()
+    asked = [event, retry_of or name, inputs, dict(ask.secrets), ask.entity]
+    require_storable({"inputs": inputs, "secrets": ask.secrets, "entity": ask.entity})
+    key = idempotency_key(asker.id, ask.idempotency_key, asked)
+    template = parts.templates.get(name)
+    for permission in template.permissions:
+        access.require(asker, permission, event=event, target=name)
+    if replay := known(asker, key, queries.template_run):
+        return replay
+    valid = validate_inputs(template, {**inputs, **ask.secrets})
+    secrets = {key: value for key, value in valid.items() if key in template.secret_names}
+    sealed = seal(secrets, parts.config.secret_keys)
+    shown = {key: MASK if key in secrets else value for key, value in valid.items()}
+    course = Course(new_id(), template, valid, asker.id, asker.name, ask.entity)
+    first = course.next_step(0)
+
+    def write(tx: Transaction) -> str:
+        transitions.accept_template_run(
+            tx,
+            course.run_id,
+            {
+                "template": template.name,
+                "title": template.title,
+                "template_version": template.version,
+                "definition": template.snapshot(),
+                "inputs": shown,
+                "secrets": sealed,
+                "retry_of": retry_of,
+                **who_and_why(asker, ask),
+            },
+        )
+        if first is None:
+            transitions.end_template_run(tx, course.run_id, SUCCESS, outputs={})
+            dispatch.tell_template_after_commit(tx, signals.template_run_finished, course.run_id)
+        else:
+            queue_step(tx, course, first)
+        return course.run_id
+
+    return accept(Start(asker, event, template.name, TEMPLATE_RUN, key, write, queries.template_run, ask.origin))
+
+
+# -- one-offs --------------------------------------------------------------------------------------------------------
+
+
+def start_action_run(identity: Identity | None, action_id: str, data: Mapping[str, Any], ask: Ask = _PLAIN) -> Started:
+    """Start a one-off action run; arguments and errors as for ``start_template_run``."""
+    asker = access.require(identity, "action:run", event="action_run.start", target=action_id)
+    return _start_action(asker, action_id, data, ask, event="action_run.start", retry_of=None)
+
+
+def retry_action_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN) -> Started:
+    """Start an ended one-off anew with the same input.
+
+    Raises what ``start_action_run`` raises, and ConflictError for a step or while the run is active.
+    """
+    run = queries.action_run(run_id)
+    asker = access.require(identity, "action:run", event="action_run.retry", target=run.action)
+    if run.template_run_id:
+        raise ConflictError(
+            "This is a step of a template run: the template run is what is retried.",
+            hint=f"Retry the template run {run.template_run_id}.",
+        )
+    if run.status not in OVER:
+        raise ConflictError(f"This run is {run.status}: it can be run again once it has ended.")
+    data, secrets = _inputs_again(run.input, ask.secrets)
+    again = Ask(ask.idempotency_key, run.entity, run.origin, secrets)
+    return _start_action(asker, run.action, data, again, event="action_run.retry", retry_of=run.id)
+
+
+def _start_action(
+    asker: Identity, action_id: str, data: Mapping[str, Any], ask: Ask, *, event: str, retry_of: str | None
+) -> Started:
+    parts = extension()
+    asked = [event, retry_of or action_id, data, dict(ask.secrets), ask.entity]
+    require_storable({"input": data, "secrets": ask.secrets, "entity": ask.entity})
+    key = idempotency_key(asker.id, ask.idempotency_key, asked)
+    action = parts.registry.get(action_id)
+    for permission in action.permissions:
+        access.require(asker, permission, event=event, target=action_id)
+    if replay := known(asker, key, queries.action_run):
+        return replay
+    given = {**data, **ask.secrets}
+    action.load_input(given)
+    secrets = {key: value for key, value in given.items() if key in action.secret_names()}
+    sealed = seal(secrets, parts.config.secret_keys)
+    shown = {key: MASK if key in secrets else value for key, value in given.items()}
+
+    def write(tx: Transaction) -> str:
+        return _queue_one_off(
+            tx, action, {"input": shown, "secrets": sealed, "retry_of": retry_of, **who_and_why(asker, ask)}
+        )
+
+    return accept(Start(asker, event, action.id, ACTION_RUN, key, write, queries.action_run, ask.origin))
+
+
+def _queue_one_off(tx: Transaction, action: Action, values: Mapping[str, Any]) -> str:
+    config = extension().config
+    queue = config.queue_for(action.id, action.queue)
+    run_id = transitions.queue_action_run(
+        tx,
+        {"action": action.id, "queue": queue, "max_attempts": action.max_attempts, **values},
+        config.ring_again_seconds,
+    )
+    dispatch.ring_after_commit(tx, run_id, queue)
+    dispatch.tell_after_commit(tx, signals.action_run_queued, run_id)
+    return run_id
+
+
+# -- retrying --------------------------------------------------------------------------------------------------------
+
+
+def _inputs_again(shown: Mapping[str, Any], secrets: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split kept inputs from the secrets that were wiped; raises ValidationError naming those not given again."""
+    wiped = {name for name, value in shown.items() if value == MASK}
+    if missing := sorted(wiped - set(secrets)):
+        raise ValidationError(
+            f"This run's secret inputs are wiped: give {', '.join(missing)} again.",
+            hint='Send them as {"secrets": {"name": "value"}}.',
+            fields={"secrets": {name: ["Is needed again."] for name in missing}},
+        )
+    return {name: value for name, value in shown.items() if name not in wiped}, dict(secrets)
+
+
+# -- canceling -------------------------------------------------------------------------------------------------------
+
+
+def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
+    """Cancel a template run and its active step.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+        NotFoundError: there is no such run.
+        ConflictError: it has ended already.
+    """
+    run = queries.template_run(run_id)
+    asker = _require_cancel(identity, run, "template_run.cancel")
+    with transaction() as tx:
+        steps = transitions.cancel_template_run(tx, run.id)
+        if steps is None:
+            raise _ended(run.id)
+        audit.record(
+            tx, AuditEntry(asker.id, "template_run.cancel", CANCELED, run.template, run.id, template_run_id=run.id)
+        )
+        for step in steps:
+            dispatch.tell_after_commit(tx, signals.action_run_finished, step)
+        dispatch.tell_template_after_commit(tx, signals.template_run_finished, run.id)
+    return queries.template_run(run.id)
+
+
+def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
+    """Cancel a one-off; raises as ``cancel_template_run``, and ConflictError for a step."""
+    run = queries.action_run(run_id)
+    asker = _require_cancel(identity, run, "action_run.cancel")
+    if run.template_run_id:
+        raise ConflictError(
+            "This is a step of a template run: the template run is what is canceled.",
+            hint=f"Cancel the template run {run.template_run_id}.",
+        )
+    with transaction() as tx:
+        if not transitions.cancel_one_off(tx, run.id):
+            raise _ended(run.id)
+        audit.record(tx, AuditEntry(asker.id, "action_run.cancel", CANCELED, run.action, run.id))
+        dispatch.tell_after_commit(tx, signals.action_run_finished, run.id)
+    return queries.action_run(run.id)
+
+
+def _require_cancel(identity: Identity | None, run: ActionRun | TemplateRun, event: str) -> Identity:
+    if identity is None:
+        raise UnauthenticatedError
+    if not access.may_cancel(identity, run):
+        access.refuse(identity, "run:cancel-any", event=event, target=run.id)
+    return identity
+
+
+def _ended(run_id: str) -> ConflictError:
+    return ConflictError(f"The run {run_id} has ended already.", hint="Look at the run: nothing is left to cancel.")
