@@ -1,1 +1,40 @@
 """Run, watch and repair self-service actions in a Flask developer portal."""
+
+from portal_actions_plugin.actions.context import ActionContext
+from portal_actions_plugin.actions.registry import Action, action
+from portal_actions_plugin.host import (
+    ActionRun,
+    Catalog,
+    Identity,
+    NavItem,
+    Origin,
+    Scorecards,
+    Step,
+    TemplateListing,
+    TemplateRun,
+    TemplateSource,
+)
+from portal_actions_plugin.plugin import PortalActions
+from portal_actions_plugin.runs.accept import Ask
+
+plugin = PortalActions()
+"""The one that the entry point ``portal.plugins`` names; its hooks are copied into each app by ``init_app``."""
+
+__all__ = [
+    "Action",
+    "ActionContext",
+    "ActionRun",
+    "Ask",
+    "Catalog",
+    "Identity",
+    "NavItem",
+    "Origin",
+    "PortalActions",
+    "Scorecards",
+    "Step",
+    "TemplateListing",
+    "TemplateRun",
+    "TemplateSource",
+    "action",
+    "plugin",
+]

@@ -1,0 +1,74 @@
+"""HTTP: the pages and the REST API, registered on a host's app without stepping on anything that is there."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import Flask
+from flask_smorest import Api
+from werkzeug.exceptions import HTTPException
+
+from portal_actions_plugin.blueprints import action_runs, actions, audit, csrf, health, pages, reference, templates
+from portal_actions_plugin.blueprints.errors import handle_api_error, handle_http_error
+from portal_actions_plugin.blueprints.requests import bound_the_body, finish_api_response, prepare_api_request
+from portal_actions_plugin.blueprints.schemas import ErrorSchema
+from portal_actions_plugin.config import Config
+from portal_actions_plugin.errors import ConfigurationError, PortalActionsError
+
+PAGES = pages.blueprint.name
+API_PREFIX = "PORTAL_ACTIONS_"
+API_BLUEPRINTS = (action_runs.blueprint, templates.blueprint, actions.blueprint, audit.blueprint, health.blueprint)
+
+for _blueprint in (pages.blueprint, *API_BLUEPRINTS):
+    _blueprint.url_value_preprocessor(bound_the_body)
+for _blueprint in API_BLUEPRINTS:
+    _blueprint.before_request(prepare_api_request)
+    _blueprint.after_request(finish_api_response)
+    _blueprint.register_error_handler(PortalActionsError, handle_api_error)
+    _blueprint.register_error_handler(HTTPException, handle_http_error)
+
+
+class PluginApi(Api):
+    """An Api beside the host's own: its error handlers sit on our blueprints, never on the app."""
+
+    ERROR_SCHEMA = ErrorSchema
+
+    def _register_error_handlers(self) -> None:
+        """Do nothing: a handler on the app would turn the host's 403 and 500 pages into JSON."""
+
+    def _register_doc_blueprint(self) -> None:
+        """Do nothing: ``reference`` serves the document, from our own origin and without an identity."""
+
+
+def register(app: Flask, config: Config) -> None:
+    """Register pages and API below the configured prefixes.
+
+    Raises:
+        ConfigurationError: the host has one of our rules already; both endpoints are named.
+    """
+    taken = {_shape(rule.rule): rule.endpoint for rule in app.url_map.iter_rules()}
+    app.config.setdefault(f"{API_PREFIX}API_TITLE", "Portal Actions")
+    app.config.setdefault(f"{API_PREFIX}API_VERSION", "v1")
+    app.config.setdefault(f"{API_PREFIX}OPENAPI_VERSION", "3.1.0")
+    api = PluginApi(app, config_prefix=API_PREFIX, spec_kwargs=reference.spec_options())
+    for blueprint in API_BLUEPRINTS:
+        api.register_blueprint(blueprint, url_prefix=config.api_prefix + blueprint.url_prefix)
+    app.register_blueprint(reference.blueprint, url_prefix=config.api_prefix)
+    app.register_blueprint(pages.blueprint, url_prefix=config.url_prefix or None)
+    _refuse_taken_rules(app, taken)
+    csrf.protect(app, [pages.blueprint, *API_BLUEPRINTS])
+
+
+def _refuse_taken_rules(app: Flask, taken: dict[str, str]) -> None:
+    for rule in app.url_map.iter_rules():
+        other: Any = taken.get(_shape(rule.rule))
+        if other and rule.endpoint.startswith("portal_actions"):
+            raise ConfigurationError(
+                f"The rule {rule.rule} of {rule.endpoint} is taken by the host's {other}.",
+                hint="Set PORTAL_ACTIONS_URL_PREFIX or PORTAL_ACTIONS_API_PREFIX to a path that is free.",
+            )
+
+
+def _shape(rule: str) -> str:
+    return re.sub(r"<[^>]*>", "<>", rule)

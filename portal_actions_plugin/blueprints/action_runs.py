@@ -1,0 +1,66 @@
+"""``/api/v1/action-runs``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from portal_actions_plugin.blueprints import arguments, schemas
+from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
+from portal_actions_plugin.host import ActionRun
+from portal_actions_plugin.runs import access, queries, service
+from portal_actions_plugin.runs.identity import current_identity
+
+blueprint = Blueprint(
+    "portal_actions_action_runs", __name__, url_prefix="/action-runs", description="Executions of actions."
+)
+
+
+@blueprint.get("")
+@blueprint.arguments(arguments.RunQuerySchema, location="query")
+@blueprint.response(200, schemas.ActionRunPageSchema)
+@fails_with(blueprint, 401, 403, 422)
+def list_action_runs(query: dict[str, Any]) -> dict[str, Any]:
+    """List action runs, newest first."""
+    access.require_read(current_identity(), "action:read")
+    return schemas.page_answer(
+        queries.action_runs(arguments.run_filter(query), limit=query["limit"], cursor=query.get("cursor"))
+    )
+
+
+@blueprint.get("/<run_id>")
+@blueprint.response(200, schemas.ActionRunDetailSchema)
+@fails_with(blueprint, 401, 403, 404)
+def get_action_run(run_id: str) -> ActionRun:
+    """Get an action run with every try."""
+    access.require_read(current_identity(), "action:read")
+    return queries.action_run(run_id)
+
+
+@blueprint.get("/<run_id>/logs")
+@blueprint.arguments(arguments.LogQuerySchema, location="query")
+@blueprint.response(200, schemas.LogSchema)
+@fails_with(blueprint, 401, 403, 404, 422)
+def get_action_run_logs(query: dict[str, Any], run_id: str) -> dict[str, Any]:
+    """Get log lines of an action run, oldest first."""
+    access.require_read(current_identity(), "action:read")
+    run = queries.action_run(run_id)
+    return {"data": queries.log_lines(run.id, after=query["after"], limit=query["limit"])}
+
+
+@blueprint.post("/<run_id>/cancel")
+@blueprint.response(200, schemas.ActionRunSchema)
+@fails_with(blueprint, 400, 401, 403, 404, 409)
+def cancel_action_run(run_id: str) -> ActionRun:
+    """Cancel a queued or running one-off."""
+    return service.cancel_action_run(current_identity(), run_id)
+
+
+@blueprint.post("/<run_id>/retry")
+@blueprint.arguments(arguments.RetrySchema, required=False)
+@starts(blueprint, schemas.ActionRunSchema)
+def retry_action_run(body: dict[str, Any], run_id: str) -> Any:
+    """Start an ended one-off anew with the same input."""
+    started = service.retry_action_run(current_identity(), run_id, ask_from_headers(secrets=body.get("secrets") or {}))
+    return started_answer(started, "/action-runs")

@@ -1,0 +1,53 @@
+"""``/api/v1/actions``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from portal_actions_plugin.actions.registry import Action
+from portal_actions_plugin.blueprints import arguments, schemas
+from portal_actions_plugin.blueprints.json_schema import json_schema
+from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs import access, service
+from portal_actions_plugin.runs.identity import current_identity
+
+blueprint = Blueprint("portal_actions_actions", __name__, url_prefix="/actions", description="What can be run.")
+
+
+@blueprint.get("")
+@blueprint.response(200, schemas.ActionListSchema)
+@fails_with(blueprint, 401, 403)
+def list_actions() -> dict[str, Any]:
+    """List the registry."""
+    access.require_read(current_identity(), "action:read")
+    return {"data": [_shown(action) for action in extension().registry]}
+
+
+@blueprint.get("/<action_id>")
+@blueprint.response(200, schemas.ActionSchema)
+@fails_with(blueprint, 401, 403, 404)
+def get_action(action_id: str) -> dict[str, Any]:
+    """Get an action, with the JSON Schema of its input and output."""
+    access.require_read(current_identity(), "action:read")
+    return _shown(extension().registry.get(action_id))
+
+
+@blueprint.post("/<action_id>/runs")
+@blueprint.arguments(arguments.StartActionRunSchema)
+@starts(blueprint, schemas.ActionRunSchema)
+def start_action_run(body: dict[str, Any], action_id: str) -> Any:
+    """Start a one-off."""
+    ask = ask_from_headers(entity=body.get("entity"))
+    started = service.start_action_run(current_identity(), action_id, body["input"], ask)
+    return started_answer(started, "/action-runs")
+
+
+def _shown(action: Action) -> dict[str, Any]:
+    names = ("id", "title", "description", "idempotent", "timeout", "max_attempts", "permissions")
+    return {name: getattr(action, name) for name in names} | {
+        "input_schema": json_schema(action.input),
+        "output_schema": json_schema(action.output) if action.output else None,
+    }

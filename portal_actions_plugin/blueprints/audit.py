@@ -1,0 +1,24 @@
+"""``/api/v1/audit``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from portal_actions_plugin.blueprints import arguments, schemas
+from portal_actions_plugin.blueprints.requests import fails_with
+from portal_actions_plugin.runs import access, queries
+from portal_actions_plugin.runs.identity import current_identity
+
+blueprint = Blueprint("portal_actions_audit", __name__, url_prefix="/audit", description="Who did what.")
+
+
+@blueprint.get("")
+@blueprint.arguments(arguments.AuditQuerySchema, location="query")
+@blueprint.response(200, schemas.AuditPageSchema)
+@fails_with(blueprint, 401, 403, 404, 422)
+def list_audit(query: dict[str, Any]) -> dict[str, Any]:
+    """List the audit, newest first."""
+    access.require(current_identity(), "audit:read", event="audit.read", target="audit")
+    return schemas.page_answer(queries.audit_entries(**query))

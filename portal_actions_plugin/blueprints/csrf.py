@@ -1,0 +1,100 @@
+"""No write without proof that it is meant: a Bearer token, the host's Flask-WTF token, or else our own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Blueprint, Flask, current_app, request
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+from portal_actions_plugin.errors import ConfigurationError, PermissionDeniedError
+from portal_actions_plugin.host import Identity
+from portal_actions_plugin.runs.identity import current_identity
+
+FIELD = "csrf_token"
+HEADER = "X-CSRFToken"
+MAX_AGE_SECONDS = 12 * 3600
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_HINT = "Reload the page and send the form again."
+
+
+def protect(app: Flask, blueprints: Sequence[Blueprint]) -> None:
+    """Check every write to our blueprints, and keep a global CSRFProtect, early or late, from checking them first."""
+    names = frozenset(blueprint.name for blueprint in blueprints)
+
+    def take_over_from_the_host() -> None:
+        host: Any = app.extensions.get("csrf")
+        if host is not None:
+            for blueprint in blueprints:
+                host.exempt(blueprint)
+
+    def check() -> None:
+        # Here and not at init_app: the host's CSRFProtect may come after us.
+        take_over_from_the_host()
+        if request.blueprint in names and request.method not in _SAFE:
+            require_token()
+
+    take_over_from_the_host()
+    app.before_request_funcs.setdefault(None, []).insert(0, check)
+    app.jinja_env.globals["portal_actions_csrf_token"] = token
+
+
+def token() -> str:
+    """The token for a form of ours; empty where there is nobody to give one to."""
+    if "csrf" in current_app.extensions:
+        from flask_wtf.csrf import generate_csrf
+
+        return str(generate_csrf())
+    identity = current_identity()
+    return _serializer().dumps(identity.id) if identity and current_app.secret_key else ""
+
+
+def require_token() -> None:
+    """Let a write through that carries Bearer credentials or a fitting token; a browser sends neither by itself.
+
+    Raises:
+        PermissionDeniedError: the token is missing, old or somebody else's.
+        ConfigurationError: the host has no SECRET_KEY to sign tokens with.
+    """
+    if request.headers.get("Authorization", "").lower().startswith("bearer "):
+        return
+    identity = current_identity()
+    if identity is None:
+        return  # The service says 401.
+    if "csrf" in current_app.extensions:
+        _require_host_token()
+    else:
+        _require_own_token(identity)
+
+
+def _require_host_token() -> None:
+    from flask_wtf.csrf import validate_csrf
+    from wtforms import ValidationError as TokenError
+
+    try:
+        validate_csrf(_given())
+    except TokenError as error:
+        raise PermissionDeniedError(f"The CSRF token does not fit: {error}", hint=_HINT) from None
+
+
+def _require_own_token(identity: Identity) -> None:
+    if not current_app.secret_key:
+        raise ConfigurationError(
+            "This portal has no SECRET_KEY, so forms cannot be signed.", hint="Tell your platform team to set one."
+        )
+    try:
+        signed_for = _serializer().loads(_given() or "", max_age=MAX_AGE_SECONDS)
+    except BadSignature:
+        raise PermissionDeniedError("The CSRF token is missing, or too old.", hint=_HINT) from None
+    if signed_for != identity.id:
+        raise PermissionDeniedError("The CSRF token is somebody else's.", hint=_HINT)
+
+
+def _given() -> str | None:
+    return request.headers.get(HEADER) or request.form.get(FIELD)
+
+
+def _serializer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(current_app.secret_key or "", salt="portal-actions-csrf")

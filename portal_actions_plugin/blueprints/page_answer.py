@@ -1,0 +1,106 @@
+"""How a page is answered: the layout, the headers, and a 304 for who polls."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from flask import Response, current_app, render_template, request, url_for
+
+from portal_actions_plugin.blueprints.page_query import ABSOLUTE, wants_absolute
+from portal_actions_plugin.blueprints.page_text import PageText
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs.identity import current_identity
+
+OWN_LAYOUT = "portal_actions/base.html"
+STYLESHEET = "portal-actions.css"
+
+_PACKAGE = Path(__file__).parent.parent
+_STYLE_VERSION = hashlib.sha256((_PACKAGE / "static/portal_actions" / STYLESHEET).read_bytes()).hexdigest()[:8]
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_FRESH_SECONDS = 600
+
+
+def page(
+    template: str,
+    facts: Mapping[str, Any],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    layout: str | None = None,
+) -> Response:
+    """Answer with a page.
+
+    Args:
+        template: its file below ``jinja/portal_actions``.
+        facts: what it shows, as plain data; in the template ``pa`` has them, so that no name of the host's layout
+            is covered.
+        status: of the answer.
+        headers: more of them.
+        layout: what the page extends, when not the configured one.
+    """
+    layout = layout or extension().config.base_template
+    response = Response(status=status, mimetype="text/html", headers=dict(headers or {}))
+    response.headers.setdefault("Cache-Control", "private, no-cache")
+    if _is_ours(layout):
+        _send_policy(response)
+    if status == 200:
+        response.set_etag(_state(template, facts), weak=True)
+        # A person who reloads wants fresh times and a fresh form token; a poll wants to know what has changed.
+        if request.headers.get("Sec-Fetch-Mode") != "navigate":
+            response.make_conditional(request)
+        if response.status_code == 304:
+            return response
+    response.set_data(render_template(f"portal_actions/{template}", pa=_context(layout, facts)))
+    return response
+
+
+def _context(layout: str, facts: Mapping[str, Any]) -> SimpleNamespace:
+    absolute = wants_absolute(request)
+    return SimpleNamespace(
+        layout=layout,
+        style_url=url_for("portal_actions.static", filename=STYLESHEET, v=_STYLE_VERSION),
+        text=PageText(datetime.now(UTC), absolute),
+        identity=current_identity(),
+        absolute=absolute,
+        new_key=str(uuid.uuid4()),
+        url=page_url,
+        **facts,
+    )
+
+
+def page_url(endpoint: str, **values: Any) -> str:
+    """A page of ours, with times as the visitor has chosen them."""
+    if wants_absolute(request):
+        values.setdefault("times", ABSOLUTE)
+    return url_for(f"portal_actions.{endpoint}", **values)
+
+
+def _state(template: str, facts: Mapping[str, Any]) -> str:
+    """What the page tells, without what only the clock changes; now and then renewed, since form tokens age."""
+    identity = current_identity()
+    told = [template, facts, wants_absolute(request), identity and (identity.id, identity.name)]
+    return hashlib.sha256(repr([told, time.time() // _FRESH_SECONDS]).encode()).hexdigest()[:32]
+
+
+def _is_ours(layout: str) -> bool:
+    """Whether the layout is our own base page, and not a file that the host put over it."""
+    if layout != OWN_LAYOUT:
+        return False
+    file = current_app.jinja_env.get_template(layout).filename
+    return file is not None and Path(file).is_relative_to(_PACKAGE)
+
+
+def _send_policy(response: Response) -> None:
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"

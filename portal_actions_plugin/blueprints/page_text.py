@@ -1,0 +1,174 @@
+"""How pages write times, lengths, people and values. Everything here is text: Jinja escapes it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from portal_actions_plugin.host import ActionRun, LogLine, TemplateRun
+from portal_actions_plugin.runs.states import LOST, RUNNING
+
+MAX_ENTRIES = 100
+ONE_LINE = 120
+"""Objects up to this many characters of JSON stay on one line."""
+
+MAX_VALUE_CHARS = 4_000
+
+_ADDRESS = re.compile(r"https?://[^\s<>\"'`\\]+", re.IGNORECASE)
+_WORDS = {"not_run": "not run", LOST: "worker lost"}
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+_OLD_SECONDS = 60 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One line of a value; ``url`` where it may be a link."""
+
+    text: str
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name and what belongs to it."""
+
+    name: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """The words of one answer: all of its times are told from the same moment."""
+
+    now: datetime
+    absolute: bool = False
+
+    def when(self, moment: datetime) -> str:
+        """A moment that has passed, as the visitor wants times: relative or absolute."""
+        return self.clock(moment) if self.absolute else self.ago(moment)
+
+    def other(self, moment: datetime) -> str:
+        """The same moment the other way, for the title."""
+        return self.ago(moment) if self.absolute else self.clock(moment)
+
+    def ago(self, moment: datetime) -> str:
+        # The database's clock may be a little ahead of this machine's.
+        seconds = max(0, int((self.now - moment).total_seconds()))
+        if seconds >= _OLD_SECONDS:
+            return moment.astimezone(UTC).strftime("%Y-%m-%d")
+        return f"{_rounded(seconds)} ago" if seconds else "just now"
+
+    def until(self, moment: datetime) -> str:
+        """How long until a moment that is to come."""
+        seconds = int((moment - self.now).total_seconds())
+        return f"in {_rounded(seconds)}" if seconds > 0 else "now"
+
+    @staticmethod
+    def clock(moment: datetime) -> str:
+        return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+    @staticmethod
+    def iso(moment: datetime) -> str:
+        return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    @staticmethod
+    def log_time(moment: datetime) -> str:
+        return moment.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
+
+    @staticmethod
+    def duration(milliseconds: int | None) -> str:
+        """A length that people compare at a glance: 640ms, 4.8s, 41s, 3m 12s, 2h 5m."""
+        if milliseconds is None:
+            return "—"
+        if milliseconds < 1_000:
+            return f"{milliseconds}ms"
+        if milliseconds < 9_950:
+            return f"{milliseconds / 1_000:.1f}s"
+        seconds = round(milliseconds / 1_000)
+        size = next(index for index, (length, _) in enumerate(_UNITS) if seconds >= length)
+        (length, unit), rest = _UNITS[size], _UNITS[size + 1 : size + 2]
+        parts = [f"{seconds // length}{unit}"]
+        parts += [f"{seconds % length // smaller}{name}" for smaller, name in rest if seconds % length >= smaller]
+        return " ".join(parts)
+
+    @staticmethod
+    def status(run: ActionRun | TemplateRun) -> str:
+        """The status to show: a run whose worker is gone is not running, whatever its row still says."""
+        if isinstance(run, TemplateRun):
+            lost = any(step.run and step.run.worker_lost for step in run.steps)
+        else:
+            lost = run.worker_lost
+        return LOST if lost and run.status == RUNNING else run.status
+
+    @staticmethod
+    def word(status: str) -> str:
+        return _WORDS.get(status, status)
+
+    @staticmethod
+    def initials(name: str) -> str:
+        words = [word for word in re.split(r"[\W_]+", name.partition("@")[0].rpartition(":")[2]) if word]
+        chosen = words if len(words) < 2 else [words[0], words[-1]]
+        return "".join(word[0] for word in chosen).upper() or "?"
+
+    @staticmethod
+    def short_id(run_id: str) -> str:
+        return run_id[:13]
+
+    @staticmethod
+    def link(value: Any) -> str | None:
+        """The value itself when it is an http(s) address and nothing else; only such a value becomes a link."""
+        if not isinstance(value, str) or not value.isprintable() or not _ADDRESS.fullmatch(value):
+            return None
+        try:
+            address = urlsplit(value)
+        except ValueError:
+            return None
+        # https://github.com@evil.example leads elsewhere than it reads.
+        return value if address.hostname and "@" not in address.netloc else None
+
+    @staticmethod
+    def attempts(lines: Sequence[LogLine]) -> list[tuple[LogLine, int | None]]:
+        """Each log line, with the attempt that begins with it where there is more than one."""
+        several = bool(lines) and lines[0].attempt != lines[-1].attempt
+        begins = [0, *(line.attempt for line in lines)]
+        return [
+            (line, line.attempt if several and line.attempt != last else None)
+            for line, last in zip(lines, begins, strict=False)
+        ]
+
+    def entries(self, data: Mapping[str, Any]) -> list[Entry]:
+        """Inputs or outputs, name by name; ``more_entries`` says how many are left out."""
+        return [Entry(str(name), self._values(data[name])) for name in list(data)[:MAX_ENTRIES]]
+
+    @staticmethod
+    def more_entries(data: Mapping[str, Any]) -> int:
+        return max(0, len(data) - MAX_ENTRIES)
+
+    def _values(self, value: Any) -> tuple[Value, ...]:
+        if isinstance(value, list) and value and all(isinstance(item, str | int | float) for item in value):
+            shown = tuple(self._value(item) for item in value[:MAX_ENTRIES])
+            more = len(value) - len(shown)
+            return (*shown, Value(f"… and {more} more")) if more else shown
+        return (self._value(value),)
+
+    def _value(self, value: Any) -> Value:
+        if isinstance(value, str) and value:
+            return Value(_clipped(value), self.link(value))
+        short = json.dumps(value, ensure_ascii=False)
+        return Value(short if len(short) <= ONE_LINE else _clipped(json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def _rounded(seconds: int) -> str:
+    length, unit = next((length, unit) for length, unit in _UNITS if seconds >= length)
+    return f"{seconds // length}{unit}"
+
+
+def _clipped(text: str) -> str:
+    if len(text) <= MAX_VALUE_CHARS:
+        return text
+    return f"{text[:MAX_VALUE_CHARS]} … ({len(text) - MAX_VALUE_CHARS:,} characters more)"

@@ -1,0 +1,105 @@
+"""What every API request goes through, and what its answer gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Response, request
+from flask_smorest import Blueprint
+from werkzeug.exceptions import BadRequest
+
+from portal_actions_plugin.blueprints.errors import quota_headers
+from portal_actions_plugin.blueprints.schemas import ErrorSchema
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs.accept import Ask, Started
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_STARTED = {
+    "Location": {"description": "The run.", "schema": {"type": "string"}},
+    "RateLimit-Limit": {"description": "Starts allowed in the window.", "schema": {"type": "integer"}},
+    "RateLimit-Remaining": {"description": "Starts left in the window.", "schema": {"type": "integer"}},
+    "RateLimit-Reset": {
+        "description": "Seconds until the oldest start leaves the window.",
+        "schema": {"type": "integer"},
+    },
+}
+_DESCRIPTIONS = {
+    400: "The body is not JSON.",
+    401: "No identity.",
+    403: "The permission is missing, or the CSRF token.",
+    404: "There is no such thing, or you may not know of it.",
+    409: "The run is in the wrong state for this.",
+    413: "The body is too large.",
+    422: "The input is wrong, field by field.",
+    429: "Too many starts; Retry-After says how many seconds to wait.",
+    503: "The portal lacks a setting for this.",
+}
+
+
+def bound_the_body(_endpoint: str | None, _values: object) -> None:
+    """Bound what may be sent, before anything, the CSRF check too, reads it."""
+    request.max_content_length = extension().config.max_body_bytes
+
+
+def prepare_api_request() -> None:
+    """Refuse a body that does not even claim to be JSON."""
+    if request.content_length and not request.is_json:
+        raise BadRequest(f"The body is {request.mimetype or 'of no type'}, not JSON.")
+
+
+def finish_api_response(response: Response) -> Response:
+    """Let clients poll for the price of a 304."""
+    response.headers.setdefault("Cache-Control", "no-cache, private")
+    if request.method == "GET" and response.status_code == 200:
+        response.add_etag()
+        response.make_conditional(request)
+    return response
+
+
+def ask_from_headers(**given: Any) -> Ask:
+    """What accompanies a start, with the request's idempotency key."""
+    return Ask(idempotency_key=request.headers.get("Idempotency-Key"), **given)
+
+
+def started_answer(started: Started, api_path: str) -> tuple[Any, int, dict[str, str]]:
+    """Answer a start: 202 with its place and quota, or 200 when the run was there before."""
+    location = f"{extension().config.api_prefix}{api_path}/{started.run.id}"
+    return started.run, 200 if started.replayed else 202, {"Location": location, **quota_headers(started.quota)}
+
+
+def fails_with(blueprint: Blueprint, *codes: int) -> Callable[[F], F]:
+    """Document the errors of a view."""
+
+    def document(view: F) -> F:
+        for code in codes:
+            view = blueprint.alt_response(code, schema=ErrorSchema, description=_DESCRIPTIONS[code])(view)
+        return view
+
+    return document
+
+
+def starts(blueprint: Blueprint, schema: Any) -> Callable[[F], F]:
+    """Document a view that starts a run: its answers, headers and errors."""
+
+    def document(view: F) -> F:
+        view = fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422, 429, 503)(view)
+        view = blueprint.alt_response(
+            200, schema=schema, headers=_STARTED, description="The run that this Idempotency-Key started before."
+        )(view)
+        view = blueprint.response(202, schema, headers=_STARTED, description="Accepted and queued.")(view)
+        decorated: F = blueprint.doc(
+            parameters=[
+                {
+                    "in": "header",
+                    "name": "Idempotency-Key",
+                    "required": False,
+                    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+                    "description": "The same key and body again is the same run.",
+                }
+            ]
+        )(view)
+        return decorated
+
+    return document

@@ -1,0 +1,93 @@
+"""``/api/v1/templates`` and ``/api/v1/template-runs``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from portal_actions_plugin.blueprints import arguments, schemas
+from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import TemplateRun
+from portal_actions_plugin.runs import access, queries, service
+from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.software_templates.spec import Template
+
+blueprint = Blueprint(
+    "portal_actions_templates", __name__, url_prefix="", description="Software templates and their executions."
+)
+
+
+@blueprint.get("/templates")
+@blueprint.response(200, schemas.TemplateListSchema)
+@fails_with(blueprint, 401, 403)
+def list_templates() -> dict[str, Any]:
+    """List the templates that may be run, and the files that cannot be used."""
+    access.require_read(current_identity(), "template:read")
+    listing = extension().templates.list()
+    return {"data": [_shown(template) for template in listing.templates], "problems": listing.problems}
+
+
+@blueprint.get("/templates/<name>")
+@blueprint.response(200, schemas.TemplateSchema)
+@fails_with(blueprint, 401, 403, 404, 422)
+def get_template(name: str) -> dict[str, Any]:
+    """Get a template, with the JSON Schema of its inputs."""
+    access.require_read(current_identity(), "template:read")
+    return _shown(extension().templates.get(name))
+
+
+@blueprint.post("/templates/<name>/runs")
+@blueprint.arguments(arguments.StartTemplateRunSchema)
+@starts(blueprint, schemas.TemplateRunDetailSchema)
+def start_template_run(body: dict[str, Any], name: str) -> Any:
+    """Start a template."""
+    ask = ask_from_headers(entity=body.get("entity"))
+    started = service.start_template_run(current_identity(), name, body["inputs"], ask)
+    return started_answer(started, "/template-runs")
+
+
+@blueprint.get("/template-runs")
+@blueprint.arguments(arguments.RunQuerySchema, location="query")
+@blueprint.response(200, schemas.TemplateRunPageSchema)
+@fails_with(blueprint, 401, 403, 422)
+def list_template_runs(query: dict[str, Any]) -> dict[str, Any]:
+    """List template runs, newest first."""
+    access.require_read(current_identity(), "template:read")
+    return schemas.page_answer(
+        queries.template_runs(arguments.run_filter(query), limit=query["limit"], cursor=query.get("cursor"))
+    )
+
+
+@blueprint.get("/template-runs/<run_id>")
+@blueprint.response(200, schemas.TemplateRunDetailSchema)
+@fails_with(blueprint, 401, 403, 404)
+def get_template_run(run_id: str) -> TemplateRun:
+    """Get a template run, with its steps in order."""
+    access.require_read(current_identity(), "template:read")
+    return queries.template_run(run_id)
+
+
+@blueprint.post("/template-runs/<run_id>/cancel")
+@blueprint.response(200, schemas.TemplateRunDetailSchema)
+@fails_with(blueprint, 400, 401, 403, 404, 409)
+def cancel_template_run(run_id: str) -> TemplateRun:
+    """Cancel a queued or running template run and its active step."""
+    return service.cancel_template_run(current_identity(), run_id)
+
+
+@blueprint.post("/template-runs/<run_id>/retry")
+@blueprint.arguments(arguments.RetrySchema, required=False)
+@starts(blueprint, schemas.TemplateRunDetailSchema)
+def retry_template_run(body: dict[str, Any], run_id: str) -> Any:
+    """Start a failed or canceled template run anew: the template as it is now, the same inputs."""
+    started = service.retry_template_run(
+        current_identity(), run_id, ask_from_headers(secrets=body.get("secrets") or {})
+    )
+    return started_answer(started, "/template-runs")
+
+
+def _shown(template: Template) -> dict[str, Any]:
+    names = ("name", "title", "description", "tags", "owner", "type", "version", "permissions")
+    return {name: getattr(template, name) for name in names} | {"inputs_schema": template.inputs_schema()}

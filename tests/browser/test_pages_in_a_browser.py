@@ -1,0 +1,209 @@
+"""What only a browser can tell: layout, colours, focus, and forms as people use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from portal_actions_plugin.runs import queries
+from portal_actions_plugin.runs.filters import RunFilter
+from tests.browser.conftest import Site, Window
+from tests.page_rows import BOB, add_action_run, add_attempt, add_log, add_template_run, ago
+from tests.test_pages import AUTH_ERROR, ORIGIN, TWO_STEPS
+
+OpenWindow = Callable[..., Window]
+
+CONTRASTS = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (node) => {
+    for (; node; node = node.parentElement) {
+      const color = parse(getComputedStyle(node).backgroundColor);
+      if (color.length === 3 || color[3] > 0) return color;
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const node = texts.currentNode.parentElement;
+    if (!texts.currentNode.data.trim() || !node.checkVisibility()) continue;
+    const [a, b] = [light(parse(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) found.push(`${texts.currentNode.data.trim()}: ${ratio.toFixed(2)}`);
+  }
+  return found;
+}"""
+FOCUSED = """() => {
+  const node = document.activeElement, style = getComputedStyle(node);
+  return {what: node.innerText || node.name || node.tagName, tag: node.tagName,
+          visible: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2};
+}"""
+
+
+@pytest.fixture
+def paths(site: Site) -> dict[str, str]:
+    """A page of each kind, with long words on each."""
+    made = {
+        "outputs": {"repoUrl": "https://forge.example/" + "acme/" * 30, "n" * 60: "v" * 200, "nested": {"a": [1, {}]}},
+        "links": [{"title": "Pull request", "url": "https://forge.example/pull/1"}],
+        "warnings": ["No branch protection " + "w" * 120],
+    }
+    steps = (
+        ("first-" + "x" * 70, "A name that is rather long " * 6, "debug.log@v1"),
+        ("second", "إنشاء المستودع الجديد", "a.very.long.action.name.that.goes.on.and.on.and.on@v1"),
+        ("third", "Third", "debug.log@v1"),
+    )
+    run_id, ids = add_template_run(
+        "failed",
+        ("success", "failed"),
+        title="A title of many words " * 5 + "y" * 90,
+        steps=steps,
+        inputs={"name": "orders", "k" * 80: "z" * 300},
+        step_values={0: made, 1: {**AUTH_ERROR, "attempt": 2}},
+    )
+    add_attempt(ids[1], 1, error_code="REMOTE_ERROR", error_message="502 " + "e" * 200)
+    add_log(ids[1], "trying " + "l" * 300, ("warning", "slow", 1), ("error", "403 from the forge", 2))
+    running, ids = add_template_run(
+        "running", ("success", "running"), **TWO_STEPS, step_values={1: {"progress_done": 2, "progress_total": 7}}
+    )
+    add_log(ids[1], *[f"line {n}" for n in range(200)])
+    lost, _ = add_template_run(
+        "running", ("running",), **TWO_STEPS, **BOB, step_values={0: {"lease_expires_at": ago(9)}}
+    )
+    canceled, _ = add_template_run("canceled", ("success", "canceled"), **TWO_STEPS)
+    one_off = add_action_run("failed", origin=ORIGIN, entity="orders", input={"token": "•••"}, **AUTH_ERROR)
+    add_action_run("queued", entity="e" * 120)
+    return {
+        "list": "/actions",
+        "filtered list": "/actions?status=failed&entity=" + "e" * 120 + "&times=absolute",
+        "failed run": f"/templates/runs/{run_id}",
+        "running run": f"/templates/runs/{running}",
+        "lost run": f"/templates/runs/{lost}",
+        "canceled run": f"/templates/runs/{canceled}",
+        "one-off": f"/actions/runs/{one_off}",
+        "reference": "/api/v1/docs",
+    }
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_page_complains_asks_another_origin_or_scrolls_sideways(
+    window: OpenWindow, paths: dict[str, str], width: int
+) -> None:
+    seen = window("ada", width=width)
+    wide = []
+    for name, path in paths.items():
+        tab = seen.open(path)
+        tab.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true })")
+        if tab.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(name)
+    assert seen.complaints == []
+    assert wide == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_text_stands_out_from_its_ground(window: OpenWindow, paths: dict[str, str], dark: bool) -> None:
+    seen = window("ada", dark=dark)
+    faint = []
+    for name, path in paths.items():
+        tab = seen.open(path)
+        tab.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true })")
+        faint += [f"{name}: {text}" for text in tab.evaluate(CONTRASTS)]
+    assert faint == []
+    assert seen.tab.evaluate("getComputedStyle(document.body).backgroundColor") == (
+        "rgb(18, 18, 24)" if dark else "rgb(247, 247, 249)"
+    )
+
+
+@pytest.mark.parametrize("kind", ["list", "failed run", "one-off"])
+def test_everything_is_reached_by_keyboard_with_a_visible_focus(
+    window: OpenWindow, paths: dict[str, str], kind: str
+) -> None:
+    tab = window("ada").open(paths[kind])
+    wanted = tab.locator("a:visible, button:visible, summary:visible, input:visible").count()
+    reached = []
+    for _ in range(wanted + 10):
+        tab.keyboard.press("Tab")
+        focused = tab.evaluate(FOCUSED)
+        if focused["tag"] == "BODY":
+            break
+        reached.append(focused)
+    assert len([one for one in reached if one["tag"] in ("A", "BUTTON", "SUMMARY", "INPUT")]) >= wanted
+    assert [one["what"] for one in reached if not one["visible"]] == []
+
+
+def test_buttons_and_chips_are_large_enough_to_hit(window: OpenWindow, paths: dict[str, str]) -> None:
+    tab = window("ada", width=390).open(paths["filtered list"])
+    heights = tab.locator(".pa-button:visible, .pa-chip:visible").evaluate_all(
+        "(all) => all.map((one) => one.getBoundingClientRect().height)"
+    )
+    assert heights
+    assert min(heights) >= 24
+
+
+@pytest.mark.parametrize("javascript", [False, True])
+def test_retry_lands_on_the_new_run_with_or_without_javascript(window: OpenWindow, javascript: bool) -> None:
+    run_id, _ = add_template_run("failed", ("failed",), **TWO_STEPS, step_values={0: AUTH_ERROR})
+    seen = window("ada", javascript=javascript)
+    tab = seen.open(f"/templates/runs/{run_id}")
+    tab.get_by_role("button", name="Retry", exact=True).click()
+    tab.wait_for_url(lambda url: run_id not in url)
+    again = queries.template_run(tab.url.rpartition("/")[2])
+    assert again.retry_of == run_id
+    assert tab.get_by_role("link", name=run_id[:13]).is_visible()
+    assert seen.complaints == []
+
+
+def test_a_double_click_on_retry_is_one_run(window: OpenWindow) -> None:
+    run_id, _ = add_template_run("failed", ("failed",), **TWO_STEPS, step_values={0: AUTH_ERROR})
+    tab = window("ada").open(f"/templates/runs/{run_id}")
+    tab.get_by_role("button", name="Retry", exact=True).dblclick()
+    tab.wait_for_url(lambda url: run_id not in url)
+    assert len(queries.template_runs(RunFilter(), limit=10).items) == 2
+
+
+def test_cancel_works_without_javascript(window: OpenWindow) -> None:
+    run_id, _ = add_template_run("running", ("success", "running"), **TWO_STEPS)
+    tab = window("ada", javascript=False).open(f"/templates/runs/{run_id}")
+    tab.get_by_role("button", name="Cancel", exact=True).click()
+    tab.get_by_text("Canceled. What was done by then is still there:").wait_for()
+    assert queries.template_run(run_id).status == "canceled"
+
+
+def test_filters_and_back_work_without_javascript(window: OpenWindow) -> None:
+    add_action_run("failed", entity="orders", **AUTH_ERROR)
+    add_action_run("failed", **AUTH_ERROR)
+    add_action_run()
+    tab = window("ada", javascript=False).open("/actions")
+
+    def count() -> Any:
+        return tab.locator("tbody tr").count()
+
+    tab.get_by_role("link", name="failed", exact=True).click()
+    tab.wait_for_url("**/actions?status=failed")
+    assert count() == 2
+    tab.locator("summary", has_text="Filters").click()
+    tab.get_by_label("Entity").fill("orders")
+    tab.get_by_role("button", name="Apply").click()
+    tab.wait_for_url("**entity=orders**")
+    assert count() == 1
+    tab.go_back()
+    assert count() == 2
+    tab.go_forward()
+    tab.get_by_role("link", name="Clear all").click()
+    tab.wait_for_url("**/actions")
+    assert count() == 3
+
+
+def test_a_host_changes_the_looks_by_setting_properties(window: OpenWindow, site: Site) -> None:
+    add_action_run()
+    tab = window("ada", dark=True).open("/actions")
+    tab.evaluate("""() => { const sheet = new CSSStyleSheet();
+      sheet.replaceSync('.portal-actions { --pa-accent: rgb(1, 2, 3) }');
+      document.adoptedStyleSheets = [sheet, ...document.adoptedStyleSheets] }""")
+    chip = tab.locator(".pa-chip[aria-current]")
+    assert chip.evaluate("(one) => getComputedStyle(one).backgroundColor") == "rgb(1, 2, 3)"

