@@ -342,6 +342,15 @@ def test_the_audit_is_for_those_who_may_read_it_and_knows_starts_and_outcomes(ad
     assert [entry["event"] for entry in everything].count("action_run.finish") == 2
 
 
+def test_the_audit_names_the_template_of_a_failed_run_too(ada: Person, margaret: Person, template_folder: Path) -> None:
+    fail_a_run(ada, template_folder)
+    failed = margaret.get("/api/v1/audit?outcome=failed").json["data"]
+    assert {(entry["event"], entry["target"]) for entry in failed} == {
+        ("template_run.finish", "two-steps"),
+        ("action_run.finish", "debug.log@v1"),
+    }
+
+
 def test_a_template_that_demands_more_is_refused_without_it(
     vera: Person, ada: Person, margaret: Person, template_folder: Path
 ) -> None:

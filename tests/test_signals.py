@@ -109,8 +109,8 @@ def test_signals_of_a_process_that_died_before_them_are_sent_by_the_sweeper_once
     with listening(app, "action_run_finished", "template_run_finished") as heard:
         service.start_template_run(ADA, "two-steps", {"name": "orders"})
         with monkeypatch.context() as dying:
-            dying.setattr(dispatch, "_tell_action_run", lambda *_: None)
-            dying.setattr(dispatch, "_tell_template_run", lambda *_: None)
+            dying.setattr(dispatch, "announce_action_run", lambda *_: None)
+            dying.setattr(dispatch, "announce_template_run", lambda *_: None)
             work_off()
         assert heard == []
         assert sweeper.sweep().announced == 0, "the process itself has some time"

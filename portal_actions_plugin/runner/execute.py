@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -39,6 +39,15 @@ log = logging.getLogger(__name__)
 
 _RECORD_AGAIN = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between tries to record an outcome while the database is away; the lease ends it anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the audit says an outcome is about."""
+
+    requested_by: str
+    action: str
+    template: str | None
 
 
 def perform(run_id: str, process_token: str, worker: str) -> None:
@@ -183,18 +192,18 @@ def _record_again_until_done(record: Callable[[], None]) -> None:
 def _record(job: Job, process_token: str, result: Result, error: ActionError | None, redactor: Redactor) -> None:
     if error:
         error.message, error.hint = redactor.text(error.message), redactor.text(error.hint)
-        record_failure(job.ref, process_token, error, result, requested_by=job.requested_by, action=job.action)
+        record_failure(job.ref, process_token, error, result, _about(job))
         return
     course = _after(job, result)
     position = _next_position(course, job.position + 1) if course else None
     with transaction() as tx:
         transitions.succeed(tx, job.ref, process_token, result)
-        _audit_outcome(tx, job.ref, SUCCESS, job.requested_by, job.action)
+        _audit_outcome(tx, job.ref, SUCCESS, _about(job))
         dispatch.tell_after_commit(tx, signals.action_run_finished, job.ref.id)
         if course is None:
             return
         if position is None:
-            _end_template_run(tx, course)
+            _end_template_run(tx, course, _about(job))
         else:
             queue_step(tx, course, position)
 
@@ -212,11 +221,11 @@ def _next_position(course: Course, position: int) -> int | None:
         return error.position
 
 
-def _end_template_run(tx: Transaction, course: Course) -> None:
+def _end_template_run(tx: Transaction, course: Course, about: Subject) -> None:
     outputs = plan.render_output(course.template, course.context())
     if not transitions.end_template_run(tx, course.run_id, SUCCESS, outputs=outputs):
         raise LeaseLostError(course.run_id)
-    _audit_template_outcome(tx, course.run_id, SUCCESS, course.requested_by, course.template.name)
+    _audit_template_outcome(tx, course.run_id, SUCCESS, about)
 
 
 def record_failure(
@@ -224,26 +233,30 @@ def record_failure(
     process_token: str,
     error: ActionError,
     result: Result,
-    *,
-    requested_by: str,
-    action: str,
+    about: Subject,
 ) -> None:
     """End an attempt, its run, and the template run it is a step of, with an error. Raises LeaseLostError."""
     with transaction() as tx:
         transitions.fail(tx, ref, process_token, error, result)
-        _audit_outcome(tx, ref, FAILED, requested_by, action, error.code)
+        _audit_outcome(tx, ref, FAILED, about, error.code)
         dispatch.tell_after_commit(tx, signals.action_run_finished, ref.id)
         if ref.template_run_id:
-            _audit_template_outcome(tx, ref.template_run_id, FAILED, requested_by, action)
+            _audit_template_outcome(tx, ref.template_run_id, FAILED, about)
+
+
+def _about(job: Job) -> Subject:
+    return Subject(job.requested_by, job.action, job.course.template.name if job.course else None)
 
 
 def _audit_outcome(
-    tx: Transaction, ref: transitions.StepRef, outcome: str, actor: str, target: str, code: str | None = None
+    tx: Transaction, ref: transitions.StepRef, outcome: str, about: Subject, code: str | None = None
 ) -> None:
     details = {"error_code": code} if code else {}
-    audit.record(tx, AuditEntry(actor, "action_run.finish", outcome, target, ref.id, ref.template_run_id, details))
+    entry = AuditEntry(about.requested_by, "action_run.finish", outcome, about.action)
+    audit.record(tx, replace(entry, run_id=ref.id, template_run_id=ref.template_run_id, details=details))
 
 
-def _audit_template_outcome(tx: Transaction, run_id: str, outcome: str, actor: str, target: str) -> None:
-    audit.record(tx, AuditEntry(actor, "template_run.finish", outcome, target, run_id, run_id))
+def _audit_template_outcome(tx: Transaction, run_id: str, outcome: str, about: Subject) -> None:
+    entry = AuditEntry(about.requested_by, "template_run.finish", outcome, about.template or "")
+    audit.record(tx, replace(entry, run_id=run_id, template_run_id=run_id))
     dispatch.tell_template_after_commit(tx, signals.template_run_finished, run_id)

@@ -16,7 +16,7 @@ from portal_actions_plugin.db import now_plus, reading, transaction
 from portal_actions_plugin.errors import ActionError, ActionTimeoutError, WorkerLostError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
-from portal_actions_plugin.runner.execute import record_failure
+from portal_actions_plugin.runner.execute import Subject, record_failure
 from portal_actions_plugin.runs import dispatch, transitions
 from portal_actions_plugin.runs.states import OVER, RUNNING
 from portal_actions_plugin.runs.transitions import LeaseLostError, Result, StepRef
@@ -60,6 +60,7 @@ _LOST_COLUMNS = (
     ActionRunRow.id,
     ActionRunRow.template_run_id,
     ActionRunRow.action,
+    ActionRunRow.template,
     ActionRunRow.queue,
     ActionRunRow.attempt,
     ActionRunRow.max_attempts,
@@ -105,14 +106,8 @@ def _recover(row: RowMapping) -> None:
         if isinstance(error, WorkerLostError) and _may_repeat(row):
             _queue_again(ref, row, error)
         else:
-            record_failure(
-                ref,
-                row["process_token"],
-                error,
-                Result(),
-                requested_by=row["requested_by"],
-                action=row["action"],
-            )
+            about = Subject(row["requested_by"], row["action"], row["template"])
+            record_failure(ref, row["process_token"], error, Result(), about)
     except LeaseLostError:
         log.info("run %s was dealt with by somebody else", row["id"])
 

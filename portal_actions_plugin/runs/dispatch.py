@@ -82,41 +82,43 @@ def ring(doorbells: Sequence[tuple[str, str]]) -> None:
 
 def tell_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None:
     """Send a signal about an action run once it is committed."""
-    tx.after_commit(lambda: _tell_action_run(signal, run_id))
+    if signal is signals.action_run_finished and signal.receivers:
+        tx.after_commit(lambda: announce_action_run(run_id))
+    else:
+        tx.after_commit(lambda: _tell_action_run(signal, run_id))
 
 
 def tell_template_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None:
     """Send a signal about a template run once it is committed."""
-    tx.after_commit(lambda: _tell_template_run(signal, run_id))
+    if signal is signals.template_run_finished and signal.receivers:
+        tx.after_commit(lambda: announce_template_run(run_id))
+    else:
+        tx.after_commit(lambda: _tell_template_run(signal, run_id))
 
 
 def announce_action_run(run_id: str) -> None:
-    """Send a finished action run's signal again, for a process that died before it could."""
+    """Send a finished action run's signal, and remember that it went out."""
     _tell_action_run(signals.action_run_finished, run_id)
+    with transaction() as tx:
+        transitions.announced(tx, ActionRunRow, run_id)
 
 
 def announce_template_run(run_id: str) -> None:
     """Likewise for a template run."""
     _tell_template_run(signals.template_run_finished, run_id)
+    with transaction() as tx:
+        transitions.announced(tx, TemplateRunRow, run_id)
 
 
 def _tell_action_run(signal: NamedSignal, run_id: str) -> None:
     if signal.receivers:
-        run = queries.action_run(run_id)
-        send(signal, run)
-        if signal is signals.action_run_finished:
-            with transaction() as tx:
-                transitions.announced(tx, ActionRunRow, run_id)
+        send(signal, queries.action_run(run_id))
     _echo("action_run", run_id)
 
 
 def _tell_template_run(signal: NamedSignal, run_id: str) -> None:
     if signal.receivers:
-        run = queries.template_run(run_id)
-        send(signal, run)
-        if signal is signals.template_run_finished:
-            with transaction() as tx:
-                transitions.announced(tx, TemplateRunRow, run_id)
+        send(signal, queries.template_run(run_id))
     _echo("template_run", run_id)
 
 

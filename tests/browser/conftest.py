@@ -58,10 +58,24 @@ class Site:
     url: str
 
 
+def whole(app: Flask) -> Callable[..., list[bytes]]:
+    """The app, its answers read to their end: the server forgets to close a file whose reader has gone."""
+
+    def serve(environ: Any, start_response: Any) -> list[bytes]:
+        body = app(environ, start_response)
+        try:
+            return [b"".join(body)]
+        finally:
+            if hasattr(body, "close"):
+                body.close()
+
+    return serve
+
+
 @pytest.fixture
 def site(make_app: Callable[..., Flask]) -> Iterator[Site]:
     app = make_app()
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    server = make_server("127.0.0.1", 0, whole(app), threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     with app.app_context():
