@@ -1,0 +1,48 @@
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 5000
+DATA_DIR ?= var/demo
+WORKERS ?= 2
+
+py := $(VENV)/bin/python
+needs := setup.cfg pyproject.toml demo_portal/setup.cfg .ci/install
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs bench clean
+
+help:
+	@echo "make demo    start the demo portal: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS)"
+	@echo "make test    run the tests: ARGS=… goes to pytest"
+	@echo "make lint    check style, types, import rules and dependencies"
+	@echo "make docs    build the documentation into docs/_build/html"
+	@echo "make bench   measure the way of a run: ARGS=… goes to the script"
+	@echo "make clean   remove $(VENV) and what was built"
+
+demo: $(VENV)/.installed-demo
+	@exec $(py) -m demo_portal --port "$(PORT)" --data-dir "$(DATA_DIR)" --workers "$(WORKERS)"
+
+test: $(VENV)/.installed-dev
+	@.ci/install-chromium
+	$(py) -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(py) -m ruff check .
+	$(py) -m ruff format --check .
+	$(py) -m mypy
+	$(py) -m mypy demo_portal/demo_portal
+	$(VENV)/bin/lint-imports
+	$(py) .ci/dependencies.py
+
+docs: $(VENV)/.installed-docs
+	$(py) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+bench: $(VENV)/.installed-dev
+	$(py) benchmarks/start_to_success.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist docs/_build *.egg-info demo_portal/*.egg-info
+
+# A stamp for each set of extras: nothing is installed twice, and all is again when what it needs has changed.
+$(VENV)/.installed-%: $(needs)
+	@.ci/install "$(PYTHON)" "$(VENV)" $*

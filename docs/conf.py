@@ -1,0 +1,53 @@
+"""How Sphinx builds these pages. Warnings are errors: see ``make docs``."""
+
+from __future__ import annotations
+
+import pprint
+from importlib.metadata import version as version_of
+from typing import TYPE_CHECKING, Any
+
+from portal_actions_plugin.config import PREFIX, SETTINGS
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "Portal Actions"
+author = "The Portal Actions authors"
+copyright = author
+version = release = version_of("portal-actions-plugin")
+
+extensions = ["myst_parser"]
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["deflist", "tasklist"]
+myst_heading_anchors = 3
+nitpicky = True
+
+html_theme = "furo"
+html_title = f"{project} {release}"
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#4f46e5", "color-brand-content": "#4f46e5"},
+    "dark_css_variables": {"color-brand-primary": "#8b8cff", "color-brand-content": "#8b8cff"},
+}
+
+
+def settings_reference() -> str:
+    """Write a section for every setting, from the table that the code reads."""
+    return "\n".join(
+        f"## `{PREFIX}{one.name}`\n\n{one.doc}\n\n```python\n{PREFIX}{one.name} = {_written(one.default)}\n```\n"
+        for one in SETTINGS
+    )
+
+
+def _written(default: Any) -> str:
+    if not isinstance(default, dict) or not default:
+        return pprint.pformat(default)
+    return "{\n" + "".join(f"    {key!r}: {value!r},\n" for key, value in default.items()) + "}"
+
+
+def _fill_in_settings(_app: Sphinx, page: str, source: list[str]) -> None:
+    if page == "settings":
+        source[0] = source[0].replace("<!-- settings -->", settings_reference())
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("source-read", _fill_in_settings)
