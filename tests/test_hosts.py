@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,22 @@ HELLO = {"input": {"message": "hello"}}
 BEARER = {"Authorization": "Bearer ada"}
 
 
+_made: list[Flask] = []
+
+
+@pytest.fixture(autouse=True)
+def closed_at_the_end() -> Iterator[None]:
+    yield
+    while _made:
+        parts = _made.pop().extensions.get("portal_actions")
+        if parts:
+            parts.database.close_connections()
+            parts.redis.close()
+
+
 def make_host(settings: dict[str, Any], url: str, **config: Any) -> Flask:
     host = Flask("host", instance_path=settings["INSTANCE_PATH"])
+    _made.append(host)
     host.config.update(settings, SECRET_KEY="host", TESTING=True, PORTAL_ACTIONS_DATABASE_URL=url, **config)
     return host
 
