@@ -101,19 +101,18 @@ class PortalActions:
 
     def run_template(
         self, identity: Identity, name: str, inputs: Mapping[str, Any], ask: Ask | None = None
-    ) -> TemplateRun:
-        """Start a template; see ``runs.service.start_template_run`` for arguments and errors."""
-        run = service.start_template_run(identity, name, inputs, ask or Ask()).run
-        assert isinstance(run, TemplateRun)  # noqa: S101 for the type checker
-        return run
+    ) -> ActionRun | TemplateRun:
+        """Start a template; see ``runs.service.start_template_run`` for arguments and errors.
+
+        Returns the template run, or the run that is already at work on the rule that ``ask.origin`` names.
+        """
+        return service.start_template_run(identity, name, inputs, ask or Ask()).run
 
     def run_action(
         self, identity: Identity, action_id: str, data: Mapping[str, Any], ask: Ask | None = None
-    ) -> ActionRun:
-        """Start a one-off; see ``runs.service.start_action_run`` for arguments and errors."""
-        run = service.start_action_run(identity, action_id, data, ask or Ask()).run
-        assert isinstance(run, ActionRun)  # noqa: S101 for the type checker
-        return run
+    ) -> ActionRun | TemplateRun:
+        """Start a one-off; see ``runs.service.start_action_run`` for arguments and errors. Returns as above."""
+        return service.start_action_run(identity, action_id, data, ask or Ask()).run
 
     def retry(
         self, identity: Identity, run: ActionRun | TemplateRun, ask: Ask | None = None

@@ -482,6 +482,14 @@ def test_the_same_key_and_body_is_the_same_run_in_any_state_and_costs_nothing(ad
     assert second.headers["RateLimit-Remaining"] == "9"
 
 
+def test_a_replay_needs_no_template_any_more(ada: Person, template_folder: Path) -> None:
+    key = {"Idempotency-Key": "abc"}
+    first = ada.post(TWO_STEPS, ORDERS, headers=key)
+    (template_folder / "two-steps.yaml").unlink()
+    second = ada.post(TWO_STEPS, ORDERS, headers=key)
+    assert (second.status_code, second.json["id"]) == (200, first.json["id"])
+
+
 def test_the_same_key_with_another_body_or_path_is_refused(ada: Person) -> None:
     key = {"Idempotency-Key": "abc"}
     ada.post(TWO_STEPS, ORDERS, headers=key)

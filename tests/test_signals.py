@@ -179,6 +179,11 @@ def test_a_fix_may_be_a_template(app: Flask) -> None:
     assert ask_for_fix(app, PEOPLE["bob"], template="two-steps", input={"name": "orders"}).id == run.id
 
 
+def test_a_fix_by_an_action_and_one_by_a_template_are_the_same_fix(app: Flask) -> None:
+    run = ask_for_fix(app, ADA, action="debug.log@v1", input={"message": "fixed"})
+    assert ask_for_fix(app, PEOPLE["bob"], template="two-steps", input={"name": "orders"}).id == run.id
+
+
 def test_a_fix_is_refused_like_any_other_start(app: Flask) -> None:
     with pytest.raises(PermissionDeniedError):
         ask_for_fix(app, PEOPLE["vera"], action="debug.log@v1", input={"message": "fixed"})

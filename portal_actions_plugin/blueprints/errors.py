@@ -15,7 +15,6 @@ Answer = tuple[dict[str, Any], int, dict[str, str]]
 
 _HTTP_CODES = {
     400: ("BAD_REQUEST", "Send a JSON object, with Content-Type: application/json."),
-    405: ("METHOD_NOT_ALLOWED", "See /openapi.json for what this path answers to."),
     413: ("TOO_LARGE", "Send a smaller body."),
     415: ("BAD_REQUEST", "Send a JSON object, with Content-Type: application/json."),
 }

@@ -107,8 +107,7 @@ def _run_facts(
         "can_read_logs": access.allowed(identity, "action:read"),
         "can_retry": can_retry,
         "can_cancel": access.can_cancel(identity, run),
-        "starts_left": queries.starts_left(identity.id).remaining if can_retry else None,
-        "starts_limit": rate.count,
+        "quota": queries.starts_left(identity.id) if can_retry else None,
         "starts_period": _PERIODS[rate.seconds],
         "secret_names": sorted(name for name, value in inputs.items() if value == MASK) if can_retry else [],
     }

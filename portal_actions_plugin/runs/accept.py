@@ -83,7 +83,9 @@ def accept(start: Start) -> Started:
         with transaction() as tx:
             audit.record_refusal(tx, AuditEntry(start.asker.id, start.event, audit.RATE_LIMITED, start.target))
         raise
-    return Started(start.load(run_id), replayed, left)
+    # A fix that is active already may be of the other kind.
+    load = queries.any_run if replayed else start.load
+    return Started(load(run_id), replayed, left)
 
 
 def _write(tx: Transaction, start: Start) -> tuple[str, bool, Quota]:
@@ -115,9 +117,12 @@ def _write(tx: Transaction, start: Start) -> tuple[str, bool, Quota]:
 def _active_fix(tx: Transaction, start: Start) -> str | None:
     if start.origin is None:
         return None
-    row = TemplateRunRow if start.kind == TEMPLATE_RUN else ActionRunRow
-    found = tx.row(select(row.id).where(row.dedupe_key == fix_key(start.origin), row.status.in_(ACTIVE)))
-    return found["id"] if found else None
+    key = fix_key(start.origin)
+    for row in (TemplateRunRow, ActionRunRow):
+        if found := tx.row(select(row.id).where(row.dedupe_key == key, row.status.in_(ACTIVE))):
+            run_id: str = found["id"]
+            return run_id
+    return None
 
 
 def fix_key(origin: Origin | None) -> str | None:

@@ -25,9 +25,10 @@ class Quota:
 class TooManyStartsError(RateLimitedError):
     """Too many starts in too short a time."""
 
-    def __init__(self, quota: Quota) -> None:
+    def __init__(self, quota: Quota, seconds: int) -> None:
+        period = {1: "second", 60: "minute", 3600: "hour"}[seconds]
         super().__init__(
-            f"You may start {quota.limit} runs in this time, and have. The next start is free in {quota.reset} s.",
+            f"You have started {quota.limit} runs in the last {period}. The next start is free in {quota.reset} s.",
             hint=f"Wait {quota.reset} s, then start again.",
             retry_after=quota.reset,
         )
@@ -67,5 +68,5 @@ def take(tx: Transaction, identity_id: str, rate: RateLimit) -> Quota:
     """
     left = quota(tx, identity_id, rate)
     if left.remaining < 1:
-        raise TooManyStartsError(left)
+        raise TooManyStartsError(left, rate.seconds)
     return Quota(left.limit, left.remaining - 1, left.reset or rate.seconds)

@@ -71,11 +71,11 @@ def _start_template(
     asked = [event, retry_of or name, inputs, dict(ask.secrets), ask.entity]
     require_storable({"inputs": inputs, "secrets": ask.secrets, "entity": ask.entity})
     key = idempotency_key(asker.id, ask.idempotency_key, asked)
+    if replay := known(asker, key, queries.template_run):
+        return replay
     template = parts.templates.get(name)
     for permission in template.permissions:
         access.require(asker, permission, event=event, target=name)
-    if replay := known(asker, key, queries.template_run):
-        return replay
     valid = validate_inputs(template, {**inputs, **ask.secrets})
     secrets = {key: value for key, value in valid.items() if key in template.secret_names}
     sealed = seal(secrets, parts.config.secret_keys)
@@ -143,11 +143,11 @@ def _start_action(
     asked = [event, retry_of or action_id, data, dict(ask.secrets), ask.entity]
     require_storable({"input": data, "secrets": ask.secrets, "entity": ask.entity})
     key = idempotency_key(asker.id, ask.idempotency_key, asked)
+    if replay := known(asker, key, queries.action_run):
+        return replay
     action = parts.registry.get(action_id)
     for permission in action.permissions:
         access.require(asker, permission, event=event, target=action_id)
-    if replay := known(asker, key, queries.action_run):
-        return replay
     given = {**data, **ask.secrets}
     action.load_input(given)
     secrets = {key: value for key, value in given.items() if key in action.secret_names()}
