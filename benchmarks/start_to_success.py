@@ -178,7 +178,7 @@ def benchmark(database: Any) -> Measured:
         with valkey(folder) as redis_url, database(folder) as database_url:
             os.environ.update(BENCHMARK_FOLDER=folder, BENCHMARK_REDIS=redis_url, BENCHMARK_DATABASE=database_url)
             app = create_app()
-            migrations.upgrade(app.extensions["portal_actions"].database.engine)
+            migrations.upgrade(app.extensions["portal_actions"].database)
             with workers():
                 measured = measure(Portal(app.test_client()))
             app.extensions["portal_actions"].database.close_connections()

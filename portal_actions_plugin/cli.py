@@ -78,7 +78,7 @@ def upgrade() -> None:
     """Create the plugin's tables, or bring them up to date."""
     from portal_actions_plugin import migrations
 
-    migrations.upgrade(extension().database.engine)
+    migrations.upgrade(extension().database)
     click.echo("The tables are up to date.")
 
 
@@ -91,7 +91,7 @@ def worker(workers: int, queues: tuple[str, ...]) -> None:
     from portal_actions_plugin import migrations
     from portal_actions_plugin.runner.supervisor import Supervisor, queues_in_use
 
-    if not migrations.is_current(extension().database.engine):
+    if not migrations.is_current(extension().database):
         raise click.ClickException("The tables are not up to date: run `flask actions db upgrade` first.")
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cryptography.fernet import Fernet
+
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.host import PERMISSIONS
 
@@ -150,9 +152,9 @@ class Config:
         read = _Reader(app.config)
         config = cls(
             database_url=_database_url(app),
-            redis_url=read.text("REDIS_URL"),
+            redis_url=read.redis_url("REDIS_URL"),
             public_url=(read.optional_text("PUBLIC_URL") or "").rstrip("/"),
-            secret_keys=read.words("SECRET_KEYS", ","),
+            secret_keys=read.keys("SECRET_KEYS"),
             url_prefix=read.path("URL_PREFIX"),
             api_prefix=read.path("API_PREFIX"),
             base_template=read.text("BASE_TEMPLATE"),
@@ -213,6 +215,21 @@ class _Reader:
         if not isinstance(value, str) or not value:
             raise _wrong(name, value, "a text")
         return value
+
+    def redis_url(self, name: str) -> str:
+        value = self.text(name)
+        if not value.startswith(("redis://", "rediss://", "unix://")):
+            raise _wrong(name, value, "an address such as redis://localhost:6379/0 or unix:///run/redis.sock")
+        return value
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        keys = self.words(name, ",")
+        try:
+            for key in keys:
+                Fernet(key)
+        except ValueError:
+            raise _wrong(name, "•••", "Fernet keys, as cryptography's Fernet.generate_key() makes them") from None
+        return keys
 
     def optional_text(self, name: str) -> str | None:
         return None if self._get(name) in (None, "") else self.text(name)
@@ -276,9 +293,10 @@ def _database_url(app: Flask) -> str:
         url = host_url if host_url.startswith(("postgres:", "postgresql")) else None
     if not url:
         return f"sqlite:///{Path(app.instance_path) / 'portal_actions.db'}"
+    shown = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(url))
     url = re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql+psycopg:", str(url))
     if url.startswith("sqlite") and (":memory:" in url or url.rstrip("/") == "sqlite:"):
-        raise _wrong("DATABASE_URL", url, "a SQLite file or PostgreSQL: workers are processes of their own")
+        raise _wrong("DATABASE_URL", shown, "a SQLite file or PostgreSQL: workers are processes of their own")
     if not url.startswith(("sqlite:///", "postgresql+psycopg:")):
-        raise _wrong("DATABASE_URL", url, "a SQLite file (sqlite:///…) or PostgreSQL (postgresql://…)")
+        raise _wrong("DATABASE_URL", shown, "a SQLite file (sqlite:///…) or PostgreSQL (postgresql://…)")
     return url

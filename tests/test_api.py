@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,17 @@ def test_a_step_whose_if_is_false_is_skipped_also_when_it_is_the_first(
     assert [step["status"] for step in run["steps"]] == ["skipped", "skipped", "success"]
 
 
-def test_a_template_all_of_whose_steps_are_skipped_succeeds_at_once(ada: Person, template_folder: Path) -> None:
+def test_a_template_all_of_whose_steps_are_skipped_succeeds_at_once(
+    ada: Person, margaret: Person, template_folder: Path
+) -> None:
     (template_folder / "nothing.yaml").write_text(
         "apiVersion: portal-actions/v1\nkind: Template\nmetadata: {name: nothing}\nspec:\n  owner: o\n  type: t\n"
         "  steps:\n    - {id: only, action: debug.log@v1, if: false, input: {message: hi}}\n"
     )
     run = ada.post("/api/v1/templates/nothing/runs", {"inputs": {}}).json
     assert (run["status"], [step["status"] for step in run["steps"]]) == ("success", ["skipped"])
+    [finish] = margaret.get("/api/v1/audit?outcome=success").json["data"]
+    assert (finish["event"], finish["target"]) == ("template_run.finish", "nothing")
 
 
 def test_an_if_that_cannot_be_evaluated_fails_its_own_step_by_name(ada: Person, template_folder: Path) -> None:
@@ -208,6 +213,9 @@ def test_actions_and_templates_are_listed_with_their_schemas(ada: Person, templa
         (LOG, {"input": {"message": "half \ud800"}}, 422, "input.message"),
         (LOG, {"input": {"message": "hello"}, "entity": "\x00"}, 422, "entity"),
         (TWO_STEPS, {"inputs": {"name": ["\x00"]}}, 422, "inputs.name[0]"),
+        (LOG, {"input": {"message": float("nan")}}, 422, "input.message"),
+        (LOG, {"input": {"message": 2**70}}, 422, "input.message"),
+        (LOG, {"input": {"message": json.loads("[" * 100 + "]" * 100)}}, 422, "input.message"),
     ],
 )
 def test_bad_input_is_a_clear_error_and_leaves_no_row(
@@ -223,7 +231,14 @@ def test_bad_input_is_a_clear_error_and_leaves_no_row(
 
 
 @pytest.mark.parametrize(
-    ("data", "content_type"), [("{", "application/json"), ("name=orders", "text/plain"), ("\xff", "application/json")]
+    ("data", "content_type"),
+    [
+        ("{", "application/json"),
+        ("name=orders", "text/plain"),
+        ("\xff", "application/json"),
+        ("9" * 5000, "application/json"),
+        ("[" * 2000, "application/json"),
+    ],
 )
 def test_a_body_that_is_not_json_is_a_400(ada: Person, data: str, content_type: str) -> None:
     answer = ada.post(TWO_STEPS, data=data.encode("latin-1"), content_type=content_type)
@@ -301,6 +316,13 @@ def test_nobody_gets_401_and_is_told_how_to_sign_in(person: Callable[[str], Pers
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert person("").post(LOG, HELLO).status_code == 401
     assert person("stranger").post(LOG, HELLO).status_code == 401
+
+
+def test_nobody_learns_which_runs_there_are(person: Callable[[str], Person], ada: Person) -> None:
+    there = ada.post(LOG, HELLO).json["id"]
+    for run_id in (there, "0199aaaa-0000-7000-8000-000000000000"):
+        for verb in ("retry", "cancel"):
+            assert person("").post(f"/api/v1/action-runs/{run_id}/{verb}", {"wrong": 1}).status_code == 401
 
 
 def test_a_viewer_may_read_and_not_run(vera: Person, margaret: Person) -> None:

@@ -34,7 +34,7 @@ def test_db_upgrade_makes_the_tables(make_app: Callable[..., Flask], tmp_path: P
     app = make_app(PORTAL_ACTIONS_DATABASE_URL=f"sqlite:///{tmp_path}/new/portal.db")
     for _ in range(2):
         assert app.test_cli_runner().invoke(actions, ["db", "upgrade"]).exit_code == 0
-    assert migrations.is_current(app.extensions["portal_actions"].database.engine)
+    assert migrations.is_current(app.extensions["portal_actions"].database)
 
 
 def test_a_run_is_started_listed_shown_and_retried(run: Any, template_folder: Path) -> None:

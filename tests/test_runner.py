@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pickle
@@ -27,9 +28,9 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import execute, sweeper
 from portal_actions_plugin.runner.processes import Connections
-from portal_actions_plugin.runner.worker import Doorbell, StepWorker
+from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs import dispatch, queries, service, transitions
-from portal_actions_plugin.runs.transitions import Claim, StepRef
+from portal_actions_plugin.runs.transitions import Claim, LeaseLostError, StepRef
 from tests.conftest import Person, Workers, wait_until, work_off
 from tests.portal import PEOPLE
 
@@ -112,6 +113,33 @@ def test_outputs_that_cannot_be_kept_fail_the_run(app: Flask, outputs: dict[str,
     assert (run.status, run.outputs) == ("failed", {})
 
 
+@pytest.mark.parametrize(
+    "misbehave",
+    [
+        lambda ctx: ctx.link("x", None),
+        lambda ctx: ctx.warn(404),
+        lambda ctx: (_ for _ in ()).throw(RemoteError(ValueError("not a text"))),
+        lambda ctx: {"number": float("nan")},
+        lambda ctx: {"deep": deep(600)},
+        lambda ctx: (_ for _ in ()).throw(asyncio.CancelledError()),
+        lambda ctx: (_ for _ in ()).throw(type("Odd", (RemoteError,), {"code": "X" * 99})("odd")),
+        lambda ctx: (_ for _ in ()).throw(KeyboardInterrupt),
+    ],
+)
+def test_whatever_a_handler_does_its_run_comes_to_an_end(app: Flask, misbehave: Callable[[Any], Any]) -> None:
+    register(odd=lambda ctx, value=None: misbehave(ctx))
+    run_id = run_one_off("test.odd@v1")
+    work_off()
+    assert queries.action_run(run_id).status in ("success", "failed")
+
+
+def deep(levels: int) -> Any:
+    nested: Any = 0
+    for _ in range(levels):
+        nested = [nested]
+    return nested
+
+
 def test_what_a_handler_says_is_kept_whatever_characters_it_holds(app: Flask) -> None:
     def handler(ctx: Any, value: Any = None) -> dict[str, str]:
         ctx.log("nul \x00 and half \ud800")
@@ -191,7 +219,7 @@ def test_an_action_that_this_worker_lacks_is_a_configuration_error(app: Flask) -
 
 def heard(app: Flask, redis_url: str, queue: str = "default") -> str | None:
     with Redis.from_url(redis_url) as redis:
-        return StepWorker(app, queue, redis, Connections()).hear()
+        return StepWorker(app, queue, "test", redis, Connections()).hear()
 
 
 def test_a_doorbell_is_heard_and_leaves_nothing_in_redis(app: Flask, redis_url: str) -> None:
@@ -243,7 +271,6 @@ def test_a_foreign_worker_that_runs_a_doorbell_is_told_off() -> None:
     with pytest.raises(RuntimeError, match="flask actions worker"):
         doorbell("some-id")
     assert f"{doorbell.__module__}.{doorbell.__name__}" == dispatch.DOORBELL
-    assert issubclass(Doorbell, object)
 
 
 def test_actions_are_routed_to_their_queue(make_app: Callable[..., Flask], redis_url: str) -> None:
@@ -321,6 +348,32 @@ def lapse(run_id: str, **values: Any) -> None:
     sweeper.sweep()
 
 
+def test_a_lost_step_is_repeated_although_its_deadline_is_over_by_now(app: Flask) -> None:
+    run_id = run_one_off("debug.log@v1", HELLO)
+    lapse(run_id, deadline_at=now_plus(-20))
+    assert queries.action_run(run_id).status == "queued"
+
+
+def test_a_parent_that_renews_after_the_second_look_keeps_its_run(app: Flask) -> None:
+    run_id = run_one_off("debug.log@v1", HELLO)
+    token = str(uuid.uuid4())
+    claim(run_id, token)
+    with pytest.raises(LeaseLostError), transaction() as tx:
+        transitions.take_over(tx, StepRef(run_id, None), token, str(uuid.uuid4()))
+    assert queries.action_run(run_id).status == "running"
+
+
+def test_one_row_that_cannot_be_dealt_with_does_not_hold_up_a_sweep(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_one_off("debug.log@v1", HELLO)
+    monkeypatch.setattr(transitions, "ring_again", lambda *_: 1 / 0)
+    lost = run_one_off("debug.log@v1", HELLO)
+    lapse(lost)
+    assert queries.action_run(lost).status == "queued"
+    assert "this part of the sweep failed" in caplog.text
+
+
 def test_a_lost_step_that_may_not_be_repeated_fails_with_worker_lost(app: Flask) -> None:
     register(once=lambda ctx, value=None: None)
     run_id = run_one_off("test.once@v1")
@@ -339,9 +392,12 @@ def test_a_step_that_was_lost_too_often_fails(app: Flask) -> None:
     assert error.code == "WORKER_LOST"
 
 
-def test_a_step_that_ran_past_its_deadline_fails_with_timeout(app: Flask) -> None:
+def test_a_step_that_was_killed_at_its_deadline_fails_with_timeout(app: Flask) -> None:
     run_id = run_one_off("debug.log@v1", HELLO)
-    lapse(run_id, deadline_at=now_plus(-20))
+    token = str(uuid.uuid4())
+    claim(run_id, token)
+    set_columns(run_id, deadline_at=now_plus(-1))
+    sweeper.recover_process(token)
     error = queries.action_run(run_id).error
     assert error
     assert error.code == "TIMEOUT"

@@ -104,6 +104,8 @@ def test_secrets_are_wiped_at_the_end_and_asked_for_again_on_retry(got: list[str
     with pytest.raises(ValidationError) as refused:
         service.retry_template_run(ADA, run.id)
     assert refused.value.fields == {"secrets": {"token": ["Is needed again."]}}
+    with pytest.raises(ValidationError, match="no secret input named fail"):
+        service.retry_template_run(ADA, run.id, Ask(secrets={"token": "the new one", "fail": False}))
     service.retry_template_run(ADA, run.id, Ask(secrets={"token": "the new one"}))
     work_off()
     assert got == [CANARY, "the new one"]
@@ -116,6 +118,26 @@ def test_a_one_offs_secret_is_kept_the_same_way(got: list[str]) -> None:
     assert got == [CANARY]
     assert queries.action_run(run.id).outputs == {"echo": f"{MASK}!", "minted": MASK}
     assert CANARY not in everything_stored()
+
+
+def test_a_traceback_shows_no_secret(got: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    def leak(ctx: Any, token: str, **_: Any) -> None:
+        raise ValueError(f"bad token {token}")
+
+    extension().registry.add(action("test.leak@v1", title="Leak", input=Use)(leak), "the tests")
+    run = service.start_action_run(ADA, "test.leak@v1", {"token": CANARY}).run
+    work_off()
+    assert "bad token" in caplog.text
+    assert CANARY not in caplog.text
+    assert CANARY not in str(queries.action_run(run.id))
+
+
+def test_a_secret_inside_another_field_is_refused_when_it_is_declared() -> None:
+    class Outer(Schema):
+        inner = fields.List(fields.Nested(Use))
+
+    with pytest.raises(ConfigurationError, match="inner"):
+        action("test.nested@v1", title="Nested", input=Outer)(lambda ctx, **_: None)
 
 
 def test_without_a_key_a_start_that_carries_a_secret_is_refused(

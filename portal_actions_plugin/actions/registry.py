@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema
+from marshmallow import Schema, fields
 from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.errors import ConfigurationError, NotFoundError, ValidationError
@@ -65,11 +65,7 @@ class Action:
 
     def secret_names(self) -> frozenset[str]:
         """The input's fields that are secret: ``load_only``, or with ``secret`` in their metadata."""
-        return frozenset(
-            field.data_key or name
-            for name, field in self.input().fields.items()
-            if field.load_only or field.metadata.get("secret")
-        )
+        return frozenset(field.data_key or name for name, field in self.input().fields.items() if _is_secret(field))
 
     def run(self, ctx: ActionContext, data: Mapping[str, Any]) -> dict[str, Any]:
         """Validate the input, call the handler and return its outputs."""
@@ -101,6 +97,9 @@ def action(
     if timeout <= 0 or max_attempts < 1:
         raise ConfigurationError(f"{action_id}: timeout must be above 0 seconds and max_attempts at least 1.")
 
+    if nested := sorted(_nested_secrets(input())):
+        raise ConfigurationError(f"{action_id}: a secret must be a field of its own, not inside {', '.join(nested)}.")
+
     def declare(handler: Handler) -> Action:
         words = description or (handler.__doc__ or "").strip().partition("\n")[0]
         return Action(
@@ -108,6 +107,22 @@ def action(
         )
 
     return declare
+
+
+def _is_secret(field: fields.Field[Any]) -> bool:
+    return bool(field.load_only or field.metadata.get("secret"))
+
+
+def _nested_secrets(schema: Schema) -> Iterator[str]:
+    """The fields of a schema that hold a secret somewhere inside: only whole fields are encrypted."""
+    for name, field in schema.fields.items():
+        inner = field
+        while isinstance(inner, fields.List):
+            inner = inner.inner
+        if isinstance(inner, fields.Nested) and not _is_secret(field):
+            inside = inner.schema
+            if any(map(_is_secret, inside.fields.values())) or any(_nested_secrets(inside)):
+                yield name
 
 
 class Registry:

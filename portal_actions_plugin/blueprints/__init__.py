@@ -22,6 +22,7 @@ API_BLUEPRINTS = (action_runs.blueprint, templates.blueprint, actions.blueprint,
 
 for _blueprint in (pages.blueprint, *API_BLUEPRINTS):
     _blueprint.url_value_preprocessor(bound_the_body)
+    _blueprint.before_request_funcs.setdefault(None, []).insert(0, csrf.check_request)
 for _blueprint in API_BLUEPRINTS:
     _blueprint.before_request(prepare_api_request)
     _blueprint.after_request(finish_api_response)

@@ -63,4 +63,4 @@ def cancel_action_run(run_id: str) -> ActionRun:
 def retry_action_run(body: dict[str, Any], run_id: str) -> Any:
     """Start an ended one-off anew with the same input."""
     started = service.retry_action_run(current_identity(), run_id, ask_from_headers(secrets=body.get("secrets") or {}))
-    return started_answer(started, "/action-runs")
+    return started_answer(started, ActionRun)

@@ -11,6 +11,7 @@ from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.json_schema import json_schema
 from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import ActionRun
 from portal_actions_plugin.runs import access, service
 from portal_actions_plugin.runs.identity import current_identity
 
@@ -42,7 +43,7 @@ def start_action_run(body: dict[str, Any], action_id: str) -> Any:
     """Start a one-off."""
     ask = ask_from_headers(entity=body.get("entity"))
     started = service.start_action_run(current_identity(), action_id, body["input"], ask)
-    return started_answer(started, "/action-runs")
+    return started_answer(started, ActionRun)
 
 
 def _shown(action: Action) -> dict[str, Any]:

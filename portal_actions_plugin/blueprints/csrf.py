@@ -21,8 +21,7 @@ _HINT = "Reload the page and send the form again."
 
 
 def protect(app: Flask, blueprints: Sequence[Blueprint]) -> None:
-    """Check every write to our blueprints, and keep a global CSRFProtect, early or late, from checking them first."""
-    names = frozenset(blueprint.name for blueprint in blueprints)
+    """Keep a global CSRFProtect, early or late, from checking our blueprints: ``check_request`` does."""
 
     def take_over_from_the_host() -> None:
         host: Any = app.extensions.get("csrf")
@@ -30,14 +29,9 @@ def protect(app: Flask, blueprints: Sequence[Blueprint]) -> None:
             for blueprint in blueprints:
                 host.exempt(blueprint)
 
-    def check() -> None:
-        # Here and not at init_app: the host's CSRFProtect may come after us.
-        take_over_from_the_host()
-        if request.blueprint in names and request.method not in _SAFE:
-            require_token()
-
+    # Again at each request, before the host's own check: its CSRFProtect may come after us.
     take_over_from_the_host()
-    app.before_request_funcs.setdefault(None, []).insert(0, check)
+    app.before_request_funcs.setdefault(None, []).insert(0, take_over_from_the_host)
     app.jinja_env.globals["portal_actions_csrf_token"] = token
 
 
@@ -49,6 +43,12 @@ def token() -> str:
         return str(generate_csrf())
     identity = current_identity()
     return _serializer().dumps(identity.id) if identity and current_app.secret_key else ""
+
+
+def check_request() -> None:
+    """Check a write to one of our blueprints: after the host's own hooks, which may be what says who asks."""
+    if request.method not in _SAFE:
+        require_token()
 
 
 def require_token() -> None:

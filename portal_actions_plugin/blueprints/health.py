@@ -19,6 +19,7 @@ blueprint = Blueprint("portal_actions_health", __name__, url_prefix="/health", d
 
 
 @blueprint.get("")
+@blueprint.doc(security=[])
 @blueprint.response(200, schemas.HealthSchema)
 @blueprint.alt_response(503, schema=schemas.HealthSchema, description="The database does not answer.")
 def get_health() -> Any:

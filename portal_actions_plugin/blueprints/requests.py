@@ -11,8 +11,14 @@ from werkzeug.exceptions import BadRequest
 
 from portal_actions_plugin.blueprints.errors import quota_headers
 from portal_actions_plugin.blueprints.schemas import ErrorSchema
+from portal_actions_plugin.errors import ConflictError, UnauthenticatedError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import ActionRun, TemplateRun
 from portal_actions_plugin.runs.accept import Ask, Started
+from portal_actions_plugin.runs.identity import current_identity
+
+OPEN_BLUEPRINTS = ("portal_actions_health",)
+"""What answers without an identity."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,9 +50,17 @@ def bound_the_body(_endpoint: str | None, _values: object) -> None:
 
 
 def prepare_api_request() -> None:
-    """Refuse a body that does not even claim to be JSON."""
+    """Refuse who is nobody before anything is looked at, and a body that is not JSON, or does not claim to be."""
+    if current_identity() is None and request.blueprint not in OPEN_BLUEPRINTS:
+        raise UnauthenticatedError
     if request.content_length and not request.is_json:
         raise BadRequest(f"The body is {request.mimetype or 'of no type'}, not JSON.")
+    if request.content_length:
+        try:
+            request.get_json()
+        except (ValueError, RecursionError):
+            # Numbers of thousands of digits, and nesting without end, are more than Python's parser takes.
+            raise BadRequest("The body is JSON that nobody can read.") from None
 
 
 def finish_api_response(response: Response) -> Response:
@@ -63,9 +77,14 @@ def ask_from_headers(**given: Any) -> Ask:
     return Ask(idempotency_key=request.headers.get("Idempotency-Key"), **given)
 
 
-def started_answer(started: Started, api_path: str) -> tuple[Any, int, dict[str, str]]:
+def started_answer(started: Started, kind: type[ActionRun | TemplateRun]) -> tuple[Any, int, dict[str, str]]:
     """Answer a start: 202 with its place and quota, or 200 when the run was there before."""
-    location = f"{extension().config.api_prefix}{api_path}/{started.run.id}"
+    if not isinstance(started.run, kind):
+        raise ConflictError(
+            "Another fix of the same rule is at work already.", hint=f"Look at {started.run.html_url}, or wait for it."
+        )
+    path = "/template-runs" if kind is TemplateRun else "/action-runs"
+    location = f"{extension().config.api_prefix}{path}/{started.run.id}"
     return started.run, 200 if started.replayed else 202, {"Location": location, **quota_headers(started.quota)}
 
 

@@ -45,7 +45,7 @@ def start_template_run(body: dict[str, Any], name: str) -> Any:
     """Start a template."""
     ask = ask_from_headers(entity=body.get("entity"))
     started = service.start_template_run(current_identity(), name, body["inputs"], ask)
-    return started_answer(started, "/template-runs")
+    return started_answer(started, TemplateRun)
 
 
 @blueprint.get("/template-runs")
@@ -85,7 +85,7 @@ def retry_template_run(body: dict[str, Any], run_id: str) -> Any:
     started = service.retry_template_run(
         current_identity(), run_id, ask_from_headers(secrets=body.get("secrets") or {})
     )
-    return started_answer(started, "/template-runs")
+    return started_answer(started, TemplateRun)
 
 
 def _shown(template: Template) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
+from portal_actions_plugin.db import Database
 from portal_actions_plugin.models import PREFIX, VERSION_TABLE
 
 
@@ -19,22 +20,22 @@ def include_name(name: str | None, type_: str, _parent_names: Any = None) -> boo
     return not (type_ == "table" and (name or "").startswith(PREFIX))
 
 
-def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Bring the tables up to date."""
-    with engine.begin() as connection:
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Bring the tables up to date; of several processes at once, one does it."""
+    with database.migrating() as connection:
         command.upgrade(_config(connection), revision)
 
 
-def downgrade(engine: Engine, revision: str) -> None:
+def downgrade(database: Database, revision: str) -> None:
     """Take the tables back to a revision; ``base`` removes them."""
-    with engine.begin() as connection:
+    with database.migrating() as connection:
         command.downgrade(_config(connection), revision)
 
 
-def is_current(engine: Engine) -> bool:
+def is_current(database: Database) -> bool:
     """Whether the tables are those that this version needs."""
     head = ScriptDirectory.from_config(_config(None)).get_current_head()
-    with engine.connect() as connection:
+    with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         return context.get_current_revision() == head
 

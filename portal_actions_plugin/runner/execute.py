@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +22,7 @@ from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import Transaction, transaction
 from portal_actions_plugin.errors import ActionError, InternalError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import Link
 from portal_actions_plugin.runner.job import Job, find_action, load_job
 from portal_actions_plugin.runner.recorder import DatabaseRecorder
 from portal_actions_plugin.runs import audit, dispatch, transitions
@@ -28,6 +30,7 @@ from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.secrets import Redactor
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
 from portal_actions_plugin.runs.steps import Course, queue_step
+from portal_actions_plugin.runs.text import MAX_STORED_DEPTH, require_depth
 from portal_actions_plugin.runs.transitions import Claim, LeaseLostError, Result
 from portal_actions_plugin.scm.base import Author, ScmProvider
 from portal_actions_plugin.scm.providers import open_provider
@@ -69,9 +72,9 @@ def perform(run_id: str, process_token: str, worker: str) -> None:
         log.warning("run %s was canceled or taken over: stopping", run_id)
         return
     except _HandlerError as failed:
-        result, error = failed.result, _as_action_error(failed.cause, run_id)
+        result, error = failed.result, _as_action_error(failed.cause, run_id, redactor)
     try:
-        _record_again_until_done(partial(_record, job, process_token, result, error, redactor))
+        _record_whatever_it_is(job, process_token, result, error, redactor)
     except LeaseLostError:
         log.warning("run %s was canceled or taken over: its outcome changes nothing", run_id)
 
@@ -115,12 +118,11 @@ def _call_handler(job: Job, process_token: str, redactor: Redactor) -> Result:
         redactor.add([data[name] for name in action.secret_names() if name in data])
         _keep_input(job, process_token, redactor.data(data))
         ctx = _context(job, process_token, secrets, redactor)
-        outputs = _checked(action.run(ctx, data))
+        return _gathered(ctx, _checked(action.run(ctx, data)), redactor)
     except LeaseLostError:
         raise
-    except (Exception, SystemExit) as cause:
+    except BaseException as cause:
         raise _HandlerError(cause, _gathered(ctx, {}, redactor)) from cause
-    return _gathered(ctx, outputs, redactor)
 
 
 def _keep_input(job: Job, process_token: str, data: Mapping[str, Any]) -> None:
@@ -154,8 +156,9 @@ def _open_scm(job: Job, provider: str, recorder: Recorder) -> ScmProvider:
 def _checked(outputs: Mapping[str, Any]) -> dict[str, Any]:
     limit = extension().config.max_output_bytes
     try:
-        size = len(json.dumps(outputs))
-    except (TypeError, ValueError) as error:
+        size = len(json.dumps(outputs, allow_nan=False))
+        require_depth(outputs, MAX_STORED_DEPTH)
+    except (TypeError, ValueError, RecursionError) as error:
         raise InternalError(f"The action returned outputs that are not JSON: {error}.") from None
     if size > limit:
         raise InternalError(f"The action returned {size} bytes of outputs; {limit} are allowed.")
@@ -165,18 +168,34 @@ def _checked(outputs: Mapping[str, Any]) -> dict[str, Any]:
 def _gathered(ctx: ActionContext | None, outputs: Mapping[str, Any], redactor: Redactor) -> Result:
     if ctx is None:
         return Result()
-    links = [replace(link, title=redactor.text(link.title), url=redactor.text(link.url)) for link in ctx.links]
-    return Result(redactor.data(outputs), links, [redactor.text(text) for text in ctx.warnings])
+    links = [Link(redactor.text(str(link.title)), redactor.text(str(link.url))) for link in ctx.links]
+    return Result(redactor.data(outputs), links, [redactor.text(str(text)) for text in ctx.warnings])
 
 
-def _as_action_error(cause: BaseException, run_id: str) -> ActionError:
+def _as_action_error(cause: BaseException, run_id: str, redactor: Redactor) -> ActionError:
     if isinstance(cause, ActionError):
         return cause
-    log.error("run %s: the handler failed unexpectedly", run_id, exc_info=cause)
+    # A traceback repeats what was raised, and that may hold a secret.
+    trace = redactor.text("".join(traceback.format_exception(cause)))
+    log.error("run %s: the handler failed unexpectedly\n%s", run_id, trace)
     return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {cause}"[:500])
 
 
 # -- record ----------------------------------------------------------------------------------------------------------
+
+
+def _record_whatever_it_is(
+    job: Job, process_token: str, result: Result, error: ActionError | None, redactor: Redactor
+) -> None:
+    """Record an outcome; one that the database will not have is recorded as an error of ours."""
+    try:
+        _record_again_until_done(partial(_record, job, process_token, result, error, redactor))
+    except (LeaseLostError, OperationalError):
+        raise
+    except Exception as refused:
+        log.exception("the outcome of run %s could not be recorded as it is", job.ref.id)
+        instead = InternalError(f"The outcome could not be recorded: {type(refused).__name__}.")
+        _record_again_until_done(partial(_record, job, process_token, Result(), instead, redactor))
 
 
 def _record_again_until_done(record: Callable[[], None]) -> None:
@@ -191,11 +210,13 @@ def _record_again_until_done(record: Callable[[], None]) -> None:
 
 def _record(job: Job, process_token: str, result: Result, error: ActionError | None, redactor: Redactor) -> None:
     if error:
-        error.message, error.hint = redactor.text(error.message), redactor.text(error.hint)
+        error.message, error.hint = redactor.text(str(error.message)), redactor.text(str(error.hint))
         record_failure(job.ref, process_token, error, result, _about(job))
         return
     course = _after(job, result)
     position = _next_position(course, job.position + 1) if course else None
+    # Rendered before the transaction: a template's author must not keep other writers waiting.
+    outputs = plan.render_output(course.template, course.context()) if course and position is None else {}
     with transaction() as tx:
         transitions.succeed(tx, job.ref, process_token, result)
         _audit_outcome(tx, job.ref, SUCCESS, _about(job))
@@ -203,7 +224,7 @@ def _record(job: Job, process_token: str, result: Result, error: ActionError | N
         if course is None:
             return
         if position is None:
-            _end_template_run(tx, course, _about(job))
+            _end_template_run(tx, course, outputs, _about(job))
         else:
             queue_step(tx, course, position)
 
@@ -221,8 +242,7 @@ def _next_position(course: Course, position: int) -> int | None:
         return error.position
 
 
-def _end_template_run(tx: Transaction, course: Course, about: Subject) -> None:
-    outputs = plan.render_output(course.template, course.context())
+def _end_template_run(tx: Transaction, course: Course, outputs: Mapping[str, Any], about: Subject) -> None:
     if not transitions.end_template_run(tx, course.run_id, SUCCESS, outputs=outputs):
         raise LeaseLostError(course.run_id)
     _audit_template_outcome(tx, course.run_id, SUCCESS, about)

@@ -28,7 +28,6 @@ class Job:
 
     ref: StepRef
     action: str
-    queue: str
     attempt: int
     max_attempts: int
     position: int
@@ -89,7 +88,6 @@ def load_job(run_id: str) -> Job | None:
     return Job(
         ref=StepRef(row["id"], row["template_run_id"]),
         action=row["action"],
-        queue=row["queue"],
         attempt=row["attempt"],
         max_attempts=row["max_attempts"],
         position=row["position"],

@@ -7,8 +7,9 @@ import os
 import select as io
 import signal
 import time
+from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import RowMapping, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.db import now_plus, reading, transaction
@@ -60,13 +61,12 @@ def watch(job: JobProcess, stop: StopRequest) -> None:
     """Stay with a job process until it is gone. Redis is not asked for anything here."""
     config = extension().config
     renewed = time.monotonic()
+    look = _Look(job.process_token, config.lease_seconds)
     while not job.wait(LOOK_SECONDS):
-        if stop.at_once:
-            log.warning("told to stop at once: killing job process %d", job.pid)
-            return job.kill()
         try:
-            if _must_end(job.process_token):
-                log.warning("job process %d was canceled or is past its deadline: killing it", job.pid)
+            why = "told to stop at once" if stop.at_once else look.must_end()
+            if why:
+                log.warning("killing job process %d: %s", job.pid, why)
                 return job.kill()
             if time.monotonic() - renewed >= config.lease_renew_seconds:
                 with transaction() as tx:
@@ -75,21 +75,41 @@ def watch(job: JobProcess, stop: StopRequest) -> None:
         except SQLAlchemyError as error:
             log.warning("the lease of job process %d could not be renewed: %s", job.pid, error)
             if time.monotonic() - renewed > config.lease_seconds - LOOK_SECONDS:
-                log.error(  # noqa: TRY400 the warning above has said why
-                    "the lease of job process %d is lost: killing it", job.pid
-                )
+                log.warning("killing job process %d: its lease is lost", job.pid)
                 return job.kill()
     return None
 
 
-def _must_end(process_token: str) -> bool:
-    """Whether a row of this process was canceled, or has run past its deadline."""
-    with reading() as db:
-        row = db.row(
-            select(func.count().label("n")).where(
-                ActionRunRow.process_token == process_token,
-                (ActionRunRow.status == CANCELED)
-                | ((ActionRunRow.status == RUNNING) & (ActionRunRow.deadline_at < now_plus(0))),
+class _Look:
+    """What the database says of a job process, look by look."""
+
+    def __init__(self, process_token: str, lease_seconds: float) -> None:
+        self._process_token = process_token
+        self._lease_seconds = lease_seconds
+        self._had_a_row = False
+        self._active_at = time.monotonic()
+
+    def must_end(self) -> str | None:
+        """Why the process must end now, if it must."""
+        rows = self._rows()
+        if not rows and self._had_a_row:
+            return "another process has taken its run over"
+        if any(row["status"] == CANCELED for row in rows):
+            return "its run was canceled"
+        running = [row for row in rows if row["status"] == RUNNING]
+        if any(row["late"] for row in running):
+            return "its run is past its deadline"
+        self._had_a_row = bool(rows)
+        if running:
+            self._active_at = time.monotonic()
+        if time.monotonic() - self._active_at > self._lease_seconds:
+            return "it has had no running run for a whole lease"
+        return None
+
+    def _rows(self) -> Sequence[RowMapping]:
+        with reading() as db:
+            return db.rows(
+                select(ActionRunRow.status, (ActionRunRow.deadline_at < now_plus(0)).label("late")).where(
+                    ActionRunRow.process_token == self._process_token
+                )
             )
-        )
-    return bool(row and row["n"])

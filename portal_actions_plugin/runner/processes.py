@@ -8,6 +8,8 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -15,6 +17,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.pool import Pool, QueuePool
 
 _PR_SET_PDEATHSIG = 1
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Connections:
@@ -32,6 +35,7 @@ class Connections:
         event.listen(Engine, "engine_connect", self._saw_engine)
         event.listen(Pool, "connect", self._opened)
         event.listen(Pool, "close", self._closed)
+        event.listen(Pool, "close_detached", lambda dbapi_connection: self._closed(dbapi_connection, None))
 
     def close_all(self) -> None:
         """Close every idle connection; raises RuntimeError when one is in use."""
@@ -65,11 +69,22 @@ def die_with_parent(parent: int, death_signal: signal.Signals) -> None:
             os._exit(1)
 
 
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Let no signal be answered by the parent's handlers in a child that is just being forked."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+
 def reset_after_fork() -> None:
-    """Give a forked child its own randomness, and the default answer to signals."""
+    """Give a forked child its own randomness, and the default answer to signals, held ones too."""
     random.seed()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
 
 class StopRequest:

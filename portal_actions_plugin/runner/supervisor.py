@@ -17,7 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal_actions_plugin.db import now_plus, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import WorkerRow
-from portal_actions_plugin.runner.processes import Connections, StopRequest, die_with_parent, reset_after_fork
+from portal_actions_plugin.runner.processes import (
+    Connections,
+    StopRequest,
+    die_with_parent,
+    reset_after_fork,
+    signals_held,
+)
 from portal_actions_plugin.runner.sweeper import sweep
 from portal_actions_plugin.runner.worker import work
 
@@ -82,13 +88,18 @@ class Supervisor:
             self._reap()
             self._start_due()
             if now - swept >= extension().config.sweep_seconds:
-                _sweep_safely()
+                self._sweep()
                 swept = now
             if now - beaten >= BEAT_SECONDS:
                 self._beat()
                 beaten = now
             time.sleep(TICK_SECONDS)
         self._stop(stop)
+
+    def _sweep(self) -> None:
+        # A context of its own: what a host's receiver opens in it is closed with it, before the next fork.
+        with self._app.app_context():
+            sweep()
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -97,12 +108,18 @@ class Supervisor:
                 self._start(place)
 
     def _start(self, place: Place) -> None:
-        self._connections.close_all()
-        parent = os.getpid()
         place.born = time.monotonic()
-        place.pid = os.fork()
-        if place.pid == 0:
-            self._be_a_worker(place, parent)
+        try:
+            self._connections.close_all()
+        except RuntimeError:
+            log.exception("the worker %s cannot be forked yet", place.name)
+            return place.died(place.born)
+        parent = os.getpid()
+        with signals_held():
+            place.pid = os.fork()
+            if place.pid == 0:
+                self._be_a_worker(place, parent)
+        return None
 
     def _be_a_worker(self, place: Place, parent: int) -> None:
         status = 1
@@ -111,7 +128,7 @@ class Supervisor:
             die_with_parent(parent, signal.SIGTERM)
             reset_after_fork()
             self._connections.forget()
-            work(self._app, place.queue, self._connections)
+            work(self._app, place.queue, place.name, self._connections)
             status = 0
         except BaseException:
             log.exception("the worker %s failed", place.name)
@@ -172,12 +189,3 @@ class Supervisor:
                 tx.changed(delete(WorkerRow).where(WorkerRow.name.in_([place.name for place in self._places])))
         except SQLAlchemyError as error:
             log.warning("the workers could not be marked as stopped: %s", error)
-
-
-def _sweep_safely() -> None:
-    try:
-        sweep()
-    except SQLAlchemyError as error:
-        log.warning("the sweep has to wait for the database: %s", error)
-    except Exception:
-        log.exception("the sweep failed; the next one tries again")

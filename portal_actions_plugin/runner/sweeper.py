@@ -6,10 +6,14 @@ Any number of sweepers may run at once, anywhere: every step they take is a guar
 from __future__ import annotations
 
 import logging
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import RowMapping, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.db import now_plus, reading, transaction
@@ -22,6 +26,8 @@ from portal_actions_plugin.runs.states import OVER, RUNNING
 from portal_actions_plugin.runs.transitions import LeaseLostError, Result, StepRef
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 RINGS_A_PASS = 200
 ANNOUNCE_AFTER_SECONDS = 15
@@ -39,7 +45,18 @@ class Swept:
 
 def sweep() -> Swept:
     """Do one pass."""
-    return Swept(_ring_again(), _act_on_lapses(), _announce())
+    return Swept(_safely(_ring_again) or 0, _safely(_act_on_lapses) or 0, _safely(_announce) or 0)
+
+
+def _safely(part: Callable[[], T]) -> T | None:
+    """Do one part of a pass: one row that cannot be dealt with must not keep the others waiting."""
+    try:
+        return part()
+    except SQLAlchemyError as error:
+        log.warning("this part of the sweep has to wait for the database: %s", error)
+    except Exception:
+        log.exception("this part of the sweep failed; the next pass tries again")
+    return None
 
 
 # -- doorbells -------------------------------------------------------------------------------------------------------
@@ -85,8 +102,20 @@ def _act_on_lapses() -> int:
             .limit(RINGS_A_PASS)
         )
     for row in second_look:
-        _recover(row)
+        _safely(partial(_recover_lapsed, row))
     return len(second_look)
+
+
+def _recover_lapsed(row: RowMapping) -> None:
+    """Take the row away from its process, if that has not renewed meanwhile, and deal with it."""
+    ref, token = StepRef(row["id"], row["template_run_id"]), str(uuid.uuid4())
+    try:
+        with transaction() as tx:
+            transitions.take_over(tx, ref, row["process_token"], token)
+    except LeaseLostError:
+        return log.info("run %s is alive after all, or dealt with", row["id"])
+    # Its deadline may be over by now as well, but what ended it is that its worker was gone.
+    return _recover(row, token, _worker_lost(row))
 
 
 def recover_process(process_token: str) -> None:
@@ -96,25 +125,23 @@ def recover_process(process_token: str) -> None:
             select(*_LOST_COLUMNS).where(ActionRunRow.process_token == process_token, ActionRunRow.status == RUNNING)
         )
     for row in rows:
-        _recover(row)
+        late = ActionTimeoutError(f"{row['action']} ran longer than it may and was ended.")
+        _recover(row, process_token, late if row["late"] else _worker_lost(row))
 
 
-def _recover(row: RowMapping) -> None:
+def _recover(row: RowMapping, process_token: str, error: ActionError) -> None:
     ref = StepRef(row["id"], row["template_run_id"])
-    error = _why_lost(row)
     try:
         if isinstance(error, WorkerLostError) and _may_repeat(row):
-            _queue_again(ref, row, error)
+            _queue_again(ref, row, process_token, error)
         else:
             about = Subject(row["requested_by"], row["action"], row["template"])
-            record_failure(ref, row["process_token"], error, Result(), about)
+            record_failure(ref, process_token, error, Result(), about)
     except LeaseLostError:
         log.info("run %s was dealt with by somebody else", row["id"])
 
 
-def _why_lost(row: RowMapping) -> ActionError:
-    if row["late"]:
-        return ActionTimeoutError(f"{row['action']} ran longer than it may and was ended.")
+def _worker_lost(row: RowMapping) -> WorkerLostError:
     return WorkerLostError(f"The worker died during attempt {row['attempt']} of {row['action']}.")
 
 
@@ -124,10 +151,10 @@ def _may_repeat(row: RowMapping) -> bool:
     return bool(idempotent and row["attempt"] < row["max_attempts"])
 
 
-def _queue_again(ref: StepRef, row: RowMapping, error: ActionError) -> None:
+def _queue_again(ref: StepRef, row: RowMapping, process_token: str, error: ActionError) -> None:
     log.warning("run %s lost its worker in attempt %s: queued again", ref.id, row["attempt"])
     with transaction() as tx:
-        transitions.queue_again(tx, ref, row["process_token"], error, extension().config.ring_again_seconds)
+        transitions.queue_again(tx, ref, process_token, error, extension().config.ring_again_seconds)
         dispatch.ring_after_commit(tx, ref.id, row["queue"])
         dispatch.tell_after_commit(tx, signals.action_run_queued, ref.id)
 
@@ -140,9 +167,9 @@ def _announce() -> int:
     action_runs = _unannounced(ActionRunRow)
     template_runs = _unannounced(TemplateRunRow)
     for run_id in action_runs:
-        dispatch.announce_action_run(run_id)
+        _safely(partial(dispatch.announce_action_run, run_id))
     for run_id in template_runs:
-        dispatch.announce_template_run(run_id)
+        _safely(partial(dispatch.announce_template_run, run_id))
     return len(action_runs) + len(template_runs)
 
 

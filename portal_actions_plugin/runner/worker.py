@@ -25,7 +25,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import execute
 from portal_actions_plugin.runner.monitor import JobProcess, watch
-from portal_actions_plugin.runner.processes import Connections, StopRequest, die_with_parent, reset_after_fork
+from portal_actions_plugin.runner.processes import (
+    Connections,
+    StopRequest,
+    die_with_parent,
+    reset_after_fork,
+    signals_held,
+)
 from portal_actions_plugin.runner.sweeper import recover_process
 from portal_actions_plugin.runs.dispatch import DOORBELL, QUEUE_PREFIX
 
@@ -36,6 +42,8 @@ REDIS_SECONDS = 10
 WORKER_TTL = 60
 BEAT_SECONDS = 20
 WAIT_FOR_REDIS = 1.0
+MAX_PAYLOAD = 1000
+"""Bytes: a doorbell's name and one id are far shorter."""
 
 
 def doorbell(run_id: str) -> None:
@@ -51,19 +59,18 @@ class Doorbell(Job):
 
     def restore(self, raw_data: dict[bytes, bytes]) -> None:
         """Read the payload, and nothing else."""
-        raw = {key.decode(): value for key, value in raw_data.items()}
-        self.origin = raw.get("origin", b"").decode()
+        self.origin = raw_data.get(b"origin", b"").decode(errors="replace")
         self.description = None
-        self.payload = raw.get("data", b"")
+        self.payload = raw_data.get(b"data", b"")
 
     def run_id(self) -> str | None:
         """The run to look at, when this is one of our doorbells."""
         try:
-            name, instance, args, kwargs = json.loads(zlib.decompress(self.payload))
+            name, instance, args, kwargs = json.loads(zlib.decompressobj().decompress(self.payload, MAX_PAYLOAD))
             if name != DOORBELL or instance is not None or kwargs or len(args) != 1:
                 return None
             return str(uuid.UUID(args[0]))
-        except (ValueError, TypeError, AttributeError, zlib.error):
+        except (ValueError, TypeError, AttributeError, RecursionError, zlib.error):
             return None
 
 
@@ -72,7 +79,7 @@ class StepWorker(BaseWorker):
 
     job_class = Doorbell
 
-    def __init__(self, app: Flask, queue: str, connection: Redis, connections: Connections) -> None:
+    def __init__(self, app: Flask, queue: str, place: str, connection: Redis, connections: Connections) -> None:
         super().__init__(
             [Queue(QUEUE_PREFIX + queue, connection=connection, serializer=JSONSerializer, job_class=Doorbell)],
             name=uuid.uuid4().hex,
@@ -82,6 +89,7 @@ class StepWorker(BaseWorker):
             worker_ttl=WORKER_TTL,
         )
         self._app = app
+        self._place = place
         self._connections = connections
         self._beat_at = 0.0
 
@@ -121,17 +129,19 @@ class StepWorker(BaseWorker):
         watch(job, stop)
         if job.exit_status != 0:
             log.warning("the job process of run %s ended with status %s", run_id, job.exit_status)
-            _recover_until_done(job.process_token)
+            with self._app.app_context():
+                _recover_until_done(job.process_token)
 
     def _fork(self, run_id: str) -> JobProcess:
         process_token = str(uuid.uuid4())
         self._connections.close_all()
         parent = os.getpid()
         ended, alive = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(ended)
-            self._be_the_job(run_id, process_token, parent)
+        with signals_held():
+            pid = os.fork()
+            if pid == 0:
+                os.close(ended)
+                self._be_the_job(run_id, process_token, parent)
         os.close(alive)
         return JobProcess(pid, ended, process_token)
 
@@ -143,7 +153,7 @@ class StepWorker(BaseWorker):
             reset_after_fork()
             self._connections.forget()
             with self._app.app_context():
-                execute.perform(run_id, process_token, self.name)
+                execute.perform(run_id, process_token, self._place)
             status = 0
         except BaseException:
             log.exception("the job process of run %s failed", run_id)
@@ -160,14 +170,14 @@ def _recover_until_done(process_token: str) -> None:
         log.warning("the dead job process could not be dealt with yet: %s", error)
 
 
-def work(app: Flask, queue: str, connections: Connections) -> None:
-    """Be a worker process until told to stop; returns once the running step is finished."""
+def work(app: Flask, queue: str, place: str, connections: Connections) -> None:
+    """Be the worker at a place until told to stop; returns once the running step is finished."""
     stop = StopRequest()
     with app.app_context():
         worker: StepWorker | None = None
         while not stop.calm:
             try:
-                worker = worker or _birth(app, queue, connections)
+                worker = worker or _birth(app, queue, place, connections)
                 run_id = worker.hear()
             except (RedisError, OSError) as error:
                 log.warning("Redis is away, trying again: %s", error)
@@ -179,9 +189,9 @@ def work(app: Flask, queue: str, connections: Connections) -> None:
             _death(worker)
 
 
-def _birth(app: Flask, queue: str, connections: Connections) -> StepWorker:
+def _birth(app: Flask, queue: str, place: str, connections: Connections) -> StepWorker:
     redis: Any = Redis.from_url(extension().config.redis_url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=2)
-    worker = StepWorker(app, queue, redis, connections)
+    worker = StepWorker(app, queue, place, redis, connections)
     worker.register_birth()  # type: ignore[no-untyped-call]
     worker.set_state(WorkerStatus.IDLE)
     log.info("worker %s listens on %s", worker.name, queue)

@@ -63,15 +63,13 @@ class Start:
     origin: Origin | None
 
 
-def known(
-    asker: Identity, key: IdempotencyKey | None, load: Callable[[str], ActionRun | TemplateRun]
-) -> Started | None:
+def known(asker: Identity, key: IdempotencyKey | None) -> Started | None:
     """The run that this key started before: a replay costs nothing, and needs no valid input any more."""
     if key is None:
         return None
     with reading() as db:
         run_id = idempotency.find(db, key)
-    return Started(load(run_id), replayed=True, quota=queries.starts_left(asker.id)) if run_id else None
+    return Started(queries.any_run(run_id), replayed=True, quota=queries.starts_left(asker.id)) if run_id else None
 
 
 def accept(start: Start) -> Started:
@@ -94,7 +92,9 @@ def _write(tx: Transaction, start: Start) -> tuple[str, bool, Quota]:
     tx.lock(f"start:{start.asker.id}")
     if start.origin:
         tx.lock(f"fix:{fix_key(start.origin)}")
-    there = idempotency.find(tx, start.key) or _active_fix(tx, start)
+    there = idempotency.find(tx, start.key)
+    if there is None and (there := _active_fix(tx, start)):
+        idempotency.keep(tx, start.key, start.kind, there)
     if there:
         return there, True, limits.quota(tx, start.asker.id, rate)
     left = limits.take(tx, start.asker.id, rate)

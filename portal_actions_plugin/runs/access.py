@@ -24,6 +24,13 @@ def allowed(identity: Identity | None, permission: str, target: Any = None) -> b
     return any(permission in parts.config.role_permissions.get(role, ()) for role in roles)
 
 
+def require_somebody(identity: Identity | None) -> Identity:
+    """Let anybody through who is somebody; raises UnauthenticatedError."""
+    if identity is None:
+        raise UnauthenticatedError
+    return identity
+
+
 def require_read(identity: Identity | None, permission: str, target: Any = None) -> Identity:
     """Let a reader through.
 

@@ -18,7 +18,6 @@ DENIED = "denied"
 RATE_LIMITED = "rate_limited"
 
 REPEAT_SECONDS = 60
-SYSTEM = "system:portal-actions"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,17 @@ def _flask_login_user() -> Any:
 
 
 def _from_user(user: Any) -> Identity | None:
-    if user is None or isinstance(user, Identity):
+    if isinstance(user, Identity):
         return user
+    if not user or not getattr(user, "is_authenticated", True):
+        return None
     if isinstance(user, str):
         return Identity(user if ":" in user else f"user:{user}", user)
     get_id = getattr(user, "get_id", None)
-    user_id = str(get_id() if get_id else getattr(user, "id", user))
+    found = get_id() if get_id else getattr(user, "id", None)
+    if found in (None, ""):
+        return None
+    user_id = str(found)
     name = str(getattr(user, "display_name", None) or getattr(user, "name", None) or user_id)
     roles = getattr(user, "roles", None) or ()
     return Identity(

@@ -60,7 +60,7 @@ class _Relay:
             while True:
                 message = news.get_message(timeout=5)
                 if message:
-                    self._tell(message["data"].decode())
+                    self._tell(message["data"].decode(errors="replace"))
 
     def _tell(self, message: str) -> None:
         kind, _, run_id = message.partition(" ")
@@ -68,7 +68,7 @@ class _Relay:
             try:
                 load = queries.template_run if kind == "template_run" else queries.action_run
                 dispatch.send(signals.run_changed, load(run_id))
-            except NotFoundError:
+            except (NotFoundError, UnicodeError):
                 log.debug("an echo of a run that is gone: %s", message)
             except Exception:
                 log.exception("the echo of %s failed", message)

@@ -8,7 +8,7 @@ from typing import Any
 from portal_actions_plugin import signals
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import Transaction, new_id, transaction
-from portal_actions_plugin.errors import ConflictError, UnauthenticatedError, ValidationError
+from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
 from portal_actions_plugin.runs import access, audit, dispatch, queries, transitions
@@ -19,6 +19,7 @@ from portal_actions_plugin.runs.secrets import MASK, seal
 from portal_actions_plugin.runs.states import CANCELED, FAILED, OVER, SUCCESS
 from portal_actions_plugin.runs.steps import Course, queue_step
 from portal_actions_plugin.runs.text import require_storable
+from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import validate_inputs
 
 _PLAIN = Ask()
@@ -52,6 +53,7 @@ def retry_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN
 
     Raises what ``start_template_run`` raises, and ConflictError while the run has not failed or been canceled.
     """
+    access.require_somebody(identity)
     run = queries.template_run(run_id)
     asker = access.require(identity, "template:run", event="template_run.retry", target=run.template)
     if run.status not in (FAILED, CANCELED):
@@ -71,7 +73,7 @@ def _start_template(
     asked = [event, retry_of or name, inputs, dict(ask.secrets), ask.entity]
     require_storable({"inputs": inputs, "secrets": ask.secrets, "entity": ask.entity})
     key = idempotency_key(asker.id, ask.idempotency_key, asked)
-    if replay := known(asker, key, queries.template_run):
+    if replay := known(asker, key):
         return replay
     template = parts.templates.get(name)
     for permission in template.permissions:
@@ -82,6 +84,7 @@ def _start_template(
     shown = {key: MASK if key in secrets else value for key, value in valid.items()}
     course = Course(new_id(), template, valid, asker.id, asker.name, ask.entity)
     first = course.next_step(0)
+    outputs = plan.render_output(template, course.context()) if first is None else {}
 
     def write(tx: Transaction) -> str:
         transitions.accept_template_run(
@@ -99,7 +102,9 @@ def _start_template(
             },
         )
         if first is None:
-            transitions.end_template_run(tx, course.run_id, SUCCESS, outputs={})
+            transitions.end_template_run(tx, course.run_id, SUCCESS, outputs=outputs)
+            finish = AuditEntry(asker.id, "template_run.finish", SUCCESS, template.name, course.run_id, course.run_id)
+            audit.record(tx, finish)
             dispatch.tell_template_after_commit(tx, signals.template_run_finished, course.run_id)
         else:
             queue_step(tx, course, first)
@@ -122,6 +127,7 @@ def retry_action_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN) 
 
     Raises what ``start_action_run`` raises, and ConflictError for a step or while the run is active.
     """
+    access.require_somebody(identity)
     run = queries.action_run(run_id)
     asker = access.require(identity, "action:run", event="action_run.retry", target=run.action)
     if run.template_run_id:
@@ -143,7 +149,7 @@ def _start_action(
     asked = [event, retry_of or action_id, data, dict(ask.secrets), ask.entity]
     require_storable({"input": data, "secrets": ask.secrets, "entity": ask.entity})
     key = idempotency_key(asker.id, ask.idempotency_key, asked)
-    if replay := known(asker, key, queries.action_run):
+    if replay := known(asker, key):
         return replay
     action = parts.registry.get(action_id)
     for permission in action.permissions:
@@ -181,6 +187,12 @@ def _queue_one_off(tx: Transaction, action: Action, values: Mapping[str, Any]) -
 def _inputs_again(shown: Mapping[str, Any], secrets: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split kept inputs from the secrets that were wiped; raises ValidationError naming those not given again."""
     wiped = {name for name, value in shown.items() if value == MASK}
+    if foreign := sorted(set(secrets) - wiped):
+        raise ValidationError(
+            f"This run had no secret input named {', '.join(foreign)}.",
+            hint="A retry takes the same inputs; start anew to change one.",
+            fields={"secrets": {name: ["Is not a secret input of this run."] for name in foreign}},
+        )
     if missing := sorted(wiped - set(secrets)):
         raise ValidationError(
             f"This run's secret inputs are wiped: give {', '.join(missing)} again.",
@@ -201,6 +213,7 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
         NotFoundError: there is no such run.
         ConflictError: it has ended already.
     """
+    access.require_somebody(identity)
     run = queries.template_run(run_id)
     asker = _require_cancel(identity, run, "template_run.cancel")
     with transaction() as tx:
@@ -218,6 +231,7 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
 
 def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
     """Cancel a one-off; raises as ``cancel_template_run``, and ConflictError for a step."""
+    access.require_somebody(identity)
     run = queries.action_run(run_id)
     asker = _require_cancel(identity, run, "action_run.cancel")
     if run.template_run_id:
@@ -234,11 +248,10 @@ def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
 
 
 def _require_cancel(identity: Identity | None, run: ActionRun | TemplateRun, event: str) -> Identity:
-    if identity is None:
-        raise UnauthenticatedError
-    if not access.may_cancel(identity, run):
-        access.refuse(identity, "run:cancel-any", event=event, target=run.id)
-    return identity
+    asker = access.require_somebody(identity)
+    if not access.may_cancel(asker, run):
+        access.refuse(asker, "run:cancel-any", event=event, target=run.id)
+    return asker
 
 
 def _ended(run_id: str) -> ConflictError:

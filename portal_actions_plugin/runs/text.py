@@ -1,11 +1,16 @@
-"""What a database can keep of a text: neither NUL nor half a surrogate pair."""
+"""What a database, and every reader of its JSON, can keep: no NUL, no half surrogate pair, no NaN, no endless nesting."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from portal_actions_plugin.errors import ValidationError
+
+MAX_INPUT_DEPTH = 64
+MAX_STORED_DEPTH = 200
+_MAX_INTEGER = 2**63
 
 
 def storable(text: str) -> str:
@@ -13,25 +18,41 @@ def storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def require_storable(data: Mapping[str, Any]) -> None:
-    """Refuse input that could not be kept as it is; raises ValidationError that names each such field."""
-    wrong = {field: ["Holds a character that cannot be stored, such as NUL."] for field in _unstorable(data)}
+def require_storable(data: Mapping[str, Any], max_depth: int = MAX_INPUT_DEPTH) -> None:
+    """Refuse data that could not be kept as it is; raises ValidationError that names each such field."""
+    wrong = {field: [why] for field, why in _unstorable(data, "", max_depth)}
     if wrong:
-        raise ValidationError(
-            f"The input holds characters that cannot be stored: see {', '.join(wrong)}.", fields=wrong
-        )
+        raise ValidationError(f"The input cannot be stored as it is: see {', '.join(wrong)}.", fields=wrong)
 
 
-def _unstorable(data: Any, path: str = "") -> Iterator[str]:
+def _unstorable(data: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
     if isinstance(data, str):
         if storable(data) != data:
-            yield path
-    elif isinstance(data, Mapping):
-        for key, value in data.items():
-            name = storable(str(key))
-            if name != key:
-                yield f"{path}.{name}".lstrip(".")
-            yield from _unstorable(value, f"{path}.{name}".lstrip("."))
-    elif isinstance(data, list | tuple):
-        for place, value in enumerate(data):
-            yield from _unstorable(value, f"{path}[{place}]")
+            yield path, "Holds a character that cannot be stored, such as NUL."
+    elif isinstance(data, float) and not math.isfinite(data):
+        yield path, "Is not a finite number."
+    elif isinstance(data, int) and abs(data) >= _MAX_INTEGER:
+        yield path, "Is too large a number."
+    elif isinstance(data, Mapping | list | tuple):
+        if depth == 0:
+            yield path, "Is nested too deeply."
+            return
+        for name, value in _parts(data, path):
+            if storable(name) != name:
+                yield storable(name), "Holds a character that cannot be stored, such as NUL."
+            yield from _unstorable(value, name, depth - 1)
+
+
+def _parts(data: Mapping[Any, Any] | list[Any] | tuple[Any, ...], path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(data, Mapping):
+        return ((f"{path}.{key}".lstrip("."), value) for key, value in data.items())
+    return ((f"{path}[{place}]", value) for place, value in enumerate(data))
+
+
+def require_depth(data: Any, max_depth: int) -> None:
+    """Raise ValueError for data that is nested more deeply."""
+    if max_depth == 0:
+        raise ValueError("they are nested too deeply")
+    parts = data.values() if isinstance(data, Mapping) else data if isinstance(data, list | tuple) else ()
+    for part in parts:
+        require_depth(part, max_depth - 1)

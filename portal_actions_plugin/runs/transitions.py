@@ -168,7 +168,7 @@ def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, 
         status=FAILED,
         links=[asdict(link) for link in result.links],
         warnings=list(result.warnings),
-        error_code=error.code,
+        error_code=error.code[:32],
         error_message=error.message,
         error_hint=error.hint,
     )
@@ -198,17 +198,29 @@ def queue_again(tx: Transaction, ref: StepRef, process_token: str, error: Action
     _close_attempt(tx, ref.id, LOST, error)
 
 
+def take_over(tx: Transaction, ref: StepRef, process_token: str, new_token: str) -> None:
+    """Take a running row whose lease has lapsed from its process. Raises LeaseLostError when it is not lapsed."""
+    if ref.template_run_id and not _lock_template_run(tx, ref.template_run_id):
+        raise LeaseLostError(ref.id)
+    lapsed = _action_run(ref.id, status=RUNNING).where(
+        ActionRunRow.process_token == process_token, ActionRunRow.lease_expires_at < NOW
+    )
+    if not tx.changed(lapsed.values(process_token=new_token)):
+        raise LeaseLostError(ref.id)
+
+
 # -- the whole -------------------------------------------------------------------------------------------------------
 
 
 def end_template_run(tx: Transaction, run_id: str, status: str, **values: Any) -> bool:
     """Bring an active template run to its end; False when it was over already."""
+    if status != CANCELED:
+        values["started_at"] = func.coalesce(TemplateRunRow.started_at, NOW)
     return _lock_template_run(
         tx,
         run_id,
         status=status,
         finished_at=NOW,
-        started_at=func.coalesce(TemplateRunRow.started_at, NOW),
         secrets=None,
         announced_at=_announced(signals.template_run_finished),
         **values,
@@ -334,7 +346,7 @@ def _close_attempt(tx: Transaction, run_id: str, outcome: str, error: ActionErro
         .values(
             finished_at=NOW,
             outcome=outcome,
-            error_code=error.code if error else None,
+            error_code=error.code[:32] if error else None,
             error_message=error.message if error else None,
         )
     )
