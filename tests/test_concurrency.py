@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from flask import Flask
 
 from portal_actions_plugin import Origin
-from portal_actions_plugin.runs import service
+from portal_actions_plugin.db import transaction
+from portal_actions_plugin.runner import execute
+from portal_actions_plugin.runner.job import load_job
+from portal_actions_plugin.runs import queries, service, transitions
 from portal_actions_plugin.runs.accept import Ask
+from portal_actions_plugin.runs.steps import queue_step
+from portal_actions_plugin.runs.transitions import Claim, Result, StepRef
 from tests.conftest import Person
 from tests.portal import PEOPLE
 
@@ -49,11 +56,6 @@ def test_a_fix_that_many_people_click_at_once_is_one_run(app: Flask) -> None:
 
 
 def test_a_cancel_and_a_claim_at_once_leave_one_truth(app: Flask) -> None:
-    import uuid
-
-    from portal_actions_plugin.runner import execute
-    from portal_actions_plugin.runs import queries
-
     for _ in range(5):
         run = service.start_template_run(PEOPLE["margaret"], "two-steps", {"name": "orders"}).run
         step = run.steps[0].run.id
@@ -69,3 +71,27 @@ def test_a_cancel_and_a_claim_at_once_leave_one_truth(app: Flask) -> None:
         ended = queries.template_run(run.id)
         assert ended.status == "canceled"
         assert {step.status for step in ended.steps} <= {"canceled", "success", "not_run", "skipped"}
+
+
+def test_a_cancel_waits_for_a_finish_that_is_on_its_way_and_cancels_the_next_step(app: Flask) -> None:
+    """Without the lock on the template run, the two pass each other and the canceled run goes on."""
+    run = service.start_template_run(PEOPLE["ada"], "two-steps", {"name": "orders"}).run
+    ref, token = StepRef(run.steps[0].run.id, run.id), str(uuid.uuid4())
+    course = load_job(ref.id).course
+    with transaction() as tx:
+        assert transitions.claim(tx, Claim(ref, 0, token, "test", 30, 60))
+
+    def cancel() -> None:
+        with app.app_context():
+            service.cancel_template_run(PEOPLE["ada"], run.id)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as tx:
+            transitions.succeed(tx, ref, token, Result())
+            canceling = pool.submit(cancel)
+            with pytest.raises(TimeoutError):
+                canceling.result(0.5)
+            queue_step(tx, course, 2)
+        canceling.result(10)
+    ended = queries.template_run(run.id)
+    assert (ended.status, [step.status for step in ended.steps]) == ("canceled", ["success", "skipped", "canceled"])
