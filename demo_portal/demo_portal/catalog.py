@@ -39,9 +39,14 @@ def register(document: Mapping[str, Any], source: str | None) -> str:
     entity_id = f"{kind}:{namespace}/{name}".lower()
     with portal().store.writing() as db:
         db.execute(
-            "INSERT INTO entities VALUES (?1, ?2, ?3, ?4, ?4)"
-            " ON CONFLICT (id) DO UPDATE SET document = ?2, source = ?3, updated_at = ?4",
-            (entity_id, json.dumps({**document, "kind": kind, "namespace": namespace}), source, now()),
+            "INSERT INTO entities VALUES (:id, :document, :source, :now, :now)"
+            " ON CONFLICT (id) DO UPDATE SET document = :document, source = :source, updated_at = :now",
+            {
+                "id": entity_id,
+                "document": json.dumps({**document, "kind": kind, "namespace": namespace}),
+                "source": source,
+                "now": now(),
+            },
         )
     return entity_id
 
