@@ -97,7 +97,7 @@ def test_nothing_is_left_when_the_start_program_is_killed(demo: Demo) -> None:
     demo.wait_until_up()
     demo.process.kill()
     demo.process.wait(5)
-    wait_until(lambda: not demo.processes(), 15)
+    assert wait_until(lambda: not demo.processes(), 15)
 
 
 def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_child_goes_with_its_parent(ada: Person, start_workers: StartWorkers) 
     wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
     [child] = workers.grandchildren()
     os.kill(workers.children()[0], signal.SIGKILL)
-    wait_until(lambda: not Path(f"/proc/{child}").exists(), 5)
+    assert wait_until(lambda: not Path(f"/proc/{child}").exists(), 5)
 
 
 def test_a_process_whose_run_was_taken_over_is_killed(app: Flask, ada: Person, start_workers: StartWorkers) -> None:
@@ -151,7 +151,7 @@ def test_a_process_whose_run_was_taken_over_is_killed(app: Flask, ada: Person, s
     [child] = workers.grandchildren()
     with transaction() as tx:
         tx.execute(update(ActionRunRow).values(process_token=str(uuid.uuid4())))
-    wait_until(lambda: not Path(f"/proc/{child}").exists(), 5)
+    assert wait_until(lambda: not Path(f"/proc/{child}").exists(), 5)
 
 
 def test_a_canceled_step_is_killed_and_stays_canceled(ada: Person, start_workers: StartWorkers) -> None:

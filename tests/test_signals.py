@@ -140,7 +140,7 @@ def test_every_web_process_hears_an_echo_of_changes_elsewhere(make_app: Callable
 
             wait_until(heard_of_it, 10)
             execute.perform(run_id, str(uuid.uuid4()), "test")
-        wait_until(lambda: ("run_changed", "debug.log@v1", "success") in heard, 10)
+        assert wait_until(lambda: ("run_changed", "debug.log@v1", "success") in heard, 10)
 
 
 # -- scorecard fixes ---------------------------------------------------------------------------------------------------

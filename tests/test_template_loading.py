@@ -378,7 +378,7 @@ def test_clean_up_steps_are_refused_until_they_are_supported(tmp_path, condition
 
 def test_any_parameter_may_be_named_where_a_page_allows_any(tmp_path):
     steps = "[{action: debug.log@v1, input: {a: '${{ parameters.anything }}'}}]"
-    load(tmp_path, minimal("x", steps, "parameters: {additionalProperties: true}"))
+    assert load(tmp_path, minimal("x", steps, "parameters: {additionalProperties: true}")).name == "x"
 
 
 def test_a_parameter_that_only_a_condition_asks_for_may_be_named(tmp_path):
