@@ -149,6 +149,18 @@ def retry(run_id: str, requester: str, roles: tuple[str, ...], wait: bool) -> No
     _started(again(_identity(requester, roles), run_id).run, wait)
 
 
+@actions.command("resume")
+@click.argument("run_id")
+@_identity_option
+@_role_option
+@_wait_option
+@with_appcontext
+@_says_errors
+def resume(run_id: str, requester: str, roles: tuple[str, ...], wait: bool) -> None:  # noqa: FBT001 click hands it over
+    """Start a template run anew at the step that failed."""
+    _started(service.resume_template_run(_identity(requester, roles), run_id).run, wait)
+
+
 @actions.command("cancel")
 @click.argument("run_id")
 @_identity_option

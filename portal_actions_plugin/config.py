@@ -87,6 +87,11 @@ SETTINGS: tuple[Setting, ...] = (
         "RING_AGAIN_SECONDS", 30, "How long a queued row waits before its doorbell rings again; doubles each time."
     ),
     Setting(
+        "RETRY_SECONDS", 10, "How long the second attempt waits after an error that passes; each next one 3 times it."
+    ),
+    Setting("RETRY_MAX_SECONDS", 600, "The longest such wait. When the other side names a wait, that one counts."),
+    Setting("DRAIN_SECONDS", 300, "How long a worker that is told to stop may go on with its running step."),
+    Setting(
         "LOCAL_SCM_ROOT",
         None,
         "Folder of the `local` provider: a folder per owner, bare git repositories in it. "
@@ -133,6 +138,9 @@ class Config:
     lapse_grace_seconds: float
     sweep_seconds: float
     ring_again_seconds: float
+    retry_seconds: float
+    retry_max_seconds: float
+    drain_seconds: float
     local_scm_root: Path | None
     local_scm_url: str | None
     max_body_bytes: int
@@ -168,6 +176,9 @@ class Config:
             lapse_grace_seconds=read.seconds("LAPSE_GRACE_SECONDS"),
             sweep_seconds=read.seconds("SWEEP_SECONDS"),
             ring_again_seconds=read.seconds("RING_AGAIN_SECONDS"),
+            retry_seconds=read.seconds("RETRY_SECONDS"),
+            retry_max_seconds=read.seconds("RETRY_MAX_SECONDS"),
+            drain_seconds=read.seconds("DRAIN_SECONDS"),
             local_scm_root=read.folder("LOCAL_SCM_ROOT"),
             local_scm_url=read.optional_text("LOCAL_SCM_URL"),
             max_body_bytes=read.count("MAX_BODY_BYTES"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import uuid_utils
 from flask import current_app
@@ -25,15 +27,21 @@ from sqlalchemy import (
     make_url,
     text,
 )
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
+from portal_actions_plugin.pause_points import reached
+
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BUSY_SECONDS = 15
 CONNECT_SECONDS = 5
+_PAUSES = (0.1, 0.2, 0.5, 1.0)
 _WRITES = "portal_actions_writes"
 _in_transaction: ContextVar[bool] = ContextVar("portal_actions_in_transaction", default=False)
 
@@ -107,6 +115,10 @@ class Transaction:
     def rows(self, statement: Executable) -> Sequence[RowMapping]:
         return self._connection.execute(statement).mappings().all()
 
+    def savepoint(self) -> AbstractContextManager[Any]:
+        """Undo what is done within when it raises, and nothing else."""
+        return self._connection.begin_nested()
+
     def lock(self, name: str) -> None:
         """Let one transaction at a time pass here, by name, until it ends. SQLite has one writer anyway."""
         if self._connection.dialect.name == "postgresql":
@@ -139,8 +151,12 @@ class Database:
         self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ") if postgresql else self.engine
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """Open a short write transaction; BEGIN IMMEDIATE on SQLite. Never nested."""
+    def transaction(self, name: str) -> Iterator[Transaction]:
+        """Open a short write transaction; BEGIN IMMEDIATE on SQLite. Never nested.
+
+        Args:
+            name: what it does, in a word: its pause points are named after it.
+        """
         if _in_transaction.get():
             raise RuntimeError("transaction() inside transaction(): pass the open one along")
         mark = _in_transaction.set(True)
@@ -148,6 +164,8 @@ class Database:
             with self._writer.begin() as connection:
                 tx = Transaction(connection)
                 yield tx
+                reached(f"{name}.before_commit")
+            reached(f"{name}.committed")
         finally:
             _in_transaction.reset(mark)
         tx.committed()
@@ -175,14 +193,31 @@ def database() -> Database:
     return cast("Database", current_app.extensions["portal_actions"].database)
 
 
-def transaction() -> AbstractContextManager[Transaction]:
+def transaction(name: str) -> AbstractContextManager[Transaction]:
     """Write with the current app's database; see ``Database.transaction``."""
-    return database().transaction()
+    return database().transaction(name)
 
 
 def reading() -> AbstractContextManager[Transaction]:
     """Read with the current app's database; see ``Database.reading``."""
     return database().reading()
+
+
+def ride_out(work: Callable[[], T], seconds: float) -> T:
+    """Do some work with the database, again and again while it is away, and give up after so many seconds.
+
+    The work is a whole transaction or read of its own. It may be done twice, since the answer to a commit can be lost.
+    """
+    give_up = time.monotonic() + seconds
+    for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
+        try:
+            return work()
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() + pause > give_up:
+                raise
+            log.warning("the database is away, trying again in %s s: %s", pause, error)
+            time.sleep(pause)
+    raise AssertionError("endless")
 
 
 def _make_engine(url: str) -> Engine:

@@ -67,13 +67,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class RunError:
-    """Why a run failed, for people and programs."""
+    """Why a run failed, for people and programs. ``retry_at`` is when a retry can help, where the other side said."""
 
     code: str
     message: str
     hint: str
     retryable: bool
     retry_verdict: str
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,9 @@ class LogLine:
 class ActionRun:
     """One execution of one action: a step of a template run, or a one-off.
 
-    ``worker_lost`` is true while the row says running but its lease has lapsed. ``attempts`` is empty in lists and
-    signals.
+    ``worker_lost`` is true while the row says running but its lease has lapsed. ``not_before`` is when the next
+    attempt of a queued run is due. ``taken_over_from`` is the template run that really executed this step, when the
+    run was resumed. ``attempts`` is empty in lists and signals.
     """
 
     id: str
@@ -139,6 +141,7 @@ class ActionRun:
     origin: Origin | None = None
     retry_of: str | None = None
     retried_as: str | None = None
+    taken_over_from: str | None = None
     input: Mapping[str, Json] = field(default_factory=dict)
     outputs: Mapping[str, Json] = field(default_factory=dict)
     links: tuple[Link, ...] = ()
@@ -168,7 +171,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class TemplateRun:
-    """One execution of a template with one user's inputs. ``steps`` is empty in lists and signals."""
+    """One execution of a template with one user's inputs. ``steps`` is empty in lists and signals.
+
+    ``resumed_step`` is the id of the step that this run began at, when it resumed the run it is a retry of.
+    """
 
     id: str
     template: str
@@ -189,6 +195,7 @@ class TemplateRun:
     origin: Origin | None = None
     retry_of: str | None = None
     retried_as: str | None = None
+    resumed_step: str | None = None
     steps: tuple[Step, ...] = ()
 
     @property

@@ -97,6 +97,7 @@ class TemplateRunRow(Base):
     origin: Mapped[dict[str, Any] | None]
     dedupe_key: Mapped[str | None] = _word(64)
     retry_of: Mapped[str | None] = _id()
+    resumed_step: Mapped[str | None] = _word()
     outputs: Mapped[dict[str, Any] | None]
     queued_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
@@ -161,6 +162,13 @@ class ActionRunRow(Base):
             sqlite_where=text("lock_held"),
             postgresql_where=text("lock_held"),
         ),
+        Index(
+            f"ix_{PREFIX}action_runs_lock_queue",
+            "lock_key",
+            "id",
+            sqlite_where=text("status = 'queued' AND lock_key IS NOT NULL"),
+            postgresql_where=text("status = 'queued' AND lock_key IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = _id(primary_key=True)
@@ -182,6 +190,7 @@ class ActionRunRow(Base):
     origin: Mapped[dict[str, Any] | None]
     dedupe_key: Mapped[str | None] = _word(64)
     retry_of: Mapped[str | None] = _id()
+    taken_over_from: Mapped[str | None] = _id()
     input: Mapped[dict[str, Any] | None]
     secrets: Mapped[bytes | None]
     outputs: Mapped[dict[str, Any] | None]
@@ -192,6 +201,7 @@ class ActionRunRow(Base):
     error_code: Mapped[str | None] = _word(32)
     error_message: Mapped[str | None] = mapped_column(Text)
     error_hint: Mapped[str | None] = mapped_column(Text)
+    retry_at: Mapped[datetime | None]
     queued_at: Mapped[datetime]
     not_before: Mapped[datetime | None]
     rung_at: Mapped[datetime | None]
@@ -257,7 +267,7 @@ class IdempotencyKeyRow(Base):
     key: Mapped[str] = _word(primary_key=True)
     fingerprint: Mapped[str] = _word(64)
     kind: Mapped[str] = _word(16)
-    run_id: Mapped[str] = _id()
+    run_id: Mapped[str] = _id(index=True)
     made_at: Mapped[datetime]
 
 

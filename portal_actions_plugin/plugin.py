@@ -121,6 +121,10 @@ class PortalActions:
         again = service.retry_template_run if isinstance(run, TemplateRun) else service.retry_action_run
         return again(identity, run.id, ask or Ask()).run
 
+    def resume(self, identity: Identity, run: TemplateRun, ask: Ask | None = None) -> ActionRun | TemplateRun:
+        """Start a new run at the failed step; see ``runs.service``."""
+        return service.resume_template_run(identity, run.id, ask or Ask()).run
+
     def cancel(self, identity: Identity, run: ActionRun | TemplateRun) -> ActionRun | TemplateRun:
         """Cancel a run; see ``runs.service``."""
         if isinstance(run, TemplateRun):

@@ -23,6 +23,7 @@ class MemoryRecorder:
     lines: list[tuple[str, str]] = field(default_factory=list)
     checkpoints: dict[str, Any] = field(default_factory=dict)
     progressed: list[tuple[int, int]] = field(default_factory=list)
+    kept_links: list[Any] = field(default_factory=list)
     looks: int = 0
     guards: int = 0
     cancel_at_look: int | None = None
@@ -39,6 +40,9 @@ class MemoryRecorder:
 
     def save_checkpoint(self, key, value):
         self.checkpoints[key] = value
+
+    def keep_links(self, links):
+        self.kept_links = list(links)
 
     def canceled(self):
         self.looks += 1

@@ -48,7 +48,7 @@ def add_action_run(status: str = "success", **values: Any) -> str:
         **ADA,
         **values,
     }
-    with transaction() as tx:
+    with transaction("test") as tx:
         tx.execute(insert(ActionRunRow).values(**row))
     return row["id"]
 
@@ -77,7 +77,7 @@ def add_template_run(status: str = "success", statuses: tuple[str, ...] = (), **
         **values,
     }
     who = {name: row[name] for name in ("requested_by", "requester_name", "template")}
-    with transaction() as tx:
+    with transaction("test") as tx:
         tx.execute(insert(TemplateRunRow).values(**row))
     ids = []
     for position, step_status in enumerate(statuses):
@@ -104,12 +104,12 @@ def add_log(run_id: str, *lines: str | tuple[str, str] | tuple[str, str, int]) -
         }
         for number, line in enumerate(whole, 1)
     ]
-    with transaction() as tx:
+    with transaction("test") as tx:
         tx.execute(insert(LogLineRow).values(rows))
 
 
 def add_attempt(run_id: str, number: int, outcome: str | None = "failed", **values: Any) -> None:
     """Add a try of an action run."""
     row = {"started_at": ago(200 - number), "finished_at": ago(199 - number), "worker": "worker-1", **values}
-    with transaction() as tx:
+    with transaction("test") as tx:
         tx.execute(insert(AttemptRow).values(action_run_id=run_id, number=number, outcome=outcome, **row))

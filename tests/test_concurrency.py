@@ -17,7 +17,7 @@ from portal_actions_plugin.runner import execute
 from portal_actions_plugin.runner.job import load_job
 from portal_actions_plugin.runs import queries, service, transitions
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.steps import queue_step
+from portal_actions_plugin.runs.steps import prepare_step, queue_step
 from portal_actions_plugin.runs.transitions import Claim, Result, StepRef
 from tests.conftest import Person
 from tests.portal import PEOPLE
@@ -77,8 +77,8 @@ def test_a_cancel_waits_for_a_finish_that_is_on_its_way_and_cancels_the_next_ste
     """Without the lock on the template run, the two pass each other and the canceled run goes on."""
     run = service.start_template_run(PEOPLE["ada"], "two-steps", {"name": "orders"}).run
     ref, token = StepRef(run.steps[0].run.id, run.id), str(uuid.uuid4())
-    course = load_job(ref.id).course
-    with transaction() as tx:
+    step = prepare_step(load_job(ref.id).course, 2)
+    with transaction("test") as tx:
         assert transitions.claim(tx, Claim(ref, 0, token, "test", 30, 60))
 
     def cancel() -> None:
@@ -86,12 +86,12 @@ def test_a_cancel_waits_for_a_finish_that_is_on_its_way_and_cancels_the_next_ste
             service.cancel_template_run(PEOPLE["ada"], run.id)
 
     with ThreadPoolExecutor(1) as pool:
-        with transaction() as tx:
+        with transaction("test") as tx:
             transitions.succeed(tx, ref, token, Result())
             canceling = pool.submit(cancel)
             with pytest.raises(TimeoutError):
                 canceling.result(0.5)
-            queue_step(tx, course, 2)
+            queue_step(tx, step)
         canceling.result(10)
     ended = queries.template_run(run.id)
     assert (ended.status, [step.status for step in ended.steps]) == ("canceled", ["success", "skipped", "canceled"])

@@ -149,7 +149,7 @@ def test_a_process_whose_run_was_taken_over_is_killed(app: Flask, ada: Person, s
     path = f"/api/v1/action-runs/{answer.json['id']}"
     wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
     [child] = workers.grandchildren()
-    with transaction() as tx:
+    with transaction("test") as tx:
         tx.execute(update(ActionRunRow).values(process_token=str(uuid.uuid4())))
     assert wait_until(lambda: not Path(f"/proc/{child}").exists(), 5)
 

@@ -70,7 +70,7 @@ def test_sqlite_is_durable_and_lets_readers_in(tmp_path: Path, sqlite_url: str) 
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
-    with database.transaction() as tx:
+    with database.transaction("test") as tx:
         tx.execute(text("DELETE FROM portal_actions_audit"))
         with database.reading() as db:
             assert db.rows(text("SELECT 1 AS one FROM portal_actions_audit")) == []

@@ -26,10 +26,10 @@ from portal_actions_plugin.db import now_plus, transaction
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
-from portal_actions_plugin.runner import execute, sweeper
+from portal_actions_plugin.runner import execute, recovery, sweeper
 from portal_actions_plugin.runner.processes import Connections
 from portal_actions_plugin.runner.worker import StepWorker
-from portal_actions_plugin.runs import dispatch, queries, service, transitions
+from portal_actions_plugin.runs import dispatch, doorbells, queries, service, transitions
 from portal_actions_plugin.runs.transitions import Claim, LeaseLostError, StepRef
 from tests.conftest import Person, Workers, wait_until, work_off
 from tests.portal import PEOPLE
@@ -58,12 +58,12 @@ def run_one_off(action_id: str, data: dict[str, Any] | None = None) -> str:
 
 
 def set_columns(run_id: str, **values: Any) -> None:
-    with transaction() as tx:
+    with transaction("test") as tx:
         tx.execute(update(ActionRunRow).where(ActionRunRow.id == run_id).values(**values))
 
 
 def claim(run_id: str, token: str) -> None:
-    with transaction() as tx:
+    with transaction("test") as tx:
         assert transitions.claim(tx, Claim(StepRef(run_id, None), 0, token, "test", 30, 60))
 
 
@@ -302,7 +302,7 @@ def test_a_lost_doorbell_rings_again_later_each_time(app: Flask, redis_url: str)
     assert sweeper.sweep().rung == 1
     assert heard(app, redis_url) == run_id
     assert sweeper.sweep().rung == 0
-    with transaction() as tx:
+    with transaction("test") as tx:
         row: Any = tx.row(ActionRunRow.__table__.select().where(ActionRunRow.id == run_id))
     assert 55 <= (row["ring_again_at"] - row["rung_at"]).total_seconds() <= 65
 
@@ -331,7 +331,7 @@ def test_a_lapsed_lease_is_acted_on_at_the_second_look_only(app: Flask) -> None:
     claim(run_id, token)
     set_columns(run_id, lease_expires_at=now_plus(-1))
     assert sweeper.sweep().lapsed == 0
-    with transaction() as tx:
+    with transaction("test") as tx:
         transitions.renew(tx, token, 30)
     set_columns(run_id, lease_expires_at=now_plus(-1))
     assert sweeper.sweep().lapsed == 0, "renewing forgets the first look"
@@ -358,7 +358,7 @@ def test_a_parent_that_renews_after_the_second_look_keeps_its_run(app: Flask) ->
     run_id = run_one_off("debug.log@v1", HELLO)
     token = str(uuid.uuid4())
     claim(run_id, token)
-    with pytest.raises(LeaseLostError), transaction() as tx:
+    with pytest.raises(LeaseLostError), transaction("test") as tx:
         transitions.take_over(tx, StepRef(run_id, None), token, str(uuid.uuid4()))
     assert queries.action_run(run_id).status == "running"
 
@@ -367,7 +367,7 @@ def test_one_row_that_cannot_be_dealt_with_does_not_hold_up_a_sweep(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run_one_off("debug.log@v1", HELLO)
-    monkeypatch.setattr(transitions, "ring_again", lambda *_: 1 / 0)
+    monkeypatch.setattr(doorbells, "take_due", lambda *_: 1 / 0)
     lost = run_one_off("debug.log@v1", HELLO)
     lapse(lost)
     assert queries.action_run(lost).status == "queued"
@@ -397,7 +397,7 @@ def test_a_step_that_was_killed_at_its_deadline_fails_with_timeout(app: Flask) -
     token = str(uuid.uuid4())
     claim(run_id, token)
     set_columns(run_id, deadline_at=now_plus(-1))
-    sweeper.recover_process(token)
+    recovery.recover_process(token)
     error = queries.action_run(run_id).error
     assert error
     assert error.code == "TIMEOUT"

@@ -72,7 +72,7 @@ def test_signals_are_sent_after_the_commit(app: Flask) -> None:
     seen: list[str] = []
 
     def receiver(_app: Flask, run: Any, **_: Any) -> None:
-        with transaction() as tx:
+        with transaction("test") as tx:
             tx.changed(update(ActionRunRow).where(ActionRunRow.id == run.id).values(entity="seen"))
         seen.append(queries.action_run(run.id).entity or "")
 
@@ -114,7 +114,7 @@ def test_signals_of_a_process_that_died_before_them_are_sent_by_the_sweeper_once
             work_off()
         assert heard == []
         assert sweeper.sweep().announced == 0, "the process itself has some time"
-        with transaction() as tx:
+        with transaction("test") as tx:
             tx.execute(update(ActionRunRow).values(finished_at=now_plus(-60)))
             tx.execute(update(TemplateRunRow).values(finished_at=now_plus(-60)))
         assert sweeper.sweep().announced == 3

@@ -14,11 +14,12 @@ from portal_actions_plugin.db import now_plus, transaction
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs import queries, service, transitions
-from portal_actions_plugin.runs.steps import queue_step
-from portal_actions_plugin.runs.transitions import Claim, LeaseLostError, Result, StepRef
+from portal_actions_plugin.runs.steps import prepare_step, queue_step
+from portal_actions_plugin.runs.transitions import Again, Claim, LeaseLostError, Result, StepRef
 from tests.portal import PEOPLE
 
 ADA = PEOPLE["ada"]
+AGAIN = Again("lost", 0, 30)
 
 
 def start() -> tuple[str, StepRef]:
@@ -27,7 +28,7 @@ def start() -> tuple[str, StepRef]:
 
 
 def claim(ref: StepRef, token: str, attempt: int = 0) -> bool:
-    with transaction() as tx:
+    with transaction("test") as tx:
         return transitions.claim(tx, Claim(ref, attempt, token, "test", 30, 60))
 
 
@@ -46,10 +47,10 @@ def test_a_late_result_with_an_old_token_changes_nothing(app: Flask) -> None:
     run_id, ref = start()
     first, second = token(), token()
     assert claim(ref, first)
-    with transaction() as tx:
-        transitions.queue_again(tx, ref, first, RemoteError("gone"), 30)
+    with transaction("test") as tx:
+        transitions.queue_again(tx, ref, first, RemoteError("gone"), AGAIN)
     assert claim(ref, second, attempt=1)
-    with pytest.raises(LeaseLostError), transaction() as tx:
+    with pytest.raises(LeaseLostError), transaction("test") as tx:
         transitions.succeed(tx, ref, first, Result({"late": True}))
     run = queries.action_run(ref.id)
     assert (run.status, run.outputs) == ("running", {})
@@ -61,12 +62,12 @@ def test_a_canceled_run_never_becomes_anything_else(app: Flask) -> None:
     mine = token()
     assert claim(ref, mine)
     service.cancel_template_run(ADA, run_id)
-    with pytest.raises(LeaseLostError), transaction() as tx:
+    with pytest.raises(LeaseLostError), transaction("test") as tx:
         transitions.succeed(tx, ref, mine, Result())
-    with pytest.raises(LeaseLostError), transaction() as tx:
-        transitions.fail(tx, ref, mine, RemoteError("late"), Result())
-    with pytest.raises(LeaseLostError), transaction() as tx:
-        transitions.queue_again(tx, ref, mine, RemoteError("late"), 30)
+    with pytest.raises(LeaseLostError), transaction("test") as tx:
+        transitions.fail(tx, ref, mine, RemoteError("late"), ())
+    with pytest.raises(LeaseLostError), transaction("test") as tx:
+        transitions.queue_again(tx, ref, mine, RemoteError("late"), AGAIN)
     assert not claim(ref, token(), attempt=1)
     run = queries.template_run(run_id)
     assert (run.status, run.steps[0].status) == ("canceled", "canceled")
@@ -77,19 +78,19 @@ def test_a_step_cannot_be_queued_twice(app: Flask) -> None:
     from portal_actions_plugin.runner.job import load_job
 
     _, ref = start()
-    course = load_job(ref.id).course
-    with pytest.raises(IntegrityError), transaction() as tx:
-        queue_step(tx, course, 0)
+    step = prepare_step(load_job(ref.id).course, 0)
+    with pytest.raises(IntegrityError), transaction("test") as tx:
+        queue_step(tx, step)
 
 
 def test_a_lease_is_never_renewed_past_the_deadline(app: Flask) -> None:
     _, ref = start()
     mine = token()
-    with transaction() as tx:
+    with transaction("test") as tx:
         transitions.claim(tx, Claim(ref, 0, mine, "test", 5, 10))
-    with transaction() as tx:
+    with transaction("test") as tx:
         assert transitions.renew(tx, mine, 3600) == 1
-    with transaction() as tx:
+    with transaction("test") as tx:
         row: Any = tx.row(ActionRunRow.__table__.select().where(ActionRunRow.id == ref.id))
     assert row["lease_expires_at"] == row["deadline_at"]
 
@@ -98,19 +99,19 @@ def test_a_page_says_worker_lost_as_soon_as_the_lease_has_lapsed(app: Flask) -> 
     _, ref = start()
     assert claim(ref, token())
     assert not queries.action_run(ref.id).worker_lost
-    with transaction() as tx:
+    with transaction("test") as tx:
         tx.execute(update(ActionRunRow).values(lease_expires_at=now_plus(-1)))
     assert queries.action_run(ref.id).worker_lost
 
 
 def test_transactions_are_never_nested(app: Flask) -> None:
-    with pytest.raises(RuntimeError, match="inside"), transaction(), transaction():
+    with pytest.raises(RuntimeError, match="inside"), transaction("test"), transaction("test"):
         pass
 
 
 def test_news_are_delivered_after_the_commit_doorbells_first(app: Flask) -> None:
     heard: list[str] = []
-    with transaction() as tx:
+    with transaction("test") as tx:
         tx.after_commit(lambda: heard.append("signal"))
         tx.on_commit(lambda: heard.append("doorbell"))
         assert heard == []
@@ -119,7 +120,7 @@ def test_news_are_delivered_after_the_commit_doorbells_first(app: Flask) -> None
 
 def test_a_rolled_back_transaction_delivers_no_news(app: Flask) -> None:
     heard: list[str] = []
-    with pytest.raises(ZeroDivisionError), transaction() as tx:
+    with pytest.raises(ZeroDivisionError), transaction("test") as tx:
         tx.after_commit(lambda: heard.append("signal"))
         heard.append(str(1 / 0))
     assert heard == []
@@ -127,7 +128,7 @@ def test_a_rolled_back_transaction_delivers_no_news(app: Flask) -> None:
 
 def test_broken_news_do_not_stop_the_other_news(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     heard: list[str] = []
-    with transaction() as tx:
+    with transaction("test") as tx:
         tx.after_commit(lambda: 1 / 0)
         tx.after_commit(lambda: heard.append("signal"))
     assert heard == ["signal"]

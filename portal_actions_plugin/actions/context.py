@@ -47,6 +47,9 @@ class Recorder(Protocol):
     def save_checkpoint(self, key: str, value: Any) -> None:
         """Keep a checkpoint; it is committed when this returns."""
 
+    def keep_links(self, links: Sequence[Link]) -> None:
+        """Keep what was made so far, also should the attempt not come to its end."""
+
     def canceled(self) -> bool:
         """Whether the run was canceled or another process has taken it over."""
 
@@ -60,7 +63,7 @@ class ActionContext:
 
     Attributes:
         run: ids, attempt, requester, entity and origin.
-        links: what ``link`` gathered.
+        links: what ``link`` gathered, in earlier attempts too.
         warnings: what ``warn`` gathered.
     """
 
@@ -85,8 +88,11 @@ class ActionContext:
         self.recorder.log("warning", text)
 
     def link(self, title: str, url: str) -> None:
-        """Keep a titled link with the run's result."""
-        self.links.append(Link(title, url))
+        """Keep a titled link to something that was made: it stays, whatever becomes of the run."""
+        link = Link(title, url)
+        if link not in self.links:
+            self.links.append(link)
+            self.recorder.keep_links(self.links)
 
     def progress(self, done: int, total: int) -> None:
         """Say that ``done`` of ``total`` parts are finished."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
 
 GROUP = "portal_actions.actions"
+MAX_LOCK_KEY = 255
 _ID = re.compile(r"^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*@v[1-9][0-9]*$")
 
 Handler = Callable[..., Mapping[str, Any] | None]
@@ -36,7 +38,8 @@ class Action:
         timeout: seconds after which an attempt is ended.
         max_attempts: how many times an action run may be tried.
         queue: which queue its steps go to, unless ``PORTAL_ACTIONS_QUEUES`` says otherwise.
-        lock: a function of the input that names what only one run may write at a time.
+        lock: a function of the input as it is given, without its secret fields, that names what only one run may
+            write at a time; None locks nothing.
         permissions: demanded of the requester beyond ``action:run``.
     """
 
@@ -66,6 +69,16 @@ class Action:
     def secret_names(self) -> frozenset[str]:
         """The input's fields that are secret: ``load_only``, or with ``secret`` in their metadata."""
         return frozenset(field.data_key or name for name, field in self.input().fields.items() if _is_secret(field))
+
+    def lock_key(self, data: Mapping[str, Any]) -> str | None:
+        """What only one run may write at a time, for an input; raises what the action's own function raises."""
+        if self.lock is None:
+            return None
+        secret = self.secret_names()
+        key = self.lock({name: value for name, value in data.items() if name not in secret})
+        if key is None:
+            return None
+        return key if len(key) <= MAX_LOCK_KEY else hashlib.sha256(key.encode()).hexdigest()
 
     def run(self, ctx: ActionContext, data: Mapping[str, Any]) -> dict[str, Any]:
         """Validate the input, call the handler and return its outputs."""

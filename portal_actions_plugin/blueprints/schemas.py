@@ -24,6 +24,7 @@ _NO_RUN: dict[str, Any] = {
     "started_at": None,
     "finished_at": None,
     "not_before": None,
+    "taken_over_from": None,
     "duration_ms": None,
     "attempt": 0,
     "max_attempts": None,
@@ -65,6 +66,9 @@ class RunErrorSchema(Schema):
     hint = fields.String(required=True)
     retryable = fields.Boolean(required=True)
     retry_verdict = fields.String(required=True)
+    retry_at = fields.AwareDateTime(
+        required=True, allow_none=True, metadata={"description": "When a retry can help, where the other side said."}
+    )
 
 
 class OriginSchema(Schema):
@@ -123,7 +127,12 @@ class ActionRunSchema(_RunSchema):
     template_run_id = fields.UUID(required=True, allow_none=True)
     attempt = fields.Integer(required=True)
     max_attempts = fields.Integer(required=True, allow_none=True)
-    not_before = fields.AwareDateTime(required=True, allow_none=True)
+    not_before = fields.AwareDateTime(
+        required=True, allow_none=True, metadata={"description": "When the next attempt of a queued run is due."}
+    )
+    taken_over_from = fields.UUID(
+        required=True, allow_none=True, metadata={"description": "The template run that really executed this step."}
+    )
     worker_lost = fields.Boolean(required=True, metadata={"description": "Says running, but nobody is on it."})
     input = fields.Dict(keys=fields.String(), required=True)
     warnings = fields.List(fields.String(), required=True)
@@ -160,6 +169,11 @@ class TemplateRunSchema(_RunSchema):
     title = fields.String(required=True)
     inputs = fields.Dict(keys=fields.String(), required=True)
     progress = fields.Nested(ProgressSchema, required=True)
+    resumed_step = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The step that this run began at, when it resumed another."},
+    )
 
 
 class TemplateRunDetailSchema(TemplateRunSchema):

@@ -88,6 +88,17 @@ def retry_template_run(body: dict[str, Any], run_id: str) -> Any:
     return started_answer(started, TemplateRun)
 
 
+@blueprint.post("/template-runs/<run_id>/resume")
+@blueprint.arguments(arguments.RetrySchema, required=False)
+@starts(blueprint, schemas.TemplateRunDetailSchema)
+def resume_template_run(body: dict[str, Any], run_id: str) -> Any:
+    """Start a new run at the failed or canceled step: the template as it was, the finished steps taken over."""
+    started = service.resume_template_run(
+        current_identity(), run_id, ask_from_headers(secrets=body.get("secrets") or {})
+    )
+    return started_answer(started, TemplateRun)
+
+
 def _shown(template: Template) -> dict[str, Any]:
     names = ("name", "title", "description", "tags", "owner", "type", "version", "permissions")
     return {name: getattr(template, name) for name in names} | {"inputs_schema": template.inputs_schema()}

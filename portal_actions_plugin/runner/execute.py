@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,19 +18,22 @@ from sqlalchemy.exc import OperationalError
 from portal_actions_plugin import signals
 from portal_actions_plugin.actions.context import ActionContext, Recorder
 from portal_actions_plugin.actions.registry import Action
-from portal_actions_plugin.db import Transaction, transaction
-from portal_actions_plugin.errors import ActionError, InternalError
+from portal_actions_plugin.db import Transaction, ride_out, transaction
+from portal_actions_plugin.errors import ActionError, ActionTimeoutError, ConfigurationError, InternalError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link
+from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner.job import Job, find_action, load_job
+from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runner.recorder import DatabaseRecorder
-from portal_actions_plugin.runs import audit, dispatch, transitions
+from portal_actions_plugin.runs import audit, dispatch, locks, retries, transitions
 from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.retries import Tried
 from portal_actions_plugin.runs.secrets import Redactor
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
-from portal_actions_plugin.runs.steps import Course, queue_step
+from portal_actions_plugin.runs.steps import Course, prepare_step, queue_step
 from portal_actions_plugin.runs.text import MAX_STORED_DEPTH, require_depth
-from portal_actions_plugin.runs.transitions import Claim, LeaseLostError, Result
+from portal_actions_plugin.runs.transitions import Again, Claim, LeaseLostError, Result, StepRef
 from portal_actions_plugin.scm.base import Author, ScmProvider
 from portal_actions_plugin.scm.providers import open_provider
 from portal_actions_plugin.software_templates import plan
@@ -40,8 +42,8 @@ from portal_actions_plugin.software_templates.plan import ConditionError
 
 log = logging.getLogger(__name__)
 
-_RECORD_AGAIN = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between tries to record an outcome while the database is away; the lease ends it anyway."""
+GRACE_SECONDS = 3.0
+"""How long after its timeout a handler may clean up. Then its parent ends it, whatever it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +55,41 @@ class Subject:
     template: str | None
 
 
-def perform(run_id: str, process_token: str, worker: str) -> None:
+def perform(run_id: str, process_token: str, worker: str) -> bool:
     """Run the next attempt of an action run, if it is still due.
 
     Args:
         run_id: what the doorbell said.
         process_token: this job process's; every write of the attempt carries it.
         worker: the worker's name, for people.
+
+    Returns:
+        Whether the run holds a lock, for somebody to free when this process is gone.
     """
-    job = load_job(run_id)
-    if job is None or not _claim(job, process_token, worker):
-        return
+    job = ride_out(lambda: load_job(run_id), extension().config.lease_seconds)
+    if job is None:
+        return False
+    claim = _wish(job, process_token, worker)
+    if not ride_out(lambda: _claim(job, claim), extension().config.lease_seconds):
+        return False
+    _attempt(job, claim)
+    return claim.lock_key is not None
+
+
+def _attempt(job: Job, claim: Claim) -> None:
     redactor = Redactor()
     result, error = Result(), None
     try:
-        result = _call_handler(job, process_token, redactor)
+        result = _call_handler(job, claim, redactor)
     except LeaseLostError:
-        log.warning("run %s was canceled or taken over: stopping", run_id)
+        log.warning("run %s was canceled or taken over: stopping", job.ref.id)
         return
     except _HandlerError as failed:
-        result, error = failed.result, _as_action_error(failed.cause, run_id, redactor)
+        result, error = failed.result, _as_action_error(failed.cause, job, redactor)
     try:
-        _record_whatever_it_is(job, process_token, result, error, redactor)
+        _record_whatever_it_is(job, claim.process_token, result, error, redactor)
     except LeaseLostError:
-        log.warning("run %s was canceled or taken over: its outcome changes nothing", run_id)
+        log.warning("run %s was canceled or taken over: its outcome changes nothing", job.ref.id)
 
 
 class _HandlerError(Exception):
@@ -90,14 +103,23 @@ class _HandlerError(Exception):
 # -- claim -----------------------------------------------------------------------------------------------------------
 
 
-def _claim(job: Job, process_token: str, worker: str) -> bool:
+def _wish(job: Job, process_token: str, worker: str) -> Claim:
+    lease = extension().config.lease_seconds
+    deadline = _timeout(job) + GRACE_SECONDS
+    return Claim(job.ref, job.attempt, process_token, worker, lease, deadline, job.lock_key())
+
+
+def _timeout(job: Job) -> float:
     parts = extension()
-    known = job.action in parts.registry
-    timeout = parts.registry.get(job.action).timeout if known else parts.config.lease_seconds
-    with transaction() as tx:
-        claimed = transitions.claim(
-            tx, Claim(job.ref, job.attempt, process_token, worker, parts.config.lease_seconds, timeout)
-        )
+    timeout: float = find_action(job.action).timeout if job.action in parts.registry else parts.config.lease_seconds
+    return timeout
+
+
+def _claim(job: Job, claim: Claim) -> bool:
+    with transaction("claim") as tx:
+        claimed = transitions.claim(tx, claim)
+        if not claimed and claim.lock_key is not None:
+            locks.wait_for(tx, job.ref.id, claim.lock_key, extension().config.ring_again_seconds)
         if claimed:
             dispatch.tell_after_commit(tx, signals.action_run_started, job.ref.id)
             if job.first and job.ref.template_run_id:
@@ -108,28 +130,46 @@ def _claim(job: Job, process_token: str, worker: str) -> bool:
 # -- render and call -------------------------------------------------------------------------------------------------
 
 
-def _call_handler(job: Job, process_token: str, redactor: Redactor) -> Result:
+def _call_handler(job: Job, claim: Claim, redactor: Redactor) -> Result:
     ctx: ActionContext | None = None
     try:
         action: Action = find_action(job.action)
         secrets = job.secrets()
         redactor.add(list(secrets.values()))
         data = job.render_input(secrets)
+        _require_lock(action, data, claim.lock_key)
         redactor.add([data[name] for name in action.secret_names() if name in data])
-        _keep_input(job, process_token, redactor.data(data))
-        ctx = _context(job, process_token, secrets, redactor)
-        return _gathered(ctx, _checked(action.run(ctx, data)), redactor)
+        _keep_input(job, claim.process_token, redactor.data(data))
+        ctx = _context(job, claim.process_token, secrets, redactor)
+        with time_limit(action.timeout):
+            reached("handler.before")
+            outputs = action.run(ctx, data)
+            reached("handler.after")
+        return _gathered(ctx, _checked(outputs), redactor)
     except LeaseLostError:
         raise
     except BaseException as cause:
         raise _HandlerError(cause, _gathered(ctx, {}, redactor)) from cause
 
 
+def _require_lock(action: Action, data: Mapping[str, Any], held: str | None) -> None:
+    """Let no handler run without the lock that its real input asks for."""
+    if action.lock_key(data) != held:
+        raise ConfigurationError(
+            f"The lock of {action.id} is not the same for the input that was queued and the one that was rendered.",
+            hint="Tell your platform team: a lock may depend on the input alone, and not on a secret.",
+        )
+
+
 def _keep_input(job: Job, process_token: str, data: Mapping[str, Any]) -> None:
     if job.course is None:
         return
-    with transaction() as tx:
-        transitions.keep_input(tx, job.ref.id, process_token, data)
+
+    def write() -> None:
+        with transaction("keep_input") as tx:
+            transitions.keep_input(tx, job.ref.id, process_token, data)
+
+    ride_out(write, extension().config.lease_seconds)
 
 
 def _context(job: Job, process_token: str, secrets: Mapping[str, Any], redactor: Redactor) -> ActionContext:
@@ -143,6 +183,7 @@ def _context(job: Job, process_token: str, secrets: Mapping[str, Any], redactor:
         secrets={name: str(value) for name, value in secrets.items()},
         read_skeleton=partial(read_skeleton, job.course.template) if job.course else None,
         on_redact=redactor.add,
+        links=list(job.links),
     )
 
 
@@ -172,12 +213,14 @@ def _gathered(ctx: ActionContext | None, outputs: Mapping[str, Any], redactor: R
     return Result(redactor.data(outputs), links, [redactor.text(str(text)) for text in ctx.warnings])
 
 
-def _as_action_error(cause: BaseException, run_id: str, redactor: Redactor) -> ActionError:
+def _as_action_error(cause: BaseException, job: Job, redactor: Redactor) -> ActionError:
     if isinstance(cause, ActionError):
         return cause
+    if isinstance(cause, TimeLimitError):
+        return timed_out(job.action)
     # A traceback repeats what was raised, and that may hold a secret.
     trace = redactor.text("".join(traceback.format_exception(cause)))
-    log.error("run %s: the handler failed unexpectedly\n%s", run_id, trace)
+    log.error("run %s: the handler failed unexpectedly\n%s", job.ref.id, trace)
     return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {cause}"[:500])
 
 
@@ -189,44 +232,42 @@ def _record_whatever_it_is(
 ) -> None:
     """Record an outcome; one that the database will not have is recorded as an error of ours."""
     try:
-        _record_again_until_done(partial(_record, job, process_token, result, error, redactor))
+        _ride_out(partial(_record, job, process_token, result, error, redactor))
     except (LeaseLostError, OperationalError):
         raise
     except Exception as refused:
         log.exception("the outcome of run %s could not be recorded as it is", job.ref.id)
         instead = InternalError(f"The outcome could not be recorded: {type(refused).__name__}.")
-        _record_again_until_done(partial(_record, job, process_token, Result(), instead, redactor))
+        _ride_out(partial(_record, job, process_token, Result(), instead, redactor))
 
 
-def _record_again_until_done(record: Callable[[], None]) -> None:
-    for seconds in _RECORD_AGAIN:
-        try:
-            return record()
-        except OperationalError as error:
-            log.warning("the outcome could not be recorded, trying again: %s", error)
-            time.sleep(seconds)
-    return record()
+def _ride_out(record: Callable[[], None]) -> None:
+    ride_out(record, extension().config.lease_seconds)
 
 
 def _record(job: Job, process_token: str, result: Result, error: ActionError | None, redactor: Redactor) -> None:
     if error:
         error.message, error.hint = redactor.text(str(error.message)), redactor.text(str(error.hint))
-        record_failure(job.ref, process_token, error, result, _about(job))
+        wait = retries.next_attempt_in(error, Tried(job.action, job.attempt + 1, job.max_attempts))
+        if wait is None:
+            record_failure(job.ref, process_token, error, result.warnings, _about(job))
+        else:
+            queue_again(job.ref, process_token, error, FAILED, wait)
         return
     course = _after(job, result)
     position = _next_position(course, job.position + 1) if course else None
-    # Rendered before the transaction: a template's author must not keep other writers waiting.
-    outputs = plan.render_output(course.template, course.context()) if course and position is None else {}
-    with transaction() as tx:
+    step = prepare_step(course, position) if course and position is not None else None
+    outputs = plan.render_output(course.template, course.context()) if course and step is None else {}
+    with transaction("succeed") as tx:
         transitions.succeed(tx, job.ref, process_token, result)
         _audit_outcome(tx, job.ref, SUCCESS, _about(job))
         dispatch.tell_after_commit(tx, signals.action_run_finished, job.ref.id)
         if course is None:
             return
-        if position is None:
+        if step is None:
             _end_template_run(tx, course, outputs, _about(job))
         else:
-            queue_step(tx, course, position)
+            queue_step(tx, step)
 
 
 def _after(job: Job, result: Result) -> Course | None:
@@ -249,28 +290,43 @@ def _end_template_run(tx: Transaction, course: Course, outputs: Mapping[str, Any
 
 
 def record_failure(
-    ref: transitions.StepRef,
+    ref: StepRef,
     process_token: str,
     error: ActionError,
-    result: Result,
+    warnings: Sequence[str],
     about: Subject,
 ) -> None:
     """End an attempt, its run, and the template run it is a step of, with an error. Raises LeaseLostError."""
-    with transaction() as tx:
-        transitions.fail(tx, ref, process_token, error, result)
+    error.retry_after = retries.named_wait(error)
+    with transaction("fail") as tx:
+        transitions.fail(tx, ref, process_token, error, warnings)
         _audit_outcome(tx, ref, FAILED, about, error.code)
         dispatch.tell_after_commit(tx, signals.action_run_finished, ref.id)
         if ref.template_run_id:
             _audit_template_outcome(tx, ref.template_run_id, FAILED, about)
 
 
+def queue_again(ref: StepRef, process_token: str, error: ActionError, outcome: str, wait: float) -> None:
+    """End an attempt and queue the next one, due in ``wait`` seconds. Raises LeaseLostError."""
+    log.warning("run %s is tried again in %.1f s: %s: %s", ref.id, wait, error.code, error.message)
+    again = Again(outcome, wait, extension().config.ring_again_seconds)
+    with transaction("queue_again") as tx:
+        queue = transitions.queue_again(tx, ref, process_token, error, again)
+        if not wait:
+            dispatch.ring_after_commit(tx, ref.id, queue)
+        dispatch.tell_after_commit(tx, signals.action_run_queued, ref.id)
+
+
+def timed_out(action: str) -> ActionTimeoutError:
+    """The error of an attempt that ran longer than its action may."""
+    return ActionTimeoutError(f"{action} ran longer than it may and was ended.")
+
+
 def _about(job: Job) -> Subject:
-    return Subject(job.requested_by, job.action, job.course.template.name if job.course else None)
+    return Subject(job.requested_by, job.action, job.template)
 
 
-def _audit_outcome(
-    tx: Transaction, ref: transitions.StepRef, outcome: str, about: Subject, code: str | None = None
-) -> None:
+def _audit_outcome(tx: Transaction, ref: StepRef, outcome: str, about: Subject, code: str | None = None) -> None:
     details = {"error_code": code} if code else {}
     entry = AuditEntry(about.requested_by, "action_run.finish", outcome, about.action)
     audit.record(tx, replace(entry, run_id=ref.id, template_run_id=ref.template_run_id, details=details))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import RowMapping, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.actions.context import RunInfo
 from portal_actions_plugin.db import Transaction, reading
-from portal_actions_plugin.errors import ConfigurationError, NotFoundError
+from portal_actions_plugin.errors import ActionError, ConfigurationError, InternalError, NotFoundError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import Origin
+from portal_actions_plugin.host import Link, Origin
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runs.secrets import unseal
 from portal_actions_plugin.runs.states import QUEUED, SUCCESS
@@ -20,6 +22,8 @@ from portal_actions_plugin.runs.steps import Course
 from portal_actions_plugin.runs.transitions import StepRef
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,9 @@ class Job:
     sealed: bytes | None
     course: Course | None
     first: bool
+    template: str | None
+    links: tuple[Link, ...]
+    unreadable: ActionError | None = None
 
     def info(self) -> RunInfo:
         """What the handler may know; its attempt is the one that the claim has just started."""
@@ -52,10 +59,23 @@ class Job:
             requester_name=self.requester_name,
             step_id=self.step_id,
             template_run_id=self.ref.template_run_id,
-            template=self.course.template.name if self.course else None,
+            template=self.template,
             entity=self.entity,
             origin=self.origin,
         )
+
+    def lock_key(self) -> str | None:
+        """What only this run may write while it runs; None also when that cannot be worked out."""
+        registry = extension().registry
+        if self.course:
+            return self.course.lock_key(self.position)
+        if self.action not in registry:
+            return None
+        try:
+            return registry.get(self.action).lock_key(self.input)
+        except Exception:
+            log.exception("run %s: its lock cannot be worked out", self.ref.id)
+            return None
 
     def secrets(self) -> dict[str, Any]:
         """The secret inputs, decrypted; raises ConfigurationError when no key fits."""
@@ -63,6 +83,8 @@ class Job:
 
     def render_input(self, secrets: Mapping[str, Any]) -> dict[str, Any]:
         """The handler's input: a one-off's as it was given, a step's rendered. Raises ValidationError."""
+        if self.unreadable:
+            raise self.unreadable
         if self.course is None:
             return {**self.input, **secrets}
         context = self.course.context()
@@ -84,7 +106,7 @@ def load_job(run_id: str) -> Job | None:
         whole = None
         if row["template_run_id"]:
             whole = db.row(select(TemplateRunRow).where(TemplateRunRow.id == row["template_run_id"]))
-        course = _course(db, whole) if whole else None
+        course, unreadable = _course_or_why_not(db, whole) if whole else (None, None)
     return Job(
         ref=StepRef(row["id"], row["template_run_id"]),
         action=row["action"],
@@ -100,7 +122,21 @@ def load_job(run_id: str) -> Job | None:
         sealed=whole["secrets"] if whole else row["secrets"],
         course=course,
         first=whole is not None and whole["status"] == QUEUED,
+        template=row["template"],
+        links=tuple(Link(**link) for link in row["links"] or ()),
+        unreadable=unreadable,
     )
+
+
+def _course_or_why_not(db: Transaction, whole: RowMapping) -> tuple[Course | None, ActionError | None]:
+    """A snapshot that this version cannot read must end its run with an error, not leave it queued for ever."""
+    try:
+        return _course(db, whole), None
+    except SQLAlchemyError:
+        raise
+    except Exception as error:
+        log.exception("the template of run %s cannot be read", whole["id"])
+        return None, InternalError(f"The run's template cannot be read any more: {type(error).__name__}.")
 
 
 def _course(db: Transaction, whole: RowMapping) -> Course:

@@ -8,6 +8,7 @@ import select as io
 import signal
 import time
 from collections.abc import Sequence
+from types import FrameType
 
 from sqlalchemy import RowMapping, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,6 +23,8 @@ from portal_actions_plugin.runs.states import CANCELED, RUNNING
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+LEASH = 0.9
+"""The part of a lease after which a job process is killed when it was not renewed: before anybody else may act."""
 
 
 class JobProcess:
@@ -32,52 +35,91 @@ class JobProcess:
         self.process_token = process_token
         self._ended = ended
         self.exit_status: int | None = None
+        self.killed = False
 
     def wait(self, seconds: float) -> bool:
         """Wait for the end, at most so long; True once the child is reaped."""
         io.select([self._ended], [], [], seconds)
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid:
-            self.exit_status = status
+            self.exit_status = os.waitstatus_to_exitcode(status)
             os.close(self._ended)
         return bool(pid)
 
     def kill(self) -> None:
-        """Kill the child and what it started, and reap it."""
+        """Kill the child and what it started; ``wait`` then reaps it."""
+        if self.exit_status is not None:
+            return
+        self.killed = True
         try:
             group = os.getpgid(self.pid)
         except ProcessLookupError:
-            group = None
+            return
         # Never a group that is not the child's own: it could be ours.
         if group == self.pid:
             os.killpg(group, signal.SIGKILL)
         else:
             os.kill(self.pid, signal.SIGKILL)
-        while not self.wait(1.0):
-            pass
 
 
-def watch(job: JobProcess, stop: StopRequest) -> None:
-    """Stay with a job process until it is gone. Redis is not asked for anything here."""
+class Leash:
+    """Kills a job process whose lease was not renewed in time, also while its parent hangs in the database."""
+
+    def __init__(self, job: JobProcess, seconds: float) -> None:
+        self._job = job
+        self._seconds = seconds
+
+    def __enter__(self) -> Leash:
+        self._before = signal.signal(signal.SIGALRM, self._let_go)
+        self.renewed(time.monotonic())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._before)
+
+    def renewed(self, asked_at: float) -> None:
+        """Count anew from the moment at which the renewal was asked for."""
+        left = self._seconds - (time.monotonic() - asked_at)
+        signal.setitimer(signal.ITIMER_REAL, max(left, 0.001))
+
+    def _let_go(self, _signum: int, _frame: FrameType | None) -> None:
+        log.warning("killing job process %d: its lease could not be renewed in time", self._job.pid)
+        self._job.kill()
+
+
+def watch(job: JobProcess, stop: StopRequest) -> bool:
+    """Stay with a job process until it is gone. Redis is not asked for anything here.
+
+    Returns:
+        Whether it was ended because the worker has to stop: its step is to be handed back.
+    """
     config = extension().config
-    renewed = time.monotonic()
     look = _Look(job.process_token, config.lease_seconds)
-    while not job.wait(LOOK_SECONDS):
-        try:
-            why = "told to stop at once" if stop.at_once else look.must_end()
-            if why:
-                log.warning("killing job process %d: %s", job.pid, why)
-                return job.kill()
-            if time.monotonic() - renewed >= config.lease_renew_seconds:
-                with transaction() as tx:
-                    transitions.renew(tx, job.process_token, config.lease_seconds)
-                renewed = time.monotonic()
-        except SQLAlchemyError as error:
-            log.warning("the lease of job process %d could not be renewed: %s", job.pid, error)
-            if time.monotonic() - renewed > config.lease_seconds - LOOK_SECONDS:
-                log.warning("killing job process %d: its lease is lost", job.pid)
-                return job.kill()
-    return None
+    renewed = time.monotonic()
+    with Leash(job, config.lease_seconds * LEASH) as leash:
+        while not job.wait(min(LOOK_SECONDS, config.lease_renew_seconds)):
+            try:
+                asked = time.monotonic()
+                if not job.killed and (why := _must_end(stop, look)):
+                    log.warning("killing job process %d: %s", job.pid, why)
+                    job.kill()
+                if asked - renewed >= config.lease_renew_seconds:
+                    with transaction("renew") as tx:
+                        transitions.renew(tx, job.process_token, config.lease_seconds)
+                    leash.renewed(asked)
+                    renewed = asked
+            except SQLAlchemyError as error:
+                log.warning("the lease of job process %d could not be renewed: %s", job.pid, error)
+    return job.killed and _time_is_up(stop)
+
+
+def _must_end(stop: StopRequest, look: _Look) -> str | None:
+    return "the worker has to stop" if _time_is_up(stop) else look.must_end()
+
+
+def _time_is_up(stop: StopRequest) -> bool:
+    return stop.at_once or stop.asked_for() > extension().config.drain_seconds
 
 
 class _Look:

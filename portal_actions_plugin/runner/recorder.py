@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy.exc import IntegrityError
 
-from portal_actions_plugin.db import Transaction, now_plus, reading, transaction
+from portal_actions_plugin.db import Transaction, now_plus, reading, ride_out, transaction
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import Link
 from portal_actions_plugin.models import ActionRunRow, CheckpointRow, LogLineRow, TemplateRunRow
 from portal_actions_plugin.runner.job import Job
+from portal_actions_plugin.runs import transitions
 from portal_actions_plugin.runs.secrets import Redactor
 from portal_actions_plugin.runs.states import RUNNING
 from portal_actions_plugin.runs.transitions import LeaseLostError
@@ -19,6 +23,9 @@ log = logging.getLogger(__name__)
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _MAX_RETRIES_BACK = 50
+_MAX_COUNT = 2**31 - 1
+
+T = TypeVar("T")
 
 
 class DatabaseRecorder:
@@ -56,20 +63,44 @@ class DatabaseRecorder:
             literal(text),
         ).where(self._ours().exists())
         columns = ["action_run_id", "seq", "attempt", "at", "level", "message"]
-        with transaction() as tx:
-            tx.execute(insert(LogLineRow).from_select(columns, line))
+
+        def write() -> int:
+            try:
+                with transaction("log") as tx:
+                    return tx.changed(insert(LogLineRow).from_select(columns, line))
+            except IntegrityError:
+                return 1  # the answer to the commit was lost, not the line
+
+        if not self._ride_out(write):
+            raise LeaseLostError(self._job.ref.id)
 
     def progress(self, done: int, total: int) -> None:
         """Keep how far the handler is."""
-        with transaction() as tx:
-            tx.changed(
-                update(ActionRunRow)
-                .where(*self._ours_only())
-                .values(progress_done=max(0, int(done)), progress_total=max(0, int(total)))
-            )
+        ours = update(ActionRunRow).where(*self._ours_only())
+        values = {"progress_done": _whole(done), "progress_total": _whole(total)}
+
+        def write() -> int:
+            with transaction("progress") as tx:
+                return tx.changed(ours.values(**values))
+
+        if not self._ride_out(write):
+            raise LeaseLostError(self._job.ref.id)
+
+    def keep_links(self, links: Sequence[Link]) -> None:
+        """Keep what was made so far; raises LeaseLostError when the run is not ours any more."""
+        safe = [Link(self._redactor.text(str(link.title)), self._redactor.text(str(link.url))) for link in links]
+
+        def write() -> None:
+            with transaction("keep_links") as tx:
+                transitions.keep_links(tx, self._job.ref.id, self._token, safe)
+
+        self._ride_out(write)
 
     def load_checkpoint(self, key: str) -> tuple[bool, Any]:
         """Look in this run, then in the runs it retries, newest first."""
+        return self._ride_out(lambda: self._load_checkpoint(key))
+
+    def _load_checkpoint(self, key: str) -> tuple[bool, Any]:
         with reading() as db:
             run_id: str | None = self._job.ref.id
             for _ in range(_MAX_RETRIES_BACK):
@@ -85,20 +116,33 @@ class DatabaseRecorder:
 
     def save_checkpoint(self, key: str, value: Any) -> None:
         """Keep a checkpoint; raises LeaseLostError when the run is not ours any more."""
-        with transaction() as tx:
-            if not tx.row(self._ours().with_for_update()):
-                raise LeaseLostError(self._job.ref.id)
-            # Wrapped, so that null and false are values too.
-            tx.execute(
-                insert(CheckpointRow).values(
-                    action_run_id=self._job.ref.id, key=key, value={"value": value}, made_at=now_plus(0)
+        # Wrapped, so that null and false are values too.
+        kept = {"action_run_id": self._job.ref.id, "key": key, "value": {"value": value}}
+
+        def write() -> None:
+            with transaction("checkpoint") as tx:
+                if not tx.row(self._ours().with_for_update()):
+                    raise LeaseLostError(self._job.ref.id)
+                there = select(CheckpointRow.key).where(
+                    CheckpointRow.action_run_id == self._job.ref.id, CheckpointRow.key == key
                 )
-            )
+                # It is there when the answer to a commit was lost, not the checkpoint.
+                if not tx.row(there):
+                    tx.execute(insert(CheckpointRow).values(**kept, made_at=now_plus(0)))
+
+        self._ride_out(write)
 
     def canceled(self) -> bool:
         """Whether the run is somebody else's, or nobody's, by now."""
+        return self._ride_out(self._canceled)
+
+    def _canceled(self) -> bool:
         with reading() as db:
             return db.row(self._ours()) is None
+
+    def _ride_out(self, work: Callable[[], T]) -> T:
+        """A handler does not fail because the database blinks: it has until its lease is over."""
+        return ride_out(work, extension().config.lease_seconds)
 
     def ensure_ours(self) -> None:
         """Raise LeaseLostError when this attempt may not write to the outside any more."""
@@ -122,6 +166,10 @@ class DatabaseRecorder:
             "attempt": self._job.attempt + 1,
             "requested_by": self._job.requested_by,
         }
+
+
+def _whole(number: float) -> int:
+    return min(max(0, int(number)), _MAX_COUNT)
 
 
 def _retried(db: Transaction, run_id: str) -> str | None:

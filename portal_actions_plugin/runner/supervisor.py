@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal_actions_plugin.db import now_plus, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import WorkerRow
+from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner.processes import (
     Connections,
     StopRequest,
@@ -115,10 +116,12 @@ class Supervisor:
             log.exception("the worker %s cannot be forked yet", place.name)
             return place.died(place.born)
         parent = os.getpid()
+        reached("fork_worker.before")
         with signals_held():
             place.pid = os.fork()
             if place.pid == 0:
                 self._be_a_worker(place, parent)
+        reached("fork_worker.parent")
         return None
 
     def _be_a_worker(self, place: Place, parent: int) -> None:
@@ -128,6 +131,7 @@ class Supervisor:
             die_with_parent(parent, signal.SIGTERM)
             reset_after_fork()
             self._connections.forget()
+            reached("fork_worker.child")
             work(self._app, place.queue, place.name, self._connections)
             status = 0
         except BaseException:
@@ -147,7 +151,7 @@ class Supervisor:
     def _beat(self) -> None:
         alive = [place for place in self._places if place.pid]
         try:
-            with transaction() as tx:
+            with transaction("workers_seen") as tx:
                 tx.changed(delete(WorkerRow).where(WorkerRow.seen_at < now_plus(-FORGET_SECONDS)))
                 for place in alive:
                     seen = update(WorkerRow).where(WorkerRow.name == place.name)
@@ -185,7 +189,7 @@ class Supervisor:
 
     def _forget_workers(self) -> None:
         try:
-            with transaction() as tx:
+            with transaction("workers_stopped") as tx:
                 tx.changed(delete(WorkerRow).where(WorkerRow.name.in_([place.name for place in self._places])))
         except SQLAlchemyError as error:
             log.warning("the workers could not be marked as stopped: %s", error)

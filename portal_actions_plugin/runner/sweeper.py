@@ -6,7 +6,6 @@ Any number of sweepers may run at once, anywhere: every step they take is a guar
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,15 +14,12 @@ from typing import Any, TypeVar
 from sqlalchemy import RowMapping, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin import signals
-from portal_actions_plugin.db import now_plus, reading, transaction
-from portal_actions_plugin.errors import ActionError, ActionTimeoutError, WorkerLostError
+from portal_actions_plugin.db import Transaction, now_plus, reading, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
-from portal_actions_plugin.runner.execute import Subject, record_failure
-from portal_actions_plugin.runs import dispatch, transitions
-from portal_actions_plugin.runs.states import OVER, RUNNING
-from portal_actions_plugin.runs.transitions import LeaseLostError, Result, StepRef
+from portal_actions_plugin.runner import recovery
+from portal_actions_plugin.runs import dispatch, doorbells, locks, transitions
+from portal_actions_plugin.runs.states import OVER
 
 log = logging.getLogger(__name__)
 
@@ -63,100 +59,41 @@ def _safely(part: Callable[[], T]) -> T | None:
 
 
 def _ring_again() -> int:
-    with transaction() as tx:
-        due = transitions.ring_again(tx, RINGS_A_PASS, extension().config.ring_again_seconds)
-    if due:
-        log.info("ringing again for %d queued runs", len(due))
-        dispatch.ring(due)
-    return len(due)
+    with transaction("ring_again") as tx:
+        due = doorbells.take_due(tx, RINGS_A_PASS, extension().config.ring_again_seconds)
+        routed = [(row["id"], _route(tx, row)) for row in due]
+    if routed:
+        log.info("ringing again for %d queued runs", len(routed))
+        dispatch.ring(routed)
+    return len(routed)
+
+
+def _route(tx: Transaction, row: RowMapping) -> str:
+    """The queue that a row's action goes to by now: on the one it was queued for, nobody may be working any more."""
+    parts = extension()
+    queue: str = row["queue"]
+    if row["action"] in parts.registry:
+        action = parts.registry.get(row["action"])
+        wanted = parts.config.queue_for(action.id, action.queue)
+        if wanted != queue:
+            doorbells.route(tx, row["id"], wanted)
+            return wanted
+    return queue
 
 
 # -- leases ----------------------------------------------------------------------------------------------------------
-
-_LOST_COLUMNS = (
-    ActionRunRow.id,
-    ActionRunRow.template_run_id,
-    ActionRunRow.action,
-    ActionRunRow.template,
-    ActionRunRow.queue,
-    ActionRunRow.attempt,
-    ActionRunRow.max_attempts,
-    ActionRunRow.requested_by,
-    ActionRunRow.process_token,
-    (ActionRunRow.deadline_at < now_plus(0)).label("late"),
-)
 
 
 def _act_on_lapses() -> int:
     """Note fresh lapses, and act on those that were noted long enough ago and still stand."""
     grace = extension().config.lapse_grace_seconds
-    with transaction() as tx:
+    with transaction("note_lapses") as tx:
         transitions.note_lapses(tx)
-        second_look = tx.rows(
-            select(*_LOST_COLUMNS)
-            .where(
-                ActionRunRow.status == RUNNING,
-                ActionRunRow.lease_expires_at < now_plus(0),
-                ActionRunRow.lapse_seen_at < now_plus(-grace),
-            )
-            .limit(RINGS_A_PASS)
-        )
+        dispatch.ring_for_locks_after_commit(tx, locks.free_lapsed(tx, grace))
+    second_look = recovery.lapsed(grace, RINGS_A_PASS)
     for row in second_look:
-        _safely(partial(_recover_lapsed, row))
+        _safely(partial(recovery.recover_lapsed, row))
     return len(second_look)
-
-
-def _recover_lapsed(row: RowMapping) -> None:
-    """Take the row away from its process, if that has not renewed meanwhile, and deal with it."""
-    ref, token = StepRef(row["id"], row["template_run_id"]), str(uuid.uuid4())
-    try:
-        with transaction() as tx:
-            transitions.take_over(tx, ref, row["process_token"], token)
-    except LeaseLostError:
-        return log.info("run %s is alive after all, or dealt with", row["id"])
-    # Its deadline may be over by now as well, but what ended it is that its worker was gone.
-    return _recover(row, token, _worker_lost(row))
-
-
-def recover_process(process_token: str) -> None:
-    """Deal with what a job process that is known to be gone has left running."""
-    with reading() as db:
-        rows = db.rows(
-            select(*_LOST_COLUMNS).where(ActionRunRow.process_token == process_token, ActionRunRow.status == RUNNING)
-        )
-    for row in rows:
-        late = ActionTimeoutError(f"{row['action']} ran longer than it may and was ended.")
-        _recover(row, process_token, late if row["late"] else _worker_lost(row))
-
-
-def _recover(row: RowMapping, process_token: str, error: ActionError) -> None:
-    ref = StepRef(row["id"], row["template_run_id"])
-    try:
-        if isinstance(error, WorkerLostError) and _may_repeat(row):
-            _queue_again(ref, row, process_token, error)
-        else:
-            about = Subject(row["requested_by"], row["action"], row["template"])
-            record_failure(ref, process_token, error, Result(), about)
-    except LeaseLostError:
-        log.info("run %s was dealt with by somebody else", row["id"])
-
-
-def _worker_lost(row: RowMapping) -> WorkerLostError:
-    return WorkerLostError(f"The worker died during attempt {row['attempt']} of {row['action']}.")
-
-
-def _may_repeat(row: RowMapping) -> bool:
-    registry = extension().registry
-    idempotent = row["action"] in registry and registry.get(row["action"]).idempotent
-    return bool(idempotent and row["attempt"] < row["max_attempts"])
-
-
-def _queue_again(ref: StepRef, row: RowMapping, process_token: str, error: ActionError) -> None:
-    log.warning("run %s lost its worker in attempt %s: queued again", ref.id, row["attempt"])
-    with transaction() as tx:
-        transitions.queue_again(tx, ref, process_token, error, extension().config.ring_again_seconds)
-        dispatch.ring_after_commit(tx, ref.id, row["queue"])
-        dispatch.tell_after_commit(tx, signals.action_run_queued, ref.id)
 
 
 # -- signals ---------------------------------------------------------------------------------------------------------

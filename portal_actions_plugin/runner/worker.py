@@ -23,7 +23,8 @@ from rq.worker import BaseWorker, WorkerStatus
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner import execute
+from portal_actions_plugin.pause_points import reached
+from portal_actions_plugin.runner import execute, recovery
 from portal_actions_plugin.runner.monitor import JobProcess, watch
 from portal_actions_plugin.runner.processes import (
     Connections,
@@ -32,7 +33,6 @@ from portal_actions_plugin.runner.processes import (
     reset_after_fork,
     signals_held,
 )
-from portal_actions_plugin.runner.sweeper import recover_process
 from portal_actions_plugin.runs.dispatch import DOORBELL, QUEUE_PREFIX
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,9 @@ REDIS_SECONDS = 10
 WORKER_TTL = 60
 BEAT_SECONDS = 20
 WAIT_FOR_REDIS = 1.0
+HOLDS_A_LOCK = 3
+"""Exit status of a job process that is done, but whose lock is only free once it is gone."""
+
 MAX_PAYLOAD = 1000
 """Bytes: a doorbell's name and one id are far shorter."""
 
@@ -112,6 +115,7 @@ class StepWorker(BaseWorker):
         # Heard is heard: the row says what is due, and the sweeper rings again for it.
         IntermediateQueue(queue.key, connection=self.connection).remove(job.id)
         self.connection.delete(job.key)
+        reached("heard")
         run_id = job.run_id()
         if run_id is None:
             log.error("a job on %s is not a doorbell of ours: dropped", queue.name)
@@ -126,22 +130,30 @@ class StepWorker(BaseWorker):
     def run(self, run_id: str, stop: StopRequest) -> None:
         """Fork a job process for a run and stay with it until it is gone."""
         job = self._fork(run_id)
-        watch(job, stop)
-        if job.exit_status != 0:
+        stopped = watch(job, stop)
+        if job.exit_status == 0:
+            return
+        if job.exit_status != HOLDS_A_LOCK:
             log.warning("the job process of run %s ended with status %s", run_id, job.exit_status)
-            with self._app.app_context():
-                _recover_until_done(job.process_token)
+        deal_with = recovery.hand_back if stopped else recovery.recover_process
+        with self._app.app_context():
+            try:
+                deal_with(job.process_token)
+            except SQLAlchemyError as error:
+                log.warning("the job process is gone; a sweeper deals with what it left: %s", error)
 
     def _fork(self, run_id: str) -> JobProcess:
         process_token = str(uuid.uuid4())
         self._connections.close_all()
         parent = os.getpid()
         ended, alive = os.pipe()
+        reached("fork_job.before")
         with signals_held():
             pid = os.fork()
             if pid == 0:
                 os.close(ended)
                 self._be_the_job(run_id, process_token, parent)
+        reached("fork_job.parent")
         os.close(alive)
         return JobProcess(pid, ended, process_token)
 
@@ -152,22 +164,15 @@ class StepWorker(BaseWorker):
             die_with_parent(parent, signal.SIGKILL)
             reset_after_fork()
             self._connections.forget()
+            reached("fork_job.child")
             with self._app.app_context():
-                execute.perform(run_id, process_token, self._place)
-            status = 0
+                holds_a_lock = execute.perform(run_id, process_token, self._place)
+            status = HOLDS_A_LOCK if holds_a_lock else 0
         except BaseException:
             log.exception("the job process of run %s failed", run_id)
         finally:
             logging.shutdown()
             os._exit(status)
-
-
-def _recover_until_done(process_token: str) -> None:
-    """Deal with a dead child's rows now; should the database be away, the sweeper does when the lease lapses."""
-    try:
-        recover_process(process_token)
-    except SQLAlchemyError as error:
-        log.warning("the dead job process could not be dealt with yet: %s", error)
 
 
 def work(app: Flask, queue: str, place: str, connections: Connections) -> None:

@@ -75,10 +75,10 @@ def known(asker: Identity, key: IdempotencyKey | None) -> Started | None:
 def accept(start: Start) -> Started:
     """Write a start, or find the run that is there for it. Raises TooManyStartsError, ValidationError for a key."""
     try:
-        with transaction() as tx:
+        with transaction("accept") as tx:
             run_id, replayed, left = _write(tx, start)
     except TooManyStartsError:
-        with transaction() as tx:
+        with transaction("refuse") as tx:
             audit.record_refusal(tx, AuditEntry(start.asker.id, start.event, audit.RATE_LIMITED, start.target))
         raise
     # A fix that is active already may be of the other kind.

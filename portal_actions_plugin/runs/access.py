@@ -56,7 +56,7 @@ def require(identity: Identity | None, permission: str, *, event: str, target: s
 
 def refuse(identity: Identity, permission: str, *, event: str, target: str) -> None:
     """Leave the audit row of a denial and raise PermissionDeniedError."""
-    with transaction() as tx:
+    with transaction("refuse") as tx:
         audit.record_refusal(
             tx, AuditEntry(identity.id, event, audit.DENIED, target, details={"permission": permission})
         )
@@ -91,6 +91,11 @@ def can_retry(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
     if isinstance(run, TemplateRun):
         return run.status in (FAILED, CANCELED) and _may_start_again(identity, run, run.template)
     return run.template_run_id is None and run.status in OVER and _may_start_again(identity, run, run.action)
+
+
+def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
+    """Whether a Resume button would work right now, and would do something else than Retry: a step has to be done."""
+    return run.progress.done > 0 and can_retry(identity, run)
 
 
 def _may_start_again(identity: Identity | None, run: ActionRun | TemplateRun, target: str) -> bool:

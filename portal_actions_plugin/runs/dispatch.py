@@ -20,7 +20,8 @@ from portal_actions_plugin.db import Transaction, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, TemplateRun
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
-from portal_actions_plugin.runs import queries, transitions
+from portal_actions_plugin.pause_points import reached
+from portal_actions_plugin.runs import doorbells, locks, queries, transitions
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +57,20 @@ def ring_after_commit(tx: Transaction, run_id: str, queue_name: str) -> None:
     tx.on_commit(lambda: ring([(run_id, queue_name)]))
 
 
-def ring(doorbells: Sequence[tuple[str, str]]) -> None:
+def ring_for_locks_after_commit(tx: Transaction, keys: Sequence[str]) -> None:
+    """Ring for whoever is next in line for each of these locks, which are free now."""
+    for key in keys:
+        if waiting := locks.next_in_line(tx, key):
+            ring_after_commit(tx, *waiting)
+
+
+def ring(due: Sequence[tuple[str, str]]) -> None:
     """Put (run id, queue) on RQ, a fresh job id each; what Redis does not take is due again at once."""
     redis = extension().redis
     rung = 0
     try:
-        for run_id, queue_name in doorbells:
+        for run_id, queue_name in due:
+            reached("ring.before")
             queue(queue_name, redis).enqueue_call(
                 DOORBELL,
                 args=(run_id,),
@@ -73,11 +82,12 @@ def ring(doorbells: Sequence[tuple[str, str]]) -> None:
                 description=run_id,
             )
             rung += 1
+            reached("ring.after")
     except (RedisError, OSError) as error:
-        missed = [run_id for run_id, _ in doorbells[rung:]]
+        missed = [run_id for run_id, _ in due[rung:]]
         log.warning("Redis did not take %d doorbells, the sweeper will ring again: %s", len(missed), error)
-        with transaction() as tx:
-            transitions.doorbell_lost(tx, missed)
+        with transaction("doorbell_lost") as tx:
+            doorbells.lost(tx, missed)
 
 
 def tell_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None:
@@ -99,14 +109,14 @@ def tell_template_after_commit(tx: Transaction, signal: NamedSignal, run_id: str
 def announce_action_run(run_id: str) -> None:
     """Send a finished action run's signal, and remember that it went out."""
     _tell_action_run(signals.action_run_finished, run_id)
-    with transaction() as tx:
+    with transaction("announced") as tx:
         transitions.announced(tx, ActionRunRow, run_id)
 
 
 def announce_template_run(run_id: str) -> None:
     """Likewise for a template run."""
     _tell_template_run(signals.template_run_finished, run_id)
-    with transaction() as tx:
+    with transaction("announced") as tx:
         transitions.announced(tx, TemplateRunRow, run_id)
 
 
@@ -125,11 +135,13 @@ def _tell_template_run(signal: NamedSignal, run_id: str) -> None:
 def send(signal: NamedSignal, run: ActionRun | TemplateRun) -> None:
     """Send a signal to each receiver; one that raises is logged and harms nobody."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 Flask's documented way to the sender
+    reached(f"signal.{signal.name}.before")
     for receiver in signal.receivers_for(app):
         try:
             receiver(app, run=run)
         except Exception:
             log.exception("a receiver of %s failed on run %s", signal.name, run.id)
+    reached(f"signal.{signal.name}.after")
 
 
 def _echo(kind: str, run_id: str) -> None:

@@ -135,7 +135,8 @@ def _log_line(row: RowMapping) -> LogLine:
 
 def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
     """Action runs, newest first."""
-    statement = filtered(rows.select_action_runs(), ActionRunRow, wanted)
+    executed = rows.select_action_runs().where(ActionRunRow.taken_over_from.is_(None))
+    statement = filtered(executed, ActionRunRow, wanted)
     if wanted.action:
         statement = statement.where(ActionRunRow.action == wanted.action)
     return page(statement, ActionRunRow.id, limit, cursor, rows.action_run)

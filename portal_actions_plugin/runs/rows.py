@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping, Select, and_, select
@@ -27,10 +28,11 @@ def _origin(value: Mapping[str, Any] | None) -> Origin | None:
     return Origin(**value) if value else None
 
 
-def run_error(code: str, message: str, hint: str) -> RunError:
+def run_error(code: str, message: str, hint: str, retry_at: datetime | None) -> RunError:
     """An error as people and programs see it; page and API use the same words."""
     kind = error_class(code)
-    return RunError(code, message, hint, kind.retryable, kind.verdict)
+    verdict = f"Retrying helps from {retry_at:%Y-%m-%d %H:%M:%S} UTC on." if retry_at else kind.verdict
+    return RunError(code, message, hint, kind.retryable, verdict, retry_at)
 
 
 def action_run_url(run_id: str, template_run_id: str | None) -> str:
@@ -40,7 +42,9 @@ def action_run_url(run_id: str, template_run_id: str | None) -> str:
 
 
 def action_run(row: RowMapping) -> ActionRun:
-    error = run_error(row["error_code"], row["error_message"], row["error_hint"]) if row["error_code"] else None
+    error = None
+    if row["error_code"]:
+        error = run_error(row["error_code"], row["error_message"], row["error_hint"], row["retry_at"])
     progress = Progress(row["progress_done"], row["progress_total"]) if row["progress_total"] else None
     return ActionRun(
         id=row["id"],
@@ -65,6 +69,7 @@ def action_run(row: RowMapping) -> ActionRun:
         entity=row["entity"],
         origin=_origin(row["origin"]),
         retry_of=row["retry_of"],
+        taken_over_from=row["taken_over_from"],
         input=row["input"] or {},
         outputs=row["outputs"] or {},
         links=tuple(Link(**link) for link in row["links"] or ()),
@@ -98,6 +103,7 @@ def template_run(row: RowMapping, step_statuses: Sequence[str]) -> TemplateRun:
         entity=row["entity"],
         origin=_origin(row["origin"]),
         retry_of=row["retry_of"],
+        resumed_step=row["resumed_step"],
     )
 
 

@@ -15,9 +15,10 @@ from portal_actions_plugin.runs import access, audit, dispatch, queries, transit
 from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.idempotency import idempotency_key
+from portal_actions_plugin.runs.resume import LeftOff, left_off
 from portal_actions_plugin.runs.secrets import MASK, seal
 from portal_actions_plugin.runs.states import CANCELED, FAILED, OVER, SUCCESS
-from portal_actions_plugin.runs.steps import Course, queue_step
+from portal_actions_plugin.runs.steps import Course, prepare_step, queue_step
 from portal_actions_plugin.runs.text import require_storable
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import validate_inputs
@@ -56,18 +57,49 @@ def retry_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN
     access.require_somebody(identity)
     run = queries.template_run(run_id)
     asker = access.require(identity, "template:run", event="template_run.retry", target=run.template)
-    if run.status not in (FAILED, CANCELED):
-        raise ConflictError(
-            f"This run is {run.status}: only a failed or canceled run can be retried.",
-            hint="Start the template again for another run.",
-        )
-    inputs, secrets = _inputs_again(run.inputs, ask.secrets)
-    again = Ask(ask.idempotency_key, run.entity, run.origin, secrets)
+    inputs, again = _once_more(run, ask)
     return _start_template(asker, run.template, inputs, again, event="template_run.retry", retry_of=run.id)
 
 
+def resume_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN) -> Started:
+    """Start a new run at the step that failed or was canceled: the template as it was, the finished steps taken over.
+
+    Raises what ``retry_template_run`` raises: the template has to be there still, and what it demands by now counts.
+    """
+    access.require_somebody(identity)
+    run = queries.template_run(run_id)
+    asker = access.require(identity, "template:run", event="template_run.resume", target=run.template)
+    inputs, again = _once_more(run, ask)
+    return _start_template(
+        asker,
+        run.template,
+        inputs,
+        again,
+        event="template_run.resume",
+        retry_of=run.id,
+        begin=left_off(run.id),
+    )
+
+
+def _once_more(run: TemplateRun, ask: Ask) -> tuple[dict[str, Any], Ask]:
+    if run.status not in (FAILED, CANCELED):
+        raise ConflictError(
+            f"This run is {run.status}: only a failed or canceled run can be retried or resumed.",
+            hint="Start the template again for another run.",
+        )
+    inputs, secrets = _inputs_again(run.inputs, ask.secrets)
+    return inputs, Ask(ask.idempotency_key, run.entity, run.origin, secrets)
+
+
 def _start_template(
-    asker: Identity, name: str, inputs: Mapping[str, Any], ask: Ask, *, event: str, retry_of: str | None
+    asker: Identity,
+    name: str,
+    inputs: Mapping[str, Any],
+    ask: Ask,
+    *,
+    event: str,
+    retry_of: str | None,
+    begin: LeftOff | None = None,
 ) -> Started:
     parts = extension()
     asked = [event, retry_of or name, inputs, dict(ask.secrets), ask.entity]
@@ -75,16 +107,18 @@ def _start_template(
     key = idempotency_key(asker.id, ask.idempotency_key, asked)
     if replay := known(asker, key):
         return replay
-    template = parts.templates.get(name)
-    for permission in template.permissions:
+    current = parts.templates.get(name)
+    template = begin.template if begin else current
+    for permission in sorted({*current.permissions, *template.permissions}):
         access.require(asker, permission, event=event, target=name)
     valid = validate_inputs(template, {**inputs, **ask.secrets})
     secrets = {key: value for key, value in valid.items() if key in template.secret_names}
     sealed = seal(secrets, parts.config.secret_keys)
     shown = {key: MASK if key in secrets else value for key, value in valid.items()}
-    course = Course(new_id(), template, valid, asker.id, asker.name, ask.entity)
-    first = course.next_step(0)
-    outputs = plan.render_output(template, course.context()) if first is None else {}
+    course = Course(new_id(), template, valid, asker.id, asker.name, ask.entity, begin.outputs if begin else {})
+    first = course.next_step(begin.position if begin else 0)
+    queued = prepare_step(course, first) if first is not None else None
+    outputs = plan.render_output(template, course.context()) if queued is None else {}
 
     def write(tx: Transaction) -> str:
         transitions.accept_template_run(
@@ -98,16 +132,19 @@ def _start_template(
                 "inputs": shown,
                 "secrets": sealed,
                 "retry_of": retry_of,
+                "resumed_step": template.steps[begin.position].id if begin else None,
                 **who_and_why(asker, ask),
             },
         )
-        if first is None:
+        if retry_of and begin:
+            transitions.take_over_steps(tx, retry_of, course.run_id)
+        if queued is None:
             transitions.end_template_run(tx, course.run_id, SUCCESS, outputs=outputs)
             finish = AuditEntry(asker.id, "template_run.finish", SUCCESS, template.name, course.run_id, course.run_id)
             audit.record(tx, finish)
             dispatch.tell_template_after_commit(tx, signals.template_run_finished, course.run_id)
         else:
-            queue_step(tx, course, first)
+            queue_step(tx, queued)
         return course.run_id
 
     return accept(Start(asker, event, template.name, TEMPLATE_RUN, key, write, queries.template_run, ask.origin))
@@ -173,7 +210,13 @@ def _queue_one_off(tx: Transaction, action: Action, values: Mapping[str, Any]) -
     queue = config.queue_for(action.id, action.queue)
     run_id = transitions.queue_action_run(
         tx,
-        {"action": action.id, "queue": queue, "max_attempts": action.max_attempts, **values},
+        {
+            "action": action.id,
+            "queue": queue,
+            "max_attempts": action.max_attempts,
+            "lock_key": action.lock_key(values["input"]),
+            **values,
+        },
         config.ring_again_seconds,
     )
     dispatch.ring_after_commit(tx, run_id, queue)
@@ -216,7 +259,7 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
     access.require_somebody(identity)
     run = queries.template_run(run_id)
     asker = _require_cancel(identity, run, "template_run.cancel")
-    with transaction() as tx:
+    with transaction("cancel") as tx:
         steps = transitions.cancel_template_run(tx, run.id)
         if steps is None:
             raise _ended(run.id)
@@ -224,7 +267,10 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
             tx, AuditEntry(asker.id, "template_run.cancel", CANCELED, run.template, run.id, template_run_id=run.id)
         )
         for step in steps:
-            dispatch.tell_after_commit(tx, signals.action_run_finished, step)
+            audit.record(
+                tx, AuditEntry(asker.id, "action_run.finish", CANCELED, step.action, step.id, template_run_id=run.id)
+            )
+            dispatch.tell_after_commit(tx, signals.action_run_finished, step.id)
         dispatch.tell_template_after_commit(tx, signals.template_run_finished, run.id)
     return queries.template_run(run.id)
 
@@ -239,7 +285,7 @@ def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
             "This is a step of a template run: the template run is what is canceled.",
             hint=f"Cancel the template run {run.template_run_id}.",
         )
-    with transaction() as tx:
+    with transaction("cancel") as tx:
         if not transitions.cancel_one_off(tx, run.id):
             raise _ended(run.id)
         audit.record(tx, AuditEntry(asker.id, "action_run.cancel", CANCELED, run.action, run.id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +11,11 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import dispatch, transitions
+from portal_actions_plugin.runs.secrets import MASK
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +43,50 @@ class Course:
         """The first step at or after ``position`` whose ``if`` is true; raises ConditionError."""
         return plan.first_or_next(self.template, position, self.context())
 
+    def lock_key(self, position: int) -> str | None:
+        """What only one run may write while this step runs; None when nothing is locked.
 
-def queue_step(tx: Transaction, course: Course, position: int) -> str:
-    """Insert a step's queued row, and ring for it and tell of it after the commit."""
+        Secrets play no part in it. A step whose key cannot be worked out fails when it is run, and says why.
+        """
+        registry = extension().registry
+        action = self.template.steps[position].action
+        if action not in registry or registry.get(action).lock is None:
+            return None
+        masks = dict.fromkeys(self.template.secret_names, MASK)
+        context = self.context()
+        known = {**context, "parameters": {**context["parameters"], **masks}}
+        try:
+            return registry.get(action).lock_key(plan.render_step_input(self.template, position, known, masks))
+        except Exception:
+            log.warning("run %s: the lock of step %s cannot be worked out yet", self.run_id, position, exc_info=True)
+            return None
+
+
+def prepare_step(course: Course, position: int) -> dict[str, Any]:
+    """Work out a step's row. Done before the transaction: a template's author must not keep other writers waiting."""
     parts = extension()
     step = course.template.steps[position]
     known = parts.registry.get(step.action) if step.action in parts.registry else None
-    queue = parts.config.queue_for(step.action, known.queue if known else "default")
-    run_id = transitions.queue_action_run(
-        tx,
-        {
-            "template_run_id": course.run_id,
-            "template": course.template.name,
-            "step_id": step.id,
-            "step_name": step.name,
-            "position": position,
-            "item": 0,
-            "action": step.action,
-            "queue": queue,
-            "max_attempts": known.max_attempts if known else 1,
-            "requested_by": course.requested_by,
-            "requester_name": course.requester_name,
-            "entity": course.entity,
-        },
-        parts.config.ring_again_seconds,
-    )
-    dispatch.ring_after_commit(tx, run_id, queue)
+    return {
+        "template_run_id": course.run_id,
+        "template": course.template.name,
+        "step_id": step.id,
+        "step_name": step.name,
+        "position": position,
+        "item": 0,
+        "action": step.action,
+        "queue": parts.config.queue_for(step.action, known.queue if known else "default"),
+        "max_attempts": known.max_attempts if known else 1,
+        "lock_key": course.lock_key(position),
+        "requested_by": course.requested_by,
+        "requester_name": course.requester_name,
+        "entity": course.entity,
+    }
+
+
+def queue_step(tx: Transaction, step: Mapping[str, Any]) -> str:
+    """Insert a prepared step's queued row, and ring for it and tell of it after the commit."""
+    run_id = transitions.queue_action_run(tx, step, extension().config.ring_again_seconds)
+    dispatch.ring_after_commit(tx, run_id, step["queue"])
     dispatch.tell_after_commit(tx, signals.action_run_queued, run_id)
     return run_id

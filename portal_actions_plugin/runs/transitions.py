@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import and_, case, func, insert, or_, select, update
+from sqlalchemy import and_, case, func, insert, not_, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Update
 
 from portal_actions_plugin import signals
@@ -18,13 +19,17 @@ from portal_actions_plugin.db import Transaction, new_id, now_plus
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import Link
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow
-from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, LOST, QUEUED, RUNNING, SUCCESS
+from portal_actions_plugin.runs import locks
+from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
 
 NOW = now_plus(0)
 
 
-class LeaseLostError(Exception):
-    """This attempt is not the row's any more: it was canceled, or another process has taken it over."""
+class LeaseLostError(BaseException):
+    """This attempt is not the row's any more: it was canceled, or another process has taken it over.
+
+    Not an ``Exception``, so that a handler that catches everything does not go on for nobody.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,25 @@ class Claim:
     process_token: str
     worker: str
     lease_seconds: float
-    timeout_seconds: float
+    deadline_seconds: float
+    lock_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Another attempt: how the last one ended, when the next is due, and when a lost doorbell rings again."""
+
+    outcome: str
+    wait_seconds: float
+    ring_again_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Canceled:
+    """A step or one-off that was canceled."""
+
+    id: str
+    action: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,49 +107,85 @@ def queue_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seco
     return run_id
 
 
+def take_over_steps(tx: Transaction, source_id: str, run_id: str) -> None:
+    """Give a resumed template run the finished steps of the run that it resumes. They are not executed again."""
+    done = tx.rows(
+        select(ActionRunRow)
+        .where(ActionRunRow.template_run_id == source_id, ActionRunRow.status == SUCCESS)
+        .order_by(ActionRunRow.id)
+    )
+    kept: tuple[str, ...] = ("template", "step_id", "step_name", "position", "item", "action", "queue", "max_attempts")
+    kept += ("requested_by", "requester_name", "entity", "input", "outputs", "links", "warnings")
+    for step in done:
+        values = {name: step[name] for name in kept}
+        values |= {"id": new_id(), "template_run_id": run_id, "taken_over_from": step["taken_over_from"] or source_id}
+        values |= {"status": SUCCESS, "version": 1, "attempt": 0, "rings": 0, "lock_held": False}
+        tx.execute(insert(ActionRunRow).values(queued_at=NOW, finished_at=NOW, announced_at=NOW, **values))
+
+
 # -- an attempt ------------------------------------------------------------------------------------------------------
 
 
+class _RefusedError(Exception):
+    """A claim came too late, or too early."""
+
+
 def claim(tx: Transaction, wish: Claim) -> bool:
-    """Make a queued row this process's running one; False when somebody else has it, or it is over."""
+    """Make a queued row this process's running one, and hold its lock.
+
+    False when somebody else has the row, it is over or not due, its lock is held, or an older due row wants the lock.
+    A claim that is made again, since nobody knows whether it was committed, is true again.
+    """
+    try:
+        # A refusal, found out by us or by the unique index on held locks, undoes all of the claim and nothing else.
+        with tx.savepoint():
+            _claim(tx, wish)
+    except (_RefusedError, IntegrityError):
+        return tx.row(_owned(wish.ref.id, wish.process_token)) is not None
+    return True
+
+
+def _claim(tx: Transaction, wish: Claim) -> None:
     if wish.ref.template_run_id and not _lock_template_run(
         tx, wish.ref.template_run_id, status=RUNNING, started_at=func.coalesce(TemplateRunRow.started_at, NOW)
     ):
-        return False
+        raise _RefusedError
     claimed = tx.changed(
         _action_run(wish.ref.id, status=QUEUED)
-        .where(
-            ActionRunRow.attempt == wish.attempt,
-            or_(ActionRunRow.not_before.is_(None), ActionRunRow.not_before <= NOW),
-        )
+        .where(ActionRunRow.attempt == wish.attempt, locks.is_due(ActionRunRow), not_(ActionRunRow.lock_held))
+        .where(*locks.is_free(wish.lock_key))
         .values(
             status=RUNNING,
             attempt=wish.attempt + 1,
             process_token=wish.process_token,
             worker=wish.worker,
             started_at=func.coalesce(ActionRunRow.started_at, NOW),
-            deadline_at=now_plus(wish.timeout_seconds),
-            lease_expires_at=now_plus(min(wish.lease_seconds, wish.timeout_seconds)),
+            deadline_at=now_plus(wish.deadline_seconds),
+            lease_expires_at=now_plus(min(wish.lease_seconds, wish.deadline_seconds)),
             lapse_seen_at=None,
             not_before=None,
+            lock_key=wish.lock_key,
+            lock_held=wish.lock_key is not None,
         )
     )
     if not claimed:
-        return False
+        raise _RefusedError
     tx.execute(
         insert(AttemptRow).values(
             action_run_id=wish.ref.id, number=wish.attempt + 1, started_at=NOW, worker=wish.worker
         )
     )
-    return True
 
 
 def renew(tx: Transaction, process_token: str, lease_seconds: float) -> int:
-    """Renew the lease of every running row of a job process, never past its deadline; says how many it still has."""
+    """Renew the lease on every row that a job process runs or holds a lock for; says how many those are.
+
+    Never past a row's deadline.
+    """
     ahead = now_plus(lease_seconds)
     return tx.changed(
         update(ActionRunRow)
-        .where(ActionRunRow.process_token == process_token, ActionRunRow.status == RUNNING)
+        .where(ActionRunRow.process_token == process_token, or_(ActionRunRow.status == RUNNING, ActionRunRow.lock_held))
         .values(
             lease_expires_at=case((ActionRunRow.deadline_at < ahead, ActionRunRow.deadline_at), else_=ahead),
             lapse_seen_at=None,
@@ -157,7 +216,14 @@ def succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) -
     _close_attempt(tx, ref.id, SUCCESS, None)
 
 
-def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, result: Result) -> None:
+def keep_links(tx: Transaction, run_id: str, process_token: str, links: Sequence[Link]) -> None:
+    """Keep what an attempt has made so far, should it not come to its end. Raises LeaseLostError."""
+    ours = _action_run(run_id, status=RUNNING).where(ActionRunRow.process_token == process_token)
+    if not tx.changed(ours.values(links=[asdict(link) for link in links])):
+        raise LeaseLostError(run_id)
+
+
+def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, warnings: Sequence[str]) -> None:
     """Record a failure, and end the template run with it. Raises LeaseLostError as ``succeed`` does."""
     if ref.template_run_id and not end_template_run(tx, ref.template_run_id, FAILED):
         raise LeaseLostError(ref.id)
@@ -166,46 +232,62 @@ def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, 
         ref,
         process_token,
         status=FAILED,
-        links=[asdict(link) for link in result.links],
-        warnings=list(result.warnings),
+        warnings=list(warnings),
         error_code=error.code[:32],
         error_message=error.message,
         error_hint=error.hint,
+        retry_at=now_plus(error.retry_after) if error.retry_after is not None else None,
     )
     _close_attempt(tx, ref.id, FAILED, error)
 
 
-def queue_again(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, ring_again: float) -> None:
-    """Put a running row whose worker is gone back into the queue. Raises LeaseLostError as ``succeed`` does."""
+def queue_again(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, again: Again) -> str:
+    """Put a running row back into the queue for another attempt; returns the queue. Raises LeaseLostError.
+
+    The row keeps its process's token and lock: both are the process's until that is gone.
+    """
     if ref.template_run_id and not _lock_template_run(tx, ref.template_run_id):
         raise LeaseLostError(ref.id)
-    changed = tx.changed(
+    rings_by_itself = again.wait_seconds > 0
+    queued = tx.row(
         _action_run(ref.id, status=RUNNING)
         .where(ActionRunRow.process_token == process_token)
         .values(
             status=QUEUED,
-            process_token=None,
-            lease_expires_at=None,
+            max_attempts=case(
+                (ActionRunRow.max_attempts > ActionRunRow.attempt, ActionRunRow.max_attempts),
+                else_=ActionRunRow.attempt + 1,
+            ),
+            lease_expires_at=locks.kept_lease(),
             lapse_seen_at=None,
             deadline_at=None,
-            rung_at=NOW,
+            progress_done=None,
+            progress_total=None,
+            not_before=now_plus(again.wait_seconds) if rings_by_itself else None,
+            rung_at=None if rings_by_itself else NOW,
             rings=1,
-            ring_again_at=now_plus(ring_again),
+            ring_again_at=now_plus(again.wait_seconds if rings_by_itself else again.ring_again_seconds),
         )
+        .returning(ActionRunRow.queue)
     )
-    if not changed:
+    if queued is None:
         raise LeaseLostError(ref.id)
-    _close_attempt(tx, ref.id, LOST, error)
+    _close_attempt(tx, ref.id, again.outcome, error)
+    queue: str = queued["queue"]
+    return queue
 
 
 def take_over(tx: Transaction, ref: StepRef, process_token: str, new_token: str) -> None:
-    """Take a running row whose lease has lapsed from its process. Raises LeaseLostError when it is not lapsed."""
+    """Take a running row whose lease has lapsed, and its lock, from its process.
+
+    Raises LeaseLostError when it is not lapsed.
+    """
     if ref.template_run_id and not _lock_template_run(tx, ref.template_run_id):
         raise LeaseLostError(ref.id)
     lapsed = _action_run(ref.id, status=RUNNING).where(
         ActionRunRow.process_token == process_token, ActionRunRow.lease_expires_at < NOW
     )
-    if not tx.changed(lapsed.values(process_token=new_token)):
+    if not tx.changed(lapsed.values(process_token=new_token, lock_held=False)):
         raise LeaseLostError(ref.id)
 
 
@@ -227,8 +309,8 @@ def end_template_run(tx: Transaction, run_id: str, status: str, **values: Any) -
     )
 
 
-def cancel_template_run(tx: Transaction, run_id: str) -> list[str] | None:
-    """Cancel an active template run and its active steps; returns the steps' ids, None when it was over already."""
+def cancel_template_run(tx: Transaction, run_id: str) -> list[Canceled] | None:
+    """Cancel an active template run and its active steps; returns the steps, None when it was over already."""
     if not end_template_run(tx, run_id, CANCELED):
         return None
     return _cancel_action_runs(tx, ActionRunRow.template_run_id == run_id)
@@ -253,38 +335,6 @@ def note_lapses(tx: Transaction) -> int:
     )
 
 
-def ring_again(tx: Transaction, limit: int, seconds: float) -> Sequence[tuple[str, str]]:
-    """Take queued rows whose doorbell is due, oldest first; returns (id, queue). The wait doubles with every ring."""
-    due = (
-        select(ActionRunRow.id)
-        .where(ActionRunRow.status == QUEUED, ActionRunRow.ring_again_at <= NOW)
-        .order_by(ActionRunRow.ring_again_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    ids = [row["id"] for row in tx.rows(due)]
-    taken = tx.rows(
-        update(ActionRunRow)
-        .where(ActionRunRow.id.in_(ids), ActionRunRow.status == QUEUED)
-        .values(
-            rung_at=NOW,
-            rings=ActionRunRow.rings + 1,
-            ring_again_at=now_plus(seconds * _doubling(ActionRunRow.rings)),
-        )
-        .returning(ActionRunRow.id, ActionRunRow.queue)
-    )
-    return [(row["id"], row["queue"]) for row in taken]
-
-
-def doorbell_lost(tx: Transaction, ids: Sequence[str]) -> None:
-    """Let the next sweep ring for these at once: Redis did not take the ring."""
-    tx.changed(
-        update(ActionRunRow)
-        .where(ActionRunRow.id.in_(ids), ActionRunRow.status == QUEUED)
-        .values(rung_at=None, rings=1, ring_again_at=NOW)
-    )
-
-
 def announced(tx: Transaction, row: type[ActionRunRow] | type[TemplateRunRow], run_id: str) -> None:
     """Remember that a finished run's signals went out."""
     tx.changed(update(row).where(row.id == run_id, row.announced_at.is_(None)).values(announced_at=NOW))
@@ -292,12 +342,11 @@ def announced(tx: Transaction, row: type[ActionRunRow] | type[TemplateRunRow], r
 
 # -- helpers ---------------------------------------------------------------------------------------------------------
 
-_MAX_DOUBLINGS = 6
 
-
-def _doubling(rings: Any) -> Any:
-    """2 to the power of rings, up to a limit, in plain SQL: SQLite may come without power()."""
-    return case({n: 2**n for n in range(1, _MAX_DOUBLINGS)}, value=rings, else_=2**_MAX_DOUBLINGS)
+def _owned(run_id: str, process_token: str) -> Any:
+    return select(ActionRunRow.id).where(
+        ActionRunRow.id == run_id, ActionRunRow.status == RUNNING, ActionRunRow.process_token == process_token
+    )
 
 
 def _announced(signal: Any) -> Any:
@@ -330,7 +379,8 @@ def _end_attempt(tx: Transaction, ref: StepRef, process_token: str, **values: An
         .values(
             finished_at=NOW,
             secrets=None,
-            lease_expires_at=None,
+            lease_expires_at=locks.kept_lease(),
+            not_before=None,
             announced_at=_announced(signals.action_run_finished),
             **values,
         )
@@ -352,7 +402,7 @@ def _close_attempt(tx: Transaction, run_id: str, outcome: str, error: ActionErro
     )
 
 
-def _cancel_action_runs(tx: Transaction, which: Any) -> list[str]:
+def _cancel_action_runs(tx: Transaction, which: Any) -> list[Canceled]:
     rows = tx.rows(
         update(ActionRunRow)
         .where(which, ActionRunRow.status.in_(ACTIVE))
@@ -361,12 +411,12 @@ def _cancel_action_runs(tx: Transaction, which: Any) -> list[str]:
             status=CANCELED,
             finished_at=NOW,
             secrets=None,
-            lease_expires_at=None,
+            lease_expires_at=locks.kept_lease(),
+            not_before=None,
             announced_at=_announced(signals.action_run_finished),
         )
-        .returning(ActionRunRow.id)
+        .returning(ActionRunRow.id, ActionRunRow.action)
     )
-    ids = [row["id"] for row in rows]
-    for run_id in ids:
-        _close_attempt(tx, run_id, CANCELED, None)
-    return ids
+    for row in rows:
+        _close_attempt(tx, row["id"], CANCELED, None)
+    return [Canceled(row["id"], row["action"]) for row in rows]

@@ -1,0 +1,100 @@
+"""What becomes of the runs of a job process that is gone: tried again where that is safe, else WORKER_LOST."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import RowMapping, select
+
+from portal_actions_plugin.db import now_plus, reading, transaction
+from portal_actions_plugin.errors import ActionError, WorkerLostError
+from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.runner.execute import Subject, queue_again, record_failure, timed_out
+from portal_actions_plugin.runs import dispatch, locks, transitions
+from portal_actions_plugin.runs.retries import Tried, is_idempotent, next_attempt_in
+from portal_actions_plugin.runs.states import LOST, RUNNING
+from portal_actions_plugin.runs.transitions import LeaseLostError, StepRef
+
+log = logging.getLogger(__name__)
+
+_LOST_ROWS = select(
+    ActionRunRow.id,
+    ActionRunRow.template_run_id,
+    ActionRunRow.action,
+    ActionRunRow.template,
+    ActionRunRow.attempt,
+    ActionRunRow.max_attempts,
+    ActionRunRow.requested_by,
+    ActionRunRow.process_token,
+    ActionRunRow.lock_key,
+    (ActionRunRow.deadline_at < now_plus(0)).label("late"),
+).where(ActionRunRow.status == RUNNING)
+
+
+def recover_process(process_token: str) -> None:
+    """Deal with what a job process that is known to be gone has left: its locks, and what it was running."""
+    for row in _left_by(process_token):
+        error = timed_out(row["action"]) if row["late"] else _worker_lost(row)
+        _recover(row, process_token, error, next_attempt_in(error, _tried(row)))
+
+
+def hand_back(process_token: str) -> None:
+    """Deal likewise with a process that was ended because its worker has to stop: that uses up no attempt."""
+    for row in _left_by(process_token):
+        error = WorkerLostError(f"The worker was stopped during attempt {row['attempt']} of {row['action']}.")
+        _recover(row, process_token, error, 0.0 if is_idempotent(row["action"]) else None)
+
+
+def lapsed(grace_seconds: float, limit: int) -> Sequence[RowMapping]:
+    """The running rows whose lease has lapsed, and was seen to be so long enough ago."""
+    with reading() as db:
+        return db.rows(
+            _LOST_ROWS.where(
+                ActionRunRow.lease_expires_at < now_plus(0), ActionRunRow.lapse_seen_at < now_plus(-grace_seconds)
+            ).limit(limit)
+        )
+
+
+def recover_lapsed(row: RowMapping) -> None:
+    """Take a row and its lock away from its process, if that has not renewed meanwhile, and deal with it."""
+    token = str(uuid.uuid4())
+    try:
+        with transaction("take_over") as tx:
+            transitions.take_over(tx, _ref(row), row["process_token"], token)
+            dispatch.ring_for_locks_after_commit(tx, [row["lock_key"]] if row["lock_key"] else [])
+    except LeaseLostError:
+        return log.info("run %s is alive after all, or dealt with", row["id"])
+    # Its deadline may be over by now as well, but what ended it is that its worker was gone.
+    error = _worker_lost(row)
+    return _recover(row, token, error, next_attempt_in(error, _tried(row)))
+
+
+def _left_by(process_token: str) -> Sequence[RowMapping]:
+    with transaction("free_locks") as tx:
+        dispatch.ring_for_locks_after_commit(tx, locks.free_of(tx, process_token))
+        return tx.rows(_LOST_ROWS.where(ActionRunRow.process_token == process_token))
+
+
+def _recover(row: RowMapping, process_token: str, error: ActionError, wait: float | None) -> None:
+    try:
+        if wait is None:
+            about = Subject(row["requested_by"], row["action"], row["template"])
+            record_failure(_ref(row), process_token, error, (), about)
+        else:
+            queue_again(_ref(row), process_token, error, LOST, wait)
+    except LeaseLostError:
+        log.info("run %s was dealt with by somebody else", row["id"])
+
+
+def _ref(row: RowMapping) -> StepRef:
+    return StepRef(row["id"], row["template_run_id"])
+
+
+def _tried(row: RowMapping) -> Tried:
+    return Tried(row["action"], row["attempt"], row["max_attempts"])
+
+
+def _worker_lost(row: RowMapping) -> WorkerLostError:
+    return WorkerLostError(f"The worker died during attempt {row['attempt']} of {row['action']}.")

@@ -1,0 +1,58 @@
+"""When a queued row's doorbell rings again, should the last one have been lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, case, select, update
+
+from portal_actions_plugin.db import Transaction, now_plus
+from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.runs.states import QUEUED
+
+NOW = now_plus(0)
+
+
+def take_due(tx: Transaction, limit: int, seconds: float) -> Sequence[RowMapping]:
+    """Take queued rows whose doorbell is due, oldest first; their id, action and queue. The wait doubles every time."""
+    due = (
+        select(ActionRunRow.id)
+        .where(ActionRunRow.status == QUEUED, ActionRunRow.ring_again_at <= NOW)
+        .order_by(ActionRunRow.ring_again_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = [row["id"] for row in tx.rows(due)]
+    return tx.rows(
+        update(ActionRunRow)
+        .where(ActionRunRow.id.in_(ids), ActionRunRow.status == QUEUED)
+        .values(
+            rung_at=NOW,
+            rings=ActionRunRow.rings + 1,
+            ring_again_at=now_plus(seconds * _doubling(ActionRunRow.rings)),
+        )
+        .returning(ActionRunRow.id, ActionRunRow.action, ActionRunRow.queue)
+    )
+
+
+def route(tx: Transaction, run_id: str, queue: str) -> None:
+    """Move a queued row to the queue that its action goes to by now."""
+    tx.changed(update(ActionRunRow).where(ActionRunRow.id == run_id, ActionRunRow.status == QUEUED).values(queue=queue))
+
+
+def lost(tx: Transaction, ids: Sequence[str]) -> None:
+    """Let the next sweep ring for these at once: Redis did not take the ring."""
+    tx.changed(
+        update(ActionRunRow)
+        .where(ActionRunRow.id.in_(ids), ActionRunRow.status == QUEUED)
+        .values(rung_at=None, rings=1, ring_again_at=NOW)
+    )
+
+
+_MAX_DOUBLINGS = 6
+
+
+def _doubling(rings: Any) -> Any:
+    """2 to the power of rings, up to a limit, in plain SQL: SQLite may come without power()."""
+    return case({n: 2**n for n in range(1, _MAX_DOUBLINGS)}, value=rings, else_=2**_MAX_DOUBLINGS)

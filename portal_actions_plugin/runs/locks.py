@@ -1,0 +1,93 @@
+"""One writer per lock key: who may take a lock, who waits for it, and when it is free again.
+
+A lock is its process's until that is known to be gone, also when its row has left ``running``: a canceled handler may
+still be writing. So a row that holds one keeps its process's token and lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, case, not_, or_, select, tuple_, update
+from sqlalchemy.orm import aliased
+
+from portal_actions_plugin.db import Transaction, now_plus
+from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.runs.states import QUEUED, RUNNING
+
+NOW = now_plus(0)
+
+
+def is_due(row: Any) -> Any:
+    """Whether a queued row's next attempt may begin."""
+    return or_(row.not_before.is_(None), row.not_before <= NOW)
+
+
+def is_free(key: str | None) -> Sequence[Any]:
+    """What a claim demands of the row it updates: nobody holds the key, and no older due row wants it."""
+    if key is None:
+        return ()
+    other = aliased(ActionRunRow)
+    held = select(other.id).where(other.lock_key == key, other.lock_held).exists()
+    first = (
+        select(other.id)
+        .where(
+            other.lock_key == key,
+            other.status == QUEUED,
+            is_due(other),
+            tuple_(other.queued_at, other.id) < tuple_(ActionRunRow.queued_at, ActionRunRow.id),
+        )
+        .correlate(ActionRunRow)
+        .exists()
+    )
+    return (not_(held), not_(first))
+
+
+def kept_lease() -> Any:
+    """What a row that leaves ``running`` keeps of its lease: as long as it holds a lock, all of it."""
+    return case((ActionRunRow.lock_held, ActionRunRow.lease_expires_at))
+
+
+def wait_for(tx: Transaction, run_id: str, key: str, ring_again_seconds: float) -> None:
+    """Keep what a refused row waits for; who frees the lock rings for it, and the sweeper does before long."""
+    tx.changed(
+        update(ActionRunRow)
+        .where(ActionRunRow.id == run_id, ActionRunRow.status == QUEUED)
+        .values(lock_key=key, rings=1, ring_again_at=_later(now_plus(ring_again_seconds), ActionRunRow.not_before))
+    )
+
+
+def free_of(tx: Transaction, process_token: str) -> Sequence[str]:
+    """Free the locks of a process that is known to be gone; returns their keys."""
+    return _free(tx, ActionRunRow.process_token == process_token)
+
+
+def free_lapsed(tx: Transaction, grace_seconds: float) -> Sequence[str]:
+    """Free the locks of rows that are not running any more, whose process has let its lease lapse; returns their keys."""
+    return _free(tx, and_(ActionRunRow.status != RUNNING, ActionRunRow.lease_expires_at < now_plus(-grace_seconds)))
+
+
+def _free(tx: Transaction, whose: Any) -> Sequence[str]:
+    freed = tx.rows(
+        update(ActionRunRow)
+        .where(ActionRunRow.lock_held, whose)
+        .values(lock_held=False, lease_expires_at=case((ActionRunRow.status == RUNNING, ActionRunRow.lease_expires_at)))
+        .returning(ActionRunRow.lock_key)
+    )
+    return [row["lock_key"] for row in freed]
+
+
+def next_in_line(tx: Transaction, key: str) -> tuple[str, str] | None:
+    """The oldest due row that wants a lock, as (id, queue)."""
+    row = tx.row(
+        select(ActionRunRow.id, ActionRunRow.queue)
+        .where(ActionRunRow.lock_key == key, ActionRunRow.status == QUEUED, is_due(ActionRunRow))
+        .order_by(ActionRunRow.queued_at, ActionRunRow.id)
+        .limit(1)
+    )
+    return (row["id"], row["queue"]) if row else None
+
+
+def _later(moment: Any, other: Any) -> Any:
+    return case((other > moment, other), else_=moment)

@@ -1,0 +1,42 @@
+"""Where a run that ended badly left off: what a resumed run starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from portal_actions_plugin.db import reading
+from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.runs.states import SUCCESS
+from portal_actions_plugin.software_templates.spec import Template
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOff:
+    """The template as it was, the place of the step that did not make it, and what the finished steps made."""
+
+    template: Template
+    position: int
+    outputs: Mapping[str, Mapping[str, Any]]
+
+
+def left_off(run_id: str) -> LeftOff:
+    """Read where a failed or canceled template run left off; raises ConflictError when every step of it is done."""
+    with reading() as db:
+        whole = db.rows(select(TemplateRunRow.definition).where(TemplateRunRow.id == run_id))[0]
+        steps = db.rows(
+            select(ActionRunRow.step_id, ActionRunRow.position, ActionRunRow.status, ActionRunRow.outputs).where(
+                ActionRunRow.template_run_id == run_id
+            )
+        )
+    undone = [step["position"] for step in steps if step["status"] != SUCCESS]
+    if not undone:
+        raise ConflictError(
+            "Every step of this run is done: there is nothing to resume.", hint="Retry the run instead."
+        )
+    outputs = {step["step_id"]: step["outputs"] or {} for step in steps if step["status"] == SUCCESS}
+    return LeftOff(Template.from_snapshot(whole["definition"]), min(undone), outputs)

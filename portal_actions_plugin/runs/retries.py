@@ -1,0 +1,67 @@
+"""Whether another attempt follows an error, and when: by the error's code, never blindly."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+from portal_actions_plugin.errors import ActionError, RateLimitedError, WorkerLostError
+from portal_actions_plugin.extension import extension
+
+FACTOR = 3
+JITTER = 0.2
+"""A computed wait is stretched by up to this part of it, so that many runs do not come back at once."""
+
+LONGEST_NAMED_WAIT = 24 * 3600
+"""Seconds: when the other side names a longer one, the run fails and says when to retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An attempt that did not make it."""
+
+    action: str
+    attempt: int
+    max_attempts: int
+
+
+def next_attempt_in(error: ActionError, tried: Tried) -> float | None:
+    """Seconds until the next attempt: what the other side named, else 10 · 3ⁿ with jitter; None when none follows.
+
+    A rate limit refused what was asked, so asking again is safe. After any other error that passes, and when the
+    worker died, an effect may have happened unseen: only an idempotent action is tried again.
+    """
+    if tried.attempt >= tried.max_attempts:
+        return None
+    if not isinstance(error, RateLimitedError) and not is_idempotent(tried.action):
+        return None
+    if isinstance(error, WorkerLostError):
+        return 0.0
+    if not error.retryable:
+        return None
+    named = named_wait(error)
+    if named is None:
+        return _backoff(tried.attempt)
+    return named if named <= LONGEST_NAMED_WAIT else None
+
+
+def is_idempotent(action_id: str) -> bool:
+    """Whether an action may be repeated after an unknown outcome; one that is not installed may not."""
+    registry = extension().registry
+    return action_id in registry and registry.get(action_id).idempotent
+
+
+def named_wait(error: ActionError) -> float | None:
+    """The wait that the other side named, in seconds; None when it named none, or nonsense."""
+    seconds = error.retry_after
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        return None
+    return float(min(max(seconds, 0.0), 10 * 365 * 24 * 3600))
+
+
+def _backoff(attempt: int) -> float:
+    config = extension().config
+    # The cap on the exponent keeps the number small enough for a float.
+    seconds: float = min(config.retry_seconds * FACTOR ** min(attempt - 1, 30), config.retry_max_seconds)
+    return seconds * (1 + random.random() * JITTER)
