@@ -40,7 +40,15 @@ def create_app(**config: Any) -> Flask:
     plugin.init_app(app)
     if seconds := os.environ.get("TEST_PORTAL_STUBBORN_SECONDS"):
         make_stubborn(app, float(seconds))
+    if os.environ.get("TEST_PORTAL_LOCKED"):
+        change_action(app, "debug.wait@v1", lock=lambda _data: "the only one")
     return app
+
+
+def change_action(app: Flask, action_id: str, **values: Any) -> None:
+    """Declare an installed action otherwise."""
+    registry = app.extensions["portal_actions"].registry
+    registry._actions[action_id] = replace(registry.get(action_id), **values)
 
 
 def make_stubborn(app: Flask, timeout: float) -> None:
@@ -54,9 +62,7 @@ def make_stubborn(app: Flask, timeout: float) -> None:
             except BaseException:
                 continue
 
-    registry = app.extensions["portal_actions"].registry
-    declared = registry.get("debug.log@v1")
-    registry._actions[declared.id] = replace(declared, handler=never_ends, timeout=timeout)
+    change_action(app, "debug.log@v1", handler=never_ends, timeout=timeout)
 
 
 class Catalog:

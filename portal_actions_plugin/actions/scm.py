@@ -19,6 +19,7 @@ from portal_actions_plugin.actions.scm_fields import (
     open_repo,
     optional_text,
     repo_field,
+    repo_lock,
 )
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import VISIBILITIES, FileChange
@@ -137,6 +138,7 @@ class CreateOrUpdateFileOutput(Schema):
     output=CreateOrUpdateFileOutput,
     idempotent=True,
     timeout=60,
+    lock=repo_lock,
 )
 def create_or_update_file(
     ctx: ActionContext,
@@ -195,6 +197,7 @@ class PushSkeletonOutput(Schema):
     output=PushSkeletonOutput,
     idempotent=True,
     timeout=180,
+    lock=repo_lock,
 )
 def push_skeleton(
     ctx: ActionContext,
@@ -246,6 +249,7 @@ class OpenPrOrMrOutput(Schema):
     output=OpenPrOrMrOutput,
     idempotent=True,
     timeout=120,
+    lock=repo_lock,
 )
 def open_pr_or_mr(
     ctx: ActionContext,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import EXCLUDE, Schema, fields, post_load, pre_load, validates_schema
@@ -68,6 +69,14 @@ class RepoReference(Schema):
     @post_load
     def build(self, data: dict[str, Any], **_options: Any) -> RepoRef:
         return RepoRef(data["provider"], data["owner"], data["repo"], data["default_branch"] or "")
+
+
+def repo_lock(data: Mapping[str, Any]) -> str:
+    """The lock of whatever writes to a repository: one run at a time, however its name is spelled."""
+    repo = data["repo"]
+    inner = repo.get("repo")
+    where = inner if isinstance(inner, Mapping) else repo
+    return f"scm:{where['provider']}/{where['owner']}/{where['repo']}".lower()
 
 
 def repo_field() -> fields.Nested:

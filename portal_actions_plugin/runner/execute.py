@@ -154,7 +154,13 @@ def _call_handler(job: Job, claim: Claim, redactor: Redactor) -> Result:
 
 def _require_lock(action: Action, data: Mapping[str, Any], held: str | None) -> None:
     """Let no handler run without the lock that its real input asks for."""
-    if action.lock_key(data) != held:
+    try:
+        needed = action.lock_key(data)
+    except Exception:
+        # Most likely the input is wrong, and then that is what to say.
+        action.load_input(data)
+        raise
+    if needed != held:
         raise ConfigurationError(
             f"The lock of {action.id} is not the same for the input that was queued and the one that was rendered.",
             hint="Tell your platform team: a lock may depend on the input alone, and not on a secret.",

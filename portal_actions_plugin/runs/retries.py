@@ -13,7 +13,8 @@ FACTOR = 3
 JITTER = 0.2
 """A computed wait is stretched by up to this part of it, so that many runs do not come back at once."""
 
-LONGEST_NAMED_WAIT = 24 * 3600
+LONGEST_SHOWN_WAIT = 10 * 365 * 86_400.0
+LONGEST_NAMED_WAIT = 86_400.0
 """Seconds: when the other side names a longer one, the run fails and says when to retry."""
 
 
@@ -54,10 +55,11 @@ def is_idempotent(action_id: str) -> bool:
 
 def named_wait(error: ActionError) -> float | None:
     """The wait that the other side named, in seconds; None when it named none, or nonsense."""
-    seconds = error.retry_after
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+    try:
+        seconds = float(error.retry_after)  # type: ignore[arg-type]  # a handler may have put anything there
+    except (TypeError, ValueError, OverflowError):
         return None
-    return float(min(max(seconds, 0.0), 10 * 365 * 24 * 3600))
+    return min(max(seconds, 0.0), LONGEST_SHOWN_WAIT) if math.isfinite(seconds) else None
 
 
 def _backoff(attempt: int) -> float:
