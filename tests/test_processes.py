@@ -1,0 +1,346 @@
+"""Processes that hang, stop, are late or are told to go: each ends in a true state, and none takes another along."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from portal_actions_plugin.db import now_plus
+from portal_actions_plugin.runner import monitor, recovery, sweeper
+from portal_actions_plugin.runner.monitor import JobProcess, watch
+from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, time_limit
+from portal_actions_plugin.runner.supervisor import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
+from portal_actions_plugin.runs import queries, service, transitions
+from portal_actions_plugin.runs.transitions import LeaseLostError
+from tests.conftest import Person, Workers, wait_until, work_off
+from tests.run_helpers import ADA, change_action, claim, perform, register, run_one_off, set_columns
+
+StartWorkers = Callable[..., Workers]
+
+SHORT_LEASES = {
+    "PORTAL_ACTIONS_LEASE_SECONDS": 2,
+    "PORTAL_ACTIONS_LEASE_RENEW_SECONDS": 0.5,
+    "PORTAL_ACTIONS_LAPSE_GRACE_SECONDS": 0.5,
+    "PORTAL_ACTIONS_SWEEP_SECONDS": 0.3,
+}
+CANCELS = int(os.environ.get("CANCELS", "12"))
+
+
+def start_wait(ada: Person, seconds: float) -> str:
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": seconds}})
+    return answer.headers["Location"]
+
+
+def is_running(ada: Person, path: str, workers: Workers) -> Any:
+    return ada.get(path).json["status"] == "running" and workers.grandchildren()
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+# -- time limits -------------------------------------------------------------------------------------------------------
+
+
+def test_a_handler_whose_time_is_over_can_clean_up_and_fails_with_timeout(app: Flask) -> None:
+    def handler(ctx: Any, value: Any = None) -> None:
+        try:
+            time.sleep(30)
+        except Exception:
+            ctx.log("an `except Exception` does not see it")
+        finally:
+            ctx.log("cleaned up")
+
+    register(slow=handler)
+    change_action("test.slow@v1", timeout=0.2)
+    run_id = run_one_off("test.slow@v1")
+    began = time.monotonic()
+    work_off()
+    assert time.monotonic() - began < 5
+    run = queries.action_run(run_id)
+    assert (run.status, run.attempt, run.error.code) == ("failed", 1, "TIMEOUT")
+    assert [line.message for line in queries.log_lines(run_id)] == ["cleaned up"]
+
+
+def test_a_time_limit_leaves_an_alarm_that_was_set_before_as_it_was() -> None:
+    """The alarm that was set before is the one that watches over this test."""
+    handler, left = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)[0]
+    with pytest.raises(TimeLimitError), time_limit(0.05):
+        time.sleep(5)
+    with time_limit(600):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 500
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == pytest.approx(left, abs=2)
+    assert signal.getsignal(signal.SIGALRM) is handler
+
+
+# -- leases ------------------------------------------------------------------------------------------------------------
+
+
+def fork_a_sleeper() -> JobProcess:
+    ended, alive = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setpgid(0, 0)
+        os.close(ended)
+        time.sleep(60)
+        os._exit(0)
+    os.close(alive)
+    return JobProcess(pid, ended, str(uuid.uuid4()))
+
+
+def test_a_parent_that_hangs_in_the_database_still_ends_its_child_before_the_lease_is_over(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = threading.Event()
+
+    def hangs(*_: Any) -> int:
+        hung.set()
+        time.sleep(4)
+        return 1
+
+    app = make_app(PORTAL_ACTIONS_LEASE_SECONDS=1, PORTAL_ACTIONS_LEASE_RENEW_SECONDS=0.2)
+    monkeypatch.setattr(transitions, "renew", hangs)
+    job = fork_a_sleeper()
+    with app.app_context(), ThreadPoolExecutor(1) as pool:
+
+        def when_it_died() -> float:
+            hung.wait(10)
+            began = time.monotonic()
+            while state_of(job.pid) != "Z":
+                time.sleep(0.02)
+            return time.monotonic() - began
+
+        died = pool.submit(when_it_died)
+        watch(job, StopRequest())
+    assert died.result() < 1.5, "while the renewal hangs for 4 s"
+    assert job.exit_status == -signal.SIGKILL
+
+
+def test_a_lease_that_cannot_be_renewed_ends_the_child(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    def away(*_: Any) -> int:
+        raise OperationalError("UPDATE", {}, Exception("the server is gone"))
+
+    app = make_app(PORTAL_ACTIONS_LEASE_SECONDS=1, PORTAL_ACTIONS_LEASE_RENEW_SECONDS=0.2)
+    monkeypatch.setattr(transitions, "renew", away)
+    monkeypatch.setattr(monitor._Look, "must_end", away)
+    job = fork_a_sleeper()
+    with app.app_context():
+        watch(job, StopRequest())
+    assert job.exit_status == -signal.SIGKILL
+
+
+def test_a_late_process_notices_at_its_next_word_whatever_it_catches(app: Flask) -> None:
+    went_on: list[str] = []
+
+    def handler(ctx: Any, value: Any = None) -> None:
+        set_columns(ctx.run.id, process_token=str(uuid.uuid4()))
+        for speak in (
+            lambda: ctx.log("late"),
+            lambda: ctx.progress(1, 2),
+            lambda: ctx.link("late", "https://example.com"),
+            lambda: ctx.checkpoint("late", lambda: 1),
+        ):
+            try:
+                speak()
+            except Exception:
+                went_on.append("swallowed")
+            except LeaseLostError:
+                continue
+            else:
+                went_on.append("not noticed")
+        ctx.log("late again")
+        went_on.append("went on")
+
+    register(late=handler)
+    run_id = run_one_off("test.late@v1")
+    perform(run_id)
+    assert went_on == []
+    run = queries.action_run(run_id)
+    assert (run.status, run.links, run.progress, queries.log_lines(run_id)) == ("running", (), None, [])
+
+
+def test_a_stopped_parent_loses_its_row_and_its_child_cannot_record(ada: Person, start_workers: StartWorkers) -> None:
+    workers = start_workers(workers=2, **SHORT_LEASES)
+    path = start_wait(ada, 6)
+    wait_until(lambda: is_running(ada, path, workers))
+    [child] = workers.grandchildren()
+    parent = int(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(parent, signal.SIGSTOP)
+    try:
+        wait_until(lambda: ada.get(path).json["attempt"] == 2, 15)
+    finally:
+        os.kill(parent, signal.SIGCONT)
+    wait_until(lambda: not exists(child), 5)
+    run = wait_until(lambda: (r := ada.get(path).json)["status"] != "running" and r, 20)
+    assert run["status"] == "success"
+    assert [attempt["outcome"] for attempt in run["attempts"]] == ["lost", "success"]
+
+
+def test_two_sweepers_at_once_deal_with_each_lapse_once(app: Flask) -> None:
+    runs = [run_one_off("debug.log@v1", {"message": "hello"}) for _ in range(5)]
+    for run_id in runs:
+        assert claim(run_id, str(uuid.uuid4()))
+        set_columns(run_id, lease_expires_at=now_plus(-30), lapse_seen_at=now_plus(-20))
+    barrier = threading.Barrier(3)
+
+    def sweep(_: int) -> None:
+        with app.app_context():
+            barrier.wait()
+            sweeper.sweep()
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(sweep, range(3)))
+    for run_id in runs:
+        run = queries.action_run(run_id)
+        assert (run.status, run.attempt, [tried.outcome for tried in run.attempts]) == ("queued", 1, ["lost"])
+
+
+@pytest.mark.parametrize("hours", ["1", "-1"])
+def test_a_worker_whose_clock_is_wrong_by_an_hour_works_beside_one_whose_is_right(
+    ada: Person, start_workers: StartWorkers, monkeypatch: pytest.MonkeyPatch, hours: str
+) -> None:
+    start_workers(**SHORT_LEASES)
+    monkeypatch.setenv("TEST_PORTAL_CLOCK_HOURS", hours)
+    start_workers(**SHORT_LEASES)
+    paths = [start_wait(ada, 4), start_wait(ada, 4), start_wait(ada, 0.1)]
+    wait_until(lambda: all(ada.get(path).json["status"] == "success" for path in paths), 30)
+    runs = [ada.get(path).json for path in paths]
+    assert [len(run["attempts"]) for run in runs] == [1, 1, 1], "no healthy step was taken for lost"
+    assert all(run["duration_ms"] < 60_000 for run in runs)
+
+
+# -- cancel ------------------------------------------------------------------------------------------------------------
+
+
+def test_trap_2_a_canceled_step_stops_within_two_seconds_and_its_run_stays_canceled(
+    ada: Person, start_workers: StartWorkers, template_folder: Path
+) -> None:
+    workers = start_workers()
+    wait_until(workers.children)
+    path = start_wait(ada, 60)
+    wait_until(lambda: is_running(ada, path, workers))
+    [child] = workers.grandchildren()
+    began = time.monotonic()
+    assert ada.post(f"{path}/cancel").json["status"] == "canceled"
+    wait_until(lambda: not exists(child), 5)
+    assert time.monotonic() - began < 2.5, "2 s, and what this machine needs to look"
+    time.sleep(1)
+    assert ada.get(path).json["status"] == "canceled"
+
+
+def test_cancels_at_random_moments_end_nothing_but_their_own_child(ada: Person, start_workers: StartWorkers) -> None:
+    """``CANCELS=200`` is the long form."""
+    dice = random.Random()
+    workers = start_workers(workers=3, PORTAL_ACTIONS_RATE_LIMIT="10000 per minute")
+    ada_s_limit(ada)
+    wait_until(lambda: len(workers.children()) == 3)
+    everyone = sorted(workers.children())
+    bystanders, canceled = [], []
+    for _ in range(CANCELS):
+        bystanders.append(start_wait(ada, 0.3))
+        path = start_wait(ada, 30)
+        time.sleep(dice.uniform(0, 0.8))
+        assert ada.post(f"{path}/cancel").json["status"] == "canceled"
+        canceled.append(path)
+    wait_until(lambda: all(ada.get(path).json["status"] == "success" for path in bystanders), 60)
+    assert {ada.get(path).json["status"] for path in canceled} == {"canceled"}
+    assert {len(ada.get(path).json["attempts"]) for path in bystanders} == {1}
+    wait_until(lambda: not workers.grandchildren(), 5)
+    assert sorted(workers.children()) == everyone
+
+
+def ada_s_limit(ada: Person) -> None:
+    """Let one person start as many runs as the test needs."""
+    parts = ada._client.application.extensions["portal_actions"]
+    object.__setattr__(parts.config, "rate_limit", type(parts.config.rate_limit)(100_000, 60))
+
+
+# -- stopping ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_told_to_stop_finishes_its_step(ada: Person, start_workers: StartWorkers) -> None:
+    workers = start_workers()
+    path = start_wait(ada, 2)
+    wait_until(lambda: is_running(ada, path, workers))
+    workers.process.send_signal(signal.SIGTERM)
+    assert workers.process.wait(15) == 0
+    run = ada.get(path).json
+    assert (run["status"], len(run["attempts"])) == ("success", 1)
+
+
+def test_a_step_that_outlasts_the_drain_is_handed_back(ada: Person, start_workers: StartWorkers) -> None:
+    workers = start_workers(PORTAL_ACTIONS_DRAIN_SECONDS=1)
+    path = start_wait(ada, 60)
+    wait_until(lambda: is_running(ada, path, workers))
+    began = time.monotonic()
+    workers.process.send_signal(signal.SIGTERM)
+    assert workers.process.wait(15) == 0
+    assert time.monotonic() - began < 8
+    run = ada.get(path).json
+    assert (run["status"], [attempt["outcome"] for attempt in run["attempts"]]) == ("queued", ["lost"])
+    assert "stopped" in run["attempts"][0]["error_message"]
+
+
+def test_handing_a_step_back_uses_up_no_attempt(app: Flask) -> None:
+    register(again=lambda ctx, value=None: None)
+    run_id = run_one_off("test.again@v1")
+    for attempt in range(4):
+        token = str(uuid.uuid4())
+        assert claim(run_id, token, attempt=attempt)
+        recovery.hand_back(token)
+    run = queries.action_run(run_id)
+    assert (run.status, run.attempt, run.max_attempts) == ("queued", 4, 5)
+    work_off()
+    assert queries.action_run(run_id).status == "success"
+
+
+def test_a_step_that_may_not_be_repeated_is_not_handed_back_but_fails(app: Flask) -> None:
+    register(once=lambda ctx, value=None: None)
+    run_id = run_one_off("test.once@v1")
+    token = str(uuid.uuid4())
+    assert claim(run_id, token)
+    recovery.hand_back(token)
+    assert queries.action_run(run_id).error.code == "WORKER_LOST"
+
+
+def test_a_worker_that_dies_young_is_started_again_later_each_time() -> None:
+    place = Place("default", "here:1")
+    waits = []
+    for _ in range(9):
+        place.born = 1000.0
+        place.died(1000.5)
+        waits.append(place.start_at - 1000.5)
+    assert waits[:4] == [1.0, 2.0, 4.0, 8.0]
+    assert waits[-1] == MAX_RESTART_SECONDS
+    place.born = 2000.0
+    place.died(2000.0 + CALM_RESTART_SECONDS + 1)
+    assert place.start_at == 2000.0 + CALM_RESTART_SECONDS + 1, "one that lived long is replaced at once"
+
+
+# -- canceling in process ----------------------------------------------------------------------------------------------
+
+
+def test_each_canceled_step_has_its_own_end_in_the_audit(app: Flask, margaret: Person) -> None:
+    run = service.start_template_run(ADA, "two-steps", {"name": "orders"}).run
+    service.cancel_template_run(ADA, run.id)
+    entries = margaret.get(f"/api/v1/audit?run_id={run.steps[0].run.id}").json["data"]
+    assert [(entry["event"], entry["outcome"]) for entry in entries] == [("action_run.finish", "canceled")]
