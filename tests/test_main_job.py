@@ -103,7 +103,7 @@ def test_nothing_but_ids_is_ever_in_redis(ada: Person, redis_url: str) -> None:
     assert b"ada" not in raw
 
 
-def test_a_step_whose_worker_and_child_are_killed_is_done_again_and_its_page_stops_saying_running(
+def test_trap_1_a_step_whose_worker_dies_stops_saying_running_and_is_done_again(
     ada: Person, start_workers: StartWorkers
 ) -> None:
     workers = start_workers(

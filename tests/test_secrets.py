@@ -81,7 +81,7 @@ def everything_stored() -> str:
 
 
 @pytest.mark.parametrize("fail", [False, True])
-def test_the_handler_gets_the_value_and_everything_else_the_mask(got: list[str], fail: bool) -> None:
+def test_trap_4_the_handler_gets_the_value_and_everything_else_the_mask(got: list[str], fail: bool) -> None:
     run = service.start_template_run(ADA, "with-token", {"token": CANARY, "fail": fail}).run
     assert run.inputs == {"token": MASK, "fail": fail}
     assert CANARY not in everything_stored()
