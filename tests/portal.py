@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,8 @@ def create_app(**config: Any) -> Flask:
         import time_machine
 
         time_machine.travel(datetime.now(UTC) + timedelta(hours=float(hours))).start()
+    if pid_file := os.environ.get("TEST_PORTAL_LEAVES_BEHIND"):
+        change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: leave_behind(Path(pid_file)))
     if os.environ.get("TEST_PORTAL_LOCKED"):
         change_action(app, "debug.wait@v1", lock=lambda _data: "the only one")
     return app
@@ -68,6 +71,11 @@ def make_stubborn(app: Flask, timeout: float) -> None:
                 continue
 
     change_action(app, "debug.log@v1", handler=never_ends, timeout=timeout)
+
+
+def leave_behind(pid_file: Path) -> None:
+    """Start a program and do not wait for it."""
+    pid_file.write_text(str(subprocess.Popen(["sleep", "60"]).pid))
 
 
 class Catalog:

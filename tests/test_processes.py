@@ -274,6 +274,17 @@ def ada_s_limit(ada: Person) -> None:
     object.__setattr__(parts.config, "rate_limit", type(parts.config.rate_limit)(100_000, 60))
 
 
+def test_what_a_handler_started_and_left_behind_goes_with_it(
+    ada: Person, start_workers: StartWorkers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TEST_PORTAL_LEAVES_BEHIND", str(tmp_path / "pid"))
+    start_workers()
+    path = ada.post("/api/v1/actions/debug.log@v1/runs", {"input": {"message": "hello"}}).headers["Location"]
+    wait_until(lambda: ada.get(path).json["status"] == "success")
+    left = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not exists(left) or state_of(left) == "Z", 5)
+
+
 # -- stopping ----------------------------------------------------------------------------------------------------------
 
 

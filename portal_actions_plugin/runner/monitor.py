@@ -38,26 +38,27 @@ class JobProcess:
         self.killed = False
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the end, at most so long; True once the child is reaped."""
+        """Wait for the end, at most so long; True once the child is reaped, and what it started is gone."""
         io.select([self._ended], [], [], seconds)
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        if pid:
-            self.exit_status = os.waitstatus_to_exitcode(status)
-            os.close(self._ended)
-        return bool(pid)
+        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return False
+        # Before it is reaped its id is nobody else's, and what it left behind may still be writing.
+        self._kill_all()
+        _, status = os.waitpid(self.pid, 0)
+        self.exit_status = os.waitstatus_to_exitcode(status)
+        os.close(self._ended)
+        return True
 
     def kill(self) -> None:
         """Kill the child and what it started; ``wait`` then reaps it."""
-        if self.exit_status is not None:
-            return
-        self.killed = True
-        try:
-            group = os.getpgid(self.pid)
-        except ProcessLookupError:
-            return
+        if self.exit_status is None:
+            self.killed = True
+            self._kill_all()
+
+    def _kill_all(self) -> None:
         # Never a group that is not the child's own: it could be ours.
-        if group == self.pid:
-            os.killpg(group, signal.SIGKILL)
+        if os.getpgid(self.pid) == self.pid:
+            os.killpg(self.pid, signal.SIGKILL)
         else:
             os.kill(self.pid, signal.SIGKILL)
 
