@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,13 +16,18 @@ from flask.cli import AppGroup, with_appcontext
 from portal_actions_plugin.errors import PortalActionsError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
-from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.runs import queries, retention, service
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.retention import Ages, Pruned
 from portal_actions_plugin.runs.states import OVER, STATUSES, SUCCESS
 
 Run = ActionRun | TemplateRun
 
 FOLLOW_SECONDS = 0.5
+DAY = 24 * 3600
+
+_AGE = re.compile(r"([1-9][0-9]{0,11})([smhdw])")
+_UNIT = {"s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
 
 actions = AppGroup("actions", help="Run, watch and repair self-service actions.")
 _db = AppGroup("db", help="The plugin's own tables.")
@@ -36,6 +42,21 @@ def _json_object(text: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise click.BadParameter("must be a JSON object")
     return data
+
+
+def _age(text: str) -> int:
+    """Read an age such as ``90d``, in seconds."""
+    match = _AGE.fullmatch(text.strip())
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not an age: write a whole number and s, m, h, d or w, such as 90d.")
+    seconds = int(match[1]) * _UNIT[match[2]]
+    if seconds < retention.SHORTEST_SECONDS:
+        raise click.BadParameter(
+            f"{text} is too short: start limits count the runs of the last hour. Write 1h or more."
+        )
+    if seconds > retention.LONGEST_SECONDS:
+        raise click.BadParameter(f"{text} is too long: write {retention.LONGEST_SECONDS // DAY}d or less.")
+    return seconds
 
 
 def _says_errors(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,6 +128,27 @@ def sweep() -> None:
 
     done = sweep_once()
     click.echo(f"rang again for {done.rung}, acted on {done.lapsed} lapsed leases, announced {done.announced}")
+
+
+@actions.command("prune")
+@click.option("--older-than", type=_age, required=True, metavar="AGE", help="Runs that ended before: 90d, 12h, 2w.")
+@click.option(
+    "--audit-older-than",
+    "audit_age",
+    type=_age,
+    metavar="AGE",
+    help="Audit rows from before. Default: PORTAL_ACTIONS_AUDIT_DAYS.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option("--as", "actor", default="system:cli", show_default=True, help="The id that it is audited under.")
+@with_appcontext
+def prune(older_than: int, audit_age: int | None, dry_run: bool, actor: str) -> None:  # noqa: FBT001 click hands it over
+    """Delete runs that ended long ago, and old audit rows. Safe at any time, and to stop at any time."""
+    ages = Ages(older_than, audit_age or extension().config.audit_days * DAY)
+    if dry_run:
+        click.echo(f"Would delete {_amount(retention.prunable(ages))}. Nothing was deleted.")
+    else:
+        click.echo(f"Deleted {_amount(retention.prune(actor, ages))}.")
 
 
 @actions.command("run-template")
@@ -201,6 +243,15 @@ def show(run_id: str) -> None:
 
 def _identity(requester: str, roles: tuple[str, ...]) -> Identity:
     return Identity(requester, requester, frozenset(roles))
+
+
+def _amount(pruned: Pruned) -> str:
+    template_runs = f"{_count(pruned.template_runs, 'template run')} with {_count(pruned.steps, 'step')}"
+    return f"{template_runs}, {_count(pruned.one_offs, 'one-off')} and {_count(pruned.audit_rows, 'audit row')}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _started(run: Run, wait: bool) -> None:  # noqa: FBT001 it is the command's own switch

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
 PREFIX = "PORTAL_ACTIONS_"
+MAX_DAYS = 36_500
+"""A hundred years: further back, the calendar of a database ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MAX_OUTPUT_BYTES", 256_000, "The largest outputs of a step, as JSON, in bytes."),
     Setting("MAX_LOG_LINES", 10_000, "How many log lines an action run keeps."),
     Setting("MAX_LOG_LINE_CHARS", 4_000, "How long a log line may be before it is cut, in characters."),
+    Setting("AUDIT_DAYS", 730, "How many days `flask actions prune` keeps audit rows; runs have a time of their own."),
 )
 
 
@@ -147,6 +150,7 @@ class Config:
     max_output_bytes: int
     max_log_lines: int
     max_log_line_chars: int
+    audit_days: int
 
     @classmethod
     def from_app(cls, app: Flask) -> Config:
@@ -185,6 +189,7 @@ class Config:
             max_output_bytes=read.count("MAX_OUTPUT_BYTES"),
             max_log_lines=read.count("MAX_LOG_LINES"),
             max_log_line_chars=read.count("MAX_LOG_LINE_CHARS"),
+            audit_days=read.days("AUDIT_DAYS"),
         )
         if config.lease_renew_seconds * 2 > config.lease_seconds:
             raise _wrong("LEASE_RENEW_SECONDS", config.lease_renew_seconds, "at most half of LEASE_SECONDS")
@@ -272,6 +277,12 @@ class _Reader:
         value = self._get(name)
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
             raise _wrong(name, value, "a whole number above 0")
+        return value
+
+    def days(self, name: str) -> int:
+        value = self._get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_DAYS:
+            raise _wrong(name, value, f"a whole number of days from 1 to {MAX_DAYS}")
         return value
 
     def rate_limit(self, name: str) -> RateLimit:

@@ -272,7 +272,7 @@ class IdempotencyKeyRow(Base):
 
 
 class AuditRow(Base):
-    """Who did what to what, and how it ended. Rows are only ever added; ``count`` counts repeats within a minute."""
+    """Who did what to what, and how it ended. Rows are added, and deleted by age only; ``count`` counts repeats within a minute."""
 
     __tablename__ = f"{PREFIX}audit"
     __table_args__ = (

@@ -25,7 +25,8 @@ class AuditEntry:
     """Who did what to what, and how it ended.
 
     Attributes:
-        event: ``template_run.start``, ``action_run.start``, ``….retry``, ``….cancel``, ``….finish`` or ``audit.read``.
+        event: ``template_run.start``, ``action_run.start``, ``….retry``, ``….cancel``, ``….finish``, ``audit.read`` or
+            ``prune``.
         outcome: ``accepted``, ``denied``, ``rate_limited``, or the status that a run ended with.
         target: a template name, an action id or a run id.
     """
@@ -43,11 +44,12 @@ class AuditEntry:
     count: int = 1
 
 
-def record(tx: Transaction, entry: AuditEntry) -> None:
-    """Add a row."""
+def record(tx: Transaction, entry: AuditEntry) -> str:
+    """Add a row, and return its id."""
+    entry_id = new_id()
     tx.execute(
         insert(AuditRow).values(
-            id=new_id(),
+            id=entry_id,
             at=now_plus(0),
             last_at=now_plus(0),
             actor=entry.actor,
@@ -60,6 +62,12 @@ def record(tx: Transaction, entry: AuditEntry) -> None:
             count=1,
         )
     )
+    return entry_id
+
+
+def amend(tx: Transaction, entry_id: str, details: Mapping[str, Any]) -> None:
+    """Say on a row how far it has come by now, for work of several transactions."""
+    tx.changed(update(AuditRow).where(AuditRow.id == entry_id).values(details=dict(details), last_at=now_plus(0)))
 
 
 def record_refusal(tx: Transaction, entry: AuditEntry) -> None:

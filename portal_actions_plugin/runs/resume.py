@@ -11,6 +11,7 @@ from sqlalchemy import select
 from portal_actions_plugin.db import reading
 from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.runs.paging import no_run
 from portal_actions_plugin.runs.states import SUCCESS
 from portal_actions_plugin.software_templates.spec import Template
 
@@ -25,9 +26,16 @@ class LeftOff:
 
 
 def left_off(run_id: str) -> LeftOff:
-    """Read where a failed or canceled template run left off; raises ConflictError when every step of it is done."""
+    """Read where a failed or canceled template run left off.
+
+    Raises:
+        ConflictError: every step of it is done.
+        NotFoundError: it is gone by now.
+    """
     with reading() as db:
-        whole = db.rows(select(TemplateRunRow.definition).where(TemplateRunRow.id == run_id))[0]
+        whole = db.row(select(TemplateRunRow.definition).where(TemplateRunRow.id == run_id))
+        if whole is None:
+            raise no_run("template run", run_id)
         steps = db.rows(
             select(ActionRunRow.step_id, ActionRunRow.position, ActionRunRow.status, ActionRunRow.outputs).where(
                 ActionRunRow.template_run_id == run_id

@@ -11,7 +11,7 @@ from portal_actions_plugin.db import Transaction, new_id, transaction
 from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
-from portal_actions_plugin.runs import access, audit, dispatch, queries, transitions
+from portal_actions_plugin.runs import access, audit, dispatch, queries, retention, transitions
 from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.idempotency import idempotency_key
@@ -121,6 +121,8 @@ def _start_template(
     outputs = plan.render_output(template, course.context()) if queued is None else {}
 
     def write(tx: Transaction) -> str:
+        if retry_of:
+            retention.require_template_run(tx, retry_of)
         transitions.accept_template_run(
             tx,
             course.run_id,
@@ -198,6 +200,8 @@ def _start_action(
     shown = {key: MASK if key in secrets else value for key, value in given.items()}
 
     def write(tx: Transaction) -> str:
+        if retry_of:
+            retention.require_action_run(tx, retry_of)
         return _queue_one_off(
             tx, action, {"input": shown, "secrets": sealed, "retry_of": retry_of, **who_and_why(asker, ask)}
         )
