@@ -319,6 +319,25 @@ def test_nobody_and_a_viewer_may_not(
     assert len(ada.get("/api/v1/template-runs").json["data"]) == 1
 
 
+@pytest.mark.parametrize("when", ["now", "then"])
+def test_what_the_template_demands_now_and_what_it_demanded_then_both_count(
+    ada: Person, forge: Forge, margaret: Person, template_folder: Path, app: Flask, when: str
+) -> None:
+    demanding = "  type: service\n  permissions: [audit:read]\n"
+    if when == "then":
+        rewrite(template_folder, "  type: service\n", demanding)
+    failed = fail_a_run(margaret)
+    if when == "now":
+        rewrite(template_folder, "  type: service\n", demanding)
+    else:
+        rewrite(template_folder, demanding, "  type: service\n")
+    address = f"/templates/runs/{failed.rpartition('/')[2]}"
+    assert ada.post(f"{failed}/resume").status_code == 403
+    assert "Resume from “Check”" not in [button.text for button in Visitor(app, "ada").see(address).all("button")]
+    assert Visitor(app, "margaret").see(address).form("Resume from “Check”")
+    resume(margaret, failed)
+
+
 def test_a_template_that_is_gone_is_a_404_and_no_button(
     ada: Person, forge: Forge, template_folder: Path, app: Flask
 ) -> None:
