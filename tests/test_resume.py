@@ -17,11 +17,12 @@ from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import AuthError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import execute
-from portal_actions_plugin.runs import queries
+from portal_actions_plugin.runs import queries, service
 from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.states import STATUSES
 from tests.conftest import Person, work_off
 from tests.page_rows import add_template_run
+from tests.portal import PEOPLE
 from tests.test_pages import TWO_STEPS, Visitor
 
 START = "/api/v1/templates/three/runs"
@@ -60,6 +61,7 @@ class Forge:
     made: list[str] = field(default_factory=list)
     refuses: bool = True
     makes: bool = True
+    cancels: bool = False
 
     def make(self, ctx: Any, value: Any = None) -> dict[str, Any]:
         self.asked.append("make")
@@ -67,6 +69,8 @@ class Forge:
             raise AuthError("The forge makes nothing.")
         ctx.checkpoint("made", lambda: self.made.append(value))
         ctx.link("Repository", f"https://forge.example/{value}")
+        if self.cancels:
+            service.cancel_template_run(PEOPLE["ada"], ctx.run.template_run_id)
         return {"repo": value}
 
     def check(self, _ctx: Any, **_data: Any) -> None:
@@ -221,6 +225,17 @@ def test_a_canceled_run_is_resumed_at_the_step_that_was_canceled(ada: Person, fo
     run = ada.get(again).json
     assert (run["status"], run["resumed_step"]) == ("success", "check")
     assert forge.asked == ["make", "check"]
+
+
+def test_what_a_step_had_made_when_it_was_canceled_is_on_the_receipt(ada: Person, forge: Forge, app: Flask) -> None:
+    forge.cancels = True
+    path = ada.post(START, ORDERS).headers["Location"]
+    work_off()
+    run = ada.get(path).json
+    assert (run["status"], run["steps"][0]["status"], run["steps"][0]["outputs"]) == ("canceled", "canceled", {})
+    receipt = Visitor(app, "ada").see(f"/templates/runs/{run['id']}").one("div", class_="pa-receipt")
+    assert "Make was canceled in the middle" in receipt.text
+    assert receipt.links() == {"Repository": "https://forge.example/orders"}
 
 
 def test_a_run_of_which_nothing_is_done_is_resumed_at_its_first_step(ada: Person, forge: Forge, app: Flask) -> None:
