@@ -47,11 +47,13 @@ class Element:
         return {link.text: link.attributes["href"] for link in self.all("a")}
 
     def form(self, button: str) -> tuple[str, dict[str, str]]:
-        """The address and the fields of the form with this button."""
-        forms = [form for form in self.all("form") if button in [inner.text for inner in form.all("button")]]
-        assert len(forms) == 1, f"{len(forms)} forms with {button}"
-        fields = {i.attributes["name"]: i.attributes.get("value", "") for i in forms[0].all("input")}
-        return forms[0].attributes["action"], fields
+        """The address and the fields of the form with this button, and what the button itself adds to them."""
+        found = [(form, inner) for form in self.all("form") for inner in form.all("button") if inner.text == button]
+        assert len(found) == 1, f"{len(found)} forms with {button}"
+        form, pressed = found[0]
+        named = [*form.all("input"), *([pressed] if "name" in pressed.attributes else [])]
+        fields = {i.attributes["name"]: i.attributes.get("value", "") for i in named}
+        return pressed.attributes.get("formaction", form.attributes["action"]), fields
 
     def _fits(self, tag: str, attributes: dict[str, str]) -> bool:
         for name, value in attributes.items():

@@ -9,6 +9,8 @@ from sqlalchemy import insert
 
 from portal_actions_plugin.db import new_id, transaction
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow
+from portal_actions_plugin.runs.secrets import MASK
+from portal_actions_plugin.software_templates.spec import Step, Template
 
 ADA = {"requested_by": "user:ada@example.com", "requester_name": "Ada Lovelace"}
 BOB = {"requested_by": "user:bob@example.com", "requester_name": "Bob Kahn"}
@@ -60,14 +62,16 @@ def add_template_run(status: str = "success", statuses: tuple[str, ...] = (), **
     """
     steps = values.pop("steps", STEPS)
     step_values = values.pop("step_values", {})
+    inputs = values.pop("inputs", {"name": "payments-api"})
+    permissions = values.pop("permissions", ())
     over = status in ("success", "failed", "canceled")
     row = {
         "id": new_id(),
         "template": "create-service",
         "title": "Create a service",
         "template_version": "1",
-        "definition": {"name": "create-service", "steps": [{"id": i, "name": n, "action": a} for i, n, a in steps]},
-        "inputs": {"name": "payments-api"},
+        "definition": definition(values.get("template", "create-service"), steps, inputs, permissions),
+        "inputs": inputs,
         "status": status,
         "version": 1,
         "queued_at": ago(121),
@@ -88,6 +92,26 @@ def add_template_run(status: str = "success", statuses: tuple[str, ...] = (), **
         extra = step_values.get(position, {})
         ids.append(add_action_run(step_status, template_run_id=row["id"], **who, **{**step, **extra}))
     return row["id"], ids
+
+
+def definition(
+    name: str, steps: tuple[tuple[str, str, str], ...], inputs: dict[str, Any], permissions: tuple[str, ...]
+) -> dict[str, Any]:
+    """A template as a run keeps it, with a parameter for each input."""
+    parameters = {key: {"writeOnly": True} if value == MASK else {} for key, value in inputs.items()}
+    return Template(
+        name=name,
+        title=name,
+        description="",
+        tags=(),
+        owner="team:platform",
+        type="service",
+        parameters=({"properties": parameters},),
+        steps=tuple(Step(id=i, name=n, action=a, input={"message": n}) for i, n, a in steps),
+        output={},
+        permissions=permissions,
+        version="1",
+    ).snapshot()
 
 
 def add_log(run_id: str, *lines: str | tuple[str, str] | tuple[str, str, int]) -> None:

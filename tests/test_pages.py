@@ -13,6 +13,7 @@ from flask import Flask
 from jinja2 import DictLoader, StrictUndefined
 from werkzeug.test import TestResponse
 
+from portal_actions_plugin.blueprints.page_text import PageText
 from portal_actions_plugin.runs import queries
 from portal_actions_plugin.runs.filters import RunFilter
 from tests import page_html
@@ -370,16 +371,87 @@ def test_an_attempt_is_told_only_when_it_says_something(ada: Visitor) -> None:
     assert "attempt" not in ada.see(f"/templates/runs/{once}").text
     page = ada.see(f"/templates/runs/{twice}")
     assert "attempt 2 of 3" in page.text
-    assert "1 earlier attempt" in page.text
-    assert "WORKER_LOST: The worker died during the step." in page.text
+    fold = page.one("details")
+    assert fold.one("summary").text == "2 attempts"
+    first, second = [attempt.text for attempt in fold.all("li")]
+    assert first == ("attempt 1 · 3m ago · 1.0s · worker lost · worker-1WORKER_LOST: The worker died during the step.")
+    assert second == "attempt 2 · 3m ago · — · running · worker-1"
 
 
 def test_a_step_that_waits_for_its_next_attempt_says_when_that_is_due(ada: Visitor) -> None:
-    waiting = {"attempt": 1, "not_before": ago(-95), "started_at": ago(20)}
+    due = ago(-95)
+    waiting = {"attempt": 1, "not_before": due, "started_at": ago(20)}
     run_id, ids = add_template_run("running", ("queued",), **TWO_STEPS, step_values={0: waiting})
-    add_attempt(ids[0], 1, error_code="REMOTE_ERROR", error_message="502")
+    add_attempt(ids[0], 1, error_code="REMOTE_ERROR", error_message="502 from the forge")
+    step = ada.see(f"/templates/runs/{run_id}").all("article")[0]
+    assert step.one(class_="pa-badge").text == "queued"
+    told, why = step.one(class_="pa-doing").all("p")
+    clock = PageText.clock(due)
+    assert told.text in {
+        f"Attempt 1 of 3 failed: REMOTE_ERROR. Attempt 2 is due in 1m ({moment})." for moment in (clock, clock[11:])
+    }
+    assert why.text == "502 from the forge"
+    assert told.one("time").attributes == {"datetime": PageText.iso(due), "title": clock}
+    assert step.one("summary").text == "1 attempt"
+    assert "attempt 1 of 3" not in step.one(class_="pa-facts").text
+    absolute = ada.see(f"/templates/runs/{run_id}?times=absolute").one(class_="pa-doing")
+    assert f"Attempt 2 is due at {clock}." in absolute.text
+    assert absolute.one("time").attributes["title"] == "in 1m"
+
+
+@pytest.mark.parametrize("not_before", [None, 5])
+def test_an_attempt_that_is_due_waits_for_a_worker_only(ada: Visitor, not_before: float | None) -> None:
+    waiting = {"attempt": 1, "not_before": not_before and ago(not_before), "started_at": ago(20)}
+    run_id, ids = add_template_run("running", ("queued",), **TWO_STEPS, step_values={0: waiting})
+    add_attempt(ids[0], 1, "lost", error_code="WORKER_LOST", error_message="The worker died during the step.")
+    told = ada.see(f"/templates/runs/{run_id}").one(class_="pa-doing").all("p")[0]
+    assert told.text == ("Attempt 1 of 3 lost its worker: WORKER_LOST. Attempt 2 starts as soon as a worker is free.")
+
+
+def test_a_row_that_waits_for_its_next_attempt_says_so_under_its_status(ada: Visitor) -> None:
+    add_action_run("queued")
+    add_action_run("queued", attempt=1, started_at=ago(20))
+    add_action_run("queued", attempt=2, started_at=ago(20), not_before=ago(-95))
+    assert [row[0] for row in rows(ada.see("/actions"))] == [
+        "queuedattempt 3 of 3, in 1m",
+        "queuedattempt 2 of 3",
+        "queued",
+    ]
+
+
+def test_the_moment_from_which_a_retry_helps_is_told_in_the_apis_words(portal: Flask, ada: Visitor) -> None:
+    limited = {"error_code": "RATE_LIMITED", "error_message": "Too many", "error_hint": "Wait", "retry_at": ago(-95)}
+    run_id = add_action_run("failed", **limited)
+    answer = portal.test_client().get(f"/api/v1/action-runs/{run_id}", headers={"Authorization": "Bearer ada"})
+    error = answer.json["error"]
+    verdict = ada.see(f"/actions/runs/{run_id}").one(class_="pa-verdict")
+    assert verdict.text == f"{error['retry_verdict']} RATE_LIMITED"
+    assert verdict.one("time").text in error["retry_verdict"]
+    assert verdict.one("time").attributes["datetime"][:19] == error["retry_at"][:19]
+    assert verdict.one("time").attributes["title"] == "in 1m"
+
+
+def test_a_step_that_was_taken_over_leads_to_where_it_ran(ada: Visitor) -> None:
+    first = failed_run()
+    taken = {"taken_over_from": first, "attempt": 0, "started_at": None, "outputs": {"repo": "orders"}}
+    run_id, _ = add_template_run(
+        "running",
+        ("success", None, "running"),
+        **TWO_STEPS,
+        retry_of=first,
+        resumed_step="part",
+        step_values={0: taken},
+    )
     page = ada.see(f"/templates/runs/{run_id}")
-    assert "Attempt 1 of 3 did not make it. The next one is due in 1m." in page.text
+    step = page.all("article")[0]
+    assert step.one(class_="pa-facts").text == f"taken over from {first[:13]} success"
+    assert step.link(first[:13]) == f"/templates/runs/{first}#step-1"
+    assert step.one("dl").text == "repo orders"
+    assert "1 of 3 steps done" in page.text
+    meta = page.one("ul", class_="pa-meta")
+    assert f"Resumed from {first[:13]} at Part" in meta.text
+    assert "Retry of" not in meta.text
+    assert meta.link(first[:13]) == f"/templates/runs/{first}"
 
 
 def test_outputs_links_and_warnings_of_a_step_are_shown(ada: Visitor) -> None:
@@ -455,6 +527,8 @@ def test_hostile_words_stay_words(ada: Visitor) -> None:
         step_values={0: made},
     )
     add_log(ids[0], evil, ("error", evil))
+    for number in (1, 2):
+        add_attempt(ids[0], number, error_code="REMOTE_ERROR", error_message=evil, worker=evil)
     one_off = add_action_run(
         "failed",
         action=evil,
@@ -572,6 +646,54 @@ def test_a_retry_asks_for_the_secrets_that_were_wiped(ada: Visitor, template_fol
     assert "hunter2" not in ada.get(answer.location).text
 
 
+def test_resume_starts_a_new_run_at_the_failed_step_and_lands_on_it(ada: Visitor) -> None:
+    run_id = failed_run()
+    page = ada.see(f"/templates/runs/{run_id}")
+    assert "Retry runs every step again" in page.text
+    primary = [button.text for button in page.all("button", class_="pa-primary")]
+    assert primary == ["Resume from “Part”"]
+    answer = ada.press(page, "Resume from “Part”")
+    assert answer.status_code == 303
+    again = queries.template_run(answer.location.rpartition("/")[2])
+    assert (again.retry_of, again.resumed_step, again.progress.done) == (run_id, "part", 1)
+    assert ada.press(page, "Resume from “Part”").location == answer.location
+    # Whoever goes back and presses the other button asks for something else.
+    assert ada.press(page, "Retry").status_code == 303
+    assert len(queries.template_runs(RunFilter(), limit=10).items) == 3
+
+
+def test_a_run_of_which_nothing_is_done_has_retry_alone(ada: Visitor) -> None:
+    run_id, _ = add_template_run("failed", ("failed",), **TWO_STEPS, step_values={0: AUTH_ERROR})
+    page = ada.see(f"/templates/runs/{run_id}")
+    assert [button.text for button in page.all("button", class_="pa-primary")] == ["Retry"]
+    assert len(page.all("button")) == 1
+    assert "Resume" not in page.text
+
+
+@pytest.mark.parametrize(("button", "step"), [("Resume from “Part”", "part"), ("Retry", None)])
+def test_who_gives_the_secrets_again_may_resume_or_retry(
+    ada: Visitor, template_folder: Any, button: str, step: str | None
+) -> None:
+    file = template_folder / "two-steps.yaml"
+    plain = "loud: {type: boolean, default: false}"
+    file.write_text(file.read_text().replace(plain, f"{plain}\n        token: {{type: string, writeOnly: true}}"))
+    run_id, _ = add_template_run(
+        "failed",
+        ("success", None, "failed"),
+        **{**TWO_STEPS, "inputs": {"name": "orders", "token": "•••"}},
+        step_values={2: AUTH_ERROR},
+    )
+    page = ada.see(f"/templates/runs/{run_id}")
+    assert len(page.all("form")) == 1
+    assert [shown.text for shown in page.all("button")] == ["Resume from “Part”", "Retry"]
+    assert ada.press(page, button).status_code == 422
+    answer = ada.press(page, button, **{"secrets.token": "hunter2"})
+    assert answer.status_code == 303
+    again = queries.template_run(answer.location.rpartition("/")[2])
+    assert (again.retry_of, again.resumed_step) == (run_id, step)
+    assert ada.press(page, button, **{"secrets.token": "hunter2"}).location == answer.location
+
+
 def test_the_quota_is_told_beside_retry_before_the_click(ada: Visitor) -> None:
     run_id = failed_run(started_at=ago(300))
     for _ in range(2):
@@ -607,6 +729,41 @@ def test_cancel_stops_the_run_and_tells_what_was_done(ada: Visitor) -> None:
     assert receipt.links() == {"Repository": "https://forge.example/r"}
 
 
+def test_the_receipt_of_a_cancel_names_a_step_that_was_in_the_middle_and_what_it_had_made(ada: Visitor) -> None:
+    branch = {"links": [{"title": "Branch", "url": "https://forge.example/b"}]}
+    run_id, _ = add_template_run("canceled", ("success", "canceled"), **TWO_STEPS, step_values={1: branch})
+    receipt = ada.see(f"/templates/runs/{run_id}").one("div", class_="pa-receipt")
+    assert "Shout was canceled in the middle: look at what it may have done · Branch" in receipt.text
+    assert receipt.links() == {"Branch": "https://forge.example/b"}
+
+
+def test_the_receipt_of_a_cancel_between_two_attempts_says_that(ada: Visitor) -> None:
+    run_id, ids = add_template_run("canceled", ("canceled",), **TWO_STEPS)
+    add_attempt(ids[0], 1, error_code="REMOTE_ERROR", error_message="502")
+    assert [line.text for line in ada.see(f"/templates/runs/{run_id}").one("div", class_="pa-receipt").all("p")] == [
+        "Canceled before any step was done.",
+        "Greet was canceled between two attempts: look at what it may have done.",
+    ]
+
+
+def test_the_receipt_of_a_cancel_before_anything_began_says_no_more(ada: Visitor) -> None:
+    waiting = {"attempt": 0, "started_at": None}
+    run_id, _ = add_template_run("canceled", ("canceled",), **TWO_STEPS, step_values={0: waiting})
+    receipt = ada.see(f"/templates/runs/{run_id}").one("div", class_="pa-receipt")
+    assert receipt.text == "Canceled before any step was done."
+
+
+def test_a_canceled_one_off_has_a_receipt_too(ada: Visitor) -> None:
+    commit = [{"title": "Commit", "url": "https://forge.example/c"}, {"title": "Evil", "url": "javascript:alert(1)"}]
+    run_id = add_action_run("canceled", links=commit)
+    receipt = ada.see(f"/actions/runs/{run_id}").one("div", class_="pa-receipt")
+    assert receipt.text.startswith("Canceled in the middle: look at what it may have done · Commit")
+    assert receipt.links() == {"Commit": "https://forge.example/c"}
+    waiting = add_action_run("canceled", attempt=0, started_at=None)
+    receipt = ada.see(f"/actions/runs/{waiting}").one("div", class_="pa-receipt")
+    assert receipt.text == "Canceled before it began: nothing was done."
+
+
 def test_canceling_what_has_ended_is_a_409_that_leads_back(ada: Visitor) -> None:
     run_id, _ = add_template_run("running", ("running",), **TWO_STEPS)
     page = ada.see(f"/templates/runs/{run_id}")
@@ -623,9 +780,10 @@ def test_a_viewer_sees_no_retry_button_and_the_server_refuses_all_the_same(ada: 
     page = vera.see(f"/templates/runs/{run_id}")
     assert page.all("button") == []
     assert "starts left" not in page.text
-    refused = vera.post(f"/templates/runs/{run_id}/retry", fields, headers={"Authorization": "Bearer vera"})
-    assert refused.status_code == 403
-    assert "template:run" in refused.text
+    for verb in ("retry", "resume"):
+        refused = vera.post(f"/templates/runs/{run_id}/{verb}", fields, headers={"Authorization": "Bearer vera"})
+        assert refused.status_code == 403
+        assert "template:run" in refused.text
 
 
 def test_other_peoples_runs_have_no_cancel_button_but_for_an_admin(visit: Callable[[str], Visitor]) -> None:
@@ -663,9 +821,11 @@ def test_a_form_that_is_too_large_is_a_413(make_app: Callable[..., Flask]) -> No
     assert (answer.status_code, answer.mimetype) == (413, "text/html")
 
 
-@pytest.mark.parametrize("what", ["retry", "cancel"])
-@pytest.mark.parametrize("kind", ["templates", "actions"])
-def test_the_address_of_a_form_leads_to_its_run_when_it_is_loaded(ada: Visitor, kind: str, what: str) -> None:
+@pytest.mark.parametrize(
+    "form", ["templates retry", "templates resume", "templates cancel", "actions retry", "actions cancel"]
+)
+def test_the_address_of_a_form_leads_to_its_run_when_it_is_loaded(ada: Visitor, form: str) -> None:
+    kind, what = form.split()
     answer = ada.get(f"/{kind}/runs/0199/{what}")
     assert (answer.status_code, answer.location) == (302, f"/{kind}/runs/0199")
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from portal_actions_plugin.host import ActionRun, LogLine, TemplateRun
+from portal_actions_plugin.host import ActionRun, Attempt, LogLine, RunError, TemplateRun, duration_ms
 from portal_actions_plugin.runs.states import LOST, RUNNING
 
 MAX_ENTRIES = 100
@@ -42,6 +42,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a retry can help, in the API's words; ``at`` is the moment among them, if there is one."""
+
+    before: str
+    at: datetime | None = None
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PageText:
     """The words of one answer: all of its times are told from the same moment."""
 
@@ -67,6 +76,33 @@ class PageText:
         """How long until a moment that is to come."""
         seconds = int((moment - self.now).total_seconds())
         return f"in {_rounded(seconds)}" if seconds > 0 else "now"
+
+    def relative(self, moment: datetime) -> str:
+        """A moment that may be on either side of now."""
+        return self.until(moment) if self.is_ahead(moment) else self.ago(moment)
+
+    def is_ahead(self, moment: datetime | None) -> bool:
+        """Whether a moment is still to come, by a whole second at least: "in 0s" tells nobody anything."""
+        return moment is not None and (moment - self.now).total_seconds() >= 1
+
+    def due(self, moment: datetime) -> str:
+        """A moment to come, in full: how long that is, and when it is."""
+        if self.absolute:
+            return f"at {self.clock(moment)}"
+        return f"{self.until(moment)} ({self._short_clock(moment)})"
+
+    def due_in_a_row(self, moment: datetime) -> str:
+        """The same for a narrow column."""
+        return self._short_clock(moment) if self.absolute else self.until(moment)
+
+    def other_due(self, moment: datetime) -> str:
+        """The same moment the other way, for the title."""
+        return self.until(moment) if self.absolute else self.clock(moment)
+
+    def _short_clock(self, moment: datetime) -> str:
+        """The time alone while that is today's."""
+        same_day = moment.astimezone(UTC).date() == self.now.astimezone(UTC).date()
+        return moment.astimezone(UTC).strftime("%H:%M:%S UTC") if same_day else self.clock(moment)
 
     @staticmethod
     def clock(moment: datetime) -> str:
@@ -95,6 +131,16 @@ class PageText:
         parts = [f"{seconds // length}{unit}"]
         parts += [f"{seconds % length // smaller}{name}" for smaller, name in rest if seconds % length >= smaller]
         return " ".join(parts)
+
+    def took(self, attempt: Attempt) -> str:
+        return self.duration(duration_ms(attempt.started_at, attempt.finished_at))
+
+    def verdict(self, error: RunError) -> Verdict:
+        """What the API says about a retry, with its moment apart where it names one."""
+        if error.retry_at is None:
+            return Verdict(error.retry_verdict)
+        before, found, after = error.retry_verdict.partition(self.clock(error.retry_at))
+        return Verdict(before, error.retry_at, after) if found else Verdict(error.retry_verdict)
 
     @staticmethod
     def status(run: ActionRun | TemplateRun) -> str:

@@ -21,7 +21,7 @@ from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.identity import current_identity
 from portal_actions_plugin.runs.queries import LogTail
 from portal_actions_plugin.runs.secrets import MASK
-from portal_actions_plugin.runs.states import FAILED, RUNNING, STATUSES
+from portal_actions_plugin.runs.states import FAILED, RUNNING, STATUSES, SUCCESS
 
 PAGE_SIZE = 50
 LOG_LINES = 500
@@ -81,7 +81,15 @@ def template_run(run_id: str) -> Response:
     identity = access.require_read(current_identity(), "template:read")
     run = queries.template_run(run_id)
     results = {name: value for name, value in run.outputs.items() if name != "links" or not run.links}
-    return page("run.html", {"run": run, "results": results, **_run_facts(identity, run, run.inputs, run.steps)})
+    own = {"run": run, "results": results, "resume_at": _resume_at(identity, run)}
+    return page("run.html", {**own, **_run_facts(identity, run, run.inputs, run.steps)})
+
+
+def _resume_at(identity: Identity, run: TemplateRun) -> Step | None:
+    """The step that a Resume button would begin at; None where there is no such button."""
+    if not access.can_resume(identity, run):
+        return None
+    return next((step for step in run.steps if step.run and step.status != SUCCESS), None)
 
 
 @blueprint.get("/actions/runs/<run_id>")
@@ -94,7 +102,8 @@ def action_run(run_id: str) -> AnyResponse:
     registry = extension().registry
     title = registry.get(run.action).title if run.action in registry else run.action
     step = Step(step_id="", name=title, action=run.action, status=run.status, run=run)
-    return page("action_run.html", {"run": run, "step": step, **_run_facts(identity, run, run.input, (step,))})
+    own = {"run": run, "step": step, "resume_at": None}
+    return page("action_run.html", {**own, **_run_facts(identity, run, run.input, (step,))})
 
 
 def _run_facts(
@@ -136,6 +145,13 @@ def retry_template_run(run_id: str) -> AnyResponse:
     return redirect(page_url("template_run", run_id=run.id), 303)
 
 
+@blueprint.post("/templates/runs/<run_id>/resume")
+def resume_template_run(run_id: str) -> AnyResponse:
+    """Go on where the run left off, in a new run, and go there."""
+    run = service.resume_template_run(_somebody(), run_id, _ask()).run
+    return redirect(page_url("template_run", run_id=run.id), 303)
+
+
 @blueprint.post("/templates/runs/<run_id>/cancel")
 def cancel_template_run(run_id: str) -> AnyResponse:
     """Cancel the run and show what became of it."""
@@ -158,6 +174,7 @@ def cancel_action_run(run_id: str) -> AnyResponse:
 
 
 @blueprint.get("/templates/runs/<run_id>/retry", endpoint="after_retry_template_run")
+@blueprint.get("/templates/runs/<run_id>/resume", endpoint="after_resume_template_run")
 @blueprint.get("/templates/runs/<run_id>/cancel", endpoint="after_cancel_template_run")
 def back_to_template_run(run_id: str) -> AnyResponse:
     """Whoever loads a form's address again, as after signing in, gets the run."""

@@ -10,6 +10,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.resume import left_off
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, OVER
 
 
@@ -94,8 +95,17 @@ def can_retry(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
 
 
 def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
-    """Whether a Resume button would work right now, and would do something else than Retry: a step has to be done."""
-    return run.progress.done > 0 and can_retry(identity, run)
+    """Whether a Resume button would work right now, and would do something else than Retry: a step has to be done.
+
+    A resumed run goes on with the template as it was: what that demanded counts too.
+    """
+    if run.progress.done == 0 or not can_retry(identity, run):
+        return False
+    try:
+        before = left_off(run.id).template
+    except ActionError:
+        return False
+    return all(allowed(identity, permission, run.template) for permission in before.permissions)
 
 
 def _may_start_again(identity: Identity | None, run: ActionRun | TemplateRun, target: str) -> bool:

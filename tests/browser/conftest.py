@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -74,7 +75,7 @@ def whole(app: Flask) -> Callable[..., list[bytes]]:
 
 @pytest.fixture
 def site(make_app: Callable[..., Flask]) -> Iterator[Site]:
-    app = make_app()
+    app = make_app(PORTAL_ACTIONS_SECRET_KEYS=Fernet.generate_key().decode())
     server = make_server("127.0.0.1", 0, whole(app), threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from portal_actions_plugin.runs import queries
 from portal_actions_plugin.runs.filters import RunFilter
+from tests import conftest
 from tests.browser.conftest import Site, Window
 from tests.page_rows import BOB, add_action_run, add_attempt, add_log, add_template_run, ago
 from tests.test_pages import AUTH_ERROR, ORIGIN, TWO_STEPS
 
 OpenWindow = Callable[..., Window]
 
+WITH_TOKEN = conftest.TWO_STEPS.replace(
+    "loud: {type: boolean, default: false}",
+    "loud: {type: boolean, default: false}\n        token: {type: string, writeOnly: true}",
+)
 CONTRASTS = """() => {
   const parse = (text) => text.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
@@ -76,6 +82,27 @@ def paths(site: Site) -> dict[str, str]:
         "running", ("running",), **TWO_STEPS, **BOB, step_values={0: {"lease_expires_at": ago(9)}}
     )
     canceled, _ = add_template_run("canceled", ("success", "canceled"), **TWO_STEPS)
+    long_names = tuple((step_id, name * 30, action) for step_id, name, action in TWO_STEPS["steps"])
+    resumable, _ = add_template_run(
+        "failed", ("success", "failed"), **{**TWO_STEPS, "steps": long_names}, step_values={1: AUTH_ERROR}
+    )
+    secret, _ = add_template_run(
+        "failed",
+        ("success", "failed"),
+        **{**TWO_STEPS, "inputs": {"name": "orders", "token": "•••"}},
+        step_values={1: {**AUTH_ERROR, "retry_at": ago(-600)}},
+    )
+    taken_over = {**made, "taken_over_from": resumable, "attempt": 0, "started_at": None}
+    waiting = {"attempt": 1, "started_at": ago(20), "not_before": ago(-900)}
+    resumed, ids = add_template_run(
+        "running",
+        ("success", "queued"),
+        **{**TWO_STEPS, "steps": long_names},
+        retry_of=resumable,
+        resumed_step="shout",
+        step_values={0: taken_over, 1: waiting},
+    )
+    add_attempt(ids[1], 1, error_code="REMOTE_ERROR", error_message="502 " + "e" * 200, worker="w" * 90)
     one_off = add_action_run("failed", origin=ORIGIN, entity="orders", input={"token": "•••"}, **AUTH_ERROR)
     add_action_run("queued", entity="e" * 120)
     return {
@@ -85,6 +112,9 @@ def paths(site: Site) -> dict[str, str]:
         "running run": f"/templates/runs/{running}",
         "lost run": f"/templates/runs/{lost}",
         "canceled run": f"/templates/runs/{canceled}",
+        "resumable run": f"/templates/runs/{resumable}",
+        "run that needs a secret": f"/templates/runs/{secret}",
+        "resumed run": f"/templates/runs/{resumed}",
         "one-off": f"/actions/runs/{one_off}",
         "reference": "/api/v1/docs",
     }
@@ -119,7 +149,7 @@ def test_every_text_stands_out_from_its_ground(window: OpenWindow, paths: dict[s
     )
 
 
-@pytest.mark.parametrize("kind", ["list", "failed run", "one-off"])
+@pytest.mark.parametrize("kind", ["list", "failed run", "resumable run", "run that needs a secret", "one-off"])
 def test_everything_is_reached_by_keyboard_with_a_visible_focus(
     window: OpenWindow, paths: dict[str, str], kind: str
 ) -> None:
@@ -156,6 +186,39 @@ def test_retry_lands_on_the_new_run_with_or_without_javascript(window: OpenWindo
     assert again.retry_of == run_id
     assert tab.get_by_role("link", name=run_id[:13]).is_visible()
     assert seen.complaints == []
+
+
+@pytest.mark.parametrize("javascript", [False, True])
+def test_resume_lands_on_a_run_that_goes_on_with_or_without_javascript(window: OpenWindow, javascript: bool) -> None:
+    run_id, _ = add_template_run("failed", ("success", "failed"), **TWO_STEPS, step_values={1: AUTH_ERROR})
+    seen = window("ada", javascript=javascript)
+    tab = seen.open(f"/templates/runs/{run_id}")
+    tab.get_by_role("button", name="Resume from “Shout”", exact=True).click()
+    tab.get_by_text("Resumed from").wait_for()
+    again = queries.template_run(tab.url.rpartition("/")[2])
+    assert (again.retry_of, again.resumed_step) == (run_id, "shout")
+    tab.get_by_text("taken over from").get_by_role("link", name=run_id[:13]).click()
+    tab.wait_for_url(f"**/templates/runs/{run_id}#step-1")
+    assert seen.complaints == []
+
+
+@pytest.mark.parametrize(("button", "resumed_step"), [("Resume from “Shout”", "shout"), ("Retry", None)])
+def test_one_form_for_secrets_serves_both_buttons_without_javascript(
+    window: OpenWindow, template_folder: Path, button: str, resumed_step: str | None
+) -> None:
+    (template_folder / "two-steps.yaml").write_text(WITH_TOKEN)
+    run_id, _ = add_template_run(
+        "failed",
+        ("success", "failed"),
+        **{**TWO_STEPS, "inputs": {"name": "orders", "token": "•••"}},
+        step_values={1: AUTH_ERROR},
+    )
+    tab = window("ada", javascript=False).open(f"/templates/runs/{run_id}")
+    tab.get_by_label("token").fill("hunter2")
+    tab.get_by_role("button", name=button, exact=True).click()
+    tab.wait_for_url(lambda url: run_id not in url)
+    again = queries.template_run(tab.url.rpartition("/")[2])
+    assert (again.retry_of, again.resumed_step) == (run_id, resumed_step)
 
 
 def test_a_double_click_on_retry_is_one_run(window: OpenWindow) -> None:
