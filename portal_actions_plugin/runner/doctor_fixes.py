@@ -58,10 +58,10 @@ def _mend() -> Iterator[str]:
         return
     grace = extension().config.lapse_grace_seconds
     if grace > LONGEST_WAIT:
-        yield f"took note of {counted(lapsed, 'lapsed lease')}: run it again after {grace:.0f} s"
+        yield f"took note of {counted(lapsed, 'lapsed lease')}: run it again after {grace:g} s"
         return
     # The first look only takes note: a process that was merely stopped for a while renews its lease meanwhile.
-    yield f"took note of {counted(lapsed, 'lapsed lease')}: looking again after {grace:.0f} s"
+    yield f"took note of {counted(lapsed, 'lapsed lease')}: looking again after {grace:g} s"
     time.sleep(grace + 0.5)
     yield _swept()
 
@@ -80,7 +80,8 @@ def _unrung(tx: Transaction) -> list[str]:
 
 def _swept() -> str:
     done = sweep()
-    return f"swept: rang for {done.rung}, acted on {done.lapsed} lapsed leases, announced {done.announced}"
+    rung, lapsed, told = counted(done.rung, "run"), counted(done.lapsed, "lapsed lease"), counted(done.announced, "run")
+    return f"swept: rang for {rung}, acted on {lapsed}, announced {told}"
 
 
 def _lapsed() -> int:

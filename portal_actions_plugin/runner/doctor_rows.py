@@ -215,7 +215,7 @@ def _leases() -> Iterator[Finding]:
     if found.seconds < grace + SLOW_SECONDS:
         yield warning("leases", f"{message}: a sweeper is about to act on it", "flask actions sweep")
     else:
-        message += f" and no sweeper is alive: one pass takes note, another one {grace:.0f} s later acts"
+        message += f" and no sweeper is alive: one pass takes note, another one {grace:g} s later acts"
         yield critical("leases", message, "flask actions sweep")
 
 
