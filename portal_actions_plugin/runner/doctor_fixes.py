@@ -1,4 +1,4 @@
-"""What ``--fix`` mends: only what any worker would do sooner or later, so that it is safe at any time.
+"""What ``--fix`` mends: a doorbell too many harms nobody, and the rest is what every supervisor does anyway.
 
 It upgrades no table, touches no running row whose lease is in force, and starts no process.
 """
