@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shlex
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 from flask import current_app
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import AppGroup, ScriptInfo, with_appcontext
 
 from portal_actions_plugin.errors import PortalActionsError
 from portal_actions_plugin.extension import extension
@@ -20,6 +22,9 @@ from portal_actions_plugin.runs import queries, retention, service
 from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.retention import Ages, Pruned
 from portal_actions_plugin.runs.states import OVER, STATUSES, SUCCESS
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.runner.doctor_findings import Finding
 
 Run = ActionRun | TemplateRun
 
@@ -151,6 +156,42 @@ def prune(older_than: int, audit_age: int | None, dry_run: bool, actor: str) -> 
         click.echo(f"Deleted {_amount(retention.prune(actor, ages))}.")
 
 
+@actions.command("doctor", with_appcontext=False)
+@click.option("--fix", is_flag=True, help="First mend what is safe: ring, sweep, forget workers that are long gone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+@click.pass_context
+def doctor(context: click.Context, fix: bool, as_json: bool) -> None:  # noqa: FBT001 click hands them over
+    """Say what is wrong and what to run; exits with 0 when all is well, 1 on warnings, 2 on anything critical."""
+    from portal_actions_plugin.runner.doctor_findings import LEVELS, worst
+
+    script = context.ensure_object(ScriptInfo)
+    mended: list[str] = []
+    try:
+        app = script.load_app()
+    except click.ClickException:
+        raise
+    except Exception as error:  # noqa: BLE001 whatever keeps a portal from starting is a finding
+        findings = [_does_not_start(error)]
+    else:
+        from portal_actions_plugin.runner.doctor import examine
+        from portal_actions_plugin.runner.doctor_fixes import mend
+
+        with app.app_context():
+            for sentence in mend() if fix else ():
+                mended.append(sentence)
+                if not as_json:
+                    click.echo(f"mended    {sentence}")
+            findings = examine()
+    findings = [replace(found, mend=_for_this_app(found.mend, script)) for found in findings]
+    status = worst(findings)
+    if as_json:
+        report = {"status": LEVELS[status], "mended": mended, "findings": [asdict(found) for found in findings]}
+        click.echo(json.dumps(report, ensure_ascii=False))
+    else:
+        click.echo("\n".join(_findings_text(findings)))
+    raise SystemExit(status)
+
+
 @actions.command("run-template")
 @click.argument("name")
 @click.option("--inputs", type=_json_object, default="{}", help="The parameters, as a JSON object.")
@@ -239,6 +280,37 @@ def show(run_id: str) -> None:
 
 
 # -- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def _does_not_start(error: Exception) -> Finding:
+    from portal_actions_plugin.runner.doctor_findings import critical, without_credentials
+
+    if isinstance(error, PortalActionsError):
+        return critical("portal", without_credentials(f"the portal does not start: {error.message}"), error.hint)
+    text = without_credentials(f"the portal does not start: {type(error).__name__}: {error}")
+    return critical("portal", text, "see where it fails: flask actions list")
+
+
+def _for_this_app(mend: str | None, script: ScriptInfo) -> str | None:
+    """Make a command one that can be copied as it stands."""
+    if mend is None or not script.app_import_path:
+        return mend
+    return mend.replace("flask actions", f"flask --app {shlex.quote(script.app_import_path)} actions")
+
+
+def _findings_text(findings: Sequence[Finding]) -> list[str]:
+    """What is worst comes first; at the end, how much of each there is."""
+    from portal_actions_plugin.runner.doctor_findings import LEVELS
+
+    worst_first = sorted(findings, key=lambda found: -LEVELS.index(found.level))
+    width = max(len(found.part) for found in findings)
+    lines = []
+    for found in worst_first:
+        lines.append(f"{found.level:<8}  {found.part:<{width}}  {found.message}")
+        if found.mend:
+            lines.append(f"{'':<{10 + width}}  → {found.mend}")
+    numbers = [(sum(found.level == level for found in findings), level) for level in reversed(LEVELS)]
+    return [*lines, ", ".join(f"{number} {level}" for number, level in numbers if number)]
 
 
 def _identity(requester: str, roles: tuple[str, ...]) -> Identity:

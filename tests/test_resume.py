@@ -164,7 +164,7 @@ def test_a_step_that_was_taken_over_says_where_it_ran_and_nothing_of_an_attempt(
     assert made["taken_over_from"] is None
 
 
-def test_retry_runs_from_step_one_and_repeats_what_succeeded_and_resume_does_not(ada: Person, forge: Forge) -> None:
+def test_trap_13_a_resumed_run_does_not_repeat_what_succeeded_as_a_retry_does(ada: Person, forge: Forge) -> None:
     failed = fail_a_run(ada)
     forge.refuses = False
     forge.asked.clear()
@@ -364,7 +364,7 @@ def test_a_template_that_is_gone_is_a_404_and_no_button(
 
 @pytest.mark.parametrize("who", ["vera", "bob", "ada", "margaret"])
 @pytest.mark.parametrize("status", STATUSES)
-def test_no_button_says_yes_while_the_api_says_no_nor_the_other_way_round(
+def test_trap_13_no_button_says_yes_while_the_api_says_no_nor_the_other_way_round(
     app: Flask, person: Callable[[str], Person], status: str, who: str
 ) -> None:
     for verb, button in (("retry", "Retry"), ("resume", "Resume from “Shout”"), ("cancel", "Cancel")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,28 @@ def downgrade(database: Database, revision: str) -> None:
         command.downgrade(_config(connection), revision)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Which revision the tables are at, which one this version needs, and whether it knows the former."""
+
+    found: str | None
+    needed: str | None
+    known: bool
+
+
+def standing(database: Database) -> Standing:
+    """Where the tables stand."""
+    script = ScriptDirectory.from_config(_config(None))
+    with database.engine.connect() as connection:
+        found = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    known = {revision.revision for revision in script.walk_revisions()}
+    return Standing(found, script.get_current_head(), found in known)
+
+
 def is_current(database: Database) -> bool:
     """Whether the tables are those that this version needs."""
-    head = ScriptDirectory.from_config(_config(None)).get_current_head()
-    with database.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        return context.get_current_revision() == head
+    tables = standing(database)
+    return tables.found == tables.needed
 
 
 def _config(connection: Connection | None) -> Config:

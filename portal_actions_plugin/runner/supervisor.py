@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import now_plus, transaction
+from portal_actions_plugin.db import Transaction, now_plus, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import WorkerRow
 from portal_actions_plugin.pause_points import reached
@@ -59,6 +59,11 @@ def queues_in_use() -> list[str]:
     """Every queue that an action of this app goes to."""
     parts = extension()
     return sorted({parts.config.queue_for(action.id, action.queue) for action in parts.registry})
+
+
+def forget_gone(tx: Transaction) -> int:
+    """Forget the workers that nobody has seen for an hour; says how many those are."""
+    return tx.changed(delete(WorkerRow).where(WorkerRow.seen_at < now_plus(-FORGET_SECONDS)))
 
 
 class Supervisor:
@@ -152,7 +157,7 @@ class Supervisor:
         alive = [place for place in self._places if place.pid]
         try:
             with transaction("workers_seen") as tx:
-                tx.changed(delete(WorkerRow).where(WorkerRow.seen_at < now_plus(-FORGET_SECONDS)))
+                forget_gone(tx)
                 for place in alive:
                     seen = update(WorkerRow).where(WorkerRow.name == place.name)
                     if not tx.changed(seen.values(seen_at=now_plus(0), pid=place.pid)):

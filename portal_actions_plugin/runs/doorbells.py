@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, case, select, update
+from sqlalchemy import RowMapping, case, or_, select, update
 
 from portal_actions_plugin.db import Transaction, now_plus
 from portal_actions_plugin.models import ActionRunRow
@@ -46,6 +46,20 @@ def lost(tx: Transaction, ids: Sequence[str]) -> None:
     tx.changed(
         update(ActionRunRow)
         .where(ActionRunRow.id.in_(ids), ActionRunRow.status == QUEUED)
+        .values(rung_at=None, rings=1, ring_again_at=NOW)
+    )
+
+
+def due_at_once(tx: Transaction, ids: Sequence[str]) -> int:
+    """Let the next sweep ring for those of these that are queued, due and not to be rung for yet."""
+    return tx.changed(
+        update(ActionRunRow)
+        .where(
+            ActionRunRow.id.in_(ids),
+            ActionRunRow.status == QUEUED,
+            or_(ActionRunRow.not_before.is_(None), ActionRunRow.not_before <= NOW),
+            or_(ActionRunRow.ring_again_at.is_(None), ActionRunRow.ring_again_at > NOW),
+        )
         .values(rung_at=None, rings=1, ring_again_at=NOW)
     )
 

