@@ -33,8 +33,8 @@ from portal_actions_plugin.db import now_plus, reading, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
 from portal_actions_plugin.models import VERSION_TABLE, ActionRunRow, AttemptRow, WorkerRow
-from portal_actions_plugin.runner import doctor, doctor_parts
-from portal_actions_plugin.runner.doctor_findings import Check, Finding
+from portal_actions_plugin.runner.doctor import examination, parts
+from portal_actions_plugin.runner.doctor.findings import Check, Finding
 from portal_actions_plugin.runs.dispatch import queue
 from tests.conftest import wait_until
 from tests.page_rows import add_action_run, add_attempt, add_template_run, ago
@@ -59,7 +59,7 @@ def call(app: Flask, *options: str) -> Result:
 
 def found(part: str) -> Finding:
     """The one finding of a part."""
-    (only,) = (finding for finding in doctor.examine() if finding.part == part)
+    (only,) = (finding for finding in examination.examine() if finding.part == part)
     return only
 
 
@@ -212,7 +212,7 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on(app: Flask, monkey
     def fail() -> list[Finding]:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr(doctor, "OF_THE_DATABASE", (Check("odd", fail), *doctor.OF_THE_DATABASE))
+    monkeypatch.setattr(examination, "OF_THE_DATABASE", (Check("odd", fail), *examination.OF_THE_DATABASE))
     odd = found("odd")
     assert odd.level == "critical"
     assert "ZeroDivisionError: by nothing" in odd.message
@@ -221,7 +221,7 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on(app: Flask, monkey
 
 def test_every_part_is_documented() -> None:
     page = (ROOT / "docs" / "commands.md").read_text()
-    parts = [check.part for check in (*doctor.OF_THE_DATABASE, *doctor.OTHERS)]
+    parts = [check.part for check in (*examination.OF_THE_DATABASE, *examination.OTHERS)]
     assert [part for part in (*parts, "portal") if f"\n| {part} |" not in page] == []
 
 
@@ -243,7 +243,7 @@ def test_without_a_database_the_rest_says_so_once_each(
     assert result.exit_code == 2
     assert "critical  database" in result.output
     assert "does not answer" in result.output
-    assert result.output.count("not checked: the database is away") == len(doctor.OF_THE_DATABASE) - 1
+    assert result.output.count("not checked: the database is away") == len(examination.OF_THE_DATABASE) - 1
     assert "ok        redis" in result.output
     assert "geheim" not in result.output
     assert "Traceback" not in result.output
@@ -260,7 +260,7 @@ def test_a_database_that_never_answers_keeps_nobody_waiting(make_app: Any, silen
 def test_a_locked_table_keeps_nobody_waiting(app: Flask, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if app.extensions["portal_actions"].database.engine.dialect.name == "sqlite":
         pytest.skip("SQLite's reads wait for nobody")
-    monkeypatch.setattr(doctor_parts, "STATEMENT_SECONDS", 1)
+    monkeypatch.setattr(parts, "STATEMENT_SECONDS", 1)
     add_worker()
     with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
         connection.execute("LOCK TABLE portal_actions_template_runs IN ACCESS EXCLUSIVE MODE")
@@ -332,7 +332,7 @@ def test_a_clock_that_is_off_is_a_warning(app: Flask, monkeypatch: pytest.Monkey
             return datetime.now(tz) - timedelta(minutes=10)
 
     assert found("clock").level == "ok"
-    monkeypatch.setattr(doctor_parts, "datetime", Late)
+    monkeypatch.setattr(parts, "datetime", Late)
     assert found("clock").level == "warning"
     assert "10 min apart" in found("clock").message
 
@@ -385,14 +385,14 @@ def test_each_queue_that_actions_use_needs_a_worker(make_app: Any) -> None:
     app = make_app(PORTAL_ACTIONS_QUEUES={"scm.*": "forge"})
     with app.app_context():
         add_worker()
-        critical = [one for one in doctor.examine() if one.level == "critical"]
+        critical = [one for one in examination.examine() if one.level == "critical"]
     assert [one.mend for one in critical] == ["flask actions worker --queue forge"]
 
 
 def test_a_worker_on_a_queue_that_no_action_uses_is_a_warning(app: Flask) -> None:
     add_worker()
     add_worker("here:1:old:1", queue="old")
-    levels = {one.level: one.message for one in doctor.examine() if one.part == "workers"}
+    levels = {one.level: one.message for one in examination.examine() if one.part == "workers"}
     assert levels["warning"] == "1 worker on the queue old, which no action of this portal uses"
     assert levels["ok"] == "alive: 1 on default, 1 on old"
 
@@ -554,7 +554,7 @@ def test_a_process_that_renews_between_the_looks_keeps_its_run(app: Flask, monke
                 .values(lease_expires_at=now_plus(30), lapse_seen_at=None)
             )
 
-    monkeypatch.setattr("portal_actions_plugin.runner.doctor_fixes.time.sleep", renew)
+    monkeypatch.setattr("portal_actions_plugin.runner.doctor.fixes.time.sleep", renew)
     call(app, "--fix")
     assert row_of(run_id)["status"] == "running"
 
@@ -589,7 +589,7 @@ def test_a_finished_run_that_the_portal_was_not_told_of_is_found_and_told(app: F
     add_worker()
     run_id = add_action_run("success", finished_at=ago(90))
     add_template_run("success")
-    signals = [one for one in doctor.examine() if one.part == "signals"]
+    signals = [one for one in examination.examine() if one.part == "signals"]
     assert [(one.level, one.mend) for one in signals] == [("warning", "flask actions sweep")] * 2
     assert f"1 action run came to an end (finished: {run_id}, 90 s ago)" in signals[0].message
     assert call(app, "--fix").exit_code == 0
@@ -619,7 +619,7 @@ def test_a_template_of_the_hosts_that_names_a_missing_action_is_found(app: Flask
             return TemplateListing((wrong,), (TemplateProblem("store", 3, "spec", "odd"),))
 
     app.extensions["portal_actions"] = replace(extension(), templates=Source())
-    messages = [one.message for one in doctor.examine() if one.part == "templates"]
+    messages = [one.message for one in examination.examine() if one.part == "templates"]
     assert messages == [
         "store:3: spec: odd",
         "the template two-steps wants gone.away@v1 in its step greet: it is not installed",
@@ -633,7 +633,7 @@ def test_a_template_source_that_fails_is_one_critical_finding(app: Flask) -> Non
 
     app.extensions["portal_actions"] = replace(extension(), templates=Source())
     add_worker()
-    critical = [one for one in doctor.examine() if one.level == "critical"]
+    critical = [one for one in examination.examine() if one.level == "critical"]
     assert [one.part for one in critical] == ["templates"]
     assert "the store is away" in critical[0].message
 
@@ -641,7 +641,7 @@ def test_a_template_source_that_fails_is_one_critical_finding(app: Flask) -> Non
 def test_secrets_need_a_key(app: Flask, template_folder: Path) -> None:
     assert found("settings").level == "ok"
     (template_folder / "with-secret.yaml").write_text(SECRET_TEMPLATE)
-    wanted = next(one for one in doctor.examine() if one.part == "settings")
+    wanted = next(one for one in examination.examine() if one.part == "settings")
     assert wanted.level == "warning"
     assert "such as of with-secret" in wanted.message
     assert "Fernet.generate_key()" in (wanted.mend or "")
@@ -650,14 +650,14 @@ def test_secrets_need_a_key(app: Flask, template_folder: Path) -> None:
 def test_an_action_with_a_secret_needs_a_key_too(app: Flask) -> None:
     schema = Schema.from_dict({"token": fields.String(load_only=True)})
     extension().registry.add(action("test.secret@v1", title="Secret", input=schema)(lambda ctx, token: {}), "test")
-    assert "such as of test.secret@v1" in next(one for one in doctor.examine() if one.part == "settings").message
+    assert "such as of test.secret@v1" in next(one for one in examination.examine() if one.part == "settings").message
 
 
 def test_the_commands_that_make_keys_make_usable_ones(make_app: Any, template_folder: Path) -> None:
     (template_folder / "with-secret.yaml").write_text(SECRET_TEMPLATE)
     app = make_app(SECRET_KEY=None)
     with app.app_context():
-        mends = dict(one.mend.split("=", 1) for one in doctor.examine() if one.part == "settings" and one.mend)
+        mends = dict(one.mend.split("=", 1) for one in examination.examine() if one.part == "settings" and one.mend)
     made = {}
     for name, command in mends.items():
         python = command.removeprefix("$(python ").removesuffix(")")
@@ -672,6 +672,6 @@ def test_the_commands_that_make_keys_make_usable_ones(make_app: Any, template_fo
 def test_a_portal_without_a_secret_key_is_critical(make_app: Any) -> None:
     app = make_app(SECRET_KEY=None)
     with app.app_context():
-        worst = next(one for one in doctor.examine() if one.part == "settings")
+        worst = next(one for one in examination.examine() if one.part == "settings")
     assert worst.level == "critical"
     assert "SECRET_KEY is not set" in worst.message

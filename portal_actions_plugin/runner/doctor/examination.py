@@ -10,17 +10,17 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.runner import doctor_parts, doctor_rows
-from portal_actions_plugin.runner.doctor_findings import CRITICAL, Check, Finding, critical, fine, said, warning
+from portal_actions_plugin.runner.doctor import parts, rows
+from portal_actions_plugin.runner.doctor.findings import CRITICAL, Check, Finding, critical, fine, said, warning
 
 __all__ = ["Finding", "examine"]
 
 log = logging.getLogger(__name__)
 
-OF_THE_DATABASE: Sequence[Check] = (*doctor_parts.OF_THE_DATABASE, *doctor_rows.CHECKS)
+OF_THE_DATABASE: Sequence[Check] = (*parts.OF_THE_DATABASE, *rows.CHECKS)
 """In this order: when the database is away or empty, there is no need to find out again for each."""
 
-OTHERS = doctor_parts.OTHERS
+OTHERS = parts.OTHERS
 
 
 def examine() -> list[Finding]:
@@ -38,8 +38,8 @@ def _look_at(checks: Sequence[Check]) -> Iterator[Finding]:
             found = list(check.look()) or [fine(check.part, check.well)]
         except SQLAlchemyError as error:
             # On SQLite a missing table is the same class of error as a database that is away: ask.
-            skipped = "" if doctor_parts.answers() else doctor_parts.AWAY
-            first = doctor_parts.MEND_DATABASE
+            skipped = "" if parts.answers() else parts.AWAY
+            first = parts.MEND_DATABASE
             found = [_unchecked(check, error, first)]
         except Exception as error:
             log.exception("the check of %s failed", check.part)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 from portal_actions_plugin.db import Transaction, now_plus
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow, WorkerRow
-from portal_actions_plugin.runner.doctor_findings import (
+from portal_actions_plugin.runner.doctor.findings import (
     Check,
     Finding,
     counted,
@@ -26,7 +26,7 @@ from portal_actions_plugin.runner.doctor_findings import (
     fine,
     warning,
 )
-from portal_actions_plugin.runner.doctor_parts import looking
+from portal_actions_plugin.runner.doctor.parts import looking
 from portal_actions_plugin.runner.supervisor import queues_in_use
 from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.states import ACTIVE, OVER, QUEUED, RUNNING

@@ -14,9 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal_actions_plugin.db import Transaction, now_plus, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
-from portal_actions_plugin.runner.doctor_findings import counted, said
-from portal_actions_plugin.runner.doctor_parts import is_ready, limit_statements, looking
-from portal_actions_plugin.runner.doctor_rows import (
+from portal_actions_plugin.runner.doctor.findings import counted, said
+from portal_actions_plugin.runner.doctor.parts import is_ready, limit_statements, looking
+from portal_actions_plugin.runner.doctor.rows import (
     DUE,
     DUE_SINCE,
     FORGOTTEN,

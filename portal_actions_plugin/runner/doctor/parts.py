@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal_actions_plugin import migrations
 from portal_actions_plugin.db import Transaction, database, now_plus, reading, transaction
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.doctor_findings import (
+from portal_actions_plugin.runner.doctor.findings import (
     Check,
     Finding,
     critical,

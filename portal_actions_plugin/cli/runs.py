@@ -1,0 +1,232 @@
+"""The commands that start, follow and end runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+
+from portal_actions_plugin.errors import PortalActionsError
+from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
+from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.states import OVER, STATUSES, SUCCESS
+
+Run = ActionRun | TemplateRun
+
+FOLLOW_SECONDS = 0.5
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise click.BadParameter("must be a JSON object")
+    return data
+
+
+def _says_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Print a domain error as a sentence, its fields and its hint, and exit with 2."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except PortalActionsError as error:
+            lines = [f"{error.code}: {error.message}"]
+            lines += [f"  {name}: {json.dumps(found, ensure_ascii=False)}" for name, found in error.fields.items()]
+            click.echo("\n".join([*lines, f"  → {error.hint}"]), err=True)
+            raise SystemExit(2) from None
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
+
+
+_identity_option = click.option(
+    "--as",
+    "requester",
+    default="system:cli",
+    show_default=True,
+    help="The id that runs are requested by and audited under.",
+)
+_role_option = click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    default=("platform-admin",),
+    show_default=True,
+    help="A role of that id; whoever may run commands on this machine may choose it.",
+)
+_wait_option = click.option("--wait", is_flag=True, help="Follow to the end; exits with 1 unless the run succeeds.")
+
+
+@click.command("run-template")
+@click.argument("name")
+@click.option("--inputs", type=_json_object, default="{}", help="The parameters, as a JSON object.")
+@_identity_option
+@_role_option
+@_wait_option
+@with_appcontext
+@_says_errors
+def run_template(name: str, inputs: dict[str, Any], requester: str, roles: tuple[str, ...], wait: bool) -> None:  # noqa: FBT001 click hands it over
+    """Start a template."""
+    _started(service.start_template_run(_identity(requester, roles), name, inputs).run, wait)
+
+
+@click.command("run-action")
+@click.argument("action_id")
+@click.option("--input", "data", type=_json_object, default="{}", help="The input, as a JSON object.")
+@_identity_option
+@_role_option
+@_wait_option
+@with_appcontext
+@_says_errors
+def run_action(action_id: str, data: dict[str, Any], requester: str, roles: tuple[str, ...], wait: bool) -> None:  # noqa: FBT001 click hands it over
+    """Start a one-off."""
+    _started(service.start_action_run(_identity(requester, roles), action_id, data).run, wait)
+
+
+@click.command("retry")
+@click.argument("run_id")
+@_identity_option
+@_role_option
+@_wait_option
+@with_appcontext
+@_says_errors
+def retry(run_id: str, requester: str, roles: tuple[str, ...], wait: bool) -> None:  # noqa: FBT001 click hands it over
+    """Start a failed or canceled run anew."""
+    run = queries.any_run(run_id)
+    again = service.retry_template_run if isinstance(run, TemplateRun) else service.retry_action_run
+    _started(again(_identity(requester, roles), run_id).run, wait)
+
+
+@click.command("resume")
+@click.argument("run_id")
+@_identity_option
+@_role_option
+@_wait_option
+@with_appcontext
+@_says_errors
+def resume(run_id: str, requester: str, roles: tuple[str, ...], wait: bool) -> None:  # noqa: FBT001 click hands it over
+    """Start a template run anew at the step that failed."""
+    _started(service.resume_template_run(_identity(requester, roles), run_id).run, wait)
+
+
+@click.command("cancel")
+@click.argument("run_id")
+@_identity_option
+@_role_option
+@with_appcontext
+@_says_errors
+def cancel(run_id: str, requester: str, roles: tuple[str, ...]) -> None:
+    """Cancel a queued or running run."""
+    run = queries.any_run(run_id)
+    stop = service.cancel_template_run if isinstance(run, TemplateRun) else service.cancel_action_run
+    click.echo(f"{run_id} is {stop(_identity(requester, roles), run_id).status}")
+
+
+@click.command("list")
+@click.option("--status", multiple=True, type=click.Choice(STATUSES), help="Repeatable.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
+@with_appcontext
+@_says_errors
+def list_runs(status: tuple[str, ...], limit: int) -> None:
+    """List action runs, newest first."""
+    for run in queries.action_runs(RunFilter(status=status), limit=limit).items:
+        name = f"{run.step_id} ({run.action})" if run.step_id else run.action
+        click.echo(f"{run.id}  {run.status:<8}  {run.queued_at:%Y-%m-%d %H:%M:%S}  {run.requester_name}  {name}")
+
+
+@click.command("show")
+@click.argument("run_id")
+@with_appcontext
+@_says_errors
+def show(run_id: str) -> None:
+    """Show a template run or an action run, with its log."""
+    run = queries.any_run(run_id)
+    click.echo("\n".join(_template_run_text(run) if isinstance(run, TemplateRun) else _action_run_text(run)))
+
+
+COMMANDS = (run_template, run_action, retry, resume, cancel, list_runs, show)
+
+
+# -- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def _identity(requester: str, roles: tuple[str, ...]) -> Identity:
+    return Identity(requester, requester, frozenset(roles))
+
+
+def _started(run: Run, wait: bool) -> None:  # noqa: FBT001 it is the command's own switch
+    click.echo(run.id)
+    if not wait:
+        return
+    ended = _follow(run)
+    click.echo(ended.status, err=True)
+    if ended.status != SUCCESS:
+        for line in _failures(ended):
+            click.echo(line, err=True)
+        raise SystemExit(1)
+
+
+def _follow(run: Run) -> Run:
+    load: Callable[[str], Run] = queries.template_run if isinstance(run, TemplateRun) else queries.action_run
+    while run.status not in OVER:
+        time.sleep(FOLLOW_SECONDS)
+        run = load(run.id)
+    return run
+
+
+def _failures(run: Run) -> list[str]:
+    runs = [step.run for step in run.steps] if isinstance(run, TemplateRun) else [run]
+    return [
+        f"{found.step_id or found.action}: {found.error.code}: {found.error.message}\n  → {found.error.hint}"
+        for found in runs
+        if found and found.error
+    ]
+
+
+def _template_run_text(run: TemplateRun) -> list[str]:
+    lines = [
+        f"{run.title} ({run.template})  {run.status}  {run.progress.done} of {run.progress.total}",
+        f"requested by {run.requester_name} at {run.queued_at:%Y-%m-%d %H:%M:%S} UTC",
+        f"inputs: {json.dumps(dict(run.inputs), ensure_ascii=False)}",
+    ]
+    for step in run.steps:
+        lines.append(f"\n{step.status:<8}  {step.name}  [{step.step_id}, {step.action}]")
+        if step.run:
+            lines += _details(step.run)
+    return lines
+
+
+def _action_run_text(run: ActionRun) -> list[str]:
+    lines = [
+        f"{run.action}  {run.status}",
+        f"requested by {run.requester_name} at {run.queued_at:%Y-%m-%d %H:%M:%S} UTC",
+    ]
+    return lines + _details(run)
+
+
+def _details(run: ActionRun) -> list[str]:
+    lines = [f"  attempt {run.attempt} of {run.max_attempts}"]
+    if run.taken_over_from:
+        lines = [f"  taken over from the template run {run.taken_over_from}"]
+    if run.not_before:
+        lines.append(f"  the next attempt is due at {run.not_before:%Y-%m-%d %H:%M:%S} UTC")
+    lines += [
+        f"  attempt {tried.number}: {tried.outcome}: {tried.error_code}: {tried.error_message}"
+        for tried in run.attempts
+        if tried.error_code and not run.error
+    ]
+    if run.worker_lost:
+        lines.append("  the worker is lost: nobody is on it right now")
+    lines += [f"  {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in run.outputs.items()]
+    if run.error:
+        lines += [f"  {run.error.code}: {run.error.message}", f"  → {run.error.hint}", f"  {run.error.retry_verdict}"]
+    lines += [f"  {line.at:%H:%M:%S} {line.level:<7} {line.message}" for line in queries.log_lines(run.id)]
+    return lines

@@ -1,0 +1,183 @@
+"""The commands of who runs the portal: tables, workers, sweeps, retention, and what is wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+import click
+from flask import current_app
+from flask.cli import ScriptInfo, with_appcontext
+
+from portal_actions_plugin.errors import PortalActionsError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs import retention
+from portal_actions_plugin.runs.retention import Ages, Pruned
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.runner.doctor.findings import Finding
+
+DAY = 24 * 3600
+
+_AGE = re.compile(r"([1-9][0-9]{0,11})([smhdw])")
+_UNIT = {"s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
+
+
+def _age(text: str) -> int:
+    """Read an age such as ``90d``, in seconds."""
+    match = _AGE.fullmatch(text.strip())
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not an age: write a whole number and s, m, h, d or w, such as 90d.")
+    seconds = int(match[1]) * _UNIT[match[2]]
+    if seconds < retention.SHORTEST_SECONDS:
+        raise click.BadParameter(
+            f"{text} is too short: start limits count the runs of the last hour. Write 1h or more."
+        )
+    if seconds > retention.LONGEST_SECONDS:
+        raise click.BadParameter(f"{text} is too long: write {retention.LONGEST_SECONDS // DAY}d or less.")
+    return seconds
+
+
+@click.command("upgrade")
+@with_appcontext
+def upgrade() -> None:
+    """Create the plugin's tables, or bring them up to date."""
+    from portal_actions_plugin import migrations
+
+    migrations.upgrade(extension().database)
+    click.echo("The tables are up to date.")
+
+
+@click.command("worker")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes for each queue.")
+@click.option("--queue", "queues", multiple=True, help="Only this queue; repeatable. Default: all that actions use.")
+@with_appcontext
+def worker(workers: int, queues: tuple[str, ...]) -> None:
+    """Run steps until stopped: SIGTERM finishes the running ones, a second one ends them at once."""
+    from portal_actions_plugin import migrations
+    from portal_actions_plugin.runner.supervisor import Supervisor, queues_in_use
+
+    if not migrations.is_current(extension().database):
+        raise click.ClickException("The tables are not up to date: run `flask actions db upgrade` first.")
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s")
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 forked workers need the app itself
+    Supervisor(app, queues or queues_in_use(), workers).run()
+
+
+@click.command("sweep")
+@with_appcontext
+def sweep() -> None:
+    """Do one pass of the sweeper: lost doorbells, lapsed leases, unsent signals."""
+    from portal_actions_plugin.runner.sweeper import sweep as sweep_once
+
+    done = sweep_once()
+    click.echo(f"rang again for {done.rung}, acted on {done.lapsed} lapsed leases, announced {done.announced}")
+
+
+@click.command("prune")
+@click.option("--older-than", type=_age, required=True, metavar="AGE", help="Runs that ended before: 90d, 12h, 2w.")
+@click.option(
+    "--audit-older-than",
+    "audit_age",
+    type=_age,
+    metavar="AGE",
+    help="Audit rows from before. Default: PORTAL_ACTIONS_AUDIT_DAYS.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option("--as", "actor", default="system:cli", show_default=True, help="The id that it is audited under.")
+@with_appcontext
+def prune(older_than: int, audit_age: int | None, dry_run: bool, actor: str) -> None:  # noqa: FBT001 click hands it over
+    """Delete runs that ended long ago, and old audit rows. Safe at any time, and to stop at any time."""
+    ages = Ages(older_than, audit_age or extension().config.audit_days * DAY)
+    if dry_run:
+        click.echo(f"Would delete {_amount(retention.prunable(ages))}. Nothing was deleted.")
+    else:
+        click.echo(f"Deleted {_amount(retention.prune(actor, ages))}.")
+
+
+@click.command("doctor")
+@click.option("--fix", is_flag=True, help="First mend what is safe: ring, sweep, forget workers that are long gone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+@click.pass_context
+def doctor(context: click.Context, fix: bool, as_json: bool) -> None:  # noqa: FBT001 click hands them over
+    """Say what is wrong and what to run; exits with 0 when all is well, 1 on warnings, 2 on anything critical."""
+    from portal_actions_plugin.runner.doctor.findings import LEVELS, worst
+
+    script = context.ensure_object(ScriptInfo)
+    mended: list[str] = []
+    try:
+        app = script.load_app()
+    except click.ClickException:
+        raise
+    except Exception as error:  # noqa: BLE001 whatever keeps a portal from starting is a finding
+        findings = [_does_not_start(error)]
+    else:
+        from portal_actions_plugin.runner.doctor.examination import examine
+        from portal_actions_plugin.runner.doctor.fixes import mend
+
+        with app.app_context():
+            for sentence in mend() if fix else ():
+                mended.append(sentence)
+                if not as_json:
+                    click.echo(f"mended    {sentence}")
+            findings = examine()
+    findings = [replace(found, mend=_for_this_app(found.mend, script)) for found in findings]
+    status = worst(findings)
+    if as_json:
+        report = {"status": LEVELS[status], "mended": mended, "findings": [asdict(found) for found in findings]}
+        click.echo(json.dumps(report, ensure_ascii=False))
+    else:
+        click.echo("\n".join(_findings_text(findings)))
+    raise SystemExit(status)
+
+
+COMMANDS = (worker, sweep, prune, doctor)
+
+
+# -- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def _amount(pruned: Pruned) -> str:
+    template_runs = f"{_count(pruned.template_runs, 'template run')} with {_count(pruned.steps, 'step')}"
+    return f"{template_runs}, {_count(pruned.one_offs, 'one-off')} and {_count(pruned.audit_rows, 'audit row')}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _does_not_start(error: Exception) -> Finding:
+    from portal_actions_plugin.runner.doctor.findings import critical, without_credentials
+
+    if isinstance(error, PortalActionsError):
+        return critical("portal", without_credentials(f"the portal does not start: {error.message}"), error.hint)
+    text = without_credentials(f"the portal does not start: {type(error).__name__}: {error}")
+    return critical("portal", text, "see where it fails: flask actions list")
+
+
+def _for_this_app(mend: str | None, script: ScriptInfo) -> str | None:
+    """Make a command one that can be copied as it stands."""
+    if mend is None or not script.app_import_path:
+        return mend
+    return mend.replace("flask actions", f"flask --app {shlex.quote(script.app_import_path)} actions")
+
+
+def _findings_text(findings: Sequence[Finding]) -> list[str]:
+    """What is worst comes first; at the end, how much of each there is."""
+    from portal_actions_plugin.runner.doctor.findings import LEVELS
+
+    worst_first = sorted(findings, key=lambda found: -LEVELS.index(found.level))
+    width = max(len(found.part) for found in findings)
+    lines = []
+    for found in worst_first:
+        lines.append(f"{found.level:<8}  {found.part:<{width}}  {found.message}")
+        if found.mend:
+            lines.append(f"{'':<{10 + width}}  → {found.mend}")
+    numbers = [(sum(found.level == level for found in findings), level) for level in reversed(LEVELS)]
+    return [*lines, ", ".join(f"{number} {level}" for number, level in numbers if number)]
