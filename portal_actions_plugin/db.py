@@ -165,9 +165,9 @@ class Database:
                 tx = Transaction(connection)
                 yield tx
                 reached(f"{name}.before_commit")
-            reached(f"{name}.committed")
         finally:
             _in_transaction.reset(mark)
+        reached(f"{name}.committed")
         tx.committed()
 
     @contextmanager

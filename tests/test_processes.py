@@ -17,6 +17,7 @@ import pytest
 from flask import Flask
 
 from portal_actions_plugin.db import now_plus
+from portal_actions_plugin.pause_points import set_visitor
 from portal_actions_plugin.runner import monitor, recovery, sweeper
 from portal_actions_plugin.runner.monitor import JobProcess, watch
 from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, time_limit
@@ -176,6 +177,26 @@ def test_a_late_process_notices_at_its_next_word_whatever_it_catches(app: Flask)
     assert went_on == []
     run = queries.action_run(run_id)
     assert (run.status, run.links, run.progress, queries.log_lines(run_id)) == ("running", (), None, [])
+
+
+def test_a_process_that_lost_its_row_before_the_handler_began_does_not_begin_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    register(once=lambda ctx, value=None: begun.append(ctx.run.id))
+    run_id = run_one_off("test.once@v1")
+
+    def lose_it(point: str) -> None:
+        if point == "claim.committed":
+            set_visitor(None)
+            set_columns(run_id, process_token=str(uuid.uuid4()))
+
+    set_visitor(lose_it)
+    try:
+        perform(run_id)
+    finally:
+        set_visitor(None)
+    assert begun == []
 
 
 def test_a_stopped_parent_loses_its_row_and_its_child_cannot_record(ada: Person, start_workers: StartWorkers) -> None:

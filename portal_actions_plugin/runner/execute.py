@@ -141,6 +141,8 @@ def _call_handler(job: Job, claim: Claim, redactor: Redactor) -> Result:
         redactor.add([data[name] for name in action.secret_names() if name in data])
         _keep_input(job, claim.process_token, redactor.data(data))
         ctx = _context(job, claim.process_token, secrets, redactor)
+        # This process may have been stopped since the claim, and its row be another's by now.
+        ctx.recorder.ensure_ours()
         with time_limit(action.timeout):
             reached("handler.before")
             outputs = action.run(ctx, data)
