@@ -110,12 +110,21 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class LockHolder:
+    """The action run that a queued one waits for, since both write to the same: ``lock`` names what."""
+
+    lock: str
+    run_id: str
+    html_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class ActionRun:
     """One execution of one action: a step of a template run, or a one-off.
 
     ``worker_lost`` is true while the row says running but its lease has lapsed. ``not_before`` is when the next
     attempt of a queued run is due. ``taken_over_from`` is the template run that really executed this step, when the
-    run was resumed. ``attempts`` is empty in lists and signals.
+    run was resumed. ``waits_for`` and ``attempts`` are empty in lists and signals.
     """
 
     id: str
@@ -136,6 +145,7 @@ class ActionRun:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     not_before: datetime | None = None
+    waits_for: LockHolder | None = None
     worker_lost: bool = False
     entity: str | None = None
     origin: Origin | None = None

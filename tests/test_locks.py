@@ -172,6 +172,20 @@ def test_a_refused_claim_leaves_its_template_run_queued(app: Flask, rung: list[s
     assert columns(run.steps[0].run.id)["lock_key"] == "hello orders", "it is kept for the line"
 
 
+def test_a_run_that_waits_for_a_lock_says_who_holds_it(app: Flask, rung: list[str], ada: Person) -> None:
+    register_locked()
+    first, second = locked_run(), locked_run()
+    assert ada.get(f"/api/v1/action-runs/{second}").json["waits_for"] is None
+    assert claim(first, str(uuid.uuid4()), lock_key="shop")
+    assert ada.get(f"/api/v1/action-runs/{second}").json["waits_for"] == {
+        "lock": "shop",
+        "run_id": first,
+        "html_url": f"/actions/runs/{first}",
+    }
+    page = ada.get(f"/actions/runs/{second}").get_data(as_text=True)
+    assert f'<a href="/actions/runs/{first}">another run</a> is through with <code>shop</code>' in page
+
+
 def test_of_many_claims_at_once_one_gets_the_lock(app: Flask, rung: list[str]) -> None:
     register_locked()
     runs = [locked_run() for _ in range(4)]

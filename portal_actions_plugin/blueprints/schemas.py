@@ -98,6 +98,14 @@ class AttemptSchema(Schema):
     worker = fields.String(required=True)
 
 
+class LockHolderSchema(Schema):
+    """The action run that a queued one waits for, since both write to the same."""
+
+    lock = fields.String(required=True)
+    run_id = fields.UUID(required=True)
+    html_url = fields.String(required=True)
+
+
 class _RunSchema(Schema):
     """What both kinds of run have."""
 
@@ -144,6 +152,7 @@ class ActionRunDetailSchema(ActionRunSchema):
     """One execution of one action, with every try."""
 
     attempts = fields.List(fields.Nested(AttemptSchema), required=True)
+    waits_for = fields.Nested(LockHolderSchema, required=True, allow_none=True)
 
 
 class StepSchema(ActionRunSchema):

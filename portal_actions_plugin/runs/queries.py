@@ -10,13 +10,13 @@ from sqlalchemy import RowMapping, func, or_, select
 from portal_actions_plugin.db import Transaction, now_plus, reading
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import ActionRun, Attempt, LogLine, Page, TemplateRun
+from portal_actions_plugin.host import ActionRun, Attempt, LockHolder, LogLine, Page, TemplateRun
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, AuditRow, LogLineRow, TemplateRunRow, WorkerRow
 from portal_actions_plugin.runs import rows
 from portal_actions_plugin.runs.filters import RunFilter, filtered
 from portal_actions_plugin.runs.limits import Quota, quota
 from portal_actions_plugin.runs.paging import no_run, page, parse_id
-from portal_actions_plugin.runs.states import ACTIVE
+from portal_actions_plugin.runs.states import ACTIVE, QUEUED
 from portal_actions_plugin.runs.text import require_storable
 
 COUNT_CAP = 1000
@@ -53,6 +53,7 @@ def action_run(run_id: str) -> ActionRun:
             rows.action_run(row),
             retried_as=_retried_as(db, ActionRunRow, row["id"]),
             attempts=_attempts(db, [row["id"]])[row["id"]],
+            waits_for=_lock_holders(db, [row]).get(row["id"]),
         )
 
 
@@ -66,8 +67,14 @@ def template_run(run_id: str) -> TemplateRun:
             rows.select_action_runs().where(ActionRunRow.template_run_id == row["id"]).order_by(ActionRunRow.id)
         )
         attempts = _attempts(db, [step["id"] for step in steps])
+        holders = _lock_holders(db, steps)
         retried_as = _retried_as(db, TemplateRunRow, row["id"])
-    runs = {step["position"]: replace(rows.action_run(step), attempts=attempts[step["id"]]) for step in steps}
+    runs = {
+        step["position"]: replace(
+            rows.action_run(step), attempts=attempts[step["id"]], waits_for=holders.get(step["id"])
+        )
+        for step in steps
+    }
     return replace(
         rows.template_run(row, [run.status for run in runs.values()]),
         steps=rows.steps(row, runs),
@@ -89,6 +96,24 @@ def _attempts(db: Transaction, run_ids: Sequence[str]) -> dict[str, tuple[Attemp
     for row in found:
         tries[row["action_run_id"]] += (rows.attempt(row),)
     return tries
+
+
+def _lock_holders(db: Transaction, runs: Sequence[RowMapping]) -> dict[str, LockHolder]:
+    """Who holds the lock that a queued run waits for, by the waiting run's id."""
+    waiting = {run["id"]: run["lock_key"] for run in runs if run["status"] == QUEUED and run["lock_key"]}
+    if not waiting:
+        return {}
+    held = db.rows(
+        select(ActionRunRow.id, ActionRunRow.template_run_id, ActionRunRow.lock_key).where(
+            ActionRunRow.lock_held, ActionRunRow.lock_key.in_(set(waiting.values()))
+        )
+    )
+    holders = {row["lock_key"]: row for row in held}
+    return {
+        run_id: LockHolder(key, holder["id"], rows.action_run_url(holder["id"], holder["template_run_id"]))
+        for run_id, key in waiting.items()
+        if (holder := holders.get(key)) and holder["id"] != run_id
+    }
 
 
 def log_lines(run_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
