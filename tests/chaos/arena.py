@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -62,8 +63,9 @@ class Arena:
         self._redis_back_at: float | None = None
         self._database_url = database_url
         self.port = _free_port()
-        self._web: subprocess.Popen[bytes] | None = None
-        self._supervisors: list[subprocess.Popen[bytes] | None] = [None, None]
+        self._nursery: subprocess.Popen[str] | None = None
+        self._web = 0
+        self._supervisors = [0, 0]
         self._fed_at: dict[int, float] = {}
         self._to_continue: list[tuple[float, Sequence[int]]] = []
 
@@ -71,6 +73,17 @@ class Arena:
 
     def __enter__(self) -> Arena:
         self._redis.start()
+        log = (self.folder / "nursery.log").open("ab")
+        with log:
+            self._nursery = subprocess.Popen(
+                [sys.executable, "-m", "tests.chaos.nursery"],
+                env=self._environment(),
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         self.tick()
         return self
 
@@ -80,10 +93,10 @@ class Arena:
         if self._redis_back_at and self._redis_back_at <= now:
             self._redis_back_at = None
             self._redis.start()
-        if self._web is None or self._web.poll() is not None:
+        if not _is_alive(self._web):
             self._web = self._start("web", "run", "--port", str(self.port))
         for place, supervisor in enumerate(self._supervisors):
-            if supervisor is None or supervisor.poll() is not None:
+            if not _is_alive(supervisor):
                 self._supervisors[place] = self._start("supervisor", "actions", "worker", "--workers", "2")
         for due, pids in [waiting for waiting in self._to_continue if waiting[0] <= now]:
             self._to_continue.remove((due, pids))
@@ -99,7 +112,15 @@ class Arena:
             elif now - self._fed_at.setdefault(process.pid, now + STARVED_SECONDS) > STARVED_SECONDS:
                 self.kill(process)
 
-    def _start(self, role: str, *command: str) -> subprocess.Popen[bytes]:
+    def _start(self, role: str, *command: str) -> int:
+        nursery = self._nursery
+        assert nursery and nursery.stdin and nursery.stdout
+        order = {"role": role, "command": command, "log": str(self.folder / f"{role}.log")}
+        nursery.stdin.write(json.dumps(order) + "\n")
+        nursery.stdin.flush()
+        return int(nursery.stdout.readline())
+
+    def _environment(self) -> dict[str, str]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("FLASK_", "CHAOS_"))}
         settings = {
             **SETTINGS,
@@ -108,11 +129,9 @@ class Arena:
             "TEMPLATE_PATH": self.folder / "templates",
         }
         environment.update({f"TEST_PORTAL_CONFIG_PORTAL_ACTIONS_{key}": str(value) for key, value in settings.items()})
-        environment.update(TEST_PORTAL_FOLDER=str(self.folder), CHAOS_FOLDER=str(self.folder), CHAOS_ROLE=role)
+        environment.update(TEST_PORTAL_FOLDER=str(self.folder), CHAOS_FOLDER=str(self.folder))
         environment.update(CHAOS_MODE=self.mode, CHAOS_EVERY_ROLE="yes" if self._every_role else "")
-        with (self.folder / f"{role}.log").open("ab") as log:
-            flask = [sys.executable, "-m", "flask", "--app", "tests.chaos.portal", *command]
-            return subprocess.Popen(flask, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return environment
 
     # -- who there is ------------------------------------------------------------------------------------------------
 
@@ -134,14 +153,12 @@ class Arena:
 
     def _known(self, pid: int, fields: list[str]) -> Process:
         parent, group, session = (int(field) for field in fields[1:4])
-        kind = "job" if group == pid else "unknown"
-        if session == pid:
-            kind = "worker"
-        if self._web and pid == self._web.pid:
-            kind = "web"
-        if pid in [supervisor.pid for supervisor in self._supervisors if supervisor]:
-            kind = "supervisor"
-        return Process(pid, parent, kind)
+        known = {self._web: "web", **dict.fromkeys(self._supervisors, "supervisor")}
+        if self._nursery:
+            known[self._nursery.pid] = "nursery"
+        # A worker is a session of its own, a job process a group of its own in its worker's.
+        by_group = "worker" if session == pid else "job" if group == pid else "unknown"
+        return Process(pid, parent, known.get(pid, by_group))
 
     # -- harm --------------------------------------------------------------------------------------------------------
 
@@ -189,9 +206,8 @@ class Arena:
         """Leave nothing behind."""
         for process in self.processes():
             _signal_all([process.pid], signal.SIGKILL)
-        for child in (self._web, *self._supervisors):
-            if child:
-                child.wait(10)
+        if self._nursery:
+            self._nursery.communicate()
         self._redis.terminate()
         shutil.rmtree(self._redis_folder, ignore_errors=True)
 
@@ -202,6 +218,10 @@ def _signal_all(pids: Sequence[int], number: signal.Signals) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             continue
+
+
+def _is_alive(pid: int) -> bool:
+    return pid != 0 and Path(f"/proc/{pid}").exists()
 
 
 def _free_port() -> int:

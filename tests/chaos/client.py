@@ -64,11 +64,7 @@ class Client:
         everything = {"Authorization": f"Bearer {person}", "Content-Type": "application/json", **headers}
         asked = urllib.request.Request(self._base + path, json.dumps(body).encode(), everything, method="POST")
         try:
-            with urllib.request.urlopen(asked, timeout=ANSWER_SECONDS) as answer:
-                return self._counted(answer.status, json.loads(answer.read()))
-        except urllib.error.HTTPError as error:
-            with error:
-                return self._counted(error.code, error.read().decode(errors="replace"))
+            return self._counted(*_answer(asked))
         except (OSError, HTTPException, ValueError) as error:
             return self._counted(0, repr(error))
 
@@ -76,3 +72,12 @@ class Client:
         with self._lock:
             self.answers[str(status or "none")] += 1
         return status, answer
+
+
+def _answer(asked: urllib.request.Request) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(asked, timeout=ANSWER_SECONDS) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode(errors="replace")

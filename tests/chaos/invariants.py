@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from sqlalchemy import or_, select
 
@@ -83,7 +84,7 @@ def the_steps_fit_their_run(truth: Truth) -> Iterator[str]:
             yield f"a successful run with {statuses}: {shown(run)}"
         if run["status"] in (FAILED, CANCELED) and statuses[-1:] != [run["status"]]:
             yield f"a {run['status']} run with {statuses}: {shown(run)}"
-        for before, after in zip(steps, steps[1:], strict=False):
+        for before, after in pairwise(steps):
             if after["started_at"] and after["started_at"] < before["finished_at"]:
                 yield f"a step started before the last was over: {shown(after)}"
 

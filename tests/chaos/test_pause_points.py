@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.play import Play, playing
+from tests.chaos.play import TICK_SECONDS, Play, playing
 from tests.chaos.points import every_point, table
 
 LONG = "CHAOS_RUNS" in os.environ
@@ -50,17 +50,20 @@ def missing(play: Play, points: list[str]) -> set[str]:
 
 def nudge(play: Play, left: set[str]) -> None:
     """Now and then bring about what some points need: they lie on ways that a healthy portal does not take."""
-    if play.rng.random() > 0.1 / NUDGE_SECONDS:
+    if play.rng.random() > TICK_SECONDS / NUDGE_SECONDS:
         return
     names = {point.rpartition(".")[0] for point in left}
     if names & {"cancel", "signal.portal-actions.action-run-finished"}:
         play.cancel_one()
     if "refuse" in names:
         play.be_refused()
-    if "doorbell_lost" in names:
+    if "doorbell_lost" in names and play.rng.random() < 0.3:
         play.arena.kill_redis(1.5, keep_data=True)
-    if "take_over" in names and (workers := [job.parent for job in play.arena.processes("job")]):
-        worker = next(process for process in play.arena.processes() if process.pid == workers[0])
-        play.arena.kill(worker)
-    if "workers_stopped" in names and (supervisors := play.arena.processes("supervisor")):
+    workers = play.arena.processes("worker")
+    parents = {worker.parent for worker in workers}
+    busy = {job.parent for job in play.arena.processes("job")}
+    if "take_over" in names and (victims := [worker for worker in workers if worker.pid in busy]):
+        play.arena.kill(play.rng.choice(victims))
+    supervisors = [process for process in play.arena.processes("supervisor") if process.pid in parents]
+    if "workers_stopped" in names and supervisors and play.rng.random() < 0.3:
         play.arena.end_calmly(play.rng.choice(supervisors))
