@@ -114,7 +114,9 @@ class Arena:
 
     def _start(self, role: str, *command: str) -> int:
         nursery = self._nursery
-        assert nursery and nursery.stdin and nursery.stdout
+        assert nursery is not None, "not started"
+        assert nursery.stdin is not None
+        assert nursery.stdout is not None
         order = {"role": role, "command": command, "log": str(self.folder / f"{role}.log")}
         nursery.stdin.write(json.dumps(order) + "\n")
         nursery.stdin.flush()
