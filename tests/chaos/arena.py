@@ -34,6 +34,8 @@ SETTINGS = {
 STOP_SECONDS = 4.0
 """Longer than a lease, its grace and two sweeps: by then what a stopped process was running is taken over."""
 
+HEAD_START_SECONDS = 0.8
+
 STARVED_SECONDS = 3.0
 """A supervisor lets a place wait longer each time its worker dies young. After this long without any it is killed."""
 
@@ -67,7 +69,7 @@ class Arena:
         self._web = 0
         self._supervisors = [0, 0]
         self._fed_at: dict[int, float] = {}
-        self._to_continue: list[tuple[float, Sequence[int]]] = []
+        self._to_continue: list[tuple[float, int]] = []
 
     # -- starting, and starting again --------------------------------------------------------------------------------
 
@@ -98,9 +100,9 @@ class Arena:
         for place, supervisor in enumerate(self._supervisors):
             if not _is_alive(supervisor):
                 self._supervisors[place] = self._start("supervisor", "actions", "worker", "--workers", "2")
-        for due, pids in [waiting for waiting in self._to_continue if waiting[0] <= now]:
-            self._to_continue.remove((due, pids))
-            _signal_all(pids, signal.SIGCONT)
+        for due, pid in [waiting for waiting in self._to_continue if waiting[0] <= now]:
+            self._to_continue.remove((due, pid))
+            _signal_all([pid], signal.SIGCONT)
 
     def feed(self) -> None:
         """Kill a supervisor that has had no worker for long: its successor starts some at once."""
@@ -175,7 +177,9 @@ class Arena:
         self.continue_later(pids)
 
     def continue_later(self, pids: Sequence[int]) -> None:
-        self._to_continue.append((time.monotonic() + STOP_SECONDS, pids))
+        """Let a job process go on before its parent: for a while nobody ends it, though its run is not its own any more."""
+        due = time.monotonic() + STOP_SECONDS
+        self._to_continue += [(due + place * HEAD_START_SECONDS, pid) for place, pid in enumerate(pids)]
 
     def end_calmly(self, process: Process) -> None:
         self.done[f"{process.kind} told to stop"] += 1
@@ -197,8 +201,7 @@ class Arena:
     def calm_down(self) -> None:
         """Do no more harm, and undo what can be undone."""
         (self.folder / "disarmed").touch()
-        for _, pids in self._to_continue:
-            _signal_all(pids, signal.SIGCONT)
+        _signal_all([pid for _, pid in self._to_continue], signal.SIGCONT)
         self._to_continue.clear()
         if self._redis_back_at:
             self._redis_back_at = time.monotonic()
