@@ -103,6 +103,12 @@ class Arena:
         for due, pid in [waiting for waiting in self._to_continue if waiting[0] <= now]:
             self._to_continue.remove((due, pid))
             _signal_all([pid], signal.SIGCONT)
+            self._end_turn(pid)
+
+    def _end_turn(self, pid: int) -> None:
+        for turn in self.folder.glob("turn-*"):
+            if turn.read_text() == str(pid):
+                turn.unlink()
 
     def feed(self) -> None:
         """Kill a supervisor that has had no worker for long: its successor starts some at once."""
@@ -176,9 +182,10 @@ class Arena:
         _signal_all(pids, signal.SIGSTOP)
         self.continue_later(pids)
 
-    def continue_later(self, pids: Sequence[int]) -> None:
+    def continue_later(self, pids: Sequence[int], seconds: float = STOP_SECONDS) -> None:
         """Let a job process go on before its parent: for a while nobody ends it, though its run is not its own any more."""
-        due = time.monotonic() + STOP_SECONDS
+        self._to_continue = [waiting for waiting in self._to_continue if waiting[1] not in pids]
+        due = time.monotonic() + seconds
         self._to_continue += [(due + place * HEAD_START_SECONDS, pid) for place, pid in enumerate(pids)]
 
     def end_calmly(self, process: Process) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from portal_actions_plugin.db import Database
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
-from portal_actions_plugin.runs.states import ACTIVE
+from portal_actions_plugin.runs.states import ACTIVE, RUNNING
 from tests.chaos import invariants
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client
@@ -35,6 +35,8 @@ class Play:
         self._database = database
         self._pool = ThreadPoolExecutor(6)
         self._asked: list[Future[Any]] = []
+        self._seconds = (0.4, 0.9) if arena.mode == "stop" else (0.02, 0.7)
+        self._stopped: dict[str, tuple[int, Reached]] = {}
         self._fed_at = 0.0
 
     # -- going on ----------------------------------------------------------------------------------------------------
@@ -50,6 +52,7 @@ class Play:
             if reached.name not in self.points:
                 self.points[reached.name] = reached
                 self._answer(reached)
+        self._continue_those_that_were_succeeded()
         for future in [future for future in self._asked if future.done()]:
             self._asked.remove(future)
             future.result()
@@ -59,6 +62,8 @@ class Play:
         self.arena.done[f"points, {mode}"] += 1
         if mode == "stop":
             self.arena.continue_later(reached.pids)
+            if reached.role == "job" and (step := self._step(reached.run)):
+                self._stopped[step["id"]] = (step["attempt"], reached)
         elif mode == "cancel":
             self._ask(self._cancel_at, reached)
 
@@ -68,6 +73,20 @@ class Play:
         if run_id or (run_id := next(iter(self.active(newest=True)), None)):
             self.client.cancel(run_id)
         (self.arena.folder / "canceled" / reached.name).touch()
+
+    def _continue_those_that_were_succeeded(self) -> None:
+        """Let a stopped attempt go on just while the next one is running: that is when it could do harm."""
+        for run_id, (attempt, reached) in list(self._stopped.items()):
+            step = self._step(run_id)
+            if step and step["status"] == RUNNING and step["attempt"] > attempt:
+                self.arena.done["stopped attempts continued beside the next one"] += 1
+                self.arena.continue_later(reached.pids, 0)
+                del self._stopped[run_id]
+
+    def _step(self, run_id: str | None) -> Any:
+        with self._database.reading() as db:
+            wanted = (ActionRunRow.id, ActionRunRow.status, ActionRunRow.attempt)
+            return db.row(select(*wanted).where(ActionRunRow.id == run_id)) if run_id else None
 
     def _template_run_of(self, run_id: str) -> str | None:
         """A run's template run; None when it is not committed, and so not to be seen."""
@@ -81,7 +100,7 @@ class Play:
 
     def start_run(self) -> None:
         self.started += 1
-        inputs = {"key": self.rng.choice("abc"), "seconds": round(self.rng.uniform(0.02, 0.7), 2)}
+        inputs = {"key": self.rng.choice("abc"), "seconds": round(self.rng.uniform(*self._seconds), 2)}
         self._ask(self.client.start, f"key-{self.started}", self.rng.choice(TEMPLATES), inputs)
 
     def keep_busy(self, runs: int, at_once: int) -> None:

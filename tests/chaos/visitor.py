@@ -17,6 +17,9 @@ from portal_actions_plugin import pause_points
 
 CANCEL_WAIT_SECONDS = 2.0
 
+TIMES = {("stop", "handler.after"): 6}
+"""Once each but here: what comes next records an outcome, and not every run that is stopped here is taken over."""
+
 _CHANGES_OF_ROLE = {"fork_worker.child": "worker", "fork_job.child": "job"}
 
 
@@ -31,21 +34,42 @@ class Visitor:
 
     def __call__(self, point: str) -> None:
         self._role = _CHANGES_OF_ROLE.get(point, self._role)
-        if self._is_first_at(point):
-            getattr(self, f"_{self._mode}")(point)
+        name = f"{point}@{self._role}" if self._every_role else point
+        times = TIMES.get((self._mode, point), 1)
+        for mark in [name, *(f"{name}.{count}" for count in range(2, times + 1))]:
+            path = self._folder / "points" / mark
+            if self._may_act(path) and self._is_first_at(point, path):
+                getattr(self, f"_{self._mode}")(point, mark)
+                break
 
-    def _name(self, point: str) -> str:
-        return f"{point}@{self._role}" if self._every_role else point
-
-    def _is_first_at(self, point: str) -> bool:
-        mark = self._folder / "points" / self._name(point)
+    def _may_act(self, mark: Path) -> bool:
         if mark.exists() or (self._folder / "disarmed").exists():
             return False
+        return self._mode != "stop" or self._role != "job" or self._take_a_turn()
+
+    def _take_a_turn(self) -> bool:
+        """Leave half of the workers going: somebody has to run the next attempt of what is stopped."""
+        for turn in ("turn-1", "turn-2"):
+            try:
+                with (self._folder / turn).open("x") as file:
+                    file.write(str(os.getpid()))
+            except FileExistsError:
+                continue
+            return True
+        return False
+
+    def _give_the_turn_back(self) -> None:
+        for turn in self._folder.glob("turn-*"):
+            if turn.read_text() == str(os.getpid()):
+                turn.unlink()
+
+    def _is_first_at(self, point: str, mark: Path) -> bool:
         word = self._folder / f"word-{os.getpid()}-{time.monotonic_ns()}"
         word.write_text(json.dumps(self._word(point)))
         try:
             os.link(word, mark)
         except FileExistsError:
+            self._give_the_turn_back()
             return False
         finally:
             word.unlink()
@@ -58,18 +82,18 @@ class Visitor:
             pids.append(os.getppid())
         return {"point": point, "role": self._role, "pids": pids, "run": run_in_hand(), "at": time.monotonic()}
 
-    def _kill(self, _point: str) -> None:
+    def _kill(self, _point: str, _mark: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def _stop(self, _point: str) -> None:
+    def _stop(self, _point: str, _mark: str) -> None:
         parent = os.getppid()
         if self._role == "job" and parent != 1:
             os.kill(parent, signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGSTOP)
 
-    def _cancel(self, point: str) -> None:
+    def _cancel(self, point: str, mark: str) -> None:
         """Wait for the arena to cancel; before a commit in vain: the cancel is what then waits."""
-        answer = self._folder / "canceled" / self._name(point)
+        answer = self._folder / "canceled" / mark
         wait = CANCEL_WAIT_SECONDS / 4 if point.endswith(".before_commit") else CANCEL_WAIT_SECONDS
         give_up = time.monotonic() + wait
         while not answer.exists() and time.monotonic() < give_up:
