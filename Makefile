@@ -3,16 +3,18 @@ VENV ?= .venv
 PORT ?= 5000
 DATA_DIR ?= var/demo
 WORKERS ?= 2
+CHAOS_RUNS ?= 200
 
 py := $(VENV)/bin/python
 needs := setup.cfg pyproject.toml demo_portal/setup.cfg .ci/install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test chaos lint docs bench clean
 
 help:
 	@echo "make demo    start the demo portal: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS)"
 	@echo "make test    run the tests: ARGS=… goes to pytest"
+	@echo "make chaos   run $(CHAOS_RUNS) template runs while everything dies: ARGS=… goes to pytest"
 	@echo "make lint    check style, types, import rules and dependencies"
 	@echo "make docs    build the documentation into docs/_build/html"
 	@echo "make bench   measure the way of a run: ARGS=… goes to the script"
@@ -24,6 +26,9 @@ demo: $(VENV)/.installed-demo
 test: $(VENV)/.installed-dev
 	@.ci/install-chromium
 	$(py) -m pytest $(ARGS)
+
+chaos: $(VENV)/.installed-dev
+	CHAOS_RUNS=$(CHAOS_RUNS) $(py) -m pytest tests/chaos -s $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(py) -m ruff check .

@@ -89,6 +89,27 @@ def _now_plus_postgresql(element: now_plus, compiler: SQLCompiler, **kw: Any) ->
     return f"(CURRENT_TIMESTAMP + make_interval(secs => {seconds}))"
 
 
+class right_now(FunctionElement[datetime]):  # noqa: N801 reads as the SQL function that it is
+    """The same clock at this very moment, where ``now_plus(0)`` may be when the transaction began.
+
+    For the end of a run: what held the lock before may have begun later than the transaction that ends it.
+    """
+
+    type = UtcDateTime()
+    inherit_cache = True
+    name = "right_now"
+
+
+@compiles(right_now, "sqlite")
+def _right_now_sqlite(_element: right_now, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(now_plus(0), **kw)
+
+
+@compiles(right_now, "postgresql")
+def _right_now_postgresql(_element: right_now, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "clock_timestamp()"
+
+
 def new_id() -> str:
     """A UUIDv7: newest-first is the primary key backwards."""
     return str(uuid_utils.uuid7())

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from portal_actions_plugin import Origin
 from portal_actions_plugin.db import transaction
@@ -95,3 +96,26 @@ def test_a_cancel_waits_for_a_finish_that_is_on_its_way_and_cancels_the_next_ste
         canceling.result(10)
     ended = queries.template_run(run.id)
     assert (ended.status, [step.status for step in ended.steps]) == ("canceled", ["success", "skipped", "canceled"])
+
+
+def test_a_step_that_is_claimed_while_a_cancel_begins_has_not_started_after_the_cancel(app: Flask) -> None:
+    """A transaction's CURRENT_TIMESTAMP is when it began, and a claim may be quicker to the lock: found by chaos."""
+    run = service.start_template_run(PEOPLE["ada"], "two-steps", {"name": "orders"}).run
+    claim = Claim(StepRef(run.steps[0].run.id, run.id), 0, str(uuid.uuid4()), "test", 30, 60)
+    one_writer = app.extensions["portal_actions"].database.engine.dialect.name == "sqlite"
+
+    def claims() -> bool:
+        with app.app_context(), transaction("claim") as tx:
+            return transitions.claim(tx, claim)
+
+    if one_writer:
+        assert claims()
+    with transaction("cancel") as tx:
+        tx.row(select(1))  # it has begun
+        if not one_writer:
+            assert at_once(1, lambda _: claims()) == [True]
+        assert len(transitions.cancel_template_run(tx, run.id) or ()) == 1
+    [attempt] = queries.action_run(claim.ref.id).attempts
+    assert attempt.finished_at is not None
+    assert attempt.started_at <= attempt.finished_at
+    assert attempt.started_at <= queries.template_run(run.id).finished_at

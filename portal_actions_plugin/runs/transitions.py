@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Update
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.db import Transaction, new_id, now_plus
+from portal_actions_plugin.db import Transaction, new_id, now_plus, right_now
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import Link
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow
@@ -23,6 +23,7 @@ from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
 
 NOW = now_plus(0)
+ENDED = right_now()
 
 
 class LeaseLostError(BaseException):
@@ -302,7 +303,7 @@ def end_template_run(tx: Transaction, run_id: str, status: str, **values: Any) -
         tx,
         run_id,
         status=status,
-        finished_at=NOW,
+        finished_at=ENDED,
         secrets=None,
         announced_at=_announced(signals.template_run_finished),
         **values,
@@ -377,7 +378,7 @@ def _end_attempt(tx: Transaction, ref: StepRef, process_token: str, **values: An
         _action_run(ref.id, status=RUNNING)
         .where(ActionRunRow.process_token == process_token)
         .values(
-            finished_at=NOW,
+            finished_at=ENDED,
             secrets=None,
             lease_expires_at=locks.kept_lease(),
             not_before=None,
@@ -394,7 +395,7 @@ def _close_attempt(tx: Transaction, run_id: str, outcome: str, error: ActionErro
         update(AttemptRow)
         .where(AttemptRow.action_run_id == run_id, AttemptRow.finished_at.is_(None))
         .values(
-            finished_at=NOW,
+            finished_at=ENDED,
             outcome=outcome,
             error_code=error.code[:32] if error else None,
             error_message=error.message if error else None,
@@ -409,7 +410,7 @@ def _cancel_action_runs(tx: Transaction, which: Any) -> list[Canceled]:
         .values(
             version=ActionRunRow.version + 1,
             status=CANCELED,
-            finished_at=NOW,
+            finished_at=ENDED,
             secrets=None,
             lease_expires_at=locks.kept_lease(),
             not_before=None,

@@ -1,0 +1,141 @@
+"""What the runs of the chaos tests do, and templates that mix it. Every effect leaves a line in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from portal_actions_plugin.actions.context import ActionContext
+from portal_actions_plugin.actions.registry import action
+from portal_actions_plugin.errors import RateLimitedError, RemoteError, ValidationError
+
+ONCE = "chaos.once@v1"
+REFUSED = "chaos.refused@v1"
+LOCKED = "chaos.locked@v1"
+
+MANY = 15
+"""Attempts of what may be repeated: chaos takes many, and a run that has used them up proves nothing."""
+
+TEMPLATE = """\
+apiVersion: portal-actions/v1
+kind: Template
+metadata: {{name: {name}, title: {name}}}
+spec:
+  owner: team:platform
+  type: service
+  parameters:
+    - required: [key, seconds]
+      properties:
+        key: {{type: string}}
+        seconds: {{type: number}}
+  steps:
+{steps}
+"""
+STEP = """\
+    - id: {id}
+      name: {id}
+      action: {action}
+      input: {{key: "${{{{ parameters.key }}}}", seconds: "${{{{ parameters.seconds }}}}", before: {before}}}
+"""
+TEMPLATES = {
+    "chaos-plain": ("chaos.idempotent@v1", LOCKED, "chaos.idempotent@v1"),
+    "chaos-flaky": ("chaos.flaky@v1", "chaos.idempotent@v1", LOCKED),
+    "chaos-once": (ONCE, "chaos.idempotent@v1", "chaos.flaky@v1"),
+    "chaos-refused": ("chaos.idempotent@v1", LOCKED, REFUSED),
+}
+STEP_IDS = ("one", "two", "three")
+
+
+def write_templates(folder: Path) -> None:
+    for name, actions in TEMPLATES.items():
+        steps = ""
+        for position, (step, action_id) in enumerate(zip(STEP_IDS, actions, strict=True)):
+            before = f'"${{{{ steps.{STEP_IDS[position - 1]}.output.made }}}}"' if position else '"nothing"'
+            steps += STEP.format(id=step, action=action_id, before=before)
+        (folder / f"{name}.yaml").write_text(TEMPLATE.format(name=name, steps=steps))
+
+
+def append(file: str, **line: Any) -> None:
+    """Add a line to a file that many processes write, at a clock that all of them share."""
+    at = time.monotonic()
+    out = os.open(Path(os.environ["CHAOS_FOLDER"]) / file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(out, (json.dumps({"at": at, "pid": os.getpid(), **line}) + "\n").encode())
+    finally:
+        os.close(out)
+
+
+def effect(ctx: ActionContext, event: str, **more: Any) -> None:
+    """Do something that shows, as a handler does it to a forge: only after a look at whose run it is."""
+    ctx.recorder.ensure_ours()
+    run = ctx.run
+    append(
+        "effects",
+        event=event,
+        run=run.template_run_id,
+        action_run=run.id,
+        action=run.action,
+        attempt=run.attempt,
+        **more,
+    )
+
+
+class Work(Schema):
+    key = fields.String(required=True)
+    seconds = fields.Float(required=True)
+    before = fields.String(required=True)
+
+
+def work(ctx: ActionContext, seconds: float, **more: Any) -> dict[str, Any]:
+    """Touch everything that a handler can write to the database, between two effects."""
+    effect(ctx, "begin", **more)
+    ctx.log("begun")
+    ctx.progress(1, 2)
+    made = ctx.checkpoint("made", lambda: uuid.uuid4().hex)
+    effect(ctx, "made", made=made)
+    ctx.link("What was made", f"https://example.com/{made}")
+    time.sleep(seconds)
+    ctx.log("done")
+    effect(ctx, "end", made=made, **more)
+    return {"made": made, "attempt": ctx.run.attempt}
+
+
+@action("chaos.idempotent@v1", title="Repeatable", input=Work, idempotent=True, timeout=30, max_attempts=MANY)
+def idempotent(ctx: ActionContext, *, key: str, seconds: float, before: str) -> dict[str, Any]:
+    return work(ctx, seconds, before=before)
+
+
+@action(ONCE, title="Not repeatable", input=Work, idempotent=False, timeout=30, max_attempts=MANY)
+def once(ctx: ActionContext, *, key: str, seconds: float, before: str) -> dict[str, Any]:
+    return work(ctx, seconds, before=before)
+
+
+@action("chaos.flaky@v1", title="Fails twice", input=Work, idempotent=True, timeout=30, max_attempts=MANY)
+def flaky(ctx: ActionContext, *, key: str, seconds: float, before: str) -> dict[str, Any]:
+    if ctx.run.attempt == 1:
+        raise RemoteError("The other side is asleep.")
+    if ctx.run.attempt == 2:
+        raise RateLimitedError("The other side is busy.", retry_after=0.3)
+    return work(ctx, seconds, before=before)
+
+
+def _lock(data: Mapping[str, Any]) -> str:
+    return f"chaos:{data['key']}"
+
+
+@action(LOCKED, title="One at a time", input=Work, idempotent=True, timeout=30, max_attempts=MANY, lock=_lock)
+def locked(ctx: ActionContext, *, key: str, seconds: float, before: str) -> dict[str, Any]:
+    return work(ctx, seconds, before=before, lock=key)
+
+
+@action(REFUSED, title="Always refused", input=Work, idempotent=True, timeout=30, max_attempts=MANY)
+def refused(ctx: ActionContext, *, key: str, seconds: float, before: str) -> None:
+    effect(ctx, "begin", before=before)
+    raise ValidationError("Nobody takes this.")

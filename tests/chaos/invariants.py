@@ -1,0 +1,219 @@
+"""What has to be true once calm has come, whatever was done. Each rule yields a sentence for each thing that is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+
+from sqlalchemy import or_, select
+
+from portal_actions_plugin.db import Database
+from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow
+from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, LOST, OVER, SUCCESS
+from tests.chaos.actions import ONCE, REFUSED, STEP_IDS
+from tests.chaos.arena import Arena
+from tests.chaos.client import Client
+from tests.chaos.truth import Row, Truth, grouped, shown
+
+A_LOOK_AND_A_WRITE_SECONDS = 1.0
+"""How long a handler may take from its look at whose run it is to what it then does, on a busy machine."""
+
+
+def unfinished(database: Database) -> list[str]:
+    """The rows that something is still going to happen to: active, locked, or not announced."""
+    with database.reading() as db:
+        rows = [
+            *db.rows(
+                select(TemplateRunRow.__table__).where(
+                    or_(TemplateRunRow.status.in_(ACTIVE), TemplateRunRow.announced_at.is_(None))
+                )
+            ),
+            *db.rows(
+                select(ActionRunRow.__table__).where(
+                    or_(
+                        ActionRunRow.status.in_(ACTIVE),
+                        ActionRunRow.lock_held,
+                        ActionRunRow.announced_at.is_(None),
+                    )
+                )
+            ),
+            *db.rows(select(AttemptRow.__table__).where(AttemptRow.finished_at.is_(None))),
+        ]
+    return [shown(row) for row in rows]
+
+
+def endings(database: Database) -> Counter[str]:
+    with database.reading() as db:
+        return Counter(row["status"] for row in db.rows(select(TemplateRunRow.status)))
+
+
+def violations(database: Database, arena: Arena, client: Client) -> list[str]:
+    truth = Truth.read(database, arena, client)
+    return [f"{rule.__name__}: {wrong}" for rule in RULES for wrong in rule(truth)]
+
+
+def every_accepted_run_is_there_once(truth: Truth) -> Iterator[str]:
+    for key, run_id in truth.runs.items():
+        if run_id not in truth.template_runs:
+            yield f"the run {run_id} of {key} was accepted and is not there"
+        if truth.keys.get(key) != run_id:
+            yield f"{key} was answered with {run_id} and is kept for {truth.keys.get(key)}"
+    if extra := set(truth.template_runs) - set(truth.runs.values()):
+        yield f"runs that nobody was told of: {extra}"
+
+
+def everything_is_over(truth: Truth) -> Iterator[str]:
+    for row in (*truth.template_runs.values(), *truth.action_runs.values()):
+        if row["status"] not in OVER or row["finished_at"] is None:
+            yield f"not over: {shown(row)}"
+    for row in truth.action_runs.values():
+        if row["lock_held"]:
+            yield f"holds a lock still: {shown(row)}"
+
+
+def the_steps_fit_their_run(truth: Truth) -> Iterator[str]:
+    for run in truth.template_runs.values():
+        steps = truth.steps(run["id"])
+        statuses = [step["status"] for step in steps]
+        if [step["step_id"] for step in steps] != list(STEP_IDS[: len(steps)]):
+            yield f"steps are missing or out of order: {[shown(step) for step in steps]}"
+        if any(status != SUCCESS for status in statuses[:-1]):
+            yield f"a step came after one that had not succeeded: {statuses} in {shown(run)}"
+        if run["status"] == SUCCESS and (len(steps) != len(STEP_IDS) or statuses[-1] != SUCCESS):
+            yield f"a successful run with {statuses}: {shown(run)}"
+        if run["status"] in (FAILED, CANCELED) and statuses[-1:] != [run["status"]]:
+            yield f"a {run['status']} run with {statuses}: {shown(run)}"
+        for before, after in pairwise(steps):
+            if after["started_at"] and after["started_at"] < before["finished_at"]:
+                yield f"a step started before the last was over: {shown(after)}"
+
+
+def a_run_fails_only_for_a_reason(truth: Truth) -> Iterator[str]:
+    for step in truth.action_runs.values():
+        if step["status"] == FAILED:
+            used_up = step["attempt"] >= step["max_attempts"]
+            reasons = {REFUSED: "VALIDATION_ERROR", ONCE: "WORKER_LOST"}
+            if not used_up and reasons.get(step["action"]) != step["error_code"]:
+                yield shown(step)
+
+
+def a_canceled_run_stays_canceled_and_starts_nothing_more(truth: Truth) -> Iterator[str]:
+    for run_id in truth.canceled_at:
+        if truth.template_runs[run_id]["status"] != CANCELED:
+            yield f"its cancel was confirmed, but it became {shown(truth.template_runs[run_id])}"
+    for run in truth.template_runs.values():
+        if run["status"] != CANCELED:
+            continue
+        if run["id"] not in truth.asked_to_cancel:
+            yield f"nobody asked for it: {shown(run)}"
+        for step in truth.steps(run["id"]):
+            late = [one for one in truth.attempts[step["id"]] if one["started_at"] > run["finished_at"]]
+            if late or (step["status"] != CANCELED and step["finished_at"] > run["finished_at"]):
+                yield f"{shown(step)} with {late} came after the cancel of {shown(run)}"
+    for effect in truth.effects:
+        canceled_at = truth.canceled_at.get(effect["run"], effect["at"])
+        if effect["at"] > canceled_at + A_LOOK_AND_A_WRITE_SECONDS:
+            yield f"an effect {effect['at'] - canceled_at} s after the confirmed cancel: {effect}"
+
+
+def an_action_run_has_one_outcome(truth: Truth) -> Iterator[str]:
+    for run in truth.action_runs.values():
+        attempts = truth.attempts[run["id"]]
+        outcomes = [attempt["outcome"] for attempt in attempts]
+        if [attempt["number"] for attempt in attempts] != list(range(1, run["attempt"] + 1)):
+            yield f"attempts {attempts} of {shown(run)}"
+        if None in outcomes or not set(outcomes[:-1]) <= {FAILED, LOST}:
+            yield f"outcomes {outcomes} of {shown(run)}"
+        fitting = {SUCCESS: {SUCCESS}, FAILED: {FAILED}, CANCELED: {CANCELED, FAILED, LOST, None}}
+        if (outcomes[-1] if outcomes else None) not in fitting[run["status"]]:
+            yield f"outcomes {outcomes} of {shown(run)}"
+
+
+def the_effects_are_those_that_were_recorded(truth: Truth) -> Iterator[str]:
+    by_run = grouped(truth.effects, lambda effect: effect["action_run"])
+    for run in truth.action_runs.values():
+        effects = by_run[run["id"]]
+        begun = Counter(effect["attempt"] for effect in effects if effect["event"] == "begin")
+        if any(count > 1 for count in begun.values()):
+            yield f"an attempt was executed twice: {begun} in {shown(run)}"
+        if run["action"] == ONCE and len(begun) > 1:
+            yield f"a step that must not be repeated was begun {len(begun)} times: {shown(run)}"
+        if len({effect["made"] for effect in effects if "made" in effect}) > 1:
+            yield f"a checkpoint was made twice: {effects}"
+        for attempt, of_it in grouped(effects, lambda effect: effect["attempt"]).items():
+            if len({effect["pid"] for effect in of_it}) > 1:
+                yield f"attempt {attempt} was executed by two processes: {of_it}"
+        if run["status"] == SUCCESS:
+            yield from _recorded(truth, run, effects)
+
+
+def _recorded(truth: Truth, run: Row, effects: list[dict[str, object]]) -> Iterator[str]:
+    ours = [effect for effect in effects if effect["attempt"] == run["attempt"]]
+    if [effect["event"] for effect in ours] != ["begin", "made", "end"]:
+        yield f"succeeded with the effects {ours}: {shown(run)}"
+        return
+    if run["outputs"] != {"made": ours[-1]["made"], "attempt": run["attempt"]}:
+        yield f"outputs of another attempt: {ours} and {shown(run)}"
+    if not run["links"] or not str(run["links"][0]["url"]).endswith(str(ours[-1]["made"])):
+        yield f"links {run['links']} of {shown(run)}"
+    if run["position"]:
+        before = truth.steps(run["template_run_id"])[run["position"] - 1]
+        if ours[0]["before"] != before["outputs"]["made"]:
+            yield f"was given {ours[0]['before']} of the step before, which made {before['outputs']}: {shown(run)}"
+
+
+def a_lock_has_one_holder(truth: Truth) -> Iterator[str]:
+    locked = [effect for effect in truth.effects if "lock" in effect]
+    for key, effects in grouped(locked, lambda effect: effect["lock"]).items():
+        begins = [effect for effect in effects if effect["event"] == "begin"]
+        for end in (effect for effect in effects if effect["event"] == "end"):
+            its = (end["action_run"], end["attempt"])
+            [begin] = [effect for effect in begins if (effect["action_run"], effect["attempt"]) == its]
+            for other in begins:
+                if begin["at"] < other["at"] < end["at"]:
+                    yield f"two held the lock {key}: {begin}, {end} and {other}"
+
+
+def the_audit_has_a_start_and_an_end_for_each(truth: Truth) -> Iterator[str]:
+    by_run = grouped(truth.audit, lambda row: row["run_id"])
+    for run in truth.template_runs.values():
+        entries = sorted((row["event"], row["outcome"]) for row in by_run[run["id"]])
+        end = "template_run.cancel" if run["status"] == CANCELED else "template_run.finish"
+        if entries != sorted([("template_run.start", "accepted"), (end, run["status"])]):
+            yield f"{entries} for {shown(run)}"
+    for run in truth.action_runs.values():
+        entries = [(row["event"], row["outcome"]) for row in by_run[run["id"]]]
+        if entries != [("action_run.finish", run["status"])]:
+            yield f"{entries} for {shown(run)}"
+
+
+def every_end_was_told(truth: Truth) -> Iterator[str]:
+    told = {(line["run"], line["status"]) for line in truth.signals}
+    for row in (*truth.template_runs.values(), *truth.action_runs.values()):
+        if (row["id"], row["status"]) not in told:
+            yield f"no receiver heard of the end of {shown(row)}"
+    for line in truth.signals:
+        row = truth.template_runs.get(line["run"]) or truth.action_runs.get(line["run"])
+        if row is None or row["status"] != line["status"]:
+            yield f"receivers heard that {line}, but it is {row and shown(row)}"
+
+
+def no_doorbell_waits_for_nobody(truth: Truth) -> Iterator[str]:
+    if truth.waiting_doorbells > 2 * len(truth.action_runs):
+        yield f"{truth.waiting_doorbells} doorbells are left"
+
+
+RULES = (
+    every_accepted_run_is_there_once,
+    everything_is_over,
+    the_steps_fit_their_run,
+    a_run_fails_only_for_a_reason,
+    a_canceled_run_stays_canceled_and_starts_nothing_more,
+    an_action_run_has_one_outcome,
+    the_effects_are_those_that_were_recorded,
+    a_lock_has_one_holder,
+    the_audit_has_a_start_and_an_end_for_each,
+    every_end_was_told,
+    no_doorbell_waits_for_nobody,
+)

@@ -1,0 +1,173 @@
+"""Keeps runs going while things die, and in the end waits for calm and has everything checked."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from portal_actions_plugin.db import Database
+from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.runs.states import ACTIVE, RUNNING
+from tests.chaos import invariants
+from tests.chaos.arena import Arena
+from tests.chaos.client import Client
+from tests.chaos.points import Reached, read_points
+
+TICK_SECONDS = 0.1
+CALM_SECONDS = 90
+TEMPLATES = ("chaos-plain",) * 4 + ("chaos-flaky",) * 3 + ("chaos-once",) * 2 + ("chaos-refused",)
+
+
+class Play:
+    def __init__(self, arena: Arena, database: Database, rng: random.Random) -> None:
+        self.arena = arena
+        self.rng = rng
+        self.client = Client(arena.port)
+        self.started = 0
+        self.points: dict[str, Reached] = {}
+        self._database = database
+        self._pool = ThreadPoolExecutor(6)
+        self._asked: list[Future[Any]] = []
+        self._seconds = (0.4, 0.9) if arena.mode == "stop" else (0.02, 0.7)
+        self._stopped: dict[str, tuple[int, Reached]] = {}
+        self._fed_at = 0.0
+
+    # -- going on ----------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Do what is due: start what died, answer processes at pause points, look whether a client has failed."""
+        time.sleep(TICK_SECONDS)
+        self.arena.tick()
+        if time.monotonic() - self._fed_at > 1:
+            self.arena.feed()
+            self._fed_at = time.monotonic()
+        for reached in read_points(self.arena.folder):
+            if reached.name not in self.points:
+                self.points[reached.name] = reached
+                self._answer(reached)
+        self._continue_those_that_were_succeeded()
+        for future in [future for future in self._asked if future.done()]:
+            self._asked.remove(future)
+            future.result()
+
+    def _answer(self, reached: Reached) -> None:
+        mode = self.arena.mode
+        self.arena.done[f"points, {mode}"] += 1
+        if mode == "stop":
+            self.arena.continue_later(reached.pids)
+            if reached.role == "job" and (step := self._step(reached.run)):
+                self._stopped[step["id"]] = (step["attempt"], reached)
+        elif mode == "cancel":
+            self._ask(self._cancel_at, reached)
+
+    def _cancel_at(self, reached: Reached) -> None:
+        """Cancel the run that a process at a pause point has in hand, or else a young one."""
+        run_id = self._template_run_of(reached.run) if reached.run else None
+        if run_id or (run_id := next(iter(self.active(newest=True)), None)):
+            self.client.cancel(run_id)
+        (self.arena.folder / "canceled" / reached.name).touch()
+
+    def _continue_those_that_were_succeeded(self) -> None:
+        """Let a stopped attempt go on just while the next one is running: that is when it could do harm."""
+        for run_id, (attempt, reached) in list(self._stopped.items()):
+            step = self._step(run_id)
+            if step and step["status"] == RUNNING and step["attempt"] > attempt:
+                self.arena.done["stopped attempts continued beside the next one"] += 1
+                self.arena.continue_later(reached.pids, 0)
+                del self._stopped[run_id]
+
+    def _step(self, run_id: str | None) -> Any:
+        with self._database.reading() as db:
+            wanted = (ActionRunRow.id, ActionRunRow.status, ActionRunRow.attempt)
+            return db.row(select(*wanted).where(ActionRunRow.id == run_id)) if run_id else None
+
+    def _template_run_of(self, run_id: str) -> str | None:
+        """A run's template run; None when it is not committed, and so not to be seen."""
+        with self._database.reading() as db:
+            step = db.row(select(ActionRunRow.template_run_id).where(ActionRunRow.id == run_id))
+            whole = db.row(select(TemplateRunRow.id).where(TemplateRunRow.id == run_id))
+        found: str | None = step["template_run_id"] if step else (whole["id"] if whole else None)
+        return found
+
+    # -- what a person does ------------------------------------------------------------------------------------------
+
+    def start_run(self) -> None:
+        self.started += 1
+        inputs = {"key": self.rng.choice("abc"), "seconds": round(self.rng.uniform(*self._seconds), 2)}
+        self._ask(self.client.start, f"key-{self.started}", self.rng.choice(TEMPLATES), inputs)
+
+    def keep_busy(self, runs: int, at_once: int) -> None:
+        """Start runs up to so many in all and so many at once."""
+        if self.started < runs and self.asking + self.count_active() < at_once:
+            self.start_run()
+
+    def cancel_one(self) -> None:
+        if active := self.active():
+            self.arena.done["cancels"] += 1
+            self._ask(self.client.cancel, self.rng.choice(active))
+
+    def be_refused(self) -> None:
+        self._ask(self.client.be_refused)
+
+    def _ask(self, call: Callable[..., Any], *args: Any) -> None:
+        self._asked.append(self._pool.submit(call, *args))
+
+    @property
+    def asking(self) -> int:
+        return len(self._asked)
+
+    # -- what is going on --------------------------------------------------------------------------------------------
+
+    def active(self, *, newest: bool = False) -> list[str]:
+        order = TemplateRunRow.id.desc() if newest else TemplateRunRow.id
+        with self._database.reading() as db:
+            found = db.rows(select(TemplateRunRow.id).where(TemplateRunRow.status.in_(ACTIVE)).order_by(order))
+        return [row["id"] for row in found]
+
+    def count_active(self) -> int:
+        with self._database.reading() as db:
+            row = db.row(select(func.count().label("n")).where(TemplateRunRow.status.in_(ACTIVE)))
+        return int(row["n"]) if row else 0
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def settle(self) -> list[str]:
+        """Stop harming, wait until nothing more is going to happen, and say what is wrong then."""
+        self.arena.calm_down()
+        give_up = time.monotonic() + CALM_SECONDS
+        while self.asking or self.started > len(self.client.runs) or invariants.unfinished(self._database):
+            if time.monotonic() > give_up:
+                stuck = invariants.unfinished(self._database)
+                return [f"still unfinished after {CALM_SECONDS} s:", *stuck, f"{self.asking} requests not answered"]
+            self.tick()
+        return invariants.violations(self._database, self.arena, self.client)
+
+    def summary(self) -> str:
+        done = ", ".join(f"{count} × {what}" for what, count in sorted(self.arena.done.items()))
+        answers = ", ".join(f"{count} × {status}" for status, count in sorted(self.client.answers.items()))
+        ended = ", ".join(f"{count} {how}" for how, count in invariants.endings(self._database).items())
+        return f"  {self.started} runs: {ended}\n  done to them: {done}\n  HTTP answers: {answers}"
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def playing(folder: Path, database_url: str, seed: int, *, mode: str = "", every_role: bool = False) -> Iterator[Play]:
+    """A portal at work, and the hand that harms it."""
+    folder.mkdir()
+    database = Database(database_url)
+    with Arena(folder, database_url, mode=mode, every_role=every_role) as arena:
+        play = Play(arena, database, random.Random(seed))
+        try:
+            yield play
+        finally:
+            play.close()
+            database.close_connections()

@@ -1,0 +1,40 @@
+"""The host portal of the chaos tests, for a web process and for workers: ``flask --app tests.chaos.portal …``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+
+from portal_actions_plugin import signals
+from portal_actions_plugin.runner import sweeper
+from tests import portal
+from tests.chaos import actions, visitor
+
+SIGNALS = (
+    signals.action_run_queued,
+    signals.action_run_started,
+    signals.action_run_finished,
+    signals.template_run_started,
+    signals.template_run_finished,
+    signals.run_changed,
+)
+
+
+def create_app() -> Flask:
+    app = portal.create_app()
+    app.extensions["portal_actions"].registry.add_module(actions, "the chaos tests")
+    # No process lives long here, so one that has not sent its signals by then never will.
+    sweeper.ANNOUNCE_AFTER_SECONDS = 2
+    for signal in SIGNALS:
+        signal.connect(_receiver(signal.name), weak=False)
+    visitor.install()
+    return app
+
+
+def _receiver(name: str) -> Any:
+    def receive(_app: Flask, run: Any, **_kwargs: Any) -> None:
+        if "-finished" in name:
+            actions.append("signals", signal=name, run=run.id, status=run.status)
+
+    return receive

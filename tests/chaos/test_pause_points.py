@@ -1,0 +1,74 @@
+"""Random kills rarely hit the windows that matter: here a process is killed, stopped or canceled at each pause point."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.play import TICK_SECONDS, Play, playing
+from tests.chaos.points import every_point, table
+
+LONG = "CHAOS_RUNS" in os.environ
+MODES = ("kill", "stop", "cancel") if LONG else ("kill",)
+SEED = int(os.environ.get("CHAOS_SEED") or 1)
+RUNS = 40 if LONG else 0
+"""At least so many are started: some points are reached in several kinds of process, and the long form visits each."""
+
+AT_ONCE = 8
+PATIENCE_SECONDS = {"kill": 200, "stop": 480, "cancel": 200}
+NUDGE_SECONDS = 1.5
+
+NOT_REACHABLE: dict[str, dict[str, str]] = {"kill": {}, "stop": {}, "cancel": {}}
+"""By mode, points that no process can come to in it, and why."""
+
+
+@pytest.mark.timeout(max(PATIENCE_SECONDS.values()) + 180)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_process_may_be_killed_stopped_or_canceled_at_every_pause_point(
+    database_url: str, tmp_path: Path, mode: str
+) -> None:
+    points = [point for point in every_point() if point not in NOT_REACHABLE[mode]]
+    began = time.monotonic()
+    with playing(tmp_path / "chaos", database_url, SEED, mode=mode, every_role=LONG) as play:
+        while missing(play, points) or play.started < RUNS:
+            if time.monotonic() - began > PATIENCE_SECONDS[mode]:
+                break
+            play.keep_busy(1000, AT_ONCE)
+            play.tick()
+            nudge(play, missing(play, points))
+        reached_after = time.monotonic() - began
+        wrong = play.settle()
+        print(f"\n{mode} at each pause point on {database_url.partition(':')[0]}:")
+        print(table(points, list(play.points.values())))
+        print(f"{play.summary()}\n  reached after {reached_after:.0f} s, calm after {time.monotonic() - began:.0f} s")
+        left = missing(play, points)
+    assert not wrong, "\n".join(wrong)
+    assert not left, f"no process came to {sorted(left)}"
+
+
+def missing(play: Play, points: list[str]) -> set[str]:
+    return set(points) - {reached.point for reached in play.points.values()}
+
+
+def nudge(play: Play, left: set[str]) -> None:
+    """Now and then bring about what some points need: they lie on ways that a healthy portal does not take."""
+    if play.rng.random() > TICK_SECONDS / NUDGE_SECONDS:
+        return
+    names = {point.rpartition(".")[0] for point in left}
+    if names & {"cancel", "signal.portal-actions.action-run-finished"}:
+        play.cancel_one()
+    if "refuse" in names:
+        play.be_refused()
+    if "doorbell_lost" in names and play.rng.random() < 0.3:
+        play.arena.kill_redis(1.5, keep_data=True)
+    workers = play.arena.processes("worker")
+    parents = {worker.parent for worker in workers}
+    busy = {job.parent for job in play.arena.processes("job")}
+    if "take_over" in names and (victims := [worker for worker in workers if worker.pid in busy]):
+        play.arena.kill(play.rng.choice(victims))
+    supervisors = [process for process in play.arena.processes("supervisor") if process.pid in parents]
+    if "workers_stopped" in names and supervisors and play.rng.random() < 0.3:
+        play.arena.end_calmly(play.rng.choice(supervisors))
