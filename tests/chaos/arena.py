@@ -192,6 +192,11 @@ class Arena:
         self.done[f"{process.kind} told to stop"] += 1
         _signal_all([process.pid], signal.SIGTERM)
 
+    def command(self, *command: str) -> None:
+        """Let somebody run one of the plugin's commands; what it says goes to ``command.log``."""
+        self.done[f"flask actions {command[0]}"] += 1
+        self._start("command", "actions", *command)
+
     def kill_redis(self, away_seconds: float, *, keep_data: bool) -> bool:
         if self._redis_back_at:
             return False

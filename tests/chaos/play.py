@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
-from portal_actions_plugin.db import Database
-from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.db import Database, new_id, now_plus
+from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
 from portal_actions_plugin.runs.states import ACTIVE, RUNNING
 from tests.chaos import invariants
 from tests.chaos.arena import Arena
@@ -112,6 +112,18 @@ class Play:
         if active := self.active():
             self.arena.done["cancels"] += 1
             self._ask(self.client.cancel, self.rng.choice(active))
+
+    def leave_an_old_audit_row(self) -> None:
+        """Leave something for a prune: the runs of this portal are all too young."""
+        with self._database.transaction("test") as tx:
+            entry = {
+                "actor": "user:long@ago",
+                "event": "audit.read",
+                "outcome": "denied",
+                "target": "audit",
+                "count": 1,
+            }
+            tx.execute(insert(AuditRow).values(id=new_id(), at=now_plus(-7300), last_at=now_plus(-7300), **entry))
 
     def be_refused(self) -> None:
         self._ask(self.client.be_refused)

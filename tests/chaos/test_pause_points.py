@@ -64,6 +64,11 @@ def nudge(play: Play, left: set[str]) -> None:
         play.be_refused()
     if "doorbell_lost" in names and play.rng.random() < 0.3:
         play.arena.kill_redis(1.5, keep_data=True)
+    if names & {"doctor_mends", "doctor_writes"}:
+        play.arena.command("doctor", "--fix")
+    if "prune" in names:
+        play.leave_an_old_audit_row()
+        play.arena.command("prune", "--older-than", "1h", "--audit-older-than", "1h")
     workers = play.arena.processes("worker")
     parents = {worker.parent for worker in workers}
     busy = {job.parent for job in play.arena.processes("job")}
