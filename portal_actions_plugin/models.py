@@ -159,7 +159,7 @@ class ActionRunRow(Base):
             f"uq_{PREFIX}action_runs_held_lock_key",
             "lock_key",
             unique=True,
-            sqlite_where=text("lock_held"),
+            sqlite_where=text("lock_held = 1"),  # as queries say it: SQLite matches the text, not the sense
             postgresql_where=text("lock_held"),
         ),
         Index(

@@ -48,6 +48,8 @@ def create_app(**config: Any) -> Flask:
         time_machine.travel(datetime.now(UTC) + timedelta(hours=float(hours))).start()
     if pid_file := os.environ.get("TEST_PORTAL_LEAVES_BEHIND"):
         change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: leave_behind(Path(pid_file)))
+    if (status := os.environ.get("TEST_PORTAL_EXITS")) is not None:
+        change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: os._exit(int(status)))
     if os.environ.get("TEST_PORTAL_LOCKED"):
         change_action(app, "debug.wait@v1", lock=lambda _data: "the only one")
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -15,17 +16,19 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy.exc import OperationalError
 
-from portal_actions_plugin.db import now_plus
+from portal_actions_plugin.db import now_plus, transaction
+from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.pause_points import set_visitor
-from portal_actions_plugin.runner import monitor, recovery, sweeper
-from portal_actions_plugin.runner.monitor import JobProcess, watch
+from portal_actions_plugin.runner import execute, monitor, recovery, sweeper
+from portal_actions_plugin.runner.monitor import JobProcess, tell_time_left, watch
 from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, time_limit
 from portal_actions_plugin.runner.supervisor import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
 from portal_actions_plugin.runs import queries, service, transitions
 from portal_actions_plugin.runs.transitions import LeaseLostError
 from tests.conftest import Person, Workers, wait_until, work_off
-from tests.run_helpers import ADA, change_action, claim, perform, register, run_one_off, set_columns
+from tests.run_helpers import ADA, change_action, claim, columns, make_due, perform, register, run_one_off, set_columns
 
 StartWorkers = Callable[..., Workers]
 
@@ -92,16 +95,81 @@ def test_a_time_limit_leaves_an_alarm_that_was_set_before_as_it_was() -> None:
 # -- leases ------------------------------------------------------------------------------------------------------------
 
 
-def fork_a_sleeper() -> JobProcess:
+def fork_a_sleeper(
+    *, time_left: float | None = None, then_through_after: float | None = None, seconds: float = 60
+) -> JobProcess:
     ended, alive = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, 0)
         os.close(ended)
-        time.sleep(60)
+        if time_left is not None:
+            tell_time_left(alive, time_left)
+        if then_through_after is not None:
+            time.sleep(then_through_after)
+            tell_time_left(alive, math.inf)
+        time.sleep(seconds)
         os._exit(0)
     os.close(alive)
     return JobProcess(pid, ended, str(uuid.uuid4()))
+
+
+def test_a_deadline_is_kept_by_a_parent_that_has_no_database(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may reach it: they take the run over, and its lock, when the lease ends at the deadline."""
+
+    def away(*_: Any) -> None:
+        raise OperationalError("BEGIN", {}, Exception("this worker alone has lost it"))
+
+    monkeypatch.setattr(monitor, "transaction", away)
+    monkeypatch.setattr(monitor, "reading", away)
+    job = fork_a_sleeper(time_left=1.0)
+    began = time.monotonic()
+    with make_app().app_context():
+        watch(job, StopRequest())
+    assert job.exit_status == -signal.SIGKILL
+    assert time.monotonic() - began < 3, "the default lease is 30 s"
+
+
+def test_a_handler_that_is_through_may_take_its_time_to_record(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while the database is away: its work is done, and must not count as timed out."""
+    app = make_app(PORTAL_ACTIONS_LEASE_SECONDS=4, PORTAL_ACTIONS_LEASE_RENEW_SECONDS=0.2)
+    job = fork_a_sleeper(time_left=0.5, then_through_after=0.2, seconds=2)
+    with app.app_context():
+        watch(job, StopRequest())
+    assert job.exit_status == 0
+
+
+def test_the_watch_hears_of_the_deadline_and_that_the_handler_is_through(app: Flask) -> None:
+    told: list[float] = []
+    run_id = run_one_off("debug.log@v1", {"message": "hello"})
+    execute.perform(run_id, str(uuid.uuid4()), "test", told.append)
+    assert told == [pytest.approx(30 + execute.GRACE_SECONDS, abs=2), math.inf]
+
+
+def test_a_handler_that_ends_its_process_with_0_is_noticed_at_once(
+    ada: Person, start_workers: StartWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_PORTAL_EXITS", "0")
+    start_workers()
+    path = ada.post("/api/v1/actions/debug.log@v1/runs", {"input": {"message": "hello"}}).headers["Location"]
+    attempts = wait_until(lambda: ada.get(path).json["attempts"])
+    wait_until(lambda: ada.get(path).json["attempts"][0]["outcome"] == "lost", 5)
+    assert attempts[0]["number"] == 1
+
+
+def test_a_lock_is_kept_while_its_process_lingers_past_the_deadline(app: Flask) -> None:
+    register(again=lambda ctx, value=None: None, lock=lambda data: "key")
+    run_id = run_one_off("test.again@v1")
+    token = perform(run_id)
+    set_columns(run_id, deadline_at=now_plus(-11))
+    with transaction("test") as tx:
+        assert transitions.renew(tx, token, 30) == 1
+    sweeper.sweep()
+    assert columns(run_id)["lock_held"], "its parent has renewed just now"
 
 
 def test_a_parent_that_hangs_in_the_database_still_ends_its_child_before_the_lease_is_over(
@@ -135,8 +203,6 @@ def test_a_parent_that_hangs_in_the_database_still_ends_its_child_before_the_lea
 def test_a_lease_that_cannot_be_renewed_ends_the_child(
     make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sqlalchemy.exc import OperationalError
-
     def away(*_: Any) -> int:
         raise OperationalError("UPDATE", {}, Exception("the server is gone"))
 
@@ -333,16 +399,24 @@ def test_a_step_that_outlasts_the_drain_is_handed_back(ada: Person, start_worker
 
 
 def test_handing_a_step_back_uses_up_no_attempt(app: Flask) -> None:
-    register(again=lambda ctx, value=None: None)
+    tries: list[int] = []
+
+    def handler(ctx: Any, value: Any = None) -> None:
+        tries.append(ctx.run.attempt)
+        raise RemoteError("down")
+
+    register(again=handler)
     run_id = run_one_off("test.again@v1")
     for attempt in range(4):
         token = str(uuid.uuid4())
         assert claim(run_id, token, attempt=attempt)
         recovery.hand_back(token)
     run = queries.action_run(run_id)
-    assert (run.status, run.attempt, run.max_attempts) == ("queued", 4, 5)
-    work_off()
-    assert queries.action_run(run_id).status == "success"
+    assert (run.status, run.attempt, run.max_attempts) == ("queued", 4, 7)
+    while queries.action_run(run_id).status == "queued":
+        make_due(run_id)
+        perform(run_id)
+    assert tries == [5, 6, 7], "three tries of its own"
 
 
 def test_a_step_that_may_not_be_repeated_is_not_handed_back_but_fails(app: Flask) -> None:

@@ -19,7 +19,7 @@ from marshmallow import Schema, fields
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.db import now_plus, transaction
@@ -295,16 +295,41 @@ def test_no_connection_is_open_at_a_fork(app: Flask) -> None:
 
 def test_a_lost_doorbell_rings_again_later_each_time(app: Flask, redis_url: str) -> None:
     run_id = run_one_off("debug.log@v1", HELLO)
+    sweeper.sweep()
     with Redis.from_url(redis_url) as redis:
-        redis.flushall()
+        redis.delete("rq:queue:portal-actions.default")
     assert sweeper.sweep().rung == 0
-    set_columns(run_id, ring_again_at=now_plus(-1))
+    set_columns(run_id, rings=1, ring_again_at=now_plus(-1))
     assert sweeper.sweep().rung == 1
     assert heard(app, redis_url) == run_id
     assert sweeper.sweep().rung == 0
     with transaction("test") as tx:
         row: Any = tx.row(ActionRunRow.__table__.select().where(ActionRunRow.id == run_id))
     assert 55 <= (row["ring_again_at"] - row["rung_at"]).total_seconds() <= 65
+
+
+def test_a_redis_that_comes_back_without_its_data_makes_every_due_row_ring_at_once(app: Flask, redis_url: str) -> None:
+    run_id, later = run_one_off("debug.log@v1", HELLO), run_one_off("debug.log@v1", HELLO)
+    for _ in range(6):  # it has waited in a long queue
+        set_columns(run_id, ring_again_at=now_plus(-1))
+        sweeper.sweep()
+    set_columns(later, not_before=now_plus(600), ring_again_at=now_plus(600))
+    assert sweeper.sweep().rung == 0, "its next ring is far away by now"
+    with Redis.from_url(redis_url) as redis:
+        redis.flushall()
+    assert sweeper.sweep().rung == 1
+    assert heard(app, redis_url) == run_id
+    assert sweeper.sweep().rung == 0
+
+
+def test_a_doorbell_that_a_dying_process_heard_rings_again_before_long(app: Flask) -> None:
+    run_id = run_one_off("debug.log@v1", HELLO)
+    set_columns(run_id, rings=7, ring_again_at=now_plus(1920))
+    recovery.ring_soon(run_id)
+    with transaction("test") as tx:
+        row: Any = tx.row(ActionRunRow.__table__.select().where(ActionRunRow.id == run_id))
+        now: Any = tx.row(select(now_plus(0).label("now")))
+    assert 25 <= (row["ring_again_at"] - now["now"]).total_seconds() <= 31
 
 
 def test_a_sweep_rings_a_bounded_number_and_oldest_first(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.base import ScmProvider
 
 T = TypeVar("T")
+MAX_KEY = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,13 @@ class ActionContext:
         self.recorder.progress(done, total)
 
     def checkpoint(self, key: str, fn: Callable[[], T]) -> T:
-        """Do a part once: return the kept value of ``key``, or call ``fn``, keep its JSON value and return it."""
+        """Do a part once: return the kept value of ``key``, or call ``fn``, keep its JSON value and return it.
+
+        Raises:
+            ValueError: the key is not 1 to 255 printable characters; nothing was done.
+        """
+        if not 0 < len(key) <= MAX_KEY or not key.isprintable():
+            raise ValueError(f"A checkpoint's key has 1 to {MAX_KEY} printable characters, unlike {key[:MAX_KEY]!r}.")
         found, value = self.recorder.load_checkpoint(key)
         if found:
             kept: T = value

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -42,8 +45,14 @@ from portal_actions_plugin.software_templates.plan import ConditionError
 
 log = logging.getLogger(__name__)
 
+TellTime = Callable[[float], None]
+
 GRACE_SECONDS = 3.0
 """How long after its timeout a handler may clean up. Then its parent ends it, whatever it does."""
+
+
+def _nobody(_seconds: float) -> None:
+    """Tell nobody: nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +64,15 @@ class Subject:
     template: str | None
 
 
-def perform(run_id: str, process_token: str, worker: str) -> bool:
+def perform(run_id: str, process_token: str, worker: str, tell: TellTime = _nobody) -> bool:
     """Run the next attempt of an action run, if it is still due.
 
     Args:
         run_id: what the doorbell said.
         process_token: this job process's; every write of the attempt carries it.
         worker: the worker's name, for people.
+        tell: called with the seconds that the attempt may still take, as soon as it is claimed, and with infinity when
+            its handler is through: what comes then is only recorded.
 
     Returns:
         Whether the run holds a lock, for somebody to free when this process is gone.
@@ -70,17 +81,19 @@ def perform(run_id: str, process_token: str, worker: str) -> bool:
     if job is None:
         return False
     claim = _wish(job, process_token, worker)
+    time_left = TimeLeft(claim.deadline_seconds, tell)
     if not ride_out(lambda: _claim(job, claim), extension().config.lease_seconds):
         return False
-    _attempt(job, claim)
+    time_left.start()
+    _attempt(job, claim, time_left)
     return claim.lock_key is not None
 
 
-def _attempt(job: Job, claim: Claim) -> None:
+def _attempt(job: Job, claim: Claim, time_left: TimeLeft) -> None:
     redactor = Redactor()
     result, error = Result(), None
     try:
-        result = _call_handler(job, claim, redactor)
+        result = _call_handler(job, claim, time_left, redactor)
     except LeaseLostError:
         log.warning("run %s was canceled or taken over: stopping", job.ref.id)
         return
@@ -90,6 +103,27 @@ def _attempt(job: Job, claim: Claim) -> None:
         _record_whatever_it_is(job, claim.process_token, result, error, redactor)
     except LeaseLostError:
         log.warning("run %s was canceled or taken over: its outcome changes nothing", job.ref.id)
+
+
+class TimeLeft:
+    """How long an attempt may take, counted from its claim."""
+
+    def __init__(self, deadline_seconds: float, tell: TellTime) -> None:
+        self._deadline = time.monotonic() + deadline_seconds
+        self._tell = tell
+
+    def start(self) -> None:
+        """Let the watch know of the deadline: it holds also while the database is away."""
+        self._tell(self._deadline - time.monotonic())
+
+    @contextmanager
+    def for_the_handler(self) -> Iterator[None]:
+        """Interrupt what takes too long, in time to clean up; the watch ends what is not to be interrupted."""
+        try:
+            with time_limit(max(self._deadline - GRACE_SECONDS - time.monotonic(), 0.001)):
+                yield
+        finally:
+            self._tell(math.inf)
 
 
 class _HandlerError(Exception):
@@ -119,7 +153,7 @@ def _claim(job: Job, claim: Claim) -> bool:
     with transaction("claim") as tx:
         claimed = transitions.claim(tx, claim)
         if not claimed and claim.lock_key is not None:
-            locks.wait_for(tx, job.ref.id, claim.lock_key, extension().config.ring_again_seconds)
+            locks.wait_for(tx, job.ref.id, claim.lock_key)
         if claimed:
             dispatch.tell_after_commit(tx, signals.action_run_started, job.ref.id)
             if job.first and job.ref.template_run_id:
@@ -130,7 +164,7 @@ def _claim(job: Job, claim: Claim) -> bool:
 # -- render and call -------------------------------------------------------------------------------------------------
 
 
-def _call_handler(job: Job, claim: Claim, redactor: Redactor) -> Result:
+def _call_handler(job: Job, claim: Claim, time_left: TimeLeft, redactor: Redactor) -> Result:
     ctx: ActionContext | None = None
     try:
         action: Action = find_action(job.action)
@@ -143,7 +177,7 @@ def _call_handler(job: Job, claim: Claim, redactor: Redactor) -> Result:
         ctx = _context(job, claim.process_token, secrets, redactor)
         # This process may have been stopped since the claim, and its row be another's by now.
         ctx.recorder.ensure_ours()
-        with time_limit(action.timeout):
+        with time_left.for_the_handler():
             reached("handler.before")
             outputs = action.run(ctx, data)
             reached("handler.after")
@@ -260,7 +294,8 @@ def _record(job: Job, process_token: str, result: Result, error: ActionError | N
         if wait is None:
             record_failure(job.ref, process_token, error, result.warnings, _about(job))
         else:
-            queue_again(job.ref, process_token, error, FAILED, wait)
+            again = Again(FAILED, wait, extension().config.ring_again_seconds)
+            queue_again(job.ref, process_token, error, again)
         return
     course = _after(job, result)
     position = _next_position(course, job.position + 1) if course else None
@@ -314,10 +349,10 @@ def record_failure(
             _audit_template_outcome(tx, ref.template_run_id, FAILED, about)
 
 
-def queue_again(ref: StepRef, process_token: str, error: ActionError, outcome: str, wait: float) -> None:
-    """End an attempt and queue the next one, due in ``wait`` seconds. Raises LeaseLostError."""
+def queue_again(ref: StepRef, process_token: str, error: ActionError, again: Again) -> None:
+    """End an attempt and queue the next one. Raises LeaseLostError."""
+    wait = again.wait_seconds
     log.warning("run %s is tried again in %.1f s: %s: %s", ref.id, wait, error.code, error.message)
-    again = Again(outcome, wait, extension().config.ring_again_seconds)
     with transaction("queue_again") as tx:
         queue = transitions.queue_again(tx, ref, process_token, error, again)
         if not wait:

@@ -16,6 +16,7 @@ from portal_actions_plugin.errors import ActionError, ConfigurationError, Intern
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link, Origin
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.secrets import unseal
 from portal_actions_plugin.runs.states import QUEUED, SUCCESS
 from portal_actions_plugin.runs.steps import Course
@@ -69,13 +70,7 @@ class Job:
         registry = extension().registry
         if self.course:
             return self.course.lock_key(self.position)
-        if self.action not in registry:
-            return None
-        try:
-            return registry.get(self.action).lock_key(self.input)
-        except Exception:
-            log.exception("run %s: its lock cannot be worked out", self.ref.id)
-            return None
+        return locks.key_of(registry.get(self.action), self.input) if self.action in registry else None
 
     def secrets(self) -> dict[str, Any]:
         """The secret inputs, decrypted; raises ConfigurationError when no key fits."""

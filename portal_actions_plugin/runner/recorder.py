@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy import and_, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from portal_actions_plugin.db import Transaction, now_plus, reading, ride_out, transaction
@@ -91,11 +91,12 @@ class DatabaseRecorder:
         """Keep what was made so far; raises LeaseLostError when the run is not ours any more."""
         safe = [Link(self._redactor.text(str(link.title)), self._redactor.text(str(link.url))) for link in links]
 
-        def write() -> None:
+        def write() -> bool:
             with transaction("keep_links") as tx:
-                transitions.keep_links(tx, self._job.ref.id, self._token, safe)
+                return transitions.keep_links(tx, self._job.ref.id, self._token, safe)
 
-        self._ride_out(write)
+        if not self._ride_out(write):
+            raise LeaseLostError(self._job.ref.id)
 
     def load_checkpoint(self, key: str) -> tuple[bool, Any]:
         """Look in this run, then in the runs it retries, newest first."""
@@ -187,11 +188,21 @@ def _retried(db: Transaction, run_id: str) -> str | None:
     )
     if row is None or row["template_retry_of"] is None:
         return row["retry_of"] if row else None
-    same_step = db.row(
-        select(ActionRunRow.id).where(
-            ActionRunRow.template_run_id == row["template_retry_of"],
-            ActionRunRow.step_id == row["step_id"],
-            ActionRunRow.item == row["item"],
-        )
+    return _same_step(db, row["template_retry_of"], row["step_id"], row["item"])
+
+
+def _same_step(db: Transaction, template_run_id: str | None, step_id: str, item: int) -> str | None:
+    """The same step of a template run, or of the one it retries when it never got that far, and so on."""
+    step = and_(
+        ActionRunRow.template_run_id == TemplateRunRow.id, ActionRunRow.step_id == step_id, ActionRunRow.item == item
     )
-    return same_step["id"] if same_step else None
+    for _ in range(_MAX_RETRIES_BACK):
+        run = db.row(
+            select(TemplateRunRow.retry_of, ActionRunRow.id)
+            .outerjoin(ActionRunRow, step)
+            .where(TemplateRunRow.id == template_run_id)
+        )
+        if run is None or run["id"]:
+            return run["id"] if run else None
+        template_run_id = run["retry_of"]
+    return None

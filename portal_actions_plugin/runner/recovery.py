@@ -10,12 +10,13 @@ from sqlalchemy import RowMapping, select
 
 from portal_actions_plugin.db import now_plus, reading, transaction
 from portal_actions_plugin.errors import ActionError, WorkerLostError
+from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.execute import Subject, queue_again, record_failure, timed_out
-from portal_actions_plugin.runs import dispatch, locks, transitions
+from portal_actions_plugin.runs import dispatch, doorbells, locks, transitions
 from portal_actions_plugin.runs.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.states import LOST, RUNNING
-from portal_actions_plugin.runs.transitions import LeaseLostError, StepRef
+from portal_actions_plugin.runs.transitions import Again, LeaseLostError, StepRef
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,13 @@ def hand_back(process_token: str) -> None:
     """Deal likewise with a process that was ended because its worker has to stop: that uses up no attempt."""
     for row in _left_by(process_token):
         error = WorkerLostError(f"The worker was stopped during attempt {row['attempt']} of {row['action']}.")
-        _recover(row, process_token, error, 0.0 if is_idempotent(row["action"]) else None)
+        _recover(row, process_token, error, 0.0 if is_idempotent(row["action"]) else None, free_attempts=1)
+
+
+def ring_soon(run_id: str) -> None:
+    """Let a row's doorbell ring again before long: the last one was heard by a process that did nothing about it."""
+    with transaction("ring_soon") as tx:
+        doorbells.rings_again_in(tx, run_id, extension().config.ring_again_seconds)
 
 
 def lapsed(grace_seconds: float, limit: int) -> Sequence[RowMapping]:
@@ -77,13 +84,16 @@ def _left_by(process_token: str) -> Sequence[RowMapping]:
         return tx.rows(_LOST_ROWS.where(ActionRunRow.process_token == process_token))
 
 
-def _recover(row: RowMapping, process_token: str, error: ActionError, wait: float | None) -> None:
+def _recover(
+    row: RowMapping, process_token: str, error: ActionError, wait: float | None, free_attempts: int = 0
+) -> None:
     try:
         if wait is None:
             about = Subject(row["requested_by"], row["action"], row["template"])
             record_failure(_ref(row), process_token, error, (), about)
         else:
-            queue_again(_ref(row), process_token, error, LOST, wait)
+            again = Again(LOST, wait, extension().config.ring_again_seconds, free_attempts)
+            queue_again(_ref(row), process_token, error, again)
     except LeaseLostError:
         log.info("run %s was dealt with by somebody else", row["id"])
 

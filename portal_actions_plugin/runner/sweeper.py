@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from redis.exceptions import RedisError
 from sqlalchemy import RowMapping, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -59,6 +60,9 @@ def _safely(part: Callable[[], T]) -> T | None:
 
 
 def _ring_again() -> int:
+    if _redis_has_forgotten():
+        with transaction("redis_forgot") as tx:
+            doorbells.all_due(tx)
     with transaction("ring_again") as tx:
         due = doorbells.take_due(tx, RINGS_A_PASS, extension().config.ring_again_seconds)
         routed = [(row["id"], _route(tx, row)) for row in due]
@@ -66,6 +70,14 @@ def _ring_again() -> int:
         log.info("ringing again for %d queued runs", len(routed))
         dispatch.ring(routed)
     return len(routed)
+
+
+def _redis_has_forgotten() -> bool:
+    """Whether Redis came back without its data, and so without our doorbells, since the last sweep."""
+    try:
+        return bool(extension().redis.set(dispatch.SIGN_OF_LIFE, "1", nx=True))
+    except (RedisError, OSError):
+        return False
 
 
 def _route(tx: Transaction, row: RowMapping) -> str:

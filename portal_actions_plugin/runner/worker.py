@@ -9,6 +9,7 @@ import signal
 import time
 import uuid
 import zlib
+from functools import partial
 from typing import Any, cast
 
 from flask import Flask
@@ -25,7 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import execute, recovery
-from portal_actions_plugin.runner.monitor import JobProcess, watch
+from portal_actions_plugin.runner.monitor import JobProcess, tell_time_left, watch
 from portal_actions_plugin.runner.processes import (
     Connections,
     StopRequest,
@@ -42,8 +43,11 @@ REDIS_SECONDS = 10
 WORKER_TTL = 60
 BEAT_SECONDS = 20
 WAIT_FOR_REDIS = 1.0
-HOLDS_A_LOCK = 3
-"""Exit status of a job process that is done, but whose lock is only free once it is gone."""
+DONE = 10
+"""Exit status of a job process that has left nothing to do. It is not 0: a handler's library may exit with that."""
+
+DONE_HOLDING_A_LOCK = 11
+"""Likewise, but its lock is only free now that it is gone."""
 
 MAX_PAYLOAD = 1000
 """Bytes: a doorbell's name and one id are far shorter."""
@@ -131,14 +135,15 @@ class StepWorker(BaseWorker):
         """Fork a job process for a run and stay with it until it is gone."""
         job = self._fork(run_id)
         stopped = watch(job, stop)
-        if job.exit_status == 0:
+        if job.exit_status == DONE:
             return
-        if job.exit_status != HOLDS_A_LOCK:
-            log.warning("the job process of run %s ended with status %s", run_id, job.exit_status)
         deal_with = recovery.hand_back if stopped else recovery.recover_process
         with self._app.app_context():
             try:
                 deal_with(job.process_token)
+                if job.exit_status != DONE_HOLDING_A_LOCK:
+                    log.warning("the job process of run %s ended with status %s", run_id, job.exit_status)
+                    recovery.ring_soon(run_id)
             except SQLAlchemyError as error:
                 log.warning("the job process is gone; a sweeper deals with what it left: %s", error)
 
@@ -152,12 +157,12 @@ class StepWorker(BaseWorker):
             pid = os.fork()
             if pid == 0:
                 os.close(ended)
-                self._be_the_job(run_id, process_token, parent)
+                self._be_the_job(run_id, process_token, parent, alive)
         reached("fork_job.parent")
         os.close(alive)
         return JobProcess(pid, ended, process_token)
 
-    def _be_the_job(self, run_id: str, process_token: str, parent: int) -> None:
+    def _be_the_job(self, run_id: str, process_token: str, parent: int, alive: int) -> None:
         status = 1
         try:
             os.setpgid(0, 0)
@@ -166,8 +171,8 @@ class StepWorker(BaseWorker):
             self._connections.forget()
             reached("fork_job.child")
             with self._app.app_context():
-                holds_a_lock = execute.perform(run_id, process_token, self._place)
-            status = HOLDS_A_LOCK if holds_a_lock else 0
+                holds_a_lock = execute.perform(run_id, process_token, self._place, partial(tell_time_left, alive))
+            status = DONE_HOLDING_A_LOCK if holds_a_lock else DONE
         except BaseException:
             log.exception("the job process of run %s failed", run_id)
         finally:

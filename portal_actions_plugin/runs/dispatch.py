@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 QUEUE_PREFIX = "portal-actions."
 CHANNEL = "portal-actions:changed"
+SIGN_OF_LIFE = "portal-actions:alive"
+"""A key without a time to live: when it is gone, so are the doorbells."""
+
 DOORBELL = "portal_actions_plugin.runner.worker.doorbell"
 """The one function name that a job may carry. It is never imported from what Redis says."""
 
@@ -60,7 +63,7 @@ def ring_after_commit(tx: Transaction, run_id: str, queue_name: str) -> None:
 def ring_for_locks_after_commit(tx: Transaction, keys: Sequence[str]) -> None:
     """Ring for whoever is next in line for each of these locks, which are free now."""
     for key in keys:
-        if waiting := locks.next_in_line(tx, key):
+        if waiting := locks.take_next_in_line(tx, key, extension().config.ring_again_seconds):
             ring_after_commit(tx, *waiting)
 
 

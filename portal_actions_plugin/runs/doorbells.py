@@ -36,6 +36,26 @@ def take_due(tx: Transaction, limit: int, seconds: float) -> Sequence[RowMapping
     )
 
 
+def rings_again_in(tx: Transaction, run_id: str, seconds: float) -> None:
+    """Let a queued row's doorbell ring again in so many seconds, or when its next attempt is due."""
+    is_early = ActionRunRow.not_before > now_plus(seconds)
+    tx.changed(
+        update(ActionRunRow)
+        .where(ActionRunRow.id == run_id, ActionRunRow.status == QUEUED)
+        .values(rings=1, ring_again_at=case((is_early, ActionRunRow.not_before), else_=now_plus(seconds)))
+    )
+
+
+def all_due(tx: Transaction) -> int:
+    """Let the doorbells of all due rows ring again: none that rang before is there any more. Says how many."""
+    is_due = or_(ActionRunRow.not_before.is_(None), ActionRunRow.not_before <= NOW)
+    return tx.changed(
+        update(ActionRunRow)
+        .where(ActionRunRow.status == QUEUED, ActionRunRow.ring_again_at > NOW, is_due)
+        .values(rings=1, ring_again_at=NOW)
+    )
+
+
 def route(tx: Transaction, run_id: str, queue: str) -> None:
     """Move a queued row to the queue that its action goes to by now."""
     tx.changed(update(ActionRunRow).where(ActionRunRow.id == run_id, ActionRunRow.status == QUEUED).values(queue=queue))
@@ -69,4 +89,4 @@ _MAX_DOUBLINGS = 6
 
 def _doubling(rings: Any) -> Any:
     """2 to the power of rings, up to a limit, in plain SQL: SQLite may come without power()."""
-    return case({n: 2**n for n in range(1, _MAX_DOUBLINGS)}, value=rings, else_=2**_MAX_DOUBLINGS)
+    return case({n: 2**n for n in range(_MAX_DOUBLINGS)}, value=rings, else_=2**_MAX_DOUBLINGS)

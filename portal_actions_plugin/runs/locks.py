@@ -6,17 +6,33 @@ still be writing. So a row that holds one keeps its process's token and lease.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import and_, case, not_, or_, select, tuple_, update
 from sqlalchemy.orm import aliased
 
+from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import Transaction, now_plus
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs.states import QUEUED, RUNNING
 
+log = logging.getLogger(__name__)
+
 NOW = now_plus(0)
+
+
+def key_of(action: Action, data: Mapping[str, Any]) -> str | None:
+    """What only one run may write, for an input; None also when that cannot be worked out.
+
+    Then the run is queued all the same, and fails when its attempt begins, where the error has its name.
+    """
+    try:
+        return action.lock_key(data)
+    except Exception:
+        log.warning("the lock of %s cannot be worked out", action.id, exc_info=True)
+        return None
 
 
 def is_due(row: Any) -> Any:
@@ -49,12 +65,10 @@ def kept_lease() -> Any:
     return case((ActionRunRow.lock_held, ActionRunRow.lease_expires_at))
 
 
-def wait_for(tx: Transaction, run_id: str, key: str, ring_again_seconds: float) -> None:
-    """Keep what a refused row waits for; who frees the lock rings for it, and the sweeper does before long."""
+def wait_for(tx: Transaction, run_id: str, key: str) -> None:
+    """Keep what a refused row waits for: who frees the lock rings for the next in line."""
     tx.changed(
-        update(ActionRunRow)
-        .where(ActionRunRow.id == run_id, ActionRunRow.status == QUEUED)
-        .values(lock_key=key, rings=1, ring_again_at=_later(now_plus(ring_again_seconds), ActionRunRow.not_before))
+        update(ActionRunRow).where(ActionRunRow.id == run_id, ActionRunRow.status == QUEUED).values(lock_key=key)
     )
 
 
@@ -78,16 +92,22 @@ def _free(tx: Transaction, whose: Any) -> Sequence[str]:
     return [row["lock_key"] for row in freed]
 
 
-def next_in_line(tx: Transaction, key: str) -> tuple[str, str] | None:
-    """The oldest due row that wants a lock, as (id, queue)."""
-    row = tx.row(
-        select(ActionRunRow.id, ActionRunRow.queue)
+def take_next_in_line(tx: Transaction, key: str, ring_again_seconds: float) -> tuple[str, str] | None:
+    """Take the oldest due row that wants a lock, to ring for it; its (id, queue).
+
+    It may have waited long, and its doorbell ring seldom by now; from here on it rings as that of a fresh row.
+    """
+    first = (
+        select(ActionRunRow.id)
         .where(ActionRunRow.lock_key == key, ActionRunRow.status == QUEUED, is_due(ActionRunRow))
         .order_by(ActionRunRow.queued_at, ActionRunRow.id)
         .limit(1)
+        .scalar_subquery()
+    )
+    row = tx.row(
+        update(ActionRunRow)
+        .where(ActionRunRow.id == first, ActionRunRow.status == QUEUED)
+        .values(rung_at=NOW, rings=1, ring_again_at=now_plus(ring_again_seconds))
+        .returning(ActionRunRow.id, ActionRunRow.queue)
     )
     return (row["id"], row["queue"]) if row else None
-
-
-def _later(moment: Any, other: Any) -> Any:
-    return case((other > moment, other), else_=moment)

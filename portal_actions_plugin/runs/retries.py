@@ -65,5 +65,5 @@ def named_wait(error: ActionError) -> float | None:
 def _backoff(attempt: int) -> float:
     config = extension().config
     # The cap on the exponent keeps the number small enough for a float.
-    seconds: float = min(config.retry_seconds * FACTOR ** min(attempt - 1, 30), config.retry_max_seconds)
-    return seconds * (1 + random.random() * JITTER)
+    seconds: float = config.retry_seconds * FACTOR ** min(attempt - 1, 30)
+    return min(seconds * (1 + random.random() * JITTER), config.retry_max_seconds)

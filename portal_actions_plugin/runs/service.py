@@ -11,7 +11,7 @@ from portal_actions_plugin.db import Transaction, new_id, transaction
 from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
-from portal_actions_plugin.runs import access, audit, dispatch, queries, retention, transitions
+from portal_actions_plugin.runs import access, audit, dispatch, locks, queries, retention, transitions
 from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.idempotency import idempotency_key
@@ -198,12 +198,21 @@ def _start_action(
     secrets = {key: value for key, value in given.items() if key in action.secret_names()}
     sealed = seal(secrets, parts.config.secret_keys)
     shown = {key: MASK if key in secrets else value for key, value in given.items()}
+    lock_key = locks.key_of(action, shown)
 
     def write(tx: Transaction) -> str:
         if retry_of:
             retention.require_action_run(tx, retry_of)
         return _queue_one_off(
-            tx, action, {"input": shown, "secrets": sealed, "retry_of": retry_of, **who_and_why(asker, ask)}
+            tx,
+            action,
+            {
+                "input": shown,
+                "secrets": sealed,
+                "retry_of": retry_of,
+                "lock_key": lock_key,
+                **who_and_why(asker, ask),
+            },
         )
 
     return accept(Start(asker, event, action.id, ACTION_RUN, key, write, queries.action_run, ask.origin))
@@ -218,7 +227,6 @@ def _queue_one_off(tx: Transaction, action: Action, values: Mapping[str, Any]) -
             "action": action.id,
             "queue": queue,
             "max_attempts": action.max_attempts,
-            "lock_key": action.lock_key(values["input"]),
             **values,
         },
         config.ring_again_seconds,
@@ -275,6 +283,7 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
                 tx, AuditEntry(asker.id, "action_run.finish", CANCELED, step.action, step.id, template_run_id=run.id)
             )
             dispatch.tell_after_commit(tx, signals.action_run_finished, step.id)
+        dispatch.ring_for_locks_after_commit(tx, [step.lock_key for step in steps if step.lock_key])
         dispatch.tell_template_after_commit(tx, signals.template_run_finished, run.id)
     return queries.template_run(run.id)
 
@@ -290,8 +299,10 @@ def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
             hint=f"Cancel the template run {run.template_run_id}.",
         )
     with transaction("cancel") as tx:
-        if not transitions.cancel_one_off(tx, run.id):
+        canceled = transitions.cancel_one_off(tx, run.id)
+        if not canceled:
             raise _ended(run.id)
+        dispatch.ring_for_locks_after_commit(tx, [one.lock_key for one in canceled if one.lock_key])
         audit.record(tx, AuditEntry(asker.id, "action_run.cancel", CANCELED, run.action, run.id))
         dispatch.tell_after_commit(tx, signals.action_run_finished, run.id)
     return queries.action_run(run.id)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.db import Transaction
+from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs import dispatch, transitions
+from portal_actions_plugin.runs import dispatch, locks, transitions
 from portal_actions_plugin.runs.secrets import MASK
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +54,10 @@ class Course:
         context = self.context()
         known = {**context, "parameters": {**context["parameters"], **masks}}
         try:
-            return registry.get(action).lock_key(plan.render_step_input(self.template, position, known, masks))
-        except Exception:
-            log.warning("run %s: the lock of step %s cannot be worked out yet", self.run_id, position, exc_info=True)
+            data = plan.render_step_input(self.template, position, known, masks)
+        except ValidationError:
             return None
+        return locks.key_of(registry.get(action), data)
 
 
 def prepare_step(course: Course, position: int) -> dict[str, Any]:

@@ -56,19 +56,28 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Another attempt: how the last one ended, when the next is due, and when a lost doorbell rings again."""
+    """Another attempt.
+
+    Attributes:
+        outcome: how the last one ended.
+        wait_seconds: when the next one is due.
+        ring_again_seconds: when a doorbell that was lost rings again.
+        free_attempts: 1 when the last one was not its own fault and does not count.
+    """
 
     outcome: str
     wait_seconds: float
     ring_again_seconds: float
+    free_attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Canceled:
-    """A step or one-off that was canceled."""
+    """A step or one-off that was canceled, and the lock that it waited for or holds."""
 
     id: str
     action: str
+    lock_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +190,15 @@ def _claim(tx: Transaction, wish: Claim) -> None:
 def renew(tx: Transaction, process_token: str, lease_seconds: float) -> int:
     """Renew the lease on every row that a job process runs or holds a lock for; says how many those are.
 
-    Never past a row's deadline.
+    Never past a running row's deadline.
     """
     ahead = now_plus(lease_seconds)
+    is_late = and_(ActionRunRow.status == RUNNING, ActionRunRow.deadline_at < ahead)
     return tx.changed(
         update(ActionRunRow)
         .where(ActionRunRow.process_token == process_token, or_(ActionRunRow.status == RUNNING, ActionRunRow.lock_held))
         .values(
-            lease_expires_at=case((ActionRunRow.deadline_at < ahead, ActionRunRow.deadline_at), else_=ahead),
+            lease_expires_at=case((is_late, ActionRunRow.deadline_at), else_=ahead),
             lapse_seen_at=None,
         )
     )
@@ -217,11 +227,22 @@ def succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) -
     _close_attempt(tx, ref.id, SUCCESS, None)
 
 
-def keep_links(tx: Transaction, run_id: str, process_token: str, links: Sequence[Link]) -> None:
-    """Keep what an attempt has made so far, should it not come to its end. Raises LeaseLostError."""
-    ours = _action_run(run_id, status=RUNNING).where(ActionRunRow.process_token == process_token)
-    if not tx.changed(ours.values(links=[asdict(link) for link in links])):
-        raise LeaseLostError(run_id)
+def keep_links(tx: Transaction, run_id: str, process_token: str, links: Sequence[Link]) -> bool:
+    """Keep what an attempt has made so far, should it not come to its end; False when it may not go on.
+
+    Also of a run that has been canceled meanwhile: what was in the making then belongs on its receipt.
+    """
+    kept = tx.row(
+        update(ActionRunRow)
+        .where(
+            ActionRunRow.id == run_id,
+            ActionRunRow.process_token == process_token,
+            ActionRunRow.status.in_((RUNNING, CANCELED)),
+        )
+        .values(version=ActionRunRow.version + 1, links=[asdict(link) for link in links])
+        .returning(ActionRunRow.status)
+    )
+    return kept is not None and kept["status"] == RUNNING
 
 
 def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, warnings: Sequence[str]) -> None:
@@ -255,10 +276,7 @@ def queue_again(tx: Transaction, ref: StepRef, process_token: str, error: Action
         .where(ActionRunRow.process_token == process_token)
         .values(
             status=QUEUED,
-            max_attempts=case(
-                (ActionRunRow.max_attempts > ActionRunRow.attempt, ActionRunRow.max_attempts),
-                else_=ActionRunRow.attempt + 1,
-            ),
+            max_attempts=ActionRunRow.max_attempts + again.free_attempts,
             lease_expires_at=locks.kept_lease(),
             lapse_seen_at=None,
             deadline_at=None,
@@ -266,7 +284,7 @@ def queue_again(tx: Transaction, ref: StepRef, process_token: str, error: Action
             progress_total=None,
             not_before=now_plus(again.wait_seconds) if rings_by_itself else None,
             rung_at=None if rings_by_itself else NOW,
-            rings=1,
+            rings=0 if rings_by_itself else 1,
             ring_again_at=now_plus(again.wait_seconds if rings_by_itself else again.ring_again_seconds),
         )
         .returning(ActionRunRow.queue)
@@ -317,9 +335,9 @@ def cancel_template_run(tx: Transaction, run_id: str) -> list[Canceled] | None:
     return _cancel_action_runs(tx, ActionRunRow.template_run_id == run_id)
 
 
-def cancel_one_off(tx: Transaction, run_id: str) -> bool:
-    """Cancel an active one-off; False when it was over already. The row stays claimed: its process is then stopped."""
-    return bool(_cancel_action_runs(tx, and_(ActionRunRow.id == run_id, ActionRunRow.template_run_id.is_(None))))
+def cancel_one_off(tx: Transaction, run_id: str) -> list[Canceled]:
+    """Cancel an active one-off; empty when it was over already. The row stays claimed: its process is then stopped."""
+    return list(_cancel_action_runs(tx, and_(ActionRunRow.id == run_id, ActionRunRow.template_run_id.is_(None))))
 
 
 # -- the sweeper's ---------------------------------------------------------------------------------------------------
@@ -416,8 +434,8 @@ def _cancel_action_runs(tx: Transaction, which: Any) -> list[Canceled]:
             not_before=None,
             announced_at=_announced(signals.action_run_finished),
         )
-        .returning(ActionRunRow.id, ActionRunRow.action)
+        .returning(ActionRunRow.id, ActionRunRow.action, ActionRunRow.lock_key)
     )
     for row in rows:
         _close_attempt(tx, row["id"], CANCELED, None)
-    return [Canceled(row["id"], row["action"]) for row in rows]
+    return [Canceled(row["id"], row["action"], row["lock_key"]) for row in rows]
