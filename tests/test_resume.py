@@ -373,3 +373,27 @@ def test_trap_13_no_button_says_yes_while_the_api_says_no_nor_the_other_way_roun
         answer = person(who).post(f"/api/v1/template-runs/{run_id}/{verb}")
         assert (button in buttons) == (answer.status_code in (200, 202)), (verb, buttons, answer.json)
         assert answer.status_code in (200, 202, 403, 409)
+
+
+def test_trap_13_a_run_whose_condition_is_broken_offers_retry_only(
+    app: Flask, ada: Person, forge: Forge, template_folder: Path
+) -> None:
+    """The template as it was cannot go on, whoever mends it meanwhile."""
+    rewrite(template_folder, "name: Check,", "name: Check, if: '${{ parameters.name > 3 }}',")
+    failed = fail_a_run(ada)
+    run_id = failed.rpartition("/")[2]
+    buttons = [shown.text for shown in Visitor(app, "ada").see(f"/templates/runs/{run_id}").all("button")]
+    assert [text for text in buttons if text.startswith(("Retry", "Resume"))] == ["Retry"]
+    answer = ada.post(f"{failed}/resume")
+    assert answer.status_code == 409
+    assert "Retry instead" in answer.json["hint"]
+
+
+def test_an_input_that_is_a_secret_by_now_is_not_copied_readable(
+    ada: Person, forge: Forge, template_folder: Path
+) -> None:
+    failed = fail_a_run(ada)
+    rewrite(template_folder, "name: {type: string", "name: {type: string, writeOnly: true")
+    answer = ada.post(f"{failed}/resume")
+    assert answer.status_code == 409
+    assert "name is a secret by now" in answer.json["message"]

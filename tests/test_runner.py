@@ -346,8 +346,12 @@ def test_a_sweep_rings_a_bounded_number_and_oldest_first(app: Flask, monkeypatch
 def test_a_ring_that_redis_did_not_take_is_due_at_once(make_app: Callable[..., Flask]) -> None:
     app = make_app(PORTAL_ACTIONS_REDIS_URL="unix:///nowhere/redis.sock")
     with app.app_context():
-        run_one_off("debug.log@v1", HELLO)
-        assert sweeper.sweep().rung == 1
+        run_id = run_one_off("debug.log@v1", HELLO)
+        assert sweeper.sweep() == sweeper.Swept(0, 0, 0), "it is not said to have been rung"
+        with transaction("test") as tx:
+            due = tx.row(select(ActionRunRow.id).where(ActionRunRow.ring_again_at <= now_plus(0)))
+        assert due
+        assert due["id"] == run_id
 
 
 def test_a_lapsed_lease_is_acted_on_at_the_second_look_only(app: Flask) -> None:
@@ -397,6 +401,7 @@ def test_one_row_that_cannot_be_dealt_with_does_not_hold_up_a_sweep(
     lapse(lost)
     assert queries.action_run(lost).status == "queued"
     assert "this part of the sweep failed" in caplog.text
+    assert sweeper.sweep().failed == ("doorbells",)
 
 
 def test_a_lost_step_that_may_not_be_repeated_fails_with_worker_lost(app: Flask) -> None:

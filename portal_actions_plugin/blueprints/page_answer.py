@@ -89,6 +89,7 @@ def _state(template: str, facts: Mapping[str, Any]) -> str:
     """What the page tells, without what only the clock changes; now and then renewed, since form tokens age."""
     identity = current_identity()
     told = [template, facts, wants_absolute(request), identity and (identity.id, identity.name)]
+    told += [moment > datetime.now(UTC) for moment in facts.get("moments", ())]
     return hashlib.sha256(repr([told, time.time() // _FRESH_SECONDS]).encode()).hexdigest()[:32]
 
 

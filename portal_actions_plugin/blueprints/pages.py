@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,6 +52,7 @@ def action_runs() -> Response:
     facts = {
         "query": query,
         "runs": list(found.items),
+        "moments": _moments(found.items),
         "newer": found.previous_cursor,
         "older": found.next_cursor,
         "counts": queries.active_counts(),
@@ -113,6 +114,7 @@ def _run_facts(
     rate = extension().config.rate_limit
     return {
         "logs": _logs([step.run for step in steps if step.run]),
+        "moments": _moments([step.run for step in steps if step.run]),
         "can_read_logs": access.allowed(identity, "action:read"),
         "can_retry": can_retry,
         "can_cancel": access.can_cancel(identity, run),
@@ -120,6 +122,11 @@ def _run_facts(
         "starts_period": _PERIODS[rate.seconds],
         "secret_names": sorted(name for name, value in inputs.items() if value == MASK) if can_retry else [],
     }
+
+
+def _moments(runs: Sequence[ActionRun]) -> list[datetime]:
+    """When something becomes due, and the page reads otherwise though no row has changed."""
+    return [run.not_before for run in runs if run.not_before]
 
 
 def _logs(runs: list[ActionRun]) -> dict[str, LogTail]:

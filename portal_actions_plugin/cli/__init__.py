@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import click
 from flask.cli import AppGroup
+from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.cli import runs, upkeep
 
-actions = AppGroup("actions", help="Run, watch and repair self-service actions.")
+
+class _Commands(AppGroup):
+    """The group of our commands: a database that is away is a sentence, not a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DBAPIError as error:
+            reason = str(error.orig).strip().partition("\n")[0]
+            raise click.ClickException(f"The database failed: {reason}\n  → flask actions doctor") from None
+
+
+actions = _Commands("actions", help="Run, watch and repair self-service actions.")
 for _command in (*upkeep.COMMANDS, *runs.COMMANDS):
     actions.add_command(_command)
 

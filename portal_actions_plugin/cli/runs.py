@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from flask.cli import with_appcontext
 
 from portal_actions_plugin.errors import PortalActionsError
-from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
+from portal_actions_plugin.host import ActionRun, Attempt, Identity, TemplateRun
 from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.states import OVER, STATUSES, SUCCESS
 
@@ -62,6 +63,11 @@ _role_option = click.option(
     show_default=True,
     help="A role of that id; whoever may run commands on this machine may choose it.",
 )
+_secrets_option = click.option(
+    "--secrets",
+    type=click.File(),
+    help="A file with the run's secret inputs, which are wiped by now, as a JSON object; - is standard input.",
+)
 _wait_option = click.option("--wait", is_flag=True, help="Follow to the end; exits with 1 unless the run succeeds.")
 
 
@@ -95,26 +101,28 @@ def run_action(action_id: str, data: dict[str, Any], requester: str, roles: tupl
 @click.argument("run_id")
 @_identity_option
 @_role_option
+@_secrets_option
 @_wait_option
 @with_appcontext
 @_says_errors
-def retry(run_id: str, requester: str, roles: tuple[str, ...], wait: bool) -> None:  # noqa: FBT001 click hands it over
+def retry(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO | None, wait: bool) -> None:  # noqa: FBT001 click hands it over
     """Start a failed or canceled run anew."""
     run = queries.any_run(run_id)
     again = service.retry_template_run if isinstance(run, TemplateRun) else service.retry_action_run
-    _started(again(_identity(requester, roles), run_id).run, wait)
+    _started(again(_identity(requester, roles), run_id, _ask(secrets)).run, wait)
 
 
 @click.command("resume")
 @click.argument("run_id")
 @_identity_option
 @_role_option
+@_secrets_option
 @_wait_option
 @with_appcontext
 @_says_errors
-def resume(run_id: str, requester: str, roles: tuple[str, ...], wait: bool) -> None:  # noqa: FBT001 click hands it over
+def resume(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO | None, wait: bool) -> None:  # noqa: FBT001 click hands it over
     """Start a template run anew at the step that failed."""
-    _started(service.resume_template_run(_identity(requester, roles), run_id).run, wait)
+    _started(service.resume_template_run(_identity(requester, roles), run_id, _ask(secrets)).run, wait)
 
 
 @click.command("cancel")
@@ -160,6 +168,10 @@ COMMANDS = (run_template, run_action, retry, resume, cancel, list_runs, show)
 
 def _identity(requester: str, roles: tuple[str, ...]) -> Identity:
     return Identity(requester, requester, frozenset(roles))
+
+
+def _ask(secrets: TextIO | None) -> Ask:
+    return Ask(secrets=_json_object(secrets.read())) if secrets else Ask()
 
 
 def _started(run: Run, wait: bool) -> None:  # noqa: FBT001 it is the command's own switch
@@ -212,17 +224,20 @@ def _action_run_text(run: ActionRun) -> list[str]:
     return lines + _details(run)
 
 
+def _attempt_text(tried: Attempt) -> list[str]:
+    ended = f"{tried.finished_at:%H:%M:%S}" if tried.finished_at else "now"
+    line = f"  attempt {tried.number}  {tried.started_at:%Y-%m-%d %H:%M:%S} to {ended}  {tried.outcome or 'running'}"
+    error = [f"    {tried.error_code}: {tried.error_message}"] if tried.error_code else []
+    return [f"{line}  on {tried.worker}", *error]
+
+
 def _details(run: ActionRun) -> list[str]:
     lines = [f"  attempt {run.attempt} of {run.max_attempts}"]
     if run.taken_over_from:
         lines = [f"  taken over from the template run {run.taken_over_from}"]
     if run.not_before:
         lines.append(f"  the next attempt is due at {run.not_before:%Y-%m-%d %H:%M:%S} UTC")
-    lines += [
-        f"  attempt {tried.number}: {tried.outcome}: {tried.error_code}: {tried.error_message}"
-        for tried in run.attempts
-        if tried.error_code and not run.error
-    ]
+    lines += [line for tried in run.attempts for line in _attempt_text(tried)]
     if run.worker_lost:
         lines.append("  the worker is lost: nobody is on it right now")
     lines += [f"  {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in run.outputs.items()]

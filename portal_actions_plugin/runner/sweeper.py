@@ -33,16 +33,20 @@ ANNOUNCE_AFTER_SECONDS = 15
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What one pass did."""
+    """What one pass did: doorbells rung, lapsed leases acted on, ends told; and the parts that could not be done."""
 
     rung: int
     lapsed: int
     announced: int
+    failed: tuple[str, ...] = ()
 
 
 def sweep() -> Swept:
     """Do one pass."""
-    return Swept(_safely(_ring_again) or 0, _safely(_act_on_lapses) or 0, _safely(_announce) or 0)
+    parts = {"doorbells": _ring_again, "leases": _act_on_lapses, "signals": _announce}
+    done = {name: _safely(part) for name, part in parts.items()}
+    failed = tuple(name for name, count in done.items() if count is None)
+    return Swept(done["doorbells"] or 0, done["leases"] or 0, done["signals"] or 0, failed)
 
 
 def _safely(part: Callable[[], T]) -> T | None:
@@ -68,8 +72,8 @@ def _ring_again() -> int:
         routed = [(row["id"], _route(tx, row)) for row in due]
     if routed:
         log.info("ringing again for %d queued runs", len(routed))
-        dispatch.ring(routed)
-    return len(routed)
+        return dispatch.ring(routed)
+    return 0
 
 
 def _redis_has_forgotten() -> bool:

@@ -10,8 +10,9 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.resume import left_off
+from portal_actions_plugin.runs.resume import first_step, left_off
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, OVER
+from portal_actions_plugin.runs.steps import Course
 
 
 def allowed(identity: Identity | None, permission: str, target: Any = None) -> bool:
@@ -101,11 +102,16 @@ def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
     """
     if run.progress.done == 0 or not can_retry(identity, run):
         return False
+    assert identity is not None  # noqa: S101 nobody can retry without being somebody
     try:
-        before = left_off(run.id).template
+        begin = left_off(run.id)
+        course = Course(
+            run.id, begin.template, run.inputs, identity.id, identity.name, run.entity, outputs=begin.outputs
+        )
+        first_step(begin, extension().templates.get(run.template), course)
     except ActionError:
         return False
-    return all(allowed(identity, permission, run.template) for permission in before.permissions)
+    return all(allowed(identity, permission, run.template) for permission in begin.template.permissions)
 
 
 def _may_start_again(identity: Identity | None, run: ActionRun | TemplateRun, target: str) -> bool:

@@ -57,7 +57,11 @@ def queue(name: str, connection: Redis) -> Queue:
 
 def ring_after_commit(tx: Transaction, run_id: str, queue_name: str) -> None:
     """Ring for a queued row once it is committed."""
-    tx.on_commit(lambda: ring([(run_id, queue_name)]))
+
+    def ring_it() -> None:
+        ring([(run_id, queue_name)])
+
+    tx.on_commit(ring_it)
 
 
 def ring_for_locks_after_commit(tx: Transaction, keys: Sequence[str]) -> None:
@@ -67,8 +71,8 @@ def ring_for_locks_after_commit(tx: Transaction, keys: Sequence[str]) -> None:
             ring_after_commit(tx, *waiting)
 
 
-def ring(due: Sequence[tuple[str, str]]) -> None:
-    """Put (run id, queue) on RQ, a fresh job id each; what Redis does not take is due again at once."""
+def ring(due: Sequence[tuple[str, str]]) -> int:
+    """Put (run id, queue) on RQ, a fresh job id each; says how many Redis took. The others are due again at once."""
     redis = extension().redis
     rung = 0
     try:
@@ -91,6 +95,7 @@ def ring(due: Sequence[tuple[str, str]]) -> None:
         log.warning("Redis did not take %d doorbells, the sweeper will ring again: %s", len(missed), error)
         with transaction("doorbell_lost") as tx:
             doorbells.lost(tx, missed)
+    return rung
 
 
 def tell_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None:

@@ -13,7 +13,11 @@ from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runs.paging import no_run
 from portal_actions_plugin.runs.states import SUCCESS
+from portal_actions_plugin.runs.steps import Course
+from portal_actions_plugin.software_templates.plan import ConditionError
 from portal_actions_plugin.software_templates.spec import Template
+
+_RETRY = "Retry instead: that takes the template as it is now."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +52,19 @@ def left_off(run_id: str) -> LeftOff:
         )
     outputs = {step["step_id"]: step["outputs"] or {} for step in steps if step["status"] == SUCCESS}
     return LeftOff(Template.from_snapshot(whole["definition"]), min(undone), outputs)
+
+
+def first_step(begin: LeftOff, current: Template, course: Course) -> int | None:
+    """The step that a resumed run begins at, None when all that are left are skipped.
+
+    Raises:
+        ConflictError: it cannot go on with the template as it was; a retry can with the one of now.
+    """
+    if names := sorted((current.secret_names - begin.template.secret_names) & set(course.inputs)):
+        raise ConflictError(f"{', '.join(names)} is a secret by now, and this run kept it readable.", hint=_RETRY)
+    try:
+        return course.next_step(begin.position)
+    except ConditionError as error:
+        raise ConflictError(
+            f"This run cannot go on with the template as it was: {error.message}", hint=_RETRY
+        ) from None

@@ -15,7 +15,7 @@ from portal_actions_plugin.runs import access, audit, dispatch, locks, queries, 
 from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.idempotency import idempotency_key
-from portal_actions_plugin.runs.resume import LeftOff, left_off
+from portal_actions_plugin.runs.resume import LeftOff, first_step, left_off
 from portal_actions_plugin.runs.secrets import MASK, seal
 from portal_actions_plugin.runs.states import CANCELED, FAILED, OVER, SUCCESS
 from portal_actions_plugin.runs.steps import Course, prepare_step, queue_step
@@ -116,7 +116,7 @@ def _start_template(
     sealed = seal(secrets, parts.config.secret_keys)
     shown = {key: MASK if key in secrets else value for key, value in valid.items()}
     course = Course(new_id(), template, valid, asker.id, asker.name, ask.entity, begin.outputs if begin else {})
-    first = course.next_step(begin.position if begin else 0)
+    first = first_step(begin, current, course) if begin else course.next_step(0)
     queued = prepare_step(course, first) if first is not None else None
     outputs = plan.render_output(template, course.context()) if queued is None else {}
 
