@@ -64,9 +64,7 @@ def _safely(part: Callable[[], T]) -> T | None:
 
 
 def _ring_again() -> int:
-    if _redis_has_forgotten():
-        with transaction("redis_forgot") as tx:
-            doorbells.all_due(tx)
+    _notice_that_redis_forgot()
     with transaction("ring_again") as tx:
         due = doorbells.take_due(tx, RINGS_A_PASS, extension().config.ring_again_seconds)
         routed = [(row["id"], _route(tx, row)) for row in due]
@@ -76,12 +74,17 @@ def _ring_again() -> int:
     return 0
 
 
-def _redis_has_forgotten() -> bool:
-    """Whether Redis came back without its data, and so without our doorbells, since the last sweep."""
+def _notice_that_redis_forgot() -> None:
+    """When Redis has come back without its data, and so without our doorbells, let all of them ring again."""
     try:
-        return bool(extension().redis.set(dispatch.SIGN_OF_LIFE, "1", nx=True))
-    except (RedisError, OSError):
-        return False
+        if extension().redis.exists(dispatch.SIGN_OF_LIFE):
+            return
+        with transaction("redis_forgot") as tx:
+            doorbells.all_due(tx)
+        # Not before the commit: should this process die in between, the next sweep does it again.
+        extension().redis.set(dispatch.SIGN_OF_LIFE, "1")
+    except (RedisError, OSError) as error:
+        log.debug("Redis cannot be asked whether it has forgotten: %s", error)
 
 
 def _route(tx: Transaction, row: RowMapping) -> str:

@@ -64,6 +64,8 @@ def nudge(play: Play, left: set[str]) -> None:
         play.be_refused()
     if "doorbell_lost" in names and play.rng.random() < 0.3:
         play.arena.kill_redis(1.5, keep_data=True)
+    if "redis_forgot" in names and play.rng.random() < 0.3:
+        play.arena.kill_redis(0.5, keep_data=False)
     if names & {"doctor_mends", "doctor_writes"}:
         play.arena.command("doctor", "--fix")
     if "prune" in names:
