@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -109,3 +110,14 @@ def test_cancel_and_sweep(run: Any) -> None:
     assert run("cancel", run_id).output.strip() == f"{run_id} is canceled"
     assert run("cancel", run_id).exit_code == 2
     assert "rang again for 0" in run("sweep").output
+
+
+def test_a_sweep_that_could_not_do_all_exits_with_1_and_says_what(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def swept() -> Any:
+        return SimpleNamespace(rung=0, lapsed=2, announced=0, failed=("ringing", "announcing"))
+
+    monkeypatch.setattr("portal_actions_plugin.runner.sweeper.sweep", swept)
+    result = run("sweep")
+    assert result.exit_code == 1
+    assert "acted on 2 lapsed leases" in result.output
+    assert "could not do all of it: ringing, announcing" in result.output

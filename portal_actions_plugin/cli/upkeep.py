@@ -82,6 +82,8 @@ def sweep() -> None:
 
 @click.command("prune")
 @click.option("--older-than", type=_age, required=True, metavar="AGE", help="Runs that ended before: 90d, 12h, 2w.")
+    if failed := getattr(done, "failed", ()):
+        raise click.ClickException(f"could not do all of it: {', '.join(failed)}. The log says why.")
 @click.option(
     "--audit-older-than",
     "audit_age",
