@@ -697,6 +697,40 @@ def test_a_doorbell_that_was_rung_in_vain_for_long_rings_again(app: Flask) -> No
     assert rung_for() == [run_id]
 
 
+def test_a_run_that_waits_for_a_lock_at_work_is_never_critical_and_hides_no_other(app: Flask) -> None:
+    holder = add_action_run("running", lock_key="repo:acme/orders", lock_held=True)
+    waits = add_queued(queued_at=ago(9000), lock_key="repo:acme/orders")
+    waiting = found("waiting")
+    assert (waiting.level, waiting.mend) == ("warning", f"flask actions show {holder}")
+    assert waits in waiting.message
+    late = add_queued(queued_at=ago(700))
+    both = [one for one in examination.examine() if one.part == "waiting"]
+    assert [one.level for one in both] == ["critical", "warning"]
+    assert late in both[0].message
+
+
+def test_a_run_that_waits_for_the_lock_of_a_lost_process_is_critical(app: Flask) -> None:
+    holder = add_action_run("running", lock_key="a", lock_held=True, lease_expires_at=ago(300))
+    add_queued(queued_at=ago(700), lock_key="a")
+    waiting = found("waiting")
+    assert (waiting.level, waiting.mend) == ("critical", f"flask actions show {holder}")
+    assert f"a lock that the run {holder} holds, whose process is gone" in waiting.message
+
+
+def test_a_run_that_nobody_rings_for_is_not_kept_waiting_by_many_others(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_worker()
+    monkeypatch.setattr(fixes, "RINGS_A_PASS", 2)
+    for _ in range(3):
+        add_queued(queued_at=ago(700), ring_again_at=ago(-1200))
+    forgotten = add_queued(ring_again_at=None)
+    moved = add_queued(queue="old", ring_again_at=ago(-1200))
+    call(app, "--fix")
+    assert {forgotten, moved} <= set(rung_for())
+    assert row_of(moved)["queue"] == "default"
+
+
 def test_a_run_that_nobody_will_ever_ring_for_is_critical_and_rung_for(app: Flask) -> None:
     add_worker()
     run_id = add_queued(ring_again_at=None)
@@ -712,7 +746,10 @@ def test_a_run_that_no_sweeper_rings_for_is_critical_and_rung_for(app: Flask) ->
     run_id = add_queued(ring_again_at=ago(90))
     doorbells = found("doorbells")
     assert (doorbells.level, doorbells.mend) == ("critical", "flask actions sweep")
-    assert "90 s ago" in doorbells.message
+    assert "90 s ago): no sweeper has got to them yet" in doorbells.message
+    with transaction("test") as tx:
+        tx.execute(update(WorkerRow).values(seen_at=ago(300)))
+    assert "no sweeper is alive" in found("doorbells").message
     assert app.test_cli_runner().invoke(actions, ["sweep"]).exit_code == 0
     assert rung_for() == [run_id]
     assert found("doorbells").level == "ok"
@@ -741,6 +778,9 @@ def test_a_lapsed_lease_is_a_warning_first_and_critical_when_nobody_acts(app: Fl
     leases = found("leases")
     assert (leases.level, leases.mend) == ("critical", "flask actions sweep")
     assert "the worker of 2 runs is lost" in leases.message
+    assert ", no sweeper is alive: one pass takes note" in leases.message
+    add_worker()
+    assert ", no sweeper has got to them yet: one pass takes note" in found("leases").message
 
 
 def test_a_lapsed_lease_is_acted_on_after_the_second_look(make_app: Any, database_url: str) -> None:
@@ -825,6 +865,13 @@ def test_a_broken_template_is_named_with_its_line(app: Flask, template_folder: P
     assert templates.mend == f"correct line {line} of {bad}; it is read again by itself"
 
 
+def test_a_template_folder_that_is_missing_is_not_mended_by_a_line(app: Flask, template_folder: Path) -> None:
+    template_folder.rename(template_folder.with_name("moved"))
+    templates = found("templates")
+    assert templates.level == "warning"
+    assert templates.mend == "make the folder readable, or correct PORTAL_ACTIONS_TEMPLATE_PATH"
+
+
 def test_a_template_of_the_hosts_that_names_a_missing_action_is_found(app: Flask) -> None:
     template = extension().templates.get("two-steps")
     wrong = replace(template, steps=(replace(template.steps[0], action="gone.away@v1"),))
@@ -865,13 +912,6 @@ def test_secrets_need_a_key(app: Flask, template_folder: Path) -> None:
 def test_an_action_with_a_secret_needs_a_key_too(app: Flask) -> None:
     schema = Schema.from_dict({"token": fields.String(load_only=True)})
     extension().registry.add(action("test.secret@v1", title="Secret", input=schema)(lambda ctx, token: {}), "test")
-def test_a_template_folder_that_is_missing_is_not_mended_by_a_line(app: Flask, template_folder: Path) -> None:
-    template_folder.rename(template_folder.with_name("moved"))
-    templates = found("templates")
-    assert templates.level == "warning"
-    assert templates.mend == "make the folder readable, or correct PORTAL_ACTIONS_TEMPLATE_PATH"
-
-
     assert "such as of test.secret@v1" in next(one for one in examination.examine() if one.part == "settings").message
 
 
