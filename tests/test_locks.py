@@ -35,7 +35,7 @@ def of_value(data: Any) -> str | None:
 def rung(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs that doorbells ring for from now on; none of them reaches Redis."""
     heard: list[str] = []
-    monkeypatch.setattr(dispatch, "ring", lambda due: heard.extend(run_id for run_id, _ in due))
+    monkeypatch.setattr(dispatch, "ring", lambda due: heard.extend(run_id for run_id, _ in due) or len(due))
     return heard
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
-from flask import current_app
+from flask import Flask, current_app
 from flask.cli import ScriptInfo, with_appcontext
 
 from portal_actions_plugin.errors import PortalActionsError
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from portal_actions_plugin.runner.doctor.findings import Finding
 
 DAY = 24 * 3600
+START_SECONDS = 60
+"""How long the doctor waits for the portal to start."""
+
+SEE_WHERE = "see where it fails: flask actions list"
 
 _AGE = re.compile(r"([1-9][0-9]{0,11})([smhdw])")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
@@ -78,6 +82,8 @@ def sweep() -> None:
 
     done = sweep_once()
     click.echo(f"rang again for {done.rung}, acted on {done.lapsed} lapsed leases, announced {done.announced}")
+    if failed := done.failed:
+        raise click.ClickException(f"could not do all of it: {', '.join(failed)}. The log says why.")
 
 
 @click.command("prune")
@@ -110,27 +116,26 @@ def doctor(context: click.Context, fix: bool, as_json: bool) -> None:  # noqa: F
     from portal_actions_plugin.runner.doctor.findings import LEVELS, worst
 
     script = context.ensure_object(ScriptInfo)
-    mended: list[str] = []
-    try:
-        app = script.load_app()
-    except click.ClickException:
-        raise
-    except Exception as error:  # noqa: BLE001 whatever keeps a portal from starting is a finding
-        findings = [_does_not_start(error)]
-    else:
+    done: list[str] = []
+    failed: list[str] = []
+    app = _load(script)
+    if isinstance(app, Flask):
         from portal_actions_plugin.runner.doctor.examination import examine
         from portal_actions_plugin.runner.doctor.fixes import mend
 
         with app.app_context():
-            for sentence in mend() if fix else ():
-                mended.append(sentence)
+            for one in mend() if fix else ():
+                (done if one.is_done else failed).append(one.sentence)
                 if not as_json:
-                    click.echo(f"mended    {sentence}")
+                    click.echo(f"mended    {one.sentence}" if one.is_done else one.sentence)
             findings = examine()
+    else:
+        findings = [app]
     findings = [replace(found, mend=_for_this_app(found.mend, script)) for found in findings]
-    status = worst(findings)
+    status = max(worst(findings), 1 if failed else 0)
     if as_json:
-        report = {"status": LEVELS[status], "mended": mended, "findings": [asdict(found) for found in findings]}
+        found = [asdict(finding) for finding in findings]
+        report = {"status": LEVELS[status], "mended": done, "failed": failed, "findings": found}
         click.echo(json.dumps(report, ensure_ascii=False))
     else:
         click.echo("\n".join(_findings_text(findings)))
@@ -152,13 +157,34 @@ def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def _does_not_start(error: Exception) -> Finding:
+def _load(script: ScriptInfo) -> Flask | Finding:
+    """The portal, or what keeps it from starting: whatever that is, it is a finding."""
+    from portal_actions_plugin.runner.doctor.findings import critical
+    from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
+
+    try:
+        with time_limit(START_SECONDS):
+            return script.load_app()
+    except TimeLimitError:
+        return critical("portal", f"the portal does not start within {START_SECONDS:g} s", SEE_WHERE)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 also a host's sys.exit()
+        return _does_not_start(error)
+
+
+def _does_not_start(error: BaseException) -> Finding:
     from portal_actions_plugin.runner.doctor.findings import critical, without_credentials
 
     if isinstance(error, PortalActionsError):
         return critical("portal", without_credentials(f"the portal does not start: {error.message}"), error.hint)
-    text = without_credentials(f"the portal does not start: {type(error).__name__}: {error}")
-    return critical("portal", text, "see where it fails: flask actions list")
+    if isinstance(error, click.ClickException):
+        # Flask puts a whole traceback below the sentence; its last line is the reason.
+        lines = error.format_message().strip().splitlines()
+        reason = " ".join(lines[:1] + lines[1:][-1:])
+    elif isinstance(error, SystemExit):
+        reason = f"it exits: {error.code}"
+    else:
+        reason = f"{type(error).__name__}: {error}"
+    return critical("portal", without_credentials(f"the portal does not start: {reason}"), SEE_WHERE)
 
 
 def _for_this_app(mend: str | None, script: ScriptInfo) -> str | None:

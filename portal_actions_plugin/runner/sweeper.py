@@ -41,6 +41,10 @@ class Swept:
     failed: tuple[str, ...] = ()
 
 
+class _RefusedError(Exception):
+    """What a part was about to do was not taken."""
+
+
 def sweep() -> Swept:
     """Do one pass."""
     parts = {"doorbells": _ring_again, "leases": _act_on_lapses, "signals": _announce}
@@ -55,6 +59,8 @@ def _safely(part: Callable[[], T]) -> T | None:
         return part()
     except SQLAlchemyError as error:
         log.warning("this part of the sweep has to wait for the database: %s", error)
+    except _RefusedError as error:
+        log.warning("this part of the sweep is for the next pass: %s", error)
     except Exception:
         log.exception("this part of the sweep failed; the next pass tries again")
     return None
@@ -70,8 +76,9 @@ def _ring_again() -> int:
         routed = [(row["id"], _route(tx, row)) for row in due]
     if routed:
         log.info("ringing again for %d queued runs", len(routed))
-        return dispatch.ring(routed)
-    return 0
+    if (rung := dispatch.ring(routed)) < len(routed):
+        raise _RefusedError(f"Redis took {rung} of {len(routed)} doorbells")
+    return rung
 
 
 def _notice_that_redis_forgot() -> None:

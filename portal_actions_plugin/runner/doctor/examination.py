@@ -7,15 +7,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.runner.doctor import parts, rows
+from portal_actions_plugin.runner.doctor import causes, parts, rows
 from portal_actions_plugin.runner.doctor.findings import CRITICAL, Check, Finding, critical, fine, said, warning
+from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 
 __all__ = ["Finding", "examine"]
 
 log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 20
+"""How long one check may take, whatever it waits for; longer than each of the waits that are foreseen."""
+
+AGAIN = "then run `flask actions doctor` again"
+MEND_SLOW = f"find out what it waits for, such as a store behind a template source, {AGAIN}"
+MEND_ODD = f"correct what the log says, {AGAIN}"
 
 OF_THE_DATABASE: Sequence[Check] = (*parts.OF_THE_DATABASE, *rows.CHECKS)
 """In this order: when the database is away or empty, there is no need to find out again for each."""
@@ -23,31 +32,73 @@ OF_THE_DATABASE: Sequence[Check] = (*parts.OF_THE_DATABASE, *rows.CHECKS)
 OTHERS = parts.OTHERS
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a check found; when that spoils the checks after it, what they say instead of looking, and what mends it."""
+
+    found: Sequence[Finding]
+    else_skipped: str = ""
+    mend: str = ""
+
+
 def examine() -> list[Finding]:
     """Look at everything, whatever is broken. Raises nothing."""
+    if not parts.is_loaded():
+        return [critical("portal", parts.NOT_LOADED, parts.MEND_NOT_LOADED)]
     return [*_look_at(OF_THE_DATABASE), *_look_at(OTHERS)]
 
 
 def _look_at(checks: Sequence[Check]) -> Iterator[Finding]:
-    skipped, first = "", ""
+    before = _Seen(())
     for check in checks:
-        if skipped:
-            yield warning(check.part, f"not checked: {skipped}", first)
+        if before.else_skipped:
+            yield warning(check.part, f"not checked: {before.else_skipped}", before.mend)
             continue
-        try:
-            found = list(check.look()) or [fine(check.part, check.well)]
-        except SQLAlchemyError as error:
-            # On SQLite a missing table is the same class of error as a database that is away: ask.
-            skipped = "" if parts.answers() else parts.AWAY
-            first = parts.MEND_DATABASE
-            found = [_unchecked(check, error, first)]
-        except Exception as error:
-            log.exception("the check of %s failed", check.part)
-            found = [_unchecked(check, error, "correct what the log says, then run `flask actions doctor` again")]
-        yield from found
-        broken = next((finding for finding in found if finding.level == CRITICAL), None)
-        if check.else_skipped and broken:
-            skipped, first = check.else_skipped, broken.mend or ""
+        before = _bounded(check)
+        yield from before.found
+
+
+def _bounded(check: Check) -> _Seen:
+    """Look, and give up when it takes too long; what was found until then counts."""
+    found: list[Finding] = []
+    try:
+        with time_limit(CHECK_SECONDS):
+            return _look(check, found)
+    except TimeLimitError:
+        of_database = check in OF_THE_DATABASE
+        mend = causes.MEND_DATABASE if of_database else MEND_SLOW
+        found.append(critical(check.part, f"could not be checked within {CHECK_SECONDS:g} s", mend))
+        return _Seen(found, parts.SLOW if of_database else "", mend)
+
+
+def _look(check: Check, found: list[Finding]) -> _Seen:
+    try:
+        # One by one, so that those before an error stay.
+        for finding in check.look():
+            found.append(finding)  # noqa: PERF402
+    except SQLAlchemyError as error:
+        seen = _refused(check, error)
+        return _Seen([*found, *seen.found], seen.else_skipped, seen.mend)
+    except Exception as error:
+        log.exception("the check of %s failed", check.part)
+        found.append(_unchecked(check, error, MEND_ODD))
+    if not found:
+        found.append(fine(check.part, check.well))
+    broken = next((finding for finding in found if finding.level == CRITICAL), None)
+    if check.else_skipped and broken:
+        return _Seen(found, check.else_skipped, broken.mend or "")
+    return _Seen(found)
+
+
+def _refused(check: Check, error: SQLAlchemyError) -> _Seen:
+    if causes.is_locked(error):
+        mend, skipped = causes.mend_of(error) or "", parts.LOCKED
+    elif parts.answers():
+        # On SQLite a missing table is the same class of error as a database that is away.
+        mend, skipped = causes.mend_of(error) or MEND_ODD, ""
+    else:
+        mend, skipped = causes.MEND_DATABASE, parts.AWAY
+    return _Seen([_unchecked(check, error, mend)], skipped, mend)
 
 
 def _unchecked(check: Check, error: Exception, mend: str) -> Finding:

@@ -6,15 +6,29 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from flask import current_app
-from redis.exceptions import RedisError
-from sqlalchemy import select, text
+from redis.exceptions import RedisError, ResponseError
+from sqlalchemy import false, insert, inspect, make_url, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin import migrations
 from portal_actions_plugin.db import Transaction, database, now_plus, reading, transaction
-from portal_actions_plugin.extension import extension
+from portal_actions_plugin.extension import NAME, extension
+from portal_actions_plugin.host import TemplateProblem
+from portal_actions_plugin.models import (
+    ActionRunRow,
+    AttemptRow,
+    AuditRow,
+    CheckpointRow,
+    IdempotencyKeyRow,
+    LogLineRow,
+    TemplateRunRow,
+    WorkerRow,
+)
+from portal_actions_plugin.runner.doctor import causes
 from portal_actions_plugin.runner.doctor.findings import (
     Check,
     Finding,
@@ -26,13 +40,33 @@ from portal_actions_plugin.runner.doctor.findings import (
     said,
     warning,
 )
+from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 
 AWAY = "the database is away"
-MEND_DATABASE = "start the database or let this machine reach it, or correct PORTAL_ACTIONS_DATABASE_URL"
+LOCKED = "somebody keeps the database waiting with a lock"
+SLOW = "the database takes too long"
+NOT_LOADED = "the plugin is not loaded: PortalActions(app) is not called where this app is made"
+MEND_NOT_LOADED = "call PortalActions(app), or init_app(app), where the app is made; or name another app with --app"
 STATEMENT_SECONDS = 3
 """How long one look may wait for a lock, such as a migration's."""
 
 CLOCK_SECONDS = 60
+TEMPLATES_SECONDS = 5
+"""How long the settings may wait for the templates, which have a check of their own."""
+
+DOORBELL_TRIAL = "portal-actions:doctor"
+WRITTEN: Sequence[Any] = (
+    TemplateRunRow,
+    ActionRunRow,
+    AttemptRow,
+    LogLineRow,
+    CheckpointRow,
+    IdempotencyKeyRow,
+    AuditRow,
+    WorkerRow,
+)
+"""The tables that a start, an attempt and its outcome write."""
+
 NEW_KEY = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 
 
@@ -50,8 +84,15 @@ def limit_statements(tx: Transaction) -> None:
         tx.execute(text(f"SET LOCAL statement_timeout = {STATEMENT_SECONDS * 1000}"))
 
 
+def is_loaded() -> bool:
+    """Whether the app has the plugin at all."""
+    return NAME in current_app.extensions
+
+
 def answers() -> bool:
     """Whether the database answers at all."""
+    if _missing_file():
+        return False
     try:
         with looking() as db:
             return db.row(select(now_plus(0).label("now"))) is not None
@@ -68,34 +109,54 @@ def _is_postgresql() -> bool:
     return database().engine.dialect.name == "postgresql"
 
 
+def _missing_file() -> bool:
+    """Whether the file of SQLite is not there: the first one to ask would make an empty one."""
+    url = make_url(extension().config.database_url)
+    file = url.database if url.get_backend_name() == "sqlite" else None
+    return bool(file) and file != ":memory:" and not str(file).startswith("file:") and not Path(str(file)).exists()
+
+
 # -- the database ----------------------------------------------------------------------------------------------------
 
 
 def _database() -> Iterator[Finding]:
     where = database_address()
+    if _missing_file():
+        mend = (
+            "mount it, or correct PORTAL_ACTIONS_DATABASE_URL; only for a new portal, make it: flask actions db upgrade"
+        )
+        yield critical("database", f"{where}: the file is not there, so nothing can be started, run or shown", mend)
+        return
     began = time.monotonic()
     try:
         with looking() as db:
             db.row(select(now_plus(0).label("now")))
     except SQLAlchemyError as error:
         message = f"{where} does not answer, so nothing can be started, run or shown: {said(error)}"
-        yield critical("database", message, MEND_DATABASE)
+        yield critical("database", message, causes.MEND_DATABASE)
     else:
         yield fine("database", f"{where} answers in {(time.monotonic() - began) * 1000:.0f} ms")
 
 
 def _writable() -> Iterator[Finding]:
-    """Open a transaction as a start does, and change nothing."""
-    mend = "end what keeps it locked, or give this user the right to write; a standby has to become the primary"
+    """Write to each table as a start and an outcome do, but no row."""
+    into = ""
     try:
         with transaction("doctor_writes") as tx:
             limit_statements(tx)
-            read_only = _is_postgresql() and tx.execute(text("SHOW transaction_read_only")).scalar() == "on"
+            for table in WRITTEN:
+                into = f" in {table.__tablename__}"
+                _write_no_row(tx, table)
     except SQLAlchemyError as error:
-        yield critical("writing", f"the database takes no writes, so no run can start or go on: {said(error)}", mend)
-    else:
-        if read_only:
-            yield critical("writing", "the database is read-only, so no run can start or go on", mend)
+        message = f"the database takes no writes{into}, so no run can start or go on: {said(error)}"
+        yield critical("writing", message, causes.mend_of(error) or causes.MEND_DATABASE)
+
+
+def _write_no_row(tx: Transaction, table: Any) -> None:
+    """Find out whether rows could be added and changed: rights and locks are looked at for no row too."""
+    key = inspect(table).primary_key
+    tx.execute(insert(table).from_select(key, select(*key).where(false()), include_defaults=False))
+    tx.execute(update(table).values({key[0]: key[0]}).where(false()))
 
 
 def _clock() -> Iterator[Finding]:
@@ -128,28 +189,37 @@ def _tables() -> Iterator[Finding]:
 
 
 def _redis() -> Iterator[Finding]:
+    # Warnings: nothing is lost. Should it last, the runs that wait for it become critical.
     where = redis_address()
     try:
         extension().redis.ping()
+        extension().redis.set(DOORBELL_TRIAL, "1", px=1000)
+    except ResponseError as error:
+        message = f"{where} answers, but takes no doorbells: runs are accepted and wait, none begins ({said(error)})"
+        yield warning("redis", message, "free its memory or disk, or point PORTAL_ACTIONS_REDIS_URL at the primary")
     except (RedisError, OSError) as error:
-        # A warning: nothing is lost. Should it last, the runs that wait for it become critical.
         message = f"{where} does not answer: runs are accepted and wait, none begins ({said(error)})"
         yield warning("redis", message, "start Redis or let this machine reach it, or correct PORTAL_ACTIONS_REDIS_URL")
     else:
-        yield fine("redis", f"{where} answers")
+        yield fine("redis", f"{where} answers and takes doorbells")
 
 
 def _templates() -> Iterator[Finding]:
     listing = extension().templates.list()
     for problem in listing.problems:
-        mend = f"correct line {problem.line} of {problem.file}; it is read again by itself"
-        yield warning("templates", str(problem), mend)
+        yield warning("templates", str(problem), _mend_of_template(problem))
     # Our own source says this with a line; a host's source may know nothing of actions.
     for template in listing.templates:
         for step in template.steps:
             if step.action not in extension().registry:
                 message = f"the template {template.name} wants {step.action} in its step {step.id}: it is not installed"
                 yield warning("templates", message, f"install the package that brings {step.action}, or correct it")
+
+
+def _mend_of_template(problem: TemplateProblem) -> str:
+    if problem.file in {str(folder) for folder in extension().config.template_path}:
+        return "make the folder readable, or correct PORTAL_ACTIONS_TEMPLATE_PATH"
+    return f"correct line {problem.line} of {problem.file}; it is read again by itself"
 
 
 def _settings() -> Iterator[Finding]:
@@ -167,17 +237,17 @@ def _settings() -> Iterator[Finding]:
 def _wanting_secrets() -> Sequence[str]:
     parts = extension()
     wanting = [action.id for action in parts.registry if action.secret_names()]
-    # A source that fails has its own finding.
-    with suppress(Exception):
+    # A source that fails or hangs has its own finding.
+    with suppress(Exception, TimeLimitError), time_limit(TEMPLATES_SECONDS):
         wanting += [template.name for template in parts.templates.list().templates if template.secret_names]
     return wanting
 
 
 OF_THE_DATABASE = (
     Check("database", _database, else_skipped=AWAY),
-    Check("writing", _writable, "the database takes writes"),
     Check("clock", _clock, "the database's and this machine's agree"),
     Check("tables", _tables, else_skipped="the tables are not up to date"),
+    Check("writing", _writable, "the database takes writes"),
 )
 OTHERS = (
     Check("redis", _redis),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, not_, select
 from sqlalchemy.orm import aliased
 
 from portal_actions_plugin.db import Transaction, now_plus
@@ -159,19 +159,36 @@ def _hosts() -> Iterator[Finding]:
 # -- runs that wait --------------------------------------------------------------------------------------------------
 
 
+def _is_held() -> Any:
+    """Whether a row waits for a lock whose holder is at work: its turn comes, however long that takes."""
+    other = aliased(ActionRunRow)
+    return (
+        select(other.id)
+        .where(other.lock_key == ActionRunRow.lock_key, other.lock_held, other.lease_expires_at >= NOW)
+        .correlate(ActionRunRow)
+        .exists()
+    )
+
+
 def _oldest() -> Iterator[Finding]:
     with looking() as db:
-        late = affected(db, ActionRunRow, DUE, DUE_SINCE)
-        if late is None or late.seconds < SLOW_SECONDS:
-            return
-        holder = _holder(db, late.id)
-    message = f"the run {late.id} has been due for {duration(late.seconds)}"
-    if holder:
-        message += f": it waits for a lock that the run {holder} holds"
-    else:
-        message += ": its queue has no free worker, or its doorbell was lost, which --fix rings again"
-    say = critical if late.seconds >= STUCK_SECONDS else warning
-    yield say("waiting", message, f"flask actions show {holder or late.id}")
+        late = affected(db, ActionRunRow, and_(DUE, not_(_is_held())), DUE_SINCE)
+        patient = affected(db, ActionRunRow, and_(DUE, _is_held()), DUE_SINCE)
+        late_for = _holder(db, late.id) if late else None
+        patient_for = _holder(db, patient.id) if patient else None
+    if late and late.seconds >= SLOW_SECONDS:
+        reason = "its queue has no free worker, or its doorbell was lost, which --fix rings again"
+        if late_for:
+            reason = f"it waits for a lock that the run {late_for} holds, whose process is gone"
+        say = critical if late.seconds >= STUCK_SECONDS else warning
+        yield say("waiting", f"{_due(late)}: {reason}", f"flask actions show {late_for or late.id}")
+    if patient and patient.seconds >= SLOW_SECONDS:
+        message = f"{_due(patient)}: it waits for a lock that the run {patient_for} holds, which is at work"
+        yield warning("waiting", message, f"flask actions show {patient_for or patient.id}")
+
+
+def _due(late: Affected) -> str:
+    return f"the run {late.id} has been due for {duration(late.seconds)}"
 
 
 def _holder(db: Transaction, run_id: str) -> str | None:
@@ -188,16 +205,22 @@ FORGOTTEN = and_(DUE, ActionRunRow.ring_again_at.is_(None))
 """Due rows whose doorbell will never ring again, whoever sweeps."""
 
 
+def _nobody_sweeps(db: Transaction) -> str:
+    """Why a sweep has not done it yet: every worker's supervisor sweeps."""
+    return "no sweeper has got to them yet" if workers_by_queue(db) else "no sweeper is alive"
+
+
 def _doorbells() -> Iterator[Finding]:
     with looking() as db:
         forgotten = affected(db, ActionRunRow, FORGOTTEN, DUE_SINCE)
         overdue = and_(DUE, ActionRunRow.ring_again_at < now_plus(-SLOW_SECONDS))
         unheard = affected(db, ActionRunRow, overdue, ActionRunRow.ring_again_at)
+        nobody = _nobody_sweeps(db)
     if forgotten:
         message = f"nobody will ever ring for {forgotten.runs} (due for longest: {forgotten.oldest})"
         yield critical("doorbells", message, "flask actions doctor --fix")
     if unheard:
-        message = f"nobody rings for {unheard.runs} (to be rung for: {unheard.oldest}): no sweeper is alive"
+        message = f"nobody rings for {unheard.runs} (to be rung for: {unheard.oldest}): {nobody}"
         yield critical("doorbells", message, "flask actions sweep")
 
 
@@ -209,13 +232,14 @@ def _leases() -> Iterator[Finding]:
     lapsed = and_(ActionRunRow.status == RUNNING, ActionRunRow.lease_expires_at < NOW)
     with looking() as db:
         found = affected(db, ActionRunRow, lapsed, ActionRunRow.lease_expires_at)
+        nobody = _nobody_sweeps(db)
     if not found:
         return
     message = f"the worker of {found.runs} is lost (lease ran out: {found.oldest})"
     if found.seconds < grace + SLOW_SECONDS:
         yield warning("leases", f"{message}: a sweeper is about to act on it", "flask actions sweep")
     else:
-        message += f" and no sweeper is alive: one pass takes note, another one {grace:g} s later acts"
+        message += f", {nobody}: one pass takes note, another one {grace:g} s later acts"
         yield critical("leases", message, "flask actions sweep")
 
 

@@ -1,0 +1,46 @@
+"""Why the database refused a look or a write, and so what mends it: an advice that does not help costs time."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+MEND_DATABASE = "start the database or let this machine reach it, or correct PORTAL_ACTIONS_DATABASE_URL"
+MEND_LOCKED = (
+    "somebody keeps a table locked: look at pg_stat_activity and pg_blocking_pids(), and end that session, "
+    "such as with pg_terminate_backend(pid)"
+)
+MEND_LOCKED_FILE = "somebody keeps the file locked: look who has it open with fuser, and end that process"
+MEND_READ_ONLY = "point PORTAL_ACTIONS_DATABASE_URL at the primary, or end what makes it read-only"
+MEND_READ_ONLY_FILE = "give this user the right to write the file and its folder, or mount it for writing"
+MEND_RIGHTS = (
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO the user of PORTAL_ACTIONS_DATABASE_URL"
+)
+MEND_TABLES = "flask actions db upgrade"
+"""A table or a column that is missing."""
+
+_BY_STATE = {
+    "57014": MEND_LOCKED,  # a statement_timeout
+    "55P03": MEND_LOCKED,  # a lock_timeout
+    "42P01": MEND_TABLES,
+    "42703": MEND_TABLES,
+    "42501": MEND_RIGHTS,
+    "25006": MEND_READ_ONLY,
+}
+_BY_WORDS = {
+    "database is locked": MEND_LOCKED_FILE,
+    "no such table": MEND_TABLES,
+    "no such column": MEND_TABLES,
+    "readonly database": MEND_READ_ONLY_FILE,
+}
+
+
+def mend_of(error: SQLAlchemyError) -> str | None:
+    """What mends the cause of an error; None when the error does not name it."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    by_state = _BY_STATE.get(getattr(cause, "sqlstate", None) or "")
+    return by_state or next((mend for words, mend in _BY_WORDS.items() if words in str(cause)), None)
+
+
+def is_locked(error: SQLAlchemyError) -> bool:
+    """Whether it took too long: what looks next would most likely wait as long."""
+    return mend_of(error) in (MEND_LOCKED, MEND_LOCKED_FILE)
