@@ -440,7 +440,7 @@ def test_a_handler_that_catches_everything_and_blocks_signals_is_ended_at_its_de
     workers = start_workers()
     answer = ada.post("/api/v1/actions/debug.log@v1/runs", {"input": HELLO})
     path = f"/api/v1/action-runs/{answer.json['id']}"
-    run = wait_until(lambda: (r := ada.get(path).json)["status"] == "failed" and r, 15)
+    run = wait_until(lambda: (r := ada.get(path).json)["status"] == "failed" and r, 40)
     assert run["error"]["code"] == "TIMEOUT"
     wait_until(lambda: not workers.grandchildren(), 5)
 
