@@ -433,6 +433,16 @@ def test_a_step_that_was_killed_at_its_deadline_fails_with_timeout(app: Flask) -
     assert error.code == "TIMEOUT"
 
 
+def test_a_step_whose_worker_was_stopped_until_past_the_deadline_was_lost_and_not_slow(app: Flask) -> None:
+    run_id = run_one_off("debug.log@v1", HELLO)
+    token = str(uuid.uuid4())
+    claim(run_id, token)
+    set_columns(run_id, deadline_at=now_plus(-1), lapse_seen_at=now_plus(-20))
+    recovery.recover_process(token)
+    run = queries.action_run(run_id)
+    assert (run.status, run.attempts[0].error_code) == ("queued", "WORKER_LOST")
+
+
 def test_a_handler_that_catches_everything_and_blocks_signals_is_ended_at_its_deadline(
     ada: Person, start_workers: Callable[..., Workers], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, and_, or_, select
 
 from portal_actions_plugin.db import now_plus, reading, transaction
 from portal_actions_plugin.errors import ActionError, WorkerLostError
@@ -20,6 +20,12 @@ from portal_actions_plugin.runs.transitions import Again, LeaseLostError, StepRe
 
 log = logging.getLogger(__name__)
 
+# A lease that had lapsed before the deadline tells of a worker that was stopped, not of a handler that was slow.
+_LATE = and_(
+    ActionRunRow.deadline_at < now_plus(0),
+    or_(ActionRunRow.lapse_seen_at.is_(None), ActionRunRow.lapse_seen_at >= ActionRunRow.deadline_at),
+)
+
 _LOST_ROWS = select(
     ActionRunRow.id,
     ActionRunRow.template_run_id,
@@ -30,7 +36,7 @@ _LOST_ROWS = select(
     ActionRunRow.requested_by,
     ActionRunRow.process_token,
     ActionRunRow.lock_key,
-    (ActionRunRow.deadline_at < now_plus(0)).label("late"),
+    _LATE.label("late"),
 ).where(ActionRunRow.status == RUNNING)
 
 
