@@ -761,6 +761,7 @@ def test_a_lost_doorbell_is_rung_and_a_worker_runs_it(app: Flask, start_workers:
     run_id = add_queued(ring_again_at=None, input={"message": "hello"})
     call(app, "--fix")
     wait_until(lambda: row_of(run_id)["status"] == "success")
+    assert row_of(run_id)["attempt"] == 1
 
 
 # -- runs whose process is gone --------------------------------------------------------------------------------------

@@ -1,7 +1,4 @@
-"""One attempt of one action run: claim → render the input → call the handler → record the outcome.
-
-Recording the outcome and queueing the template run's next step is one transaction.
-"""
+"""One attempt of one action run: claim → render the input → call the handler; ``outcomes`` then records how it ended."""
 
 from __future__ import annotations
 
@@ -10,38 +7,30 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-
-from sqlalchemy.exc import OperationalError
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.actions.context import ActionContext, Recorder
 from portal_actions_plugin.actions.registry import Action
-from portal_actions_plugin.db import Transaction, ride_out, transaction
-from portal_actions_plugin.errors import ActionError, ActionTimeoutError, ConfigurationError, InternalError
+from portal_actions_plugin.db import ride_out, transaction
+from portal_actions_plugin.errors import ActionError, ConfigurationError, InternalError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link
 from portal_actions_plugin.pause_points import reached
+from portal_actions_plugin.runner import outcomes
 from portal_actions_plugin.runner.job import Job, find_action, load_job
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runner.recorder import DatabaseRecorder
-from portal_actions_plugin.runs import audit, dispatch, locks, retries, transitions
-from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.retries import Tried
+from portal_actions_plugin.runs import dispatch, locks, transitions
 from portal_actions_plugin.runs.secrets import Redactor
-from portal_actions_plugin.runs.states import FAILED, SUCCESS
-from portal_actions_plugin.runs.steps import Course, prepare_step, queue_step
 from portal_actions_plugin.runs.text import MAX_STORED_DEPTH, require_depth
-from portal_actions_plugin.runs.transitions import Again, Claim, LeaseLostError, Result, StepRef
+from portal_actions_plugin.runs.transitions import Claim, LeaseLostError, Result
 from portal_actions_plugin.scm.base import Author, ScmProvider
 from portal_actions_plugin.scm.providers import open_provider
-from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.loader import read_skeleton
-from portal_actions_plugin.software_templates.plan import ConditionError
 
 log = logging.getLogger(__name__)
 
@@ -53,15 +42,6 @@ GRACE_SECONDS = 3.0
 
 def _nobody(_seconds: float) -> None:
     """Tell nobody: nobody watches."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What the audit says an outcome is about."""
-
-    requested_by: str
-    action: str
-    template: str | None
 
 
 def perform(run_id: str, process_token: str, worker: str, tell: TellTime = _nobody) -> bool:
@@ -100,7 +80,7 @@ def _attempt(job: Job, claim: Claim, time_left: TimeLeft) -> None:
     except _HandlerError as failed:
         result, error = failed.result, _as_action_error(failed.cause, job, redactor)
     try:
-        _record_whatever_it_is(job, claim.process_token, result, error, redactor)
+        outcomes.record(job, claim.process_token, result, error, redactor)
     except LeaseLostError:
         log.warning("run %s was canceled or taken over: its outcome changes nothing", job.ref.id)
 
@@ -259,123 +239,8 @@ def _as_action_error(cause: BaseException, job: Job, redactor: Redactor) -> Acti
     if isinstance(cause, ActionError):
         return cause
     if isinstance(cause, TimeLimitError):
-        return timed_out(job.action)
+        return outcomes.timed_out(job.action)
     # A traceback repeats what was raised, and that may hold a secret.
     trace = redactor.text("".join(traceback.format_exception(cause)))
     log.error("run %s: the handler failed unexpectedly\n%s", job.ref.id, trace)
     return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {cause}"[:500])
-
-
-# -- record ----------------------------------------------------------------------------------------------------------
-
-
-def _record_whatever_it_is(
-    job: Job, process_token: str, result: Result, error: ActionError | None, redactor: Redactor
-) -> None:
-    """Record an outcome; one that the database will not have is recorded as an error of ours."""
-    try:
-        _ride_out(partial(_record, job, process_token, result, error, redactor))
-    except (LeaseLostError, OperationalError):
-        raise
-    except Exception as refused:
-        log.exception("the outcome of run %s could not be recorded as it is", job.ref.id)
-        instead = InternalError(f"The outcome could not be recorded: {type(refused).__name__}.")
-        _ride_out(partial(_record, job, process_token, Result(), instead, redactor))
-
-
-def _ride_out(record: Callable[[], None]) -> None:
-    ride_out(record, extension().config.lease_seconds)
-
-
-def _record(job: Job, process_token: str, result: Result, error: ActionError | None, redactor: Redactor) -> None:
-    if error:
-        error.message, error.hint = redactor.text(str(error.message)), redactor.text(str(error.hint))
-        wait = retries.next_attempt_in(error, Tried(job.action, job.attempt + 1, job.max_attempts))
-        if wait is None:
-            record_failure(job.ref, process_token, error, result.warnings, _about(job))
-        else:
-            again = Again(FAILED, wait, extension().config.ring_again_seconds)
-            queue_again(job.ref, process_token, error, again)
-        return
-    course = _after(job, result)
-    position = _next_position(course, job.position + 1) if course else None
-    step = prepare_step(course, position) if course and position is not None else None
-    outputs = plan.render_output(course.template, course.context()) if course and step is None else {}
-    with transaction("succeed") as tx:
-        transitions.succeed(tx, job.ref, process_token, result)
-        _audit_outcome(tx, job.ref, SUCCESS, _about(job))
-        dispatch.tell_after_commit(tx, signals.action_run_finished, job.ref.id)
-        if course is None:
-            return
-        if step is None:
-            _end_template_run(tx, course, outputs, _about(job))
-        else:
-            queue_step(tx, step)
-
-
-def _after(job: Job, result: Result) -> Course | None:
-    if job.course is None or job.step_id is None:
-        return None
-    return replace(job.course, outputs={**job.course.outputs, job.step_id: result.outputs})
-
-
-def _next_position(course: Course, position: int) -> int | None:
-    try:
-        return course.next_step(position)
-    except ConditionError as error:
-        return error.position
-
-
-def _end_template_run(tx: Transaction, course: Course, outputs: Mapping[str, Any], about: Subject) -> None:
-    if not transitions.end_template_run(tx, course.run_id, SUCCESS, outputs=outputs):
-        raise LeaseLostError(course.run_id)
-    _audit_template_outcome(tx, course.run_id, SUCCESS, about)
-
-
-def record_failure(
-    ref: StepRef,
-    process_token: str,
-    error: ActionError,
-    warnings: Sequence[str],
-    about: Subject,
-) -> None:
-    """End an attempt, its run, and the template run it is a step of, with an error. Raises LeaseLostError."""
-    error.retry_after = retries.named_wait(error)
-    with transaction("fail") as tx:
-        transitions.fail(tx, ref, process_token, error, warnings)
-        _audit_outcome(tx, ref, FAILED, about, error.code)
-        dispatch.tell_after_commit(tx, signals.action_run_finished, ref.id)
-        if ref.template_run_id:
-            _audit_template_outcome(tx, ref.template_run_id, FAILED, about)
-
-
-def queue_again(ref: StepRef, process_token: str, error: ActionError, again: Again) -> None:
-    """End an attempt and queue the next one. Raises LeaseLostError."""
-    wait = again.wait_seconds
-    log.warning("run %s is tried again in %.1f s: %s: %s", ref.id, wait, error.code, error.message)
-    with transaction("queue_again") as tx:
-        queue = transitions.queue_again(tx, ref, process_token, error, again)
-        if not wait:
-            dispatch.ring_after_commit(tx, ref.id, queue)
-        dispatch.tell_after_commit(tx, signals.action_run_queued, ref.id)
-
-
-def timed_out(action: str) -> ActionTimeoutError:
-    """The error of an attempt that ran longer than its action may."""
-    return ActionTimeoutError(f"{action} ran longer than it may and was ended.")
-
-
-def _about(job: Job) -> Subject:
-    return Subject(job.requested_by, job.action, job.template)
-
-
-def _audit_outcome(tx: Transaction, ref: StepRef, outcome: str, about: Subject, code: str | None = None) -> None:
-    details = {"error_code": code} if code else {}
-    entry = AuditEntry(about.requested_by, "action_run.finish", outcome, about.action)
-    audit.record(tx, replace(entry, run_id=ref.id, template_run_id=ref.template_run_id, details=details))
-
-
-def _audit_template_outcome(tx: Transaction, run_id: str, outcome: str, about: Subject) -> None:
-    entry = AuditEntry(about.requested_by, "template_run.finish", outcome, about.template or "")
-    audit.record(tx, replace(entry, run_id=run_id, template_run_id=run_id))
-    dispatch.tell_template_after_commit(tx, signals.template_run_finished, run_id)

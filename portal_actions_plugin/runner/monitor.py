@@ -24,7 +24,7 @@ from portal_actions_plugin.runs.states import CANCELED, RUNNING
 
 log = logging.getLogger(__name__)
 
-_SECONDS = struct.Struct("d")
+_MOMENT = struct.Struct("d")
 
 LOOK_SECONDS = 1.0
 LEASH = 0.9
@@ -33,7 +33,8 @@ LEASH = 0.9
 
 def tell_time_left(pipe: int, seconds: float) -> None:
     """Tell the parent, from the job process, how long it may still go on; infinity is as long as it has its lease."""
-    os.write(pipe, _SECONDS.pack(seconds))
+    # As a moment: the monotonic clock is the machine's, and a parent that was stopped may read this late.
+    os.write(pipe, _MOMENT.pack(time.monotonic() + seconds))
 
 
 class JobProcess:
@@ -42,7 +43,7 @@ class JobProcess:
     Attributes:
         exit_status: None while it runs; below 0 when a signal ended it.
         killed: whether it was told to go.
-        ends_at: when its time is over, by this process's monotonic clock; infinity when its handler is through.
+        ends_at: when its time is over, by the machine's monotonic clock; infinity when its handler is through.
     """
 
     def __init__(self, pid: int, pipe: int, process_token: str) -> None:
@@ -55,8 +56,8 @@ class JobProcess:
 
     def wait(self, seconds: float) -> bool:
         """Wait for news, at most so long; True once the child is reaped, and what it started is gone."""
-        if io.select([self._pipe], [], [], seconds)[0] and (word := os.read(self._pipe, _SECONDS.size)):
-            self.ends_at = time.monotonic() + _SECONDS.unpack(word)[0]
+        if io.select([self._pipe], [], [], seconds)[0] and (word := os.read(self._pipe, _MOMENT.size)):
+            self.ends_at = _MOMENT.unpack(word)[0]
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return False
         # Before it is reaped its id is nobody else's, and what it left behind may still be writing.

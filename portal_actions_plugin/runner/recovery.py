@@ -12,7 +12,7 @@ from portal_actions_plugin.db import now_plus, reading, transaction
 from portal_actions_plugin.errors import ActionError, WorkerLostError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
-from portal_actions_plugin.runner.execute import Subject, queue_again, record_failure, timed_out
+from portal_actions_plugin.runner.outcomes import Subject, queue_again, record_failure, timed_out
 from portal_actions_plugin.runs import dispatch, doorbells, locks, transitions
 from portal_actions_plugin.runs.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.states import LOST, RUNNING
