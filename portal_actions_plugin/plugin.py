@@ -12,12 +12,13 @@ from portal_actions_plugin import blueprints
 from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.config import Config
 from portal_actions_plugin.db import Database
-from portal_actions_plugin.extension import NAME, Extension
+from portal_actions_plugin.extension import NAME, Extension, extension
 from portal_actions_plugin.host import ActionRun, Hooks, Identity, NavItem, TemplateRun, TemplateSource
-from portal_actions_plugin.runs import access, fixes, relay, service
+from portal_actions_plugin.runs import access, fixes, reads, relay, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.dispatch import connect
 from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.runs.limits import Quota
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 
 H = TypeVar("H", bound=Callable[..., Any])
@@ -98,6 +99,18 @@ class PortalActions:
 
     def _nav_of_the_visitor(self) -> list[NavItem]:
         return self.nav_items(current_identity())
+
+    def starts_left(self, identity: Identity) -> Quota:
+        """What is left of the identity's start limit right now, to be told before somebody clicks."""
+        return reads.starts_left(identity)
+
+    def may_run_template(self, identity: Identity | None, name: str) -> bool:
+        """Whether a start of this template would be let through; raises NotFoundError, or what its file has wrong."""
+        return access.may_start_template(identity, extension().templates.get(name))
+
+    def may_run_action(self, identity: Identity | None, action_id: str) -> bool:
+        """Whether a start of this action as a one-off would be let through; raises NotFoundError."""
+        return access.may_start_action(identity, extension().registry.get(action_id))
 
     def run_template(
         self, identity: Identity, name: str, inputs: Mapping[str, Any], ask: Ask | None = None

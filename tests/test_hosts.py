@@ -106,6 +106,58 @@ def test_a_cookie_needs_the_hosts_csrf_token_to_write(busy_host: Flask) -> None:
     assert client.post(LOG, json=HELLO, headers={"X-CSRFToken": token}).status_code == 202
 
 
+def test_the_hosts_token_is_found_under_the_names_that_the_host_gave_it(
+    settings: dict[str, Any], sqlite_url: str
+) -> None:
+    names = {"WTF_CSRF_FIELD_NAME": "proof", "WTF_CSRF_HEADERS": ["X-Proof"]}
+    host = make_host(settings, sqlite_url, **names)
+    CSRFProtect(host)
+    with_own_pages(host)
+    plug_in(host)
+    client = host.test_client()
+    client.set_cookie("person", "ada")
+    token = client.get("/token").text
+    assert client.post(LOG, json=HELLO, headers={"X-CSRFToken": token}).status_code == 403
+    assert client.post(LOG, json=HELLO, headers={"X-Proof": token}).status_code == 202
+    missing = "/actions/runs/00000000-0000-7000-8000-000000000000/retry"
+    assert client.post(missing, data={"proof": token}).status_code == 404
+    assert client.post(missing, data={"csrf_token": token}).status_code == 404, "our own forms always say csrf_token"
+    assert client.post(missing, data={"other": token}).status_code == 403
+
+
+@pytest.mark.parametrize("header", ["X-CSRFToken", "X-CSRF-Token"])
+@pytest.mark.parametrize("protect", [True, False])
+def test_a_page_of_another_site_is_refused_whatever_token_it_has(
+    settings: dict[str, Any], sqlite_url: str, protect: bool, header: str
+) -> None:
+    host = make_host(settings, sqlite_url)
+    if protect:
+        CSRFProtect(host)
+    plug_in(host)
+    host.add_url_rule("/token", view_func=host.jinja_env.globals["portal_actions_csrf_token"])
+    client = host.test_client()
+    client.set_cookie("person", "ada")
+    good = {header: client.get("/token").text}
+    for site, status in (("cross-site", 403), ("same-site", 202), ("same-origin", 202), ("none", 202)):
+        answer = client.post(LOG, json=HELLO, headers={**good, "Sec-Fetch-Site": site})
+        assert answer.status_code == status, site
+    assert client.post(LOG, json=HELLO, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 403, "no token"
+    assert client.post(LOG, json=HELLO, headers={**BEARER, "Sec-Fetch-Site": "cross-site"}).status_code == 202
+
+
+def test_we_set_no_cookie_and_the_hosts_keeps_its_samesite(settings: dict[str, Any], sqlite_url: str) -> None:
+    for protect in (False, True):
+        host = make_host(settings, sqlite_url, SESSION_COOKIE_SAMESITE="Strict")
+        if protect:
+            CSRFProtect(host)  # its token lives in the session
+        plug_in(host)
+        run_id = host.test_client().post(LOG, json=HELLO, headers=BEARER).json["id"]
+        client = host.test_client()
+        client.set_cookie("person", "ada")
+        cookie = client.get(f"/actions/runs/{run_id}").headers.get("Set-Cookie", "")
+        assert ("SameSite=Strict" in cookie) if protect else (cookie == "")
+
+
 def test_the_hosts_own_forms_keep_their_csrf_protection(busy_host: Flask) -> None:
     client = busy_host.test_client()
     assert client.post("/host-form").status_code == 400

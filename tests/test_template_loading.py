@@ -172,12 +172,13 @@ def test_a_template_is_got_by_its_name(tmp_path):
     assert source(tmp_path).get("a").name == "a"
 
 
-def test_an_unknown_name_is_not_found_and_the_hint_says_what_there_is(tmp_path):
+def test_an_unknown_name_is_not_found_and_the_hint_says_where_to_look(tmp_path):
     write(tmp_path / "a.yaml", minimal("a"))
     with pytest.raises(NotFoundError) as caught:
         source(tmp_path).get("b")
     assert caught.value.message == "There is no template b."
-    assert "There is a." in caught.value.hint
+    assert "GET /api/v1/templates lists them" in caught.value.hint
+    assert "There is a" not in caught.value.hint, "whoever asks may not know of it"
 
 
 def test_a_date_stays_the_text_that_it_is(tmp_path):

@@ -176,13 +176,18 @@ class Registry:
         try:
             return self._actions[action_id]
         except KeyError:
-            raise NotFoundError(f"There is no action {action_id}.", hint="GET /api/v1/actions lists them.") from None
+            raise no_action(action_id) from None
 
     def __contains__(self, action_id: object) -> bool:
         return action_id in self._actions
 
     def __iter__(self) -> Iterator[Action]:
         return iter(sorted(self._actions.values(), key=lambda declared: declared.id))
+
+
+def no_action(action_id: str) -> NotFoundError:
+    """The error for an action that is not there, or that somebody may not know of."""
+    return NotFoundError(f"There is no action {action_id[:80]}.", hint="GET /api/v1/actions lists them.")
 
 
 def _who(point: EntryPoint) -> str:

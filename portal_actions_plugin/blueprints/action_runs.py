@@ -9,7 +9,7 @@ from flask_smorest import Blueprint
 from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
 from portal_actions_plugin.host import ActionRun
-from portal_actions_plugin.runs import access, queries, service
+from portal_actions_plugin.runs import reads, service
 from portal_actions_plugin.runs.identity import current_identity
 
 blueprint = Blueprint(
@@ -23,10 +23,8 @@ blueprint = Blueprint(
 @fails_with(blueprint, 401, 403, 422)
 def list_action_runs(query: dict[str, Any]) -> dict[str, Any]:
     """List action runs, newest first."""
-    access.require_read(current_identity(), "action:read")
-    return schemas.page_answer(
-        queries.action_runs(arguments.run_filter(query), limit=query["limit"], cursor=query.get("cursor"))
-    )
+    wanted, limit, cursor = arguments.run_filter(query), query["limit"], query.get("cursor")
+    return schemas.page_answer(reads.action_runs(current_identity(), wanted, limit=limit, cursor=cursor))
 
 
 @blueprint.get("/<run_id>")
@@ -34,8 +32,7 @@ def list_action_runs(query: dict[str, Any]) -> dict[str, Any]:
 @fails_with(blueprint, 401, 403, 404)
 def get_action_run(run_id: str) -> ActionRun:
     """Get an action run with every try."""
-    access.require_read(current_identity(), "action:read")
-    return queries.action_run(run_id)
+    return reads.action_run(current_identity(), run_id)
 
 
 @blueprint.get("/<run_id>/logs")
@@ -44,9 +41,7 @@ def get_action_run(run_id: str) -> ActionRun:
 @fails_with(blueprint, 401, 403, 404, 422)
 def get_action_run_logs(query: dict[str, Any], run_id: str) -> dict[str, Any]:
     """Get log lines of an action run, oldest first."""
-    access.require_read(current_identity(), "action:read")
-    run = queries.action_run(run_id)
-    return {"data": queries.log_lines(run.id, after=query["after"], limit=query["limit"])}
+    return {"data": reads.log_lines(current_identity(), run_id, after=query["after"], limit=query["limit"])}
 
 
 @blueprint.post("/<run_id>/cancel")

@@ -10,9 +10,8 @@ from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.json_schema import json_schema
 from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
-from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun
-from portal_actions_plugin.runs import access, service
+from portal_actions_plugin.runs import reads, service
 from portal_actions_plugin.runs.identity import current_identity
 
 blueprint = Blueprint("portal_actions_actions", __name__, url_prefix="/actions", description="What can be run.")
@@ -23,8 +22,7 @@ blueprint = Blueprint("portal_actions_actions", __name__, url_prefix="/actions",
 @fails_with(blueprint, 401, 403)
 def list_actions() -> dict[str, Any]:
     """List the registry."""
-    access.require_read(current_identity(), "action:read")
-    return {"data": [_shown(action) for action in extension().registry]}
+    return {"data": [_shown(action) for action in reads.actions(current_identity())]}
 
 
 @blueprint.get("/<action_id>")
@@ -32,8 +30,7 @@ def list_actions() -> dict[str, Any]:
 @fails_with(blueprint, 401, 403, 404)
 def get_action(action_id: str) -> dict[str, Any]:
     """Get an action, with the JSON Schema of its input and output."""
-    access.require_read(current_identity(), "action:read")
-    return _shown(extension().registry.get(action_id))
+    return _shown(reads.action(current_identity(), action_id))
 
 
 @blueprint.post("/<action_id>/runs")

@@ -13,7 +13,7 @@ from portal_actions_plugin.host import Identity
 from portal_actions_plugin.runs.identity import current_identity
 
 FIELD = "csrf_token"
-HEADER = "X-CSRFToken"
+HEADERS = ("X-CSRFToken", "X-CSRF-Token")
 MAX_AGE_SECONDS = 12 * 3600
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -55,11 +55,14 @@ def require_token() -> None:
     """Let a write through that carries Bearer credentials or a fitting token; a browser sends neither by itself.
 
     Raises:
-        PermissionDeniedError: the token is missing, old or somebody else's.
+        PermissionDeniedError: the token is missing, old or somebody else's, or a page of another site has sent it.
         ConfigurationError: the host has no SECRET_KEY to sign tokens with.
     """
     if request.headers.get("Authorization", "").lower().startswith("bearer "):
         return
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        # As a SameSite cookie would have it, also where the host's is none: no token makes this one right.
+        raise PermissionDeniedError("A page of another site has sent this.", hint=_HINT)
     identity = current_identity()
     if identity is None:
         return  # The service says 401.
@@ -93,7 +96,11 @@ def _require_own_token(identity: Identity) -> None:
 
 
 def _given() -> str | None:
-    return request.headers.get(HEADER) or request.form.get(FIELD)
+    """The token of a header or a form field; the host may have given them names of its own."""
+    headers = current_app.config.get("WTF_CSRF_HEADERS", HEADERS)
+    field = current_app.config.get("WTF_CSRF_FIELD_NAME", FIELD)
+    in_header = next((request.headers[name] for name in headers if name in request.headers), None)
+    return in_header or request.form.get(field) or request.form.get(FIELD)
 
 
 def _serializer() -> URLSafeTimedSerializer:

@@ -9,27 +9,24 @@ from flask import Response, stream_with_context
 
 from portal_actions_plugin.blueprints.page_text import PageText
 from portal_actions_plugin.host import ActionRun, LogLine
-from portal_actions_plugin.runs import queries
+from portal_actions_plugin.runs import reads
 
-_PIECE = 1_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def log_file(run: ActionRun) -> Response:
     """Answer with the log for download."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", run.step_id or run.action).strip("-.") or "run"
-    response = Response(stream_with_context(_lines(run.id)), mimetype="text/plain")
+    response = Response(stream_with_context(_lines(run)), mimetype="text/plain")
     response.headers["Content-Disposition"] = f'attachment; filename="{name[:80]}-{run.id}.log.txt"'
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 
-def _lines(run_id: str) -> Iterator[str]:
-    last = 0
-    while lines := queries.log_lines(run_id, after=last, limit=_PIECE):
+def _lines(run: ActionRun) -> Iterator[str]:
+    for lines in reads.whole_log(run):
         yield "".join(map(_line, lines))
-        last = lines[-1].seq
 
 
 def _line(line: LogLine) -> str:

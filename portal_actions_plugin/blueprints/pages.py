@@ -16,10 +16,10 @@ from portal_actions_plugin.blueprints.page_query import ListQuery
 from portal_actions_plugin.errors import UnauthenticatedError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, Page, Step, TemplateRun
-from portal_actions_plugin.runs import access, queries, service
+from portal_actions_plugin.runs import access, reads, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.identity import current_identity
-from portal_actions_plugin.runs.queries import LogTail
+from portal_actions_plugin.runs.queries import COUNT_CAP, LogTail
 from portal_actions_plugin.runs.secrets import MASK
 from portal_actions_plugin.runs.states import FAILED, RUNNING, STATUSES, SUCCESS
 
@@ -48,28 +48,28 @@ def action_runs() -> Response:
     """Show action runs, newest first."""
     identity = access.require_read(current_identity(), "action:read")
     query = ListQuery.of(request)
-    found = _found(query)
+    found = _found(identity, query)
     facts = {
         "query": query,
         "runs": list(found.items),
         "moments": _moments(found.items),
         "newer": found.previous_cursor,
         "older": found.next_cursor,
-        "counts": queries.active_counts(),
-        "count_cap": queries.COUNT_CAP,
+        "counts": reads.active_counts(identity),
+        "count_cap": COUNT_CAP,
         "statuses": STATUSES,
         "me": identity.id,
-        "actions": [action.id for action in extension().registry],
+        "actions": [action.id for action in reads.actions(identity)],
     }
     return page("actions.html", facts)
 
 
-def _found(query: ListQuery) -> Page:
+def _found(identity: Identity, query: ListQuery) -> Page:
     wanted = query.run_filter(datetime.now(UTC))
-    found = queries.action_runs(wanted, limit=PAGE_SIZE, cursor=query.cursor)
+    found = reads.action_runs(identity, wanted, limit=PAGE_SIZE, cursor=query.cursor)
     if query.cursor and not found.previous_cursor:
         # Back at the newest run: a whole page from there, not what was left over.
-        return queries.action_runs(wanted, limit=PAGE_SIZE)
+        return reads.action_runs(identity, wanted, limit=PAGE_SIZE)
     return found
 
 
@@ -80,7 +80,7 @@ def _found(query: ListQuery) -> Page:
 def template_run(run_id: str) -> Response:
     """Show a template run with every step of its template."""
     identity = access.require_read(current_identity(), "template:read")
-    run = queries.template_run(run_id)
+    run = reads.template_run(identity, run_id)
     results = {name: value for name, value in run.outputs.items() if name != "links" or not run.links}
     own = {"run": run, "results": results, "resume_at": _resume_at(identity, run)}
     return page("run.html", {**own, **_run_facts(identity, run, run.inputs, run.steps)})
@@ -97,7 +97,7 @@ def _resume_at(identity: Identity, run: TemplateRun) -> Step | None:
 def action_run(run_id: str) -> AnyResponse:
     """Show a one-off; a step is shown by its template run."""
     identity = access.require_read(current_identity(), "action:read")
-    run = queries.action_run(run_id)
+    run = reads.action_run(identity, run_id)
     if run.template_run_id:
         return redirect(page_url("template_run", run_id=run.template_run_id, _anchor=f"step-{run.position + 1}"))
     registry = extension().registry
@@ -113,12 +113,12 @@ def _run_facts(
     can_retry = access.can_retry(identity, run)
     rate = extension().config.rate_limit
     return {
-        "logs": _logs([step.run for step in steps if step.run]),
+        "logs": _logs(identity, [step.run for step in steps if step.run]),
         "moments": _moments([step.run for step in steps if step.run]),
         "can_read_logs": access.allowed(identity, "action:read"),
         "can_retry": can_retry,
         "can_cancel": access.can_cancel(identity, run),
-        "quota": queries.starts_left(identity.id) if can_retry else None,
+        "quota": reads.starts_left(identity) if can_retry else None,
         "starts_period": _PERIODS[rate.seconds],
         "secret_names": sorted(name for name, value in inputs.items() if value == MASK) if can_retry else [],
     }
@@ -129,17 +129,16 @@ def _moments(runs: Sequence[ActionRun]) -> list[datetime]:
     return [run.not_before for run in runs if run.not_before]
 
 
-def _logs(runs: list[ActionRun]) -> dict[str, LogTail]:
-    open_ones = [run.id for run in runs if run.status in (FAILED, RUNNING)]
-    folded = [run.id for run in runs if run.id not in open_ones]
-    return queries.log_tails(open_ones, LOG_LINES) | queries.log_tails(folded, FOLDED_LOG_LINES)
+def _logs(identity: Identity, runs: list[ActionRun]) -> dict[str, LogTail]:
+    open_ones = [run for run in runs if run.status in (FAILED, RUNNING)]
+    folded = [run for run in runs if run.status not in (FAILED, RUNNING)]
+    return reads.log_tails(identity, open_ones, LOG_LINES) | reads.log_tails(identity, folded, FOLDED_LOG_LINES)
 
 
 @blueprint.get("/actions/runs/<run_id>/log.txt")
 def download_log(run_id: str) -> Response:
     """Give an action run's whole log as a file."""
-    access.require_read(current_identity(), "action:read")
-    return log_file(queries.action_run(run_id))
+    return log_file(reads.action_run(current_identity(), run_id))
 
 
 # -- what buttons do -------------------------------------------------------------------------------------------------

@@ -8,9 +8,8 @@ from flask_smorest import Blueprint
 
 from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
-from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateRun
-from portal_actions_plugin.runs import access, queries, service
+from portal_actions_plugin.runs import reads, service
 from portal_actions_plugin.runs.identity import current_identity
 from portal_actions_plugin.software_templates.spec import Template
 
@@ -24,8 +23,7 @@ blueprint = Blueprint(
 @fails_with(blueprint, 401, 403)
 def list_templates() -> dict[str, Any]:
     """List the templates that may be run, and the files that cannot be used."""
-    access.require_read(current_identity(), "template:read")
-    listing = extension().templates.list()
+    listing = reads.templates(current_identity())
     return {"data": [_shown(template) for template in listing.templates], "problems": listing.problems}
 
 
@@ -34,8 +32,7 @@ def list_templates() -> dict[str, Any]:
 @fails_with(blueprint, 401, 403, 404, 422)
 def get_template(name: str) -> dict[str, Any]:
     """Get a template, with the JSON Schema of its inputs."""
-    access.require_read(current_identity(), "template:read")
-    return _shown(extension().templates.get(name))
+    return _shown(reads.template(current_identity(), name))
 
 
 @blueprint.post("/templates/<name>/runs")
@@ -54,10 +51,8 @@ def start_template_run(body: dict[str, Any], name: str) -> Any:
 @fails_with(blueprint, 401, 403, 422)
 def list_template_runs(query: dict[str, Any]) -> dict[str, Any]:
     """List template runs, newest first."""
-    access.require_read(current_identity(), "template:read")
-    return schemas.page_answer(
-        queries.template_runs(arguments.run_filter(query), limit=query["limit"], cursor=query.get("cursor"))
-    )
+    wanted, limit, cursor = arguments.run_filter(query), query["limit"], query.get("cursor")
+    return schemas.page_answer(reads.template_runs(current_identity(), wanted, limit=limit, cursor=cursor))
 
 
 @blueprint.get("/template-runs/<run_id>")
@@ -65,8 +60,7 @@ def list_template_runs(query: dict[str, Any]) -> dict[str, Any]:
 @fails_with(blueprint, 401, 403, 404)
 def get_template_run(run_id: str) -> TemplateRun:
     """Get a template run, with its steps in order."""
-    access.require_read(current_identity(), "template:read")
-    return queries.template_run(run_id)
+    return reads.template_run(current_identity(), run_id)
 
 
 @blueprint.post("/template-runs/<run_id>/cancel")

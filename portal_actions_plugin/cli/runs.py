@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 
 from portal_actions_plugin.errors import PortalActionsError
 from portal_actions_plugin.host import ActionRun, Attempt, Identity, TemplateRun
-from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.runs import queries, reads, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.states import OVER, STATUSES, SUCCESS
@@ -53,7 +53,7 @@ _identity_option = click.option(
     "requester",
     default="system:cli",
     show_default=True,
-    help="The id that runs are requested by and audited under.",
+    help="The id of who asks: runs are requested by it, and audited under it.",
 )
 _role_option = click.option(
     "--role",
@@ -107,9 +107,10 @@ def run_action(action_id: str, data: dict[str, Any], requester: str, roles: tupl
 @_says_errors
 def retry(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO | None, wait: bool) -> None:  # noqa: FBT001 click hands it over
     """Start a failed or canceled run anew."""
-    run = queries.any_run(run_id)
+    identity = _identity(requester, roles)
+    run = reads.any_run(identity, run_id)
     again = service.retry_template_run if isinstance(run, TemplateRun) else service.retry_action_run
-    _started(again(_identity(requester, roles), run_id, _ask(secrets)).run, wait)
+    _started(again(identity, run_id, _ask(secrets)).run, wait)
 
 
 @click.command("resume")
@@ -133,30 +134,35 @@ def resume(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO 
 @_says_errors
 def cancel(run_id: str, requester: str, roles: tuple[str, ...]) -> None:
     """Cancel a queued or running run."""
-    run = queries.any_run(run_id)
+    identity = _identity(requester, roles)
+    run = reads.any_run(identity, run_id)
     stop = service.cancel_template_run if isinstance(run, TemplateRun) else service.cancel_action_run
-    click.echo(f"{run_id} is {stop(_identity(requester, roles), run_id).status}")
+    click.echo(f"{run_id} is {stop(identity, run_id).status}")
 
 
 @click.command("list")
 @click.option("--status", multiple=True, type=click.Choice(STATUSES), help="Repeatable.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
+@_identity_option
+@_role_option
 @with_appcontext
 @_says_errors
-def list_runs(status: tuple[str, ...], limit: int) -> None:
+def list_runs(status: tuple[str, ...], limit: int, requester: str, roles: tuple[str, ...]) -> None:
     """List action runs, newest first."""
-    for run in queries.action_runs(RunFilter(status=status), limit=limit).items:
+    for run in reads.action_runs(_identity(requester, roles), RunFilter(status=status), limit=limit).items:
         name = f"{run.step_id} ({run.action})" if run.step_id else run.action
         click.echo(f"{run.id}  {run.status:<8}  {run.queued_at:%Y-%m-%d %H:%M:%S}  {run.requester_name}  {name}")
 
 
 @click.command("show")
 @click.argument("run_id")
+@_identity_option
+@_role_option
 @with_appcontext
 @_says_errors
-def show(run_id: str) -> None:
+def show(run_id: str, requester: str, roles: tuple[str, ...]) -> None:
     """Show a template run or an action run, with its log."""
-    run = queries.any_run(run_id)
+    run = reads.any_run(_identity(requester, roles), run_id)
     click.echo("\n".join(_template_run_text(run) if isinstance(run, TemplateRun) else _action_run_text(run)))
 
 

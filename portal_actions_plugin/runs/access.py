@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import transaction
 from portal_actions_plugin.errors import ActionError, PermissionDeniedError, UnauthenticatedError
 from portal_actions_plugin.extension import extension
@@ -13,10 +15,21 @@ from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.resume import first_step, left_off
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, OVER
 from portal_actions_plugin.runs.steps import Course
+from portal_actions_plugin.software_templates.spec import Template
+
+Demand = tuple[str, str]
+"""A permission that a template or an action demands, and which of them does."""
 
 
 def allowed(identity: Identity | None, permission: str, target: Any = None) -> bool:
-    """Whether the identity has the permission: the host's authorizer decides, else the role table."""
+    """Whether the identity has the permission: the host's authorizer decides, else the role table.
+
+    Args:
+        identity: who asks.
+        permission: such as ``template:run``.
+        target: what for: None for a whole list, the audit and navigation, the id of an action or the name of a
+            template, or the run itself.
+    """
     if identity is None:
         return False
     parts = extension()
@@ -56,6 +69,40 @@ def require(identity: Identity | None, permission: str, *, event: str, target: s
     return identity
 
 
+def require_demands(asker: Identity, demands: Iterable[Demand], *, event: str, target: str) -> None:
+    """Let somebody through who has all that is demanded; a denial leaves an audit row. Raises PermissionDeniedError."""
+    for permission, what in demands:
+        if not allowed(asker, permission, what):
+            refuse(asker, permission, event=event, target=target)
+
+
+def require_again(identity: Identity | None, run: ActionRun | TemplateRun, *, event: str, target: str) -> Identity:
+    """Let somebody through who may start this very run again; what is started may demand more. Raises as ``require``."""
+    permission = run_permission(run)
+    asker = require(identity, permission, event=event, target=target)
+    if not allowed(asker, permission, run):
+        refuse(asker, permission, event=event, target=run.id)
+    return asker
+
+
+def demands_of_action(action: Action) -> list[Demand]:
+    """What an action demands of the requester beyond ``action:run``."""
+    return sorted((permission, action.id) for permission in set(action.permissions))
+
+
+def demands_of_template(template: Template) -> list[Demand]:
+    """What a template demands beyond ``template:run``: its own permissions, and those of the actions of its steps."""
+    registry = extension().registry
+    own = {(permission, template.name) for permission in template.permissions}
+    actions = [registry.get(step.action) for step in template.steps if step.action in registry]
+    return sorted(own.union(*map(demands_of_action, actions)))
+
+
+def has_all(identity: Identity | None, demands: Iterable[Demand]) -> bool:
+    """Whether the identity has all that is demanded."""
+    return all(allowed(identity, permission, what) for permission, what in demands)
+
+
 def refuse(identity: Identity, permission: str, *, event: str, target: str) -> None:
     """Leave the audit row of a denial and raise PermissionDeniedError."""
     with transaction("refuse") as tx:
@@ -91,8 +138,8 @@ def can_cancel(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
 def can_retry(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
     """Whether a Retry button would work right now: a template run that ended badly, or a one-off that ended."""
     if isinstance(run, TemplateRun):
-        return run.status in (FAILED, CANCELED) and _may_start_again(identity, run, run.template)
-    return run.template_run_id is None and run.status in OVER and _may_start_again(identity, run, run.action)
+        return run.status in (FAILED, CANCELED) and _may_start_again(identity, run)
+    return run.template_run_id is None and run.status in OVER and _may_start_again(identity, run)
 
 
 def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
@@ -111,13 +158,27 @@ def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
         first_step(begin, extension().templates.get(run.template), course)
     except ActionError:
         return False
-    return all(allowed(identity, permission, run.template) for permission in begin.template.permissions)
+    return has_all(identity, demands_of_template(begin.template))
 
 
-def _may_start_again(identity: Identity | None, run: ActionRun | TemplateRun, target: str) -> bool:
+def may_start_template(identity: Identity | None, template: Template) -> bool:
+    """Whether the identity may start this template, with all that it demands."""
+    return has_all(identity, [("template:run", template.name), *demands_of_template(template)])
+
+
+def may_start_action(identity: Identity | None, action: Action) -> bool:
+    """Whether the identity may start this action as a one-off, with all that it demands."""
+    return has_all(identity, [("action:run", action.id), *demands_of_action(action)])
+
+
+def _may_start_again(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
     """Also what the template or action demands by now; one that is gone cannot be started."""
+    parts = extension()
     try:
-        known = extension().templates.get(target) if isinstance(run, TemplateRun) else extension().registry.get(target)
+        if isinstance(run, TemplateRun):
+            may = may_start_template(identity, parts.templates.get(run.template))
+        else:
+            may = may_start_action(identity, parts.registry.get(run.action))
     except ActionError:
         return False
-    return all(allowed(identity, permission, target) for permission in (run_permission(run), *known.permissions))
+    return may and allowed(identity, run_permission(run), run)

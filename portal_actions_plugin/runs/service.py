@@ -11,7 +11,7 @@ from portal_actions_plugin.db import Transaction, new_id, transaction
 from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
-from portal_actions_plugin.runs import access, audit, dispatch, locks, queries, retention, transitions
+from portal_actions_plugin.runs import access, audit, dispatch, locks, queries, reads, retention, transitions
 from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.idempotency import idempotency_key
@@ -54,9 +54,8 @@ def retry_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN
 
     Raises what ``start_template_run`` raises, and ConflictError while the run has not failed or been canceled.
     """
-    access.require_somebody(identity)
-    run = queries.template_run(run_id)
-    asker = access.require(identity, "template:run", event="template_run.retry", target=run.template)
+    run = _template_run_to_change(identity, run_id, "template_run.retry")
+    asker = access.require_again(identity, run, event="template_run.retry", target=run.template)
     inputs, again = _once_more(run, ask)
     return _start_template(asker, run.template, inputs, again, event="template_run.retry", retry_of=run.id)
 
@@ -66,9 +65,8 @@ def resume_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAI
 
     Raises what ``retry_template_run`` raises: the template has to be there still, and what it demands by now counts.
     """
-    access.require_somebody(identity)
-    run = queries.template_run(run_id)
-    asker = access.require(identity, "template:run", event="template_run.resume", target=run.template)
+    run = _template_run_to_change(identity, run_id, "template_run.resume")
+    asker = access.require_again(identity, run, event="template_run.resume", target=run.template)
     inputs, again = _once_more(run, ask)
     return _start_template(
         asker,
@@ -109,8 +107,8 @@ def _start_template(
         return replay
     current = parts.templates.get(name)
     template = begin.template if begin else current
-    for permission in sorted({*current.permissions, *template.permissions}):
-        access.require(asker, permission, event=event, target=name)
+    demands = {*access.demands_of_template(current), *access.demands_of_template(template)}
+    access.require_demands(asker, sorted(demands), event=event, target=name)
     valid = validate_inputs(template, {**inputs, **ask.secrets})
     secrets = {key: value for key, value in valid.items() if key in template.secret_names}
     sealed = seal(secrets, parts.config.secret_keys)
@@ -166,9 +164,8 @@ def retry_action_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN) 
 
     Raises what ``start_action_run`` raises, and ConflictError for a step or while the run is active.
     """
-    access.require_somebody(identity)
-    run = queries.action_run(run_id)
-    asker = access.require(identity, "action:run", event="action_run.retry", target=run.action)
+    run = _action_run_to_change(identity, run_id, "action_run.retry")
+    asker = access.require_again(identity, run, event="action_run.retry", target=run.action)
     if run.template_run_id:
         raise ConflictError(
             "This is a step of a template run: the template run is what is retried.",
@@ -191,8 +188,7 @@ def _start_action(
     if replay := known(asker, key):
         return replay
     action = parts.registry.get(action_id)
-    for permission in action.permissions:
-        access.require(asker, permission, event=event, target=action_id)
+    access.require_demands(asker, access.demands_of_action(action), event=event, target=action_id)
     given = {**data, **ask.secrets}
     action.load_input(given)
     secrets = {key: value for key, value in given.items() if key in action.secret_names()}
@@ -268,8 +264,7 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
         NotFoundError: there is no such run.
         ConflictError: it has ended already.
     """
-    access.require_somebody(identity)
-    run = queries.template_run(run_id)
+    run = _template_run_to_change(identity, run_id, "template_run.cancel")
     asker = _require_cancel(identity, run, "template_run.cancel")
     with transaction("cancel") as tx:
         steps = transitions.cancel_template_run(tx, run.id)
@@ -290,8 +285,7 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
 
 def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
     """Cancel a one-off; raises as ``cancel_template_run``, and ConflictError for a step."""
-    access.require_somebody(identity)
-    run = queries.action_run(run_id)
+    run = _action_run_to_change(identity, run_id, "action_run.cancel")
     asker = _require_cancel(identity, run, "action_run.cancel")
     if run.template_run_id:
         raise ConflictError(
@@ -306,6 +300,17 @@ def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
         audit.record(tx, AuditEntry(asker.id, "action_run.cancel", CANCELED, run.action, run.id))
         dispatch.tell_after_commit(tx, signals.action_run_finished, run.id)
     return queries.action_run(run.id)
+
+
+def _template_run_to_change(identity: Identity | None, run_id: str, event: str) -> TemplateRun:
+    """The run that somebody wants to change: it has to be one that they may know of."""
+    access.require(identity, "template:read", event=event, target=run_id)
+    return reads.template_run(identity, run_id)
+
+
+def _action_run_to_change(identity: Identity | None, run_id: str, event: str) -> ActionRun:
+    access.require(identity, "action:read", event=event, target=run_id)
+    return reads.action_run(identity, run_id)
 
 
 def _require_cancel(identity: Identity | None, run: ActionRun | TemplateRun, event: str) -> Identity:

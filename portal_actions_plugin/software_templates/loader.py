@@ -81,10 +81,7 @@ class FolderTemplateSource:
                 f"The template {name} cannot be used: {' · '.join(map(str, own[:3]))}{more}",
                 hint="Tell the template's owner: GET /api/v1/templates lists every problem.",
             )
-        hint = f"There is {', '.join(sorted(view.templates)) or 'no usable template'}."
-        if view.problems:
-            hint += " Some files have problems: GET /api/v1/templates lists them."
-        raise NotFoundError(f"There is no template {name}.", hint=hint)
+        raise no_template(name)
 
     def _view(self) -> _View:
         files, problems = self._find()
@@ -143,6 +140,14 @@ class FolderTemplateSource:
             return (_broken(file, text, error.line, "yaml", error.message),)
         except RecursionError:
             return (_broken(file, text, 1, "file", "this, or its skeleton, is nested too deeply"),)
+
+
+def no_template(name: str) -> NotFoundError:
+    """The error for a template that is not there, or that somebody may not know of: it names no other."""
+    return NotFoundError(
+        f"There is no template {name[:80]}.",
+        hint="GET /api/v1/templates lists them, and the files that cannot be used.",
+    )
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
