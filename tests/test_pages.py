@@ -538,7 +538,7 @@ def test_hostile_words_stay_words(ada: Visitor) -> None:
     )
     for path in ("/actions", f"/templates/runs/{run_id}", f"/actions/runs/{one_off}", "/actions?entity=%3Cscript%3E"):
         page = ada.see(path)
-        assert page.all("script") == []
+        assert [script.text for script in page.all("script")] == [""], "ours alone, from a file"
         assert page.all("img") == []
 
 
@@ -706,12 +706,15 @@ def test_a_limited_retry_says_how_long_to_wait(ada: Visitor) -> None:
     for _ in range(10):
         add_action_run(queued_at=ago(20))
     page = ada.see(f"/templates/runs/{run_id}")
-    assert "0 of 10 starts left this minute" in page.text
+    assert "0 of 10 starts left this minute. The next one is free in" in page.text
+    assert all("disabled" in button.attributes for button in page.all("button"))
     answer = ada.press(page, "Retry")
     assert answer.status_code == 429
-    assert 30 <= int(answer.headers["Retry-After"]) <= 40
+    wait = answer.headers["Retry-After"]
+    assert 30 <= int(wait) <= 40
     told = page_html.read(answer.text)
-    assert f"Wait {answer.headers['Retry-After']} s" in told.text
+    assert f"Wait {wait} s, then start again." in told.text
+    assert [e.attributes["data-pa-countdown"] for e in told.all() if "data-pa-countdown" in e.attributes] == [wait]
     assert told.link("Back to the run") == f"/templates/runs/{run_id}"
 
 
@@ -923,7 +926,9 @@ def test_our_own_base_page_comes_with_a_strict_policy_and_nothing_inline(ada: Vi
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     page = page_html.read(answer.text)
-    assert page.all("script") == page.all("style") == []
+    [script] = page.all("script")
+    assert (script.text, ada.get(script.attributes["src"]).mimetype) == ("", "text/javascript")
+    assert page.all("style") == []
     assert "style" not in {name for element in page.all() for name in element.attributes}
     assert not [name for element in page.all() for name in element.attributes if name.startswith("on")]
     icon, style = page.all("link")

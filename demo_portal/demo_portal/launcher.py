@@ -52,6 +52,8 @@ def _form(template: Any, pages: list[forms.Page], error: PortalActionsError | No
         pages=pages,
         error=error,
         wrong=[field for page in pages for field in page.fields if field.errors],
+        quota=portal().actions.starts_left(people.current_identity()),
+        may_start=portal().actions.may_run_template(people.current_identity(), template.name),
         # A new key each time: a double click is one run, another try is another one.
         idempotency_key=secrets.token_urlsafe(16),
     )

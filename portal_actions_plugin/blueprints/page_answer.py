@@ -20,9 +20,13 @@ from portal_actions_plugin.runs.identity import current_identity
 
 OWN_LAYOUT = "portal_actions/base.html"
 STYLESHEET = "portal-actions.css"
+SCRIPT = "portal-actions.js"
 
 _PACKAGE = Path(__file__).parent.parent
-_STYLE_VERSION = hashlib.sha256((_PACKAGE / "static/portal_actions" / STYLESHEET).read_bytes()).hexdigest()[:8]
+_VERSIONS = {
+    name: hashlib.sha256((_PACKAGE / "static/portal_actions" / name).read_bytes()).hexdigest()[:8]
+    for name in (STYLESHEET, SCRIPT)
+}
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -68,7 +72,8 @@ def _context(layout: str, facts: Mapping[str, Any]) -> SimpleNamespace:
     absolute = wants_absolute(request)
     return SimpleNamespace(
         layout=layout,
-        style_url=url_for("portal_actions.static", filename=STYLESHEET, v=_STYLE_VERSION),
+        style_url=_static_url(STYLESHEET),
+        script_url=_static_url(SCRIPT),
         text=PageText(datetime.now(UTC), absolute),
         identity=current_identity(),
         absolute=absolute,
@@ -76,6 +81,10 @@ def _context(layout: str, facts: Mapping[str, Any]) -> SimpleNamespace:
         url=page_url,
         **facts,
     )
+
+
+def _static_url(name: str) -> str:
+    return url_for("portal_actions.static", filename=name, v=_VERSIONS[name])
 
 
 def page_url(endpoint: str, **values: Any) -> str:

@@ -36,7 +36,8 @@ def show_errors(blueprint: Blueprint) -> None:
 
 
 def _show_error(error: PortalActionsError) -> Any:
-    headers = {}
+    headers: dict[str, str] = {}
+    more: dict[str, Any] = {"fields": _lines(error.fields)}
     if isinstance(error, UnauthenticatedError):
         if request.method in ("GET", "HEAD") and (sign_in := _sign_in()) is not None:
             return sign_in
@@ -45,7 +46,8 @@ def _show_error(error: PortalActionsError) -> Any:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     if isinstance(error, TooManyStartsError):
         headers.update(quota_headers(error.quota))
-    return _page(error.http_status, error.message, error.hint, headers, _lines(error.fields))
+        more["wait"] = error.quota.reset
+    return _page(error.http_status, error.message, error.hint, headers, **more)
 
 
 def _show_http_error(error: HTTPException) -> Any:
@@ -70,16 +72,18 @@ def _sign_in() -> Any:
         return None  # The host has no sign-in page to go to.
 
 
-def _page(status: int, message: str, hint: str, headers: dict[str, str], fields: tuple[str, ...] = ()) -> Any:
+def _page(status: int, message: str, hint: str, headers: dict[str, str], **more: Any) -> Any:
     run_id = (request.view_args or {}).get("run_id") if request.method == "POST" else None
     facts = {
         "status": status,
         "title": _TITLES.get(status, "Something went wrong"),
         "message": message,
         "hint": hint,
-        "fields": fields,
+        "fields": (),
+        "wait": None,
         "run_id": run_id,
         "run_page": "template_run" if (request.endpoint or "").endswith("_template_run") else "action_run",
+        **more,
     }
     return page("error.html", facts, status=status, headers=headers)
 

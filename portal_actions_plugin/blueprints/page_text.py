@@ -132,6 +132,12 @@ class PageText:
         parts += [f"{seconds % length // smaller}{name}" for smaller, name in rest if seconds % length >= smaller]
         return " ".join(parts)
 
+    @staticmethod
+    def wait(seconds: int) -> str:
+        """A wait as the script counts it down."""
+        minutes, rest = divmod(seconds, 60)
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
     def took(self, attempt: Attempt) -> str:
         return self.duration(duration_ms(attempt.started_at, attempt.finished_at))
 

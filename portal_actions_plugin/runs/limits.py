@@ -28,7 +28,7 @@ class TooManyStartsError(RateLimitedError):
     def __init__(self, quota: Quota, seconds: int) -> None:
         period = {1: "second", 60: "minute", 3600: "hour"}[seconds]
         super().__init__(
-            f"You have started {quota.limit} runs in the last {period}. The next start is free in {quota.reset} s.",
+            f"You have started {quota.limit} runs in the last {period}.",
             hint=f"Wait {quota.reset} s, then start again.",
             retry_after=quota.reset,
         )

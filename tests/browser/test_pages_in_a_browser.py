@@ -270,3 +270,43 @@ def test_a_host_changes_the_looks_by_setting_properties(window: OpenWindow, site
       document.adoptedStyleSheets = [sheet, ...document.adoptedStyleSheets] }""")
     chip = tab.locator(".pa-chip[aria-current]")
     assert chip.evaluate("(one) => getComputedStyle(one).backgroundColor") == "rgb(1, 2, 3)"
+
+
+def test_a_limited_page_counts_down_and_lets_the_button_go_when_a_start_is_free(
+    window: OpenWindow, paths: dict[str, str]
+) -> None:
+    run_id, _ = add_template_run("failed", ("failed",), **TWO_STEPS, queued_at=ago(300))
+    for _ in range(10):
+        add_action_run(queued_at=ago(55))
+    opened = window("ada")
+    page = opened.open(f"/templates/runs/{run_id}")
+    retry = page.get_by_role("button", name="Retry")
+    assert retry.is_disabled()
+    seconds = page.locator("[data-pa-left]").inner_text()
+    page.wait_for_function("before => document.querySelector('[data-pa-left]').textContent !== before", arg=seconds)
+    page.get_by_text("One is free now.").wait_for()
+    retry.click()
+    page.wait_for_url(lambda url: run_id not in url)
+    assert page.get_by_text("Retry of").is_visible()
+    assert opened.complaints == []
+
+
+def test_a_429_counts_down_on_its_page(window: OpenWindow) -> None:
+    run_id, _ = add_template_run("failed", ("failed",), **TWO_STEPS, queued_at=ago(300))
+    opened = window("ada")
+    page = opened.open(f"/templates/runs/{run_id}")
+    for _ in range(10):
+        add_action_run(queued_at=ago(56))
+    page.get_by_role("button", name="Retry").click()
+    page.get_by_role("heading", name="Too many starts").wait_for()
+    page.get_by_text("You can start again now.").wait_for()
+    assert page.get_by_role("link", name="Back to the run").is_visible()
+
+
+def test_without_the_script_a_limited_page_says_how_long_to_wait(window: OpenWindow) -> None:
+    run_id, _ = add_template_run("failed", ("failed",), **TWO_STEPS, queued_at=ago(300))
+    for _ in range(10):
+        add_action_run(queued_at=ago(5))
+    page = window("ada", javascript=False).open(f"/templates/runs/{run_id}")
+    assert page.get_by_role("button", name="Retry").is_disabled()
+    assert "The next one is free in 5" in page.locator(".pa-under").inner_text()
