@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, current_app, request
 
 from portal_actions_plugin import Identity, PortalActions
+from portal_actions_plugin.signals import scorecard_fix_requested
 
 PEOPLE = {
     "ada": Identity("user:ada@example.com", "Ada Lovelace", frozenset({"developer"})),
@@ -40,6 +41,7 @@ def create_app(**config: Any) -> Flask:
     plugin.identity_loader(load_identity)
     plugin.catalog(Catalog(folder))
     plugin.init_app(app)
+    app.add_url_rule("/fix", view_func=fix, methods=["POST"])
     if seconds := os.environ.get("TEST_PORTAL_STUBBORN_SECONDS"):
         make_stubborn(app, float(seconds))
     if hours := os.environ.get("TEST_PORTAL_CLOCK_HOURS"):
@@ -53,6 +55,20 @@ def create_app(**config: Any) -> Flask:
     if os.environ.get("TEST_PORTAL_LOCKED"):
         change_action(app, "debug.wait@v1", lock=lambda _data: "the only one")
     return app
+
+
+def fix() -> dict[str, str]:
+    """The Fix button of a failing rule, as a host has it."""
+    answers = scorecard_fix_requested.send(
+        current_app._get_current_object(),
+        entity="component:default/orders",
+        scorecard="basics",
+        rule="readme",
+        action="debug.log@v1",
+        input={"message": "hello"},
+        requested_by=load_identity(),
+    )
+    return {"run": answers[0][1].id}
 
 
 def change_action(app: Flask, action_id: str, **values: Any) -> None:

@@ -113,6 +113,10 @@ class StepWorker(BaseWorker):
             )
         except DequeueTimeout:
             return None
+        except (ValueError, TypeError) as error:
+            # Whoever can write to Redis can put anything on a queue. It is off the queue by now.
+            log.warning("what is on %s is not a doorbell of ours: dropped: %s", self.queues[0].name, error)
+            return None
         if found is None:
             return None
         job, queue = cast("tuple[Doorbell, Queue]", found)

@@ -69,6 +69,6 @@ class _Relay:
                 load = queries.template_run if kind == "template_run" else queries.action_run
                 dispatch.send(signals.run_changed, load(run_id))
             except (NotFoundError, UnicodeError):
-                log.debug("an echo of a run that is gone: %s", message)
+                log.debug("an echo of a run that is gone: %.80r", message)
             except Exception:
-                log.exception("the echo of %s failed", message)
+                log.exception("the echo of %.80r failed", message)
