@@ -19,6 +19,7 @@ from sqlalchemy import (
     CursorResult,
     DateTime,
     Dialect,
+    Double,
     Engine,
     Executable,
     RowMapping,
@@ -108,6 +109,29 @@ def _right_now_sqlite(_element: right_now, compiler: SQLCompiler, **kw: Any) -> 
 @compiles(right_now, "postgresql")
 def _right_now_postgresql(_element: right_now, _compiler: SQLCompiler, **_kw: Any) -> str:
     return "clock_timestamp()"
+
+
+class seconds_between(FunctionElement[float]):  # noqa: N801 likewise
+    """How many seconds passed from one moment to a later one; NULL when one of them is. Never less than 0."""
+
+    type = Double()
+    inherit_cache = True
+    name = "seconds_between"
+
+    def __init__(self, start: Any, end: Any) -> None:
+        super().__init__(start, end)
+
+
+@compiles(seconds_between, "sqlite")
+def _seconds_between_sqlite(element: seconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"max(0.0, round((julianday({end}) - julianday({start})) * 86400.0, 3))"
+
+
+@compiles(seconds_between, "postgresql")
+def _seconds_between_postgresql(element: seconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"(CASE WHEN {end} < {start} THEN 0 ELSE extract(epoch FROM {end} - {start})::float8 END)"
 
 
 def new_id() -> str:
