@@ -15,11 +15,11 @@ from typing import Any, TypeVar, cast
 import uuid_utils
 from flask import current_app
 from sqlalchemy import (
+    BigInteger,
     Connection,
     CursorResult,
     DateTime,
     Dialect,
-    Double,
     Engine,
     Executable,
     RowMapping,
@@ -111,27 +111,27 @@ def _right_now_postgresql(_element: right_now, _compiler: SQLCompiler, **_kw: An
     return "clock_timestamp()"
 
 
-class seconds_between(FunctionElement[float]):  # noqa: N801 likewise
-    """How many seconds passed from one moment to a later one; NULL when one of them is. Never less than 0."""
+class milliseconds_between(FunctionElement[int]):  # noqa: N801 likewise
+    """How many milliseconds passed from one moment to a later one; NULL when one of them is. Never less than 0."""
 
-    type = Double()
+    type = BigInteger()
     inherit_cache = True
-    name = "seconds_between"
+    name = "milliseconds_between"
 
     def __init__(self, start: Any, end: Any) -> None:
         super().__init__(start, end)
 
 
-@compiles(seconds_between, "sqlite")
-def _seconds_between_sqlite(element: seconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(milliseconds_between, "sqlite")
+def _milliseconds_between_sqlite(element: milliseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
     start, end = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"max(0.0, round((julianday({end}) - julianday({start})) * 86400.0, 3))"
+    return f"max(0, CAST(round((julianday({end}) - julianday({start})) * 86400000) AS INTEGER))"
 
 
-@compiles(seconds_between, "postgresql")
-def _seconds_between_postgresql(element: seconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(milliseconds_between, "postgresql")
+def _milliseconds_between_postgresql(element: milliseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
     start, end = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"(CASE WHEN {end} < {start} THEN 0 ELSE extract(epoch FROM {end} - {start})::float8 END)"
+    return f"(CASE WHEN {end} < {start} THEN 0 ELSE round(extract(epoch FROM {end} - {start}) * 1000) END)::bigint"
 
 
 def new_id() -> str:

@@ -287,7 +287,7 @@ class AuditRow(Base):
         Index(None, "actor", "id"),
         Index(None, "outcome", "id"),
         Index(None, "run_id"),
-        Index(f"ix_{PREFIX}audit_refusals", "last_at", sqlite_where=REFUSED, postgresql_where=REFUSED),
+        Index(f"ix_{PREFIX}audit_refusals", "outcome", "last_at", sqlite_where=REFUSED, postgresql_where=REFUSED),
     )
 
     id: Mapped[str] = _id(primary_key=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, insert, select, true, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, select, true, tuple_, update
 
-from portal_actions_plugin.db import Transaction, now_plus, reading, seconds_between, transaction
+from portal_actions_plugin.db import Transaction, milliseconds_between, now_plus, reading, transaction
 from portal_actions_plugin.errors import WorkerLostError
 from portal_actions_plugin.models import (
     REFUSED,
@@ -37,8 +37,11 @@ WAIT = "portal_actions_action_run_queued_seconds"
 
 BUCKETS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 EVERY = "+Inf"
-SECONDS = "sum"
-"""Details of a histogram's sums beside its buckets': how many there were, and their seconds together."""
+MILLISECONDS = "ms"
+"""Details of a histogram's sums beside its buckets': how many there were, and what all took together.
+
+In whole milliseconds, since parts of seconds come to a little less when they are added up in another order.
+"""
 
 STARTS = ("template_run.start", "template_run.retry", "template_run.resume", "action_run.start", "action_run.retry")
 
@@ -48,7 +51,11 @@ SETTLED_SECONDS = 75
 TAIL_SECONDS = 300
 """How much more may be left to be counted when asked: summing it up is a write, and SQLite has one writer."""
 
-ROWS_A_SLICE = 20_000
+ROWS_A_SLICE = 100_000
+"""They are only read; what is written is a few sums, whatever their number. A slice that is done stays done."""
+
+KEYS_AT_ONCE = 1_000
+"""Few statements keep the one writer's place for a short time; each takes so many parameters at most."""
 
 Key = tuple[str, str, str]
 Sums = Mapping[Key, float]
@@ -56,13 +63,12 @@ Sums = Mapping[Key, float]
 
 _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 _ONLY = 1
+_KEY = (MetricSumRow.metric, MetricSumRow.subject, MetricSumRow.detail)
 
 
 def totals(db: Transaction) -> Sums:
     """What everything has come to right now."""
-    sums = defaultdict[Key, float](float)
-    for row in db.rows(select(MetricSumRow.__table__)):
-        sums[row["metric"], row["subject"], row["detail"]] = row["value"]
+    sums = _kept(db)
     for key, value in _sums(db, _Span(_watermark(db), None)).items():
         sums[key] += value
     return sums
@@ -129,11 +135,24 @@ def _keep(part: _Slice) -> None:
         mark = {"summed_until": part.span.until}
         if not tx.changed(update(MetricWatermarkRow).values(**mark)):
             tx.execute(insert(MetricWatermarkRow).values(id=_ONLY, **mark))
-        for (metric, subject, detail), value in part.sums.items():
-            key = {"metric": metric, "subject": subject, "detail": detail}
-            more = update(MetricSumRow).filter_by(**key).values(value=MetricSumRow.value + value)
-            if not tx.changed(more):
-                tx.execute(insert(MetricSumRow).values(**key, value=value))
+        sums = _kept(tx)
+        for key, value in part.sums.items():
+            sums[key] += value
+        changed = sorted(part.sums)
+        for start in range(0, len(changed), KEYS_AT_ONCE):
+            keys = changed[start : start + KEYS_AT_ONCE]
+            tx.execute(delete(MetricSumRow).where(tuple_(*_KEY).in_(keys)))
+            tx.execute(insert(MetricSumRow).values([_row(key, sums[key]) for key in keys]))
+
+
+def _kept(db: Transaction) -> defaultdict[Key, float]:
+    rows = db.rows(select(MetricSumRow.__table__))
+    return defaultdict(float, {(row["metric"], row["subject"], row["detail"]): row["value"] for row in rows})
+
+
+def _row(key: Key, value: float) -> Mapping[str, Any]:
+    metric, subject, detail = key
+    return {"metric": metric, "subject": subject, "detail": detail, "value": value}
 
 
 # -- counting rows ---------------------------------------------------------------------------------------------------
@@ -143,33 +162,34 @@ def _sums(db: Transaction, span: _Span) -> Sums:
     sums = defaultdict[Key, float](float)
     for count in _COUNTS:
         for key, value in count(db, span):
-            sums[key] += value
+            if value:
+                sums[key] += float(value)
     return sums
 
 
 def _action_runs(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
     """How they ended, and their times. A step that a resumed run took over is a copy and ended before."""
-    ran = seconds_between(ActionRunRow.started_at, ActionRunRow.finished_at)
-    waited = seconds_between(ActionRunRow.queued_at, ActionRunRow.started_at)
+    ran = milliseconds_between(ActionRunRow.started_at, ActionRunRow.finished_at)
+    waited = milliseconds_between(ActionRunRow.queued_at, ActionRunRow.started_at)
     ended = (
         select(ActionRunRow.action, ActionRunRow.status, ran.label("ran"), waited.label("waited"))
         .where(span.has(ActionRunRow.finished_at), ActionRunRow.taken_over_from.is_(None))
-        .subquery()
+        .cte("ended")
+        .prefix_with("MATERIALIZED")  # else each bucket works out the times anew
     )
     times = (*_histogram("ran", ended.c.ran), *_histogram("waited", ended.c.waited))
     statement = select(ended.c.action, ended.c.status, func.count().label("runs"), *times)
     for row in db.rows(statement.group_by(ended.c.action, ended.c.status)):
         yield (ACTION_RUNS, row["action"], row["status"]), row["runs"]
         for metric, name in ((DURATION, "ran"), (WAIT, "waited")):
-            if row[f"{name} {EVERY}"]:
-                for detail in (*map(str, BUCKETS), EVERY, SECONDS):
-                    yield (metric, row["action"], detail), row[f"{name} {detail}"]
+            for detail in (*map(str, BUCKETS), EVERY, MILLISECONDS):
+                yield (metric, row["action"], detail), row[f"{name} {detail}"] or 0
 
 
-def _histogram(name: str, seconds: Any) -> Sequence[Any]:
+def _histogram(name: str, took: Any) -> Sequence[Any]:
     """The columns of a histogram: how many were as short as each bucket says, how many there were, and their sum."""
-    buckets = [func.sum(case((seconds <= limit, 1), else_=0)).label(f"{name} {limit}") for limit in BUCKETS]
-    return (*buckets, func.count(seconds).label(f"{name} {EVERY}"), func.sum(seconds).label(f"{name} {SECONDS}"))
+    buckets = [func.sum(case((took <= limit * 1000, 1), else_=0)).label(f"{name} {limit}") for limit in BUCKETS]
+    return (*buckets, func.count(took).label(f"{name} {EVERY}"), func.sum(took).label(f"{name} {MILLISECONDS}"))
 
 
 def _template_runs(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:

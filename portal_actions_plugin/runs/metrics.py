@@ -10,12 +10,12 @@ from enum import Enum
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import Transaction, now_plus, reading, seconds_between
+from portal_actions_plugin.db import Transaction, milliseconds_between, now_plus, reading
 from portal_actions_plugin.extension import extension, queues_in_use
 from portal_actions_plugin.models import ActionRunRow, WorkerRow
 from portal_actions_plugin.runs import locks, metric_sums
 from portal_actions_plugin.runs.audit import DENIED, RATE_LIMITED
-from portal_actions_plugin.runs.metric_sums import BUCKETS, EVERY, SECONDS, STARTS, Sums
+from portal_actions_plugin.runs.metric_sums import BUCKETS, EVERY, MILLISECONDS, STARTS, Sums
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, LOST, OVER, QUEUED, SUCCESS
 
 log = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ def _queues(db: Transaction) -> Sequence[Reading]:
             ActionRunRow.status,
             locks.is_due(ActionRunRow).label("due"),
             func.count().label("runs"),
-            func.max(seconds_between(locks.DUE_SINCE, now_plus(0))).label("seconds"),
+            func.max(milliseconds_between(locks.DUE_SINCE, now_plus(0))).label("milliseconds"),
         )
         .where(ActionRunRow.status.in_(ACTIVE))
         .group_by(ActionRunRow.queue, ActionRunRow.status, "due")
@@ -171,7 +171,7 @@ def _queues(db: Transaction) -> Sequence[Reading]:
         if row["status"] != QUEUED:
             running[queue,] += row["runs"]
         elif row["due"]:
-            depth[queue, DUE], oldest[queue,] = row["runs"], row["seconds"]
+            depth[queue, DUE], oldest[queue,] = row["runs"], row["milliseconds"] / 1000
         else:
             depth[queue, WAITING] = row["runs"]
     return (Reading(QUEUE_DEPTH, depth), Reading(OLDEST_QUEUED, oldest), Reading(RUNNING, running))
@@ -209,7 +209,8 @@ def _histograms(metric: Metric, sums: Sums) -> Mapping[Labels, Histogram]:
     subjects = sorted({subject for name, subject, _ in sums if name == metric.name})
     return {
         (subject,): Histogram(
-            [(limit, sums[metric.name, subject, limit]) for limit in limits], sums[metric.name, subject, SECONDS]
+            [(limit, sums.get((metric.name, subject, limit), 0)) for limit in limits],
+            sums.get((metric.name, subject, MILLISECONDS), 0) / 1000,
         )
         for subject in subjects
     }

@@ -36,7 +36,9 @@ def upgrade() -> None:
             op.f(f"ix_{table}_finished_at"), table, ["finished_at"], sqlite_where=where, postgresql_where=where
         )
     where = sa.text("outcome IN ('denied', 'rate_limited')")
-    op.create_index(_REFUSALS, "portal_actions_audit", ["last_at"], sqlite_where=where, postgresql_where=where)
+    op.create_index(
+        _REFUSALS, "portal_actions_audit", ["outcome", "last_at"], sqlite_where=where, postgresql_where=where
+    )
 
 
 def downgrade() -> None:
