@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import uuid_utils
 from flask import current_app
 from sqlalchemy import (
+    BigInteger,
     Connection,
     CursorResult,
     DateTime,
@@ -108,6 +109,29 @@ def _right_now_sqlite(_element: right_now, compiler: SQLCompiler, **kw: Any) -> 
 @compiles(right_now, "postgresql")
 def _right_now_postgresql(_element: right_now, _compiler: SQLCompiler, **_kw: Any) -> str:
     return "clock_timestamp()"
+
+
+class milliseconds_between(FunctionElement[int]):  # noqa: N801 likewise
+    """How many milliseconds passed from one moment to a later one; NULL when one of them is. Never less than 0."""
+
+    type = BigInteger()
+    inherit_cache = True
+    name = "milliseconds_between"
+
+    def __init__(self, start: Any, end: Any) -> None:
+        super().__init__(start, end)
+
+
+@compiles(milliseconds_between, "sqlite")
+def _milliseconds_between_sqlite(element: milliseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"max(0, CAST(round((julianday({end}) - julianday({start})) * 86400000) AS INTEGER))"
+
+
+@compiles(milliseconds_between, "postgresql")
+def _milliseconds_between_postgresql(element: milliseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"(CASE WHEN {end} < {start} THEN 0 ELSE round(extract(epoch FROM {end} - {start}) * 1000) END)::bigint"
 
 
 def new_id() -> str:

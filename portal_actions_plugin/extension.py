@@ -33,3 +33,9 @@ class Extension:
 def extension() -> Extension:
     """The current app's parts."""
     return cast("Extension", current_app.extensions[NAME])
+
+
+def queues_in_use() -> list[str]:
+    """Every queue that an action of this app goes to."""
+    parts = extension()
+    return sorted({parts.config.queue_for(action.id, action.queue) for action in parts.registry})

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     Boolean,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -28,6 +29,10 @@ PREFIX = "portal_actions_"
 VERSION_TABLE = f"{PREFIX}alembic_version"
 
 _ACTIVE = text("status IN ('queued', 'running')")
+_ENDED = text("finished_at IS NOT NULL")
+REFUSED = text("outcome IN ('denied', 'rate_limited')")
+"""Of the audit. Queries say it with these very words, or SQLite does not use the index."""
+
 _NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -80,6 +85,7 @@ class TemplateRunRow(Base):
             sqlite_where=text("announced_at IS NULL"),
             postgresql_where=text("announced_at IS NULL"),
         ),
+        Index(None, "finished_at", sqlite_where=_ENDED, postgresql_where=_ENDED),
     )
 
     id: Mapped[str] = _id(primary_key=True)
@@ -148,6 +154,7 @@ class ActionRunRow(Base):
             sqlite_where=text("announced_at IS NULL"),
             postgresql_where=text("announced_at IS NULL"),
         ),
+        Index(None, "finished_at", sqlite_where=_ENDED, postgresql_where=_ENDED),
         Index(
             f"uq_{PREFIX}action_runs_active_dedupe_key",
             "dedupe_key",
@@ -223,6 +230,7 @@ class AttemptRow(Base):
     """One try of an action run; ``outcome`` is None while it lasts."""
 
     __tablename__ = f"{PREFIX}attempts"
+    __table_args__ = (Index(None, "finished_at", sqlite_where=_ENDED, postgresql_where=_ENDED),)
 
     action_run_id: Mapped[str] = _id(ForeignKey(f"{PREFIX}action_runs.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
@@ -279,6 +287,7 @@ class AuditRow(Base):
         Index(None, "actor", "id"),
         Index(None, "outcome", "id"),
         Index(None, "run_id"),
+        Index(f"ix_{PREFIX}audit_refusals", "outcome", "last_at", sqlite_where=REFUSED, postgresql_where=REFUSED),
     )
 
     id: Mapped[str] = _id(primary_key=True)
@@ -305,3 +314,23 @@ class WorkerRow(Base):
     pid: Mapped[int]
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class MetricSumRow(Base):
+    """What a metric has come to over everything up to the watermark: it stays when the runs go."""
+
+    __tablename__ = f"{PREFIX}metric_sums"
+
+    metric: Mapped[str] = _word(64, primary_key=True)
+    subject: Mapped[str] = _word(primary_key=True)
+    detail: Mapped[str] = _word(32, primary_key=True)
+    value: Mapped[float] = mapped_column(Double)
+
+
+class MetricWatermarkRow(Base):
+    """Up to when everything is in the sums: one row, as soon as anything is."""
+
+    __tablename__ = f"{PREFIX}metric_watermark"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    summed_until: Mapped[datetime]

@@ -556,3 +556,17 @@ def test_seeding_twice_changes_nothing(app: Flask, ada: Browser) -> None:
 
 def _commits(page: str) -> list[str]:
     return re.findall(r'class="mono quiet">([0-9a-f]{7})<', page)
+
+
+# -- monitoring ------------------------------------------------------------------------------------------------------
+
+
+def test_metrics_are_for_admins_only(app: Flask) -> None:
+    client = app.test_client()
+    scraped = client.get("/metrics", headers=BEARER["admin"])
+    assert (scraped.status_code, scraped.mimetype) == (200, "text/plain")
+    assert "portal_actions_up 1.0" in scraped.text
+    for headers in ({}, BEARER["viewer"], BEARER["developer"], {"Authorization": "Bearer nobody"}):
+        refused = client.get("/metrics", headers=headers)
+        assert refused.status_code == 403
+        assert "portal_actions" not in refused.text

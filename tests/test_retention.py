@@ -84,10 +84,11 @@ def add_audit(age: float, last: float | None = None) -> str:
 
 
 def counts() -> dict[str, int]:
-    """How many rows each table has; those without any are left out."""
+    """How many rows each table has; those without any are left out, and what outlives the rows: the sums of metrics."""
     found = {}
+    tables = {name: table for name, table in Base.metadata.tables.items() if "metric" not in name}
     with reading() as db:
-        for name, table in Base.metadata.tables.items():
+        for name, table in tables.items():
             (row,) = db.rows(select(func.count().label("rows")).select_from(table))
             if row["rows"]:
                 found[name.removeprefix("portal_actions_")] = row["rows"]
@@ -482,7 +483,8 @@ def test_a_page_and_a_batch_are_found_by_index(app: Flask) -> None:
     old_template_run("failed", retry_of=old_template_run("failed"))
     add_audit(age=800 * DAY)
     statements = statements_of(lambda: prune("system:cli", AGES))
-    plans = [plan for statement in statements for plan in plan_of(*statement)]
+    # The sums of metrics are few, and read as a whole.
+    plans = [plan for statement in statements for plan in plan_of(*statement) if "portal_actions_metric" not in plan]
     assert plans
     wrong = [plan for plan in plans if plan.startswith("SCAN portal_actions") or "Seq Scan on portal_actions" in plan]
     assert wrong == []

@@ -18,6 +18,7 @@ from demo_portal import (
     home,
     launcher,
     layout,
+    monitoring,
     plugins,
     scorecard_pages,
     security,
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None, **config: Any) -> Flask:
     app.extensions[NAME] = Portal(settings, Store(settings.store), plugins.load(app))
     activity.listen(app)
     commands.init_app(app)
+    monitoring.init_app(app)
     return app
 
 

@@ -15,7 +15,7 @@ from flask import Flask, current_app
 from flask.cli import ScriptInfo, with_appcontext
 
 from portal_actions_plugin.errors import PortalActionsError
-from portal_actions_plugin.extension import extension
+from portal_actions_plugin.extension import extension, queues_in_use
 from portal_actions_plugin.runs import retention
 from portal_actions_plugin.runs.retention import Ages, Pruned
 
@@ -64,7 +64,7 @@ def upgrade() -> None:
 def worker(workers: int, queues: tuple[str, ...]) -> None:
     """Run steps until stopped: SIGTERM finishes the running ones, a second one ends them at once."""
     from portal_actions_plugin import migrations
-    from portal_actions_plugin.runner.supervisor import Supervisor, queues_in_use
+    from portal_actions_plugin.runner.supervisor import Supervisor
 
     if not migrations.is_current(extension().database):
         raise click.ClickException("The tables are not up to date: run `flask actions db upgrade` first.")
@@ -107,6 +107,18 @@ def prune(older_than: int, audit_age: int | None, dry_run: bool, actor: str) -> 
         click.echo(f"Deleted {_amount(retention.prune(actor, ages))}.")
 
 
+@click.command("metrics")
+@with_appcontext
+def metrics() -> None:
+    """Print all metrics as text, as Prometheus reads it: for node_exporter's textfile collector, or for a look."""
+    try:
+        from portal_actions_plugin.metrics import exposition
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from None
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 a collector keeps the app itself
+    click.echo(exposition(app), nl=False)
+
+
 @click.command("doctor")
 @click.option("--fix", is_flag=True, help="First mend what is safe: ring, sweep, forget workers that are long gone.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
@@ -142,7 +154,7 @@ def doctor(context: click.Context, fix: bool, as_json: bool) -> None:  # noqa: F
     raise SystemExit(status)
 
 
-COMMANDS = (worker, sweep, prune, doctor)
+COMMANDS = (worker, sweep, prune, metrics, doctor)
 
 
 # -- helpers ---------------------------------------------------------------------------------------------------------

@@ -55,12 +55,6 @@ class Place:
         self.start_at = now + (0 if lived_long else self.backoff)
 
 
-def queues_in_use() -> list[str]:
-    """Every queue that an action of this app goes to."""
-    parts = extension()
-    return sorted({parts.config.queue_for(action.id, action.queue) for action in parts.registry})
-
-
 def forget_gone(tx: Transaction) -> int:
     """Forget the workers that nobody has seen for an hour; says how many those are."""
     return tx.changed(delete(WorkerRow).where(WorkerRow.seen_at < now_plus(-FORGET_SECONDS)))

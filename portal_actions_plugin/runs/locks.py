@@ -10,17 +10,25 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, case, not_, or_, select, tuple_, update
+from sqlalchemy import and_, case, func, not_, or_, select, tuple_, update
 from sqlalchemy.orm import aliased
 
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import Transaction, now_plus
-from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.models import ActionRunRow, AttemptRow
 from portal_actions_plugin.runs.states import QUEUED, RUNNING
 
 log = logging.getLogger(__name__)
 
 NOW = now_plus(0)
+
+DUE_SINCE = func.coalesce(
+    ActionRunRow.not_before,
+    # A second attempt that is due at once began to wait when the first one ended.
+    select(func.max(AttemptRow.finished_at)).where(AttemptRow.action_run_id == ActionRunRow.id).scalar_subquery(),
+    ActionRunRow.queued_at,
+)
+"""Since when a queued row that is due has been."""
 
 
 def key_of(action: Action, data: Mapping[str, Any]) -> str | None:

@@ -21,7 +21,7 @@ from portal_actions_plugin.config import MAX_DAYS
 from portal_actions_plugin.db import Transaction, now_plus, reading, transaction
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.models import ActionRunRow, AuditRow, IdempotencyKeyRow, LogLineRow, TemplateRunRow
-from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs import audit, metric_sums
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.states import OVER
 
@@ -89,7 +89,11 @@ def prunable(ages: Ages) -> Pruned:
 
 
 def prune(actor: str, ages: Ages) -> Pruned:
-    """Delete runs that are over, and audit rows, of that age; one audit row says what went, after each batch."""
+    """Delete runs that are over, and audit rows, of that age; one audit row says what went, after each batch.
+
+    What goes has been summed up first, so that no metric ever falls.
+    """
+    metric_sums.sum_up()
     return _Prune(actor, ages).run()
 
 

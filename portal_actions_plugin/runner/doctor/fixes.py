@@ -20,7 +20,6 @@ from portal_actions_plugin.runner.doctor.findings import counted, said
 from portal_actions_plugin.runner.doctor.parts import is_loaded, is_ready, limit_statements, looking
 from portal_actions_plugin.runner.doctor.rows import (
     DUE,
-    DUE_SINCE,
     FORGOTTEN,
     STUCK_SECONDS,
     stranded,
@@ -30,6 +29,7 @@ from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runner.supervisor import forget_gone
 from portal_actions_plugin.runner.sweeper import RINGS_A_PASS, sweep
 from portal_actions_plugin.runs import doorbells
+from portal_actions_plugin.runs.locks import DUE_SINCE
 from portal_actions_plugin.runs.states import RUNNING
 
 log = logging.getLogger(__name__)

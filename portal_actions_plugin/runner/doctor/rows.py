@@ -14,8 +14,8 @@ from sqlalchemy import and_, func, not_, select
 from sqlalchemy.orm import aliased
 
 from portal_actions_plugin.db import Transaction, now_plus
-from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow, WorkerRow
+from portal_actions_plugin.extension import extension, queues_in_use
+from portal_actions_plugin.models import ActionRunRow, TemplateRunRow, WorkerRow
 from portal_actions_plugin.runner.doctor.findings import (
     Check,
     Finding,
@@ -27,8 +27,8 @@ from portal_actions_plugin.runner.doctor.findings import (
     warning,
 )
 from portal_actions_plugin.runner.doctor.parts import looking
-from portal_actions_plugin.runner.supervisor import queues_in_use
 from portal_actions_plugin.runs import locks
+from portal_actions_plugin.runs.locks import DUE_SINCE
 from portal_actions_plugin.runs.states import ACTIVE, OVER, QUEUED, RUNNING
 
 NOW = now_plus(0)
@@ -37,12 +37,6 @@ SLOW_SECONDS = 60
 STUCK_SECONDS = 600
 
 DUE = and_(ActionRunRow.status == QUEUED, locks.is_due(ActionRunRow))
-DUE_SINCE = func.coalesce(
-    ActionRunRow.not_before,
-    # A second attempt that is due at once began to wait when the first one ended.
-    select(func.max(AttemptRow.finished_at)).where(AttemptRow.action_run_id == ActionRunRow.id).scalar_subquery(),
-    ActionRunRow.queued_at,
-)
 
 
 @dataclass(frozen=True, slots=True)
