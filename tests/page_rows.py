@@ -9,7 +9,7 @@ from sqlalchemy import insert
 
 from portal_actions_plugin.db import new_id, transaction
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow
-from portal_actions_plugin.runs.secrets import MASK
+from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates.spec import Step, Template
 
 ADA = {"requested_by": "user:ada@example.com", "requester_name": "Ada Lovelace"}

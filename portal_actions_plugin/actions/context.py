@@ -73,7 +73,7 @@ class ActionContext:
     make_scm: Callable[[str, Recorder], ScmProvider]
     host_catalog: Catalog | None = None
     host_scorecards: Scorecards | None = None
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     read_skeleton: Callable[[str], Sequence[SkeletonFile]] | None = None
     on_redact: Callable[[str], None] = lambda _value: None
     links: list[Link] = field(default_factory=list)

@@ -20,8 +20,8 @@ from portal_actions_plugin.runs import access, reads, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.identity import current_identity
 from portal_actions_plugin.runs.queries import COUNT_CAP, LogTail
-from portal_actions_plugin.runs.secrets import MASK
 from portal_actions_plugin.runs.states import FAILED, RUNNING, STATUSES, SUCCESS
+from portal_actions_plugin.runs.token_shapes import MASK
 
 PAGE_SIZE = 50
 LOG_LINES = 500

@@ -66,7 +66,7 @@ _role_option = click.option(
 _secrets_option = click.option(
     "--secrets",
     type=click.File(),
-    help="A file with the run's secret inputs, which are wiped by now, as a JSON object; - is standard input.",
+    help="A file with the secret inputs, as a JSON object; - is standard input. Arguments show in a list of processes.",
 )
 _wait_option = click.option("--wait", is_flag=True, help="Follow to the end; exits with 1 unless the run succeeds.")
 
@@ -76,12 +76,20 @@ _wait_option = click.option("--wait", is_flag=True, help="Follow to the end; exi
 @click.option("--inputs", type=_json_object, default="{}", help="The parameters, as a JSON object.")
 @_identity_option
 @_role_option
+@_secrets_option
 @_wait_option
 @with_appcontext
 @_says_errors
-def run_template(name: str, inputs: dict[str, Any], requester: str, roles: tuple[str, ...], wait: bool) -> None:  # noqa: FBT001 click hands it over
+def run_template(
+    name: str,
+    inputs: dict[str, Any],
+    requester: str,
+    roles: tuple[str, ...],
+    secrets: TextIO | None,
+    wait: bool,  # noqa: FBT001 click hands it over
+) -> None:
     """Start a template."""
-    _started(service.start_template_run(_identity(requester, roles), name, inputs).run, wait)
+    _started(service.start_template_run(_identity(requester, roles), name, inputs, _ask(secrets)).run, wait)
 
 
 @click.command("run-action")
@@ -89,12 +97,20 @@ def run_template(name: str, inputs: dict[str, Any], requester: str, roles: tuple
 @click.option("--input", "data", type=_json_object, default="{}", help="The input, as a JSON object.")
 @_identity_option
 @_role_option
+@_secrets_option
 @_wait_option
 @with_appcontext
 @_says_errors
-def run_action(action_id: str, data: dict[str, Any], requester: str, roles: tuple[str, ...], wait: bool) -> None:  # noqa: FBT001 click hands it over
+def run_action(
+    action_id: str,
+    data: dict[str, Any],
+    requester: str,
+    roles: tuple[str, ...],
+    secrets: TextIO | None,
+    wait: bool,  # noqa: FBT001 click hands it over
+) -> None:
     """Start a one-off."""
-    _started(service.start_action_run(_identity(requester, roles), action_id, data).run, wait)
+    _started(service.start_action_run(_identity(requester, roles), action_id, data, _ask(secrets)).run, wait)
 
 
 @click.command("retry")

@@ -69,7 +69,7 @@ def worker(workers: int, queues: tuple[str, ...]) -> None:
     if not migrations.is_current(extension().database):
         raise click.ClickException("The tables are not up to date: run `flask actions db upgrade` first.")
     if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s")
+        _log_to_stderr()
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 forked workers need the app itself
     Supervisor(app, queues or queues_in_use(), workers).run()
 
@@ -167,6 +167,14 @@ def _amount(pruned: Pruned) -> str:
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _log_to_stderr() -> None:
+    from portal_actions_plugin.runner.run_logs import worker_formatter
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(worker_formatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _load(script: ScriptInfo) -> Flask | Finding:

@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -18,14 +17,13 @@ from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import ride_out, transaction
 from portal_actions_plugin.errors import ActionError, ConfigurationError, InternalError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import Link
 from portal_actions_plugin.pause_points import reached
-from portal_actions_plugin.runner import outcomes
+from portal_actions_plugin.runner import bounds, outcomes, run_logs
 from portal_actions_plugin.runner.job import Job, find_action, load_job
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runner.recorder import DatabaseRecorder
 from portal_actions_plugin.runs import dispatch, locks, transitions
-from portal_actions_plugin.runs.secrets import Redactor
+from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.text import MAX_STORED_DEPTH, require_depth
 from portal_actions_plugin.runs.transitions import Claim, LeaseLostError, Result
 from portal_actions_plugin.scm.base import Author, ScmProvider
@@ -44,7 +42,9 @@ def _nobody(_seconds: float) -> None:
     """Tell nobody: nobody watches."""
 
 
-def perform(run_id: str, process_token: str, worker: str, tell: TellTime = _nobody) -> bool:
+def perform(
+    run_id: str, process_token: str, worker: str, tell: TellTime = _nobody, redactor: Redactor | None = None
+) -> bool:
     """Run the next attempt of an action run, if it is still due.
 
     Args:
@@ -53,6 +53,7 @@ def perform(run_id: str, process_token: str, worker: str, tell: TellTime = _nobo
         worker: the worker's name, for people.
         tell: called with the seconds that the attempt may still take, as soon as it is claimed, and with infinity when
             its handler is through: what comes then is only recorded.
+        redactor: learns what to mask, for who has more to say when the attempt is over.
 
     Returns:
         Whether the run holds a lock, for somebody to free when this process is gone.
@@ -60,17 +61,33 @@ def perform(run_id: str, process_token: str, worker: str, tell: TellTime = _nobo
     job = ride_out(lambda: load_job(run_id), extension().config.lease_seconds)
     if job is None:
         return False
-    claim = _wish(job, process_token, worker)
+    redactor = redactor or Redactor()
+    with run_logs.speaking(redactor, _marks(job)):
+        return _perform(job, _wish(job, process_token, worker), tell, redactor)
+
+
+def _perform(job: Job, claim: Claim, tell: TellTime, redactor: Redactor) -> bool:
     time_left = TimeLeft(claim.deadline_seconds, tell)
     if not ride_out(lambda: _claim(job, claim), extension().config.lease_seconds):
         return False
     time_left.start()
-    _attempt(job, claim, time_left)
+    _attempt(job, claim, time_left, redactor)
     return claim.lock_key is not None
 
 
-def _attempt(job: Job, claim: Claim, time_left: TimeLeft) -> None:
-    redactor = Redactor()
+def _marks(job: Job) -> dict[str, Any]:
+    """What every log record of the attempt carries."""
+    return {
+        "run_id": job.ref.id,
+        "template_run_id": job.ref.template_run_id,
+        "step_id": job.step_id,
+        "action": job.action,
+        "attempt": job.attempt + 1,
+        "requested_by": job.requested_by,
+    }
+
+
+def _attempt(job: Job, claim: Claim, time_left: TimeLeft, redactor: Redactor) -> None:
     result, error = Result(), None
     try:
         result = _call_handler(job, claim, time_left, redactor)
@@ -78,7 +95,7 @@ def _attempt(job: Job, claim: Claim, time_left: TimeLeft) -> None:
         log.warning("run %s was canceled or taken over: stopping", job.ref.id)
         return
     except _HandlerError as failed:
-        result, error = failed.result, _as_action_error(failed.cause, job, redactor)
+        result, error = failed.result, _as_action_error(failed.cause, job)
     try:
         outcomes.record(job, claim.process_token, result, error, redactor)
     except LeaseLostError:
@@ -231,16 +248,14 @@ def _checked(outputs: Mapping[str, Any]) -> dict[str, Any]:
 def _gathered(ctx: ActionContext | None, outputs: Mapping[str, Any], redactor: Redactor) -> Result:
     if ctx is None:
         return Result()
-    links = [Link(redactor.text(str(link.title)), redactor.text(str(link.url))) for link in ctx.links]
-    return Result(redactor.data(outputs), links, [redactor.text(str(text)) for text in ctx.warnings])
+    links = bounds.links(ctx.links, redactor)
+    return Result(redactor.data(outputs), links, bounds.warnings(ctx.warnings, len(ctx.links), redactor))
 
 
-def _as_action_error(cause: BaseException, job: Job, redactor: Redactor) -> ActionError:
+def _as_action_error(cause: BaseException, job: Job) -> ActionError:
     if isinstance(cause, ActionError):
         return cause
     if isinstance(cause, TimeLimitError):
         return outcomes.timed_out(job.action)
-    # A traceback repeats what was raised, and that may hold a secret.
-    trace = redactor.text("".join(traceback.format_exception(cause)))
-    log.error("run %s: the handler failed unexpectedly\n%s", job.ref.id, trace)
-    return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {cause}"[:500])
+    log.error("run %s: the handler failed unexpectedly", job.ref.id, exc_info=cause)
+    return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {cause}")

@@ -17,11 +17,13 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.db import Transaction, ride_out, transaction
 from portal_actions_plugin.errors import ActionError, ActionTimeoutError, InternalError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runner import bounds
 from portal_actions_plugin.runner.job import Job
 from portal_actions_plugin.runs import audit, dispatch, retries, transitions
 from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.retries import Tried
-from portal_actions_plugin.runs.secrets import Redactor
+from portal_actions_plugin.runs.secrets import mask_error
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
 from portal_actions_plugin.runs.steps import Course, prepare_step, queue_step
 from portal_actions_plugin.runs.transitions import Again, LeaseLostError, Result, StepRef
@@ -62,7 +64,8 @@ def _ride_out(record: Callable[[], None]) -> None:
 
 def _record(job: Job, process_token: str, result: Result, error: ActionError | None, redactor: Redactor) -> None:
     if error:
-        error.message, error.hint = redactor.text(str(error.message)), redactor.text(str(error.hint))
+        mask_error(error, redactor)
+        error.message, error.hint = bounds.error_text(error.message), bounds.error_text(error.hint)
         wait = retries.next_attempt_in(error, Tried(job.action, job.attempt + 1, job.max_attempts))
         if wait is None:
             record_failure(job.ref, process_token, error, result.warnings, _about(job))
@@ -73,7 +76,7 @@ def _record(job: Job, process_token: str, result: Result, error: ActionError | N
     course = _after(job, result)
     position = _next_position(course, job.position + 1) if course else None
     step = prepare_step(course, position) if course and position is not None else None
-    outputs = plan.render_output(course.template, course.context()) if course and step is None else {}
+    outputs = redactor.data(plan.render_output(course.template, course.context())) if course and step is None else {}
     with transaction("succeed") as tx:
         transitions.succeed(tx, job.ref, process_token, result)
         _audit_outcome(tx, job.ref, SUCCESS, _about(job))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import and_, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from portal_actions_plugin.db import Transaction, now_plus, reading, ride_out, transaction
+from portal_actions_plugin.errors import InternalError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link
 from portal_actions_plugin.models import ActionRunRow, CheckpointRow, LogLineRow, TemplateRunRow
+from portal_actions_plugin.runner import bounds, checkpoints
 from portal_actions_plugin.runner.job import Job
 from portal_actions_plugin.runs import transitions
-from portal_actions_plugin.runs.secrets import Redactor
+from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.states import RUNNING
 from portal_actions_plugin.runs.transitions import LeaseLostError
 
@@ -43,11 +45,10 @@ class DatabaseRecorder:
         """Write a line; past the run's limit one last line says that the log is cut."""
         config = extension().config
         text = self._redactor.text(str(message))
-        log.log(_LEVELS.get(level, logging.INFO), "%s", text, extra=self._extra())
+        log.log(_LEVELS.get(level, logging.INFO), "%s", text)
         if self._seq > config.max_log_lines:
             return
-        if len(text) > config.max_log_line_chars:
-            text = text[: config.max_log_line_chars] + " … (cut)"
+        text = bounds.cut(text, config.max_log_line_chars)
         if self._seq == config.max_log_lines:
             level, text = "warning", f"The log is cut here: a run keeps {config.max_log_lines} lines."
         self._seq += 1
@@ -89,7 +90,7 @@ class DatabaseRecorder:
 
     def keep_links(self, links: Sequence[Link]) -> None:
         """Keep what was made so far; raises LeaseLostError when the run is not ours any more."""
-        safe = [Link(self._redactor.text(str(link.title)), self._redactor.text(str(link.url))) for link in links]
+        safe = bounds.links(links, self._redactor)
 
         def write() -> bool:
             with transaction("keep_links") as tx:
@@ -99,10 +100,23 @@ class DatabaseRecorder:
             raise LeaseLostError(self._job.ref.id)
 
     def load_checkpoint(self, key: str) -> tuple[bool, Any]:
-        """Look in this run, then in the runs it retries, newest first."""
-        return self._ride_out(lambda: self._load_checkpoint(key))
+        """Look in this run, then in the runs it retries, newest first.
 
-    def _load_checkpoint(self, key: str) -> tuple[bool, Any]:
+        Raises:
+            ValueError: the key holds a secret.
+            InternalError: there is none, and no room for it.
+            ConfigurationError: it is sealed, and no key opens it.
+        """
+        if self._redactor.text(key) != key:
+            raise ValueError("A checkpoint's key is stored readable, and this one holds a secret.")
+        kept = self._ride_out(lambda: self._load_checkpoint(key))
+        if kept is None:
+            return False, None
+        value, secrets = checkpoints.opened(kept)
+        self._redactor.add(secrets)
+        return True, value
+
+    def _load_checkpoint(self, key: str) -> Mapping[str, Any] | None:
         with reading() as db:
             run_id: str | None = self._job.ref.id
             for _ in range(_MAX_RETRIES_BACK):
@@ -112,14 +126,27 @@ class DatabaseRecorder:
                     select(CheckpointRow.value).where(CheckpointRow.action_run_id == run_id, CheckpointRow.key == key)
                 )
                 if row:
-                    return True, row["value"]["value"]
+                    kept: Mapping[str, Any] = row["value"]
+                    return kept
                 run_id = _retried(db, run_id)
-        return False, None
+            self._require_room(db)
+        return None
+
+    def _require_room(self, db: Transaction) -> None:
+        """Said before the part is done: afterwards, nobody would know that it was."""
+        kept = db.rows(select(CheckpointRow.key).where(CheckpointRow.action_run_id == self._job.ref.id))
+        if len(kept) >= bounds.MAX_CHECKPOINTS:
+            raise InternalError(f"The action makes too many checkpoints: a run keeps {bounds.MAX_CHECKPOINTS}.")
 
     def save_checkpoint(self, key: str, value: Any) -> None:
-        """Keep a checkpoint; raises LeaseLostError when the run is not ours any more."""
-        # Wrapped, so that null and false are values too.
-        kept = {"action_run_id": self._job.ref.id, "key": key, "value": {"value": value}}
+        """Keep a checkpoint, sealed when it holds a secret.
+
+        Raises:
+            LeaseLostError: the run is not ours any more.
+            InternalError: the value is not JSON, or too large.
+            ConfigurationError: it holds a secret, and there is no key.
+        """
+        row = {"action_run_id": self._job.ref.id, "key": key, "value": checkpoints.kept(key, value, self._redactor)}
 
         def write() -> None:
             with transaction("checkpoint") as tx:
@@ -130,7 +157,7 @@ class DatabaseRecorder:
                 )
                 # It is there when the answer to a commit was lost, not the checkpoint.
                 if not tx.row(there):
-                    tx.execute(insert(CheckpointRow).values(**kept, made_at=now_plus(0)))
+                    tx.execute(insert(CheckpointRow).values(**row, made_at=now_plus(0)))
 
         self._ride_out(write)
 
@@ -160,14 +187,6 @@ class DatabaseRecorder:
 
     def _ours(self) -> Any:
         return select(ActionRunRow.id).where(*self._ours_only())
-
-    def _extra(self) -> dict[str, Any]:
-        return {
-            "run_id": self._job.ref.id,
-            "action": self._job.action,
-            "attempt": self._job.attempt + 1,
-            "requested_by": self._job.requested_by,
-        }
 
 
 def _whole(number: float) -> int:

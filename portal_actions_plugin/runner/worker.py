@@ -25,7 +25,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.pause_points import reached
-from portal_actions_plugin.runner import execute, recovery
+from portal_actions_plugin.runner import execute, recovery, run_logs
+from portal_actions_plugin.runner.execute import TellTime
 from portal_actions_plugin.runner.monitor import JobProcess, tell_time_left, watch
 from portal_actions_plugin.runner.processes import (
     Connections,
@@ -35,6 +36,7 @@ from portal_actions_plugin.runner.processes import (
     signals_held,
 )
 from portal_actions_plugin.runs.dispatch import DOORBELL, QUEUE_PREFIX
+from portal_actions_plugin.runs.redaction import Redactor
 
 log = logging.getLogger(__name__)
 
@@ -168,6 +170,16 @@ class StepWorker(BaseWorker):
 
     def _be_the_job(self, run_id: str, process_token: str, parent: int, alive: int) -> None:
         status = 1
+        redactor = Redactor()
+        try:
+            # To the very end: a thread of the handler may still be at it when the attempt is over.
+            with run_logs.speaking(redactor, {"run_id": run_id}):
+                status = self._perform(run_id, process_token, parent, partial(tell_time_left, alive), redactor)
+        finally:
+            logging.shutdown()
+            os._exit(status)
+
+    def _perform(self, run_id: str, process_token: str, parent: int, tell: TellTime, redactor: Redactor) -> int:
         try:
             os.setpgid(0, 0)
             die_with_parent(parent, signal.SIGKILL)
@@ -175,13 +187,11 @@ class StepWorker(BaseWorker):
             self._connections.forget()
             reached("fork_job.child")
             with self._app.app_context():
-                holds_a_lock = execute.perform(run_id, process_token, self._place, partial(tell_time_left, alive))
-            status = DONE_HOLDING_A_LOCK if holds_a_lock else DONE
+                holds_a_lock = execute.perform(run_id, process_token, self._place, tell, redactor)
         except BaseException:
             log.exception("the job process of run %s failed", run_id)
-        finally:
-            logging.shutdown()
-            os._exit(status)
+            return 1
+        return DONE_HOLDING_A_LOCK if holds_a_lock else DONE
 
 
 def work(app: Flask, queue: str, place: str, connections: Connections) -> None:

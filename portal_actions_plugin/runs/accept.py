@@ -37,7 +37,7 @@ class Ask:
     idempotency_key: str | None = None
     entity: str | None = None
     origin: Origin | None = None
-    secrets: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from sqlalchemy import insert, select
 
 from portal_actions_plugin.db import Transaction, now_plus
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import IdempotencyKeyRow
 
 MAX_LENGTH = 255
@@ -34,10 +35,14 @@ def idempotency_key(identity_id: str, key: str | None, asked: Any) -> Idempotenc
     if not key or len(key) > MAX_LENGTH or not key.isprintable():
         message = f"Takes 1 to {MAX_LENGTH} printable characters."
         raise ValidationError("The Idempotency-Key is not usable.", fields={"Idempotency-Key": [message]})
-    secret = current_app.secret_key or b""
     body = json.dumps(asked, sort_keys=True, default=str).encode()
-    mac = hmac.new(secret.encode() if isinstance(secret, str) else secret, body, hashlib.sha256)
-    return IdempotencyKey(identity_id, key, mac.hexdigest())
+    return IdempotencyKey(identity_id, key, hmac.new(_secret(), body, hashlib.sha256).hexdigest())
+
+
+def _secret() -> bytes:
+    """The app's secret key; where there is none, the newest key for secrets, without which no body may hold one."""
+    secret = current_app.secret_key or next(iter(extension().config.secret_keys), b"")
+    return secret.encode() if isinstance(secret, str) else secret
 
 
 def find(db: Transaction, key: IdempotencyKey | None) -> str | None:

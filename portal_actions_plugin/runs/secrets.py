@@ -1,22 +1,87 @@
-"""Secret inputs: encrypted at rest, handed to the handler, masked by value everywhere else."""
+"""Secret inputs: encrypted at rest, handed to the handler, masked everywhere else."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import logging
+import traceback
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from portal_actions_plugin.errors import ConfigurationError
-from portal_actions_plugin.runs.text import storable
+from portal_actions_plugin.errors import ConfigurationError, InternalError, PortalActionsError, ValidationError
+from portal_actions_plugin.runs.redaction import Redactor
+from portal_actions_plugin.runs.token_shapes import MASK, require_no_token
 
-MASK = "•••"
+log = logging.getLogger(__name__)
+
 _HINT = "Tell your platform team: PORTAL_ACTIONS_SECRET_KEYS holds the keys, newest first."
+_KEY_IS_GONE = (
+    "Tell your platform team: the key that sealed them is not in PORTAL_ACTIONS_SECRET_KEYS any more. Put it back at "
+    "the end of the list, or start anew with the secrets."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """Inputs as they are kept: ``shown`` has the mask in place of each secret, ``sealed`` has the secrets encrypted."""
+
+    shown: dict[str, Any]
+    sealed: bytes | None
+
+
+def part(values: Mapping[str, Any], secret_names: Collection[str], keys: Sequence[str]) -> Parted:
+    """Part the secrets among inputs from what may be read.
+
+    Raises:
+        ValidationError: a field that is not secret holds a token.
+        ConfigurationError: there are secrets and no key.
+    """
+    secrets = {name: value for name, value in values.items() if name in secret_names}
+    shown = {name: MASK if name in secrets else value for name, value in values.items()}
+    require_no_token(shown)
+    return Parted(shown, seal(secrets, keys))
+
+
+def require_secret(given: Mapping[str, Any], secret_names: Collection[str]) -> None:
+    """Refuse what was given as a secret and would be stored readable; raises ValidationError."""
+    if plain := sorted(set(given) - set(secret_names)):
+        raise ValidationError(
+            f"{', '.join(plain)} cannot be given as a secret.",
+            hint="Give it with the other inputs: it is stored readable.",
+            fields={"secrets": {name: ["Is not a secret input."] for name in plain}},
+        )
+
+
+@contextmanager
+def masking_errors(values: Mapping[str, Any], secret_names: Collection[str]) -> Iterator[None]:
+    """Let no error from within repeat a secret: a check of somebody else's may say what it was given."""
+    redactor = Redactor(value for name, value in values.items() if name in secret_names)
+    try:
+        yield
+    except PortalActionsError as error:
+        mask_error(error, redactor)
+        raise
+    except Exception as error:  # noqa: BLE001 whatever a check raises
+        # Not log.exception: a traceback ends with the error's own message.
+        log.error(  # noqa: TRY400
+            "an input could not be checked\n%s", redactor.text(traceback.format_exc())
+        )
+        raise InternalError(f"The input could not be checked: {type(error).__name__}.") from None
+
+
+def mask_error(error: PortalActionsError, redactor: Redactor) -> None:
+    """Mask all that an error says."""
+    error.message, error.hint = redactor.text(str(error.message)), redactor.text(str(error.hint))
+    error.fields = redactor.data(error.fields)
+    error.args = (error.message,)
 
 
 def seal(secrets: Mapping[str, Any], keys: Sequence[str]) -> bytes | None:
-    """Encrypt secret inputs with the newest key; None when there are none.
+    """Encrypt secrets with the newest key; None when there are none.
 
     Raises:
         ConfigurationError: there are secrets and no key.
@@ -29,13 +94,15 @@ def seal(secrets: Mapping[str, Any], keys: Sequence[str]) -> bytes | None:
 
 
 def unseal(sealed: bytes | None, keys: Sequence[str]) -> dict[str, Any]:
-    """Decrypt secret inputs with whichever key fits; raises ConfigurationError when none does."""
+    """Decrypt secrets with whichever key fits; raises ConfigurationError when none does."""
     if not sealed:
         return {}
+    if not keys:
+        raise ConfigurationError("No key opens this run's secrets: none is set.", hint=_KEY_IS_GONE)
     try:
         opened: dict[str, Any] = json.loads(_box(keys).decrypt(sealed))
     except InvalidToken:
-        raise ConfigurationError("No key opens this run's secret inputs any more.", hint=_HINT) from None
+        raise ConfigurationError("No key opens this run's secrets any more.", hint=_KEY_IS_GONE) from None
     return opened
 
 
@@ -44,38 +111,3 @@ def _box(keys: Sequence[str]) -> MultiFernet:
         return MultiFernet([Fernet(key) for key in keys])
     except ValueError as error:
         raise ConfigurationError(f"PORTAL_ACTIONS_SECRET_KEYS is not usable: {error}", hint=_HINT) from None
-
-
-class Redactor:
-    """Masks known values in whatever a run writes."""
-
-    def __init__(self, values: Sequence[Any] = ()) -> None:
-        self._values: set[str] = set()
-        for value in values:
-            self.add(value)
-
-    def add(self, value: Any) -> None:
-        """Mask this value from now on; a list or table counts for each of its texts."""
-        if isinstance(value, Mapping):
-            value = list(value.values())
-        if isinstance(value, list | tuple):
-            for part in value:
-                self.add(part)
-        elif value not in (None, "", True, False):
-            self._values.add(str(value))
-
-    def text(self, text: str) -> str:
-        """Mask inside a text; what a database would refuse is replaced too."""
-        for value in sorted(self._values, key=len, reverse=True):
-            text = text.replace(value, MASK)
-        return storable(text)
-
-    def data(self, data: Any) -> Any:
-        """Mask inside JSON data, keys included."""
-        if isinstance(data, str):
-            return self.text(data)
-        if isinstance(data, Mapping):
-            return {self.text(str(key)): self.data(value) for key, value in data.items()}
-        if isinstance(data, list | tuple):
-            return [self.data(value) for value in data]
-        return MASK if not isinstance(data, bool) and str(data) in self._values else data

@@ -15,11 +15,13 @@ from portal_actions_plugin.runs import access, audit, dispatch, locks, queries, 
 from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.idempotency import idempotency_key
+from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.resume import LeftOff, first_step, left_off
-from portal_actions_plugin.runs.secrets import MASK, seal
+from portal_actions_plugin.runs.secrets import masking_errors, part, require_secret
 from portal_actions_plugin.runs.states import CANCELED, FAILED, OVER, SUCCESS
 from portal_actions_plugin.runs.steps import Course, prepare_step, queue_step
 from portal_actions_plugin.runs.text import require_storable
+from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import validate_inputs
 
@@ -109,14 +111,15 @@ def _start_template(
     template = begin.template if begin else current
     demands = {*access.demands_of_template(current), *access.demands_of_template(template)}
     access.require_demands(asker, sorted(demands), event=event, target=name)
-    valid = validate_inputs(template, {**inputs, **ask.secrets})
-    secrets = {key: value for key, value in valid.items() if key in template.secret_names}
-    sealed = seal(secrets, parts.config.secret_keys)
-    shown = {key: MASK if key in secrets else value for key, value in valid.items()}
-    course = Course(new_id(), template, valid, asker.id, asker.name, ask.entity, begin.outputs if begin else {})
+    given = {**inputs, **ask.secrets}
+    require_secret(ask.secrets, template.secret_names)
+    with masking_errors(given, template.secret_names):
+        valid = validate_inputs(template, given)
+    kept = part(valid, template.secret_names, parts.config.secret_keys)
+    course = Course(new_id(), template, kept.shown, asker.id, asker.name, ask.entity, begin.outputs if begin else {})
     first = first_step(begin, current, course) if begin else course.next_step(0)
     queued = prepare_step(course, first) if first is not None else None
-    outputs = plan.render_output(template, course.context()) if queued is None else {}
+    outputs = Redactor().data(plan.render_output(template, course.context())) if queued is None else {}
 
     def write(tx: Transaction) -> str:
         if retry_of:
@@ -129,8 +132,8 @@ def _start_template(
                 "title": template.title,
                 "template_version": template.version,
                 "definition": template.snapshot(),
-                "inputs": shown,
-                "secrets": sealed,
+                "inputs": kept.shown,
+                "secrets": kept.sealed,
                 "retry_of": retry_of,
                 "resumed_step": template.steps[begin.position].id if begin else None,
                 **who_and_why(asker, ask),
@@ -190,11 +193,11 @@ def _start_action(
     action = parts.registry.get(action_id)
     access.require_demands(asker, access.demands_of_action(action), event=event, target=action_id)
     given = {**data, **ask.secrets}
-    action.load_input(given)
-    secrets = {key: value for key, value in given.items() if key in action.secret_names()}
-    sealed = seal(secrets, parts.config.secret_keys)
-    shown = {key: MASK if key in secrets else value for key, value in given.items()}
-    lock_key = locks.key_of(action, shown)
+    require_secret(ask.secrets, action.secret_names())
+    with masking_errors(given, action.secret_names()):
+        action.load_input(given)
+    kept = part(given, action.secret_names(), parts.config.secret_keys)
+    lock_key = locks.key_of(action, kept.shown)
 
     def write(tx: Transaction) -> str:
         if retry_of:
@@ -203,8 +206,8 @@ def _start_action(
             tx,
             action,
             {
-                "input": shown,
-                "secrets": sealed,
+                "input": kept.shown,
+                "secrets": kept.sealed,
                 "retry_of": retry_of,
                 "lock_key": lock_key,
                 **who_and_why(asker, ask),

@@ -11,7 +11,7 @@ from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import dispatch, locks, transitions
-from portal_actions_plugin.runs.secrets import MASK
+from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
 

@@ -37,13 +37,14 @@ def _unstorable(data: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
         if depth == 0:
             yield path, "Is nested too deeply."
             return
-        for name, value in _parts(data, path):
+        for name, value in parts(data, path):
             if storable(name) != name:
                 yield storable(name), "Holds a character that cannot be stored, such as NUL."
             yield from _unstorable(value, name, depth - 1)
 
 
-def _parts(data: Mapping[Any, Any] | list[Any] | tuple[Any, ...], path: str) -> Iterator[tuple[str, Any]]:
+def parts(data: Mapping[Any, Any] | list[Any] | tuple[Any, ...], path: str) -> Iterator[tuple[str, Any]]:
+    """Each part of an object or list, with its place."""
     if isinstance(data, Mapping):
         return ((f"{path}.{key}".lstrip("."), value) for key, value in data.items())
     return ((f"{path}[{place}]", value) for place, value in enumerate(data))

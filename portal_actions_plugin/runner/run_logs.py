@@ -1,0 +1,171 @@
+"""What a process says while it is at a run: masked, and marked with the run, whoever says it.
+
+What a program that a handler starts writes to the process's own file descriptors goes past this.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+from portal_actions_plugin.runs.redaction import Redactor
+
+NOT_AT_A_RUN = "-"
+WORKER_FORMAT = (
+    "%(asctime)s %(levelname)s %(process)d run=%(run_id)s action=%(action)s attempt=%(attempt)s %(name)s: %(message)s"
+)
+
+_LONGEST_LINE = 65_536
+"""Characters of an unfinished line that are kept waiting for its end: a value that is written in parts is one then."""
+
+Factory = Callable[..., logging.LogRecord]
+
+
+def worker_formatter() -> logging.Formatter:
+    """The format of a worker whose host has set up no logging."""
+    return logging.Formatter(WORKER_FORMAT, defaults=dict.fromkeys(("run_id", "action", "attempt"), NOT_AT_A_RUN))
+
+
+@contextmanager
+def speaking(redactor: Redactor, marks: Mapping[str, Any]) -> Iterator[None]:
+    """Mask every log record and all standard output of this process, and mark the records.
+
+    Args:
+        redactor: knows what to mask; what it learns meanwhile counts from then on.
+        marks: attributes of every record, such as ``run_id``.
+    """
+    factory, streams = logging.getLogRecordFactory(), (sys.stdout, sys.stderr)
+    logging.setLogRecordFactory(_masking(factory, redactor, marks))
+    # A process may have none of them.
+    masked = [stream and _MaskedStream(stream, redactor) for stream in streams]
+    sys.stdout, sys.stderr = cast("list[Any]", masked)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
+        logging.setLogRecordFactory(factory)
+        for stream in filter(None, masked):
+            stream.flush()
+
+
+# -- records ---------------------------------------------------------------------------------------------------------
+
+
+class _Attributes(dict[str, Any]):
+    """A record's attributes: those that a call brings along with ``extra`` come last, and are masked too.
+
+    A call's own ``action`` or ``attempt`` wins over the run's. The standard library would refuse it as taken.
+    """
+
+    def __init__(self, attributes: Mapping[str, Any], redactor: Redactor, marks: Mapping[str, Any]) -> None:
+        super().__init__({**attributes, **marks})
+        self._redactor = redactor
+        self._marks = marks
+
+    def __contains__(self, name: object) -> bool:
+        return name not in self._marks and super().__contains__(name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, _masked(value, self._redactor))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)  # a copy of the record, for another process, is a plain one
+
+
+def _masking(factory: Factory, redactor: Redactor, marks: Mapping[str, Any]) -> Factory:
+    formatter = logging.Formatter()
+
+    def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = factory(*args, **kwargs)
+        record.msg, record.args = redactor.text(_message(record)), ()
+        if record.exc_info:
+            # The text alone: a handler that formats the exception itself would find the values in it.
+            record.exc_text, record.exc_info = redactor.text(formatter.formatException(record.exc_info)), None
+        if record.stack_info:
+            record.stack_info = redactor.text(record.stack_info)
+        record.__dict__ = _Attributes(record.__dict__, redactor, marks)
+        return record
+
+    return make
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 whatever a value's own __str__ raises: a wrong call is still a line
+        return f"{record.msg!s} (its arguments do not fit)"
+
+
+def _masked(value: Any, redactor: Redactor) -> Any:
+    """A value of any kind, as the text that it shows when that holds a secret."""
+    if isinstance(value, Mapping):
+        return {redactor.text(str(name)): _masked(part, redactor) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(part, redactor) for part in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return redactor.data(value)
+    try:
+        shown = (str(value), repr(value))
+    except Exception:  # noqa: BLE001 a value that cannot be shown shows nothing
+        return value
+    masked = redactor.text(shown[0])
+    return value if (masked, redactor.text(shown[1])) == shown else masked
+
+
+# -- standard output -------------------------------------------------------------------------------------------------
+
+
+class _MaskedStream:
+    """Standard output or error: passes whole lines on, masked. What is not about writing is the stream's own."""
+
+    def __init__(self, stream: TextIO, redactor: Redactor) -> None:
+        self._stream = stream
+        self._redactor = redactor
+        self._waiting = ""
+        self._writing = threading.RLock()
+        self.buffer = _Bytes(self)
+
+    def write(self, text: str) -> int:
+        with self._writing:
+            lines, end, self._waiting = (self._waiting + text).rpartition("\n")
+            self._pass_on(lines + end)
+            if len(self._waiting) > _LONGEST_LINE:
+                self.flush()
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        self.write("".join(lines))
+
+    def flush(self) -> None:
+        with self._writing:
+            waiting, self._waiting = self._waiting, ""
+            self._pass_on(waiting)
+            self._stream.flush()
+
+    def _pass_on(self, text: str) -> None:
+        if text:
+            self._stream.write(self._redactor.text(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _Bytes:
+    """The same for who writes bytes."""
+
+    def __init__(self, masked: _MaskedStream) -> None:
+        self._masked = masked
+
+    def write(self, data: Any) -> int:
+        self._masked.write(bytes(data).decode(errors="replace"))
+        return len(data)
+
+    def flush(self) -> None:
+        self._masked.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._masked, name)

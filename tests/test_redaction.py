@@ -1,0 +1,234 @@
+"""What is masked: known values however they are spelled, and what has the shape of a token. And what is not."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, quote_plus, urlencode
+
+import pytest
+
+from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.runs.redaction import Redactor
+from portal_actions_plugin.runs.token_shapes import MASK, mask_tokens, require_no_token
+
+HARD = "cän\"ary<4711>&'/+ 50%\\"
+"""Something of everything that is spelled otherwise somewhere."""
+
+LINES = "first-line-of-it\n" + "second \"line' of it\nshort\n"
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "JSON": json.dumps,
+    "JSON with letters as they are": lambda value: json.dumps(value, ensure_ascii=False),
+    "JSON in JSON": lambda value: json.dumps(json.dumps({"x": value})),
+    "JSON in HTML": lambda value: (
+        json.dumps(value)
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+        .replace("&", "\\u0026")
+        .replace("'", "\\u0027")
+    ),
+    "repr": repr,
+    "repr between other quotes": lambda value: repr(f"{value} and it's"),
+    "repr in a list": lambda value: repr([value, '"', "'"]),
+    "ascii": ascii,
+    "bytes": lambda value: repr(value.encode()),
+    "quote": quote,
+    "quote all": lambda value: quote(value, safe=""),
+    "quote_plus": quote_plus,
+    "quote with small letters": lambda value: quote(value, safe="").lower() if value.islower() else quote(value),
+    "a query": lambda value: urlencode({"token": value}),
+    "HTML": html.escape,
+    "hex": lambda value: value.encode().hex(),
+    "base64": lambda value: base64.b64encode(value.encode()).decode(),
+    "base64 for addresses": lambda value: base64.urlsafe_b64encode(value.encode()).decode(),
+    "Basic of user and value": lambda value: base64.b64encode(f"me:{value}".encode()).decode(),
+    "base64 after one more": lambda value: base64.b64encode(f"user:{value}\n".encode()).decode(),
+    "base64 after two more": lambda value: base64.b64encode(f"users:{value}:".encode()).decode(),
+}
+
+
+def words_of(value: str) -> list[str]:
+    """What must not be left of it, in whatever spelling."""
+    return [part for part in ("4711", "ary", "second", "first-line") if part in value]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("value", [HARD, LINES, "plain-secret-4711"])
+def test_a_value_is_masked_however_it_is_spelled(value: str, spelling: str) -> None:
+    spelled = SPELLINGS[spelling](value)
+    masked = Redactor([value]).text(f"before {spelled} after")
+    assert MASK in masked
+    assert masked.startswith("before ")
+    assert masked.endswith(" after")
+    assert [word for word in words_of(value) if word in masked] == []
+    # Of base64, only the letters that the value shares with what stands around it are left.
+    assert len(masked) < len("before  after") + max(len(spelled) / 2, 24)
+
+
+def test_each_line_of_a_value_is_masked_by_itself() -> None:
+    redactor = Redactor([LINES])
+    assert redactor.text("first-line-of-it") == MASK
+    assert redactor.text(json.dumps({"x": "second \"line' of it"})) == f'{{"x": "{MASK}"}}'
+    assert redactor.text("a short word") == "a short word", "a short line may be any word"
+
+
+def test_a_value_with_blanks_around_it_is_masked_without_them_too() -> None:
+    assert Redactor(["  pasted-secret\n"]).text("x=pasted-secret;") == f"x={MASK};"
+
+
+def test_the_longest_value_is_masked_first_and_data_keeps_its_form() -> None:
+    redactor = Redactor(["abcd", "abcdef", 4711, True, "", None])
+    assert redactor.text("abcdef abcd") == f"{MASK} {MASK}"
+    assert redactor.data({"abcd": ["x abcd", 4711, True, None, 1.5]}) == {MASK: [f"x {MASK}", MASK, True, None, 1.5]}
+
+
+def test_a_value_of_a_few_characters_is_masked_only_where_it_is_all_there_is() -> None:
+    redactor = Redactor(["a", 7, "x1"])
+    assert redactor.data({"pin": "a", "n": 7, "m": 77, "b": " x1\n"}) == {"pin": MASK, "n": MASK, "m": 77, "b": MASK}
+    assert redactor.text("a banana at 7") == "a banana at 7"
+
+
+def test_values_of_lists_and_tables_count_each() -> None:
+    redactor = Redactor([{"user": "the-user", "more": ["one-more", {"x": "the-last"}]}])
+    assert redactor.text("the-user one-more the-last user") == f"{MASK} {MASK} {MASK} user"
+
+
+def test_known_in_names_the_values_that_data_holds() -> None:
+    redactor = Redactor(["first-secret", "other-secret", 12])
+    assert redactor.known_in({"x": ["a first-secret", 12, 13]}) == ["first-secret", "12"]
+
+
+def test_many_values_do_not_make_it_slow() -> None:
+    redactor = Redactor([secrets.token_urlsafe(48) for _ in range(200)])
+    line = "2026-01-01 cloned https://example.com/acme/orders?ref=main to /srv/work " * 50
+    began = time.perf_counter()
+    for _ in range(100):
+        redactor.text(line)
+    assert time.perf_counter() - began < 2, "a log line takes about a millisecond"
+
+
+# -- tokens ----------------------------------------------------------------------------------------------------------
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEAu1SU1LfVLPHCozMxH2Mo4lgOEePzNm0tRgeLezV6ffAt0gun\n" * 3
+KEY += "-----END RSA PRIVATE KEY-----"
+
+TOKENS = {
+    "ghp": "ghp_" + "a1B2" * 9,
+    "gho": "gho_" + "a1B2" * 9,
+    "ghu": "ghu_" + "a1B2" * 9,
+    "ghs": "ghs_" + "a1B2" * 9,
+    "ghr": "ghr_" + "a1B2" * 19,
+    "github_pat": "github_pat_" + "11ABCDEFG0" * 2 + "_" + "a1B2" * 14,
+    "glpat": "glpat-" + "a1B2_" * 4,
+    "glpat with routing": "glpat-" + "a1B2-" * 5 + ".01.0z1x2c3v4",
+    "gldt": "gldt-" + "a1B2_" * 4,
+    "glrt": "glrt-" + "a1B2_" * 4,
+    "xoxb": "xoxb-123456789012-123456789012-a1B2c3D4",
+    "xoxp": "xoxp-123456789012-a1B2c3D4",
+    "AKIA": "AKIAIOSFODNN7EXAMPLE",
+    "ASIA": "ASIAIOSFODNN7EXAMPLE",
+    "JWT": JWT,
+    "key": KEY,
+    "key in JSON": json.dumps(KEY)[1:-1],
+    "key with headers": KEY.replace(
+        "KEY-----\nM", "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,01AF\n\nM", 1
+    ),
+    "key that is cut off": KEY[:120],
+}
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_the_shape_of_a_token_is_masked_though_nobody_named_it(name: str) -> None:
+    token = TOKENS[name]
+    for before, after in (("token: ", "."), ('{"x": "', '"}'), ("?t=", "&x=1"), ("(", ")")):
+        assert mask_tokens(before + token + after) == before + MASK + after
+
+
+@pytest.mark.parametrize(
+    ("said", "masked"),
+    [
+        ("clone https://bot:hunter2@example.com/x.git", f"clone https://bot:{MASK}@example.com/x.git"),
+        ("redis://:hunter2@cache:6379/0", f"redis://:{MASK}@cache:6379/0"),
+        ("postgresql+psycopg://me:p%40ss@db/x", f"postgresql+psycopg://me:{MASK}@db/x"),
+        ("Authorization: Bearer abcdef123456", f"Authorization: Bearer {MASK}"),
+        ("{'authorization': 'Basic dXNlcjpwYXNz'}", f"{{'authorization': 'Basic {MASK}'}}"),
+        ('{\\"Authorization\\": \\"token abcdef123456\\"}', f'{{\\"Authorization\\": \\"token {MASK}\\"}}'),
+        ("('Authorization', 'Bearer abcdef123456')", f"('Authorization', 'Bearer {MASK}')"),
+    ],
+)
+def test_only_the_password_of_an_address_and_of_a_header_is_masked(said: str, masked: str) -> None:
+    assert mask_tokens(said) == masked
+    assert mask_tokens(masked) == masked
+
+
+def test_a_secret_that_is_the_user_of_an_address_is_masked_with_the_password() -> None:
+    assert Redactor(["the-user-token"]).text("https://the-user-token:pass@x/y") == f"https://{MASK}:{MASK}@x/y"
+
+
+HARMLESS = [
+    "9f2c4b1e7a6d5c3b2a1f0e9d8c7b6a5f4e3d2c1b",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    str(uuid.UUID(int=4711)),
+    "https://github.com/acme/orders/pull/12#discussion_r1234567890",
+    "https://example.com:8443/a/b?x=1&mail=me@example.com",
+    "http://[::1]:8080/@scope/package",
+    "git@github.com:acme/orders.git",
+    "ssh://git@example.com:22/acme/orders.git",
+    "https://registry.npmjs.org/@types/node/-/node-20.0.0.tgz",
+    "mailto:me@example.com and https://example.com: see @me",
+    "https://x-access-token:${GITHUB_TOKEN}@github.com/acme/orders",
+    "https://oauth2:<your-token>@gitlab.com/acme",
+    "postgres://user:%(password)s@db/x and postgres://user:{password}@db/x",
+    "Authorization: Bearer ${{ secrets.TOKEN }}",
+    "Authorization: Bearer <token>",
+    "Authorization is asked for by the bearer of it.",
+    "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----",
+    "-----BEGIN CERTIFICATE-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END CERTIFICATE-----",
+    "A file that begins with -----BEGIN PRIVATE KEY----- is a key. Do not commit it!",
+    "ghp_short and glpat-short and xoxb-short and xox-ray-machine-number",
+    "my_ghp_" + "a1B2" * 9,
+    "XAKIAIOSFODNN7EXAMPLE AKIAIOSFODNN7EXAMPLEX",
+    "eyJhbGciOiJIUzI1NiJ9",
+    "eyJ.a.b version 1.2.3 portal.actions.plugin",
+    "sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg==",
+    base64.b64encode(bytes(range(256))).decode(),
+]
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_is_no_token_survives(text: str) -> None:
+    assert Redactor(["a-known-value"]).text(text) == text
+    require_no_token({"x": text})
+
+
+def test_a_long_text_without_an_end_does_not_make_it_slow() -> None:
+    began = time.perf_counter()
+    for text in ("-----BEGIN RSA PRIVATE KEY-----" * 5_000, "://a:" * 50_000, "eyJ" + "a" * 200_000, "xoxb-" * 50_000):
+        mask_tokens(text)
+    assert time.perf_counter() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "what"),
+    [
+        ({"message": f"use {TOKENS['ghp']}"}, "message", "a GitHub token"),
+        ({"files": [{"content": KEY}]}, "files[0].content", "a private key"),
+        ({"headers": {"x": TOKENS["AKIA"]}}, "headers.x", "an AWS access key"),
+        ({"repo": "https://me:hunter2@example.com/x"}, "repo", "a password in an address"),
+        ({TOKENS["glpat"]: 1}, MASK, "a GitLab token"),
+    ],
+)
+def test_an_input_with_a_token_is_refused_and_named(data: dict[str, Any], field: str, what: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        require_no_token(data)
+    assert refused.value.fields == {field: [f"Looks like {what}: give it in a secret field."]}
+    assert field in refused.value.message
