@@ -223,7 +223,6 @@ def test_a_long_text_without_an_end_does_not_make_it_slow() -> None:
         ({"message": f"use {TOKENS['ghp']}"}, "message", "a GitHub token"),
         ({"files": [{"content": KEY}]}, "files[0].content", "a private key"),
         ({"headers": {"x": TOKENS["AKIA"]}}, "headers.x", "an AWS access key"),
-        ({"repo": "https://me:hunter2@example.com/x"}, "repo", "a password in an address"),
         ({TOKENS["glpat"]: 1}, MASK, "a GitLab token"),
     ],
 )
@@ -232,3 +231,11 @@ def test_an_input_with_a_token_is_refused_and_named(data: dict[str, Any], field:
         require_no_token(data)
     assert refused.value.fields == {field: [f"Looks like {what}: give it in a secret field."]}
     assert field in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "text", ["postgres://app:app@localhost/app", 'curl -H "Authorization: Bearer example-token" https://example.com']
+)
+def test_what_a_readme_shows_as_an_example_is_masked_where_a_run_writes_and_no_reason_to_refuse_it(text: str) -> None:
+    require_no_token({"files": [{"content": text}]})
+    assert MASK in mask_tokens(text)

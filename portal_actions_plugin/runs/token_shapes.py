@@ -14,7 +14,7 @@ MASK = "•••"
 _PEM_NAME = r"(?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 
 # A pattern begins with a letter of its own and then looks back: so a search skips all places without such a letter.
-_SHAPES = {
+_TOKENS = {
     "a GitHub token": r"g(?<![A-Za-z0-9_]g)(?:h[pousr]_[A-Za-z0-9]{36,}|ithub_pat_[A-Za-z0-9_]{36,})",
     "a GitLab token": (
         r"g(?<![A-Za-z0-9_]g)l(?:pat|dt|rtr?|cbt|ptt|ft|soat|imt|agent|ffct|oas)-[A-Za-z0-9_-]{20,}"
@@ -29,14 +29,16 @@ _SHAPES = {
         # One that is cut off, as at the end of a log line.
         r"|(?:\s|\\[nr])*[A-Za-z0-9+/=]{40,}(?:(?:\s|\\[nr])+[A-Za-z0-9+/=]{16,})*)"
     ),
-    # What stands for a password in a file, such as ${TOKEN} or <password>, is none.
-    "a password in an address": r"(://[^\s/?#:@'\"<>]{0,200}:)(?![$\{<*•]|%\()[^\s/?#'\"<>]{1,1000}(?=@)",
-    "an Authorization header": (
-        r"([Aa](?i:uthorization)[\\\"']*\s*[:=,]\s*[\\\"']*(?i:bearer|basic|token)\s+)[A-Za-z0-9._~+/=-]{8,}"
-    ),
 }
-_ANY = re.compile("|".join(_SHAPES.values()))
-_EACH = {name: re.compile(shape) for name, shape in _SHAPES.items()}
+# These are masked, but an input may have them: a README and a configuration file are full of such examples.
+_PLACES_OF_TOKENS = (
+    # What stands for a password in a file, such as ${TOKEN} or <password>, is none.
+    r"(://[^\s/?#:@'\"<>]{0,200}:)(?![$\{<*•]|%\()[^\s/?#'\"<>]{1,1000}(?=@)",
+    r"([Aa](?i:uthorization)[\\\"']*\s*[:=,]\s*[\\\"']*(?i:bearer|basic|token)\s+)[A-Za-z0-9._~+/=-]{8,}",
+)
+_ANY = re.compile("|".join((*_TOKENS.values(), *_PLACES_OF_TOKENS)))
+_ANY_TOKEN = re.compile("|".join(_TOKENS.values()))
+_EACH = {name: re.compile(shape) for name, shape in _TOKENS.items()}
 
 
 def mask_tokens(text: str) -> str:
@@ -59,7 +61,7 @@ def require_no_token(data: Mapping[str, Any]) -> None:
 
 def _found(data: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(data, str):
-        if _ANY.search(data):
+        if _ANY_TOKEN.search(data):
             yield path, next(name for name, shape in _EACH.items() if shape.search(data))
     elif isinstance(data, Mapping | list | tuple):
         for place, value in parts(data, path):
