@@ -74,36 +74,42 @@ def _check_url(url: str) -> None:
         raise SchemaError(error.message) from None
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
-    wrong: dict[str, list[str]] = {}
-    for name, value in headers.items():
+class Headers(fields.Dict):
+    """A table of headers, each of them refused by its name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(keys=fields.String(), values=fields.String(), load_default=dict, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        headers = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+        if len({name.lower() for name in headers}) < len(headers) or len(headers) > _MAX_HEADERS:
+            raise SchemaError(f"There are more than {_MAX_HEADERS} headers, or two of the same name.")
+        wrong = {name[:100]: [why] for name, text in headers.items() if (why := self._wrong_with(name, text))}
+        if wrong:
+            raise SchemaError(wrong)
+        return headers
+
+    def _wrong_with(self, name: str, value: str) -> str | None:
         if not _HEADER_NAME.fullmatch(name):
-            wrong[name[:100]] = ["Is not a header's name."]
-        elif _SET_BY_US.fullmatch(name.lower()):
-            wrong[name] = ["Is set by the portal itself."]
-        elif len(value) > _MAX_VALUE or not _HEADER_VALUE.fullmatch(value):
-            wrong[name] = [f"A header's value has at most {_MAX_VALUE} characters of ASCII, and no line break."]
-    if len({name.lower() for name in headers}) < len(headers):
-        raise SchemaError("Two headers have the same name.")
-    if wrong:
-        raise SchemaError(wrong)
+            return "Is not a header's name."
+        if _SET_BY_US.fullmatch(name.lower()):
+            return "Is set by the portal itself."
+        if len(value) > _MAX_VALUE or not _HEADER_VALUE.fullmatch(value):
+            return f"A header's value has at most {_MAX_VALUE} characters of ASCII, and no line break."
+        return None
 
 
-def _check_plain(headers: Mapping[str, str]) -> None:
-    _check_headers(headers)
-    secret = [name for name in headers if _SOUNDS_SECRET.search(name.lower().replace("_", "-"))]
-    if secret:
-        why = "Sounds like a secret: give it in secretHeaders, where it is kept encrypted and never shown."
-        raise SchemaError({name: [why] for name in secret})
+class PlainHeaders(Headers):
+    """Headers that everybody may read."""
+
+    def _wrong_with(self, name: str, value: str) -> str | None:
+        if _SOUNDS_SECRET.search(name.lower().replace("_", "-")):
+            return "Sounds like a secret: give it in secretHeaders, where it is kept encrypted and never shown."
+        return super()._wrong_with(name, value)
 
 
-def _check_body(body: Any) -> None:
-    if not isinstance(body, str | dict | list | None):
-        raise SchemaError("A body is a text, or a JSON object or list.")
-
-
-class SecretHeaders(fields.Dict):
-    """A table of headers. Where only a text can be given, as for a secret that a retry asks for again, it is JSON."""
+class SecretHeaders(Headers):
+    """Headers that nobody may read. Where only a text can be given, as when a retry asks for them again, it is JSON."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
@@ -111,18 +117,12 @@ class SecretHeaders(fields.Dict):
                 value = json.loads(value)
             except (ValueError, RecursionError):
                 raise SchemaError('As a text, this is JSON: {"Authorization": "Bearer …"}.') from None
-        return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
-def _headers_field(kind: type[fields.Dict], check: Any, description: str, **options: Any) -> fields.Dict:
-    return kind(
-        keys=fields.String(),
-        values=fields.String(),
-        load_default=dict,
-        validate=[validate.Length(max=_MAX_HEADERS), check],
-        metadata={"description": description},
-        **options,
-    )
+def _check_body(body: Any) -> None:
+    if not isinstance(body, str | dict | list | None):
+        raise SchemaError("A body is a text, or a JSON object or list.")
 
 
 class HttpRequest(Schema):
@@ -136,13 +136,13 @@ class HttpRequest(Schema):
         validate=_check_url,
         metadata={"description": "What to call: https:// or http://, on a host that the portal allows."},
     )
-    headers = _headers_field(fields.Dict, _check_plain, "Headers, but for secret ones.")
-    secret_headers = _headers_field(
-        SecretHeaders,
-        _check_headers,
-        "Headers such as Authorization: kept encrypted, never shown, and sent to no other host.",
+    headers = PlainHeaders(metadata={"description": "Headers, but for secret ones."})
+    secret_headers = SecretHeaders(
         data_key="secretHeaders",
         load_only=True,
+        metadata={
+            "description": "Headers such as Authorization: kept encrypted, never shown, and sent to no other host."
+        },
     )
     body = fields.Raw(
         load_default=None,
