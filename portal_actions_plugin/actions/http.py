@@ -103,9 +103,10 @@ class PlainHeaders(Headers):
     """Headers that everybody may read."""
 
     def _wrong_with(self, name: str, value: str) -> str | None:
-        if _SOUNDS_SECRET.search(name.lower().replace("_", "-")):
+        wrong = super()._wrong_with(name, value)
+        if wrong is None and _SOUNDS_SECRET.search(name.lower().replace("_", "-")):
             return "Sounds like a secret: give it in secretHeaders, where it is kept encrypted and never shown."
-        return super()._wrong_with(name, value)
+        return wrong
 
 
 class SecretHeaders(Headers):
@@ -127,7 +128,7 @@ def _check_body(body: Any) -> None:
 
 class HttpRequest(Schema):
     method = fields.String(
-        load_default="GET",
+        required=True,
         validate=validate.OneOf(METHODS),
         metadata={"description": "After an unknown outcome all but POST and PATCH are tried again."},
     )
@@ -166,7 +167,7 @@ class HttpRequest(Schema):
 
     @validates_schema
     def check_together(self, data: dict[str, Any], **_options: Any) -> None:
-        if data["body"] is not None and data["method"] in ("GET", "HEAD"):
+        if data["body"] is not None and data.get("method") in ("GET", "HEAD"):
             raise SchemaError(f"A {data['method']} has no body.", "body")
         twice = {name.lower() for name in data["headers"]} & {name.lower() for name in data["secret_headers"]}
         if twice:
@@ -187,7 +188,7 @@ class HttpRequestOutput(Schema):
 
 
 def _may_be_repeated(data: Mapping[str, Any]) -> bool:
-    return data.get("method", "GET") in REPEATABLE
+    return data["method"] in REPEATABLE
 
 
 @action(
