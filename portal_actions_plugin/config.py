@@ -6,6 +6,7 @@ import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,24 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "Web address of a page about the local repositories, for links: `<url>/<owner>/<repo>`. Default: file URLs.",
     ),
+    Setting(
+        "HTTP_ALLOWED_HOSTS",
+        (),
+        "Hosts that `http.request@v1` may call, as a list or separated by commas: `api.example.com`, `*.example.com` for "
+        "its subdomains only, each on the ports 80 and 443, or with a port of its own: `api.example.com:8443`. "
+        "Default: none, and the action is off.",
+    ),
+    Setting(
+        "HTTP_ALLOWED_NETWORKS",
+        (),
+        "Networks such as `10.20.0.0/16` that `http.request@v1` may reach although they are not public, as a list or "
+        "separated by commas. The host has to be allowed as well. Default: none.",
+    ),
+    Setting(
+        "HTTP_MAX_BYTES",
+        100_000,
+        "How much of an answer `http.request@v1` keeps, in bytes. It keeps less where `MAX_OUTPUT_BYTES` is too small.",
+    ),
     Setting("MAX_BODY_BYTES", 1_000_000, "The largest request body that the API takes, in bytes."),
     Setting("MAX_OUTPUT_BYTES", 256_000, "The largest outputs of a step, as JSON, in bytes."),
     Setting("MAX_LOG_LINES", 10_000, "How many log lines an action run keeps."),
@@ -118,6 +137,15 @@ class RateLimit:
 
     count: int
     seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostRule:
+    """A host that may be called: this name or, with ``subdomains``, every name below it. ``port`` None: 80 and 443."""
+
+    name: str
+    subdomains: bool
+    port: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +174,9 @@ class Config:
     drain_seconds: float
     local_scm_root: Path | None
     local_scm_url: str | None
+    http_allowed_hosts: tuple[HostRule, ...]
+    http_allowed_networks: tuple[IPv4Network | IPv6Network, ...]
+    http_max_bytes: int
     max_body_bytes: int
     max_output_bytes: int
     max_log_lines: int
@@ -185,6 +216,9 @@ class Config:
             drain_seconds=read.seconds("DRAIN_SECONDS"),
             local_scm_root=read.folder("LOCAL_SCM_ROOT"),
             local_scm_url=read.optional_text("LOCAL_SCM_URL"),
+            http_allowed_hosts=read.hosts("HTTP_ALLOWED_HOSTS"),
+            http_allowed_networks=read.networks("HTTP_ALLOWED_NETWORKS"),
+            http_max_bytes=read.count("HTTP_MAX_BYTES"),
             max_body_bytes=read.count("MAX_BODY_BYTES"),
             max_output_bytes=read.count("MAX_OUTPUT_BYTES"),
             max_log_lines=read.count("MAX_LOG_LINES"),
@@ -214,6 +248,9 @@ def _wrong(name: str, value: object, takes: str) -> ConfigurationError:
 _QUEUE_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
 _RATE = re.compile(r"^\s*(\d+)\s*(?:per|/)\s*(second|minute|hour)\s*$")
 _PERMISSION = re.compile(r"^[a-z][a-z-]*:[a-z][a-z0-9-]*$")
+_HOST_RULE = re.compile(
+    r"(?P<wild>\*\.)?(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*))(?::(?P<port>[0-9]{1,5}))?"
+)
 _PERIOD = {"second": 1, "minute": 60, "hour": 3600}
 
 
@@ -297,6 +334,16 @@ class _Reader:
             raise _wrong(name, value, "a table of action patterns and queue names (a-z, 0-9, - and _)")
         return {str(pattern): str(queue) for pattern, queue in value.items()}
 
+    def hosts(self, name: str) -> tuple[HostRule, ...]:
+        return tuple(_host_rule(name, word) for word in self.words(name, ","))
+
+    def networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        words = self.words(name, ",")
+        try:
+            return tuple(map(ip_network, words))
+        except ValueError as error:
+            raise _wrong(name, words, f"networks such as 10.20.0.0/16 ({error})") from None
+
     def role_permissions(self, name: str) -> dict[str, frozenset[str]]:
         value = self._get(name)
         if not isinstance(value, Mapping):
@@ -306,6 +353,18 @@ class _Reader:
         if wrong:
             raise _wrong(name, wrong, f"permissions such as {', '.join(PERMISSIONS)}")
         return table
+
+
+def _host_rule(name: str, word: str) -> HostRule:
+    takes = "hosts such as api.example.com, *.example.com or api.example.com:8443 (an international name as xn--…)"
+    match = _HOST_RULE.fullmatch(word.lower())
+    if not match or (match["wild"] and match["six"]) or not 0 < int(match["port"] or 80) < 65536:
+        raise _wrong(name, word, takes)
+    try:
+        host = str(IPv6Address(match["six"])) if match["six"] else match["name"]
+    except ValueError:
+        raise _wrong(name, word, takes) from None
+    return HostRule(host, bool(match["wild"]), int(match["port"]) if match["port"] else None)
 
 
 def _database_url(app: Flask) -> str:

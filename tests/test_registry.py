@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 import pytest
 from marshmallow import Schema, fields
 
-from portal_actions_plugin.actions import catalog, debug, registry, scm
+from portal_actions_plugin.actions import catalog, debug, http, registry, scm
 from portal_actions_plugin.actions.registry import GROUP, Action, Registry, action
 from portal_actions_plugin.errors import ConfigurationError, NotFoundError, ValidationError
 
@@ -76,6 +76,14 @@ class TestDeclaring:
             declare().load_input({"text": 1, "more": 2})
         assert set(caught.value.fields) == {"text", "more"}
         assert "acme.say@v1" in caught.value.message
+
+    @pytest.mark.parametrize("fixed", [True, False])
+    def test_whether_it_may_be_repeated_is_fixed_or_asked_of_the_open_input(self, fixed):
+        assert declare(idempotent=fixed).may_be_repeated({}) is fixed
+        asked = []
+        said = declare(idempotent=lambda data: asked.append(data) or fixed)
+        assert said.may_be_repeated({"text": "hi", "token": "t", "apiKey": "k"}) is fixed
+        assert asked == [{"text": "hi"}]
 
     def test_secret_fields_are_known_by_their_input_names(self):
         assert declare().secret_names() == {"token", "apiKey"}
@@ -157,12 +165,13 @@ class TestLoading:
 
 def test_the_built_in_actions_are_those_of_the_contract():
     found = Registry()
-    for module in (catalog, debug, scm):
+    for module in (catalog, debug, http, scm):
         found.add_module(module, "portal-actions-plugin")
     assert [declared.id for declared in found] == [
         "catalog.registerEntity@v1",
         "debug.log@v1",
         "debug.wait@v1",
+        "http.request@v1",
         "scm.createOrUpdateFile@v1",
         "scm.createRepo@v1",
         "scm.openPrOrMr@v1",

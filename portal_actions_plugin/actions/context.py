@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from portal_actions_plugin.actions.http_guard import HttpRules
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.host import Catalog, Link, Origin, Scorecards, SkeletonFile
 
@@ -64,6 +65,7 @@ class ActionContext:
 
     Attributes:
         run: ids, attempt, requester, entity and origin.
+        http: what ``http.request@v1`` may connect to.
         links: what ``link`` gathered, in earlier attempts too.
         warnings: what ``warn`` gathered.
     """
@@ -73,6 +75,7 @@ class ActionContext:
     make_scm: Callable[[str, Recorder], ScmProvider]
     host_catalog: Catalog | None = None
     host_scorecards: Scorecards | None = None
+    http: HttpRules = field(default_factory=HttpRules)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     read_skeleton: Callable[[str], Sequence[SkeletonFile]] | None = None
     on_redact: Callable[[str], None] = lambda _value: None

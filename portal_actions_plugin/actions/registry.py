@@ -34,7 +34,8 @@ class Action:
         handler: called as ``handler(ctx, **loaded_input)``; returns the outputs.
         input: the marshmallow schema that validates the input and becomes the API's JSON Schema.
         output: likewise for what the handler returns; None when there is nothing to promise.
-        idempotent: whether a step whose worker died may simply be run again.
+        idempotent: whether a step whose worker died may simply be run again, or a function that says so of an input: it
+            gets the input as it is given, without its secret fields.
         timeout: seconds after which an attempt is ended.
         max_attempts: how many times an action run may be tried.
         queue: which queue its steps go to, unless ``PORTAL_ACTIONS_QUEUES`` says otherwise.
@@ -49,7 +50,7 @@ class Action:
     description: str
     input: type[Schema]
     output: type[Schema] | None
-    idempotent: bool
+    idempotent: bool | Callable[[Mapping[str, Any]], bool]
     timeout: float
     max_attempts: int
     queue: str
@@ -74,11 +75,20 @@ class Action:
         """What only one run may write at a time, for an input; raises what the action's own function raises."""
         if self.lock is None:
             return None
-        secret = self.secret_names()
-        key = self.lock({name: value for name, value in data.items() if name not in secret})
+        key = self.lock(self._open_part(data))
         if key is None:
             return None
         return key if len(key) <= MAX_LOCK_KEY else hashlib.sha256(key.encode()).hexdigest()
+
+    def may_be_repeated(self, data: Mapping[str, Any]) -> bool:
+        """Whether what was done with an input may be done again; raises what the action's own function raises."""
+        if isinstance(self.idempotent, bool):
+            return self.idempotent
+        return bool(self.idempotent(self._open_part(data)))
+
+    def _open_part(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        secret = self.secret_names()
+        return {name: value for name, value in data.items() if name not in secret}
 
     def run(self, ctx: ActionContext, data: Mapping[str, Any]) -> dict[str, Any]:
         """Validate the input, call the handler and return its outputs."""
@@ -93,7 +103,7 @@ def action(
     input: type[Schema],  # noqa: A002 the word of actions.md, and of the API
     output: type[Schema] | None = None,
     description: str = "",
-    idempotent: bool = False,
+    idempotent: bool | Callable[[Mapping[str, Any]], bool] = False,
     timeout: float = 60,
     max_attempts: int = 3,
     queue: str = "default",

@@ -44,8 +44,9 @@ def start_action_run(body: dict[str, Any], action_id: str) -> Any:
 
 
 def _shown(action: Action) -> dict[str, Any]:
-    names = ("id", "title", "description", "idempotent", "timeout", "max_attempts", "permissions")
+    names = ("id", "title", "description", "timeout", "max_attempts", "permissions")
     return {name: getattr(action, name) for name in names} | {
+        "idempotent": action.idempotent if isinstance(action.idempotent, bool) else None,
         "input_schema": json_schema(action.input),
         "output_schema": json_schema(action.output) if action.output else None,
     }

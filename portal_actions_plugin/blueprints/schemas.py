@@ -241,7 +241,13 @@ class ActionSchema(Schema):
     id = fields.String(required=True)
     title = fields.String(required=True)
     description = fields.String(required=True)
-    idempotent = fields.Boolean(required=True)
+    idempotent = fields.Boolean(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Whether it may be repeated after an unknown outcome; null: that depends on the input."
+        },
+    )
     timeout = fields.Float(required=True, metadata={"description": "Seconds."})
     max_attempts = fields.Integer(required=True)
     permissions = fields.List(fields.String(), required=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.actions.context import ActionContext, Recorder
+from portal_actions_plugin.actions.http_guard import HttpRules
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import ride_out, transaction
 from portal_actions_plugin.errors import ActionError, ConfigurationError, InternalError
@@ -219,6 +220,7 @@ def _context(job: Job, process_token: str, secrets: Mapping[str, Any], redactor:
         make_scm=partial(_open_scm, job),
         host_catalog=hooks.catalog,
         host_scorecards=hooks.scorecards,
+        http=HttpRules.of(extension().config),
         secrets={name: str(value) for name, value in secrets.items()},
         read_skeleton=partial(read_skeleton, job.course.template) if job.course else None,
         on_redact=redactor.add,

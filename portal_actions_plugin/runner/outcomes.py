@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.db import Transaction, ride_out, transaction
+from portal_actions_plugin.db import Transaction, reading, ride_out, transaction
 from portal_actions_plugin.errors import ActionError, ActionTimeoutError, InternalError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import bounds
 from portal_actions_plugin.runner.job import Job
 from portal_actions_plugin.runs import audit, dispatch, retries, transitions
@@ -66,7 +68,8 @@ def _record(job: Job, process_token: str, result: Result, error: ActionError | N
     if error:
         mask_error(error, redactor)
         error.message, error.hint = bounds.error_text(error.message), bounds.error_text(error.hint)
-        wait = retries.next_attempt_in(error, Tried(job.action, job.attempt + 1, job.max_attempts))
+        tried = Tried(job.action, job.attempt + 1, job.max_attempts, _kept_input(job))
+        wait = retries.next_attempt_in(error, tried)
         if wait is None:
             record_failure(job.ref, process_token, error, result.warnings, _about(job))
         else:
@@ -87,6 +90,15 @@ def _record(job: Job, process_token: str, result: Result, error: ActionError | N
             _end_template_run(tx, course, outputs, _about(job))
         else:
             queue_step(tx, step)
+
+
+def _kept_input(job: Job) -> Mapping[str, Any]:
+    """What the run keeps of its input: a step's is rendered, and kept, after the job was read."""
+    if job.course is None:
+        return job.input
+    with reading() as db:
+        row = db.row(select(ActionRunRow.input).where(ActionRunRow.id == job.ref.id))
+    return (row["input"] if row else None) or {}
 
 
 def _after(job: Job, result: Result) -> Course | None:

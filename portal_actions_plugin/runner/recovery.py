@@ -36,6 +36,7 @@ _LOST_ROWS = select(
     ActionRunRow.requested_by,
     ActionRunRow.process_token,
     ActionRunRow.lock_key,
+    ActionRunRow.input,
     _LATE.label("late"),
 ).where(ActionRunRow.status == RUNNING)
 
@@ -51,7 +52,8 @@ def hand_back(process_token: str) -> None:
     """Deal likewise with a process that was ended because its worker has to stop: that uses up no attempt."""
     for row in _left_by(process_token):
         error = WorkerLostError(f"The worker was stopped during attempt {row['attempt']} of {row['action']}.")
-        _recover(row, process_token, error, 0.0 if is_idempotent(row["action"]) else None, free_attempts=1)
+        again = is_idempotent(row["action"], row["input"] or {})
+        _recover(row, process_token, error, 0.0 if again else None, free_attempts=1)
 
 
 def ring_soon(run_id: str) -> None:
@@ -109,7 +111,7 @@ def _ref(row: RowMapping) -> StepRef:
 
 
 def _tried(row: RowMapping) -> Tried:
-    return Tried(row["action"], row["attempt"], row["max_attempts"])
+    return Tried(row["action"], row["attempt"], row["max_attempts"], row["input"] or {})
 
 
 def _worker_lost(row: RowMapping) -> WorkerLostError:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from portal_actions_plugin.errors import ActionError, RateLimitedError, WorkerLostError
 from portal_actions_plugin.extension import extension
+
+log = logging.getLogger(__name__)
 
 FACTOR = 3
 JITTER = 0.2
@@ -20,22 +25,23 @@ LONGEST_NAMED_WAIT = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """An attempt that did not make it."""
+    """An attempt that did not make it. ``input`` is what the run keeps of it, masked."""
 
     action: str
     attempt: int
     max_attempts: int
+    input: Mapping[str, Any] = field(default_factory=dict)
 
 
 def next_attempt_in(error: ActionError, tried: Tried) -> float | None:
     """Seconds until the next attempt: what the other side named, else 10 · 3ⁿ with jitter; None when none follows.
 
     A rate limit refused what was asked, so asking again is safe. After any other error that passes, and when the
-    worker died, an effect may have happened unseen: only an idempotent action is tried again.
+    worker died, an effect may have happened unseen: only what is idempotent is tried again.
     """
     if tried.attempt >= tried.max_attempts:
         return None
-    if not isinstance(error, RateLimitedError) and not is_idempotent(tried.action):
+    if not isinstance(error, RateLimitedError) and not is_idempotent(tried.action, tried.input):
         return None
     if isinstance(error, WorkerLostError):
         return 0.0
@@ -47,10 +53,19 @@ def next_attempt_in(error: ActionError, tried: Tried) -> float | None:
     return named if named <= LONGEST_NAMED_WAIT else None
 
 
-def is_idempotent(action_id: str) -> bool:
-    """Whether an action may be repeated after an unknown outcome; one that is not installed may not."""
+def is_idempotent(action_id: str, data: Mapping[str, Any]) -> bool:
+    """Whether an action may be repeated with this input after an unknown outcome.
+
+    One that is not installed may not, and neither may one that cannot say so of this input.
+    """
     registry = extension().registry
-    return action_id in registry and registry.get(action_id).idempotent
+    if action_id not in registry:
+        return False
+    try:
+        return registry.get(action_id).may_be_repeated(data)
+    except Exception:
+        log.warning("whether %s may be repeated cannot be worked out: it is not", action_id, exc_info=True)
+        return False
 
 
 def named_wait(error: ActionError) -> float | None:

@@ -1,0 +1,287 @@
+"""``http.request@v1``: call an HTTP API that the platform team allows."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import Schema, fields, validate, validates_schema
+from marshmallow import ValidationError as SchemaError
+
+from portal_actions_plugin.actions.http_answer import beginning, outputs
+from portal_actions_plugin.actions.http_exchange import Answer, Deadline, Exchange, Request
+from portal_actions_plugin.actions.http_guard import parse_target
+from portal_actions_plugin.actions.registry import action
+from portal_actions_plugin.errors import (
+    ActionError,
+    AuthError,
+    ConflictError,
+    NotFoundError,
+    RateLimitedError,
+    RemoteError,
+    ValidationError,
+)
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.actions.context import ActionContext
+
+REPEATABLE = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
+METHODS = (*REPEATABLE, "POST", "PATCH")
+_TIMEOUT = 120
+_MAX_SECONDS = 110  # so that a slow answer is told as one, before the action's own time is over
+_MAX_HEADERS = 50
+_MAX_VALUE = 8_000
+_SHOWN_CHARS = 200
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_SET_BY_US = re.compile(
+    r"host|content-length|transfer-encoding|accept-encoding|connection|keep-alive|te|trailer|upgrade|expect|proxy-.*"
+)
+_SOUNDS_SECRET = re.compile(
+    r"(^|-)(auth|authorization|authentication|cookies?|tokens?|secrets?|passw(or)?d|credentials?|session|jwt)(-|$)"
+    r"|(api|access|auth|private|subscription)-?key|(token|secret)$"
+)
+_ERRORS: Mapping[int, type[ActionError]] = {
+    401: AuthError,
+    403: AuthError,
+    404: NotFoundError,
+    408: RemoteError,
+    409: ConflictError,
+    410: NotFoundError,
+    412: ConflictError,
+    423: ConflictError,
+    425: RemoteError,
+    429: RateLimitedError,
+}
+_HINTS: Mapping[type[ActionError], str] = {
+    AuthError: "Check the credential in secretHeaders, and what it may do there.",
+    ValidationError: "The other side refused what was sent: correct the input.",
+}
+
+
+def _check_url(url: str) -> None:
+    try:
+        parse_target(url)
+    except ValidationError as error:
+        raise SchemaError(error.message) from None
+
+
+class Headers(fields.Dict):
+    """A table of headers, each of them refused by its name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(keys=fields.String(), values=fields.String(), load_default=dict, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        headers = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+        if len({name.lower() for name in headers}) < len(headers) or len(headers) > _MAX_HEADERS:
+            raise SchemaError(f"There are more than {_MAX_HEADERS} headers, or two of the same name.")
+        wrong = {name[:100]: [why] for name, text in headers.items() if (why := self._wrong_with(name, text))}
+        if wrong:
+            raise SchemaError(wrong)
+        return headers
+
+    def _wrong_with(self, name: str, value: str) -> str | None:
+        if not _HEADER_NAME.fullmatch(name):
+            return "Is not a header's name."
+        if _SET_BY_US.fullmatch(name.lower()):
+            return "Is set by the portal itself."
+        if len(value) > _MAX_VALUE or not _HEADER_VALUE.fullmatch(value):
+            return f"A header's value has at most {_MAX_VALUE} characters of ASCII, and no line break."
+        return None
+
+
+class PlainHeaders(Headers):
+    """Headers that everybody may read."""
+
+    def _wrong_with(self, name: str, value: str) -> str | None:
+        wrong = super()._wrong_with(name, value)
+        if wrong is None and _SOUNDS_SECRET.search(name.lower().replace("_", "-")):
+            return "Sounds like a secret: give it in secretHeaders, where it is kept encrypted and never shown."
+        return wrong
+
+
+class SecretHeaders(Headers):
+    """Headers that nobody may read. Where only a text can be given, as when a retry asks for them again, it is JSON."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError):
+                raise SchemaError('As a text, this is JSON: {"Authorization": "Bearer …"}.') from None
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+def _check_body(body: Any) -> None:
+    if not isinstance(body, str | dict | list | None):
+        raise SchemaError("A body is a text, or a JSON object or list.")
+
+
+class HttpRequest(Schema):
+    method = fields.String(
+        required=True,
+        validate=validate.OneOf(METHODS),
+        metadata={"description": "After an unknown outcome all but POST and PATCH are tried again."},
+    )
+    url = fields.String(
+        required=True,
+        validate=_check_url,
+        metadata={"description": "What to call: https:// or http://, on a host that the portal allows."},
+    )
+    headers = PlainHeaders(metadata={"description": "Headers, but for secret ones."})
+    secret_headers = SecretHeaders(
+        data_key="secretHeaders",
+        load_only=True,
+        metadata={
+            "description": "Headers such as Authorization: kept encrypted, never shown, and sent to no other host."
+        },
+    )
+    body = fields.Raw(
+        load_default=None,
+        allow_none=True,
+        validate=_check_body,
+        metadata={"description": "A text, or an object or list, which is sent as JSON."},
+    )
+    timeout_seconds = fields.Float(
+        data_key="timeoutSeconds",
+        load_default=30,
+        validate=validate.Range(min=0, min_inclusive=False, max=_MAX_SECONDS),
+        metadata={"description": "How long all of it may take, redirects included."},
+    )
+    accept_status = fields.List(
+        fields.Integer(strict=True, validate=validate.Range(400, 599)),
+        data_key="acceptStatus",
+        load_default=list,
+        validate=validate.Length(max=200),
+        metadata={"description": "Statuses from 400 on that count as a success, such as 404."},
+    )
+
+    @validates_schema
+    def check_together(self, data: dict[str, Any], **_options: Any) -> None:
+        if data["body"] is not None and data.get("method") in ("GET", "HEAD"):
+            raise SchemaError(f"A {data['method']} has no body.", "body")
+        twice = {name.lower() for name in data["headers"]} & {name.lower() for name in data["secret_headers"]}
+        if twice:
+            raise SchemaError(f"Given in headers and in secretHeaders: {', '.join(sorted(twice))}.", "headers")
+
+
+class HttpRequestOutput(Schema):
+    status = fields.Integer(metadata={"description": "The answer's status, after redirects."})
+    headers = fields.Dict(
+        keys=fields.String(), values=fields.String(), metadata={"description": "Its headers, in small letters."}
+    )
+    body = fields.String(allow_none=True, metadata={"description": "Its body when that is text, else null."})
+    body_base64 = fields.String(
+        data_key="bodyBase64", allow_none=True, metadata={"description": "Its body when that is not text, else null."}
+    )
+    json = fields.Raw(allow_none=True, metadata={"description": "The body's value when it is JSON, else null."})
+    truncated = fields.Boolean(metadata={"description": "Whether the body was longer than a run keeps."})
+
+
+def _may_be_repeated(data: Mapping[str, Any]) -> bool:
+    return data["method"] in REPEATABLE
+
+
+@action(
+    "http.request@v1",
+    title="Call an HTTP API",
+    input=HttpRequest,
+    output=HttpRequestOutput,
+    idempotent=_may_be_repeated,
+    timeout=_TIMEOUT,
+)
+def http_request(
+    ctx: ActionContext,
+    *,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    secret_headers: Mapping[str, str],
+    body: Any,
+    timeout_seconds: float,
+    accept_status: list[int],
+) -> dict[str, Any]:
+    """Call a host that the portal allows. All methods but POST and PATCH may be repeated."""
+    hidden = {part for value in secret_headers.values() for part in _secret_parts(value)}
+    for part in hidden:
+        ctx.redact(part)
+    secrets = hidden | set(filter(None, ctx.secrets.values()))
+    request = _request(method, url, headers, secret_headers, body)
+    exchange = Exchange(
+        rules=ctx.http,
+        guard=ctx.recorder.ensure_ours,
+        log=ctx.log,
+        deadline=Deadline(timeout_seconds),
+        read_bytes=ctx.http.max_bytes + max(map(len, secrets), default=0) * 4,
+    )
+    answer = exchange.send(request)
+    if answer.status not in range(200, 400) and answer.status not in accept_status:
+        raise _error(answer, secrets)
+    kept = outputs(answer, ctx.http, secrets, ctx.warn)
+    ctx.log(f"{answer.request} answered {_status(answer)}")
+    return kept
+
+
+def _request(
+    method: str, url: str, headers: Mapping[str, str], secret_headers: Mapping[str, str], body: Any
+) -> Request:
+    kind = None
+    if body is not None:
+        kind = "text/plain; charset=utf-8" if isinstance(body, str) else "application/json"
+        body = (body if isinstance(body, str) else json.dumps(body)).encode("utf-8", "replace")
+    given = {name.lower() for name in (*headers, *secret_headers)}
+    types = {"Content-Type": kind} if kind and "content-type" not in given else {}
+    return Request(method, parse_target(url), {**types, **headers}, secret_headers, body)
+
+
+def _secret_parts(value: str) -> set[str]:
+    """A header's value, and what in it is the secret by itself: the other side may repeat just that."""
+    scheme, _, credential = value.strip().partition(" ")
+    parts = {value, value.strip(), credential.strip()}
+    if scheme.lower() == "basic":
+        with suppress(ValueError):  # when it is not what it says, it is masked as it is
+            parts.add(base64.b64decode(credential).decode().partition(":")[2])
+    return parts - {""}
+
+
+# -- what an answer means ---------------------------------------------------------------------------------------------
+
+
+def _error(answer: Answer, secrets: set[str]) -> ActionError:
+    kind = _ERRORS.get(answer.status, ValidationError if 400 <= answer.status < 500 else RemoteError)
+    said = beginning(answer, _SHOWN_CHARS, secrets)
+    message = f"{answer.request} answered {_status(answer)}" + (f": {said}" if said else ".")
+    wait = _retry_after(answer) if kind in (RateLimitedError, RemoteError) else None
+    return kind(message, hint=_HINTS.get(kind), retry_after=wait)
+
+
+def _status(answer: Answer) -> str:
+    try:
+        return f"{answer.status} {HTTPStatus(answer.status).phrase}"
+    except ValueError:
+        return str(answer.status)
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """The wait that an answer names, in seconds or as a moment of the other side's own clock."""
+    value = answer.header("retry-after").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:12])
+    until, now = _moment(value), _moment(answer.header("date"))
+    return max(until - (now or time.time()), 0.0) if until else None
+
+
+def _moment(value: str) -> float | None:
+    try:
+        return parsedate_to_datetime(value[:100]).timestamp()
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None
