@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
+from portal_actions_plugin.blueprints.document import whole
+from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.blueprints.page_answer import OWN_LAYOUT, page
+from portal_actions_plugin.extension import extension
 
 blueprint = Blueprint(
     "portal_actions_reference",
@@ -15,34 +19,21 @@ blueprint = Blueprint(
 )
 
 
-def spec_options() -> dict[str, Any]:
-    """What the document says besides the paths."""
-    return {
-        "info": {
-            "description": (
-                "Run, watch and repair self-service actions. Send `Authorization: Bearer …`, or a session cookie and, "
-                "on writes, the CSRF token in `X-CSRFToken`."
-            ),
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
-        "security": [{"bearer": []}],
-    }
-
-
 def document() -> dict[str, Any]:
     """The OpenAPI document of the current app's API."""
     api = current_app.extensions["flask-smorest"]["apis"]["PORTAL_ACTIONS_"]["ext_obj"]
-    spec: dict[str, Any] = api.spec.to_dict()
-    return spec
+    # A copy: what it gives is what it keeps.
+    return whole(current_app, extension().config, deepcopy(api.spec.to_dict()), request.root_path)
 
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """Publish the document; no identity needed."""
     response = jsonify(document())
+    response.headers["Cache-Control"] = "no-cache, public"
     response.add_etag()
-    return response.make_conditional(request)  # type: ignore[return-value]
+    response.make_conditional(request)
+    return protect_data(response)
 
 
 @blueprint.get("/docs")

@@ -9,9 +9,10 @@ from flask import Response, request
 from flask_smorest import Blueprint
 from werkzeug.exceptions import BadRequest
 
+from portal_actions_plugin.blueprints.document import ERRORS, STARTED
 from portal_actions_plugin.blueprints.errors import quota_headers
-from portal_actions_plugin.blueprints.schemas import ErrorSchema
-from portal_actions_plugin.errors import ConflictError, UnauthenticatedError
+from portal_actions_plugin.blueprints.headers import protect_data
+from portal_actions_plugin.errors import ConflictError, UnauthenticatedError, ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, TemplateRun
 from portal_actions_plugin.runs.accept import Ask, Started
@@ -20,29 +21,9 @@ from portal_actions_plugin.runs.identity import current_identity
 OPEN_BLUEPRINTS = ("portal_actions_health",)
 """What answers without an identity."""
 
+_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
+
 F = TypeVar("F", bound=Callable[..., Any])
-
-_STARTED = {
-    "Location": {"description": "The run.", "schema": {"type": "string"}},
-    "RateLimit-Limit": {"description": "Starts allowed in the window.", "schema": {"type": "integer"}},
-    "RateLimit-Remaining": {"description": "Starts left in the window.", "schema": {"type": "integer"}},
-    "RateLimit-Reset": {
-        "description": "Seconds until the oldest start leaves the window.",
-        "schema": {"type": "integer"},
-    },
-}
-_DESCRIPTIONS = {
-    400: "The body is not JSON.",
-    401: "No identity.",
-    403: "The permission is missing, or the CSRF token.",
-    404: "There is no such thing, or you may not know of it.",
-    409: "The run is in the wrong state for this.",
-    413: "The body is too large.",
-    422: "The input is wrong, field by field.",
-    429: "Too many starts; Retry-After says how many seconds to wait.",
-    503: "The portal lacks a setting for this.",
-}
-
 
 def bound_the_body(_endpoint: str | None, _values: object) -> None:
     """Bound what may be sent, before anything, the CSRF check too, reads it."""
@@ -50,26 +31,35 @@ def bound_the_body(_endpoint: str | None, _values: object) -> None:
 
 
 def prepare_api_request() -> None:
-    """Refuse who is nobody before anything is looked at, and a body that is not JSON, or does not claim to be."""
+    """Refuse who is nobody before anything is looked at, and a body that is no JSON object, or does not claim to be."""
     if current_identity() is None and request.blueprint not in OPEN_BLUEPRINTS:
         raise UnauthenticatedError
-    if request.content_length and not request.is_json:
+    # A body means nothing on a GET. One without a length comes in chunks.
+    if request.method in _WITH_BODY and (request.content_length or "Transfer-Encoding" in request.headers):
+        _check_body()
+
+
+def _check_body() -> None:
+    # Read first: a body that is too large is that, whatever it says that it is.
+    request.get_data()
+    if not request.is_json:
         raise BadRequest(f"The body is {request.mimetype or 'of no type'}, not JSON.")
-    if request.content_length:
-        try:
-            request.get_json()
-        except (ValueError, RecursionError):
-            # Numbers of thousands of digits, and nesting without end, are more than Python's parser takes.
-            raise BadRequest("The body is JSON that nobody can read.") from None
+    try:
+        body = request.get_json()
+    except (ValueError, RecursionError):
+        # Numbers of thousands of digits, and nesting without end, are more than Python's parser takes.
+        raise BadRequest("The body is JSON that nobody can read.") from None
+    if not isinstance(body, dict):
+        raise ValidationError("The body is no JSON object.", fields={"body": ["Must be an object."]})
 
 
 def finish_api_response(response: Response) -> Response:
-    """Let clients poll for the price of a 304."""
+    """Let clients poll for the price of a 304, and nobody make anything else of an answer than data."""
     response.headers.setdefault("Cache-Control", "no-cache, private")
-    if request.method == "GET" and response.status_code == 200:
+    if request.method in ("GET", "HEAD") and response.status_code == 200:
         response.add_etag()
         response.make_conditional(request)
-    return response
+    return protect_data(response)
 
 
 def ask_from_headers(**given: Any) -> Ask:
@@ -93,7 +83,7 @@ def fails_with(blueprint: Blueprint, *codes: int) -> Callable[[F], F]:
 
     def document(view: F) -> F:
         for code in codes:
-            view = blueprint.alt_response(code, schema=ErrorSchema, description=_DESCRIPTIONS[code])(view)
+            view = blueprint.alt_response(code, ERRORS[code][0])(view)
         return view
 
     return document
@@ -105,20 +95,10 @@ def starts(blueprint: Blueprint, schema: Any) -> Callable[[F], F]:
     def document(view: F) -> F:
         view = fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422, 429, 503)(view)
         view = blueprint.alt_response(
-            200, schema=schema, headers=_STARTED, description="The run that this Idempotency-Key started before."
+            200, schema=schema, headers=STARTED, description="The run that this Idempotency-Key started before."
         )(view)
-        view = blueprint.response(202, schema, headers=_STARTED, description="Accepted and queued.")(view)
-        decorated: F = blueprint.doc(
-            parameters=[
-                {
-                    "in": "header",
-                    "name": "Idempotency-Key",
-                    "required": False,
-                    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-                    "description": "The same key and body again is the same run.",
-                }
-            ]
-        )(view)
+        view = blueprint.response(202, schema, headers=STARTED, description="Accepted and queued.")(view)
+        decorated: F = blueprint.doc(parameters=["IdempotencyKey"])(view)
         return decorated
 
     return document

@@ -207,7 +207,8 @@ def _redis() -> Iterator[Finding]:
 def _templates() -> Iterator[Finding]:
     listing = extension().templates.list()
     for problem in listing.problems:
-        yield warning("templates", str(problem), _mend_of_template(problem))
+        shown = replace(problem, file=problem.path or problem.file)
+        yield warning("templates", str(shown), _mend_of_template(shown))
     # Our own source says this with a line; a host's source may know nothing of actions.
     for template in listing.templates:
         for step in template.steps:
