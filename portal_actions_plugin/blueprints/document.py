@@ -44,27 +44,11 @@ _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
 }
 _ACTION_RUN_LINKS = ("get_action_run", "get_action_run_logs", "cancel_action_run", "retry_action_run")
 _TEMPLATE_RUN_LINKS = ("get_template_run", "cancel_template_run", "retry_template_run", "resume_template_run")
-_LINKS: dict[str, tuple[str, tuple[str, ...], Json]] = {
-    **dict.fromkeys(
-        ("start_action_run", "retry_action_run", "cancel_action_run", "get_action_run"),
-        ("", _ACTION_RUN_LINKS, {"run_id": "$response.body#/id"}),
-    ),
-    **dict.fromkeys(
-        (
-            "start_template_run",
-            "retry_template_run",
-            "resume_template_run",
-            "cancel_template_run",
-            "get_template_run",
-        ),
-        ("", _TEMPLATE_RUN_LINKS, {"run_id": "$response.body#/id"}),
-    ),
-    "list_action_runs": ("first_", _ACTION_RUN_LINKS, {"run_id": "$response.body#/data/0/id"}),
-    "list_template_runs": ("first_", _TEMPLATE_RUN_LINKS, {"run_id": "$response.body#/data/0/id"}),
-    "list_actions": ("first_", ("get_action",), {"action_id": "$response.body#/data/0/id"}),
-    "list_templates": ("first_", ("get_template",), {"name": "$response.body#/data/0/name"}),
+_LINKS = {
+    **dict.fromkeys(("start_action_run", *_ACTION_RUN_LINKS), _ACTION_RUN_LINKS),
+    **dict.fromkeys(("start_template_run", *_TEMPLATE_RUN_LINKS), _TEMPLATE_RUN_LINKS),
 }
-"""Where an answer leads: a prefix of the links' names, the operations, and what of the answer they take."""
+"""Where an answer with a run leads: each link is named after its operation. A list may be empty, and leads nowhere."""
 
 
 def _header(description: str, schema: Json) -> Json:
@@ -131,8 +115,8 @@ def add_components(spec: APISpec) -> None:
         {
             "name": "If-None-Match",
             "required": False,
-            "schema": {"type": "string", "pattern": r"^[ -~]*$", "maxLength": 1000},
-            "description": "The ETag of an earlier answer: 304 when nothing has changed since.",
+            "schema": {"type": "string"},
+            "description": "The ETag of an earlier answer: 304 when nothing has changed since. Anything else is ignored.",
         },
     )
     spec.components.parameter(
@@ -214,8 +198,8 @@ def _path_parameter(parameter: Json) -> Json:
 
 
 def _links(operation_id: str) -> Json:
-    prefix, targets, parameters = _LINKS.get(operation_id, ("", (), {}))
-    return {f"{prefix}{target}": {"operationId": target, "parameters": parameters} for target in targets}
+    run = {"run_id": "$request.path.run_id" if operation_id.endswith("_logs") else "$response.body#/id"}
+    return {name: {"operationId": name, "parameters": run} for name in _LINKS.get(operation_id, ())}
 
 
 def _refs(names: tuple[str, ...]) -> Json:
