@@ -21,6 +21,7 @@ ERRORS = {
     403: ("PermissionDenied", "The permission is missing, or the CSRF token."),
     404: ("NotFound", "There is no such thing, or you may not know of it."),
     409: ("Conflict", "The run is in the wrong state for this."),
+    412: ("Changed", "With an If-Match header: it is not, or not any more, what that names."),
     413: ("TooLarge", "The body is too large."),
     422: ("Invalid", "The input is wrong, field by field."),
     429: ("TooManyStarts", "Too many starts; Retry-After says how many seconds to wait."),
@@ -163,6 +164,8 @@ def _complete(operation: Json, method: str) -> None:
     if method == "get":
         operation.setdefault("parameters", []).append(_ref("parameters", "IfNoneMatch"))
         answers["304"] = _ref("responses", "NotModified")
+        if "application/json" in answers["200"]["content"]:
+            answers["412"] = _ref("responses", ERRORS[412][0])
     else:
         operation["security"] = [{"bearer": []}, {"session": [], "csrf": []}]
     if not is_open:

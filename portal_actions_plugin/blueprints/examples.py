@@ -212,6 +212,8 @@ _SAY = {
     404: ("Not Found", "NOT_FOUND", f"There is no template run {RUN_ID}.", "Check the id; /actions lists the runs."),
     409: ("Conflict", "CONFLICT", f"The run {RUN_ID} has ended already.",
           "Look at the run: nothing is left to cancel."),
+    412: ("Precondition Failed", "CONFLICT", "The precondition on the request failed positive evaluation.",
+          "Read it again, and compare with what you expected."),
     413: ("Request Entity Too Large", "TOO_LARGE", "The data value transmitted exceeds the capacity limit.",
           "Send a smaller body."),
     422: ("Unprocessable Entity", "VALIDATION_ERROR", "create-service cannot take these inputs: see name.",

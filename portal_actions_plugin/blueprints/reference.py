@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from portal_actions_plugin.blueprints.document import whole
 from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.blueprints.page_answer import OWN_LAYOUT, page
+from portal_actions_plugin.blueprints.requests import answer_conditionally
 from portal_actions_plugin.extension import extension
 
 blueprint = Blueprint(
@@ -31,9 +32,7 @@ def openapi() -> Response:
     """Publish the document; no identity needed."""
     response = jsonify(document())
     response.headers["Cache-Control"] = "no-cache, public"
-    response.add_etag()
-    response.make_conditional(request)
-    return protect_data(response)
+    return protect_data(answer_conditionally(response))
 
 
 @blueprint.get("/docs")

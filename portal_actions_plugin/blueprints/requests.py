@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flask import Response, request
 from flask_smorest import Blueprint
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, PreconditionFailed, RequestEntityTooLarge
 
 from portal_actions_plugin.blueprints.document import ERRORS, STARTED
-from portal_actions_plugin.blueprints.errors import quota_headers
+from portal_actions_plugin.blueprints.errors import handle_http_error, quota_headers
 from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.errors import ConflictError, UnauthenticatedError, ValidationError
 from portal_actions_plugin.extension import extension
@@ -40,8 +41,9 @@ def prepare_api_request() -> None:
 
 
 def _check_body() -> None:
-    # Read first: a body that is too large is that, whatever it says that it is.
-    request.get_data()
+    # Read first: a body that is too large is that, whatever it says that it is. In chunks it is cut off at the bound.
+    if len(request.get_data()) >= (request.max_content_length or 0) and request.content_length is None:
+        raise RequestEntityTooLarge
     if not request.is_json:
         raise BadRequest(f"The body is {request.mimetype or 'of no type'}, not JSON.")
     try:
@@ -56,10 +58,19 @@ def _check_body() -> None:
 def finish_api_response(response: Response) -> Response:
     """Let clients poll for the price of a 304, and nobody make anything else of an answer than data."""
     response.headers.setdefault("Cache-Control", "no-cache, private")
-    if request.method in ("GET", "HEAD") and response.status_code == 200:
-        response.add_etag()
-        response.make_conditional(request)
-    return protect_data(response)
+    return protect_data(answer_conditionally(response))
+
+
+def answer_conditionally(response: Response) -> Response:
+    """Give what was read a tag, and answer 304 or 412 to who has seen that tag, or wants another."""
+    if request.method not in ("GET", "HEAD") or response.status_code != 200:
+        return response
+    response.add_etag()
+    response.make_conditional(request)
+    if response.status_code == 412:
+        body, _, _ = handle_http_error(PreconditionFailed())
+        response.set_data(json.dumps(body))
+    return response
 
 
 def ask_from_headers(**given: Any) -> Ask:

@@ -14,6 +14,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateRun
 from portal_actions_plugin.runs import access, queries, service
 from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.software_templates.schemas import as_given
 from portal_actions_plugin.software_templates.spec import Template
 
 MAX_PROBLEMS = 200
@@ -113,4 +114,4 @@ def resume_template_run(body: dict[str, Any], run_id: str) -> Any:
 
 def _shown(template: Template) -> dict[str, Any]:
     names = ("name", "title", "description", "tags", "owner", "type", "version", "permissions")
-    return {name: getattr(template, name) for name in names} | {"inputs_schema": template.inputs_schema()}
+    return {name: getattr(template, name) for name in names} | {"inputs_schema": as_given(template.inputs_schema())}
