@@ -18,6 +18,7 @@ from typing import Any
 
 from demo_portal.settings import Settings
 from demo_portal.start import valkey
+
 from tests.conftest import wait_until
 
 _FLASK = (sys.executable, "-m", "flask", "--app", "demo_portal")
@@ -84,9 +85,9 @@ def demo_server() -> Iterator[DemoServer]:
 
 
 def _is_up(url: str) -> bool:
-    with suppress(OSError, urllib.error.URLError):
-        with urllib.request.urlopen(f"{url}/api/v1/health", timeout=5) as answer:
-            return b'"ok"' in answer.read()
+    health = f"{url}/api/v1/health"
+    with suppress(OSError, urllib.error.URLError), urllib.request.urlopen(health, timeout=5) as answer:
+        return b'"ok"' in answer.read()
     return False
 
 

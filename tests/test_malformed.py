@@ -49,7 +49,22 @@ NO_JSON_OBJECT: tuple[tuple[bytes, str | None], ...] = (
     (b"x" * 1_100_000, JSON), (b"x" * 1_100_000, "text/plain"), (b'{"a": "' + b"x" * 1_100_000 + b'"}', JSON),
 )  # fmt: skip
 
-ANYTHING: tuple[Any, ...] = (None, True, 0, -1, 1.5, 2**70, float("nan"), "", "x", "\x00", "\ud800", [], [{}], {"a": {}})
+ANYTHING: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    2**70,
+    float("nan"),
+    "",
+    "x",
+    "\x00",
+    "\ud800",
+    [],
+    [{}],
+    {"a": {}},
+)
 
 
 def but(*kinds: type) -> list[Any]:
@@ -216,7 +231,9 @@ def refused(
 
     yield look
     assert accepted() == before or "unlimited" in request.fixturenames
-    assert [record.getMessage() for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR] == []
+    assert [
+        record.getMessage() for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR
+    ] == []
 
 
 def accepted() -> tuple[int, ...]:
@@ -233,8 +250,17 @@ def accepted() -> tuple[int, ...]:
 def test_there_are_more_than_five_hundred_of_them() -> None:
     writes, lists = len(WRITES), len(LISTS)
     bodies = len(NO_JSON_OBJECT) * writes + len(WRONG_FIELDS)
-    others = len(CURSORS) * lists + len(WRONG_QUERIES) * 2 + len(KEYS) * 5 + len(ODD_HEADERS) * 3 + len(AUTHORIZATIONS) * 2
-    assert (bodies, len(IDS) * 16, others, len(PAGE_QUERIES), len(TEMPLATES), len(EXPRESSIONS)) > (500, 500, 400, 60, 60, 40)
+    others = (
+        len(CURSORS) * lists + len(WRONG_QUERIES) * 2 + len(KEYS) * 5 + len(ODD_HEADERS) * 3 + len(AUTHORIZATIONS) * 2
+    )
+    assert (bodies, len(IDS) * 16, others, len(PAGE_QUERIES), len(TEMPLATES), len(EXPRESSIONS)) > (
+        500,
+        500,
+        400,
+        60,
+        60,
+        40,
+    )
 
 
 @ON_SQLITE
@@ -284,7 +310,9 @@ def test_an_id_of_nothing_is_refused_everywhere(app: Flask, ada: Person, refused
         before, _, rest = rule.partition("<")
         for one in IDS:
             path = before + one + rest.partition(">")[2]
-            answer = ada.get(path) if method == "GET" else ada.post(path, STARTS.get(LOG) if "/actions/" in rule else {})
+            answer = (
+                ada.get(path) if method == "GET" else ada.post(path, STARTS.get(LOG) if "/actions/" in rule else {})
+            )
             refused(answer, (method, path))
             # A page that leads back to a run's page asks nobody whether there is one.
             assert answer.status_code in (302, 308, 401, 403, 404, 422), (method, path, answer.status_code)
@@ -304,7 +332,8 @@ def test_the_cursor_of_another_list_is_only_a_place(
 ) -> None:
     [run] = ada.get("/api/v1/template-runs?limit=1").json["data"]
     other = ada.get("/api/v1/action-runs?limit=1").json["pagination"]["next_cursor"]
-    assert run["id"] and other
+    assert run["id"]
+    assert other
     refused(answer := margaret.get(f"{path}?cursor={other}"), other)
     assert answer.status_code == 200
 
@@ -327,7 +356,7 @@ def test_a_query_that_is_wrong_is_refused(ada: Person, path: str, refused: Any) 
 
 
 @ON_SQLITE
-@pytest.mark.parametrize("path", (*STARTS, *AGAIN))
+@pytest.mark.parametrize("path", [*STARTS, *AGAIN])
 def test_an_idempotency_key_that_is_not_usable_is_refused(
     ada: Person, runs: dict[str, str], path: str, refused: Any
 ) -> None:
@@ -393,7 +422,10 @@ def test_a_secret_place_of_the_server_is_in_no_answer(ada: Person, template_fold
     assert {one["file"] for one in listing.json["problems"]} == {"two-steps.yaml"}
     (template_folder / "two-steps.yaml").write_text(text)
     [problem] = ada.get("/api/v1/templates").json["problems"]
-    assert (problem["file"], "two-steps.yaml" in problem["message"]) in {("two-steps.yaml", False), ("deep/template.yaml", True)}
+    assert (problem["file"], "two-steps.yaml" in problem["message"]) in {
+        ("two-steps.yaml", False),
+        ("deep/template.yaml", True),
+    }
 
 
 @ON_SQLITE

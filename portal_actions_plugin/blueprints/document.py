@@ -224,7 +224,9 @@ def _own_paths(prefix: str) -> Json:
                 "responses": {
                     "200": {
                         "description": "OK",
-                        "content": {"application/json": {"schema": {"type": "object"}, "example": {"openapi": "3.1.0"}}},
+                        "content": {
+                            "application/json": {"schema": {"type": "object"}, "example": {"openapi": "3.1.0"}}
+                        },
                     }
                 },
             }

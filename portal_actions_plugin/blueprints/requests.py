@@ -26,6 +26,7 @@ _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
 def bound_the_body(_endpoint: str | None, _values: object) -> None:
     """Bound what may be sent, before anything, the CSRF check too, reads it."""
     request.max_content_length = extension().config.max_body_bytes

@@ -138,7 +138,9 @@ class FolderTemplateSource:
             wanted = [one for one in documents if one.data.get("kind") == KIND]
             return tuple(self._told(file, check_document(one, file, self._known_actions)) for one in wanted)
         except UnicodeDecodeError as error:
-            return (self._broken(file, text, content.count(b"\n", 0, error.start) + 1, "file", "this is no UTF-8 text"),)
+            return (
+                self._broken(file, text, content.count(b"\n", 0, error.start) + 1, "file", "this is no UTF-8 text"),
+            )
         except UnreadableError as error:
             return (self._broken(file, text, error.line, "yaml", error.message),)
         except RecursionError:
