@@ -255,13 +255,13 @@ def test_a_static_file_is_kept_only_at_the_address_of_its_version(ada: Person) -
     page = ada.get("/api/v1/docs").text
     versioned = re.search(r'href="(/portal-actions-static/[^"]+\?v=\w+)"', page)
     assert versioned
-    kept = ada.get(versioned[1])
-    assert "immutable" in kept.headers["Cache-Control"]
-    assert kept.headers["X-Content-Type-Options"] == "nosniff"
+    with ada.get(versioned[1]) as kept:
+        assert "immutable" in kept.headers["Cache-Control"]
+        assert kept.headers["X-Content-Type-Options"] == "nosniff"
     for other in (versioned[1].partition("?")[0], versioned[1][:-1] + "x"):
-        answer = ada.get(other)
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert "immutable" not in answer.headers.get("Cache-Control", "")
+        with ada.get(other) as answer:
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert "immutable" not in answer.headers.get("Cache-Control", "")
     assert ada.get("/portal-actions-static/none.css?v=1").status_code == 404
 
 

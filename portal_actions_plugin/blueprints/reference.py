@@ -38,4 +38,16 @@ def openapi() -> Response:
 @blueprint.get("/docs")
 def docs() -> Response:
     """Show the document to people."""
-    return page("reference.html", {"spec": document()}, layout=OWN_LAYOUT)
+    spec = document()
+    shown = {**spec, "paths": _resolved(spec["paths"], spec["components"])}
+    return page("reference.html", {"spec": shown}, layout=OWN_LAYOUT)
+
+
+def _resolved(part: Any, components: dict[str, Any]) -> Any:
+    """The part with what it refers to in its place, but for schemas: they have a place of their own on the page."""
+    if isinstance(part, dict):
+        _, _, kind, name = str(part.get("$ref", "")).split("/") if "$ref" in part else ("", "", "schemas", "")
+        if kind != "schemas":
+            return _resolved(components[kind][name], components)
+        return {key: _resolved(value, components) for key, value in part.items()}
+    return [_resolved(one, components) for one in part] if isinstance(part, list) else part
