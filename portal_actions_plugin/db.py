@@ -43,6 +43,7 @@ T = TypeVar("T")
 BUSY_SECONDS = 15
 CONNECT_SECONDS = 5
 _PAUSES = (0.1, 0.2, 0.5, 1.0)
+_PIECE = 50
 _WRITES = "portal_actions_writes"
 _in_transaction: ContextVar[bool] = ContextVar("portal_actions_in_transaction", default=False)
 
@@ -159,6 +160,11 @@ class Transaction:
 
     def rows(self, statement: Executable) -> Sequence[RowMapping]:
         return self._connection.execute(statement).mappings().all()
+
+    def stream(self, statement: Executable) -> Iterator[RowMapping]:
+        """Read rows piece by piece: whoever stops early has not had the others in memory."""
+        with self._connection.execute(statement.execution_options(yield_per=_PIECE)) as result:
+            yield from result.mappings()
 
     def savepoint(self) -> AbstractContextManager[Any]:
         """Undo what is done within when it raises, and nothing else."""

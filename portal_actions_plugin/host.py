@@ -222,12 +222,21 @@ def duration_ms(started_at: datetime | None, finished_at: datetime | None) -> in
 
 @dataclass(frozen=True, slots=True)
 class TemplateProblem:
-    """Why a template file cannot be used. ``line`` counts from 1; ``key`` is a path such as ``spec.steps[1].action``."""
+    """Why a template file cannot be used.
+
+    Attributes:
+        file: its name as people may see it, which is not where it lies on the server.
+        line: counts from 1.
+        key: a path such as ``spec.steps[1].action``.
+        message: what is wrong.
+        path: where it lies, for who runs the server; empty where there is no file.
+    """
 
     file: str
     line: int
     key: str
     message: str
+    path: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.key}: {self.message}"

@@ -77,7 +77,7 @@ def problems(tmp_path: Path, text: str) -> list[tuple[int, str, str]]:
     file = write(tmp_path / "one.yaml", text)
     listing = source(tmp_path).list()
     assert not listing.templates
-    assert {problem.file for problem in listing.problems} <= {str(file)}
+    assert {problem.path for problem in listing.problems} <= {str(file)}
     return [(problem.line, problem.key, problem.message) for problem in listing.problems]
 
 
@@ -211,11 +211,11 @@ def test_a_broken_file_hides_only_itself(tmp_path):
 
 
 def test_a_broken_template_is_a_configuration_error_that_quotes_its_problems(tmp_path):
-    file = write(tmp_path / "c.yaml", minimal("c", "[{action: nope@v1}]"))
+    write(tmp_path / "c.yaml", minimal("c", "[{action: nope@v1}]"))
     with pytest.raises(ValidationError) as caught:
         source(tmp_path).get("c")
     assert caught.value.message == (
-        f"The template c cannot be used: {file}:5: spec.steps[0].action: there is no action 'nope@v1'"
+        "The template c cannot be used: c.yaml:5: spec.steps[0].action: there is no action 'nope@v1'"
     )
 
 
@@ -237,16 +237,18 @@ def test_a_missing_folder_is_a_problem(tmp_path):
     write(tmp_path / "a.yaml", minimal("a"))
     listing = source(tmp_path / "gone", tmp_path).list()
     assert [template.name for template in listing.templates] == ["a"]
-    assert [(problem.file, problem.key) for problem in listing.problems] == [(str(tmp_path / "gone"), "folder")]
+    (problem,) = listing.problems
+    assert (problem.file, problem.key, problem.path) == ("gone", "folder", str(tmp_path / "gone"))
 
 
 def test_of_two_templates_with_one_name_the_first_stays_and_both_are_named(tmp_path):
-    first = write(tmp_path / "a.yaml", minimal("x"))
-    second = write(tmp_path / "b.yaml", "# a comment\n" + minimal("x"))
+    write(tmp_path / "a.yaml", minimal("x"))
+    second = write(tmp_path / "b" / "template.yaml", "# a comment\n" + minimal("x"))
     found = source(tmp_path)
     (problem,) = found.list().problems
-    assert (problem.file, problem.line, problem.key) == (str(second), 4, "metadata.name")
-    assert str(first) in problem.message
+    assert (problem.file, problem.line, problem.key) == ("b/template.yaml", 4, "metadata.name")
+    assert problem.path == str(second)
+    assert problem.message == "the name 'x' is taken already, by a.yaml: this one is left out"
     assert found.get("x").version == load(tmp_path / "alone", minimal("x")).version
 
 

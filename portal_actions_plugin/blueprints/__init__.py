@@ -9,8 +9,19 @@ from flask import Flask
 from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
-from portal_actions_plugin.blueprints import action_runs, actions, audit, csrf, health, pages, reference, templates
+from portal_actions_plugin.blueprints import (
+    action_runs,
+    actions,
+    audit,
+    csrf,
+    document,
+    health,
+    pages,
+    reference,
+    templates,
+)
 from portal_actions_plugin.blueprints.errors import handle_api_error, handle_http_error
+from portal_actions_plugin.blueprints.headers import protect_if_static
 from portal_actions_plugin.blueprints.requests import bound_the_body, finish_api_response, prepare_api_request
 from portal_actions_plugin.blueprints.schemas import ErrorSchema
 from portal_actions_plugin.config import Config
@@ -23,6 +34,7 @@ API_BLUEPRINTS = (action_runs.blueprint, templates.blueprint, actions.blueprint,
 for _blueprint in (pages.blueprint, *API_BLUEPRINTS):
     _blueprint.url_value_preprocessor(bound_the_body)
     _blueprint.before_request_funcs.setdefault(None, []).insert(0, csrf.check_request)
+pages.blueprint.after_request(protect_if_static)
 for _blueprint in API_BLUEPRINTS:
     _blueprint.before_request(prepare_api_request)
     _blueprint.after_request(finish_api_response)
@@ -38,6 +50,12 @@ class PluginApi(Api):
     def _register_error_handlers(self) -> None:
         """Do nothing: a handler on the app would turn the host's 403 and 500 pages into JSON."""
 
+    # Every status is named by itself: one for all others would say nothing.
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def _register_pagination_header(self) -> None:
+        """Do nothing: where the next page begins is in the body."""
+
     def _register_doc_blueprint(self) -> None:
         """Do nothing: ``reference`` serves the document, from our own origin and without an identity."""
 
@@ -52,7 +70,8 @@ def register(app: Flask, config: Config) -> None:
     app.config.setdefault(f"{API_PREFIX}API_TITLE", "Portal Actions")
     app.config.setdefault(f"{API_PREFIX}API_VERSION", "v1")
     app.config.setdefault(f"{API_PREFIX}OPENAPI_VERSION", "3.1.0")
-    api = PluginApi(app, config_prefix=API_PREFIX, spec_kwargs=reference.spec_options())
+    api = PluginApi(app, config_prefix=API_PREFIX, spec_kwargs=document.options(app))
+    document.add_components(api.spec)
     for blueprint in API_BLUEPRINTS:
         api.register_blueprint(blueprint, url_prefix=config.api_prefix + blueprint.url_prefix)
     app.register_blueprint(reference.blueprint, url_prefix=config.api_prefix)

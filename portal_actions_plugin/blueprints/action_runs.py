@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask_smorest import Blueprint
+from marshmallow import RAISE
 
 from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
@@ -18,7 +19,7 @@ blueprint = Blueprint(
 
 
 @blueprint.get("")
-@blueprint.arguments(arguments.RunQuerySchema, location="query")
+@blueprint.arguments(arguments.RunQuerySchema, location="query", unknown=RAISE)
 @blueprint.response(200, schemas.ActionRunPageSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_action_runs(query: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def get_action_run(run_id: str) -> ActionRun:
 
 
 @blueprint.get("/<run_id>/logs")
-@blueprint.arguments(arguments.LogQuerySchema, location="query")
+@blueprint.arguments(arguments.LogQuerySchema, location="query", unknown=RAISE)
 @blueprint.response(200, schemas.LogSchema)
 @fails_with(blueprint, 401, 403, 404, 422)
 def get_action_run_logs(query: dict[str, Any], run_id: str) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def get_action_run_logs(query: dict[str, Any], run_id: str) -> dict[str, Any]:
 
 @blueprint.post("/<run_id>/cancel")
 @blueprint.response(200, schemas.ActionRunSchema)
-@fails_with(blueprint, 400, 401, 403, 404, 409)
+@fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422, 503)
 def cancel_action_run(run_id: str) -> ActionRun:
     """Cancel a queued or running one-off."""
     return service.cancel_action_run(current_identity(), run_id)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from flask_smorest import Blueprint
+from marshmallow import RAISE
 
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.json_schema import json_schema
+from portal_actions_plugin.blueprints.names import page_of
 from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
 from portal_actions_plugin.host import ActionRun
 from portal_actions_plugin.runs import reads, service
@@ -18,11 +20,19 @@ blueprint = Blueprint("portal_actions_actions", __name__, url_prefix="/actions",
 
 
 @blueprint.get("")
+@blueprint.arguments(arguments.NamesQuerySchema, location="query", unknown=RAISE)
 @blueprint.response(200, schemas.ActionListSchema)
-@fails_with(blueprint, 401, 403)
-def list_actions() -> dict[str, Any]:
-    """List the registry."""
-    return {"data": [_shown(action) for action in reads.actions(current_identity())]}
+@fails_with(blueprint, 401, 403, 422)
+def list_actions(query: dict[str, Any]) -> dict[str, Any]:
+    """List the registry, by id."""
+    found = page_of(
+        reads.actions(current_identity()),
+        name=lambda action: action.id,
+        shown=_shown,
+        limit=query["limit"],
+        cursor=query.get("cursor"),
+    )
+    return schemas.page_answer(found)
 
 
 @blueprint.get("/<action_id>")
@@ -34,7 +44,7 @@ def get_action(action_id: str) -> dict[str, Any]:
 
 
 @blueprint.post("/<action_id>/runs")
-@blueprint.arguments(arguments.StartActionRunSchema)
+@blueprint.arguments(arguments.StartActionRunSchema, required=False)
 @starts(blueprint, schemas.ActionRunSchema)
 def start_action_run(body: dict[str, Any], action_id: str) -> Any:
     """Start a one-off."""

@@ -5,38 +5,85 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.paging import CURSOR
 from portal_actions_plugin.runs.states import STATUSES
 
 MAX_LIMIT = 200
 
-# Further out, neither a UUIDv7 nor every database can hold the moment in UTC.
-_IN_OUR_TIME = validate.Range(datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
+MAX_INPUTS = 200
+MAX_SECRETS = 50
+MAX_SECRET_CHARS = 16_384
+
+# Further out, neither a UUIDv7 nor every database can hold the moment in UTC; no run is there anyway.
+_EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+
+
+class Moment(fields.AwareDateTime):
+    """A moment to compare with; one that is out of reach compares like the nearest within."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        moment: datetime = super()._deserialize(value, attr, data, **kwargs)
+        return min(max(moment, _EARLIEST), _LATEST)
+
+
+class _AtMost(validate.Validator):
+    """So many entries. Not ``validate.Length``: the document would call it a text's length."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    def __call__(self, value: dict[str, Any]) -> dict[str, Any]:
+        if len(value) > self._most:
+            raise ValidationError(f"Takes at most {self._most} entries.")
+        return value
+
+
+def _text(most: int, **metadata: str) -> fields.String:
+    """A text that a database can compare with."""
+    no_nul = validate.Regexp(r"^[^\x00]*$", error="Holds a character that cannot be stored, such as NUL.")
+    return fields.String(validate=[validate.Length(1, most), no_nul], metadata=metadata)
+
+
+def _inputs(what: str) -> fields.Dict:
+    return fields.Dict(
+        keys=fields.String(),
+        load_default=dict,
+        validate=_AtMost(MAX_INPUTS),
+        metadata={"maxProperties": MAX_INPUTS, "description": what},
+    )
 
 
 class PageQuerySchema(Schema):
     """How much of a list, and from where."""
 
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_LIMIT))
-    cursor = fields.String(validate=validate.Length(1, 100))
+    cursor = fields.String(
+        validate=validate.Regexp(CURSOR, error="Not a valid cursor."),
+        metadata={"description": "`next_cursor` of the page before."},
+    )
+
+
+class NamesQuerySchema(Schema):
+    """How much of a list of named things, and after which name."""
+
+    limit = fields.Integer(load_default=MAX_LIMIT, validate=validate.Range(1, MAX_LIMIT))
+    cursor = _text(255, description="`next_cursor` of the page before.")
 
 
 class RunQuerySchema(PageQuerySchema):
     """What a list of runs is narrowed to."""
 
     status = fields.List(fields.String(validate=validate.OneOf(STATUSES)), metadata={"description": "Repeatable."})
-    action = fields.String(validate=validate.Length(1, 255))
-    template = fields.String(validate=validate.Length(1, 255))
-    requested_by = fields.String(validate=validate.Length(1, 255))
-    entity = fields.String(validate=validate.Length(1, 255))
-    since = fields.AwareDateTime(validate=_IN_OUR_TIME, metadata={"description": "Queued at or after."})
-    until = fields.AwareDateTime(validate=_IN_OUR_TIME, metadata={"description": "Queued at or before."})
-    q = fields.String(
-        validate=validate.Length(1, 100),
-        metadata={"description": "Prefix of run id, step, action, template, requester or entity."},
-    )
+    action = _text(255)
+    template = _text(255)
+    requested_by = _text(255)
+    entity = _text(255)
+    since = Moment(metadata={"description": "Queued at or after."})
+    until = Moment(metadata={"description": "Queued at or before."})
+    q = _text(100, description="Prefix of run id, step, action, template, requester or entity.")
 
 
 def run_filter(query: dict[str, Any]) -> RunFilter:
@@ -65,18 +112,24 @@ class AuditQuerySchema(PageQuerySchema):
 class StartActionRunSchema(Schema):
     """A one-off."""
 
-    input = fields.Dict(keys=fields.String(), load_default=dict)
-    entity = fields.String(validate=validate.Length(1, 255))
+    input = _inputs("As the action's input_schema says.")
+    entity = _text(255, description="The catalog entity that the run is about.")
 
 
 class StartTemplateRunSchema(Schema):
     """A template run."""
 
-    inputs = fields.Dict(keys=fields.String(), load_default=dict)
-    entity = fields.String(validate=validate.Length(1, 255))
+    inputs = _inputs("As the template's inputs_schema says.")
+    entity = _text(255, description="The catalog entity that the run is about.")
 
 
 class RetrySchema(Schema):
     """What a retry needs again."""
 
-    secrets = fields.Dict(keys=fields.String(), values=fields.String(), load_default=dict)
+    secrets = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(validate=validate.Length(max=MAX_SECRET_CHARS)),
+        load_default=dict,
+        validate=_AtMost(MAX_SECRETS),
+        metadata={"maxProperties": MAX_SECRETS, "description": "The secret inputs again, by name, and nothing else."},
+    )

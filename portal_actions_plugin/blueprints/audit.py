@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask_smorest import Blueprint
+from marshmallow import RAISE
 
 from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.requests import fails_with
@@ -15,7 +16,7 @@ blueprint = Blueprint("portal_actions_audit", __name__, url_prefix="/audit", des
 
 
 @blueprint.get("")
-@blueprint.arguments(arguments.AuditQuerySchema, location="query")
+@blueprint.arguments(arguments.AuditQuerySchema, location="query", unknown=RAISE)
 @blueprint.response(200, schemas.AuditPageSchema)
 @fails_with(blueprint, 401, 403, 404, 422)
 def list_audit(query: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ Answer = tuple[dict[str, Any], int, dict[str, str]]
 
 _HTTP_CODES = {
     400: ("BAD_REQUEST", "Send a JSON object, with Content-Type: application/json."),
+    412: ("CONFLICT", "Read it again, and compare with what you expected."),
     413: ("TOO_LARGE", "Send a smaller body."),
     415: ("BAD_REQUEST", "Send a JSON object, with Content-Type: application/json."),
 }

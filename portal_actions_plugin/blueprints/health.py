@@ -9,6 +9,7 @@ from flask_smorest import Blueprint
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.blueprints import schemas
+from portal_actions_plugin.blueprints.examples import DOWN
 from portal_actions_plugin.runs import queries
 
 log = logging.getLogger(__name__)
@@ -21,15 +22,14 @@ blueprint = Blueprint("portal_actions_health", __name__, url_prefix="/health", d
 @blueprint.get("")
 @blueprint.doc(security=[])
 @blueprint.response(200, schemas.HealthSchema)
-@blueprint.alt_response(503, schema=schemas.HealthSchema, description="The database does not answer.")
+@blueprint.alt_response(503, schema=schemas.HealthSchema, description="The database does not answer.", example=DOWN)
 def get_health() -> Any:
     """Say whether the parts answer; no identity needed."""
     try:
         health = queries.health(WORKER_SECONDS)
     except SQLAlchemyError as error:
         log.warning("the database does not answer: %s", error)
-        down = {"status": "down", "database": False, "redis": False, "workers": 0, "oldest_queued_seconds": None}
-        return down, 503
+        return DOWN, 503
     return {
         "status": "ok" if health.redis and health.workers else "degraded",
         "database": True,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from flask import Response, stream_with_context
 
+from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.blueprints.page_text import PageText
 from portal_actions_plugin.host import ActionRun, LogLine
 from portal_actions_plugin.runs import reads
@@ -20,8 +21,7 @@ def log_file(run: ActionRun) -> Response:
     response = Response(stream_with_context(_lines(run)), mimetype="text/plain")
     response.headers["Content-Disposition"] = f'attachment; filename="{name[:80]}-{run.id}.log.txt"'
     response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
+    return protect_data(response)
 
 
 def _lines(run: ActionRun) -> Iterator[str]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
+from portal_actions_plugin.blueprints.document import whole
+from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.blueprints.page_answer import OWN_LAYOUT, page
+from portal_actions_plugin.blueprints.requests import answer_conditionally
+from portal_actions_plugin.extension import extension
 
 blueprint = Blueprint(
     "portal_actions_reference",
@@ -15,37 +20,34 @@ blueprint = Blueprint(
 )
 
 
-def spec_options() -> dict[str, Any]:
-    """What the document says besides the paths."""
-    return {
-        "info": {
-            "description": (
-                "Run, watch and repair self-service actions. Send `Authorization: Bearer …`, or a session cookie and, "
-                "on writes, the CSRF token in `X-CSRFToken`."
-            ),
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
-        "security": [{"bearer": []}],
-    }
-
-
 def document() -> dict[str, Any]:
     """The OpenAPI document of the current app's API."""
     api = current_app.extensions["flask-smorest"]["apis"]["PORTAL_ACTIONS_"]["ext_obj"]
-    spec: dict[str, Any] = api.spec.to_dict()
-    return spec
+    # A copy: what it gives is what it keeps.
+    return whole(current_app, extension().config, deepcopy(api.spec.to_dict()), request.root_path)
 
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """Publish the document; no identity needed."""
     response = jsonify(document())
-    response.add_etag()
-    return response.make_conditional(request)  # type: ignore[return-value]
+    response.headers["Cache-Control"] = "no-cache, public"
+    return protect_data(answer_conditionally(response))
 
 
 @blueprint.get("/docs")
 def docs() -> Response:
     """Show the document to people."""
-    return page("reference.html", {"spec": document()}, layout=OWN_LAYOUT)
+    spec = document()
+    shown = {**spec, "paths": _resolved(spec["paths"], spec["components"])}
+    return page("reference.html", {"spec": shown}, layout=OWN_LAYOUT)
+
+
+def _resolved(part: Any, components: dict[str, Any]) -> Any:
+    """The part with what it refers to in its place, but for schemas: they have a place of their own on the page."""
+    if isinstance(part, dict):
+        _, _, kind, name = str(part.get("$ref", "")).split("/") if "$ref" in part else ("", "", "schemas", "")
+        if kind != "schemas":
+            return _resolved(components[kind][name], components)
+        return {key: _resolved(value, components) for key, value in part.items()}
+    return [_resolved(one, components) for one in part] if isinstance(part, list) else part

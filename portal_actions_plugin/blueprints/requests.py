@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flask import Response, request
 from flask_smorest import Blueprint
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, PreconditionFailed, RequestEntityTooLarge
 
-from portal_actions_plugin.blueprints.errors import quota_headers
-from portal_actions_plugin.blueprints.schemas import ErrorSchema
-from portal_actions_plugin.errors import ConflictError, UnauthenticatedError
+from portal_actions_plugin.blueprints.document import ERRORS, STARTED
+from portal_actions_plugin.blueprints.errors import handle_http_error, quota_headers
+from portal_actions_plugin.blueprints.headers import protect_data
+from portal_actions_plugin.errors import ConflictError, UnauthenticatedError, ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, TemplateRun
 from portal_actions_plugin.runs.accept import Ask, Started
@@ -20,28 +22,9 @@ from portal_actions_plugin.runs.identity import current_identity
 OPEN_BLUEPRINTS = ("portal_actions_health",)
 """What answers without an identity."""
 
-F = TypeVar("F", bound=Callable[..., Any])
+_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 
-_STARTED = {
-    "Location": {"description": "The run.", "schema": {"type": "string"}},
-    "RateLimit-Limit": {"description": "Starts allowed in the window.", "schema": {"type": "integer"}},
-    "RateLimit-Remaining": {"description": "Starts left in the window.", "schema": {"type": "integer"}},
-    "RateLimit-Reset": {
-        "description": "Seconds until the oldest start leaves the window.",
-        "schema": {"type": "integer"},
-    },
-}
-_DESCRIPTIONS = {
-    400: "The body is not JSON.",
-    401: "No identity.",
-    403: "The permission is missing, or the CSRF token.",
-    404: "There is no such thing, or you may not know of it.",
-    409: "The run is in the wrong state for this.",
-    413: "The body is too large.",
-    422: "The input is wrong, field by field.",
-    429: "Too many starts; Retry-After says how many seconds to wait.",
-    503: "The portal lacks a setting for this.",
-}
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def bound_the_body(_endpoint: str | None, _values: object) -> None:
@@ -50,25 +33,44 @@ def bound_the_body(_endpoint: str | None, _values: object) -> None:
 
 
 def prepare_api_request() -> None:
-    """Refuse who is nobody before anything is looked at, and a body that is not JSON, or does not claim to be."""
+    """Refuse who is nobody before anything is looked at, and a body that is no JSON object, or does not claim to be."""
     if current_identity() is None and request.blueprint not in OPEN_BLUEPRINTS:
         raise UnauthenticatedError
-    if request.content_length and not request.is_json:
+    # A body means nothing on a GET. One without a length comes in chunks.
+    if request.method in _WITH_BODY and (request.content_length or "Transfer-Encoding" in request.headers):
+        _check_body()
+
+
+def _check_body() -> None:
+    # Read first: a body that is too large is that, whatever it says that it is. In chunks it is cut off at the bound.
+    if len(request.get_data()) >= (request.max_content_length or 0) and request.content_length is None:
+        raise RequestEntityTooLarge
+    if not request.is_json:
         raise BadRequest(f"The body is {request.mimetype or 'of no type'}, not JSON.")
-    if request.content_length:
-        try:
-            request.get_json()
-        except (ValueError, RecursionError):
-            # Numbers of thousands of digits, and nesting without end, are more than Python's parser takes.
-            raise BadRequest("The body is JSON that nobody can read.") from None
+    try:
+        body = request.get_json()
+    except (ValueError, RecursionError):
+        # Numbers of thousands of digits, and nesting without end, are more than Python's parser takes.
+        raise BadRequest("The body is JSON that nobody can read.") from None
+    if not isinstance(body, dict):
+        raise ValidationError("The body is no JSON object.", fields={"body": ["Must be an object."]})
 
 
 def finish_api_response(response: Response) -> Response:
-    """Let clients poll for the price of a 304."""
+    """Let clients poll for the price of a 304, and nobody make anything else of an answer than data."""
     response.headers.setdefault("Cache-Control", "no-cache, private")
-    if request.method == "GET" and response.status_code == 200:
-        response.add_etag()
-        response.make_conditional(request)
+    return protect_data(answer_conditionally(response))
+
+
+def answer_conditionally(response: Response) -> Response:
+    """Give what was read a tag, and answer 304 or 412 to who has seen that tag, or wants another."""
+    if request.method not in ("GET", "HEAD") or response.status_code != 200:
+        return response
+    response.add_etag()
+    response.make_conditional(request)
+    if response.status_code == 412:
+        body, _, _ = handle_http_error(PreconditionFailed())
+        response.set_data(json.dumps(body))
     return response
 
 
@@ -93,7 +95,7 @@ def fails_with(blueprint: Blueprint, *codes: int) -> Callable[[F], F]:
 
     def document(view: F) -> F:
         for code in codes:
-            view = blueprint.alt_response(code, schema=ErrorSchema, description=_DESCRIPTIONS[code])(view)
+            view = blueprint.alt_response(code, ERRORS[code][0])(view)
         return view
 
     return document
@@ -105,20 +107,10 @@ def starts(blueprint: Blueprint, schema: Any) -> Callable[[F], F]:
     def document(view: F) -> F:
         view = fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422, 429, 503)(view)
         view = blueprint.alt_response(
-            200, schema=schema, headers=_STARTED, description="The run that this Idempotency-Key started before."
+            200, schema=schema, headers=STARTED, description="The run that this Idempotency-Key started before."
         )(view)
-        view = blueprint.response(202, schema, headers=_STARTED, description="Accepted and queued.")(view)
-        decorated: F = blueprint.doc(
-            parameters=[
-                {
-                    "in": "header",
-                    "name": "Idempotency-Key",
-                    "required": False,
-                    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-                    "description": "The same key and body again is the same run.",
-                }
-            ]
-        )(view)
+        view = blueprint.response(202, schema, headers=STARTED, description="Accepted and queued.")(view)
+        decorated: F = blueprint.doc(parameters=["IdempotencyKey"])(view)
         return decorated
 
     return document

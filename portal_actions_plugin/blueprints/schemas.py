@@ -128,7 +128,7 @@ class ActionRunSchema(_RunSchema):
     """One execution of one action."""
 
     id = fields.UUID(required=True)
-    kind = fields.Constant("action_run")
+    kind = fields.Constant("action_run", required=True, metadata={"type": "string", "enum": ["action_run"]})
     action = fields.String(required=True)
     step_id = fields.String(required=True, allow_none=True)
     template = fields.String(required=True, allow_none=True)
@@ -173,7 +173,7 @@ class TemplateRunSchema(_RunSchema):
     """One execution of a template."""
 
     id = fields.UUID(required=True)
-    kind = fields.Constant("template_run")
+    kind = fields.Constant("template_run", required=True, metadata={"type": "string", "enum": ["template_run"]})
     template = fields.String(required=True)
     title = fields.String(required=True)
     inputs = fields.Dict(keys=fields.String(), required=True)
@@ -255,8 +255,8 @@ class ActionSchema(Schema):
     output_schema = fields.Dict(required=True, allow_none=True)
 
 
-class ActionListSchema(Schema):
-    """The registry."""
+class ActionListSchema(_PageSchema):
+    """The registry, by id."""
 
     data = fields.List(fields.Nested(ActionSchema), required=True)
 
@@ -284,8 +284,8 @@ class TemplateProblemSchema(Schema):
     message = fields.String(required=True)
 
 
-class TemplateListSchema(Schema):
-    """The templates that may be run, and the files that cannot be used."""
+class TemplateListSchema(_PageSchema):
+    """The templates that may be run, by name, and the first files that cannot be used."""
 
     data = fields.List(fields.Nested(TemplateSchema), required=True)
     problems = fields.List(fields.Nested(TemplateProblemSchema), required=True)

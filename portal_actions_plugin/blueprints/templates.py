@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from flask_smorest import Blueprint
+from marshmallow import RAISE
 
 from portal_actions_plugin.blueprints import arguments, schemas
+from portal_actions_plugin.blueprints.names import page_of
 from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
 from portal_actions_plugin.host import TemplateRun
 from portal_actions_plugin.runs import reads, service
 from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.software_templates.schemas import as_given
 from portal_actions_plugin.software_templates.spec import Template
+
+MAX_PROBLEMS = 200
 
 blueprint = Blueprint(
     "portal_actions_templates", __name__, url_prefix="", description="Software templates and their executions."
@@ -19,12 +24,20 @@ blueprint = Blueprint(
 
 
 @blueprint.get("/templates")
+@blueprint.arguments(arguments.NamesQuerySchema, location="query", unknown=RAISE)
 @blueprint.response(200, schemas.TemplateListSchema)
-@fails_with(blueprint, 401, 403)
-def list_templates() -> dict[str, Any]:
-    """List the templates that may be run, and the files that cannot be used."""
+@fails_with(blueprint, 401, 403, 422)
+def list_templates(query: dict[str, Any]) -> dict[str, Any]:
+    """List the templates that may be run, by name, and the files that cannot be used."""
     listing = reads.templates(current_identity())
-    return {"data": [_shown(template) for template in listing.templates], "problems": listing.problems}
+    found = page_of(
+        listing.templates,
+        name=lambda template: template.name,
+        shown=_shown,
+        limit=query["limit"],
+        cursor=query.get("cursor"),
+    )
+    return {**schemas.page_answer(found), "problems": listing.problems[:MAX_PROBLEMS]}
 
 
 @blueprint.get("/templates/<name>")
@@ -36,7 +49,7 @@ def get_template(name: str) -> dict[str, Any]:
 
 
 @blueprint.post("/templates/<name>/runs")
-@blueprint.arguments(arguments.StartTemplateRunSchema)
+@blueprint.arguments(arguments.StartTemplateRunSchema, required=False)
 @starts(blueprint, schemas.TemplateRunDetailSchema)
 def start_template_run(body: dict[str, Any], name: str) -> Any:
     """Start a template."""
@@ -46,7 +59,7 @@ def start_template_run(body: dict[str, Any], name: str) -> Any:
 
 
 @blueprint.get("/template-runs")
-@blueprint.arguments(arguments.RunQuerySchema, location="query")
+@blueprint.arguments(arguments.RunQuerySchema, location="query", unknown=RAISE)
 @blueprint.response(200, schemas.TemplateRunPageSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_template_runs(query: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +78,7 @@ def get_template_run(run_id: str) -> TemplateRun:
 
 @blueprint.post("/template-runs/<run_id>/cancel")
 @blueprint.response(200, schemas.TemplateRunDetailSchema)
-@fails_with(blueprint, 400, 401, 403, 404, 409)
+@fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422, 503)
 def cancel_template_run(run_id: str) -> TemplateRun:
     """Cancel a queued or running template run and its active step."""
     return service.cancel_template_run(current_identity(), run_id)
@@ -95,4 +108,4 @@ def resume_template_run(body: dict[str, Any], run_id: str) -> Any:
 
 def _shown(template: Template) -> dict[str, Any]:
     names = ("name", "title", "description", "tags", "owner", "type", "version", "permissions")
-    return {name: getattr(template, name) for name in names} | {"inputs_schema": template.inputs_schema()}
+    return {name: getattr(template, name) for name in names} | {"inputs_schema": as_given(template.inputs_schema())}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import IdempotencyKeyRow
 
 MAX_LENGTH = 255
+KEY = r"^[!-~]([ -~]*[!-~])?$"
+"""Printable ASCII, which every client and proxy sends as it is, without blanks at its ends, which none keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,8 @@ def idempotency_key(identity_id: str, key: str | None, asked: Any) -> Idempotenc
     """Read a key as a client sent it; None when it sent none. Raises ValidationError for an unusable one."""
     if key is None:
         return None
-    if not key or len(key) > MAX_LENGTH or not key.isprintable():
-        message = f"Takes 1 to {MAX_LENGTH} printable characters."
+    if len(key) > MAX_LENGTH or not re.fullmatch(KEY, key):
+        message = f"Takes 1 to {MAX_LENGTH} printable ASCII characters, with no blank at the ends."
         raise ValidationError("The Idempotency-Key is not usable.", fields={"Idempotency-Key": [message]})
     body = json.dumps(asked, sort_keys=True, default=str).encode()
     return IdempotencyKey(identity_id, key, hmac.new(_secret(), body, hashlib.sha256).hexdigest())

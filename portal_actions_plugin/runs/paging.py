@@ -1,18 +1,25 @@
-"""Run ids, cursors and keyset pages: no OFFSET, no COUNT."""
+"""Run ids, cursors and keyset pages: no OFFSET, no COUNT, and no page without a bound."""
 
 from __future__ import annotations
 
 import base64
-import binascii
+import json
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import RowMapping, Select
 
-from portal_actions_plugin.db import reading
+from portal_actions_plugin.db import Transaction, reading
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import Page
+
+CURSOR = r"^(b[g-v]|c[A-P])[A-Za-z0-9_-]{21}$"
+"""What a cursor looks like: a direction, ``n`` or ``p``, and 16 bytes of an id, in 23 characters of base64."""
+
+MAX_PAGE_BYTES = 4_000_000
+"""A page ends early once its rows hold more JSON than this: 200 runs with large outputs are many pages."""
 
 
 def parse_id(run_id: str) -> str:
@@ -32,18 +39,14 @@ def _encode_cursor(direction: str, run_id: str) -> str:
 
 
 def _decode_cursor(cursor: str) -> tuple[str, str]:
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        direction, run_id = raw[:1].decode("ascii"), str(uuid.UUID(bytes=raw[1:]))
-    except (binascii.Error, ValueError):
-        direction, run_id = "", ""
-    if direction not in ("n", "p"):
+    if not re.fullmatch(CURSOR, cursor):
         raise ValidationError(
             "The cursor is not one of ours.",
             hint="Use next_cursor of the last answer as it is, or leave the cursor out.",
             fields={"cursor": ["Not a valid cursor."]},
         )
-    return direction, run_id
+    raw = base64.urlsafe_b64decode(f"{cursor}=")
+    return raw[:1].decode("ascii"), str(uuid.UUID(bytes=raw[1:]))
 
 
 def page(
@@ -55,12 +58,23 @@ def page(
     if start is not None:
         statement = statement.where(key < start if older else key > start)
     with reading() as db:
-        rows = list(db.rows(statement.order_by(key.desc() if older else key.asc()).limit(limit + 1)))
-    more = len(rows) > limit
-    rows = rows[:limit] if older else rows[:limit][::-1]
+        rows, more = _bounded(db, statement.order_by(key.desc() if older else key.asc()).limit(limit + 1), limit)
+    rows = rows if older else rows[::-1]
     next_cursor = previous_cursor = None
     if rows and (more or not older):
         next_cursor = _encode_cursor("n", rows[-1]["id"])
     if rows and ((older and start is not None) or (not older and more)):
         previous_cursor = _encode_cursor("p", rows[0]["id"])
     return Page([convert(row) for row in rows], limit, next_cursor, previous_cursor)
+
+
+def _bounded(db: Transaction, statement: Select[Any], limit: int) -> tuple[list[RowMapping], bool]:
+    """The first rows, up to the limit and the bound, and whether there are more."""
+    rows: list[RowMapping] = []
+    size = 0
+    for row in db.stream(statement):
+        if len(rows) == limit or size > MAX_PAGE_BYTES:
+            return rows, True
+        rows.append(row)
+        size += sum(len(json.dumps(value)) for value in row.values() if isinstance(value, dict | list))
+    return rows, False

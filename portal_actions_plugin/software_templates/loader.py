@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import NotFoundError, ValidationError
@@ -13,7 +13,7 @@ from portal_actions_plugin.software_templates.lines import MAX_BYTES, Unreadable
 from portal_actions_plugin.software_templates.skeleton import Signature, read_skeleton, signature, stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from portal_actions_plugin.software_templates.spec import Template
@@ -95,10 +95,9 @@ class FolderTemplateSource:
                 problems.extend(checked.problems)
                 broken.setdefault(checked.name, checked.problems)
             elif checked.name in origins:
-                message = (
-                    f"the name {checked.name!r} is taken already, by {origins[checked.name]}: this one is left out"
-                )
-                problems.append(TemplateProblem(str(file), checked.line, "metadata.name", message))
+                other = shown_path(origins[checked.name], self._folders)
+                message = f"the name {checked.name!r} is taken already, by {other}: this one is left out"
+                problems.append(self._problem(file, checked.line, "metadata.name", message))
             else:
                 templates[checked.name], origins[checked.name] = checked.template, file
         return _View(templates, tuple(problems), broken)
@@ -112,7 +111,8 @@ class FolderTemplateSource:
                 for file in _candidates(folder):
                     found.setdefault(file.resolve(), file)
             except OSError as error:
-                problems.append(_problem(folder, "folder", f"this template folder cannot be read: {error.strerror}"))
+                message = f"this template folder cannot be read: {error.strerror}"
+                problems.append(self._problem(folder, 1, "folder", message))
         return sorted(found.values()), problems
 
     def _load(self, file: Path) -> _Loaded:
@@ -121,25 +121,49 @@ class FolderTemplateSource:
             before = self._loaded.get(file)
             return before if before and before.is_current(now, file.parent) else _Loaded(now, self._check(file))
         except OSError as error:
-            return _Loaded((), (_broken(file, "", 1, "file", f"this cannot be read: {error.strerror}"),))
+            return _Loaded((), (self._broken(file, "", 1, "file", f"this cannot be read: {error.strerror}"),))
 
     def _check(self, file: Path) -> tuple[Checked, ...]:
         with file.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         text = content.decode("utf-8-sig", errors="replace")
         if len(content) > MAX_BYTES:
-            return (_broken(file, text, 1, "file", f"this is larger than {MAX_BYTES:,} bytes"),)
+            return (self._broken(file, text, 1, "file", f"this is larger than {MAX_BYTES:,} bytes"),)
         try:
             content.decode("utf-8-sig")
             documents = [one for one in read_documents(text) if isinstance(one.data, dict)]
             wanted = [one for one in documents if one.data.get("kind") == KIND]
-            return tuple(check_document(one, file, self._known_actions) for one in wanted)
+            return tuple(self._told(file, check_document(one, file, self._known_actions)) for one in wanted)
         except UnicodeDecodeError as error:
-            return (_broken(file, text, content.count(b"\n", 0, error.start) + 1, "file", "this is no UTF-8 text"),)
+            return (
+                self._broken(file, text, content.count(b"\n", 0, error.start) + 1, "file", "this is no UTF-8 text"),
+            )
         except UnreadableError as error:
-            return (_broken(file, text, error.line, "yaml", error.message),)
+            return (self._broken(file, text, error.line, "yaml", error.message),)
         except RecursionError:
-            return (_broken(file, text, 1, "file", "this, or its skeleton, is nested too deeply"),)
+            return (self._broken(file, text, 1, "file", "this, or its skeleton, is nested too deeply"),)
+
+    def _told(self, file: Path, checked: Checked) -> Checked:
+        """Name the file as people may see it, in every problem."""
+        name = shown_path(file, self._folders)
+        return replace(checked, problems=tuple(replace(one, file=name, path=str(file)) for one in checked.problems))
+
+    def _problem(self, file: Path, line: int, key: str, message: str) -> TemplateProblem:
+        return TemplateProblem(shown_path(file, self._folders), line, key, message, str(file))
+
+    def _broken(self, file: Path, text: str, line: int, key: str, message: str) -> Checked:
+        """A file that could not be read far enough to know its name: the first name in it is most likely the one."""
+        guess = _FIRST_NAME.search(text)
+        name = guess[1] if guess else file.parent.name if file.name in _IN_FOLDER else file.stem
+        return Checked(name, line, None, (self._problem(file, line, key, message),))
+
+
+def shown_path(file: Path, folders: Iterable[Path]) -> str:
+    """A file's path below its template folder; the folder's own name for the folder itself."""
+    for folder in folders:
+        if file != folder and file.is_relative_to(folder):
+            return str(file.relative_to(folder))
+    return file.name
 
 
 def no_template(name: str) -> NotFoundError:
@@ -165,14 +189,3 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return True  # reading it will say why it cannot be read, and hides no other file
-
-
-def _problem(file: Path, key: str, message: str) -> TemplateProblem:
-    return TemplateProblem(str(file), 1, key, message)
-
-
-def _broken(file: Path, text: str, line: int, key: str, message: str) -> Checked:
-    """A file that could not be read far enough to know its name: the first name in it is most likely the one."""
-    guess = _FIRST_NAME.search(text)
-    name = guess[1] if guess else file.parent.name if file.name in _IN_FOLDER else file.stem
-    return Checked(name, line, None, (TemplateProblem(str(file), line, key, message),))

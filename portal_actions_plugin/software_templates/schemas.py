@@ -159,6 +159,27 @@ def loops(root: Schema, schema: Any, path: tuple[int, ...] = ()) -> bool:
     return id(schema) in path or any(loops(root, part, (*path, id(schema))) for part in _beside(schema))
 
 
+def as_given(root: Schema, schema: Any = None) -> Any:
+    """The schema as it judges what somebody gives: what has a default need not be given. Conditions stay as they are."""
+    schema = root if schema is None else schema
+    if not isinstance(schema, Mapping):
+        return schema
+    given = dict(schema)
+    properties = schema.get("properties")
+    if isinstance(properties, Mapping):
+        given["properties"] = {name: as_given(root, part) for name, part in properties.items()}
+        if "required" in schema:
+            given["required"] = [name for name in schema["required"] if not _has_default(root, properties.get(name))]
+    if isinstance(schema.get("items"), Mapping):
+        given["items"] = as_given(root, schema["items"])
+    return given
+
+
+def _has_default(root: Schema, schema: Any) -> bool:
+    whole = resolve(root, schema)
+    return isinstance(whole, Mapping) and "default" in whole
+
+
 def is_secret(schema: Any) -> bool:
     """Whether a parameter's schema marks it as a secret."""
     return isinstance(schema, Mapping) and (schema.get("ui:field") == "Secret" or schema.get("writeOnly") is True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,8 @@ def _redis() -> Iterator[Finding]:
 def _templates() -> Iterator[Finding]:
     listing = extension().templates.list()
     for problem in listing.problems:
-        yield warning("templates", str(problem), _mend_of_template(problem))
+        shown = replace(problem, file=problem.path or problem.file)
+        yield warning("templates", str(shown), _mend_of_template(shown))
     # Our own source says this with a line; a host's source may know nothing of actions.
     for template in listing.templates:
         for step in template.steps:
