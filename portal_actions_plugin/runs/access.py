@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 from portal_actions_plugin.db import transaction
 from portal_actions_plugin.errors import ActionError, PermissionDeniedError, UnauthenticatedError
@@ -56,12 +57,25 @@ def require(identity: Identity | None, permission: str, *, event: str, target: s
     return identity
 
 
-def refuse(identity: Identity, permission: str, *, event: str, target: str) -> None:
+def require_audit(identity: Identity | None) -> Identity:
+    """Let somebody through who wants to read the audit; raises and audits as ``require``."""
+    return require(identity, "audit:read", event="audit.read", target="audit")
+
+
+def refuse(identity: Identity, permission: str, *, event: str, target: str) -> NoReturn:
     """Leave the audit row of a denial and raise PermissionDeniedError."""
+    _refuse(AuditEntry(identity.id, event, audit.DENIED, target), permission)
+
+
+def refuse_cancel(identity: Identity, run: ActionRun | TemplateRun, *, event: str) -> NoReturn:
+    """Refuse likewise to cancel a run."""
+    whole = run.id if isinstance(run, TemplateRun) else run.template_run_id
+    _refuse(AuditEntry(identity.id, event, audit.DENIED, run.id, run.id, whole), "run:cancel-any")
+
+
+def _refuse(entry: AuditEntry, permission: str) -> NoReturn:
     with transaction("refuse") as tx:
-        audit.record_refusal(
-            tx, AuditEntry(identity.id, event, audit.DENIED, target, details={"permission": permission})
-        )
+        audit.record_refusal(tx, replace(entry, details={"permission": permission}))
     raise _denied(permission)
 
 
