@@ -9,7 +9,17 @@ from flask import Flask
 from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
-from portal_actions_plugin.blueprints import action_runs, actions, audit, csrf, health, pages, reference, templates
+from portal_actions_plugin.blueprints import (
+    action_runs,
+    actions,
+    audit,
+    audit_page,
+    csrf,
+    health,
+    pages,
+    reference,
+    templates,
+)
 from portal_actions_plugin.blueprints.errors import handle_api_error, handle_http_error
 from portal_actions_plugin.blueprints.requests import bound_the_body, finish_api_response, prepare_api_request
 from portal_actions_plugin.blueprints.schemas import ErrorSchema
@@ -20,6 +30,7 @@ PAGES = pages.blueprint.name
 API_PREFIX = "PORTAL_ACTIONS_"
 API_BLUEPRINTS = (action_runs.blueprint, templates.blueprint, actions.blueprint, audit.blueprint, health.blueprint)
 
+pages.blueprint.add_url_rule("/actions/audit", view_func=audit_page.audit)
 for _blueprint in (pages.blueprint, *API_BLUEPRINTS):
     _blueprint.url_value_preprocessor(bound_the_body)
     _blueprint.before_request_funcs.setdefault(None, []).insert(0, csrf.check_request)

@@ -59,6 +59,7 @@ def action_runs() -> Response:
         "count_cap": queries.COUNT_CAP,
         "statuses": STATUSES,
         "me": identity.id,
+        "may_audit": access.allowed(identity, "audit:read"),
         "actions": [action.id for action in extension().registry],
     }
     return page("actions.html", facts)
