@@ -119,7 +119,7 @@ def test_repeats_are_a_number_beside_the_outcome(margaret: Visitor) -> None:
     add(outcome="rate_limited", count=4, last_at=ago(70))
     page = margaret.see("/actions/audit")
     assert cells(page)[4] == "rate limited ×44 times"
-    assert page.one(class_="pa-times").attributes["title"] == "last 1m ago"
+    assert page.one(class_="pa-count").attributes["title"] == "last 1m ago"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ identity_option = click.option(
     "requester",
     default="system:cli",
     show_default=True,
-    help="The id that runs are requested by and audited under.",
+    help="The id of who asks: runs are requested by it, and audited under it.",
 )
 role_option = click.option(
     "--role",
