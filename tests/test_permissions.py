@@ -94,6 +94,7 @@ CASES = (
     Case("GET /api/v1/docs", ANYBODY),
     Case("GET /portal-actions-static/<path:filename>", ANYBODY, "/portal-actions-static/portal-actions.css"),
     Case("GET /actions", EVERYBODY_SIGNED_IN),
+    Case("GET /actions/audit", ADMIN),
     Case("GET /templates/runs/<run_id>", EVERYBODY_SIGNED_IN, about="failed template run"),
     Case("GET /actions/runs/<run_id>", EVERYBODY_SIGNED_IN, about="ended one-off"),
     Case("GET /actions/runs/<run_id>/log.txt", EVERYBODY_SIGNED_IN, about="ended one-off"),

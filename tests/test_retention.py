@@ -362,7 +362,7 @@ def test_amending_counts_as_news_of_the_row(app: Flask) -> None:
         entry_id = audit.record(tx, AuditEntry("system:cli", "prune", audit.ACCEPTED, "runs"))
     change(AuditRow, entry_id, last_at=ago(DAY))
     with transaction("test") as tx:
-        audit.amend(tx, entry_id, {"template_runs": 2})
+        audit.amend_prune(tx, entry_id, {"template_runs": 2})
     (row,) = prune_rows()
     assert row["details"] == {"template_runs": 2}
     assert row["last_at"] > ago(60)

@@ -13,6 +13,7 @@ from portal_actions_plugin.blueprints import (
     action_runs,
     actions,
     audit,
+    audit_page,
     csrf,
     document,
     health,
@@ -31,6 +32,7 @@ PAGES = pages.blueprint.name
 API_PREFIX = "PORTAL_ACTIONS_"
 API_BLUEPRINTS = (action_runs.blueprint, templates.blueprint, actions.blueprint, audit.blueprint, health.blueprint)
 
+pages.blueprint.add_url_rule("/actions/audit", view_func=audit_page.audit)
 for _blueprint in (pages.blueprint, *API_BLUEPRINTS):
     _blueprint.url_value_preprocessor(bound_the_body)
     _blueprint.before_request_funcs.setdefault(None, []).insert(0, csrf.check_request)

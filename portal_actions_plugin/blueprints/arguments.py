@@ -7,6 +7,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from portal_actions_plugin.runs.audit_log import EVENTS, OUTCOMES
 from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.paging import CURSOR
 from portal_actions_plugin.runs.states import STATUSES
@@ -104,9 +105,13 @@ class LogQuerySchema(Schema):
 class AuditQuerySchema(PageQuerySchema):
     """What the audit is narrowed to."""
 
-    actor = fields.String(validate=validate.Length(1, 255))
-    outcome = fields.String(validate=validate.Length(1, 32))
-    run_id = fields.String(validate=validate.Length(1, 64))
+    actor = _text(255, description="The id of who did it.")
+    event = fields.String(validate=validate.OneOf(EVENTS))
+    outcome = fields.String(validate=validate.OneOf(OUTCOMES))
+    target = _text(255, description="A template name, an action id or a run id.")
+    run_id = _text(64, description="A run; of a template run, with its steps.")
+    since = Moment(metadata={"description": "At or after."})
+    until = Moment(metadata={"description": "At or before."})
 
 
 class StartActionRunSchema(Schema):

@@ -9,7 +9,8 @@ from marshmallow import RAISE
 
 from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.requests import fails_with
-from portal_actions_plugin.runs import access, queries
+from portal_actions_plugin.runs import access, audit_log
+from portal_actions_plugin.runs.audit_log import AuditFilter
 from portal_actions_plugin.runs.identity import current_identity
 
 blueprint = Blueprint("portal_actions_audit", __name__, url_prefix="/audit", description="Who did what.")
@@ -21,5 +22,6 @@ blueprint = Blueprint("portal_actions_audit", __name__, url_prefix="/audit", des
 @fails_with(blueprint, 401, 403, 404, 422)
 def list_audit(query: dict[str, Any]) -> dict[str, Any]:
     """List the audit, newest first."""
-    access.require(current_identity(), "audit:read", event="audit.read", target="audit")
-    return schemas.page_answer(queries.audit_entries(**query))
+    access.require_audit(current_identity())
+    limit, cursor = query.pop("limit"), query.pop("cursor", None)
+    return schemas.page_answer(audit_log.entries(AuditFilter(**query), limit=limit, cursor=cursor))

@@ -25,8 +25,17 @@ def protect_data(response: Response) -> Response:
 
 
 def protect_page(response: Response) -> Response:
-    """A page in our own layout; one in a host's layout has the host's policy."""
+    """A page in our own layout."""
     return _protect(response, PAGE_POLICY, "same-origin")
+
+
+def protect_page_of_host(response: Response) -> Response:
+    """A page in a host's layout, which only the host can write a policy for; its own hooks may change these, too."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    # Our buttons are on it. A policy of the host's that names frame-ancestors wins over this.
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    return response
 
 
 def protect_static(response: Response) -> Response:

@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Response, current_app, render_template, request, url_for
 
+from portal_actions_plugin.blueprints.headers import protect_page, protect_page_of_host, static_version
 from portal_actions_plugin.blueprints.page_query import ABSOLUTE, wants_absolute
 from portal_actions_plugin.blueprints.page_text import PageText
 from portal_actions_plugin.extension import extension
@@ -23,14 +24,6 @@ STYLESHEET = "portal-actions.css"
 SCRIPT = "portal-actions.js"
 
 _PACKAGE = Path(__file__).parent.parent
-_VERSIONS = {
-    name: hashlib.sha256((_PACKAGE / "static/portal_actions" / name).read_bytes()).hexdigest()[:8]
-    for name in (STYLESHEET, SCRIPT)
-}
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 _FRESH_SECONDS = 600
 
 
@@ -55,8 +48,8 @@ def page(
     layout = layout or extension().config.base_template
     response = Response(status=status, mimetype="text/html", headers=dict(headers or {}))
     response.headers.setdefault("Cache-Control", "private, no-cache")
-    if _is_ours(layout):
-        _send_policy(response)
+    protect = protect_page if _is_ours(layout) else protect_page_of_host
+    protect(response)
     if status == 200:
         response.set_etag(_state(template, facts), weak=True)
         # A person who reloads wants fresh times and a fresh form token; a poll wants to know what has changed.
@@ -84,7 +77,7 @@ def _context(layout: str, facts: Mapping[str, Any]) -> SimpleNamespace:
 
 
 def _static_url(name: str) -> str:
-    return url_for("portal_actions.static", filename=name, v=_VERSIONS[name])
+    return url_for("portal_actions.static", filename=name, v=static_version(name))
 
 
 def page_url(endpoint: str, **values: Any) -> str:
@@ -108,9 +101,3 @@ def _is_ours(layout: str) -> bool:
         return False
     file = current_app.jinja_env.get_template(layout).filename
     return file is not None and Path(file).is_relative_to(_PACKAGE)
-
-
-def _send_policy(response: Response) -> None:
-    response.headers["Content-Security-Policy"] = _POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "same-origin"

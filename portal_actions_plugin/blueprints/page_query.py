@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -40,11 +40,9 @@ class ListQuery:
             raise ValidationError(
                 f"There is no status {', '.join(unknown)}.", hint=f"The statuses are {', '.join(STATUSES)}."
             )
-        # PostgreSQL takes no NUL in a text.
-        given = {name: request.args.get(name, "").replace("\0", "").strip() for name in WORDS}
         return cls(
             status=status,
-            words={name: value for name, value in given.items() if value},
+            words=words_of(request, WORDS),
             cursor=request.args.get("cursor") or None,
             absolute=wants_absolute(request),
         )
@@ -63,8 +61,8 @@ class ListQuery:
             template=self.words.get("template"),
             requested_by=self.words.get("requested_by"),
             entity=self.words.get("entity"),
-            since=_moment("since", since, now, time.min) if since else None,
-            until=_moment("until", until, now, time.max) if until else None,
+            since=moment("since", since, now, time.min) if since else None,
+            until=moment("until", until, now, time.max) if until else None,
         )
 
     def url(self, **changes: Any) -> str:
@@ -91,19 +89,27 @@ def wants_absolute(request: Request) -> bool:
     return request.args.get("times") == ABSOLUTE
 
 
-def _moment(name: str, text: str, now: datetime, time_of_day: time) -> datetime:
+def words_of(request: Request, names: Sequence[str]) -> dict[str, str]:
+    """The filters of an address that are one word each, and set."""
+    # PostgreSQL takes no NUL in a text.
+    given = {name: request.args.get(name, "").replace("\0", "").strip() for name in names}
+    return {name: value for name, value in given.items() if value}
+
+
+def moment(name: str, text: str, now: datetime, time_of_day: time) -> datetime:
+    """The moment that a word means; a day begins or ends. Raises ValidationError, with the filter's name."""
     if span := _SPAN.fullmatch(text):
         return now - timedelta(**{_SPAN_UNIT[span[2]]: int(span[1])})
     try:
-        moment = datetime.fromisoformat(text.removesuffix(" UTC"))
+        found = datetime.fromisoformat(text.removesuffix(" UTC"))
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-            moment = datetime.combine(moment, time_of_day)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            found = datetime.combine(found, time_of_day)
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
-        moment = datetime.min.replace(tzinfo=UTC)
-    if moment < _EARLIEST:
+        found = datetime.min.replace(tzinfo=UTC)
+    if found < _EARLIEST:
         raise ValidationError(
             f"{name}: {text[:80]} is no time.",
             hint="Write 24h, 7d, 2025-11-22 or 2025-11-22 08:30; times are UTC.",
         )
-    return moment
+    return found

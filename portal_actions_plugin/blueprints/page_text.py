@@ -20,7 +20,7 @@ ONE_LINE = 120
 MAX_VALUE_CHARS = 4_000
 
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`\\]+", re.IGNORECASE)
-_WORDS = {"not_run": "not run", LOST: "worker lost"}
+_WORDS = {"not_run": "not run", LOST: "worker lost", "rate_limited": "rate limited"}
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _OLD_SECONDS = 60 * 86_400
 

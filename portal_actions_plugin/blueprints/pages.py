@@ -59,6 +59,7 @@ def action_runs() -> Response:
         "count_cap": COUNT_CAP,
         "statuses": STATUSES,
         "me": identity.id,
+        "may_audit": access.allowed(identity, "audit:read", "audit"),
         "actions": [action.id for action in reads.actions(identity)],
     }
     return page("actions.html", facts)

@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import Schema, fields, pre_dump, validate
 
 from portal_actions_plugin.host import Page, Step
+from portal_actions_plugin.runs.audit_log import OUTCOMES
 from portal_actions_plugin.runs.states import NOT_RUN, PENDING, SKIPPED, STATUSES
 
 STEP_STATUSES = (*STATUSES, PENDING, SKIPPED, NOT_RUN)
@@ -298,12 +299,17 @@ class AuditEntrySchema(Schema):
     at = fields.AwareDateTime(required=True)
     last_at = fields.AwareDateTime(required=True)
     actor = fields.String(required=True)
-    event = fields.String(required=True)
-    outcome = fields.String(required=True)
-    target = fields.String(required=True)
+    event = fields.String(required=True, metadata={"example": "template_run.start"})
+    outcome = fields.String(required=True, validate=validate.OneOf(OUTCOMES))
+    target = fields.String(required=True, metadata={"description": "A template name, an action id or a run id."})
     run_id = fields.UUID(required=True, allow_none=True)
     template_run_id = fields.UUID(required=True, allow_none=True)
-    details = fields.Dict(required=True)
+    details = fields.Dict(
+        required=True,
+        metadata={
+            "description": "`permission` of a denial, `error_code` of a failure, `retry_of` and `origin` of a start."
+        },
+    )
     count = fields.Integer(required=True, metadata={"description": "Repeats of a refusal within a minute."})
 
 

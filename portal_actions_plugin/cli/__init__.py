@@ -8,7 +8,7 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin.cli import runs, upkeep
+from portal_actions_plugin.cli import audit, runs, upkeep
 
 
 class _Commands(AppGroup):
@@ -29,3 +29,7 @@ for _command in (*upkeep.COMMANDS, *runs.COMMANDS):
 _db = AppGroup("db", help="The plugin's own tables.")
 _db.add_command(upkeep.upgrade)
 actions.add_command(_db)
+
+_audit = AppGroup("audit", help="Who did what.")
+_audit.add_command(audit.export)
+actions.add_command(_audit)

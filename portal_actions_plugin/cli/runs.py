@@ -10,8 +10,8 @@ from typing import Any, TextIO
 import click
 from flask.cli import with_appcontext
 
-from portal_actions_plugin.errors import PortalActionsError
-from portal_actions_plugin.host import ActionRun, Attempt, Identity, TemplateRun
+from portal_actions_plugin.cli.asker import identity_of, identity_option, role_option, says_errors
+from portal_actions_plugin.host import ActionRun, Attempt, TemplateRun
 from portal_actions_plugin.runs import queries, reads, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.filters import RunFilter
@@ -32,37 +32,6 @@ def _json_object(text: str) -> dict[str, Any]:
     return data
 
 
-def _says_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Print a domain error as a sentence, its fields and its hint, and exit with 2."""
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except PortalActionsError as error:
-            lines = [f"{error.code}: {error.message}"]
-            lines += [f"  {name}: {json.dumps(found, ensure_ascii=False)}" for name, found in error.fields.items()]
-            click.echo("\n".join([*lines, f"  → {error.hint}"]), err=True)
-            raise SystemExit(2) from None
-
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    return run
-
-
-_identity_option = click.option(
-    "--as",
-    "requester",
-    default="system:cli",
-    show_default=True,
-    help="The id of who asks: runs are requested by it, and audited under it.",
-)
-_role_option = click.option(
-    "--role",
-    "roles",
-    multiple=True,
-    default=("platform-admin",),
-    show_default=True,
-    help="A role of that id; whoever may run commands on this machine may choose it.",
-)
 _secrets_option = click.option(
     "--secrets",
     type=click.File(),
@@ -74,12 +43,12 @@ _wait_option = click.option("--wait", is_flag=True, help="Follow to the end; exi
 @click.command("run-template")
 @click.argument("name")
 @click.option("--inputs", type=_json_object, default="{}", help="The parameters, as a JSON object.")
-@_identity_option
-@_role_option
+@identity_option
+@role_option
 @_secrets_option
 @_wait_option
 @with_appcontext
-@_says_errors
+@says_errors
 def run_template(
     name: str,
     inputs: dict[str, Any],
@@ -89,18 +58,18 @@ def run_template(
     wait: bool,  # noqa: FBT001 click hands it over
 ) -> None:
     """Start a template."""
-    _started(service.start_template_run(_identity(requester, roles), name, inputs, _ask(secrets)).run, wait)
+    _started(service.start_template_run(identity_of(requester, roles), name, inputs, _ask(secrets)).run, wait)
 
 
 @click.command("run-action")
 @click.argument("action_id")
 @click.option("--input", "data", type=_json_object, default="{}", help="The input, as a JSON object.")
-@_identity_option
-@_role_option
+@identity_option
+@role_option
 @_secrets_option
 @_wait_option
 @with_appcontext
-@_says_errors
+@says_errors
 def run_action(
     action_id: str,
     data: dict[str, Any],
@@ -110,20 +79,20 @@ def run_action(
     wait: bool,  # noqa: FBT001 click hands it over
 ) -> None:
     """Start a one-off."""
-    _started(service.start_action_run(_identity(requester, roles), action_id, data, _ask(secrets)).run, wait)
+    _started(service.start_action_run(identity_of(requester, roles), action_id, data, _ask(secrets)).run, wait)
 
 
 @click.command("retry")
 @click.argument("run_id")
-@_identity_option
-@_role_option
+@identity_option
+@role_option
 @_secrets_option
 @_wait_option
 @with_appcontext
-@_says_errors
+@says_errors
 def retry(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO | None, wait: bool) -> None:  # noqa: FBT001 click hands it over
     """Start a failed or canceled run anew."""
-    identity = _identity(requester, roles)
+    identity = identity_of(requester, roles)
     run = reads.any_run(identity, run_id)
     again = service.retry_template_run if isinstance(run, TemplateRun) else service.retry_action_run
     _started(again(identity, run_id, _ask(secrets)).run, wait)
@@ -131,26 +100,26 @@ def retry(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO |
 
 @click.command("resume")
 @click.argument("run_id")
-@_identity_option
-@_role_option
+@identity_option
+@role_option
 @_secrets_option
 @_wait_option
 @with_appcontext
-@_says_errors
+@says_errors
 def resume(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO | None, wait: bool) -> None:  # noqa: FBT001 click hands it over
     """Start a template run anew at the step that failed."""
-    _started(service.resume_template_run(_identity(requester, roles), run_id, _ask(secrets)).run, wait)
+    _started(service.resume_template_run(identity_of(requester, roles), run_id, _ask(secrets)).run, wait)
 
 
 @click.command("cancel")
 @click.argument("run_id")
-@_identity_option
-@_role_option
+@identity_option
+@role_option
 @with_appcontext
-@_says_errors
+@says_errors
 def cancel(run_id: str, requester: str, roles: tuple[str, ...]) -> None:
     """Cancel a queued or running run."""
-    identity = _identity(requester, roles)
+    identity = identity_of(requester, roles)
     run = reads.any_run(identity, run_id)
     stop = service.cancel_template_run if isinstance(run, TemplateRun) else service.cancel_action_run
     click.echo(f"{run_id} is {stop(identity, run_id).status}")
@@ -159,26 +128,26 @@ def cancel(run_id: str, requester: str, roles: tuple[str, ...]) -> None:
 @click.command("list")
 @click.option("--status", multiple=True, type=click.Choice(STATUSES), help="Repeatable.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
-@_identity_option
-@_role_option
+@identity_option
+@role_option
 @with_appcontext
-@_says_errors
+@says_errors
 def list_runs(status: tuple[str, ...], limit: int, requester: str, roles: tuple[str, ...]) -> None:
     """List action runs, newest first."""
-    for run in reads.action_runs(_identity(requester, roles), RunFilter(status=status), limit=limit).items:
+    for run in reads.action_runs(identity_of(requester, roles), RunFilter(status=status), limit=limit).items:
         name = f"{run.step_id} ({run.action})" if run.step_id else run.action
         click.echo(f"{run.id}  {run.status:<8}  {run.queued_at:%Y-%m-%d %H:%M:%S}  {run.requester_name}  {name}")
 
 
 @click.command("show")
 @click.argument("run_id")
-@_identity_option
-@_role_option
+@identity_option
+@role_option
 @with_appcontext
-@_says_errors
+@says_errors
 def show(run_id: str, requester: str, roles: tuple[str, ...]) -> None:
     """Show a template run or an action run, with its log."""
-    run = reads.any_run(_identity(requester, roles), run_id)
+    run = reads.any_run(identity_of(requester, roles), run_id)
     click.echo("\n".join(_template_run_text(run) if isinstance(run, TemplateRun) else _action_run_text(run)))
 
 
@@ -186,10 +155,6 @@ COMMANDS = (run_template, run_action, retry, resume, cancel, list_runs, show)
 
 
 # -- helpers ---------------------------------------------------------------------------------------------------------
-
-
-def _identity(requester: str, roles: tuple[str, ...]) -> Identity:
-    return Identity(requester, requester, frozenset(roles))
 
 
 def _ask(secrets: TextIO | None) -> Ask:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -14,6 +13,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import ScriptInfo, with_appcontext
 
+from portal_actions_plugin.cli.ages import DAY, age
 from portal_actions_plugin.errors import PortalActionsError
 from portal_actions_plugin.extension import extension, queues_in_use
 from portal_actions_plugin.runs import retention
@@ -22,28 +22,19 @@ from portal_actions_plugin.runs.retention import Ages, Pruned
 if TYPE_CHECKING:
     from portal_actions_plugin.runner.doctor.findings import Finding
 
-DAY = 24 * 3600
 START_SECONDS = 60
 """How long the doctor waits for the portal to start."""
 
 SEE_WHERE = "see where it fails: flask actions list"
 
-_AGE = re.compile(r"([1-9][0-9]{0,11})([smhdw])")
-_UNIT = {"s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
-
 
 def _age(text: str) -> int:
-    """Read an age such as ``90d``, in seconds."""
-    match = _AGE.fullmatch(text.strip())
-    if match is None:
-        raise click.BadParameter(f"{text!r} is not an age: write a whole number and s, m, h, d or w, such as 90d.")
-    seconds = int(match[1]) * _UNIT[match[2]]
+    """Read an age that is long enough for a prune."""
+    seconds = age(text)
     if seconds < retention.SHORTEST_SECONDS:
         raise click.BadParameter(
             f"{text} is too short: start limits count the runs of the last hour. Write 1h or more."
         )
-    if seconds > retention.LONGEST_SECONDS:
-        raise click.BadParameter(f"{text} is too long: write {retention.LONGEST_SECONDS // DAY}d or less.")
     return seconds
 
 

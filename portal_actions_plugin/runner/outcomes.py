@@ -134,7 +134,7 @@ def record_failure(
         _audit_outcome(tx, ref, FAILED, about, error.code)
         dispatch.tell_after_commit(tx, signals.action_run_finished, ref.id)
         if ref.template_run_id:
-            _audit_template_outcome(tx, ref.template_run_id, FAILED, about)
+            _audit_template_outcome(tx, ref.template_run_id, FAILED, about, error.code)
 
 
 def queue_again(ref: StepRef, process_token: str, error: ActionError, again: Again) -> None:
@@ -158,12 +158,17 @@ def _about(job: Job) -> Subject:
 
 
 def _audit_outcome(tx: Transaction, ref: StepRef, outcome: str, about: Subject, code: str | None = None) -> None:
-    details = {"error_code": code} if code else {}
-    entry = AuditEntry(about.requested_by, "action_run.finish", outcome, about.action)
-    audit.record(tx, replace(entry, run_id=ref.id, template_run_id=ref.template_run_id, details=details))
+    entry = AuditEntry(about.requested_by, "action_run.finish", outcome, about.action, ref.id, ref.template_run_id)
+    audit.record(tx, replace(entry, details=_cause(code)))
 
 
-def _audit_template_outcome(tx: Transaction, run_id: str, outcome: str, about: Subject) -> None:
-    entry = AuditEntry(about.requested_by, "template_run.finish", outcome, about.template or "")
-    audit.record(tx, replace(entry, run_id=run_id, template_run_id=run_id))
+def _audit_template_outcome(
+    tx: Transaction, run_id: str, outcome: str, about: Subject, code: str | None = None
+) -> None:
+    entry = AuditEntry(about.requested_by, "template_run.finish", outcome, about.template or "", run_id, run_id)
+    audit.record(tx, replace(entry, details=_cause(code)))
     dispatch.tell_template_after_commit(tx, signals.template_run_finished, run_id)
+
+
+def _cause(code: str | None) -> dict[str, str]:
+    return {"error_code": code} if code else {}

@@ -51,7 +51,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A valid start on its way into the database."""
+    """A valid start on its way into the database; ``end_at_once`` ends a run that has nothing to do."""
 
     asker: Identity
     event: str
@@ -61,6 +61,8 @@ class Start:
     write: Callable[[Transaction], str]
     load: Callable[[str], ActionRun | TemplateRun]
     origin: Origin | None
+    retry_of: str | None
+    end_at_once: Callable[[Transaction], None] | None = None
 
 
 def known(asker: Identity, key: IdempotencyKey | None) -> Started | None:
@@ -109,9 +111,18 @@ def _write(tx: Transaction, start: Start) -> tuple[str, bool, Quota]:
             start.target,
             run_id=run_id,
             template_run_id=run_id if start.kind == TEMPLATE_RUN else None,
+            details=_why(start),
         ),
     )
+    if start.end_at_once:
+        start.end_at_once(tx)
     return run_id, False, left
+
+
+def _why(start: Start) -> dict[str, Any]:
+    """What else the audit says of a start: which run it repeats, and which rule it fixes."""
+    again = {"retry_of": start.retry_of} if start.retry_of else {}
+    return again | ({"origin": asdict(start.origin)} if start.origin else {})
 
 
 def _active_fix(tx: Transaction, start: Start) -> str | None:

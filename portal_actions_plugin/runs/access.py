@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import transaction
@@ -27,8 +28,8 @@ def allowed(identity: Identity | None, permission: str, target: Any = None) -> b
     Args:
         identity: who asks.
         permission: such as ``template:run``.
-        target: what for: None for a whole list, the audit and navigation, the id of an action or the name of a
-            template, or the run itself.
+        target: what for: None for a whole list and the navigation, the id of an action or the name of a template,
+            the run itself, or ``audit``.
     """
     if identity is None:
         return False
@@ -103,12 +104,25 @@ def has_all(identity: Identity | None, demands: Iterable[Demand]) -> bool:
     return all(allowed(identity, permission, what) for permission, what in demands)
 
 
-def refuse(identity: Identity, permission: str, *, event: str, target: str) -> None:
+def require_audit(identity: Identity | None) -> Identity:
+    """Let somebody through who wants to read the audit; raises and audits as ``require``."""
+    return require(identity, "audit:read", event="audit.read", target="audit")
+
+
+def refuse(identity: Identity, permission: str, *, event: str, target: str) -> NoReturn:
     """Leave the audit row of a denial and raise PermissionDeniedError."""
+    _refuse(AuditEntry(identity.id, event, audit.DENIED, target), permission)
+
+
+def refuse_cancel(identity: Identity, run: ActionRun | TemplateRun, *, event: str) -> NoReturn:
+    """Refuse likewise to cancel a run."""
+    whole = run.id if isinstance(run, TemplateRun) else run.template_run_id
+    _refuse(AuditEntry(identity.id, event, audit.DENIED, run.id, run.id, whole), "run:cancel-any")
+
+
+def _refuse(entry: AuditEntry, permission: str) -> NoReturn:
     with transaction("refuse") as tx:
-        audit.record_refusal(
-            tx, AuditEntry(identity.id, event, audit.DENIED, target, details={"permission": permission})
-        )
+        audit.record_refusal(tx, replace(entry, details={"permission": permission}))
     raise _denied(permission)
 
 

@@ -1,10 +1,15 @@
-"""The audit: a row for every accepted start, denial, limit, cancel and outcome, in the change's own transaction."""
+"""The audit: a row for every accepted start, denial, limit, cancel and outcome, in the change's own transaction.
+
+Nobody else writes the table; ``retention`` deletes what is old. Once it is committed, a row is a line in the log too.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -13,11 +18,14 @@ from portal_actions_plugin.db import Transaction, new_id, now_plus
 from portal_actions_plugin.models import AuditRow
 from portal_actions_plugin.runs.text import storable
 
+log = logging.getLogger("portal_actions_plugin.audit")
+
 ACCEPTED = "accepted"
 DENIED = "denied"
 RATE_LIMITED = "rate_limited"
 
 REPEAT_SECONDS = 60
+PRUNE = "prune"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +33,12 @@ class AuditEntry:
     """Who did what to what, and how it ended.
 
     Attributes:
-        event: ``template_run.start``, ``action_run.start``, ``….retry``, ``….cancel``, ``….finish``, ``audit.read`` or
-            ``prune``.
+        event: one of ``audit_log.EVENTS``.
         outcome: ``accepted``, ``denied``, ``rate_limited``, or the status that a run ended with.
         target: a template name, an action id or a run id.
+        run_id: the run that it is about; of a step, with its ``template_run_id``.
+        details: ``permission`` of a denial, ``error_code`` of a failure, ``retry_of`` and ``origin`` of a start, and
+            what a prune has deleted.
     """
 
     actor: str
@@ -45,7 +55,7 @@ class AuditEntry:
 
 
 def record(tx: Transaction, entry: AuditEntry) -> str:
-    """Add a row, and return its id."""
+    """Add a row, and return its id. Its line in the log waits for the commit: what is undone is not told."""
     entry_id = new_id()
     tx.execute(
         insert(AuditRow).values(
@@ -62,12 +72,14 @@ def record(tx: Transaction, entry: AuditEntry) -> str:
             count=1,
         )
     )
+    tx.after_commit(partial(_log, entry))
     return entry_id
 
 
-def amend(tx: Transaction, entry_id: str, details: Mapping[str, Any]) -> None:
-    """Say on a row how far it has come by now, for work of several transactions."""
-    tx.changed(update(AuditRow).where(AuditRow.id == entry_id).values(details=dict(details), last_at=now_plus(0)))
+def amend_prune(tx: Transaction, entry_id: str, details: Mapping[str, Any]) -> None:
+    """Say on a prune's row how much is gone by now, since a prune takes several transactions."""
+    own = update(AuditRow).where(AuditRow.id == entry_id, AuditRow.event == PRUNE)
+    tx.changed(own.values(details=dict(details), last_at=now_plus(0)))
 
 
 def record_refusal(tx: Transaction, entry: AuditEntry) -> None:
@@ -95,3 +107,30 @@ def record_refusal(tx: Transaction, entry: AuditEntry) -> None:
 def _target(entry: AuditEntry) -> str:
     """A target can be whatever somebody wrote into a path."""
     return storable(entry.target)[:255]
+
+
+def _log(entry: AuditEntry) -> None:
+    actor, target = _one_line(entry.actor), _one_line(_target(entry))
+    log.log(
+        logging.WARNING if entry.outcome in (DENIED, RATE_LIMITED) else logging.INFO,
+        "%s %s: %s by %s",
+        entry.event,
+        entry.outcome,
+        target,
+        actor,
+        # Prefixed: a record has names of its own, and a host or a worker may give it more.
+        extra={
+            "audit_event": entry.event,
+            "audit_outcome": entry.outcome,
+            "audit_actor": actor,
+            "audit_target": target,
+            "audit_run_id": entry.run_id,
+            "audit_template_run_id": entry.template_run_id,
+            "audit_details": dict(entry.details),
+        },
+    )
+
+
+def _one_line(text: str) -> str:
+    """The text with escapes for line breaks and other marks: nobody forges a line of somebody else's log."""
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, or_
 
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs.text import require_storable
+
+CLOCKS_APART_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def filtered(statement: Select[Any], row: Any, wanted: RunFilter) -> Select[Any]
         if value:
             statement = statement.where(column == value)
     if wanted.since:
-        statement = statement.where(row.queued_at >= wanted.since, row.id >= _first_id(wanted.since))
+        statement = statement.where(row.queued_at >= wanted.since, row.id >= first_id(wanted.since))
     if wanted.until:
         statement = statement.where(row.queued_at <= wanted.until)
     if wanted.q:
@@ -47,10 +49,19 @@ def filtered(statement: Select[Any], row: Any, wanted: RunFilter) -> Select[Any]
     return statement
 
 
-def _first_id(moment: datetime) -> str:
+def first_id(moment: datetime) -> str:
     """The smallest UUIDv7 of a time, an hour early: ids carry the machines' clocks, ``queued_at`` the database's."""
-    milliseconds = max(0, int((moment - timedelta(hours=1)).timestamp() * 1000))
-    return str(uuid.UUID(int=milliseconds << 80))
+    return id_at(moment.timestamp() - CLOCKS_APART_SECONDS)
+
+
+def last_id(moment: datetime) -> str:
+    """The same an hour late, above every id of that time."""
+    return id_at(moment.timestamp() + CLOCKS_APART_SECONDS)
+
+
+def id_at(seconds: float) -> str:
+    """The smallest UUIDv7 of a moment, in seconds since 1970."""
+    return str(uuid.UUID(int=min(max(0, int(seconds * 1000)), 2**48 - 1) << 80))
 
 
 def _starts_with(row: Any, prefix: str) -> Any:

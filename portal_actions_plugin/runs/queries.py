@@ -11,13 +11,12 @@ from portal_actions_plugin.db import Transaction, now_plus, reading
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Attempt, LockHolder, LogLine, Page, TemplateRun
-from portal_actions_plugin.models import ActionRunRow, AttemptRow, AuditRow, LogLineRow, TemplateRunRow, WorkerRow
+from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow, WorkerRow
 from portal_actions_plugin.runs import rows
 from portal_actions_plugin.runs.filters import RunFilter, filtered
 from portal_actions_plugin.runs.limits import Quota, quota
 from portal_actions_plugin.runs.paging import no_run, page, parse_id
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
-from portal_actions_plugin.runs.text import require_storable
 
 COUNT_CAP = 1000
 """Chips count at most this far: a long queue must not make the page slow."""
@@ -196,26 +195,6 @@ def active_counts() -> dict[str, int]:
             row = db.row(select(func.count().label("n")).select_from(some))
             counts[status] = int(row["n"]) if row else 0
     return counts
-
-
-def audit_entries(
-    *,
-    limit: int,
-    cursor: str | None = None,
-    actor: str | None = None,
-    outcome: str | None = None,
-    run_id: str | None = None,
-) -> Page:
-    """Audit rows, newest first."""
-    require_storable({"actor": actor, "outcome": outcome})
-    statement = select(AuditRow)
-    if actor:
-        statement = statement.where(AuditRow.actor == actor)
-    if outcome:
-        statement = statement.where(AuditRow.outcome == outcome)
-    if run_id:
-        statement = statement.where(AuditRow.run_id == parse_id(run_id))
-    return page(statement, AuditRow.id, limit, cursor, rows.audit_entry)
 
 
 def starts_left(identity_id: str) -> Quota:

@@ -256,7 +256,7 @@ class _Prune:
     def __init__(self, actor: str, ages: Ages) -> None:
         self._ages = ages
         self._cutoffs = _cutoffs(ages)
-        self._entry = AuditEntry(actor, "prune", audit.ACCEPTED, "runs")
+        self._entry = AuditEntry(actor, audit.PRUNE, audit.ACCEPTED, "runs")
         self._entry_id: str | None = None
         self._pruned = Pruned()
 
@@ -325,7 +325,7 @@ class _Prune:
         details = {**asdict(self._pruned), **ages}
         if self._entry_id is None:
             self._entry_id = audit.record(tx, self._entry)
-        audit.amend(tx, self._entry_id, details)
+        audit.amend_prune(tx, self._entry_id, details)
 
 
 def _oldest_first(row: Any, is_old: Any, may_go: Any) -> Iterator[list[str]]:

@@ -141,16 +141,30 @@ def _start_template(
         )
         if retry_of and begin:
             transitions.take_over_steps(tx, retry_of, course.run_id)
-        if queued is None:
-            transitions.end_template_run(tx, course.run_id, SUCCESS, outputs=outputs)
-            finish = AuditEntry(asker.id, "template_run.finish", SUCCESS, template.name, course.run_id, course.run_id)
-            audit.record(tx, finish)
-            dispatch.tell_template_after_commit(tx, signals.template_run_finished, course.run_id)
-        else:
+        if queued is not None:
             queue_step(tx, queued)
         return course.run_id
 
-    return accept(Start(asker, event, template.name, TEMPLATE_RUN, key, write, queries.template_run, ask.origin))
+    def end(tx: Transaction) -> None:
+        transitions.end_template_run(tx, course.run_id, SUCCESS, outputs=outputs)
+        finish = AuditEntry(asker.id, "template_run.finish", SUCCESS, template.name, course.run_id, course.run_id)
+        audit.record(tx, finish)
+        dispatch.tell_template_after_commit(tx, signals.template_run_finished, course.run_id)
+
+    return accept(
+        Start(
+            asker,
+            event,
+            template.name,
+            TEMPLATE_RUN,
+            key,
+            write,
+            queries.template_run,
+            ask.origin,
+            retry_of,
+            end_at_once=end if queued is None else None,
+        )
+    )
 
 
 # -- one-offs --------------------------------------------------------------------------------------------------------
@@ -214,7 +228,7 @@ def _start_action(
             },
         )
 
-    return accept(Start(asker, event, action.id, ACTION_RUN, key, write, queries.action_run, ask.origin))
+    return accept(Start(asker, event, action.id, ACTION_RUN, key, write, queries.action_run, ask.origin, retry_of))
 
 
 def _queue_one_off(tx: Transaction, action: Action, values: Mapping[str, Any]) -> str:
@@ -319,7 +333,7 @@ def _action_run_to_change(identity: Identity | None, run_id: str, event: str) ->
 def _require_cancel(identity: Identity | None, run: ActionRun | TemplateRun, event: str) -> Identity:
     asker = access.require_somebody(identity)
     if not access.may_cancel(asker, run):
-        access.refuse(asker, "run:cancel-any", event=event, target=run.id)
+        access.refuse_cancel(asker, run, event=event)
     return asker
 
 

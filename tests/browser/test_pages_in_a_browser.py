@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from portal_actions_plugin.runs import queries
+from portal_actions_plugin.db import new_id, transaction
+from portal_actions_plugin.models import AuditRow
+from portal_actions_plugin.runs import audit, queries
+from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.audit_log import OUTCOMES
 from portal_actions_plugin.runs.filters import RunFilter
 from tests import conftest
 from tests.browser.conftest import Site, Window
@@ -133,6 +138,27 @@ def test_no_page_complains_asks_another_origin_or_scrolls_sideways(
             wide.append(name)
     assert seen.complaints == []
     assert wide == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (800, True), (1280, False)])
+def test_the_audit_is_as_calm_and_as_plain_to_see(
+    window: OpenWindow, paths: dict[str, str], site: Site, width: int, dark: bool
+) -> None:
+    with transaction("test") as tx:
+        for outcome in OUTCOMES:
+            actor, target = f"user:{outcome}@" + "example." * 12 + "com", "t" * 120
+            details = {"permission": "p" * 80, "error_code": "AUTH_ERROR"}
+            audit.record(tx, AuditEntry(actor, "template_run.resume", outcome, target, new_id(), new_id(), details))
+        tx.execute(update(AuditRow).values(count=4_000))
+    seen = window("margaret", width=width, dark=dark)
+    for path in ("/actions", "/actions/audit", "/actions/audit?times=absolute&target=" + "t" * 120):
+        tab = seen.open(path)
+        tab.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true })")
+        assert not tab.evaluate("document.documentElement.scrollWidth > innerWidth"), path
+        assert tab.evaluate(CONTRASTS) == []
+    cut = "(card) => card.scrollWidth > card.clientWidth"
+    assert not tab.eval_on_selector(".pa-table-card", cut)
+    assert seen.complaints == []
 
 
 @pytest.mark.parametrize("dark", [False, True])

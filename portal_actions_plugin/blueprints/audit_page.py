@@ -1,0 +1,149 @@
+"""``/actions/audit``: who did what, for those who may read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING, Any
+
+from flask import Request, Response, request, url_for
+
+from portal_actions_plugin.blueprints.page_answer import page
+from portal_actions_plugin.blueprints.page_query import ABSOLUTE, moment, wants_absolute, words_of
+from portal_actions_plugin.blueprints.pages import PAGE_SIZE
+from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.host import Page
+from portal_actions_plugin.runs import access, audit_log
+from portal_actions_plugin.runs.audit_log import EVENTS, OUTCOMES, AuditFilter
+from portal_actions_plugin.runs.identity import current_identity
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.runs.audit import AuditEntry
+
+WORDS = ("actor", "event", "target", "run_id", "since", "until")
+"""The filters that are one word each; ``outcome`` is a chip."""
+
+EVENT_WORDS = {
+    "template_run.start": "Start a template",
+    "template_run.retry": "Retry a template run",
+    "template_run.resume": "Resume a template run",
+    "template_run.cancel": "Cancel a template run",
+    "template_run.finish": "Template run ended",
+    "action_run.start": "Start an action",
+    "action_run.retry": "Run an action again",
+    "action_run.cancel": "Cancel an action run",
+    "action_run.finish": "Action run ended",
+    "audit.read": "Read the audit",
+    "prune": "Delete old runs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQuery:
+    """The address of the audit, taken apart. ``words`` has the filters that are set."""
+
+    outcome: str | None
+    words: Mapping[str, str]
+    cursor: str | None
+    absolute: bool
+
+    @classmethod
+    def of(cls, request: Request) -> AuditQuery:
+        """Read a request's address; raises ValidationError for an outcome or an event that there is none of."""
+        words = words_of(request, WORDS)
+        outcome = request.args.get("outcome") or None
+        for name, value, known in (("outcome", outcome, OUTCOMES), ("event", words.get("event"), EVENTS)):
+            if value and value not in known:
+                raise ValidationError(f"There is no {name} {value[:80]}.", hint=f"There are {', '.join(known)}.")
+        return cls(outcome, words, request.args.get("cursor") or None, wants_absolute(request))
+
+    @property
+    def filters(self) -> bool:
+        """Whether anything narrows the audit."""
+        return bool(self.outcome or self.words)
+
+    def audit_filter(self, now: datetime) -> AuditFilter:
+        """The filter for the database; raises ValidationError for a time that cannot be read."""
+        since, until = self.words.get("since"), self.words.get("until")
+        return AuditFilter(
+            actor=self.words.get("actor"),
+            event=self.words.get("event"),
+            outcome=self.outcome,
+            target=self.words.get("target"),
+            run_id=self.words.get("run_id"),
+            since=moment("since", since, now, time.min) if since else None,
+            until=moment("until", until, now, time.max) if until else None,
+        )
+
+    def url(self, **changes: Any) -> str:
+        """The audit's address with changes; None takes something out."""
+        values = {
+            "outcome": self.outcome,
+            **self.words,
+            "times": ABSOLUTE if self.absolute else None,
+            "cursor": self.cursor,
+            **changes,
+        }
+        return url_for("portal_actions.audit", **{name: value for name, value in values.items() if value})
+
+    def filter_url(self, **changes: Any) -> str:
+        """As ``url``, from the newest row on: another filter is another list."""
+        return self.url(**{"cursor": None, **changes})
+
+    def cleared_url(self) -> str:
+        """The whole audit; times stay as they are."""
+        return self.filter_url(outcome=None, **dict.fromkeys(WORDS))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row in words: ``note`` says more of it, with a ``code`` or the run that is started ``again``."""
+
+    entry: AuditEntry
+    what: str
+    note: str = ""
+    code: str = ""
+    again: str = ""
+
+
+def audit() -> Response:
+    """Show the audit, newest first."""
+    access.require_audit(current_identity())
+    query = AuditQuery.of(request)
+    found = _found(query)
+    facts = {
+        "query": query,
+        "lines": [_line(entry) for entry in found.items],
+        "newer": found.previous_cursor,
+        "older": found.next_cursor,
+        "outcomes": OUTCOMES,
+        "events": [(event, EVENT_WORDS[event]) for event in EVENTS],
+    }
+    return page("audit.html", facts)
+
+
+def _found(query: AuditQuery) -> Page:
+    wanted = query.audit_filter(datetime.now(UTC))
+    found = audit_log.entries(wanted, limit=PAGE_SIZE, cursor=query.cursor)
+    if query.cursor and not found.previous_cursor:
+        # Back at the newest row: a whole page from there, not what was left over.
+        return audit_log.entries(wanted, limit=PAGE_SIZE)
+    return found
+
+
+def _line(entry: AuditEntry) -> Line:
+    what = EVENT_WORDS.get(entry.event, entry.event)
+    details = entry.details
+    if permission := details.get("permission"):
+        return Line(entry, what, "needs", code=permission)
+    if error_code := details.get("error_code"):
+        return Line(entry, what, code=error_code)
+    if retry_of := details.get("retry_of"):
+        return Line(entry, what, "again after", again=retry_of)
+    if origin := details.get("origin"):
+        return Line(entry, what, f"fixes {origin['rule']} on {origin['entity']}")
+    if "audit_rows" in details:
+        runs = details["template_runs"] + details["one_offs"]
+        return Line(entry, what, f"{runs} runs, {details['audit_rows']} audit rows")
+    return Line(entry, what)
