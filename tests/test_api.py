@@ -652,3 +652,33 @@ def test_health_is_503_without_the_database(make_app: Callable[..., Flask], tmp_
     app = make_app(PORTAL_ACTIONS_DATABASE_URL=f"sqlite:///{tmp_path}/empty.db")
     answer = app.test_client().get("/api/v1/health")
     assert (answer.status_code, answer.json["status"]) == (503, "down")
+
+
+# -- what somebody may start, and fixes ------------------------------------------------------------------------------
+
+
+def test_an_action_and_a_template_say_whether_their_reader_may_run_them(ada: Person, vera: Person) -> None:
+    for path in ("/api/v1/actions/debug.log@v1", "/api/v1/templates/two-steps"):
+        assert (ada.get(path).json["may_run"], vera.get(path).json["may_run"]) == (True, False)
+    for path in ("/api/v1/actions", "/api/v1/templates"):
+        assert {one["may_run"] for one in vera.get(path).json["data"]} == {False}
+
+
+def test_a_fix_over_the_api_keeps_its_origin_and_is_one_run_while_it_is_active(ada: Person, margaret: Person) -> None:
+    origin = {"entity": "component:default/orders", "scorecard": "basics", "rule": "readme"}
+    body = {"input": {"message": "hello"}, "origin": origin}
+    first = ada.post("/api/v1/actions/debug.log@v1/runs", body)
+    assert (first.status_code, first.json["origin"], first.json["entity"]) == (202, origin, origin["entity"])
+    second = margaret.post("/api/v1/actions/debug.log@v1/runs", body)
+    assert (second.status_code, second.json["id"]) == (200, first.json["id"])
+    other_kind = margaret.post("/api/v1/templates/two-steps/runs", {"inputs": {"name": "orders"}, "origin": origin})
+    assert (other_kind.status_code, other_kind.json["error_code"]) == (409, "CONFLICT")
+    work_off()
+    assert margaret.post("/api/v1/actions/debug.log@v1/runs", body).status_code == 202
+
+
+@pytest.mark.parametrize("origin", [{}, {"entity": "x"}, "x", [], {"entity": "", "scorecard": "s", "rule": "r"}])
+def test_an_origin_that_is_none_is_refused_field_by_field(ada: Person, origin: Any) -> None:
+    answer = ada.post("/api/v1/actions/debug.log@v1/runs", {"input": {"message": "hello"}, "origin": origin})
+    assert answer.status_code == 422
+    assert "origin" in answer.json["errors"]

@@ -13,7 +13,7 @@ from portal_actions_plugin.blueprints.json_schema import json_schema
 from portal_actions_plugin.blueprints.names import page_of
 from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
 from portal_actions_plugin.host import ActionRun
-from portal_actions_plugin.runs import reads, service
+from portal_actions_plugin.runs import access, reads, service
 from portal_actions_plugin.runs.identity import current_identity
 
 blueprint = Blueprint("portal_actions_actions", __name__, url_prefix="/actions", description="What can be run.")
@@ -48,7 +48,7 @@ def get_action(action_id: str) -> dict[str, Any]:
 @starts(blueprint, schemas.ActionRunSchema)
 def start_action_run(body: dict[str, Any], action_id: str) -> Any:
     """Start a one-off."""
-    ask = ask_from_headers(entity=body.get("entity"))
+    ask = ask_from_headers(entity=body.get("entity"), origin=body.get("origin"))
     started = service.start_action_run(current_identity(), action_id, body["input"], ask)
     return started_answer(started, ActionRun)
 
@@ -56,6 +56,7 @@ def start_action_run(body: dict[str, Any], action_id: str) -> Any:
 def _shown(action: Action) -> dict[str, Any]:
     names = ("id", "title", "description", "timeout", "max_attempts", "permissions")
     return {name: getattr(action, name) for name in names} | {
+        "may_run": access.may_start_action(current_identity(), action),
         "idempotent": action.idempotent if isinstance(action.idempotent, bool) else None,
         "input_schema": json_schema(action.input),
         "output_schema": json_schema(action.output) if action.output else None,

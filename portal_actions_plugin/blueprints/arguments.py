@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from portal_actions_plugin.host import Origin
 from portal_actions_plugin.runs.audit_log import EVENTS, OUTCOMES
 from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.paging import CURSOR
@@ -42,10 +43,10 @@ class _AtMost(validate.Validator):
         return value
 
 
-def _text(most: int, **metadata: str) -> fields.String:
+def _text(most: int, *, required: bool = False, **metadata: str) -> fields.String:
     """A text that a database can compare with."""
     no_nul = validate.Regexp(r"^[^\x00]*$", error="Holds a character that cannot be stored, such as NUL.")
-    return fields.String(validate=[validate.Length(1, most), no_nul], metadata=metadata)
+    return fields.String(required=required, validate=[validate.Length(1, most), no_nul], metadata=metadata)
 
 
 def _inputs(what: str) -> fields.Dict:
@@ -114,18 +115,36 @@ class AuditQuerySchema(PageQuerySchema):
     until = Moment(metadata={"description": "At or before."})
 
 
-class StartActionRunSchema(Schema):
+class FixedRuleSchema(Schema):
+    """The failing scorecard rule that a run fixes."""
+
+    entity = _text(255, required=True)
+    scorecard = _text(255, required=True)
+    rule = _text(255, required=True)
+
+    @post_load
+    def _make(self, data: dict[str, str], **_: Any) -> Origin:
+        return Origin(**data)
+
+
+class _StartSchema(Schema):
+    entity = _text(255, description="The catalog entity that the run is about.")
+    origin = fields.Nested(
+        FixedRuleSchema,
+        metadata={"description": "What it fixes. While such a run is active, a start answers 200 with that one."},
+    )
+
+
+class StartActionRunSchema(_StartSchema):
     """A one-off."""
 
     input = _inputs("As the action's input_schema says.")
-    entity = _text(255, description="The catalog entity that the run is about.")
 
 
-class StartTemplateRunSchema(Schema):
+class StartTemplateRunSchema(_StartSchema):
     """A template run."""
 
     inputs = _inputs("As the template's inputs_schema says.")
-    entity = _text(255, description="The catalog entity that the run is about.")
 
 
 class RetrySchema(Schema):

@@ -113,6 +113,7 @@ _ACTION = {
     "timeout": 30.0,
     "max_attempts": 3,
     "permissions": [],
+    "may_run": True,
     "input_schema": {
         "type": "object",
         "properties": {"message": {"type": "string", "minLength": 1, "maxLength": 4000}},
@@ -130,6 +131,7 @@ _TEMPLATE = {
     "type": "service",
     "version": "3f0c9a1d2b4e",
     "permissions": [],
+    "may_run": True,
     "inputs_schema": {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Create a service",

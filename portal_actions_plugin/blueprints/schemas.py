@@ -252,6 +252,7 @@ class ActionSchema(Schema):
     timeout = fields.Float(required=True, metadata={"description": "Seconds."})
     max_attempts = fields.Integer(required=True)
     permissions = fields.List(fields.String(), required=True)
+    may_run = fields.Boolean(required=True, metadata={"description": "Whether a start of yours would be let through."})
     input_schema = fields.Dict(required=True)
     output_schema = fields.Dict(required=True, allow_none=True)
 
@@ -273,6 +274,7 @@ class TemplateSchema(Schema):
     type = fields.String(required=True, allow_none=True)
     version = fields.String(required=True)
     permissions = fields.List(fields.String(), required=True)
+    may_run = fields.Boolean(required=True, metadata={"description": "Whether a start of yours would be let through."})
     inputs_schema = fields.Dict(required=True)
 
 

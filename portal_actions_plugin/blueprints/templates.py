@@ -11,7 +11,7 @@ from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.names import page_of
 from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
 from portal_actions_plugin.host import TemplateRun
-from portal_actions_plugin.runs import reads, service
+from portal_actions_plugin.runs import access, reads, service
 from portal_actions_plugin.runs.identity import current_identity
 from portal_actions_plugin.software_templates.schemas import as_given
 from portal_actions_plugin.software_templates.spec import Template
@@ -53,7 +53,7 @@ def get_template(name: str) -> dict[str, Any]:
 @starts(blueprint, schemas.TemplateRunDetailSchema)
 def start_template_run(body: dict[str, Any], name: str) -> Any:
     """Start a template."""
-    ask = ask_from_headers(entity=body.get("entity"))
+    ask = ask_from_headers(entity=body.get("entity"), origin=body.get("origin"))
     started = service.start_template_run(current_identity(), name, body["inputs"], ask)
     return started_answer(started, TemplateRun)
 
@@ -108,4 +108,7 @@ def resume_template_run(body: dict[str, Any], run_id: str) -> Any:
 
 def _shown(template: Template) -> dict[str, Any]:
     names = ("name", "title", "description", "tags", "owner", "type", "version", "permissions")
-    return {name: getattr(template, name) for name in names} | {"inputs_schema": as_given(template.inputs_schema())}
+    return {name: getattr(template, name) for name in names} | {
+        "may_run": access.may_start_template(current_identity(), template),
+        "inputs_schema": as_given(template.inputs_schema()),
+    }
