@@ -80,7 +80,7 @@ def dump(value: Any, indent: int | None = None) -> str:
 
 def concatenated(parts: Iterable[Any]) -> str:
     """Join the parts of ``a ~ b``."""
-    return _joined([text(part) for part in parts], "")
+    return str(measured(_joined([text(part) for part in parts], "")))
 
 
 def parse_repo_url(url: Any) -> dict[str, str]:

@@ -54,7 +54,7 @@ def _watched(keyword: Keyword) -> Keyword:
         current_budget().check_time()
         try:
             for error in keyword(validator, wanted, given, schema) or ():
-                error.message = ""  # it repeats the value, which may be long, or a secret
+                error.message, error.args = "", ()  # they repeat the value, which may be long, or a secret
                 yield error
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             yield SchemaError("")  # such as a number that is too large to be divided

@@ -63,7 +63,9 @@ def first_or_next(template: Template, position: int, context: Mapping[str, Any])
     with budget():
         for index in range(position, len(template.steps)):
             try:
-                if expressions.evaluate_condition(template.steps[index].condition, known, _where(template, index, "if")):
+                if expressions.evaluate_condition(
+                    template.steps[index].condition, known, _where(template, index, "if")
+                ):
                     return index
             except ValidationError as error:
                 raise ConditionError(error.message, index) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -107,7 +108,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
         )
         self.globals.clear()
         self.globals["range"] = _short_range
-        self.filters = {**FILTERS, _LITERAL: measured, _LOOP: _loop, _PAIRS: _loop_pairs, _CONCAT: concatenated, _TIMED: _timed}
+        self.filters = {
+            **FILTERS,
+            _LITERAL: measured,
+            _LOOP: _loop,
+            _PAIRS: _loop_pairs,
+            _CONCAT: concatenated,
+            _TIMED: _timed,
+        }
         self.tests = dict(TESTS)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -232,6 +240,8 @@ class _Bounded(NodeTransformer):
         return node
 
     def visit_Const(self, node: nodes.Const) -> nodes.Node:  # noqa: N802
+        if isinstance(node.value, float) and not math.isfinite(node.value):  # Jinja would write it as the name inf
+            raise SandboxError("it has a number that JSON does not have")
         return nodes.Const(measured(node.value), lineno=node.lineno)
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
@@ -252,6 +262,9 @@ class _Bounded(NodeTransformer):
         self.generic_visit(node)
         if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
             return nodes.Getattr(node.node, node.arg.value, "load", lineno=node.lineno)
+        if isinstance(node.arg, nodes.Slice):  # which Jinja leaves to Python
+            node.node = _through(_TIMED, node.node)
+            return _through(_LITERAL, node)
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
@@ -334,7 +347,7 @@ def parse(source: str) -> nodes.Expr:
     raise TemplateSyntaxError("it is not one expression", 1)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def compiled(source: str) -> TemplateExpression:
     """Compile one expression; call the result with the context."""
     value = _Bounded().visit(parse(source))
