@@ -187,7 +187,7 @@ def _skeleton_folders(steps: tuple[Step, ...], findings: Findings) -> dict[Key, 
 
 def _hash_skeletons(file: Path, folders: Mapping[Key, str], findings: Findings) -> dict[str, str]:
     files: dict[str, str] = {}
-    for folder, key in {folder: key for key, folder in reversed(folders.items())}.items():
+    for folder, key in {folder: key for key, folder in folders.items()}.items():
         try:
             files.update(hashes(find_files(file.parent, folder)))
         except SkeletonError as error:

@@ -28,16 +28,15 @@ def _pattern(validator: Any, wanted: str, given: Any, _schema: Any) -> Iterator[
 
 
 def _format(validator: Any, wanted: str, given: Any, _schema: Any) -> Iterator[SchemaError]:
-    if isinstance(given, str) and len(given) > MAX_FORMATTED:
-        yield SchemaError("")
-    elif validator.format_checker is not None and not validator.format_checker.conforms(given, wanted):
+    too_long = isinstance(given, str) and len(given) > MAX_FORMATTED
+    if too_long or not validator.format_checker.conforms(given, wanted):
         yield SchemaError("")
 
 
 def _unique(validator: Any, wanted: bool, given: Any, _schema: Any) -> Iterator[SchemaError]:  # noqa: FBT001
-    if wanted and validator.is_type(given, "array"):
-        if len({json.dumps(_comparable(item), sort_keys=True) for item in given}) < len(given):
-            yield SchemaError("")
+    items = given if wanted and validator.is_type(given, "array") else ()
+    if len({json.dumps(_comparable(item), sort_keys=True) for item in items}) < len(items):
+        yield SchemaError("")
 
 
 def _comparable(value: Any) -> Any:
@@ -63,7 +62,7 @@ def _watched(keyword: Keyword) -> Keyword:
 
 
 _OURS: dict[str, Keyword] = {"pattern": _pattern, "format": _format, "uniqueItems": _unique}
-Validator = extend(
+Validator: Any = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     {word: _watched(keyword) for word, keyword in {**Draft202012Validator.VALIDATORS, **_OURS}.items()},
 )
