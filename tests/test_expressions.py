@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -262,6 +263,16 @@ def test_the_harmless_part_of_jinja_works(expression, expected):
         "parameters.tags | map('upper', **{'__class__': 1}) | list",
         "get_flashed_messages()",
         "dict(a=1)",
+        "range | upper",
+        "range | urlencode",
+        "[range] | capitalize",
+        "{'a': range} | title",
+        "parameters.name.upper | lower",
+        "self | upper",
+        "self | list",
+        "'a' | truncate(1, true, 'abc')",
+        "'a'.upper(**{'x': 1})",
+        "range(*[1, 2])",
     ],
 )
 def test_an_expression_reaches_nothing_but_values(expression):
@@ -285,6 +296,21 @@ def test_an_expression_reaches_nothing_but_values(expression):
         "'a'.ljust(10 ** 10)",
         "'a' | center(10 ** 10)",
         "'%1000000000d' % 1",
+        "'%1000000000d' is even",
+        "'%1000000000d' is odd",
+        "'%1000000000d' is divisibleby(7)",
+        "['%1000000000d'] | select('odd') | list",
+        "(1,) * 10 ** 10",
+        "parameters.db.items() | first * 10 ** 10",
+        "0x" + "f" * 3000 + " // 0x" + "e" * 1500 + " > 1",
+        "numbers | reject('in', numbers) | list",
+        "numbers | map(attribute=numbers) | list",
+        "collisions | unique | list",
+        "[" + ", ".join(["wide[1:].count('x')"] * 300) + "]",
+        "wide.strip(wide ~ 'x')",
+        "wide | trim(wide ~ 'x')",
+        "range(" + ", ".join(f"wide ~ {number}" for number in range(500)) + ")",
+        "[" + ", ".join(f"(wide ~ {number}).count('x')" for number in range(250)) + "]",
         "'a' | indent(10 ** 9, true)",
         "'\n' | indent(10 ** 9)",
         "5 | round(-10 ** 9)",
@@ -309,7 +335,13 @@ def test_an_expression_reaches_nothing_but_values(expression):
 )
 def test_an_expression_that_asks_for_too_much_is_stopped_at_once(expression):
     began = time.thread_time()
-    assert problem(expression, big="x" * 200_000, numbers=list(range(40_000))).startswith("steps[1].input.repo: ")
+    values = {
+        "big": "x" * 200_000,
+        "numbers": list(range(40_000)),
+        "wide": "\U0001f600" * 200_000,
+        "collisions": [number * (2**61 - 1) for number in range(20_000)],  # all have the hash 0
+    }
+    assert problem(expression, **values).startswith("steps[1].input.repo: ")
     assert time.thread_time() - began < 2.5
 
 
@@ -327,7 +359,9 @@ def test_a_value_that_is_nested_too_deeply_is_refused():
         render(given, CONTEXT, "here")
 
 
-@pytest.mark.parametrize("expression", ["parameters.name.upper", "range", "{1: 2}", "self"])
+@pytest.mark.parametrize(
+    "expression", ["parameters.name.upper", "range", "{1: 2}", "self", r"'\ud800'", r"{'\udfff': 1}"]
+)
 def test_what_is_no_json_value_is_refused(expression):
     with pytest.raises(ExpressionError):
         value(expression)
@@ -338,11 +372,63 @@ def test_a_syntax_error_is_reported_and_not_raised_as_pythons_own(expression):
     assert problem(expression).startswith("steps[1].input.repo: ")
 
 
+def test_a_text_that_is_too_long_is_not_taken_apart():
+    with pytest.raises(ExpressionError, match="at most 256,000 characters"):
+        render("${{ 1 }}" * 50_000, CONTEXT, "here")
+
+
+def test_a_filter_of_texts_takes_another_value_as_it_is_written_in_a_text():
+    assert value("parameters.db | upper") == '{"SIZE": 10}'
+    assert value("true | capitalize") == "True"
+    assert value("{'a b': 'c/d'} | urlencode") == "a+b=c%2Fd"
+    assert value("'--a-' | trim('-')") == value("'--a-'.strip('-')") == "a"
+
+
+_PIECES = (
+    *("parameters", "parameters.name", "parameters.tags", "'%s{0}'", "1", "-1.5", "true", "null", "nmae", "range"),
+    *("loop", "self", "[]", "{}", "{'a': [1]}", "9" * 5000, "0x" + "f" * 400, "1e400", r"'\ud800'", "(1, 'a')"),
+    *("..", "|", "(", "]", "}}", "if", "'", "\x02%", "\N{BOM}", "\x00", "é", "__class__"),
+)
+_SHAPES = (
+    *("{0}", "{0}.{1}", "{0}[{1}]", "{0}({1})", "{0} | {1}", "{0} is {1}", "{0} + {1}", "{0} * {1}", "{0} ** {1}"),
+    *("{0} % {1}", "{0} // {1}", "{0} ~ {1}", "{0} < {1} < {0}", "{0} in {1}", "not {0}", "{0} if {1} else {0}"),
+    *("{0} if {1}", "{{{0}: {1}}}", "[{0}, {1}][::{0}]", "{0} | map({1}) | list", "{0} | sort(attribute={1})"),
+    *("{0} | round({1})", "{0} | int({1}, {1})", "{0} | join({1}, {0})", "{0}.get({1}).replace({0}, {1}, {1})"),
+    *("{0} | truncate({1}, {0}, {0}, {1})", "{0} | indent({1})", "{0} | dictsort(by={1})", "{0} | dump({1})"),
+    *("{0} | parseEntityRef({1})", "{0} | parseRepoUrl", "({0})|unique|sum({1})", "{0} | replace({1}, {0}, {1})"),
+)
+_MADE = [
+    shape.format(_PIECES[number % len(_PIECES)], _PIECES[(number * 7 + 3) % len(_PIECES)])
+    for number, shape in enumerate(_SHAPES * 30)
+]
+
+
+def test_whatever_is_written_as_an_expression_only_ever_raises_our_own_error():
+    refused = 0
+    assert len(set(_MADE)) > 500
+    for expression in _MADE:
+        text = f"${{{{ {expression} }}}}"
+        assert isinstance(references(text), tuple)
+        for attempt in (
+            lambda text=text: render(text, CONTEXT, "here"),
+            lambda text=text: render_file(text, CONTEXT, "f"),
+        ):
+            try:
+                json.dumps(attempt(), ensure_ascii=False, allow_nan=False).encode()
+            except ExpressionError:
+                refused += 1
+    assert refused > 300
+
+
 def test_no_error_repeats_a_value():
     context = {**CONTEXT, "secrets": {"token": "s3cret-value"}}
     for expression in ("secrets.token + 1", "secrets.token | parseRepoUrl", "secrets.token.nope", "secrets.nope",
                        "secrets.token | parseEntityRef", "secrets.token.split('')", "1 / (secrets.token | length - 12)",
-                       "numbers[secrets.token]", "secrets.token * 10 ** 9", "secrets.token | pick('x')"):  # fmt: skip
+                       "numbers[secrets.token]", "secrets.token * 10 ** 9", "secrets.token | pick('x')",
+                       "{secrets.token: 1}.nope", "'' | upper(**{secrets.token: 1})", "[1] | map(secrets.token) | list",
+                       "[1] | select(secrets.token) | list", "[[1]] | map('map', secrets.token) | list",
+                       "numbers | sort(**{secrets.token: 1})", "secrets.token | odd",
+                       "secrets.token is odd", "'a' | truncate(secrets.token)", "range(secrets.token)"):  # fmt: skip
         assert "s3cret" not in problem(expression, secrets=context["secrets"], numbers=[])
 
 
@@ -404,6 +490,14 @@ def test_a_syntax_error_in_a_skeleton_file_names_its_line():
         "${{ loop }}${{ ''.__class__ }}",
         "{% for x in [1] %}${{ loop.__class__ }}{% endfor %}",
         "{% for x in [1] %}${{ loop._iterable }}{% endfor %}",
+        "{% for x in [1] %}${{ loop | upper }}{% endfor %}",
+        "{% for a in values.many %}{% for b in range(100) %}{% if 'xy' in values.big %}{% endif %}{% endfor %}{% endfor %}",
+        "{% for a in values.many %}{% for b in range(100) %}" + "{% set c = 1 %}" * 2000 + "{% endfor %}{% endfor %}",
+        "{% set a = values.big %}" + "".join(f"{{% set a{number} = a ~ {number} %}}" for number in range(500)),
+        "{% if 0 %}" + "{% elif 0 %}" * 4000 + "{% endif %}",
+        "${{ 1 }}" * 10_000,
+        "${{ 1 }}" + "x" * 2_000_000,
+        "${{ '\\ud800' }}",
     ],
 )
 def test_a_hostile_skeleton_file_is_stopped_at_once(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import textwrap
@@ -312,6 +313,15 @@ def test_every_problem_of_a_file_is_told_at_once_with_its_line(tmp_path):
         (minimal("x", "[{action: debug.log@v1, input: {a: !!python/object:os.system x}}]"), "spec.steps[0].input.a",
          "no JSON value"),
         (minimal("x", "[{action: debug.log@v1, input: {a: !!set {b}}}]"), "spec.steps[0].input.a", "no JSON value"),
+        *[
+            (minimal("x", f"[{{action: debug.log@v1, input: {{a: {wrong}}}}}]"), "spec.steps[0].input.a", "no JSON value")
+            for wrong in ("0x" + "f" * 5000, "1" + ":1" * 300 + ".5", "!!int ''", "!!float ''", "!!bool x",
+                          "!!timestamp x", '"\\ud800"')
+        ],
+        (minimal("x", "[{action: debug.log@v1, input: {0x" + "f" * 900 + ": 1}}]"), "spec.steps[0].input.None",
+         "is no text"),
+        (minimal("x", "[{action: debug.log@v1, input: {" + "k" * 501 + ": 1}}]"), "spec.steps[0].input", "at most 500"),
+        (minimal("x", "[" + "{action: debug.log@v1}, " * 201 + "]"), "spec.steps", "at most 200 steps"),
         (minimal("x", "[]"), "spec.steps", "at least one step"),
         (minimal("../x"), "metadata.name", "at most 63"),
         (minimal("x", more="ouput: {}"), "spec.ouput", "did you mean output?"),
@@ -410,6 +420,13 @@ def test_a_parameter_that_only_a_condition_asks_for_may_be_named(tmp_path):
         ("{definitions: {x: {allOf: [{$ref: '#/definitions/x'}]}}}", "spec.parameters.definitions.x.allOf[0].$ref",
          "leads back to itself"),
         ("{definitions: {x: {$ref: '#/definitions/x'}}}", "spec.parameters.definitions.x.$ref", "leads nowhere"),
+        ("{x-a: {pattern: '('}, properties: {a: {$ref: '#/x-a'}}}", "spec.parameters.properties.a.$ref", "no JSON Schema"),
+        ("{properties: {a: {$dynamicRef: 'http://example.com/x'}}}", "spec.parameters.properties.a.$dynamicRef", "$ref"),
+        ("{patternProperties: {'^(a+)+$': {}}}", "spec.parameters.patternProperties", "a form cannot ask"),
+        ("{dependentSchemas: 5, dependencies: {a: {}}}", "spec.parameters.dependentSchemas", "invalid JSON Schema"),
+        ("{properties: {a: {pattern: 'a{99999999999999999999}'}}}", "spec.parameters.properties.a.pattern", "regex"),
+        ("{properties: {a: {pattern: '" + "a" * 2001 + "'}}}", "spec.parameters.properties.a.pattern", "invalid"),
+        ("{properties: {a: {enum: [" + "1, " * 5000 + "]}}}", "spec.parameters", "at most 5,000 values"),
         ("{properties: {a: {type: integer, writeOnly: true}}}", "spec.parameters.properties.a", "type string"),
         ("{properties: {a: {properties: {b: {type: string, 'ui:field': Secret}}}}}",
          "spec.parameters.properties.a.properties.b", "parameter of its own"),
@@ -451,6 +468,17 @@ def test_ui_keys_and_secrets_of_conditions_are_fine(tmp_path):
         "a: " + "{a: " * 60 + "1" + "}" * 60 + "\n",
         "a: " + "9" * 10000 + "\n",
         "[" + "1," * 60_000 + "]\n",
+        "[" + "1," * 400_000 + "]\n",
+        "---\n" * 200_000,
+        "---\nkind: Template\n" * 40_000,
+        f"a: &a {'x' * 100_000}\nb: [{'*a, ' * 1000}]\n",
+        "a: 1" + ":1" * 100_000 + "\n",
+        "a: 1" + ":1" * 1000 + ".5\n",
+        "a: [" + ".nan, " * 40_000 + "]\n",
+        "spec: {steps: [" + "{action: x}, " * 16_000 + "]}\n",
+        f"spec: {{output: {{a: &a '${{{{ {'1 + ' * 200} 1 }}}}', b: [{'*a, ' * 1_000}]}}}}\n",
+        "spec: {output: [" + ", ".join(f"'${{{{ {number} }}}}'" for number in range(9_000)) + "]}\n",
+        f"spec: {{output: {{{'k' * 400}: [{'1, ' * 40_000}]}}}}\n",
         "x: '" + "x" * 1_000_001 + "'\n",
         "kind: \x07\n",
     ],
@@ -462,6 +490,91 @@ def test_a_hostile_file_is_a_problem_and_not_a_hang(tmp_path, text):
     assert time.thread_time() - began < 10
     assert not listing.templates
     assert listing.problems
+
+
+_WRONG = (
+    *("~", "5", "-1.5", "true", "text", "''", "[]", "{}", "[[]]", "{a: 1}", "[1, a]", "{a: {b: [~]}}", "!!binary aGk="),
+    *("&a [*a]", "*nope", "!!python/name:os.system ''", "{<<: 5}", "{5: 5}", "{[1]: 2}", "0x" + "f" * 9000, ".inf"),
+    *('"\\ud800"', '"\\0"', "'${{'", "'${{ 1 + }}'", "'${{ x | y }}'", "{$ref: '#/'}", "{type: [1]}", "{$ref: 5}"),
+)
+_PLACES = (
+    *("{0}", "kind: Template\nspec: {0}", "kind: Template\n{0}: 1", "kind: Template\nmetadata: {0}\nspec: {0}"),
+    *(minimal("x").replace("name: x", "name: {0}"), minimal("x").replace("[{action: debug.log@v1}]", "{0}")),
+    *(minimal("x").replace("action: debug.log@v1", f"{word}: {{0}}") for word in ("id", "action", "if", "each")),
+    *(minimal("x").replace("debug.log@v1", f"debug.log@v1, {word}: {{0}}") for word in ("input", "if", "id", "name")),
+    minimal("x").replace("debug.log@v1", "debug.log@v1, input: {skeleton: {0}}"),
+    *(minimal("x", more=f"{word}: {{0}}") for word in ("output", "permissions", "owner", "parameters")),
+    *(
+        minimal("x", more=f"parameters: {{{word}: {{0}}}}")
+        for word in (
+            "properties",
+            "required",
+            "allOf",
+            "if",
+            "dependencies",
+            "dependentSchemas",
+            "$ref",
+            "items",
+            "title",
+        )
+    ),
+    minimal("x", more="parameters: {properties: {a: {0}}, dependencies: {a: {0}}, dependentRequired: {0}}"),
+    minimal("x", more="parameters: {definitions: {a: {0}}, properties: {a: {$ref: '#/definitions/a', default: {0}}}}"),
+)
+_DOCUMENTS = [place.replace("{0}", wrong) for place in _PLACES for wrong in _WRONG]
+
+
+def test_whatever_is_written_as_a_document_only_ever_becomes_findings(tmp_path):
+    assert len(set(_DOCUMENTS)) > 500
+    broken = 0
+    file = tmp_path / "one.yaml"
+    for text in _DOCUMENTS:
+        file.write_text(text)
+        listing = source(tmp_path).list()
+        broken += bool(listing.problems)
+        for template in listing.templates:
+            json.dumps(template.snapshot(), ensure_ascii=False, allow_nan=False).encode()
+            for given in ({}, {"a": 1}, {"a": "x" * 100}, {"a": {"b": [None]}, "c": 1e308}):
+                with contextlib.suppress(ValidationError):
+                    validate_inputs(template, given)
+    assert broken > 300
+
+
+@pytest.mark.parametrize("linked", ["one.yaml", "folder"])
+def test_a_link_that_leads_out_of_the_template_folder_is_a_problem_and_not_read(tmp_path, linked):
+    write(tmp_path / "elsewhere" / "template.yaml", minimal("a"))
+    (tmp_path / "here").mkdir()
+    target = tmp_path / "elsewhere" / ("template.yaml" if linked == "one.yaml" else ".")
+    (tmp_path / "here" / linked).symlink_to(target)
+    listing = source(tmp_path / "here").list()
+    assert not listing.templates
+    assert ["leads out of the template folder" in problem.message for problem in listing.problems] == [True]
+
+
+def test_links_inside_the_template_folder_and_to_it_are_followed(tmp_path):
+    write(tmp_path / "versions" / "..1" / "template.yaml", minimal("a"))
+    (tmp_path / "versions" / "a.yaml").symlink_to("..1/template.yaml")
+    (tmp_path / "current").symlink_to("versions")
+    assert [template.name for template in source(tmp_path / "current").list().templates] == ["a"]
+
+
+def test_a_pipe_among_the_templates_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "one.yaml")
+    assert not source(tmp_path).list().templates
+
+
+def test_a_template_names_only_so_many_skeletons(tmp_path):
+    steps = ", ".join(f"{{action: debug.log@v1, input: {{skeleton: s{number}}}}}" for number in range(21))
+    for number in range(21):
+        write(tmp_path / f"s{number}" / "x", "x")
+    _, key, message = only(tmp_path, minimal("svc", f"[{steps}]"))
+    assert (key, message) == ("spec.steps", "the steps name more than 20 skeleton folders")
+
+
+def test_a_skeleton_that_is_too_deep_is_told(with_skeleton):
+    write(with_skeleton / "skeleton" / "/".join("a" * 50) / "x", "x")
+    (problem,) = source(with_skeleton.parent).list().problems
+    assert "deeper than 40 folders" in problem.message
 
 
 def test_a_file_that_is_not_utf8_is_a_problem_with_its_line(tmp_path):
@@ -850,6 +963,80 @@ def test_inputs_that_are_nested_beyond_reason_are_refused(tmp_path):
         deep = {"child": deep}
     with pytest.raises(ValidationError, match="nested too deeply"):
         validate_inputs(template, {"tree": deep})
+
+
+_DOUBLING = (
+    "definitions: {n: {properties: {c: {allOf: [{$ref: '#/definitions/n'}, {$ref: '#/definitions/n'}]}}}}\n"
+    "properties: {a: {$ref: '#/definitions/n'}}"
+)
+_DEFAULTS = f"properties: {{a: {{items: {{properties: {{b: {{default: {'x' * 200_000}}}}}}}}}}}"
+
+
+def _nest(levels: int) -> dict:
+    return {"c": _nest(levels - 1)} if levels else {}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "given"),
+    [
+        ("properties: {a: {pattern: '^(a+)+$'}}", "a" * 50_000 + "!"),
+        ("properties: {a: {pattern: '^(?=(a+)+$)b'}}", "a" * 50_000 + "!"),
+        ("properties: {a: {pattern: 'a*a*a*a*a*b'}}", "a" * 50_000),
+        ("properties: {a: {propertyNames: {pattern: '^(a|a)*$'}}}", {"a" * 100 + "!": 1}),
+        ("properties: {a: {format: regex}}", "a{99999999999999999999}"),
+        ("properties: {a: {format: idn-email}}", "@" * 20_000),
+        ("properties: {a: {multipleOf: 0.1}}", 10**400),
+        ("properties: {a: {multipleOf: 0.1}}", float("nan")),
+        ("properties: {a: {uniqueItems: true}}", [*[[number] if number % 2 else str(number) for number in range(9_000)], "0"]),
+        ("properties: {a: {uniqueItems: true}}", [{"a": 1}, {"a": 1.0}]),
+        (f"properties: {{a: {{anyOf: [{'{type: integer}, ' * 2000}]}}}}", "x" * 100_000),
+        (f"properties: {{a: {{items: {{enum: [{'x' * 100_000}]}}}}}}", [1] * 20_000),
+        (_DOUBLING, _nest(25)),
+        (_DEFAULTS, [{}] * 20_000),
+    ],
+)  # fmt: skip
+def test_hostile_parameters_and_inputs_are_refused_at_once(tmp_path, parameters, given):
+    template = template_with(tmp_path, parameters)
+    began = time.thread_time()
+    with pytest.raises(ValidationError) as caught:
+        validate_inputs(template, {"a": given})
+    assert time.thread_time() - began < 3
+    assert len(json.dumps(caught.value.fields)) < 1_000_000
+
+
+def test_a_schema_that_doubles_at_every_reference_is_read_at_once(tmp_path):
+    shared = [f"d{number}: {{allOf: [{{$ref: '#/definitions/d{number + 1}'}}, {{$ref: '#/definitions/d{number + 1}'}}]}}"
+              for number in range(30)]  # fmt: skip
+    parameters = f"definitions: {{{', '.join(shared)}, d30: {{}}}}\nproperties: {{a: {{$ref: '#/definitions/d0'}}}}"
+    began = time.thread_time()
+    template = template_with(tmp_path, parameters)
+    with pytest.raises(ValidationError, match="the check was given up"):
+        validate_inputs(template, {"a": 1})
+    assert time.thread_time() - began < 5
+
+
+def test_patterns_are_those_of_json_schema(tmp_path):
+    template = template_with(tmp_path, r"properties: {a: {pattern: '^(?!-)[\p{L}\d]+(-[a-z]+)*$'}}")
+    assert validate_inputs(template, {"a": "é1-b"}) == {"a": "é1-b"}
+    assert (
+        errors(template, {"a": "-a"})
+        == errors(template, {"a": "a\n"})
+        == {"a": [r"must match ^(?!-)[\p{L}\d]+(-[a-z]+)*$"]}
+    )
+
+
+def test_equal_items_are_those_of_json_schema(tmp_path):
+    template = template_with(tmp_path, "properties: {a: {uniqueItems: true}}")
+    assert validate_inputs(template, {"a": [1, True, "1", [1], None]})
+    assert errors(template, {"a": [1, 1.0]}) == {"a": ["must not have the same item twice"]}
+
+
+def test_a_parameter_marked_secret_beside_its_reference_is_a_secret(tmp_path):
+    parameters = """
+        definitions: {token: {type: string, minLength: 2}}
+        properties: {t: {$ref: "#/definitions/token", writeOnly: true}}
+        """
+    assert template_with(tmp_path, parameters).secret_names == {"t"}
 
 
 def test_an_if_without_its_delimiters_is_told_since_it_would_always_be_true(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from portal_actions_plugin.errors import ValidationError
@@ -168,3 +170,12 @@ def test_the_output_of_a_run_that_succeeded_never_fails(caplog):
     )
     assert render_output(plan, context({"name": "x"})) == {"good": "x"}
     assert "output.bad: ${{ 1/0 }}" in caplog.text.replace(" / ", "/")
+
+
+def test_the_conditions_of_all_steps_together_are_stopped_at_once():
+    slow = "${{ range(1000) | map('replace', '1', 'x' * 200) | join | length > 0 and false }}"
+    plan = template(*[step(f"s{number}", slow) for number in range(2_000)])
+    began = time.thread_time()
+    with pytest.raises(ConditionError, match=r"longer than|along the way"):
+        first_or_next(plan, 0, context())
+    assert time.thread_time() - began < 3

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.skeleton import Signature
 
 KIND = "Template"
+MAX_STEPS = 200
+MAX_SKELETONS = 20
+"""Skeleton folders that the steps of one template name."""
 API_VERSIONS = ("portal-actions/v1", "scaffolder.backstage.io/v1beta3")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -75,7 +78,7 @@ def check_document(document: Document, file: Path, known_actions: Container[str]
     steps = _read_steps(spec, findings, known_actions)
     output = findings.mapping(spec, ("spec", "output"))
     folders = _skeleton_folders(steps, findings)
-    skeletons = {folder: signature(file.parent, folder) for folder in folders.values()}
+    skeletons = {folder: signature(file.parent, folder) for folder in set(folders.values())}
     files = _hash_skeletons(file, folders, findings)
     template = Template(
         name=name,
@@ -104,8 +107,10 @@ def _read_steps(spec: Mapping[str, Any], findings: Findings, known_actions: Cont
     if not isinstance(given, list) or not given:
         findings.add(key, "steps must be a list with at least one step")
         return ()
+    if len(given) > MAX_STEPS:
+        findings.add(key, f"a template has at most {MAX_STEPS} steps")
     steps: list[Step] = []
-    for index, data in enumerate(given):
+    for index, data in enumerate(given[:MAX_STEPS]):
         if not isinstance(data, Mapping):
             findings.add((*key, index), "a step must be a mapping with an action")
             data = {}  # noqa: PLW2901 so that the positions of later steps stay right
@@ -174,12 +179,15 @@ def _skeleton_folders(steps: tuple[Step, ...], findings: Findings) -> dict[Key, 
             folders[key] = folder_path(given)
         except SkeletonError as error:
             findings.add(key, str(error))
+    if len(set(folders.values())) > MAX_SKELETONS:
+        findings.add(("spec", "steps"), f"the steps name more than {MAX_SKELETONS} skeleton folders")
+        return {}
     return folders
 
 
 def _hash_skeletons(file: Path, folders: Mapping[Key, str], findings: Findings) -> dict[str, str]:
     files: dict[str, str] = {}
-    for key, folder in folders.items():
+    for folder, key in {folder: key for key, folder in folders.items()}.items():
         try:
             files.update(hashes(find_files(file.parent, folder)))
         except SkeletonError as error:

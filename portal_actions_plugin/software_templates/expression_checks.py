@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from portal_actions_plugin.software_templates.limits import current_budget
 from portal_actions_plugin.software_templates.references import references
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _EVERYWHERE = {"parameters", "steps", "user", "context", "range"}
 _LATER = {"each", "always", "failure"}
+_MAX_NAME = 64
+_MAX_NAMES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Scope:
 
 def check_value(value: Any, key: Key, scope: Scope, findings: Findings) -> None:
     """Note every problem of every expression in a value."""
+    current_budget().check_time()
     if isinstance(value, Mapping):
         for name, part in value.items():
             check_value(part, (*key, name), scope, findings)
@@ -100,5 +104,7 @@ def _step_problem(step: str, scope: Scope) -> str:
 
 
 def _near(name: str, known: frozenset[str] | tuple[str, ...]) -> str:
-    near = get_close_matches(name, known, n=1)
+    if len(name) > _MAX_NAME or len(known) > _MAX_NAMES:  # looking for what is near is slow
+        return ""
+    near = get_close_matches(name, [one for one in known if len(one) <= _MAX_NAME], n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

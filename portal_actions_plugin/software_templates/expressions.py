@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Template, TemplateError, UndefinedError
-from jinja2.exceptions import TemplateSyntaxError
+from jinja2.exceptions import TemplateRuntimeError, TemplateSyntaxError
 
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates import sandbox
@@ -23,6 +23,7 @@ from portal_actions_plugin.software_templates.limits import (
 
 FAILURES = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     LookupError,
     MemoryError,
@@ -35,6 +36,10 @@ FAILURES = (
 )
 
 
+def _short(said: str, length: int) -> str:
+    return said if len(said) <= length else f"{said[:length]}…"
+
+
 class ExpressionError(ValidationError):
     """An expression of the template cannot be evaluated."""
 
@@ -42,8 +47,7 @@ class ExpressionError(ValidationError):
 
     def __init__(self, where: str, expression: str, problem: str) -> None:
         """Name the place, the expression and what is wrong with it."""
-        shown = expression if len(expression) <= 200 else f"{expression[:200]}…"
-        super().__init__(f"{where}: {shown}: {problem}.")
+        super().__init__(f"{where}: {_short(expression, 200)}: {_short(problem, 500)}.")
         self.problem = problem
 
 
@@ -191,6 +195,8 @@ def _file_error(error: BaseException, content: str, where: str, template: Templa
 
 def problem_of(error: BaseException) -> str:
     """Say what went wrong in a template author's words, without any value: it may be a secret."""
+    if type(error) is TemplateRuntimeError:  # names what `map` or `select` were given
+        return "there is no such filter or test"
     if isinstance(error, TemplateError | SandboxError | TypeError):
         return (getattr(error, "message", None) or str(error)).rstrip(".")
     if isinstance(error, RecursionError | MemoryError | SyntaxError):

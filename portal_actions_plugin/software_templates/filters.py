@@ -17,6 +17,7 @@ from markupsafe import Markup
 from portal_actions_plugin.software_templates.limits import (
     MAX_DEPTH,
     MAX_INT_BITS,
+    MAX_STRIPPED,
     SandboxError,
     current_budget,
     fits,
@@ -35,9 +36,15 @@ def plain(value: Any, depth: int = 0) -> Any:
         return {_key(key): plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | range):
         return [plain(item, depth + 1) for item in value]
-    if isinstance(value, str):
-        return str(value)
-    return _plain_scalar(value)
+    return _sound(value) if isinstance(value, str) else _plain_scalar(value)
+
+
+def _sound(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise SandboxError("it makes a text with half a character, which nothing can store") from None
+    return str(value)
 
 
 def _plain_scalar(value: Any) -> Any:
@@ -55,13 +62,13 @@ def _plain_scalar(value: Any) -> Any:
 def _key(key: Any) -> str:
     if not isinstance(key, str):
         raise SandboxError("the keys of an object must be texts")
-    return str(key)
+    return _sound(key)
 
 
 def text(value: Any) -> str:
     """Write a value as text: as it is, or as JSON; null is empty, as in the format."""
     if isinstance(value, str):
-        return str(value)
+        return _sound(value)
     return "" if value is None else dump(value)
 
 
@@ -73,7 +80,7 @@ def dump(value: Any, indent: int | None = None) -> str:
 
 def concatenated(parts: Iterable[Any]) -> str:
     """Join the parts of ``a ~ b``."""
-    return _joined([text(part) for part in parts], "")
+    return str(measured(_joined([text(part) for part in parts], "")))
 
 
 def parse_repo_url(url: Any) -> dict[str, str]:
@@ -187,6 +194,32 @@ def _sum(items: Iterable[Any], attribute: str | None = None, start: Any = 0) -> 
     return total
 
 
+def _of_text(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What Jinja does with ``str()`` of a value, done with its text: ``str()`` shows Python's internals."""
+
+    @wraps(function)
+    def of_text(value: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(text(value), *args, **kwargs)
+
+    return of_text
+
+
+def _urlencode(value: Any) -> str:
+    if isinstance(value, Mapping | list | tuple):
+        return str(JINJA_FILTERS["urlencode"](plain(value)))
+    return str(JINJA_FILTERS["urlencode"](text(value)))
+
+
+def _stripping(strip: Callable[[str, str | None], str]) -> Callable[..., str]:
+    @wraps(strip)
+    def stripped(value: Any, chars: str | None = None) -> str:
+        if chars and len(chars) > MAX_STRIPPED:  # Python looks for each character of the text in them
+            raise SandboxError(f"{strip.__name__} takes at most {MAX_STRIPPED} characters to take away")
+        return strip(text(value), chars)
+
+    return stripped
+
+
 def _limited(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def limited(*args: Any, **kwargs: Any) -> Any:
@@ -198,13 +231,15 @@ def _limited(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _HARMLESS = (
-    "abs capitalize count d default dictsort first float int items last length list lower map max min reject "
-    "rejectattr reverse select selectattr sort title trim truncate unique upper urlencode wordcount"
+    "abs count d default dictsort first float int items last length list map max min reject "
+    "rejectattr reverse select selectattr sort truncate unique"
 )
+_OF_TEXT = "capitalize lower title upper wordcount"
 FILTERS: dict[str, Callable[..., Any]] = {
     name: _limited(function)
     for name, function in {
         **{name: JINJA_FILTERS[name] for name in _HARMLESS.split()},
+        **{name: _of_text(JINJA_FILTERS[name]) for name in _OF_TEXT.split()},
         "dump": dump,
         "indent": _indent,
         "join": _join,
@@ -218,12 +253,40 @@ FILTERS: dict[str, Callable[..., Any]] = {
         "string": text,
         "sum": _sum,
         "tojson": dump,
+        "trim": _stripping(str.strip),
+        "urlencode": _urlencode,
     }.items()
 }
 """``safe`` is there for templates from elsewhere: nothing is escaped, so nothing needs it."""
 
 _UNWANTED_TESTS = {"callable", "escaped", "filter", "sameas", "test"}
-TESTS = {name: function for name, function in JINJA_TESTS.items() if name not in _UNWANTED_TESTS}
+
+
+def _of_numbers(name: str) -> Callable[..., bool]:
+    def test(value: Any, *by: Any) -> bool:
+        # Jinja computes value % …, which formats a text, as large as it asks for.
+        if not all(isinstance(number, int | float) for number in (value, *by)):
+            raise SandboxError(f"{name} is asked of numbers only")
+        asked = _JINJA_TESTS[name]
+        return bool(asked(value, *by))
+
+    return test
+
+
+def _timed(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        current_budget().check_time()
+        return function(*args, **kwargs)
+
+    return timed
+
+
+_JINJA_TESTS: dict[str, Any] = {**JINJA_TESTS}
+_OUR_TESTS = {name: _of_numbers(name) for name in ("divisibleby", "even", "odd")}
+TESTS = {
+    name: _timed(function) for name, function in {**_JINJA_TESTS, **_OUR_TESTS}.items() if name not in _UNWANTED_TESTS
+}
 
 
 def _str_join(separator: str, items: Iterable[Any]) -> str:
@@ -232,12 +295,19 @@ def _str_join(separator: str, items: Iterable[Any]) -> str:
 
 _TEXT_METHODS = (
     *(str.capitalize, str.casefold, str.count, str.endswith, str.find, str.isalnum, str.isalpha, str.isdigit),
-    *(str.islower, str.isnumeric, str.isupper, str.lower, str.lstrip, str.partition, str.removeprefix),
-    *(str.removesuffix, str.rstrip, str.split, str.splitlines, str.startswith, str.strip, str.swapcase, str.title),
-    str.upper,
+    *(str.islower, str.isnumeric, str.isupper, str.lower, str.partition, str.removeprefix, str.removesuffix),
+    *(str.split, str.splitlines, str.startswith, str.swapcase, str.title, str.upper),
 )
 METHODS: tuple[tuple[type, dict[str, Callable[..., Any]]], ...] = (
-    (str, {**{method.__name__: method for method in _TEXT_METHODS}, "join": _str_join, "replace": _replace}),
+    (
+        str,
+        {
+            **{method.__name__: method for method in _TEXT_METHODS},
+            **{strip.__name__: _stripping(strip) for strip in (str.strip, str.lstrip, str.rstrip)},
+            "join": _str_join,
+            "replace": _replace,
+        },
+    ),
     (
         Mapping,
         {

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.host import TemplateProblem
+from portal_actions_plugin.software_templates.limits import current_budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.schemas import Key
 
 
+MAX_PROBLEMS = 200
+"""Problems of one document that are told."""
+_MAX_MESSAGE = 500
+
+
 class Findings:
     """The problems of one document, and readers that note what has the wrong type."""
 
@@ -23,13 +29,17 @@ class Findings:
         self._file = file
         self._document = document
         self.problems: list[TemplateProblem] = []
+        self._seen: set[TemplateProblem] = set()
         for key, message in document.problems:
             self.add(key, message)
 
     def add(self, key: Key, message: str) -> None:
         """Note a problem of the value at that place, once."""
-        problem = TemplateProblem(str(self._file), self._document.line(key), written(key), message)
-        if problem not in self.problems:
+        current_budget().check_time()
+        said = message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}…"
+        problem = TemplateProblem(str(self._file), self._document.line(key), written(key), said)
+        if problem not in self._seen and len(self.problems) < MAX_PROBLEMS:
+            self._seen.add(problem)
             self.problems.append(problem)
 
     def mapping(self, parent: Mapping[str, Any], key: Key) -> Mapping[str, Any]:

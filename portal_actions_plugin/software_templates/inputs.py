@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from jsonschema import Draft202012Validator
 from referencing import Registry
 
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates.keywords import FORMATS, Validator
+from portal_actions_plugin.software_templates.limits import SandboxError, budget, current_budget, measured
 from portal_actions_plugin.software_templates.schemas import declared, resolve
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 WHOLE = "_schema"
 """The field name of an error that is about an object as a whole; marshmallow uses the same."""
 _MAX_DEPTH = 32
+_MAX_ERRORS = 1_000
+_MAX_SHOWN = 200
 _KINDS = {"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
           "array": "a list", "object": "an object", "null": "empty"}  # fmt: skip
 _LIMITS = {
@@ -43,29 +46,37 @@ _LIMITS = {
 Found = tuple[tuple[str | int, ...], str]
 
 
-def validator(schema: Mapping[str, Any]) -> Draft202012Validator:
+def validator(schema: Mapping[str, Any]) -> Any:
     """A validator that never fetches a ``$ref`` from elsewhere."""
     registry: Registry[Any] = Registry()
-    return Draft202012Validator(schema, registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return Validator(schema, registry=registry, format_checker=FORMATS)
 
 
 def check(schema: Mapping[str, Any], inputs: Any, name: str) -> dict[str, Any]:
     """Return the inputs with defaults, or raise ValidationError with the messages of every wrong field.
 
-    No message repeats a value: it may be a secret. A pattern is the template author's and runs as it is: one with
-    nested repetition, such as ``(a+)+$``, can keep a process busy.
+    No message repeats a value: it may be a secret. Neither the author nor the user can keep a process busy with it.
     """
     if not isinstance(inputs, Mapping):
         raise ValidationError(f"{name} takes its inputs as an object.", fields={"inputs": ["must be an object"]})
-    strict = {word: value for word, value in schema.items() if word != "unevaluatedProperties"}
+    # A schema that names its dialect would be checked by that dialect's own words, not by ours.
+    strict = {word: value for word, value in schema.items() if word not in {"$schema", "unevaluatedProperties"}}
     root = validator(strict)
     try:
-        filled: dict[str, Any] = _Defaults(root).fill(strict, dict(inputs))
-        found = [one for error in root.iter_errors(filled) for one in _explain(error)]
+        with budget():
+            filled: dict[str, Any] = _Defaults(root).fill(strict, dict(inputs))
+            errors = (one for error in root.iter_errors(filled) for one in _explain(error))
+            found = list(islice(errors, _MAX_ERRORS))
     except RecursionError:
         raise ValidationError(f"{name} cannot take these inputs: they are nested too deeply.") from None
+    except SandboxError as error:
+        raise ValidationError(
+            f"{name} cannot take these inputs: the check was given up, {error}.",
+            hint="Give less, or have the template's owner simplify its parameters.",
+        ) from None
     if schema.get("unevaluatedProperties") is False:
-        found += [((extra,), "is unknown") for extra in filled if extra not in declared(schema)]
+        known = declared(schema)
+        found += islice((((extra,), "is unknown") for extra in filled if extra not in known), _MAX_ERRORS)
     if found:
         fields = _nested(found)
         names = list(fields)
@@ -78,11 +89,12 @@ def check(schema: Mapping[str, Any], inputs: Any, name: str) -> dict[str, Any]:
 class _Defaults:
     """Fills in defaults, also those of nested objects and of the conditions that apply."""
 
-    def __init__(self, root: Draft202012Validator) -> None:
+    def __init__(self, root: Any) -> None:
         self._root = root
         self._document = cast("Mapping[str, Any]", root.schema)
 
     def fill(self, schema: Any, value: Any, depth: int = 0) -> Any:
+        current_budget().check_time()
         schema = resolve(self._document, schema)
         if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
             return value
@@ -105,7 +117,7 @@ class _Defaults:
         if not isinstance(whole, Mapping):
             return {}
         if "default" in whole:
-            return {name: self.fill(whole, deepcopy(whole["default"]), depth)}
+            return {name: self.fill(whole, deepcopy(measured(whole["default"])), depth)}
         if "properties" not in whole or whole is not part:  # a $ref may lead back to itself
             return {}
         made = self.fill(whole, {}, depth)
@@ -149,8 +161,7 @@ def _explain(error: SchemaError) -> Iterator[Found]:
 
 
 def _is_known(name: str, schema: Mapping[str, Any]) -> bool:
-    patterns = schema.get("patternProperties", {})
-    return name in schema.get("properties", {}) or any(re.search(pattern, name) for pattern in patterns)
+    return name in schema.get("properties", {})
 
 
 def _explain_choice(error: SchemaError, place: tuple[str | int, ...]) -> Iterator[Found]:
@@ -184,7 +195,8 @@ def _options(wanted: Iterable[Any]) -> str:
 
 
 def _shown(wanted: Any) -> str:
-    return wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
+    said = wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
+    return said if len(said) <= _MAX_SHOWN else f"{said[:_MAX_SHOWN]}…"
 
 
 def _nested(found: Iterable[Found]) -> dict[str, Any]:

@@ -19,8 +19,11 @@ MAX_DEPTH = 40
 """Levels of lists and objects inside each other."""
 MAX_LOOPS = 100_000
 """Items that all loops of one render may go through."""
+MAX_MADE = 10_000_000
+"""Characters and items of all values that one render makes along the way: many may be alive at once."""
 MAX_RANGE = 1_000
 MAX_INT_BITS = 1_024
+MAX_STRIPPED = 100
 CPU_SECONDS = 2.0
 """Processor time of one render: a busy machine fails nobody."""
 
@@ -35,14 +38,22 @@ class Budget:
 
     max_size: int = MAX_SIZE
     size: int = 0
+    seconds: float = CPU_SECONDS
+    made: int = 0
     loops: int = 0
-    ends_at: float = field(default_factory=lambda: time.thread_time() + CPU_SECONDS)
+    began: float = field(default_factory=time.thread_time)
 
     def take(self, size: int) -> None:
         """Count what becomes part of the result."""
         self.size += size
         if self.size > self.max_size:
             raise SandboxError(f"the result is larger than {self.max_size:,} characters")
+
+    def make(self, size: int) -> None:
+        """Count a value that was made along the way."""
+        self.made += size
+        if self.made > MAX_MADE:
+            raise SandboxError(f"it makes more than {MAX_MADE:,} characters or items along the way")
 
     def loop(self, items: int) -> None:
         """Count the items of a loop before it begins."""
@@ -52,21 +63,21 @@ class Budget:
 
     def check_time(self) -> None:
         """Stop what computes for too long; called at every operation."""
-        if time.thread_time() > self.ends_at:
-            raise SandboxError(f"it computes for longer than {CPU_SECONDS:g} seconds")
+        if time.thread_time() - self.began > self.seconds:
+            raise SandboxError(f"it computes for longer than {self.seconds:g} seconds")
 
 
 _current: ContextVar[Budget | None] = ContextVar("portal_actions_render_budget", default=None)
 
 
 @contextmanager
-def budget(max_size: int = MAX_SIZE) -> Iterator[Budget]:
-    """Give one render its budget. Inside another render the outer one's is shared."""
+def budget(max_size: int = MAX_SIZE, seconds: float = CPU_SECONDS) -> Iterator[Budget]:
+    """Give one render, or one check, its budget. Inside another one the outer one's is shared."""
     outer = _current.get()
     if outer is not None:
         yield outer
         return
-    token = _current.set(inner := Budget(max_size))
+    token = _current.set(inner := Budget(max_size, seconds=seconds))
     try:
         yield inner
     finally:
@@ -99,6 +110,7 @@ def size_of(value: Any) -> int:
             fits(size + len(inside))
             waiting.extend((item, depth + 1) for item in inside)
         fits(size)
+    current_budget().make(size)
     return size
 
 
@@ -124,6 +136,7 @@ def settled(value: Any) -> Any:
         items: list[Any] = []
         size = 0
         for item in value:  # type: ignore[union-attr]
+            current_budget().check_time()
             items.append(item)
             size += len(item) + 1 if isinstance(item, str) else 1
             fits(size)

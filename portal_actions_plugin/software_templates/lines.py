@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from portal_actions_plugin.software_templates.limits import current_budget
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,7 +18,12 @@ if TYPE_CHECKING:
 MAX_BYTES = 1_000_000
 MAX_NODES = 50_000
 """Values of one file once its aliases are written out."""
+MAX_CHARACTERS = 1_000_000
+"""Characters of those values, and of their keys."""
+MAX_KEY = 500
 MAX_LEVELS = 40
+_MAX_NUMBER = 100
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MERGE = "tag:yaml.org,2002:merge"
 _NOT_JSON = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
 
@@ -52,7 +59,34 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without dates: a date stays the text that it is in JSON."""
+    """SafeLoader without dates: a date stays the text that it is in JSON. It counts while it reads."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.composed = 0
+        self.written = 0
+        self.characters = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Read one value, unless there were too many."""
+        current_budget().check_time()
+        self.composed += 1
+        if self.composed > MAX_NODES:
+            line = self.line + 1
+            raise UnreadableError(line, f"it has more than {MAX_NODES:,} values")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
+
+    def write_out(self, characters: int, line: int) -> None:
+        """Count a value and its characters as often as it is written out."""
+        current_budget().check_time()
+        self.written += 1
+        self.characters += characters
+        if self.written > MAX_NODES:
+            raise UnreadableError(line, f"it has more than {MAX_NODES:,} values once its aliases are written out")
+        if self.characters > MAX_CHARACTERS:
+            message = f"it has more than {MAX_CHARACTERS:,} characters once its aliases are written out"
+            raise UnreadableError(line, message)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -98,14 +132,11 @@ class _Reader:
     def __init__(self, loader: _Loader, document: Document) -> None:
         self._loader = loader
         self._document = document
-        self._seen = 0
 
     def value(self, node: yaml.Node, key: Key) -> Any:
         line = node.start_mark.line + 1
         self._document.lines.setdefault(key, line)
-        self._seen += 1
-        if self._seen > MAX_NODES:
-            raise UnreadableError(line, f"it has more than {MAX_NODES:,} values once its aliases are written out")
+        self._loader.write_out(len(node.value) if isinstance(node, yaml.ScalarNode) else 0, line)
         if len(key) > MAX_LEVELS:
             raise UnreadableError(line, f"it is nested deeper than {MAX_LEVELS} levels, or an alias contains itself")
         if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
@@ -121,7 +152,11 @@ class _Reader:
             if name_node.tag == _MERGE:
                 merged = {**self._merged(value_node, key), **merged}
                 continue
+            self._loader.write_out(len(name_node.value), name_node.start_mark.line + 1)
             name = self._scalar(name_node, key)
+            if isinstance(name, str) and len(name) > MAX_KEY:
+                self._document.problems.append((key, f"a key has at most {MAX_KEY} characters"))
+                continue
             place = (*key, str(name))
             if not isinstance(name, str):
                 self._document.problems.append((place, f"the key {name!r} is no text: put it in quotes"))
@@ -144,11 +179,18 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node, key: Key) -> Any:
         try:
-            value = self._loader.construct_object(node) if isinstance(node, yaml.ScalarNode) else node
-        except (yaml.YAMLError, ValueError):
-            value = node
+            value = self._loader.construct_object(node) if _is_readable(node) else node
+            if isinstance(value, str):
+                value.encode()
+        except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            value = node  # whatever a tag says of a text that it does not fit
         json_value = value is None or isinstance(value, str | bool | int)
         if json_value or (isinstance(value, float) and math.isfinite(value)):
             return value
-        self._document.problems.append((key, f"this is no JSON value ({node.tag.removeprefix('tag:yaml.org,2002:')})"))
+        kind = node.tag.removeprefix("tag:yaml.org,2002:")[:100].encode(errors="replace").decode()
+        self._document.problems.append((key, f"this is no JSON value ({kind})"))
         return None
+
+
+def _is_readable(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and (node.tag not in _NUMBERS or len(node.value) <= _MAX_NUMBER)

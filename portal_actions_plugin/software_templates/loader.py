@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
 from portal_actions_plugin.software_templates.checks import KIND, Checked, check_document
+from portal_actions_plugin.software_templates.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.lines import MAX_BYTES, UnreadableError, read_documents
 from portal_actions_plugin.software_templates.skeleton import Signature, read_skeleton, signature, stamp
 
@@ -22,6 +23,8 @@ __all__ = ["FolderTemplateSource", "read_skeleton"]
 
 _Problems = list[TemplateProblem]
 
+CHECK_SECONDS = 5.0
+"""Processor time of checking one file and its skeletons."""
 _ENDINGS = {".yaml", ".yml"}
 _FIRST_NAME = re.compile(r"\bname:\s*['\"]?([\w.-]+)")
 _IN_FOLDER = ("template.yaml", "template.yml")
@@ -108,20 +111,30 @@ class FolderTemplateSource:
         problems: _Problems = []
         for folder in self._folders:
             try:
+                top = folder.resolve()
                 for file in _candidates(folder):
-                    found.setdefault(file.resolve(), file)
+                    real = file.resolve()
+                    if real.is_relative_to(top):
+                        found.setdefault(real, file)
+                    else:
+                        message = "this is a link that leads out of the template folder"
+                        problems.append(self._problem(file, 1, "file", message))
             except OSError as error:
                 message = f"this template folder cannot be read: {error.strerror}"
                 problems.append(self._problem(folder, 1, "folder", message))
         return sorted(found.values()), problems
 
     def _load(self, file: Path) -> _Loaded:
+        now: Signature = ()
         try:
             now = stamp(file.stat())
             before = self._loaded.get(file)
-            return before if before and before.is_current(now, file.parent) else _Loaded(now, self._check(file))
+            with budget(seconds=CHECK_SECONDS):
+                return before if before and before.is_current(now, file.parent) else _Loaded(now, self._check(file))
         except OSError as error:
             return _Loaded((), (self._broken(file, "", 1, "file", f"this cannot be read: {error.strerror}"),))
+        except SandboxError as error:
+            return _Loaded(now, (self._broken(file, "", 1, "file", f"its check was given up: {error}"),))
 
     def _check(self, file: Path) -> tuple[Checked, ...]:
         with file.open("rb") as stream:

@@ -60,12 +60,15 @@ def first_or_next(template: Template, position: int, context: Mapping[str, Any])
         ConditionError: the ``if`` of a step cannot be evaluated; carries its position.
     """
     known = _known(template, context)
-    for index in range(position, len(template.steps)):
-        try:
-            if expressions.evaluate_condition(template.steps[index].condition, known, _where(template, index, "if")):
-                return index
-        except ValidationError as error:
-            raise ConditionError(error.message, index) from None
+    with budget():
+        for index in range(position, len(template.steps)):
+            try:
+                if expressions.evaluate_condition(
+                    template.steps[index].condition, known, _where(template, index, "if")
+                ):
+                    return index
+            except ValidationError as error:
+                raise ConditionError(error.message, index) from None
     return None
 
 

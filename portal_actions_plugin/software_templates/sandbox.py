@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from jinja2 import StrictUndefined, Template, Undefined, nodes
 from jinja2.environment import TemplateExpression
 from jinja2.exceptions import TemplateSyntaxError
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
@@ -24,7 +27,9 @@ from portal_actions_plugin.software_templates.filters import (
     text,
 )
 from portal_actions_plugin.software_templates.limits import (
+    MAX_FILE_SIZE,
     MAX_RANGE,
+    MAX_SIZE,
     SandboxError,
     current_budget,
     fits,
@@ -34,10 +39,13 @@ from portal_actions_plugin.software_templates.limits import (
 
 MAX_SOURCE = 8_000
 """Characters of one expression."""
+MAX_TOKENS = 20_000
+"""Words and signs of one skeleton file."""
+MAX_ARGUMENTS = 20
 _LOOP_PARTS = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length", "depth", "cycle"})
 _IN_FILES = (nodes.Output, nodes.If, nodes.For, nodes.Assign)
 # A space keeps these out of a template author's reach.
-_LITERAL, _LOOP, _PAIRS, _CONCAT = " literal", " loop", " pairs", " concat"
+_LITERAL, _LOOP, _PAIRS, _CONCAT, _TIMED = " literal", " loop", " pairs", " concat", " timed"
 
 
 class Sparse(dict[str, Any]):
@@ -71,6 +79,17 @@ class Absent(StrictUndefined):
     __hash__ = None  # type: ignore[assignment]
 
 
+class _ShortEnough(Extension):
+    """Stops before a long source is parsed and compiled, which nothing could interrupt."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        """Count the tokens on their way to the parser."""
+        for count, token in enumerate(stream):
+            if count > MAX_TOKENS:
+                raise SandboxError(f"it has more than {MAX_TOKENS:,} words and signs")
+            yield token
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Jinja's sandbox, narrowed: only named filters, tests and methods, and results that stay in bounds."""
 
@@ -84,11 +103,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
             keep_trailing_newline=True,
             optimized=False,  # the optimizer would compute constants while a template is only being loaded
             finalize=text,
+            extensions=(_ShortEnough,),
             **options,
         )
         self.globals.clear()
         self.globals["range"] = _short_range
-        self.filters = {**FILTERS, _LITERAL: measured, _LOOP: _loop, _PAIRS: _loop_pairs, _CONCAT: concatenated}
+        self.filters = {
+            **FILTERS,
+            _LITERAL: measured,
+            _LOOP: _loop,
+            _PAIRS: _loop_pairs,
+            _CONCAT: concatenated,
+            _TIMED: _timed,
+        }
         self.tests = dict(TESTS)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -129,23 +156,27 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Compute, after a look at the operands, so that no huge value is made first and measured later."""
         if operator == "%" and isinstance(left, str):
             raise SandboxError("% works on numbers only: write a ~ b to join texts")
+        for number in (left, right):
+            if isinstance(number, int):
+                measured(number)
         if operator == "*":
             for many, times in ((left, right), (right, left)):
-                if isinstance(many, str | list) and isinstance(times, int):
+                if isinstance(many, str | list | tuple) and isinstance(times, int):
                     fits(len(many) * max(0, times))
         if operator == "**":
             check_power(left, right)
         return measured(super().call_binop(context, operator, left, right))
 
 
-def _nothing(obj: Any, name: Any, shown: str) -> Undefined:
-    if isinstance(obj, Sparse) and isinstance(name, str) and name in obj.known:
+def _nothing(obj: Any, key: Any, shown: str) -> Undefined:
+    name = key if isinstance(key, str) else None
+    if isinstance(obj, Sparse) and name in obj.known:
         return Absent(f"{name!r} {obj.why}", obj, name)
     if isinstance(obj, Mapping):
         keys = sorted(str(key) for key in obj)
         there = f"; there is {', '.join(keys[:10])}{', …' if len(keys) > 10 else ''}" if keys else ""
-        return StrictUndefined(f"{shown} is undefined{there}", obj, str(name))
-    return StrictUndefined(f"{shown} cannot be used on {kind_of(obj)}", obj, str(name))
+        return StrictUndefined(f"{shown} is undefined{there}", obj, name)
+    return StrictUndefined(f"{shown} cannot be used on {kind_of(obj)}", obj, name)
 
 
 def _short_range(*numbers: int) -> range:
@@ -156,13 +187,27 @@ def _short_range(*numbers: int) -> range:
     return made
 
 
+def _timed(value: Any) -> Any:
+    current_budget().check_time()
+    return value
+
+
+class _Watched(list[Any]):
+    """A list whose loop is stopped when the time is up, whatever its body does."""
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in super().__iter__():
+            current_budget().check_time()
+            yield item
+
+
 def _loop(items: Any) -> list[Any]:
     found: list[Any] = list(items) if isinstance(items, Mapping) else items
     if not isinstance(found, list | tuple | str | range):
         found = list(iter(items))
     current_budget().check_time()
     current_budget().loop(len(found))
-    return list(found)
+    return _Watched(found)
 
 
 def _loop_pairs(items: Any) -> list[Any]:
@@ -189,13 +234,37 @@ class _Bounded(NodeTransformer):
     def visit_Pair(self, node: nodes.Pair) -> nodes.Node:  # noqa: N802
         if isinstance(node.key, nodes.Name):  # {defaultKind: "group"}, as the format writes it
             node.key = nodes.Const(node.key.name, lineno=node.lineno)
+        elif not isinstance(node.key, nodes.Const):  # errors name the keys of objects: none may be computed
+            raise TemplateSyntaxError("a key of an object must be a name, or a text in quotes", node.lineno)
         self.generic_visit(node)
         return node
+
+    def visit_Const(self, node: nodes.Const) -> nodes.Node:  # noqa: N802
+        if isinstance(node.value, float) and not math.isfinite(node.value):  # Jinja would write it as the name inf
+            raise SandboxError("it has a number that JSON does not have")
+        return nodes.Const(measured(node.value), lineno=node.lineno)
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.expr = _through(_TIMED, node.expr)
+        return node
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
+        return self.generic_visit(_named_arguments(node))
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
+        return self.generic_visit(_named_arguments(node))
+
+    def visit_Test(self, node: nodes.Test) -> nodes.Node:  # noqa: N802
+        return self.generic_visit(_named_arguments(node))
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
         if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
             return nodes.Getattr(node.node, node.arg.value, "load", lineno=node.lineno)
+        if isinstance(node.arg, nodes.Slice):  # which Jinja leaves to Python
+            node.node = _through(_TIMED, node.node)
+            return _through(_LITERAL, node)
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
@@ -208,6 +277,14 @@ class _Bounded(NodeTransformer):
         self.generic_visit(node)
         node.iter = _through(_PAIRS if isinstance(node.target, nodes.Tuple) else _LOOP, node.iter)
         return node
+
+
+def _named_arguments(node: nodes.Call | nodes.Filter | nodes.Test) -> nodes.Node:
+    if node.dyn_args or node.dyn_kwargs:  # Python's errors repeat the name of an argument, which may be a secret
+        raise TemplateSyntaxError("* and ** cannot be used in a call", node.lineno)
+    if len(node.args) + len(node.kwargs) > MAX_ARGUMENTS:
+        raise TemplateSyntaxError(f"a call has at most {MAX_ARGUMENTS} arguments", node.lineno)
+    return node
 
 
 def _through(filter_name: str, node: Any) -> nodes.Filter:
@@ -232,8 +309,10 @@ def split(whole: str) -> tuple[str | Expression, ...]:
 
     Raises:
         jinja2.TemplateSyntaxError: an expression cannot be read or is not closed.
-        SandboxError: an expression is too long.
+        SandboxError: the text or an expression is too long.
     """
+    if len(whole) > MAX_SIZE:
+        raise SandboxError(f"a text with expressions has at most {MAX_SIZE:,} characters")
     parts: list[str | Expression] = []
     inside: list[str] | None = None
     for line, kind, value in _EXPRESSIONS.lex(whole):
@@ -268,7 +347,7 @@ def parse(source: str) -> nodes.Expr:
     raise TemplateSyntaxError("it is not one expression", 1)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def compiled(source: str) -> TemplateExpression:
     """Compile one expression; call the result with the context."""
     value = _Bounded().visit(parse(source))
@@ -280,6 +359,8 @@ def compiled(source: str) -> TemplateExpression:
 
 def compiled_file(whole: str) -> Template:
     """Compile a skeleton file: expressions, ``if``, ``for``, ``set`` and ``raw``."""
+    if len(whole) > MAX_FILE_SIZE:
+        raise SandboxError(f"a file with expressions has at most {MAX_FILE_SIZE:,} characters")
     environment = Sandbox(newline_sequence="\r\n" if "\r\n" in whole else "\n")
     tree = environment.parse(whole)
     for statement in tree.find_all(nodes.Stmt):

@@ -89,7 +89,9 @@ def _add_dependencies(new: dict[str, Any], dependencies: Mapping[str, Any]) -> N
         word, value = (
             ("dependentRequired", list(needs)) if isinstance(needs, list) else ("dependentSchemas", modern(needs))
         )
-        new.setdefault(word, {})[name] = value
+        into = new.setdefault(word, {})
+        if isinstance(into, dict):  # else the form is wrong there, and its check says so
+            into[name] = value
 
 
 def subschemas(schema: Any, key: Key = ()) -> Iterator[tuple[Key, Schema]]:
@@ -111,16 +113,31 @@ def subschemas(schema: Any, key: Key = ()) -> Iterator[tuple[Key, Schema]]:
 def resolve(root: Schema, schema: Any) -> Any:
     """Follow local ``$ref``s; what cannot be followed is returned as it is."""
     for _ in range(32):
-        if not isinstance(schema, Mapping) or "$ref" not in schema:
-            return schema
-        target: Any = root
-        for part in str(schema["$ref"]).removeprefix("#/").split("/"):
-            name = part.replace("~1", "/").replace("~0", "~")
-            if not isinstance(target, Mapping) or name not in target:
-                return schema
-            target = target[name]
+        target = follow(root, schema)
+        if target is schema:
+            break
         schema = target
     return schema
+
+
+def follow(root: Schema, schema: Any) -> Any:
+    """Follow one local ``$ref``; what has none, or one that cannot be followed, is returned as it is."""
+    if not isinstance(schema, Mapping) or "$ref" not in schema:
+        return schema
+    target: Any = root
+    for part in str(schema["$ref"]).removeprefix("#/").split("/"):
+        name = part.replace("~1", "/").replace("~0", "~")
+        if not isinstance(target, Mapping) or name not in target:
+            return schema
+        target = target[name]
+    return target
+
+
+def whole(root: Schema, schema: Any) -> Any:
+    """A schema with what its ``$ref`` leads to; the words beside a ``$ref`` count too."""
+    target = resolve(root, schema)
+    both = target is not schema and isinstance(target, Mapping) and isinstance(schema, Mapping)
+    return {**target, **schema} if both else target
 
 
 def declared(root: Schema) -> dict[str, list[Any]]:
@@ -129,7 +146,7 @@ def declared(root: Schema) -> dict[str, list[Any]]:
     for place in _same_place(root, root, set()):
         properties = place.get("properties")
         for name, schema in properties.items() if isinstance(properties, Mapping) else ():
-            found.setdefault(name, []).append(resolve(root, schema))
+            found.setdefault(name, []).append(whole(root, schema))
     return found
 
 
@@ -151,12 +168,22 @@ def _beside(schema: Schema) -> list[Any]:
     return [*found, *(dependent.values() if isinstance(dependent, Mapping) else ())]
 
 
-def loops(root: Schema, schema: Any, path: tuple[int, ...] = ()) -> bool:
-    """Whether checking one value by this schema would lead back to the same schema for ever."""
+def loops(root: Schema, schema: Any, ending: set[int], path: tuple[int, ...] = ()) -> bool:
+    """Whether checking one value by this schema would lead back to the same schema for ever.
+
+    Args:
+        root: the form, where ``$ref`` leads.
+        schema: a part of it.
+        ending: what is known not to; grows.
+        path: the schemas on the way here.
+    """
     schema = resolve(root, schema)
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, Mapping) or id(schema) in ending:
         return False
-    return id(schema) in path or any(loops(root, part, (*path, id(schema))) for part in _beside(schema))
+    if id(schema) in path or any(loops(root, part, ending, (*path, id(schema))) for part in _beside(schema)):
+        return True
+    ending.add(id(schema))
+    return False
 
 
 def as_given(root: Schema, schema: Any = None) -> Any:

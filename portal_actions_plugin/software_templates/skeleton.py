@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, ValidationError
 from portal_actions_plugin.host import SkeletonFile
+from portal_actions_plugin.software_templates.limits import current_budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.spec import Template
 
 MAX_FILES = 2_000
+MAX_LEVELS = 40
 MAX_BYTES = 20_000_000
 
 Signature = tuple[object, ...]
@@ -73,9 +75,12 @@ def find_files(base: Path, folder: str) -> tuple[Found, ...]:
 
 
 def _walk(root: Path, folder: Path, path: str) -> Iterator[Found]:
+    if path.count("/") > MAX_LEVELS:
+        raise SkeletonError(f"{path} is deeper than {MAX_LEVELS} folders")
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         for entry in entries:
+            current_budget().check_time()
             below = f"{path}/{entry.name}"
             if not _is_utf8(below):
                 raise SkeletonError(f"{below!r} is no UTF-8 name")

@@ -1,0 +1,69 @@
+"""JSON Schema's words as templates use them: each is timed, and none reads a value twice as long as it must."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError as SchemaError
+from jsonschema.validators import extend
+
+from portal_actions_plugin.software_templates.limits import current_budget
+from portal_actions_plugin.software_templates.patterns import is_pattern, matches
+
+Keyword = Callable[[Any, Any, Any, Any], Iterator[SchemaError] | None]
+
+MAX_FORMATTED = 10_000
+"""Characters of a text that has a format."""
+
+FORMATS = FormatChecker(formats=())
+FORMATS.checkers = {**Draft202012Validator.FORMAT_CHECKER.checkers, "regex": (is_pattern, ())}
+
+
+def _pattern(validator: Any, wanted: str, given: Any, _schema: Any) -> Iterator[SchemaError]:
+    if validator.is_type(given, "string") and not matches(wanted, given):
+        yield SchemaError("")
+
+
+def _format(validator: Any, wanted: str, given: Any, _schema: Any) -> Iterator[SchemaError]:
+    too_long = isinstance(given, str) and len(given) > MAX_FORMATTED
+    if too_long or not validator.format_checker.conforms(given, wanted):
+        yield SchemaError("")
+
+
+def _unique(validator: Any, wanted: bool, given: Any, _schema: Any) -> Iterator[SchemaError]:  # noqa: FBT001
+    items = given if wanted and validator.is_type(given, "array") else ()
+    if len({json.dumps(_comparable(item), sort_keys=True) for item in items}) < len(items):
+        yield SchemaError("")
+
+
+def _comparable(value: Any) -> Any:
+    """Write 1.0 as 1: JSON Schema has them equal."""
+    if isinstance(value, Mapping):
+        return {key: _comparable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_comparable(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _watched(keyword: Keyword) -> Keyword:
+    def watched(validator: Any, wanted: Any, given: Any, schema: Any) -> Iterator[SchemaError]:
+        current_budget().check_time()
+        try:
+            for error in keyword(validator, wanted, given, schema) or ():
+                error.message, error.args = "", ()  # they repeat the value, which may be long, or a secret
+                yield error
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            yield SchemaError("")  # such as a number that is too large to be divided
+
+    return watched
+
+
+_OURS: dict[str, Keyword] = {"pattern": _pattern, "format": _format, "uniqueItems": _unique}
+Validator: Any = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {word: _watched(keyword) for word, keyword in {**Draft202012Validator.VALIDATORS, **_OURS}.items()},
+)
+"""Draft 2020-12, whose checks end within the budget of ``limits``."""
