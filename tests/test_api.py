@@ -682,3 +682,20 @@ def test_an_origin_that_is_none_is_refused_field_by_field(ada: Person, origin: A
     answer = ada.post("/api/v1/actions/debug.log@v1/runs", {"input": {"message": "hello"}, "origin": origin})
     assert answer.status_code == 422
     assert "origin" in answer.json["errors"]
+
+
+def test_a_key_that_started_one_thing_is_refused_for_the_fix_of_a_rule(ada: Person) -> None:
+    body = {"input": {"message": "hello"}, "entity": "component:default/orders"}
+    key = {"Idempotency-Key": "once"}
+    assert ada.post("/api/v1/actions/debug.log@v1/runs", body, headers=key).status_code == 202
+    origin = {"entity": "component:default/orders", "scorecard": "basics", "rule": "readme"}
+    answer = ada.post("/api/v1/actions/debug.log@v1/runs", {**body, "origin": origin}, headers=key)
+    assert answer.status_code == 422
+    assert "Idempotency-Key" in answer.json["errors"]
+
+
+def test_the_location_of_a_start_names_the_path_below_which_the_portal_is_mounted(ada: Person) -> None:
+    answer = ada.post(
+        "/api/v1/actions/debug.log@v1/runs", {"input": {"message": "hello"}}, base_url="http://localhost/portal"
+    )
+    assert answer.headers["Location"] == f"/portal/api/v1/action-runs/{answer.json['id']}"

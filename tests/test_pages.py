@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,11 +15,14 @@ from jinja2 import DictLoader, StrictUndefined
 from werkzeug.test import TestResponse
 
 from portal_actions_plugin.blueprints.page_text import PageText
-from portal_actions_plugin.runs import queries
+from portal_actions_plugin.host import Origin
+from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.filters import RunFilter
 from tests import page_html
 from tests.page_html import Element
 from tests.page_rows import BOB, add_action_run, add_attempt, add_log, add_template_run, ago
+from tests.portal import PEOPLE
 
 TWO_STEPS: dict[str, Any] = {
     "template": "two-steps",
@@ -822,6 +826,37 @@ def test_a_form_that_is_too_large_is_a_413(make_app: Callable[..., Flask]) -> No
     app.register_error_handler(413, lambda error: ({"host": str(error)}, 599))
     answer = Visitor(app, "ada").post("/templates/runs/x/retry", {"secrets.a": "x" * 2000})
     assert (answer.status_code, answer.mimetype) == (413, "text/html")
+
+
+def test_a_form_that_comes_in_chunks_and_is_too_large_is_not_taken_for_half_of_it(
+    make_app: Callable[..., Flask],
+) -> None:
+    app = make_app(PORTAL_ACTIONS_MAX_BODY_BYTES=1000)
+    with app.app_context():
+        run_id = add_action_run("success", input={"message": "hello"})
+    client = app.test_client()
+    for size, status in ((2000, 413), (500, 303)):
+        chunks = {
+            "wsgi.input": io.BytesIO(b"idempotency_key=once&more=" + b"x" * size),
+            "wsgi.input_terminated": True,
+            "HTTP_TRANSFER_ENCODING": "chunked",
+        }
+        answer = client.post(
+            f"/actions/runs/{run_id}/retry",
+            environ_overrides=chunks,
+            content_type="application/x-www-form-urlencoded",
+            headers={"Authorization": "Bearer ada"},
+        )
+        assert (answer.status_code, answer.mimetype) == (status, "text/html")
+
+
+def test_a_retry_leads_to_the_fix_that_is_at_work_already_of_whatever_kind(ada: Visitor) -> None:
+    origin = Origin("component:default/orders", "basics", "readme")
+    start = service.start_template_run(PEOPLE["ada"], "two-steps", {"name": "orders"}, Ask(origin=origin))
+    service.cancel_template_run(PEOPLE["ada"], start.run.id)
+    fix = service.start_action_run(PEOPLE["ada"], "debug.log@v1", {"message": "hello"}, Ask(origin=origin)).run
+    answer = ada.press(ada.see(f"/templates/runs/{start.run.id}"), "Retry")
+    assert (answer.status_code, answer.location) == (303, f"/actions/runs/{fix.id}")
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_an_unknown_name_is_not_found_and_the_hint_says_where_to_look(tmp_path):
     with pytest.raises(NotFoundError) as caught:
         source(tmp_path).get("b")
     assert caught.value.message == "There is no template b."
-    assert "GET /api/v1/templates lists them" in caught.value.hint
+    assert "The list of templates has those that there are" in caught.value.hint
     assert "There is a" not in caught.value.hint, "whoever asks may not know of it"
 
 

@@ -197,7 +197,7 @@ class Registry:
 
 def no_action(action_id: str) -> NotFoundError:
     """The error for an action that is not there, or that somebody may not know of."""
-    return NotFoundError(f"There is no action {action_id[:80]}.", hint="GET /api/v1/actions lists them.")
+    return NotFoundError(f"There is no action {action_id[:80]}.", hint="The list of actions has those that there are.")
 
 
 def _who(point: EntryPoint) -> str:

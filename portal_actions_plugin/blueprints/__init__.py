@@ -23,7 +23,12 @@ from portal_actions_plugin.blueprints import (
 )
 from portal_actions_plugin.blueprints.errors import handle_api_error, handle_http_error
 from portal_actions_plugin.blueprints.headers import protect_if_static
-from portal_actions_plugin.blueprints.requests import bound_the_body, finish_api_response, prepare_api_request
+from portal_actions_plugin.blueprints.requests import (
+    bound_the_body,
+    finish_api_response,
+    prepare_api_request,
+    refuse_what_is_cut_off,
+)
 from portal_actions_plugin.blueprints.schemas import ErrorSchema
 from portal_actions_plugin.config import Config
 from portal_actions_plugin.errors import ConfigurationError, PortalActionsError
@@ -36,6 +41,8 @@ pages.blueprint.add_url_rule("/actions/audit", view_func=audit_page.audit)
 for _blueprint in (pages.blueprint, *API_BLUEPRINTS):
     _blueprint.url_value_preprocessor(bound_the_body)
     _blueprint.before_request_funcs.setdefault(None, []).insert(0, csrf.check_request)
+# Before the CSRF check, which reads the form.
+pages.blueprint.before_request_funcs[None].insert(0, refuse_what_is_cut_off)
 pages.blueprint.after_request(protect_if_static)
 for _blueprint in API_BLUEPRINTS:
     _blueprint.before_request(prepare_api_request)

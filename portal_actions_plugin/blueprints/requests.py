@@ -32,6 +32,13 @@ def bound_the_body(_endpoint: str | None, _values: object) -> None:
     request.max_content_length = extension().config.max_body_bytes
 
 
+def refuse_what_is_cut_off() -> None:
+    """Refuse a body that comes in chunks and reaches the bound: it is cut off there, and half of it is not all of it."""
+    in_chunks = request.content_length is None and "Transfer-Encoding" in request.headers
+    if in_chunks and len(request.get_data()) >= (request.max_content_length or 0):
+        raise RequestEntityTooLarge
+
+
 def prepare_api_request() -> None:
     """Refuse who is nobody before anything is looked at, and a body that is no JSON object, or does not claim to be."""
     if current_identity() is None and request.blueprint not in OPEN_BLUEPRINTS:
@@ -42,9 +49,9 @@ def prepare_api_request() -> None:
 
 
 def _check_body() -> None:
-    # Read first: a body that is too large is that, whatever it says that it is. In chunks it is cut off at the bound.
-    if len(request.get_data()) >= (request.max_content_length or 0) and request.content_length is None:
-        raise RequestEntityTooLarge
+    # Read first: a body that is too large is that, whatever it says that it is.
+    request.get_data()
+    refuse_what_is_cut_off()
     if not request.is_json:
         raise BadRequest(f"The body is {request.mimetype or 'of no type'}, not JSON.")
     try:
@@ -86,7 +93,7 @@ def started_answer(started: Started, kind: type[ActionRun | TemplateRun]) -> tup
             "Another fix of the same rule is at work already.", hint=f"Look at {started.run.html_url}, or wait for it."
         )
     path = "/template-runs" if kind is TemplateRun else "/action-runs"
-    location = f"{extension().config.api_prefix}{path}/{started.run.id}"
+    location = f"{request.script_root}{extension().config.api_prefix}{path}/{started.run.id}"
     return started.run, 200 if started.replayed else 202, {"Location": location, **quota_headers(started.quota)}
 
 

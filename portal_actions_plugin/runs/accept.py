@@ -10,13 +10,15 @@ from typing import Any
 from sqlalchemy import select
 
 from portal_actions_plugin.db import Transaction, reading, transaction
+from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, Origin, TemplateRun
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
-from portal_actions_plugin.runs import audit, idempotency, limits, queries
+from portal_actions_plugin.runs import access, audit, idempotency, limits, queries
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.idempotency import IdempotencyKey
 from portal_actions_plugin.runs.limits import Quota, TooManyStartsError
+from portal_actions_plugin.runs.paging import no_run
 from portal_actions_plugin.runs.states import ACTIVE
 
 TEMPLATE_RUN = "template_run"
@@ -71,7 +73,7 @@ def known(asker: Identity, key: IdempotencyKey | None) -> Started | None:
         return None
     with reading() as db:
         run_id = idempotency.find(db, key)
-    return Started(queries.any_run(run_id), replayed=True, quota=queries.starts_left(asker.id)) if run_id else None
+    return Started(_there(asker, run_id), replayed=True, quota=queries.starts_left(asker.id)) if run_id else None
 
 
 def accept(start: Start) -> Started:
@@ -83,9 +85,27 @@ def accept(start: Start) -> Started:
         with transaction("refuse") as tx:
             audit.record_refusal(tx, AuditEntry(start.asker.id, start.event, audit.RATE_LIMITED, start.target))
         raise
-    # A fix that is active already may be of the other kind.
-    load = queries.any_run if replayed else start.load
-    return Started(load(run_id), replayed, left)
+    return Started(_there(start.asker, run_id) if replayed else start.load(run_id), replayed, left)
+
+
+def _there(asker: Identity, run_id: str) -> ActionRun | TemplateRun:
+    """The run that was there before, for who may see it: a fix may be somebody else's, and of either kind.
+
+    Raises:
+        NotFoundError: it is the asker's own, and the host hides it by now.
+        ConflictError: it is somebody else's, whom the asker may not look at.
+    """
+    run = queries.any_run(run_id)
+    permission = access.read_permission(run)
+    if run.requested_by == asker.id:
+        if access.hides(asker, permission, run):
+            raise no_run("run", run_id)
+    elif not access.allowed(asker, permission) or not access.allowed(asker, permission, run):
+        raise ConflictError(
+            "Somebody else's fix of the same rule is there for this, and you may not see it.",
+            hint="Ask again once it has ended, with a new Idempotency-Key.",
+        )
+    return run
 
 
 def _write(tx: Transaction, start: Start) -> tuple[str, bool, Quota]:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import transaction
-from portal_actions_plugin.errors import ActionError, PermissionDeniedError, UnauthenticatedError
+from portal_actions_plugin.errors import ActionError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
 from portal_actions_plugin.runs import audit
@@ -70,6 +70,22 @@ def require(identity: Identity | None, permission: str, *, event: str, target: s
     return identity
 
 
+def require_reader(identity: Identity | None, permission: str, *, event: str, target: str) -> Identity:
+    """Let somebody through who wants to change a run and may read such runs; which one is asked once it is known.
+
+    A denial leaves an audit row. Raises as ``require_read``.
+    """
+    asker = require_somebody(identity)
+    if not allowed(asker, permission):
+        refuse(asker, permission, event=event, target=target)
+    return asker
+
+
+def hides(identity: Identity | None, permission: str, target: Any) -> bool:
+    """Whether the host keeps this one from somebody who may read others: it does not exist for them."""
+    return allowed(identity, permission) and not allowed(identity, permission, target)
+
+
 def require_demands(asker: Identity, demands: Iterable[Demand], *, event: str, target: str) -> None:
     """Let somebody through who has all that is demanded; a denial leaves an audit row. Raises PermissionDeniedError."""
     for permission, what in demands:
@@ -120,14 +136,29 @@ def refuse_cancel(identity: Identity, run: ActionRun | TemplateRun, *, event: st
     _refuse(AuditEntry(identity.id, event, audit.DENIED, run.id, run.id, whole), "run:cancel-any")
 
 
+def refuse_unseen(identity: Identity, permission: str, error: NotFoundError, *, event: str, target: str) -> NoReturn:
+    """Refuse likewise what the host hides from the identity: only the audit knows that it is there."""
+    _leave_row(AuditEntry(identity.id, event, audit.DENIED, target), permission)
+    raise error
+
+
 def _refuse(entry: AuditEntry, permission: str) -> NoReturn:
+    _leave_row(entry, permission)
+    raise _denied(permission)
+
+
+def _leave_row(entry: AuditEntry, permission: str) -> None:
     with transaction("refuse") as tx:
         audit.record_refusal(tx, replace(entry, details={"permission": permission}))
-    raise _denied(permission)
 
 
 def _denied(permission: str) -> PermissionDeniedError:
     return PermissionDeniedError(f"You need the permission {permission} for this.")
+
+
+def read_permission(run: ActionRun | TemplateRun) -> str:
+    """The permission that reading such a run takes."""
+    return "template:read" if isinstance(run, TemplateRun) else "action:read"
 
 
 def run_permission(run: ActionRun | TemplateRun) -> str:
@@ -177,11 +208,15 @@ def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
 
 def may_start_template(identity: Identity | None, template: Template) -> bool:
     """Whether the identity may start this template, with all that it demands."""
+    if hides(identity, "template:read", template.name):
+        return False
     return has_all(identity, [("template:run", template.name), *demands_of_template(template)])
 
 
 def may_start_action(identity: Identity | None, action: Action) -> bool:
     """Whether the identity may start this action as a one-off, with all that it demands."""
+    if hides(identity, "action:read", action.id):
+        return False
     return has_all(identity, [("action:run", action.id), *demands_of_action(action)])
 
 

@@ -31,7 +31,9 @@ def parse_id(run_id: str) -> str:
 
 
 def no_run(kind: str, run_id: str) -> NotFoundError:
-    return NotFoundError(f"There is no {kind} {str(run_id)[:80]}.", hint="Check the id; /actions lists the runs.")
+    return NotFoundError(
+        f"There is no {kind} {str(run_id)[:80]}.", hint="Check the id; the page Actions lists the runs."
+    )
 
 
 def _encode_cursor(direction: str, run_id: str) -> str:

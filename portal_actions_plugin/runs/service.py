@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.actions.registry import Action
+from portal_actions_plugin.actions.registry import Action, no_action
 from portal_actions_plugin.db import Transaction, new_id, transaction
 from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
-from portal_actions_plugin.runs import access, audit, dispatch, locks, queries, reads, retention, transitions
+from portal_actions_plugin.runs import access, audit, dispatch, locks, queries, retention, transitions
 from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
 from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.idempotency import idempotency_key
+from portal_actions_plugin.runs.idempotency import IdempotencyKey, idempotency_key
+from portal_actions_plugin.runs.paging import no_run
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.resume import LeftOff, first_step, left_off
 from portal_actions_plugin.runs.secrets import masking_errors, part, require_secret
@@ -23,6 +25,7 @@ from portal_actions_plugin.runs.steps import Course, prepare_step, queue_step
 from portal_actions_plugin.runs.text import require_storable
 from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates import plan
+from portal_actions_plugin.software_templates.loader import no_template
 from portal_actions_plugin.software_templates.spec import validate_inputs
 
 _PLAIN = Ask()
@@ -102,11 +105,11 @@ def _start_template(
     begin: LeftOff | None = None,
 ) -> Started:
     parts = extension()
-    asked = [event, retry_of or name, inputs, dict(ask.secrets), ask.entity]
-    require_storable({"inputs": inputs, "secrets": ask.secrets, "entity": ask.entity})
-    key = idempotency_key(asker.id, ask.idempotency_key, asked)
+    key = _key(asker, [event, retry_of or name], "inputs", inputs, ask)
     if replay := known(asker, key):
         return replay
+    if access.hides(asker, "template:read", name):
+        access.refuse_unseen(asker, "template:read", no_template(name), event=event, target=name)
     current = parts.templates.get(name)
     template = begin.template if begin else current
     demands = {*access.demands_of_template(current), *access.demands_of_template(template)}
@@ -199,11 +202,11 @@ def _start_action(
     asker: Identity, action_id: str, data: Mapping[str, Any], ask: Ask, *, event: str, retry_of: str | None
 ) -> Started:
     parts = extension()
-    asked = [event, retry_of or action_id, data, dict(ask.secrets), ask.entity]
-    require_storable({"input": data, "secrets": ask.secrets, "entity": ask.entity})
-    key = idempotency_key(asker.id, ask.idempotency_key, asked)
+    key = _key(asker, [event, retry_of or action_id], "input", data, ask)
     if replay := known(asker, key):
         return replay
+    if access.hides(asker, "action:read", action_id):
+        access.refuse_unseen(asker, "action:read", no_action(action_id), event=event, target=action_id)
     action = parts.registry.get(action_id)
     access.require_demands(asker, access.demands_of_action(action), event=event, target=action_id)
     given = {**data, **ask.secrets}
@@ -247,6 +250,13 @@ def _queue_one_off(tx: Transaction, action: Action, values: Mapping[str, Any]) -
     dispatch.ring_after_commit(tx, run_id, queue)
     dispatch.tell_after_commit(tx, signals.action_run_queued, run_id)
     return run_id
+
+
+def _key(asker: Identity, asked: list[str], field: str, data: Mapping[str, Any], ask: Ask) -> IdempotencyKey | None:
+    """What makes this request the same as another; raises ValidationError for what cannot be stored."""
+    origin = asdict(ask.origin) if ask.origin else None
+    require_storable({field: data, "secrets": ask.secrets, "entity": ask.entity, "origin": origin})
+    return idempotency_key(asker.id, ask.idempotency_key, [*asked, data, dict(ask.secrets), ask.entity, origin])
 
 
 # -- retrying --------------------------------------------------------------------------------------------------------
@@ -321,13 +331,19 @@ def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
 
 def _template_run_to_change(identity: Identity | None, run_id: str, event: str) -> TemplateRun:
     """The run that somebody wants to change: it has to be one that they may know of."""
-    access.require(identity, "template:read", event=event, target=run_id)
-    return reads.template_run(identity, run_id)
+    asker = access.require_reader(identity, "template:read", event=event, target=run_id)
+    run = queries.template_run(run_id)
+    if access.hides(asker, "template:read", run):
+        access.refuse_unseen(asker, "template:read", no_run("template run", run_id), event=event, target=run.id)
+    return run
 
 
 def _action_run_to_change(identity: Identity | None, run_id: str, event: str) -> ActionRun:
-    access.require(identity, "action:read", event=event, target=run_id)
-    return reads.action_run(identity, run_id)
+    asker = access.require_reader(identity, "action:read", event=event, target=run_id)
+    run = queries.action_run(run_id)
+    if access.hides(asker, "action:read", run):
+        access.refuse_unseen(asker, "action:read", no_run("action run", run_id), event=event, target=run.id)
+    return run
 
 
 def _require_cancel(identity: Identity | None, run: ActionRun | TemplateRun, event: str) -> Identity:

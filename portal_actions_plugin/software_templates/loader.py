@@ -82,7 +82,7 @@ class FolderTemplateSource:
             more = f" … and {len(own) - 3} more" if len(own) > 3 else ""
             raise ValidationError(
                 f"The template {name} cannot be used: {' · '.join(map(str, own[:3]))}{more}",
-                hint="Tell the template's owner: GET /api/v1/templates lists every problem.",
+                hint="Tell the template's owner: the API's list of templates has every problem.",
             )
         raise no_template(name)
 
@@ -183,7 +183,7 @@ def no_template(name: str) -> NotFoundError:
     """The error for a template that is not there, or that somebody may not know of: it names no other."""
     return NotFoundError(
         f"There is no template {name[:80]}.",
-        hint="GET /api/v1/templates lists them, and the files that cannot be used.",
+        hint="The list of templates has those that there are, and the files that cannot be used.",
     )
 
 
