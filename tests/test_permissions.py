@@ -212,6 +212,15 @@ def test_repeats_of_a_denial_are_counted_on_its_row(portal: Flask) -> None:
     assert denials() == [(VERA.id, "template_run.start", 3)]
 
 
+def test_made_up_names_do_not_fill_the_audit(portal: Flask) -> None:
+    vera = Person(portal.test_client(), "vera")
+    for number in range(30):
+        assert vera.post(f"{API}/templates/made-up-{number}/runs", NAMED).status_code == 403
+    assert vera.post(f"{API}/actions/debug.log@v1/runs", HELLO).status_code == 403
+    assert sorted(count for _, event, count in denials() if event == "template_run.start") == [1] * 19 + [11]
+    assert (VERA.id, "action_run.start", 1) in denials(), "another event has a row all the same"
+
+
 def test_a_denial_names_the_permission_and_the_page_says_it_too(portal: Flask) -> None:
     bob = Person(portal.test_client(), "bob")
     refused = bob.post(f"{API}/template-runs/{make('queued template run')}/cancel")

@@ -71,6 +71,10 @@ class Action:
         """The input's fields that are secret: ``load_only``, or with ``secret`` in their metadata."""
         return frozenset(field.data_key or name for name, field in self.input().fields.items() if _is_secret(field))
 
+    def needs_a_secret(self) -> bool:
+        """Whether it cannot be run without a secret."""
+        return any(field.required and _is_secret(field) for field in self.input().fields.values())
+
     def lock_key(self, data: Mapping[str, Any]) -> str | None:
         """What only one run may write at a time, for an input; raises what the action's own function raises."""
         if self.lock is None:

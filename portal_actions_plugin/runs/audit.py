@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 
 from portal_actions_plugin.db import Transaction, new_id, now_plus
 from portal_actions_plugin.models import AuditRow
@@ -25,6 +25,7 @@ DENIED = "denied"
 RATE_LIMITED = "rate_limited"
 
 REPEAT_SECONDS = 60
+MAX_REFUSAL_ROWS = 20
 PRUNE = "prune"
 
 
@@ -83,25 +84,27 @@ def amend_prune(tx: Transaction, entry_id: str, details: Mapping[str, Any]) -> N
 
 
 def record_refusal(tx: Transaction, entry: AuditEntry) -> None:
-    """Add a denial or a limit, or count it on the row of the same one within the last minute."""
+    """Add a denial or a limit, or count it on the row of the same one within the last minute.
+
+    Who is refused for ever new names, which can be made up without end, adds ``MAX_REFUSAL_ROWS`` a minute; what
+    comes then is counted on the newest row of the event.
+    """
     # One refusal of an actor at a time, or two at once would both add a row.
     tx.lock(f"audit:{entry.actor}")
-    same = (
-        select(AuditRow.id)
-        .where(
-            AuditRow.actor == entry.actor,
-            AuditRow.event == entry.event,
-            AuditRow.outcome == entry.outcome,
-            AuditRow.target == _target(entry),
-            AuditRow.last_at > now_plus(-REPEAT_SECONDS),
-        )
-        .order_by(AuditRow.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    again = update(AuditRow).where(AuditRow.id == same).values(count=AuditRow.count + 1, last_at=now_plus(0))
-    if not tx.changed(again):
-        record(tx, entry)
+    recent = (AuditRow.actor == entry.actor, AuditRow.last_at > now_plus(-REPEAT_SECONDS))
+    alike = (*recent, AuditRow.event == entry.event, AuditRow.outcome == entry.outcome)
+    if _count_on_newest(tx, *alike, AuditRow.target == _target(entry)):
+        return
+    refusals = select(AuditRow.id).where(*recent, AuditRow.outcome.in_((DENIED, RATE_LIMITED))).limit(MAX_REFUSAL_ROWS)
+    if len(tx.rows(refusals)) == MAX_REFUSAL_ROWS and _count_on_newest(tx, *alike):
+        return
+    record(tx, entry)
+
+
+def _count_on_newest(tx: Transaction, *conditions: ColumnElement[bool]) -> bool:
+    newest = select(AuditRow.id).where(*conditions).order_by(AuditRow.id.desc()).limit(1).scalar_subquery()
+    again = update(AuditRow).where(AuditRow.id == newest)
+    return bool(tx.changed(again.values(count=AuditRow.count + 1, last_at=now_plus(0))))
 
 
 def _target(entry: AuditEntry) -> str:

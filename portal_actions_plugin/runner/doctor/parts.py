@@ -238,7 +238,7 @@ def _settings() -> Iterator[Finding]:
 
 def _wanting_secrets() -> Sequence[str]:
     parts = extension()
-    wanting = [action.id for action in parts.registry if action.secret_names()]
+    wanting = [action.id for action in parts.registry if action.needs_a_secret()]
     # A source that fails or hangs has its own finding.
     with suppress(Exception, TimeLimitError), time_limit(TEMPLATES_SECONDS):
         wanting += [template.name for template in parts.templates.list().templates if template.secret_names]
