@@ -133,12 +133,32 @@ def test_a_traceback_shows_no_secret(got: list[str], caplog: pytest.LogCaptureFi
     assert CANARY not in str(queries.action_run(run.id))
 
 
-def test_a_secret_inside_another_field_is_refused_when_it_is_declared() -> None:
-    class Outer(Schema):
-        inner = fields.List(fields.Nested(Use))
+SECRET = fields.String(load_only=True)
 
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        fields.List(fields.Nested(Use)),
+        fields.List(SECRET),
+        fields.List(fields.List(fields.String(metadata={"secret": True}))),
+        fields.Dict(values=SECRET),
+        fields.Dict(values=fields.Nested(Use)),
+        fields.Tuple((fields.String(), SECRET)),
+    ],
+)
+def test_a_secret_inside_another_field_is_refused_when_it_is_declared(inner: fields.Field[Any]) -> None:
+    outer = Schema.from_dict({"inner": inner})
     with pytest.raises(ConfigurationError, match="inner"):
-        action("test.nested@v1", title="Nested", input=Outer)(lambda ctx, **_: None)
+        action("test.nested@v1", title="Nested", input=outer)(lambda ctx, **_: None)
+
+
+def test_a_schema_may_be_nested_in_itself() -> None:
+    class Folder(Schema):
+        name = fields.String()
+        folders = fields.List(fields.Nested(lambda: Folder()))
+
+    assert action("test.folders@v1", title="Folders", input=Folder)(lambda ctx, **_: None).secret_names() == frozenset()
 
 
 def test_without_a_key_a_start_that_carries_a_secret_is_refused(
