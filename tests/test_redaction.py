@@ -217,6 +217,29 @@ def test_a_long_text_without_an_end_does_not_make_it_slow() -> None:
     assert time.perf_counter() - began < 5
 
 
+def test_a_long_value_of_many_lines_does_not_make_it_slow() -> None:
+    began = time.perf_counter()
+    lines = [secrets.token_urlsafe(47) for _ in range(250)]
+    redactor = Redactor(["\n".join(lines), secrets.token_urlsafe(12_000)])
+    assert redactor.text(f"line 7 is {lines[7]}.") == f"line 7 is {MASK}."
+    redactor.data({"lines": ["a line of a log without any of it"] * 10_000})
+    assert time.perf_counter() - began < 2
+
+
+def test_lines_that_begin_like_each_other_are_no_trouble() -> None:
+    redactor = Redactor(["\n".join("a" * length for length in range(8, 400))])
+    assert redactor.text(f"b{'a' * 300}b") == f"b{MASK}b"
+
+
+def test_many_values_named_between_lines_are_no_trouble() -> None:
+    began = time.perf_counter()
+    redactor = Redactor()
+    for number in range(300):
+        redactor.add(f"token-{number}-of-a-repository")
+        assert redactor.text(f"made token-{number}-of-a-repository") == f"made {MASK}"
+    assert time.perf_counter() - began < 5
+
+
 @pytest.mark.parametrize(
     ("data", "field", "what"),
     [

@@ -143,13 +143,26 @@ def _is_secret(field: fields.Field[Any]) -> bool:
 def _nested_secrets(schema: Schema) -> Iterator[str]:
     """The fields of a schema that hold a secret somewhere inside: only whole fields are encrypted."""
     for name, field in schema.fields.items():
-        inner = field
-        while isinstance(inner, fields.List):
-            inner = inner.inner
-        if isinstance(inner, fields.Nested) and not _is_secret(field):
-            inside = inner.schema
-            if any(map(_is_secret, inside.fields.values())) or any(_nested_secrets(inside)):
-                yield name
+        if not _is_secret(field) and any(map(_is_secret, _within(field, set()))):
+            yield name
+
+
+def _within(field: fields.Field[Any], seen: set[tuple[type[Schema], frozenset[str]]]) -> Iterator[fields.Field[Any]]:
+    """The fields inside a field, at any depth. A schema may be nested in itself."""
+    inside: list[Any] = []
+    if isinstance(field, fields.List):
+        inside = [field.inner]
+    elif isinstance(field, fields.Tuple):
+        inside = list(field.tuple_fields)
+    elif isinstance(field, fields.Mapping):
+        inside = [part for part in (field.key_field, field.value_field) if part]
+    elif isinstance(field, fields.Nested):
+        key = (type(field.schema), frozenset(field.schema.fields))
+        inside = [] if key in seen else list(field.schema.fields.values())
+        seen.add(key)
+    for part in inside:
+        yield part
+        yield from _within(part, seen)
 
 
 class Registry:

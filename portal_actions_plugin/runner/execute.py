@@ -169,6 +169,7 @@ def _call_handler(job: Job, claim: Claim, time_left: TimeLeft, redactor: Redacto
         secrets = job.secrets()
         redactor.add(list(secrets.values()))
         data = job.render_input(secrets)
+        redactor.add(list(job.made_of_secrets(secrets, redactor)))
         _require_lock(action, data, claim.lock_key)
         redactor.add([data[name] for name in action.secret_names() if name in data])
         _keep_input(job, claim.process_token, redactor.data(data))
@@ -260,4 +261,11 @@ def _as_action_error(cause: BaseException, job: Job) -> ActionError:
     if isinstance(cause, TimeLimitError):
         return outcomes.timed_out(job.action)
     log.error("run %s: the handler failed unexpectedly", job.ref.id, exc_info=cause)
-    return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {cause}")
+    return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {_said(cause)}")
+
+
+def _said(cause: BaseException) -> str:
+    try:
+        return str(cause)
+    except Exception:  # noqa: BLE001 an error of a library may fail itself when it is asked what it is
+        return "it cannot be shown"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,11 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link, Origin
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runs import locks
+from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.secrets import unseal
 from portal_actions_plugin.runs.states import QUEUED, SUCCESS
 from portal_actions_plugin.runs.steps import Course
+from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.runs.transitions import StepRef
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
@@ -86,6 +88,18 @@ class Job:
         # A step whose `if` could not be evaluated when the step before it ended is queued, and fails here, by name.
         plan.first_or_next(self.course.template, self.position, context)
         return plan.render_step_input(self.course.template, self.position, _with_secrets(context, secrets), secrets)
+
+    def made_of_secrets(self, secrets: Mapping[str, Any], redactor: Redactor) -> Iterator[Any]:
+        """What the template has made of secrets and nobody would know for one: a part of one, or one in capitals."""
+        if self.course is None or not secrets:
+            return
+        context, masks = self.course.context(), dict.fromkeys(secrets, MASK)
+        masked = (_with_secrets(context, masks), masks)
+        for value, other in plan.made_of_secrets(
+            self.course.template, self.position, _with_secrets(context, secrets), secrets, masked
+        ):
+            if redactor.data(value) != other:
+                yield value
 
 
 def _with_secrets(context: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,9 @@ WORKER_FORMAT = (
 _LONGEST_LINE = 65_536
 """Characters of an unfinished line that are kept waiting for its end: a value that is written in parts is one then."""
 
+_NAMES = ("name", "threadName", "taskName", "processName")
+"""Attributes of a record that anybody may name as they like, such as a thread after what it fetches."""
+
 Factory = Callable[..., logging.LogRecord]
 
 
@@ -87,6 +90,7 @@ def _masking(factory: Factory, redactor: Redactor, marks: Mapping[str, Any]) -> 
             record.exc_text, record.exc_info = redactor.text(formatter.formatException(record.exc_info)), None
         if record.stack_info:
             record.stack_info = redactor.text(record.stack_info)
+        record.__dict__.update({name: _masked(getattr(record, name, None), redactor) for name in _NAMES})
         record.__dict__ = _Attributes(record.__dict__, redactor, marks)
         return record
 

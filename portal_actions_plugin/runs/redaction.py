@@ -36,7 +36,7 @@ class Redactor:
 
     def __init__(self, values: Iterable[Any] = ()) -> None:
         self._values: dict[str, None] = {}
-        self._pattern: re.Pattern[str] | None = None
+        self._finder = _Finder()
         self._adding = threading.Lock()
         self.add(list(values))
 
@@ -46,9 +46,10 @@ class Redactor:
             new = dict.fromkeys(_texts(value))
             if new.keys() <= self._values.keys():
                 return
+            for text in new:
+                if text not in self._values and len(text) >= MIN_INSIDE:
+                    self._finder.add(set(spellings(text)))
             self._values = {**self._values, **new}
-            spelled = {word for known in self._values if len(known) >= MIN_INSIDE for word in spellings(known)}
-            self._pattern = re.compile(_any_of(sorted(spelled))) if spelled else None
 
     def text(self, text: str) -> str:
         """Mask inside a text; what a database would refuse is replaced too."""
@@ -65,7 +66,7 @@ class Redactor:
     def _known(self, text: str) -> str:
         if text.strip() in self._values:
             return MASK
-        return self._pattern.sub(MASK, text) if self._pattern else text
+        return self._finder.masked(text)
 
     def _walk(self, data: Any, mask: Callable[[str], str]) -> Any:
         if isinstance(data, str):
@@ -139,7 +140,48 @@ def _base64(raw: bytes) -> Iterator[str]:
         yield whole[mixed : (before + len(raw)) * 8 // 6]
 
 
-# -- one pattern -----------------------------------------------------------------------------------------------------
+# -- finding them ----------------------------------------------------------------------------------------------------
+
+
+class _Finder:
+    """Finds the longest of many words at each place of a text.
+
+    A pattern looks for how they begin, and no more: one of a whole private key in every spelling takes seconds to make.
+    Words may be added while others look: nobody waits, since what is to be masked may be said by a finalizer too.
+    """
+
+    def __init__(self) -> None:
+        self._by_head: dict[str, tuple[str, ...]] = {}
+        self._heads: tuple[int, re.Pattern[str]] = (0, re.compile("(?!)"))
+
+    def add(self, words: Iterable[str]) -> None:
+        new: dict[str, set[str]] = {}
+        for word in words:
+            new.setdefault(word[:MIN_INSIDE], set()).add(word)
+        for head, found in new.items():
+            found.update(self._by_head.get(head, ()))
+            self._by_head[head] = tuple(sorted(found, key=len, reverse=True))
+
+    def _pattern(self) -> re.Pattern[str]:
+        """The pattern of all heads: made anew when it is needed and there are more of them."""
+        count, pattern = self._heads
+        if count < len(self._by_head):
+            heads = sorted(self._by_head.copy())
+            pattern = re.compile(_any_of(heads))
+            self._heads = (len(heads), pattern)
+        return pattern
+
+    def masked(self, text: str) -> str:
+        parts: list[str] = []
+        done = look = 0
+        pattern = self._pattern()
+        while head := pattern.search(text, look):
+            start, words = head.start(), self._by_head[head[0]]
+            look = start + 1
+            if text.startswith(words, start):
+                parts += text[done:start], MASK
+                done = look = start + len(next(word for word in words if text.startswith(word, start)))
+        return "".join((*parts, text[done:])) if parts else text
 
 
 def _any_of(words: Sequence[str]) -> str:

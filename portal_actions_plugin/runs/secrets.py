@@ -59,13 +59,14 @@ def require_secret(given: Mapping[str, Any], secret_names: Collection[str]) -> N
 @contextmanager
 def masking_errors(values: Mapping[str, Any], secret_names: Collection[str]) -> Iterator[None]:
     """Let no error from within repeat a secret: a check of somebody else's may say what it was given."""
-    redactor = Redactor(value for name, value in values.items() if name in secret_names)
+    secrets = [value for name, value in values.items() if name in secret_names]
     try:
         yield
     except PortalActionsError as error:
-        mask_error(error, redactor)
+        mask_error(error, Redactor(secrets))
         raise
     except Exception as error:  # noqa: BLE001 whatever a check raises
+        redactor = Redactor(secrets)
         # Not log.exception: a traceback ends with the error's own message.
         log.error(  # noqa: TRY400
             "an input could not be checked\n%s", redactor.text(traceback.format_exc())

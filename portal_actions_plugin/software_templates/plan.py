@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.errors import ValidationError
@@ -85,6 +85,43 @@ def render_step_input(
         template.steps[position].input, known, _where(template, position, "input")
     )
     return rendered
+
+
+def made_of_secrets(
+    template: Template,
+    position: int,
+    context: Mapping[str, Any],
+    secrets: Mapping[str, Any],
+    masked: tuple[Mapping[str, Any], Mapping[str, Any]],
+) -> Iterator[tuple[Any, Any]]:
+    """The values in a step's input that are others with other secrets.
+
+    Args:
+        template, position, context, secrets: as for ``render_step_input``, which has succeeded with them.
+        masked: a context and secrets that have something else in place of each secret.
+
+    Yields:
+        Each value, and what it is with the others; None where it cannot be rendered with them.
+    """
+    known = {**_known(template, context), "secrets": dict(secrets)}
+    others = {**_known(template, masked[0]), "secrets": dict(masked[1])}
+    where = _where(template, position, "input")
+    for text in _texts(template.steps[position].input):
+        value = expressions.render(text, known, where)
+        try:
+            other = expressions.render(text, others, where)
+        except ValidationError:
+            other = None
+        if value != other:
+            yield value, other
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(part)
 
 
 def render_output(template: Template, context: Mapping[str, Any]) -> dict[str, Any]:
