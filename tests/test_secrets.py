@@ -139,6 +139,15 @@ def test_what_a_template_only_says_beside_a_secret_is_not_masked(got: list[str],
     assert step.input["greeting"] == f"hi {MASK}, known"
 
 
+def test_a_secret_that_a_readable_field_repeats_is_refused_and_nothing_is_stored(got: list[str]) -> None:
+    data = {"token": CANARY, "greeting": f"my token is {CANARY}"}
+    with pytest.raises(ValidationError) as refused:
+        service.start_action_run(ADA, "test.use@v1", data)
+    assert refused.value.fields == {"greeting": ["Repeats a secret input."]}
+    assert CANARY not in str(refused.value) + refused.value.hint + everything_stored()
+    assert service.start_action_run(ADA, "test.use@v1", {"token": "main", "greeting": "the main one"}).run
+
+
 def test_secrets_are_wiped_at_the_end_and_asked_for_again_on_retry(got: list[str]) -> None:
     run = service.start_template_run(ADA, "with-token", {"token": CANARY, "fail": True}).run
     work_off()

@@ -18,6 +18,9 @@ from portal_actions_plugin.runs.token_shapes import MASK, require_no_token
 
 log = logging.getLogger(__name__)
 
+MIN_REPEATED = 8
+"""Characters of the shortest secret that another field may not repeat: a shorter one may be a common word."""
+
 _HINT = "Tell your platform team: PORTAL_ACTIONS_SECRET_KEYS holds the keys, newest first."
 _KEY_IS_GONE = (
     "Tell your platform team: the key that sealed them is not in PORTAL_ACTIONS_SECRET_KEYS any more. Put it back at "
@@ -37,13 +40,33 @@ def part(values: Mapping[str, Any], secret_names: Collection[str], keys: Sequenc
     """Part the secrets among inputs from what may be read.
 
     Raises:
-        ValidationError: a field that is not secret holds a token.
+        ValidationError: a field that is not secret holds a token, or repeats a secret.
         ConfigurationError: there are secrets and no key.
     """
     secrets = {name: value for name, value in values.items() if name in secret_names}
     shown = {name: MASK if name in secrets else value for name, value in values.items()}
     require_no_token(shown)
+    _require_unrepeated(shown, secrets)
     return Parted(shown, seal(secrets, keys))
+
+
+def _require_unrepeated(shown: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
+    """Refuse a secret that stands in a readable field as well; raises ValidationError that names the field."""
+    kept = {name: _as_json(value) for name, value in shown.items() if name not in secrets}
+    texts = [_as_json(secret)[1:-1] for secret in secrets.values() if isinstance(secret, str)]
+    repeats = sorted(
+        name for name, text in kept.items() if any(len(secret) >= MIN_REPEATED and secret in text for secret in texts)
+    )
+    if repeats:
+        raise ValidationError(
+            f"A secret is repeated where it would be stored readable: see {', '.join(repeats)}.",
+            hint="Give it in its secret field alone.",
+            fields={name: ["Repeats a secret input."] for name in repeats},
+        )
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def require_secret(given: Mapping[str, Any], secret_names: Collection[str]) -> None:
