@@ -4,6 +4,7 @@ PORT ?= 5000
 DATA_DIR ?= var/demo
 WORKERS ?= 2
 CHAOS_RUNS ?= 200
+TEST_PROCESSES ?= 3
 
 py := $(VENV)/bin/python
 needs := setup.cfg pyproject.toml demo_portal/setup.cfg .ci/install
@@ -13,7 +14,7 @@ needs := setup.cfg pyproject.toml demo_portal/setup.cfg .ci/install
 
 help:
 	@echo "make demo    start the demo portal: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS)"
-	@echo "make test    run the tests: ARGS=… goes to pytest"
+	@echo "make test    run the tests in $(TEST_PROCESSES) processes: ARGS=… goes to pytest"
 	@echo "make chaos   run $(CHAOS_RUNS) template runs while everything dies: ARGS=… goes to pytest"
 	@echo "make lint    check style, types, import rules and dependencies"
 	@echo "make docs    build the documentation into docs/_build/html"
@@ -25,7 +26,7 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-dev
 	@.ci/install-chromium
-	$(py) -m pytest $(ARGS)
+	$(py) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 chaos: $(VENV)/.installed-dev
 	CHAOS_RUNS=$(CHAOS_RUNS) $(py) -m pytest tests/chaos -s $(ARGS)

@@ -97,7 +97,10 @@ def made_of_secrets(
     """The values in a step's input that are others with other secrets.
 
     Args:
-        template, position, context, secrets: as for ``render_step_input``, which has succeeded with them.
+        template: as for ``render_step_input``, which has succeeded with it.
+        position: likewise.
+        context: likewise.
+        secrets: likewise.
         masked: a context and secrets that have something else in place of each secret.
 
     Yields:
