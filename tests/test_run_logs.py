@@ -66,6 +66,16 @@ def test_every_record_carries_the_run_and_none_carries_a_secret(caplog: pytest.L
     assert [record for record in caplog.records if SECRET in said_by(record)] == []
 
 
+def test_a_thread_or_logger_that_is_named_after_a_secret_is_masked(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger(f"vendor.{SECRET}")
+    with speaking(Redactor([SECRET]), MARKS):
+        thread = threading.Thread(target=logger.warning, args=("x",), name=f"fetch {SECRET}")
+        thread.start()
+        thread.join()
+    assert (caplog.records[0].name, caplog.records[0].threadName) == (f"vendor.{MASK}", f"fetch {MASK}")
+    assert SECRET not in said_by(caplog.records[0])
+
+
 def test_a_call_that_brings_fields_of_the_same_name_is_not_refused(caplog: pytest.LogCaptureFixture) -> None:
     with speaking(Redactor(), MARKS):
         vendor.info("x", extra={"action": "PUT", "attempt": 9})

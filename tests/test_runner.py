@@ -214,6 +214,8 @@ def test_an_action_that_this_worker_lacks_is_a_configuration_error(app: Flask) -
     assert "test.uninstalled@v1" in error.message
 
 
+NOBODYS = "019a1b2c-3d4e-7f50-8a61-9b72c3d4e5f6"
+
 # -- doorbells ---------------------------------------------------------------------------------------------------------
 
 
@@ -234,8 +236,8 @@ def test_a_doorbell_is_heard_and_leaves_nothing_in_redis(app: Flask, redis_url: 
     [
         json.dumps(["os.system", None, ["touch /tmp/owned"], {}]).encode(),
         json.dumps([dispatch.DOORBELL, None, ["not an id"], {}]).encode(),
-        json.dumps([dispatch.DOORBELL, None, [str(uuid.uuid4())], {"also": 1}]).encode(),
-        json.dumps(["portal_actions_plugin.cli.worker", None, [str(uuid.uuid4())], {}]).encode(),
+        json.dumps([dispatch.DOORBELL, None, [NOBODYS], {"also": 1}]).encode(),
+        json.dumps(["portal_actions_plugin.cli.worker", None, [NOBODYS], {}]).encode(),
         pickle.dumps(("os.system", None, ("true",), {})),
         b"garbage",
     ],

@@ -15,9 +15,10 @@ from sqlalchemy import select
 
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.db import reading
-from portal_actions_plugin.errors import ConfigurationError, RemoteError, ValidationError
+from portal_actions_plugin.errors import ConfigurationError, PermissionDeniedError, RemoteError, ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.host import Origin
+from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
 from portal_actions_plugin.runs import queries, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.secrets import seal, unseal
@@ -146,6 +147,47 @@ def test_a_secret_that_a_readable_field_repeats_is_refused_and_nothing_is_stored
     assert refused.value.fields == {"greeting": ["Repeats a secret input."]}
     assert CANARY not in str(refused.value) + refused.value.hint + everything_stored()
     assert service.start_action_run(ADA, "test.use@v1", {"token": "main", "greeting": "the main one"}).run
+
+
+@pytest.mark.parametrize(
+    ("ask", "field"),
+    [
+        (Ask(entity=f"component:{CANARY}"), "entity"),
+        (Ask(idempotency_key=f"key-{CANARY}"), "Idempotency-Key"),
+        (Ask(origin=Origin("component:default/orders", "basics", CANARY)), "origin"),
+        (Ask(entity=f"component:ghp_{'a1B2' * 9}"), "entity"),
+    ],
+)
+def test_what_accompanies_a_start_holds_no_secret_either(got: list[str], ask: Ask, field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        service.start_action_run(ADA, "test.use@v1", {"token": CANARY}, ask)
+    assert list(refused.value.fields) == [field]
+    assert queries.action_runs(queries.RunFilter(), limit=1).items == []
+
+
+def test_a_token_that_somebody_takes_for_a_name_is_in_no_audit_row(got: list[str]) -> None:
+    token = f"ghp_{'a1B2' * 9}"
+    with pytest.raises(PermissionDeniedError):
+        service.start_template_run(PEOPLE["vera"], token, {})
+    with reading() as db:
+        [row] = db.rows(select(AuditRow))
+    assert row["target"] == MASK
+
+
+def test_an_error_that_cannot_be_shown_ends_its_run_all_the_same(got: list[str]) -> None:
+    class UnshowableError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    def fail(ctx: Any, **_: Any) -> None:
+        raise UnshowableError
+
+    extension().registry.add(action("test.unshowable@v1", title="Fail", input=Use)(fail), "the tests")
+    run = service.start_action_run(ADA, "test.unshowable@v1", {"token": CANARY}).run
+    work_off()
+    error = queries.action_run(run.id).error
+    assert error
+    assert (error.code, "it cannot be shown" in error.message) == ("INTERNAL_ERROR", True)
 
 
 def test_secrets_are_wiped_at_the_end_and_asked_for_again_on_retry(got: list[str]) -> None:

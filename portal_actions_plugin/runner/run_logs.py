@@ -90,7 +90,8 @@ def _masking(factory: Factory, redactor: Redactor, marks: Mapping[str, Any]) -> 
             record.exc_text, record.exc_info = redactor.text(formatter.formatException(record.exc_info)), None
         if record.stack_info:
             record.stack_info = redactor.text(record.stack_info)
-        record.__dict__.update({name: _masked(getattr(record, name, None), redactor) for name in _NAMES})
+        named = {name: redactor.text(value) for name in _NAMES if isinstance(value := getattr(record, name, None), str)}
+        record.__dict__.update(named)
         record.__dict__ = _Attributes(record.__dict__, redactor, marks)
         return record
 

@@ -41,6 +41,11 @@ class Ask:
     origin: Origin | None = None
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    def readable(self) -> dict[str, Any]:
+        """What of it is stored readable."""
+        origin = asdict(self.origin) if self.origin else None
+        return {"Idempotency-Key": self.idempotency_key, "entity": self.entity, "origin": origin}
+
 
 @dataclass(frozen=True, slots=True)
 class Started:

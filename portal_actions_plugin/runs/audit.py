@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, insert, select, update
 from portal_actions_plugin.db import Transaction, new_id, now_plus
 from portal_actions_plugin.models import AuditRow
 from portal_actions_plugin.runs.text import storable
+from portal_actions_plugin.runs.token_shapes import mask_tokens
 
 log = logging.getLogger("portal_actions_plugin.audit")
 
@@ -109,7 +110,7 @@ def _count_on_newest(tx: Transaction, *conditions: ColumnElement[bool]) -> bool:
 
 def _target(entry: AuditEntry) -> str:
     """A target can be whatever somebody wrote into a path."""
-    return storable(entry.target)[:255]
+    return mask_tokens(storable(entry.target))[:255]
 
 
 def _log(entry: AuditEntry) -> None:

@@ -36,8 +36,16 @@ class Parted:
     sealed: bytes | None
 
 
-def part(values: Mapping[str, Any], secret_names: Collection[str], keys: Sequence[str]) -> Parted:
+def part(
+    values: Mapping[str, Any], secret_names: Collection[str], keys: Sequence[str], *, about: Mapping[str, Any]
+) -> Parted:
     """Part the secrets among inputs from what may be read.
+
+    Args:
+        values: the inputs.
+        secret_names: which of them are secret.
+        keys: to encrypt those with, newest first.
+        about: what else is stored readable with them.
 
     Raises:
         ValidationError: a field that is not secret holds a token, or repeats a secret.
@@ -45,24 +53,30 @@ def part(values: Mapping[str, Any], secret_names: Collection[str], keys: Sequenc
     """
     secrets = {name: value for name, value in values.items() if name in secret_names}
     shown = {name: MASK if name in secrets else value for name, value in values.items()}
-    require_no_token(shown)
-    _require_unrepeated(shown, secrets)
+    for readable in (about, {name: value for name, value in shown.items() if name not in secrets}):
+        require_no_token(readable)
+        _require_unrepeated(readable, secrets)
     return Parted(shown, seal(secrets, keys))
 
 
-def _require_unrepeated(shown: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
+def _require_unrepeated(readable: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
     """Refuse a secret that stands in a readable field as well; raises ValidationError that names the field."""
-    kept = {name: _as_json(value) for name, value in shown.items() if name not in secrets}
-    texts = [_as_json(secret)[1:-1] for secret in secrets.values() if isinstance(secret, str)]
-    repeats = sorted(
-        name for name, text in kept.items() if any(len(secret) >= MIN_REPEATED and secret in text for secret in texts)
-    )
+    texts = [_as_json(secret)[1:-1] for secret in _texts(secrets) if len(secret) >= MIN_REPEATED]
+    repeats = sorted(name for name, value in readable.items() if any(text in _as_json(value) for text in texts))
     if repeats:
         raise ValidationError(
             f"A secret is repeated where it would be stored readable: see {', '.join(repeats)}.",
             hint="Give it in its secret field alone.",
             fields={name: ["Repeats a secret input."] for name in repeats},
         )
+
+
+def _texts(data: Any) -> Iterator[str]:
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, Mapping | list | tuple):
+        for value in data.values() if isinstance(data, Mapping) else data:
+            yield from _texts(value)
 
 
 def _as_json(value: Any) -> str:

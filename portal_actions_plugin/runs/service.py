@@ -118,7 +118,7 @@ def _start_template(
     require_secret(ask.secrets, template.secret_names)
     with masking_errors(given, template.secret_names):
         valid = validate_inputs(template, given)
-    kept = part(valid, template.secret_names, parts.config.secret_keys)
+    kept = part(valid, template.secret_names, parts.config.secret_keys, about=ask.readable())
     course = Course(new_id(), template, kept.shown, asker.id, asker.name, ask.entity, begin.outputs if begin else {})
     first = first_step(begin, current, course) if begin else course.next_step(0)
     queued = prepare_step(course, first) if first is not None else None
@@ -213,7 +213,7 @@ def _start_action(
     require_secret(ask.secrets, action.secret_names())
     with masking_errors(given, action.secret_names()):
         action.load_input(given)
-    kept = part(given, action.secret_names(), parts.config.secret_keys)
+    kept = part(given, action.secret_names(), parts.config.secret_keys, about=ask.readable())
     lock_key = locks.key_of(action, kept.shown)
 
     def write(tx: Transaction) -> str:
