@@ -26,7 +26,7 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-dev
 	@.ci/install-chromium
-	$(py) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
+	$(py) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(VENV)/.installed-dev
 	CHAOS_RUNS=$(CHAOS_RUNS) $(py) -m pytest tests/chaos -s $(ARGS)
