@@ -376,6 +376,14 @@ class TestRedirects:
         assert told == [("/", True, True), ("/same", True, True), ("/other", False, False), ("/back", False, False)]
         assert {seen.headers["x-plain"] for seen in server.seen} == {"p"}
 
+    @pytest.mark.parametrize("status", [307, 308])
+    def test_a_body_goes_to_no_other_origin(self, server: Server, names: Names, call: Any, status: int) -> None:
+        names.lead("b.api.test", ["127.0.0.1"])
+        server.routes.update({"/": sends_to(f"http://b.api.test:{server.port}/other", status), "/other": says()})
+        with pytest.raises(ValidationError, match="redirects its body to"):
+            call(method="PUT", body="for api.test alone")
+        assert [seen.path for seen in server.seen] == ["/"]
+
     def test_another_port_is_another_origin(self, server: Server, call: Any) -> None:
         with serving(Server()) as second:
             server.routes["/"] = sends_to(f"http://api.test:{second.port}/")

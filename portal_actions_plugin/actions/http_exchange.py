@@ -179,6 +179,9 @@ def redirected(answer: Answer) -> Request:
         request = replace(request, secret_headers={})
     to_get = answer.status == 303 or (answer.status in (301, 302) and before.method == "POST")
     if not to_get or before.method in ("GET", "HEAD"):
+        if request.body is not None and target.origin != before.target.origin:
+            # Nobody has said that the other host may have what was written for this one.
+            raise ValidationError(f"{before} redirects its body to {target.named}: that is not followed.")
         return request
     headers = {name: value for name, value in before.headers.items() if not name.lower().startswith("content-")}
     return replace(request, method="GET", headers=headers, body=None)
