@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cryptography.fernet import Fernet
-
-from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.host import PERMISSIONS
+from portal_actions_plugin.setting_values import PREFIX, HostRule, RateLimit, Reader, database_url, wrong
 
 if TYPE_CHECKING:
     from flask import Flask
-
-PREFIX = "PORTAL_ACTIONS_"
-MAX_DAYS = 36_500
-"""A hundred years: further back, the calendar of a database ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,23 +125,6 @@ SETTINGS: tuple[Setting, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimit:
-    """``count`` starts in any ``seconds``."""
-
-    count: int
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class HostRule:
-    """A host that may be called: this name or, with ``subdomains``, every name below it. ``port`` None: 80 and 443."""
-
-    name: str
-    subdomains: bool
-    port: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """The settings of one app, checked. See ``SETTINGS`` for each."""
 
@@ -192,9 +168,9 @@ class Config:
         """
         for setting in SETTINGS:
             app.config.setdefault(PREFIX + setting.name, setting.default)
-        read = _Reader(app.config)
+        read = Reader(app.config)
         config = cls(
-            database_url=_database_url(app),
+            database_url=database_url(app),
             redis_url=read.redis_url("REDIS_URL"),
             public_url=(read.optional_text("PUBLIC_URL") or "").rstrip("/"),
             secret_keys=read.keys("SECRET_KEYS"),
@@ -226,7 +202,7 @@ class Config:
             audit_days=read.days("AUDIT_DAYS"),
         )
         if config.lease_renew_seconds * 2 > config.lease_seconds:
-            raise _wrong("LEASE_RENEW_SECONDS", config.lease_renew_seconds, "at most half of LEASE_SECONDS")
+            raise wrong("LEASE_RENEW_SECONDS", config.lease_renew_seconds, "at most half of LEASE_SECONDS")
         return config
 
     def queue_for(self, action_id: str, default: str) -> str:
@@ -239,145 +215,3 @@ class Config:
     def page_url(self, path: str) -> str:
         """The address of one of our pages, absolute when the portal's public address is known."""
         return f"{self.public_url}{self.url_prefix}{path}"
-
-
-def _wrong(name: str, value: object, takes: str) -> ConfigurationError:
-    return ConfigurationError(f"{PREFIX}{name} is {value!r}: it takes {takes}.", hint=f"Correct {PREFIX}{name}.")
-
-
-_QUEUE_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
-_RATE = re.compile(r"^\s*(\d+)\s*(?:per|/)\s*(second|minute|hour)\s*$")
-_PERMISSION = re.compile(r"^[a-z][a-z-]*:[a-z][a-z0-9-]*$")
-_HOST_RULE = re.compile(
-    r"(?P<wild>\*\.)?(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*))(?::(?P<port>[0-9]{1,5}))?"
-)
-_PERIOD = {"second": 1, "minute": 60, "hour": 3600}
-
-
-class _Reader:
-    """Reads one setting each, and says what is wrong with it."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-
-    def _get(self, name: str) -> Any:
-        return self._values[PREFIX + name]
-
-    def text(self, name: str) -> str:
-        value = self._get(name)
-        if not isinstance(value, str) or not value:
-            raise _wrong(name, value, "a text")
-        return value
-
-    def redis_url(self, name: str) -> str:
-        value = self.text(name)
-        if not value.startswith(("redis://", "rediss://", "unix://")):
-            raise _wrong(name, value, "an address such as redis://localhost:6379/0 or unix:///run/redis.sock")
-        return value
-
-    def keys(self, name: str) -> tuple[str, ...]:
-        keys = self.words(name, ",")
-        try:
-            for key in keys:
-                Fernet(key)
-        except ValueError:
-            raise _wrong(name, "•••", "Fernet keys, as cryptography's Fernet.generate_key() makes them") from None
-        return keys
-
-    def optional_text(self, name: str) -> str | None:
-        return None if self._get(name) in (None, "") else self.text(name)
-
-    def path(self, name: str) -> str:
-        value = self._get(name) or ""
-        if not isinstance(value, str) or (value and not value.startswith("/")):
-            raise _wrong(name, value, "a path that begins with a slash")
-        return value.rstrip("/")
-
-    def folder(self, name: str) -> Path | None:
-        value = self._get(name)
-        return Path(value).absolute() if value else None
-
-    def words(self, name: str, separator: str) -> tuple[str, ...]:
-        value = self._get(name) or ()
-        words = value.split(separator) if isinstance(value, str) else value
-        if not isinstance(words, list | tuple | set | frozenset):
-            raise _wrong(name, value, f"a list, or a text separated by {separator!r}")
-        return tuple(str(word).strip() for word in words if str(word).strip())
-
-    def seconds(self, name: str) -> float:
-        value = self._get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise _wrong(name, value, "a number of seconds above 0")
-        return float(value)
-
-    def count(self, name: str) -> int:
-        value = self._get(name)
-        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-            raise _wrong(name, value, "a whole number above 0")
-        return value
-
-    def days(self, name: str) -> int:
-        value = self._get(name)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_DAYS:
-            raise _wrong(name, value, f"a whole number of days from 1 to {MAX_DAYS}")
-        return value
-
-    def rate_limit(self, name: str) -> RateLimit:
-        match = _RATE.match(str(self._get(name)))
-        if not match or int(match[1]) == 0:
-            raise _wrong(name, self._get(name), "'10 per minute' (or second, or hour), at least 1")
-        return RateLimit(int(match[1]), _PERIOD[match[2]])
-
-    def queues(self, name: str) -> dict[str, str]:
-        value = self._get(name)
-        if not isinstance(value, Mapping) or not all(_QUEUE_NAME.match(str(queue)) for queue in value.values()):
-            raise _wrong(name, value, "a table of action patterns and queue names (a-z, 0-9, - and _)")
-        return {str(pattern): str(queue) for pattern, queue in value.items()}
-
-    def hosts(self, name: str) -> tuple[HostRule, ...]:
-        return tuple(_host_rule(name, word) for word in self.words(name, ","))
-
-    def networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
-        words = self.words(name, ",")
-        try:
-            return tuple(map(ip_network, words))
-        except ValueError as error:
-            raise _wrong(name, words, f"networks such as 10.20.0.0/16 ({error})") from None
-
-    def role_permissions(self, name: str) -> dict[str, frozenset[str]]:
-        value = self._get(name)
-        if not isinstance(value, Mapping):
-            raise _wrong(name, value, "a table of roles and their permissions")
-        table = {str(role): frozenset(permissions) for role, permissions in value.items()}
-        wrong = sorted(word for word in set().union(*table.values()) if not _PERMISSION.match(str(word)))
-        if wrong:
-            raise _wrong(name, wrong, f"permissions such as {', '.join(PERMISSIONS)}")
-        return table
-
-
-def _host_rule(name: str, word: str) -> HostRule:
-    takes = "hosts such as api.example.com, *.example.com or api.example.com:8443 (an international name as xn--…)"
-    match = _HOST_RULE.fullmatch(word.lower())
-    if not match or (match["wild"] and match["six"]) or not 0 < int(match["port"] or 80) < 65536:
-        raise _wrong(name, word, takes)
-    try:
-        host = str(IPv6Address(match["six"])) if match["six"] else match["name"]
-    except ValueError:
-        raise _wrong(name, word, takes) from None
-    return HostRule(host, bool(match["wild"]), int(match["port"]) if match["port"] else None)
-
-
-def _database_url(app: Flask) -> str:
-    url = app.config[PREFIX + "DATABASE_URL"]
-    if not url:
-        host_url = str(app.config.get("SQLALCHEMY_DATABASE_URI") or "")
-        url = host_url if host_url.startswith(("postgres:", "postgresql")) else None
-    if not url:
-        return f"sqlite:///{Path(app.instance_path) / 'portal_actions.db'}"
-    shown = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(url))
-    url = re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql+psycopg:", str(url))
-    if url.startswith("sqlite") and (":memory:" in url or url.rstrip("/") == "sqlite:"):
-        raise _wrong("DATABASE_URL", shown, "a SQLite file or PostgreSQL: workers are processes of their own")
-    if not url.startswith(("sqlite:///", "postgresql+psycopg:")):
-        raise _wrong("DATABASE_URL", shown, "a SQLite file (sqlite:///…) or PostgreSQL (postgresql://…)")
-    return url

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 
 from portal_actions_plugin.actions.http_guard import HttpRules, Target, is_public, parse_target
-from portal_actions_plugin.config import HostRule
 from portal_actions_plugin.errors import ConfigurationError, ValidationError
+from portal_actions_plugin.setting_values import HostRule
 from tests.http_server import only
 
 

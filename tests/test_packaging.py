@@ -17,9 +17,10 @@ from portal_actions_plugin import PortalActions, plugin, signals
 from portal_actions_plugin.actions.context import ActionContext
 from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.cli import actions as commands
-from portal_actions_plugin.config import PREFIX, SETTINGS
+from portal_actions_plugin.config import SETTINGS
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import PERMISSIONS, Hooks
+from portal_actions_plugin.setting_values import PREFIX
 from portal_actions_plugin.software_templates.filters import FILTERS
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from tests.portal import create_app

@@ -369,7 +369,7 @@ def test_what_a_handler_started_and_left_behind_goes_with_it(
     path = ada.post("/api/v1/actions/debug.log@v1/runs", {"input": {"message": "hello"}}).headers["Location"]
     wait_until(lambda: ada.get(path).json["status"] == "success")
     left = int((tmp_path / "pid").read_text())
-    wait_until(lambda: not exists(left) or state_of(left) == "Z", 5)
+    assert wait_until(lambda: not exists(left) or state_of(left) == "Z", 5), "it is gone, and not only told to go"
 
 
 # -- stopping ----------------------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import literal_column, select, union_all
 
-from portal_actions_plugin.config import RateLimit
 from portal_actions_plugin.db import Transaction, now_plus
 from portal_actions_plugin.errors import RateLimitedError
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.setting_values import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
