@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -141,6 +142,9 @@ def test_every_web_process_hears_an_echo_of_changes_elsewhere(make_app: Callable
             wait_until(heard_of_it, 10)
             execute.perform(run_id, str(uuid.uuid4()), "test")
         assert wait_until(lambda: ("run_changed", "debug.log@v1", "success") in heard, 10)
+    relays = [thread for thread in threading.enumerate() if thread.name == "portal-actions-relay"]
+    assert relays
+    wait_until(lambda: not any(relay.is_alive() for relay in relays), 10)  # nobody listens any more
 
 
 # -- scorecard fixes ---------------------------------------------------------------------------------------------------

@@ -23,7 +23,10 @@ WAIT_FOR_REDIS = 2.0
 
 
 def listen(app: Flask) -> None:
-    """Start the relay with the first request after a receiver has connected: then the server has forked."""
+    """Start the relay with the first request after a receiver has connected: then the server has forked.
+
+    It ends once its last receiver has gone.
+    """
     relay = _Relay(app)
     app.before_request(relay.start_once)
 
@@ -35,7 +38,7 @@ class _Relay:
         self._started_in: int | None = None
 
     def start_once(self) -> None:
-        if not signals.run_changed.receivers or self._started_in == os.getpid():
+        if self._started_in == os.getpid() or not self._is_heard():
             return
         with self._lock:
             if self._started_in == os.getpid():
@@ -43,23 +46,27 @@ class _Relay:
             self._started_in = os.getpid()
         threading.Thread(target=self._run, name="portal-actions-relay", daemon=True).start()
 
+    def _is_heard(self) -> bool:
+        return any(True for _ in signals.run_changed.receivers_for(self._app))
+
     def _run(self) -> None:
         with self._app.app_context():
             url = extension().config.redis_url
-        while True:
+        while self._is_heard():
             try:
                 self._relay(url)
             except (RedisError, OSError) as error:
                 log.info("the live echo waits for Redis: %s", error)
-            time.sleep(WAIT_FOR_REDIS)
+                time.sleep(WAIT_FOR_REDIS)
+        self._started_in = None
 
     def _relay(self, url: str) -> None:
         client: Any = Redis.from_url(url, socket_connect_timeout=2, health_check_interval=15)
         with client.pubsub(ignore_subscribe_messages=True) as news:
             news.subscribe(dispatch.CHANNEL)
-            while True:
-                message = news.get_message(timeout=5)
-                if message:
+            while self._is_heard():
+                message = news.get_message(timeout=1)
+                if message and self._is_heard():
                     self._tell(message["data"].decode(errors="replace"))
 
     def _tell(self, message: str) -> None:
