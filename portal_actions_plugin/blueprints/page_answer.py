@@ -23,6 +23,12 @@ OWN_LAYOUT = "portal_actions/base.html"
 STYLESHEET = "portal-actions.css"
 SCRIPT = "portal-actions.js"
 
+MOVING = "moving"
+"""What a page says of itself in its fact ``live``: something on it is queued or running."""
+
+STILL = "still"
+"""Nothing moves, but something may begin. A page that says neither stays as it is."""
+
 _PACKAGE = Path(__file__).parent.parent
 _FRESH_SECONDS = 600
 
@@ -57,11 +63,13 @@ def page(
             response.make_conditional(request)
         if response.status_code == 304:
             return response
-    response.set_data(render_template(f"portal_actions/{template}", pa=_context(layout, facts)))
+    response.set_data(
+        render_template(f"portal_actions/{template}", pa=_context(layout, facts, response.headers.get("ETag")))
+    )
     return response
 
 
-def _context(layout: str, facts: Mapping[str, Any]) -> SimpleNamespace:
+def _context(layout: str, facts: Mapping[str, Any], state: str | None) -> SimpleNamespace:
     absolute = wants_absolute(request)
     return SimpleNamespace(
         layout=layout,
@@ -72,7 +80,8 @@ def _context(layout: str, facts: Mapping[str, Any]) -> SimpleNamespace:
         absolute=absolute,
         new_key=str(uuid.uuid4()),
         url=page_url,
-        **facts,
+        state=state,
+        **{"live": None, **facts},
     )
 
 

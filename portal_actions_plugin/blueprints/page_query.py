@@ -15,8 +15,13 @@ from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.states import STATUSES
 
 ABSOLUTE = "absolute"
-WORDS = ("action", "template", "requested_by", "entity", "since", "until")
-"""The filters that are one word each; ``status`` may come more than once."""
+PANEL_WORDS = ("action", "template", "requested_by", "entity", "since", "until")
+"""The filters that are one word each, and have a field of their own."""
+
+WORDS = ("q", *PANEL_WORDS)
+"""The same with what is searched for; ``status`` may come more than once."""
+
+MAX_SEARCH_CHARS = 100
 
 _SPAN = re.compile(r"(\d{1,4})\s*([mhd])")
 _SPAN_UNIT = {"m": "minutes", "h": "hours", "d": "days"}
@@ -34,15 +39,21 @@ class ListQuery:
 
     @classmethod
     def of(cls, request: Request) -> ListQuery:
-        """Read a request's address; raises ValidationError for a status that there is none of."""
+        """Read a request's address; raises ValidationError for what cannot be looked for."""
         status = tuple(dict.fromkeys(word for word in request.args.getlist("status") if word))
         if unknown := sorted(set(status) - set(STATUSES)):
             raise ValidationError(
                 f"There is no status {', '.join(unknown)}.", hint=f"The statuses are {', '.join(STATUSES)}."
             )
+        words = words_of(request, WORDS)
+        if len(words.get("q", "")) > MAX_SEARCH_CHARS:
+            raise ValidationError(
+                f"What to search for has at most {MAX_SEARCH_CHARS} characters.",
+                hint="The beginning of an id, a name or an entity is enough.",
+            )
         return cls(
             status=status,
-            words=words_of(request, WORDS),
+            words=words,
             cursor=request.args.get("cursor") or None,
             absolute=wants_absolute(request),
         )
@@ -51,6 +62,12 @@ class ListQuery:
     def filters(self) -> bool:
         """Whether anything narrows the list."""
         return bool(self.status or self.words)
+
+    def kept(self, *others: str) -> list[tuple[str, str]]:
+        """What a form for those words has to carry along, so that no other filter is lost."""
+        kept = [("status", status) for status in self.status]
+        kept += [(name, value) for name, value in self.words.items() if name not in others]
+        return [*kept, ("times", ABSOLUTE)] if self.absolute else kept
 
     def run_filter(self, now: datetime) -> RunFilter:
         """The filter for the database; raises ValidationError for a time that cannot be read."""
@@ -63,6 +80,7 @@ class ListQuery:
             entity=self.words.get("entity"),
             since=moment("since", since, now, time.min) if since else None,
             until=moment("until", until, now, time.max) if until else None,
+            q=self.words.get("q"),
         )
 
     def url(self, **changes: Any) -> str:

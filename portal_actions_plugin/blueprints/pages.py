@@ -10,9 +10,9 @@ from flask import Blueprint, Response, redirect, request
 from werkzeug import Response as AnyResponse
 
 from portal_actions_plugin.blueprints.log_file import log_file
-from portal_actions_plugin.blueprints.page_answer import page, page_url
+from portal_actions_plugin.blueprints.page_answer import MOVING, STILL, page, page_url
 from portal_actions_plugin.blueprints.page_errors import show_errors
-from portal_actions_plugin.blueprints.page_query import ListQuery
+from portal_actions_plugin.blueprints.page_query import PANEL_WORDS, ListQuery
 from portal_actions_plugin.errors import UnauthenticatedError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, Page, Step, TemplateRun
@@ -20,7 +20,7 @@ from portal_actions_plugin.runs import access, reads, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.identity import current_identity
 from portal_actions_plugin.runs.queries import COUNT_CAP, LogTail
-from portal_actions_plugin.runs.states import FAILED, RUNNING, STATUSES, SUCCESS
+from portal_actions_plugin.runs.states import ACTIVE, FAILED, RUNNING, STATUSES, SUCCESS
 from portal_actions_plugin.runs.token_shapes import MASK
 
 PAGE_SIZE = 50
@@ -53,12 +53,14 @@ def action_runs() -> Response:
         "query": query,
         "runs": list(found.items),
         "moments": _moments(found.items),
+        "live": _live_list(query, found.items),
         "newer": found.previous_cursor,
         "older": found.next_cursor,
         "counts": reads.active_counts(identity),
         "count_cap": COUNT_CAP,
         "statuses": STATUSES,
         "me": identity.id,
+        "panel_words": PANEL_WORDS,
         "may_audit": access.allowed(identity, "audit:read", "audit"),
         "actions": [action.id for action in reads.actions(identity)],
     }
@@ -72,6 +74,13 @@ def _found(identity: Identity, query: ListQuery) -> Page:
         # Back at the newest run: a whole page from there, not what was left over.
         return reads.action_runs(identity, wanted, limit=PAGE_SIZE)
     return found
+
+
+def _live_list(query: ListQuery, runs: Sequence[ActionRun]) -> str | None:
+    if any(run.status in ACTIVE for run in runs):
+        return MOVING
+    # What begins is newer than all of them: it is not on an older page.
+    return None if query.cursor else STILL
 
 
 # -- a run -----------------------------------------------------------------------------------------------------------
@@ -116,6 +125,7 @@ def _run_facts(
     return {
         "logs": _logs(identity, [step.run for step in steps if step.run]),
         "moments": _moments([step.run for step in steps if step.run]),
+        "live": MOVING if run.status in ACTIVE else None,
         "can_read_logs": access.allowed(identity, "action:read"),
         "can_retry": can_retry,
         "can_cancel": access.can_cancel(identity, run),

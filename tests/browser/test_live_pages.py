@@ -1,0 +1,352 @@
+"""Pages that stay true while they are open: what changes elsewhere appears, and what somebody does is left alone."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask, request
+from sqlalchemy import update
+
+from portal_actions_plugin.db import transaction
+from portal_actions_plugin.models import ActionRunRow, LogLineRow, TemplateRunRow
+from tests.browser.conftest import Site, Window
+from tests.page_rows import BOB, add_action_run, add_log, add_template_run, ago
+from tests.test_pages import AUTH_ERROR, TWO_STEPS
+
+OpenWindow = Callable[..., Window]
+NEWS = "[data-pa-news]"
+
+
+def change_step(run_id: str, **values: Any) -> None:
+    with transaction("test") as tx:
+        tx.execute(update(ActionRunRow).where(ActionRunRow.id == run_id).values(version=2, **values))
+
+
+def change_run(run_id: str, **values: Any) -> None:
+    with transaction("test") as tx:
+        tx.execute(update(TemplateRunRow).where(TemplateRunRow.id == run_id).values(version=2, **values))
+
+
+def more_log(run_id: str, first: int, last: int) -> None:
+    with transaction("test") as tx:
+        for seq in range(first, last + 1):
+            line = {"action_run_id": run_id, "seq": seq, "attempt": 1, "at": ago(0), "level": "info"}
+            tx.execute(LogLineRow.__table__.insert().values(**line, message=f"line {seq}"))
+
+
+class Asked:
+    """How often a page was asked for again, and an answer to give instead of the true one."""
+
+    def __init__(self, app: Flask) -> None:
+        self.polls = 0
+        self.answer: tuple[str, int] | tuple[str, int, dict[str, str]] | None = None
+        self.asked = threading.Event()
+        app.before_request(self._count)
+
+    def _count(self) -> Any:
+        if "If-None-Match" not in request.headers or request.path.startswith("/api"):
+            return None
+        self.polls += 1
+        self.asked.set()
+        return self.answer
+
+
+@pytest.fixture
+def asked(site: Site) -> Asked:
+    return Asked(site.app)
+
+
+# -- what appears ----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_started_elsewhere_appears_on_an_open_list_and_ends_there(window: OpenWindow) -> None:
+    tab = window("ada").open("/actions")
+    tab.get_by_text("No action runs yet.").wait_for()
+    run_id = add_action_run("running", **BOB)
+    row = tab.get_by_role("row").filter(has_text="Bob Kahn")
+    row.get_by_text("running").wait_for()
+    assert tab.get_by_role("link", name=re.compile(r"^running\s*1$")).is_visible()
+    change_step(run_id, status="success", finished_at=ago(0))
+    row.get_by_text("success").wait_for()
+    assert tab.get_by_role("link", name=re.compile(r"^running\s*0$")).is_visible()
+
+
+def test_a_step_that_ends_is_seen_on_the_open_run_page_and_its_end_is_told(window: OpenWindow) -> None:
+    run_id, ids = add_template_run("running", ("running",), **TWO_STEPS)
+    seen = window("ada")
+    tab = seen.open(f"/templates/runs/{run_id}")
+    tab.get_by_text("0 of 3 steps done").wait_for()
+    assert tab.locator(NEWS).inner_text() == "This page updates itself."
+    change_step(ids[0], status="failed", finished_at=ago(0), **AUTH_ERROR)
+    change_run(run_id, status="failed", finished_at=ago(0))
+    tab.get_by_text("GitHub refused the token").wait_for()
+    tab.get_by_role("button", name="Retry", exact=True).wait_for()
+    assert tab.title().startswith("Two steps: failed")
+    assert tab.locator(NEWS).inner_text() == tab.title()
+    assert tab.locator(NEWS).get_attribute("role") == "status"
+    assert seen.complaints == []
+
+
+def test_a_step_whose_worker_is_gone_stops_running_on_the_open_page(window: OpenWindow) -> None:
+    run_id, ids = add_template_run("running", ("running",), **TWO_STEPS)
+    tab = window("ada").open(f"/templates/runs/{run_id}")
+    tab.locator(".pa-spin").first.wait_for()
+    change_step(ids[0], lease_expires_at=ago(1))
+    tab.get_by_text("The worker of this step has stopped answering.").wait_for()
+    assert tab.locator(".pa-spin").count() == 0
+
+
+def test_times_go_on_though_nothing_is_asked(window: OpenWindow, asked: Asked) -> None:
+    add_action_run(started_at=ago(57), queued_at=ago(58), finished_at=ago(50))
+    seen = window("ada")
+    seen.tab.clock.install()
+    tab = seen.open("/actions?status=success&cursor=")
+    told = tab.locator("td time")
+    assert re.fullmatch(r"5\ds ago", told.inner_text())
+    asked.answer = ("", 304)
+    tab.clock.run_for(10_000)
+    assert told.inner_text() == "1m ago"
+
+
+# -- how often it asks -----------------------------------------------------------------------------------------------
+
+FASTER = """(() => {
+  const now = Date.now.bind(Date), start = now(), wait = window.setTimeout;
+  window.waits = [];
+  Date.now = () => start + (now() - start) * 60;
+  window.setTimeout = (done, ms) => { waits.push(ms); return wait(done, ms / 60); };
+})()"""
+"""The page's own clock, sixty times as fast; ``waits`` has the pauses it made, in its milliseconds."""
+
+HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+  document.dispatchEvent(new Event("visibilitychange", {bubbles: true}));
+}"""
+
+ASK_NOW = """async () => {
+  const turn = () => new Promise((done) => setTimeout(done, 0));
+  dispatchEvent(new Event("online"));
+  await turn();
+  await turn();
+  for (const _ of [1, 2]) await fetch("/api/v1/health");
+}"""
+"""Tell the page that it is online, which lets it ask at once if it asks at all; come back when it must have."""
+
+
+def asks_no_more(tab: Any, asked: Asked) -> bool:
+    before = asked.polls
+    tab.evaluate(ASK_NOW)
+    return asked.polls == before
+
+
+@pytest.mark.parametrize(("status", "quick"), [("running", 1_000), ("success", 1_500)])
+def test_it_asks_quickly_at_first_then_ever_slower_until_somebody_is_there(
+    window: OpenWindow, asked: Asked, status: str, quick: int
+) -> None:
+    add_action_run(status)
+    asked.answer = ("", 304)
+    seen = window("ada")
+    seen.tab.add_init_script(FASTER)
+    tab = seen.open("/actions")
+    tab.wait_for_function("() => waits.at(-1) === 10000", timeout=30_000)
+    waits = tab.evaluate("waits")
+    assert waits[0] == quick
+    assert len([pause for pause in waits if pause == quick]) > 2
+    assert waits == sorted(waits)
+    tab.mouse.move(200, 200)
+    tab.wait_for_function(f"() => waits.at(-1) <= 2 * {quick}")
+
+
+def test_it_does_not_ask_in_a_hidden_tab_and_asks_at_once_when_it_is_seen_again(
+    window: OpenWindow, asked: Asked
+) -> None:
+    tab = window("ada").open("/actions")
+    asked.asked.wait(10)
+    tab.evaluate(HIDE, True)
+    asked.answer = ("", 304)
+    assert asks_no_more(tab, asked) or asks_no_more(tab, asked), "one may have been under way"
+    asked.answer = None
+    run_id = add_action_run("running")
+    tab.evaluate(HIDE, False)
+    tab.locator(f"a[href$='{run_id}']").wait_for()
+
+
+@pytest.mark.parametrize("path", ["run", "older page"])
+def test_it_stops_when_nothing_can_change(window: OpenWindow, asked: Asked, path: str) -> None:
+    run_id, _ = add_template_run("success", ("success", "success", "success"), **TWO_STEPS)
+    for _ in range(60):
+        add_action_run()
+    tab = window("ada").open(f"/templates/runs/{run_id}" if path == "run" else "/actions")
+    if path == "older page":
+        tab.get_by_role("link", name="Older →").click()
+        tab.get_by_role("link", name="← Newer").wait_for()
+    assert tab.locator(".portal-actions").get_attribute("data-pa-live") is None
+    assert tab.locator(NEWS).inner_text() == ""
+    assert asks_no_more(tab, asked)
+
+
+def test_a_run_that_ends_is_not_asked_for_any_more(window: OpenWindow, asked: Asked) -> None:
+    run_id, ids = add_template_run("running", ("running",), **TWO_STEPS)
+    tab = window("ada").open(f"/templates/runs/{run_id}")
+    change_step(ids[0], status="success", finished_at=ago(0))
+    change_run(run_id, status="success", finished_at=ago(0))
+    tab.get_by_role("heading", name="Two steps success").wait_for()
+    assert asks_no_more(tab, asked)
+
+
+# -- trouble ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_connection_is_told_and_nothing_spins_until_it_is_back(window: OpenWindow, asked: Asked) -> None:
+    run_id, _ = add_template_run("running", ("running",), **TWO_STEPS)
+    tab = window("ada").open(f"/templates/runs/{run_id}")
+    spins = "getComputedStyle(document.querySelector('.pa-spin')).animationName"
+    assert tab.evaluate(spins) == "pa-spin"
+    tab.context.set_offline(True)
+    lost = tab.get_by_text("Connection lost, retrying…")
+    lost.wait_for()
+    assert tab.evaluate(spins) == "none"
+    change_run(run_id, title="Back again")
+    tab.context.set_offline(False)
+    tab.get_by_role("heading", name="Back again").wait_for()
+    lost.wait_for(state="detached")
+    assert tab.evaluate(spins) == "pa-spin"
+
+
+def test_a_portal_that_fails_is_trouble_and_is_asked_again(window: OpenWindow, asked: Asked) -> None:
+    tab = window("ada").open("/actions")
+    asked.answer = ("<h1>Bad gateway</h1>", 502)
+    tab.get_by_text("Connection lost, retrying…").wait_for()
+    run_id = add_action_run("running")
+    asked.answer = None
+    tab.locator(f"a[href$='{run_id}']").wait_for()
+
+
+@pytest.mark.parametrize("answer", [("", 302, {"Location": "/sign-in"}), ("", 401), ("", 404), ("<p>Welcome</p>", 200)])
+def test_somebody_who_is_signed_out_meanwhile_is_told_and_keeps_what_was_there(
+    window: OpenWindow, asked: Asked, answer: Any
+) -> None:
+    add_action_run("running")
+    tab = window("ada").open("/actions")
+    asked.answer = answer
+    tab.get_by_text("This page is closed to you by now.").wait_for()
+    assert tab.get_by_role("link", name="View action →").is_visible()
+    assert asks_no_more(tab, asked)
+
+
+# -- what is left alone ----------------------------------------------------------------------------------------------
+
+
+def test_focus_selection_scroll_and_what_is_typed_stay_when_the_list_changes(window: OpenWindow) -> None:
+    ids = [add_action_run("running", step_id=None, action=f"number.{n}@v1") for n in range(40)]
+    tab = window("ada").open("/actions")
+    tab.get_by_text("Filters", exact=True).click()
+    tab.get_by_role("textbox", name="Entity").fill("component:default/or")
+    link = tab.locator(f"a[href$='{ids[5]}']")
+    link.focus()
+    tab.evaluate(
+        "(node) => { getSelection().selectAllChildren(node); node.scrollIntoView({block: 'center'}) }",
+        tab.get_by_text("number.7@v1").element_handle(),
+    )
+    top = link.evaluate("(node) => node.getBoundingClientRect().top")
+    assert tab.evaluate("scrollY") > 300
+    newest = add_action_run("queued")
+    change_step(ids[30], status="success", finished_at=ago(0))
+    tab.locator(f"a[href$='{newest}']").wait_for()
+    tab.get_by_role("row").filter(has_text="number.30@v1").get_by_text("success").wait_for(state="attached")
+    assert tab.evaluate("document.activeElement.href").endswith(ids[5])
+    assert tab.evaluate("getSelection().toString()").strip() == "number.7@v1"
+    assert tab.get_by_role("textbox", name="Entity").input_value() == "component:default/or"
+    tab.wait_for_function(
+        "([node, top]) => Math.abs(node.getBoundingClientRect().top - top) < 2", arg=[link.element_handle(), top]
+    )
+
+
+def test_folds_stay_as_somebody_left_them(window: OpenWindow) -> None:
+    run_id, ids = add_template_run("running", ("success", "running"), **TWO_STEPS)
+    for step in ids:
+        add_log(step, "line one", "line two")
+    tab = window("ada").open(f"/templates/runs/{run_id}")
+    done, running = tab.locator("details").filter(has_text="log lines").all()
+    done.locator("summary").click()
+    running.locator("summary").click()
+    more_log(ids[1], 3, 3)
+    tab.get_by_text("3 log lines").wait_for()
+    assert done.evaluate("(node) => node.open")
+    assert not running.evaluate("(node) => node.open")
+
+
+def test_a_log_that_is_read_does_not_close_when_its_step_ends(window: OpenWindow) -> None:
+    run_id, ids = add_template_run("running", ("running",), **TWO_STEPS)
+    add_log(ids[0], "line one")
+    tab = window("ada").open(f"/templates/runs/{run_id}")
+    change_step(ids[0], status="success", finished_at=ago(0), outputs={"answer": "forty-two"})
+    tab.get_by_text("forty-two").wait_for()
+    assert tab.get_by_text("line one").is_visible()
+
+
+def test_a_log_follows_at_its_end_and_stays_where_somebody_has_scrolled_up(window: OpenWindow) -> None:
+    run_id, ids = add_template_run("running", ("running",), **TWO_STEPS)
+    more_log(ids[0], 1, 200)
+    tab = window("ada").open(f"/templates/runs/{run_id}")
+    follow = tab.get_by_role("button", name="Jump to the end")
+    more_log(ids[0], 201, 210)
+    tab.get_by_text("line 210", exact=True).wait_for()
+    assert in_sight(tab, "line 210")
+    assert follow.count() == 0
+    tab.get_by_text("line 100", exact=True).scroll_into_view_if_needed()
+    follow.wait_for()
+    top = tab.get_by_text("line 100", exact=True).evaluate("(node) => node.getBoundingClientRect().top")
+    more_log(ids[0], 211, 240)
+    tab.get_by_text("line 240", exact=True).wait_for(state="attached")
+    now = tab.get_by_text("line 100", exact=True).evaluate("(node) => node.getBoundingClientRect().top")
+    assert abs(now - top) < 2
+    follow.click()
+    follow.wait_for(state="hidden")
+    assert in_sight(tab, "line 240")
+
+
+def in_sight(tab: Any, line: str) -> bool:
+    """Whether a log's line is within what the log's box shows."""
+    return bool(
+        tab.get_by_text(line, exact=True).evaluate(
+            """(node) => {
+                const box = node.closest("[data-pa-log]").getBoundingClientRect(), line = node.getBoundingClientRect();
+                return line.top >= box.top && line.bottom <= box.bottom + 1;
+            }"""
+        )
+    )
+
+
+def test_nothing_changes_under_a_form_that_is_on_its_way(window: OpenWindow, asked: Asked) -> None:
+    # A second click has to send the idempotency key that the first one sent.
+    tab = window("ada").open("/actions")
+    tab.evaluate("() => dispatchEvent(new Event('submit'))")
+    assert asks_no_more(tab, asked) or asks_no_more(tab, asked), "one may have been under way"
+
+
+# -- search ----------------------------------------------------------------------------------------------------------
+
+
+def test_search_finds_by_a_beginning_keeps_the_filters_and_survives_back(window: OpenWindow) -> None:
+    add_action_run("failed", action="scm.createRepo@v1")
+    add_action_run("failed", action="debug.log@v1")
+    add_action_run("success", action="scm.createRepo@v1")
+    tab = window("ada").open("/actions?status=failed")
+    tab.get_by_role("searchbox").fill("scm.cr")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/actions?**q=scm.cr**")
+    assert tab.get_by_role("row").count() == 2  # with the heads
+    tab.get_by_role("link", name="All", exact=True).click()
+    tab.wait_for_function("() => !location.search.includes('status')")
+    assert tab.get_by_role("row").count() == 3
+    assert tab.get_by_role("searchbox").input_value() == "scm.cr"
+    tab.go_back()
+    assert tab.get_by_role("row").count() == 2
+    tab.get_by_role("link", name="Remove the filter begins with scm.cr").click()
+    tab.wait_for_function("() => !location.search.includes('q=')")
+    assert "status=failed" in tab.url
