@@ -16,6 +16,7 @@ class PortalActionsError(Exception):
     hint: str = "Give the run id to your platform team: it finds the log."
     retryable: ClassVar[bool] = False
     verdict: ClassVar[str] = "Retrying will not help: this is a bug."
+    awaited: ClassVar[str] = "as the other side has asked"
 
     def __init__(
         self,
@@ -104,6 +105,7 @@ class RateLimitedError(ActionError):
     hint = "Rate limit — wait a few minutes"
     retryable = True
     verdict = "Retrying helps once the limit has reset."
+    awaited = "when the limit resets"
 
 
 class RemoteError(ActionError):

@@ -670,7 +670,7 @@ def test_a_run_of_which_nothing_is_done_has_retry_alone(ada: Visitor) -> None:
     run_id, _ = add_template_run("failed", ("failed",), **TWO_STEPS, step_values={0: AUTH_ERROR})
     page = ada.see(f"/templates/runs/{run_id}")
     assert [button.text for button in page.all("button", class_="pa-primary")] == ["Retry"]
-    assert len(page.all("button")) == 1
+    assert len(page.all("button", class_="pa-button")) == 1
     assert "Resume" not in page.text
 
 
@@ -689,7 +689,7 @@ def test_who_gives_the_secrets_again_may_resume_or_retry(
     )
     page = ada.see(f"/templates/runs/{run_id}")
     assert len(page.all("form")) == 1
-    assert [shown.text for shown in page.all("button")] == ["Resume from “Part”", "Retry"]
+    assert [shown.text for shown in page.all("button", class_="pa-button")] == ["Resume from “Part”", "Retry"]
     assert ada.press(page, button).status_code == 422
     answer = ada.press(page, button, **{"secrets.token": "hunter2"})
     assert answer.status_code == 303
@@ -711,7 +711,7 @@ def test_a_limited_retry_says_how_long_to_wait(ada: Visitor) -> None:
         add_action_run(queued_at=ago(20))
     page = ada.see(f"/templates/runs/{run_id}")
     assert "0 of 10 starts left this minute. The next one is free in" in page.text
-    assert all("disabled" in button.attributes for button in page.all("button"))
+    assert all("disabled" in button.attributes for button in page.all("button", class_="pa-button"))
     answer = ada.press(page, "Retry")
     assert answer.status_code == 429
     wait = answer.headers["Retry-After"]
@@ -785,7 +785,7 @@ def test_a_viewer_sees_no_retry_button_and_the_server_refuses_all_the_same(ada: 
     run_id = failed_run()
     _, fields = ada.see(f"/templates/runs/{run_id}").form("Retry")
     page = vera.see(f"/templates/runs/{run_id}")
-    assert page.all("button") == []
+    assert page.all("button", class_="pa-button") == []
     assert "starts left" not in page.text
     for verb in ("retry", "resume"):
         refused = vera.post(f"/templates/runs/{run_id}/{verb}", fields, headers={"Authorization": "Bearer vera"})
@@ -795,7 +795,7 @@ def test_a_viewer_sees_no_retry_button_and_the_server_refuses_all_the_same(ada: 
 
 def test_other_peoples_runs_have_no_cancel_button_but_for_an_admin(visit: Callable[[str], Visitor]) -> None:
     run_id, _ = add_template_run("running", ("running",), **TWO_STEPS)
-    assert visit("bob").see(f"/templates/runs/{run_id}").all("button") == []
+    assert visit("bob").see(f"/templates/runs/{run_id}").all("button", class_="pa-button") == []
     refused = visit("bob").post(f"/templates/runs/{run_id}/cancel", headers={"Authorization": "Bearer bob"})
     assert refused.status_code == 403
     assert visit("margaret").see(f"/templates/runs/{run_id}").form("Cancel")
@@ -806,9 +806,9 @@ def test_a_template_that_demands_more_or_is_gone_has_no_retry_button(ada: Visito
     assert ada.see(f"/templates/runs/{run_id}").form("Retry")
     file = template_folder / "two-steps.yaml"
     file.write_text(file.read_text().replace("spec:\n", "spec:\n  permissions: [deploy:production]\n", 1))
-    assert ada.see(f"/templates/runs/{run_id}").all("button") == []
+    assert ada.see(f"/templates/runs/{run_id}").all("button", class_="pa-button") == []
     file.unlink()
-    assert ada.see(f"/templates/runs/{run_id}").all("button") == []
+    assert ada.see(f"/templates/runs/{run_id}").all("button", class_="pa-button") == []
 
 
 def test_a_form_without_its_token_is_refused_and_leads_back(ada: Visitor) -> None:

@@ -32,13 +32,18 @@ class Value:
     text: str
     url: str | None = None
 
+    @property
+    def is_long(self) -> bool:
+        return len(self.text) > ONE_LINE
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A name and what belongs to it."""
+    """A name and what belongs to it. ``copied`` is what a copy of it is; empty where not all of it is shown."""
 
     name: str
     values: tuple[Value, ...]
+    copied: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,14 @@ class PageText:
         if seconds >= _OLD_SECONDS:
             return moment.astimezone(UTC).strftime("%Y-%m-%d")
         return f"{_rounded(seconds)} ago" if seconds else "just now"
+
+    def elapsed(self, since: datetime) -> str:
+        """How long something has been going on, as the script counts it up."""
+        seconds = self.milliseconds_since(since) // 1_000
+        return f"{seconds}s" if seconds < 10 else self.duration(seconds * 1_000)
+
+    def milliseconds_since(self, moment: datetime) -> int:
+        return duration_ms(moment, self.now) or 0
 
     def until(self, moment: datetime) -> str:
         """How long until a moment that is to come."""
@@ -149,6 +162,11 @@ class PageText:
         return Verdict(before, error.retry_at, after) if found else Verdict(error.retry_verdict)
 
     @staticmethod
+    def report(run_id: str, error: RunError) -> str:
+        """A failure in short, for somebody to look into."""
+        return f"{error.code}: {error.message}\nRun {run_id}"
+
+    @staticmethod
     def status(run: ActionRun | TemplateRun) -> str:
         """The status to show: a run whose worker is gone is not running, whatever its row still says."""
         if isinstance(run, TemplateRun):
@@ -195,11 +213,17 @@ class PageText:
 
     def entries(self, data: Mapping[str, Any]) -> list[Entry]:
         """Inputs or outputs, name by name; ``more_entries`` says how many are left out."""
-        return [Entry(str(name), self._values(data[name])) for name in list(data)[:MAX_ENTRIES]]
+        return [self._entry(str(name), data[name]) for name in list(data)[:MAX_ENTRIES]]
 
     @staticmethod
     def more_entries(data: Mapping[str, Any]) -> int:
         return max(0, len(data) - MAX_ENTRIES)
+
+    def _entry(self, name: str, value: Any) -> Entry:
+        values = self._values(value)
+        text = "\n".join(part.text for part in values)
+        is_whole = len(text) <= MAX_VALUE_CHARS and not (isinstance(value, list) and len(value) > MAX_ENTRIES)
+        return Entry(name, values, text if is_whole else "")
 
     def _values(self, value: Any) -> tuple[Value, ...]:
         if isinstance(value, list) and value and all(isinstance(item, str | int | float) for item in value):

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Blueprint, Response, redirect, request
 from werkzeug import Response as AnyResponse
 
 from portal_actions_plugin.blueprints.log_file import log_file
+from portal_actions_plugin.blueprints.log_filter import LogFilter
 from portal_actions_plugin.blueprints.page_answer import MOVING, STILL, page, page_url
 from portal_actions_plugin.blueprints.page_errors import show_errors
 from portal_actions_plugin.blueprints.page_query import PANEL_WORDS, ListQuery
+from portal_actions_plugin.blueprints.run_page import due_moments, one_off_facts, template_run_facts
 from portal_actions_plugin.errors import UnauthenticatedError
-from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import ActionRun, Identity, Page, Step, TemplateRun
+from portal_actions_plugin.host import ActionRun, Identity, Page, TemplateRun
 from portal_actions_plugin.runs import access, reads, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.identity import current_identity
-from portal_actions_plugin.runs.queries import COUNT_CAP, LogTail
-from portal_actions_plugin.runs.states import ACTIVE, FAILED, RUNNING, STATUSES, SUCCESS
-from portal_actions_plugin.runs.token_shapes import MASK
+from portal_actions_plugin.runs.queries import COUNT_CAP
+from portal_actions_plugin.runs.states import ACTIVE, STATUSES
 
 PAGE_SIZE = 50
-LOG_LINES = 500
-FOLDED_LOG_LINES = 100
-"""How many of a log's last lines a page shows, open or folded; the file has all of them."""
-
-_PERIODS = {1: "second", 60: "minute", 3600: "hour"}
 
 blueprint = Blueprint(
     "portal_actions",
@@ -52,7 +45,7 @@ def action_runs() -> Response:
     facts = {
         "query": query,
         "runs": list(found.items),
-        "moments": _moments(found.items),
+        "moments": due_moments(found.items),
         "live": _live_list(query, found.items),
         "newer": found.previous_cursor,
         "older": found.next_cursor,
@@ -91,16 +84,7 @@ def template_run(run_id: str) -> Response:
     """Show a template run with every step of its template."""
     identity = access.require_read(current_identity(), "template:read")
     run = reads.template_run(identity, run_id)
-    results = {name: value for name, value in run.outputs.items() if name != "links" or not run.links}
-    own = {"run": run, "results": results, "resume_at": _resume_at(identity, run)}
-    return page("run.html", {**own, **_run_facts(identity, run, run.inputs, run.steps)})
-
-
-def _resume_at(identity: Identity, run: TemplateRun) -> Step | None:
-    """The step that a Resume button would begin at; None where there is no such button."""
-    if not access.can_resume(identity, run):
-        return None
-    return next((step for step in run.steps if step.run and step.status != SUCCESS), None)
+    return page("run.html", template_run_facts(identity, run, LogFilter.of(request)))
 
 
 @blueprint.get("/actions/runs/<run_id>")
@@ -110,40 +94,7 @@ def action_run(run_id: str) -> AnyResponse:
     run = reads.action_run(identity, run_id)
     if run.template_run_id:
         return redirect(page_url("template_run", run_id=run.template_run_id, _anchor=f"step-{run.position + 1}"))
-    registry = extension().registry
-    title = registry.get(run.action).title if run.action in registry else run.action
-    step = Step(step_id="", name=title, action=run.action, status=run.status, run=run)
-    own = {"run": run, "step": step, "resume_at": None}
-    return page("action_run.html", {**own, **_run_facts(identity, run, run.input, (step,))})
-
-
-def _run_facts(
-    identity: Identity, run: ActionRun | TemplateRun, inputs: Mapping[str, Any], steps: tuple[Step, ...]
-) -> dict[str, Any]:
-    can_retry = access.can_retry(identity, run)
-    rate = extension().config.rate_limit
-    return {
-        "logs": _logs(identity, [step.run for step in steps if step.run]),
-        "moments": _moments([step.run for step in steps if step.run]),
-        "live": MOVING if run.status in ACTIVE else None,
-        "can_read_logs": access.allowed(identity, "action:read"),
-        "can_retry": can_retry,
-        "can_cancel": access.can_cancel(identity, run),
-        "quota": reads.starts_left(identity) if can_retry else None,
-        "starts_period": _PERIODS[rate.seconds],
-        "secret_names": sorted(name for name, value in inputs.items() if value == MASK) if can_retry else [],
-    }
-
-
-def _moments(runs: Sequence[ActionRun]) -> list[datetime]:
-    """When something becomes due, and the page reads otherwise though no row has changed."""
-    return [run.not_before for run in runs if run.not_before]
-
-
-def _logs(identity: Identity, runs: list[ActionRun]) -> dict[str, LogTail]:
-    open_ones = [run for run in runs if run.status in (FAILED, RUNNING)]
-    folded = [run for run in runs if run.status not in (FAILED, RUNNING)]
-    return reads.log_tails(identity, open_ones, LOG_LINES) | reads.log_tails(identity, folded, FOLDED_LOG_LINES)
+    return page("action_run.html", one_off_facts(identity, run, LogFilter.of(request)))
 
 
 @blueprint.get("/actions/runs/<run_id>/log.txt")

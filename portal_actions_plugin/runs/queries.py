@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import RowMapping, func, or_, select
+from sqlalchemy import RowMapping, Subquery, and_, func, or_, select
 
 from portal_actions_plugin.db import Transaction, now_plus, reading
 from portal_actions_plugin.errors import NotFoundError
@@ -33,9 +33,10 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class LogTail:
-    """The last lines of a log of ``total`` lines."""
+    """The last lines of a log: of all ``total`` lines, or of the ``matching`` ones of the levels asked for."""
 
     total: int
+    matching: int
     lines: list[LogLine]
 
 
@@ -129,24 +130,52 @@ def log_lines(run_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine
 
 def log_tails(run_ids: Sequence[str], limit: int) -> dict[str, LogTail]:
     """The last lines of each run's log, in one statement. A run without a log is not in the answer."""
-    ends = (
-        select(LogLineRow.action_run_id, func.max(LogLineRow.seq).label("last"))
+    ends = _log_ends(run_ids)
+    statement = (
+        select(ends, ends.c.total.label("matching"), LogLineRow)
+        .join(ends, ends.c.run_id == LogLineRow.action_run_id)
+        .where(LogLineRow.seq > ends.c.total - limit)
+        .order_by(LogLineRow.action_run_id, LogLineRow.seq)
+    )
+    with reading() as db:
+        return _tails(db.rows(statement))
+
+
+def log_tails_of_levels(run_ids: Sequence[str], levels: Sequence[str], limit: int) -> dict[str, LogTail]:
+    """The last lines of these levels likewise, however far up they are; ``lines`` may be empty."""
+    ends = _log_ends(run_ids)
+    per_run = LogLineRow.action_run_id
+    matching = (
+        select(
+            LogLineRow,
+            func.count().over(partition_by=per_run).label("matching"),
+            func.row_number().over(partition_by=per_run, order_by=LogLineRow.seq.desc()).label("place"),
+        )
+        .where(per_run.in_(run_ids), LogLineRow.level.in_(levels))
+        .subquery()
+    )
+    last = and_(matching.c.action_run_id == ends.c.run_id, matching.c.place <= limit)
+    statement = select(ends, matching).outerjoin_from(ends, matching, last).order_by(ends.c.run_id, matching.c.seq)
+    with reading() as db:
+        return _tails(db.rows(statement))
+
+
+def _log_ends(run_ids: Sequence[str]) -> Subquery:
+    """How many lines each log has: they are numbered without a gap."""
+    return (
+        select(LogLineRow.action_run_id.label("run_id"), func.max(LogLineRow.seq).label("total"))
         .where(LogLineRow.action_run_id.in_(run_ids))
         .group_by(LogLineRow.action_run_id)
         .subquery()
     )
-    statement = (
-        select(LogLineRow, ends.c.last)
-        .join(ends, ends.c.action_run_id == LogLineRow.action_run_id)
-        .where(LogLineRow.seq > ends.c.last - limit)
-        .order_by(LogLineRow.action_run_id, LogLineRow.seq)
-    )
-    with reading() as db:
-        found = db.rows(statement)
+
+
+def _tails(found: Sequence[RowMapping]) -> dict[str, LogTail]:
     tails: dict[str, LogTail] = {}
     for row in found:
-        tail = tails.setdefault(row["action_run_id"], LogTail(row["last"], []))
-        tail.lines.append(_log_line(row))
+        tail = tails.setdefault(row["run_id"], LogTail(row["total"], row["matching"] or 0, []))
+        if row["seq"] is not None:
+            tail.lines.append(_log_line(row))
     return tails
 
 

@@ -14,6 +14,8 @@ from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.limits import Quota
 from portal_actions_plugin.runs.paging import no_run
 from portal_actions_plugin.runs.queries import LogTail
+from portal_actions_plugin.runs.usual_times import Kind
+from portal_actions_plugin.runs.usual_times import usual_times as usual_times_of
 from portal_actions_plugin.software_templates.loader import no_template
 from portal_actions_plugin.software_templates.spec import Template
 
@@ -73,6 +75,15 @@ def active_counts(identity: Identity | None) -> dict[str, int]:
     return queries.active_counts()
 
 
+def usual_times(identity: Identity | None, run: ActionRun | TemplateRun) -> dict[Kind, int]:
+    """How long the parts of a run usually take, all people's runs together: of the actions that the identity may see."""
+    if not access.allowed(identity, "action:read"):
+        return {}
+    found = usual_times_of(run)
+    seen = {action for _, action in found if access.allowed(identity, "action:read", action)}
+    return {kind: usual for kind, usual in found.items() if kind[1] in seen}
+
+
 def starts_left(identity: Identity) -> Quota:
     """What the identity may still start right now."""
     return queries.starts_left(identity.id)
@@ -94,10 +105,14 @@ def whole_log(run: ActionRun) -> Iterator[list[LogLine]]:
         last = lines[-1].seq
 
 
-def log_tails(identity: Identity | None, runs: Sequence[ActionRun], limit: int) -> dict[str, LogTail]:
-    """The last lines of the logs of those runs whose log the identity may read."""
+def log_tails(
+    identity: Identity | None, runs: Sequence[ActionRun], limit: int, levels: Sequence[str] = ()
+) -> dict[str, LogTail]:
+    """The last lines of the logs of those runs whose log the identity may read; ``levels`` narrows them."""
     readable = [run.id for run in runs if access.allowed(identity, "action:read", run)]
-    return queries.log_tails(readable, limit) if readable else {}
+    if not readable:
+        return {}
+    return queries.log_tails_of_levels(readable, levels, limit) if levels else queries.log_tails(readable, limit)
 
 
 # -- what can be run -------------------------------------------------------------------------------------------------

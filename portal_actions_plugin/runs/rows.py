@@ -31,7 +31,9 @@ def _origin(value: Mapping[str, Any] | None) -> Origin | None:
 def run_error(code: str, message: str, hint: str, retry_at: datetime | None) -> RunError:
     """An error as people and programs see it; page and API use the same words."""
     kind = error_class(code)
-    verdict = f"Retrying helps from {retry_at:%Y-%m-%d %H:%M:%S} UTC on." if retry_at else kind.verdict
+    verdict = kind.verdict
+    if retry_at and kind.retryable:
+        verdict = f"Retrying helps from {retry_at:%Y-%m-%d %H:%M:%S} UTC on, {kind.awaited}."
     return RunError(code, message, hint, kind.retryable, verdict, retry_at)
 
 

@@ -335,4 +335,4 @@ def test_without_the_script_a_limited_page_says_how_long_to_wait(window: OpenWin
         add_action_run(queued_at=ago(5))
     page = window("ada", javascript=False).open(f"/templates/runs/{run_id}")
     assert page.get_by_role("button", name="Retry").is_disabled()
-    assert "The next one is free in 5" in page.locator(".pa-under").inner_text()
+    assert "The next one is free in 5" in page.locator("#run-quota").inner_text()

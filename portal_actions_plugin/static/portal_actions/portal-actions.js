@@ -50,10 +50,10 @@
   };
 
   const elapse = (node) => {
-    const { paSince, paElapsed, paUsual } = node.dataset;
-    const seconds = since(paSince);
-    if (paElapsed !== undefined) write(node, whole(seconds));
-    else node.setAttribute("width", Math.min(100, (seconds / paUsual) * 1000 * 60));
+    const seconds = since(node.dataset.paSince);
+    const fill = node.querySelector("[data-pa-fill]"); // its usual time is at 54 of 90
+    write(node.querySelector("[data-pa-elapsed]"), whole(seconds));
+    fill?.setAttribute("width", Math.min(90, (54 * seconds * 1000) / node.dataset.paUsual));
   };
 
   const tick = () => {
@@ -204,7 +204,8 @@
   // -- what people do --
 
   const copy = async (button) => {
-    const text = button.dataset.paCopy;
+    const { paCopy, paCopyFrom } = button.dataset;
+    const text = paCopy ?? document.getElementById(paCopyFrom).textContent;
     try {
       await navigator.clipboard.writeText(text);
     } catch { // without https there is no clipboard but this
@@ -220,7 +221,7 @@
   };
 
   root.addEventListener("click", ({ target }) => {
-    const pressed = target.closest("[data-pa-copy], [data-pa-follow], summary");
+    const pressed = target.closest("[data-pa-copy], [data-pa-copy-from], [data-pa-follow], summary");
     if (pressed?.matches("summary")) touched.add(pressed.parentElement);
     else if (pressed?.matches("[data-pa-follow]")) pressed.parentElement.querySelector("[data-pa-log]").scrollTop = 0;
     else if (pressed) copy(pressed);

@@ -1,0 +1,98 @@
+"""What the page of a template run and of a one-off shows, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from portal_actions_plugin.blueprints.log_filter import LOG_FILTERS, LogFilter
+from portal_actions_plugin.blueprints.page_answer import MOVING
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import ActionRun, Identity, RunError, Step, TemplateRun
+from portal_actions_plugin.runs import access, reads
+from portal_actions_plugin.runs.queries import LogTail
+from portal_actions_plugin.runs.states import ACTIVE, FAILED, RUNNING, SUCCESS
+from portal_actions_plugin.runs.token_shapes import MASK
+
+LOG_LINES = 500
+FOLDED_LOG_LINES = 100
+"""How many of a log's last lines a page shows, open or folded; the file has all of them."""
+
+_PERIODS = {1: "second", 60: "minute", 3600: "hour"}
+
+
+def template_run_facts(identity: Identity, run: TemplateRun, log: LogFilter) -> dict[str, Any]:
+    """What is shown of a template run."""
+    results = {name: value for name, value in run.outputs.items() if name != "links" or not run.links}
+    own = {"run": run, "results": results, "resume_at": _resume_at(identity, run)}
+    return {**own, **_facts(identity, run, run.inputs, run.steps, log)}
+
+
+def one_off_facts(identity: Identity, run: ActionRun, log: LogFilter) -> dict[str, Any]:
+    """What is shown of a one-off: it is its own and only step."""
+    registry = extension().registry
+    title = registry.get(run.action).title if run.action in registry else run.action
+    step = Step(step_id="", name=title, action=run.action, status=run.status, run=run)
+    own = {"run": run, "step": step, "resume_at": None}
+    return {**own, **_facts(identity, run, run.input, (step,), log)}
+
+
+def due_moments(runs: Sequence[ActionRun]) -> list[datetime]:
+    """When something becomes due, and the page reads otherwise though no row has changed."""
+    return [run.not_before for run in runs if run.not_before]
+
+
+def _facts(
+    identity: Identity,
+    run: ActionRun | TemplateRun,
+    inputs: Mapping[str, Any],
+    steps: Sequence[Step],
+    log: LogFilter,
+) -> dict[str, Any]:
+    runs = [step.run for step in steps if step.run]
+    can_retry = access.can_retry(identity, run)
+    return {
+        "log": log,
+        "log_filters": LOG_FILTERS,
+        "logs": _logs(identity, runs, log),
+        "usual": _usual(identity, run, runs),
+        "moments": due_moments(runs),
+        "live": MOVING if run.status in ACTIVE else None,
+        "can_read_logs": access.allowed(identity, "action:read"),
+        "can_retry": can_retry,
+        "can_cancel": access.can_cancel(identity, run),
+        "error": _error(run, runs) if can_retry else None,
+        "quota": reads.starts_left(identity) if can_retry else None,
+        "starts_period": _PERIODS[extension().config.rate_limit.seconds],
+        "secret_names": sorted(name for name, value in inputs.items() if value == MASK) if can_retry else [],
+    }
+
+
+def _resume_at(identity: Identity, run: TemplateRun) -> Step | None:
+    """The step that a Resume button would begin at; None where there is no such button."""
+    if not access.can_resume(identity, run):
+        return None
+    return next((step for step in run.steps if step.run and step.status != SUCCESS), None)
+
+
+def _logs(identity: Identity, runs: Sequence[ActionRun], log: LogFilter) -> dict[str, LogTail]:
+    open_ones = [run for run in runs if run.status in (FAILED, RUNNING)]
+    folded = [run for run in runs if run.status not in (FAILED, RUNNING)]
+    return {
+        **reads.log_tails(identity, open_ones, LOG_LINES, log.levels),
+        **reads.log_tails(identity, folded, FOLDED_LOG_LINES, log.levels),
+    }
+
+
+def _usual(identity: Identity, run: ActionRun | TemplateRun, runs: Sequence[ActionRun]) -> dict[str, int]:
+    """The usual milliseconds of each action run that has begun, where enough is known."""
+    times = reads.usual_times(identity, run) if any(one.started_at for one in runs) else {}
+    return {one.id: times[one.step_id, one.action] for one in runs if (one.step_id, one.action) in times}
+
+
+def _error(run: ActionRun | TemplateRun, runs: Sequence[ActionRun]) -> RunError | None:
+    """Why the run failed: what Retry and Resume have to get past."""
+    if run.status != FAILED:
+        return None
+    return next((one.error for one in runs if one.error), None)

@@ -1,0 +1,73 @@
+"""How long steps and one-offs usually take, for a page to measure one of them against."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from sqlalchemy import Select, Subquery, func, select
+
+from portal_actions_plugin.db import milliseconds_between, reading
+from portal_actions_plugin.host import ActionRun, TemplateRun
+from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.runs.states import SUCCESS
+
+LAST = 20
+"""The usual time is the median of so many successful runs."""
+
+FEWEST = 3
+"""Fewer successes than this make no habit."""
+
+MAX_ROWS = 2_000
+"""How far back a search goes: a step that never succeeds must not cost a walk over the whole history."""
+
+Kind = tuple[str | None, str]
+"""What is compared: the id of a step, None for a one-off, and its action."""
+
+
+def usual_times(run: ActionRun | TemplateRun) -> dict[Kind, int]:
+    """The usual milliseconds of a one-off, or of each step of a template run; none where too little is known.
+
+    Only what had ended when the run was queued counts. So what a run is measured against does not change while somebody
+    looks at it, and the run itself is no part of it.
+    """
+    times: dict[Kind, list[int]] = {}
+    with reading() as db:
+        for row in db.rows(_last_successes(run)):
+            times.setdefault((row["step_id"], row["action"]), []).append(row["ms"])
+    return {kind: round(median(several)) for kind, several in times.items() if len(several) >= FEWEST}
+
+
+def _last_successes(run: ActionRun | TemplateRun) -> Select[Any]:
+    recent = _recent(run)
+    kind = (recent.c.step_id, recent.c.action)
+    took = milliseconds_between(recent.c.started_at, recent.c.finished_at)
+    place = func.row_number().over(partition_by=kind, order_by=recent.c.id.desc())
+    last = (
+        select(*kind, took.label("ms"), place.label("place"))
+        .where(
+            recent.c.status == SUCCESS,
+            recent.c.finished_at <= run.queued_at,
+            recent.c.started_at.is_not(None),  # a step that was taken over ran elsewhere
+            recent.c.step_id.is_not(None) if isinstance(run, TemplateRun) else recent.c.step_id.is_(None),
+        )
+        .subquery()
+    )
+    return select(last.c.step_id, last.c.action, last.c.ms).where(last.c.place <= LAST)
+
+
+def _recent(run: ActionRun | TemplateRun) -> Subquery:
+    """What an index finds newest first, and no more of it than a page has time for."""
+    row = ActionRunRow
+    if isinstance(run, TemplateRun):
+        # Twice as many as are needed when all goes well: some steps fail, are skipped or are not reached.
+        alike, rows = row.template == run.template, 2 * LAST * len(run.steps)
+    else:
+        alike, rows = row.action == run.action, MAX_ROWS
+    return (
+        select(row.id, row.step_id, row.action, row.status, row.started_at, row.finished_at)
+        .where(alike, row.id < run.id)
+        .order_by(row.id.desc())
+        .limit(min(rows, MAX_ROWS))
+        .subquery()
+    )
