@@ -28,8 +28,6 @@ LOG_LINES = 500
 FOLDED_LOG_LINES = 100
 """How many of a log's last lines a page shows, open or folded; the file has all of them."""
 
-_PERIODS = {1: "second", 60: "minute", 3600: "hour"}
-
 blueprint = Blueprint(
     "portal_actions",
     __name__,
@@ -60,6 +58,7 @@ def action_runs() -> Response:
         "statuses": STATUSES,
         "me": identity.id,
         "may_audit": access.allowed(identity, "audit:read", "audit"),
+        "may_change": access.may_change_runs(identity),
         "actions": [action.id for action in reads.actions(identity)],
     }
     return page("actions.html", facts)
@@ -112,7 +111,6 @@ def _run_facts(
     identity: Identity, run: ActionRun | TemplateRun, inputs: Mapping[str, Any], steps: tuple[Step, ...]
 ) -> dict[str, Any]:
     can_retry = access.can_retry(identity, run)
-    rate = extension().config.rate_limit
     return {
         "logs": _logs(identity, [step.run for step in steps if step.run]),
         "moments": _moments([step.run for step in steps if step.run]),
@@ -120,7 +118,7 @@ def _run_facts(
         "can_retry": can_retry,
         "can_cancel": access.can_cancel(identity, run),
         "quota": reads.starts_left(identity) if can_retry else None,
-        "starts_period": _PERIODS[rate.seconds],
+        "starts_period": extension().config.rate_limit.period,
         "secret_names": sorted(name for name, value in inputs.items() if value == MASK) if can_retry else [],
     }
 
