@@ -37,6 +37,11 @@ class RateLimit:
     count: int
     seconds: int
 
+    @property
+    def period(self) -> str:
+        """What people call that many seconds."""
+        return next(word for word, seconds in _PERIOD.items() if seconds == self.seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class HostRule:

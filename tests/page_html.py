@@ -51,8 +51,8 @@ class Element:
         found = [(form, inner) for form in self.all("form") for inner in form.all("button") if inner.text == button]
         assert len(found) == 1, f"{len(found)} forms with {button}"
         form, pressed = found[0]
-        named = [*form.all("input"), *([pressed] if "name" in pressed.attributes else [])]
-        fields = {i.attributes["name"]: i.attributes.get("value", "") for i in named}
+        sent = [one for one in (*form.all("input"), pressed) if "name" in one.attributes]
+        fields = {one.attributes["name"]: one.attributes.get("value", "") for one in sent}
         return pressed.attributes.get("formaction", form.attributes["action"]), fields
 
     def _fits(self, tag: str, attributes: dict[str, str]) -> bool:

@@ -22,6 +22,7 @@ from portal_actions_plugin.setting_values import RateLimit
 from tests.conftest import Person, work_off
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 LOG = "/api/v1/actions/debug.log@v1/runs"
 TWO_STEPS = "/api/v1/templates/two-steps/runs"
 UNKNOWN_ID = "0199aaaa-0000-7000-8000-000000000000"
@@ -392,6 +393,36 @@ def test_an_address_of_the_list_that_cannot_be_read_is_a_page_that_says_so(ada: 
         refused(answer, query)
         assert answer.status_code in (200, 422), (query, answer.status_code)
         assert answer.mimetype == "text/html"
+
+
+def test_many_runs_of_ids_that_nobody_can_read_are_told_of_one_by_one(ada: Person, refused: Any) -> None:
+    for deed in ("cancel", "retry"):
+        for run_id in IDS:
+            path = f"/actions/bulk?do={deed}&run={run_id}"
+            for answer in (ada.get(path), ada.post(path, data=f"run={run_id}", content_type=FORM)):
+                refused(answer, (deed, run_id))
+                assert answer.status_code == 200, (deed, run_id, answer.text)
+                assert "There is no such run." in answer.text
+
+
+def test_an_address_of_many_runs_that_cannot_be_read_is_a_page_that_says_so(ada: Person, refused: Any) -> None:
+    queries = [f"do=retry&run={UNKNOWN_ID}&{query}" for query in PAGE_QUERIES]
+    queries += [f"do={deed}&run={UNKNOWN_ID}" for deed in ("", "%00", "%ff", "x" * 3000, "RETRY", "<b>", "🦄")]
+    queries += ["", "do=retry", "do=retry&run[]=x", "do=cancel&do=retry", "do=retry&" + "run=x&run=y&" * 5000]
+    for query in queries:
+        for answer in (ada.get(f"/actions/bulk?{query}"), ada.post(f"/actions/bulk?{query}", data=query)):
+            refused(answer, query[:200])
+            assert answer.status_code in (200, 422), (query[:200], answer.status_code)
+            assert answer.mimetype == "text/html"
+
+
+@ON_SQLITE
+def test_many_runs_with_a_key_that_is_not_usable_are_refused(ada: Person, runs: dict[str, str], refused: Any) -> None:
+    for key in filter(None, KEYS):
+        form = {"run": runs["a"], "idempotency_key": key}
+        answer = ada.post(f"/actions/bulk?do=retry&run={runs['a']}", data=form)
+        refused(answer, key)
+        assert "The Idempotency-Key is not usable." in answer.text, key
 
 
 @ON_SQLITE

@@ -64,6 +64,7 @@ ADMIN = (401, 403, 403, 403, 200)
 API = "/api/v1"
 NAMED = {"inputs": {"name": "orders"}}
 HELLO = {"input": {"message": "hello"}}
+NO_RUN = "00000000-0000-7000-8000-000000000000"
 
 CASES = (
     Case("GET /api/v1/action-runs", EVERYBODY_SIGNED_IN),
@@ -95,6 +96,9 @@ CASES = (
     Case("GET /portal-actions-static/<path:filename>", ANYBODY, "/portal-actions-static/portal-actions.css"),
     Case("GET /actions", EVERYBODY_SIGNED_IN),
     Case("GET /actions/audit", ADMIN),
+    Case("GET /actions/bulk", EVERYBODY_SIGNED_IN, "/actions/bulk?do=retry&run=<run_id>", about="ended one-off"),
+    # Which run is confirmed is in the form: each is asked about by itself, as a test below shows.
+    Case("POST /actions/bulk", (401, 422, 422, 422, 422), f"/actions/bulk?do=cancel&run={NO_RUN}"),
     Case("GET /templates/runs/<run_id>", EVERYBODY_SIGNED_IN, about="failed template run"),
     Case("GET /actions/runs/<run_id>", EVERYBODY_SIGNED_IN, about="ended one-off"),
     Case("GET /actions/runs/<run_id>/log.txt", EVERYBODY_SIGNED_IN, about="ended one-off"),
@@ -161,7 +165,7 @@ def ask(app: Flask, case: Case, person: str) -> Any:
 
 def path_of(case: Case) -> str:
     rule = case.route.partition(" ")[2]
-    return case.path or rule.replace("<run_id>", make(case.about) if case.about else "")
+    return (case.path or rule).replace("<run_id>", make(case.about) if case.about else "")
 
 
 def denials() -> list[tuple[str, str, int]]:
@@ -203,6 +207,34 @@ def test_no_get_changes_anything(portal: Flask) -> None:
             # What only answers to POST may say 405 to these, and nothing else may happen.
             getattr(portal.test_client(), verb)(path, headers={"Authorization": "Bearer margaret"}, buffered=True)
         assert everything() == before, case.name
+
+
+@pytest.mark.parametrize("about", ["queued template run", "queued one-off", "failed template run", "ended one-off"])
+def test_many_runs_at_once_are_each_asked_about_as_a_single_one_is(portal: Flask, about: str) -> None:
+    deed = "cancel" if about.startswith("queued") else "retry"
+    run_id = make(about)
+    one = queries.template_run(run_id).steps[0].run.id if "template" in about else run_id
+    refused = ("vera", "bob") if deed == "cancel" else ("vera",)
+    for person in (*refused, "ada"):
+        form = {"run": [one, NO_RUN]}
+        headers = {"Authorization": f"Bearer {person}"}
+        page = portal.test_client().post(f"/actions/bulk?do={deed}&run={one}", data=form, headers=headers).text
+        assert ("You need the permission" in page) == (person in refused)
+        assert "There is no such run." in page
+    kind = "template_run" if "template" in about else "action_run"
+    assert denials() == [(PEOPLE[person].id, f"{kind}.{deed}", 1) for person in refused]
+
+
+def test_who_may_not_read_runs_gets_at_none_of_many(portal: Flask) -> None:
+    run_id = make("queued one-off")
+    portal.extensions["portal_actions"].config.role_permissions["viewer"] = frozenset({"run:cancel-any"})
+    headers = {"Authorization": "Bearer vera"}
+    address = f"/actions/bulk?do=cancel&run={run_id}"
+    assert portal.test_client().get(address, headers=headers).status_code == 403
+    assert denials() == []
+    assert portal.test_client().post(address, data={"run": run_id}, headers=headers).status_code == 403
+    assert denials() == [(VERA.id, "action_run.cancel", 1)]
+    assert queries.action_run(run_id).status == "queued"
 
 
 def test_repeats_of_a_denial_are_counted_on_its_row(portal: Flask) -> None:
@@ -392,7 +424,7 @@ def test_a_command_asks_for_the_permissions_of_the_role_it_is_given(portal: Flas
 
 def test_who_may_not_read_learns_nothing_about_a_run_and_leaves_a_row_when_changing_it(portal: Flask) -> None:
     guest = Identity("user:eve@example.com", roles=frozenset({"guest"}))
-    for run_id in (make("queued template run"), "00000000-0000-7000-8000-000000000000"):
+    for run_id in (make("queued template run"), NO_RUN):
         with pytest.raises(PermissionDeniedError, match="template:read"):
             service.cancel_template_run(guest, run_id)
         with pytest.raises(PermissionDeniedError, match="template:read"):

@@ -14,6 +14,7 @@ from portal_actions_plugin.blueprints import (
     actions,
     audit,
     audit_page,
+    bulk,
     csrf,
     document,
     health,
@@ -38,6 +39,8 @@ API_PREFIX = "PORTAL_ACTIONS_"
 API_BLUEPRINTS = (action_runs.blueprint, templates.blueprint, actions.blueprint, audit.blueprint, health.blueprint)
 
 pages.blueprint.add_url_rule("/actions/audit", view_func=audit_page.audit)
+pages.blueprint.add_url_rule("/actions/bulk", endpoint="bulk", view_func=bulk.preview)
+pages.blueprint.add_url_rule("/actions/bulk", endpoint="do_bulk", view_func=bulk.confirm, methods=["POST"])
 for _blueprint in (pages.blueprint, *API_BLUEPRINTS):
     _blueprint.url_value_preprocessor(bound_the_body)
     _blueprint.before_request_funcs.setdefault(None, []).insert(0, csrf.check_request)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from flask import Request, url_for
 
@@ -93,6 +94,10 @@ class ListQuery:
             **changes,
         }
         return url_for("portal_actions.action_runs", **{name: value for name, value in values.items() if value})
+
+    def fields(self) -> list[tuple[str, str]]:
+        """What ``url`` says, as fields of a form that leads elsewhere and has to know the way back."""
+        return parse_qsl(urlsplit(self.url()).query)
 
     def filter_url(self, **changes: Any) -> str:
         """As ``url``, from the newest run on: another filter is another list."""

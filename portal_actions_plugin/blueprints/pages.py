@@ -55,6 +55,7 @@ def action_runs() -> Response:
         "me": identity.id,
         "panel_words": PANEL_WORDS,
         "may_audit": access.allowed(identity, "audit:read", "audit"),
+        "may_change": access.may_change_runs(identity),
         "actions": [action.id for action in reads.actions(identity)],
     }
     return page("actions.html", facts)

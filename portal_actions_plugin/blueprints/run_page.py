@@ -19,8 +19,6 @@ LOG_LINES = 500
 FOLDED_LOG_LINES = 100
 """How many of a log's last lines a page shows, open or folded; the file has all of them."""
 
-_PERIODS = {1: "second", 60: "minute", 3600: "hour"}
-
 
 def template_run_facts(identity: Identity, run: TemplateRun, log: LogFilter) -> dict[str, Any]:
     """What is shown of a template run."""
@@ -64,7 +62,7 @@ def _facts(
         "can_cancel": access.can_cancel(identity, run),
         "error": _error(run, runs) if can_retry else None,
         "quota": reads.starts_left(identity) if can_retry else None,
-        "starts_period": _PERIODS[extension().config.rate_limit.seconds],
+        "starts_period": extension().config.rate_limit.period,
         "secret_names": sorted(name for name, value in inputs.items() if value == MASK) if can_retry else [],
     }
 

@@ -166,6 +166,11 @@ def run_permission(run: ActionRun | TemplateRun) -> str:
     return "template:run" if isinstance(run, TemplateRun) else "action:run"
 
 
+def may_change_runs(identity: Identity | None) -> bool:
+    """Whether the identity may do anything to runs at all: what a list goes by, which does not ask about each."""
+    return any(allowed(identity, permission) for permission in ("template:run", "action:run", "run:cancel-any"))
+
+
 def may_cancel(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
     """Whether the identity may cancel this run: its own, or anybody's with ``run:cancel-any``."""
     if identity is None:

@@ -25,10 +25,9 @@ class Quota:
 class TooManyStartsError(RateLimitedError):
     """Too many starts in too short a time."""
 
-    def __init__(self, quota: Quota, seconds: int) -> None:
-        period = {1: "second", 60: "minute", 3600: "hour"}[seconds]
+    def __init__(self, quota: Quota, rate: RateLimit) -> None:
         super().__init__(
-            f"You have started {quota.limit} runs in the last {period}.",
+            f"You have started {quota.limit} runs in the last {rate.period}.",
             hint=f"Wait {quota.reset} s, then start again.",
             retry_after=quota.reset,
         )
@@ -68,5 +67,5 @@ def take(tx: Transaction, identity_id: str, rate: RateLimit) -> Quota:
     """
     left = quota(tx, identity_id, rate)
     if left.remaining < 1:
-        raise TooManyStartsError(left, rate.seconds)
+        raise TooManyStartsError(left, rate)
     return Quota(left.limit, left.remaining - 1, left.reset or rate.seconds)

@@ -90,6 +90,15 @@ def any_run(run_id: str) -> ActionRun | TemplateRun:
         return action_run(run_id)
 
 
+def template_runs_of(run_ids: Sequence[str]) -> dict[str, str]:
+    """The template run that each of these action runs is a step of, by the step's id."""
+    steps = select(ActionRunRow.id, ActionRunRow.template_run_id).where(
+        ActionRunRow.id.in_(run_ids), ActionRunRow.template_run_id.is_not(None)
+    )
+    with reading() as db:
+        return {row["id"]: row["template_run_id"] for row in db.rows(steps)}
+
+
 def _attempts(db: Transaction, run_ids: Sequence[str]) -> dict[str, tuple[Attempt, ...]]:
     found = db.rows(select(AttemptRow).where(AttemptRow.action_run_id.in_(run_ids)).order_by(AttemptRow.number))
     tries: dict[str, tuple[Attempt, ...]] = dict.fromkeys(run_ids, ())

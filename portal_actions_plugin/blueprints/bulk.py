@@ -1,0 +1,91 @@
+"""``/actions/bulk``: cancel or retry many runs, with a look at what will happen before it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Request, Response, request
+from werkzeug.datastructures import MultiDict
+
+from portal_actions_plugin.blueprints.page_answer import page, page_url
+from portal_actions_plugin.blueprints.page_query import ListQuery
+from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs import access, bulk, reads
+from portal_actions_plugin.runs.bulk import DEEDS, MAX_RUNS, RETRY
+from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.runs.limits import TooManyStartsError
+
+
+@dataclass(frozen=True, slots=True)
+class BulkQuery:
+    """The address of the page, taken apart: what to do, the runs that are selected, and the list to go back to."""
+
+    deed: str
+    run_ids: tuple[str, ...]
+    list: ListQuery
+
+    @classmethod
+    def of(cls, request: Request) -> BulkQuery:
+        """Read a request's address; raises ValidationError for a deed there is none of, and for no or too many runs."""
+        deed = request.args.get("do", "")
+        if deed not in DEEDS:
+            raise ValidationError(
+                f"There is nothing named {deed[:80]} to do with runs." if deed else "It is not said what to do.",
+                hint="Select runs in the list, then choose below it: Cancel selected or Retry selected.",
+            )
+        return cls(deed, chosen(request.args), ListQuery.of(request))
+
+    def url(self, run_ids: tuple[str, ...]) -> str:
+        """The page for these runs, with the same list to go back to."""
+        values = MultiDict(self.list.fields()).to_dict(flat=False)
+        return page_url("bulk", **{**values, "do": self.deed, "run": run_ids})
+
+
+def chosen(given: MultiDict[str, str]) -> tuple[str, ...]:
+    """The runs in an address or a form, each once; raises ValidationError for none and for too many."""
+    run_ids = tuple(dict.fromkeys(given.getlist("run")))
+    if not run_ids:
+        raise ValidationError("No run is selected.", hint="Select runs in the list first.")
+    if len(run_ids) > MAX_RUNS:
+        raise ValidationError(f"{len(run_ids)} runs are selected.", hint=f"Select {MAX_RUNS} at most at a time.")
+    return run_ids
+
+
+def preview() -> Response:
+    """Show what would become of the selected runs. Nothing changes."""
+    identity = access.require_read(current_identity(), "action:read")
+    query = BulkQuery.of(request)
+    plans = bulk.plan(identity, query.deed, query.run_ids)
+    ready = tuple(plan.run_id for plan in plans if plan.works)
+    waiting = tuple(plan.run_id for plan in plans if plan.wait)
+    facts = {
+        "query": query,
+        "plans": plans,
+        "ready": ready,
+        # Who loads this address again, as after signing in, sees the page again.
+        "confirm_url": query.url(ready + waiting) if ready else "",
+        "again_url": query.url(query.run_ids) if waiting else "",
+        "quota": reads.starts_left(identity) if query.deed == RETRY else None,
+        "starts_period": extension().config.rate_limit.period,
+    }
+    return page("bulk.html", facts)
+
+
+def confirm() -> Response:
+    """Do it to the runs that were confirmed, and show what became of each."""
+    asker = access.require_somebody(current_identity())
+    query = BulkQuery.of(request)
+    confirmed = chosen(request.form)
+    access.require_reader(asker, "action:read", event=f"action_run.{query.deed}", target=confirmed[0])
+    results = bulk.carry_out(asker, query.deed, confirmed, request.form.get("idempotency_key") or None)
+    limited = {result.run_id for result in results if isinstance(result.error, TooManyStartsError)}
+    left = tuple(run_id for run_id in query.run_ids if run_id in limited or run_id not in confirmed)
+    facts = {
+        "query": query,
+        "results": results,
+        "done": sum(result.error is None for result in results),
+        "left": len(left),
+        "left_url": query.url(left) if left else "",
+    }
+    return page("bulk_done.html", facts)
