@@ -46,6 +46,10 @@ REPOSITORY = {
     "outputs": {"repoUrl": "https://forge.example/acme/payments-api", "defaultBranch": "main"},
     "links": [{"title": "Repository", "url": "https://forge.example/acme/payments-api"}],
 }
+PREVIEWS = {
+    "outputs": {"repoUrl": "https://forge.example/platform/ledger-preview", "defaultBranch": "main"},
+    "links": [{"title": "Repository", "url": "https://forge.example/platform/ledger-preview"}],
+}
 SKELETON = {"outputs": {"commitSha": "9f2c1e7", "changedFiles": 7}}
 PULL_REQUEST = {
     "outputs": {"prUrl": "https://forge.example/acme/payments-api/pull/1", "number": 1},
@@ -57,7 +61,7 @@ REFUSED = {
     "error_message": "The forge refused the token for acme/payments-api",
     "error_hint": "Check SCM token: it lacks the permission pull_requests: write.",
 }
-README_RULE = {"entity": "component:default/orders", "scorecard": "docs", "rule": "README exists"}
+README_RULE = {"entity": "orders", "scorecard": "docs", "rule": "README exists"}
 
 
 class Day(NamedTuple):
@@ -214,7 +218,7 @@ def _success() -> str:
 
 def _canceled() -> str:
     run_id, ids = add_run(
-        "canceled", 1_130, ("success", "canceled"), (1.1, 41), {0: REPOSITORY}, **{**ENVIRONMENT, **ADA}
+        "canceled", 1_130, ("success", "canceled"), (1.1, 41), {0: PREVIEWS}, **{**ENVIRONMENT, **ADA}
     )
     add_log(ids[1], "POST https://deploy.example/previews", "202: asking every 5 s", "asking", "asking")
     return run_id
