@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import time_machine
-from demo_portal.app import create_app
+from demo_portal.app import SOFTWARE_TEMPLATES, create_app
 from demo_portal.settings import Settings
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -62,6 +62,7 @@ def harbor(folder: str) -> Iterator[Site]:
         INSTANCE_PATH=folder,
         PORTAL_ACTIONS_DATABASE_URL=f"sqlite:///{folder}/runs.db",
         PORTAL_ACTIONS_REDIS_URL=f"unix://{folder}/nobody-is-there.sock",
+        PORTAL_ACTIONS_TEMPLATE_PATH=str(SOFTWARE_TEMPLATES),
     )
     migrations.upgrade(app.extensions["portal_actions"].database)
     with serving(app) as site:

@@ -12,6 +12,8 @@ from tests.browser.conftest import Window
 from tests.browser.harbor import create_harbor
 from tests.browser.sites import Site, serving
 from tests.browser.test_pages_in_a_browser import CONTRASTS
+from tests.page_rows import add_template_run
+from tests.test_pages import AUTH_ERROR, TWO_STEPS
 
 COMPUTED = """([selector, wanted]) => {
   const told = [];
@@ -71,11 +73,27 @@ def open_harbor(chromium: Any, harbor: Site) -> Iterator[Callable[..., Any]]:
         context.close()
 
 
+def with_buttons() -> str:
+    """Add a run that Ada may retry and resume; its path."""
+    return (
+        "/templates/runs/"
+        + add_template_run("failed", ("success", "failed"), **TWO_STEPS, step_values={1: AUTH_ERROR})[0]
+    )
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])
 def test_pages_are_readable_and_fit_in_a_loud_host(open_harbor: Callable[..., Any], width: int, dark: bool) -> None:
     day = portal_day.live_through()
     tab = open_harbor("/", width=width, dark=dark)
-    for path in (day.list, day.failed, day.running, day.canceled, day.one_off, "/templates/runs/nothing"):
+    for path in (
+        with_buttons(),
+        day.list,
+        day.failed,
+        day.running,
+        day.canceled,
+        day.one_off,
+        "/templates/runs/nothing",
+    ):
         tab.goto(path)
         tab.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true })")
         assert not tab.evaluate("document.documentElement.scrollWidth > innerWidth"), path
@@ -87,7 +105,7 @@ def test_what_a_host_says_of_bare_elements_does_not_reach_our_pages(
 ) -> None:
     day = portal_day.live_through()
     at_home, visiting = window("ada", width=1280 - 15 * 18), open_harbor("/")  # as wide as beside its sidebar
-    for path in (day.list, day.failed, day.canceled, day.one_off, "/templates/runs/nothing"):
+    for path in (with_buttons(), day.list, day.failed, day.canceled, day.one_off, "/templates/runs/nothing"):
         at_home.open(path).evaluate(SAME_LETTERS)
         visiting.goto(path)
         for asked in (
