@@ -10,7 +10,7 @@ py := $(VENV)/bin/python
 needs := setup.cfg pyproject.toml demo_portal/setup.cfg .ci/install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint docs bench clean
+.PHONY: help demo test chaos lint docs bench lighthouse screenshots clean
 
 help:
 	@echo "make demo    start the demo portal: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS)"
@@ -19,6 +19,8 @@ help:
 	@echo "make lint    check style, types, import rules and dependencies"
 	@echo "make docs    build the documentation into docs/_build/html"
 	@echo "make bench   measure the way of a run: ARGS=… goes to the script"
+	@echo "make lighthouse   let Lighthouse judge the pages: ARGS=… goes to the script"
+	@echo "make screenshots  make the pictures of docs/pages.md again: ARGS=… goes to the script"
 	@echo "make clean   remove $(VENV) and what was built"
 
 demo: $(VENV)/.installed-demo
@@ -45,6 +47,14 @@ docs: $(VENV)/.installed-docs
 
 bench: $(VENV)/.installed-dev
 	$(py) benchmarks/start_to_success.py $(ARGS)
+
+lighthouse: $(VENV)/.installed-lighthouse
+	@.ci/install-chromium
+	$(py) -m benchmarks.lighthouse $(ARGS)
+
+screenshots: $(VENV)/.installed-dev
+	@.ci/install-chromium
+	$(py) -m tests.browser.screenshots $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info demo_portal/*.egg-info

@@ -1004,9 +1004,8 @@ def test_a_base_page_that_the_host_put_over_ours_keeps_the_hosts_policy(portal: 
     assert "Content-Security-Policy" not in answer.headers
 
 
-def test_the_stylesheet_is_small_and_touches_nothing_of_the_hosts(ada: Visitor) -> None:
+def test_the_stylesheet_touches_nothing_of_the_hosts(ada: Visitor) -> None:
     style = ada.get("/portal-actions-static/portal-actions.css").text
-    assert len(style.encode()) < 20_000
     flat = re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)
     # Rules are nested in one of the root classes: what is below no other rule has to name one itself.
     above: list[str] = []

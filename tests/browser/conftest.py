@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
-from werkzeug.serving import WSGIRequestHandler, make_server
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving
+from tests.page_rows import BOB, add_action_run, add_attempt, add_log, add_template_run, ago
+from tests.test_pages import AUTH_ERROR, ORIGIN, TWO_STEPS
+
 MISSING = f"{CHROMIUM} is missing: no browser test has run. Install it with: apt-get install chromium"
 
 
@@ -46,44 +37,10 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-class _Quiet(WSGIRequestHandler):
-    def log(self, *_args: Any) -> None:
-        pass
-
-
-@dataclass
-class Site:
-    """A portal that listens."""
-
-    app: Flask
-    url: str
-
-
-def whole(app: Flask) -> Callable[..., list[bytes]]:
-    """The app, its answers read to their end: the server forgets to close a file whose reader has gone."""
-
-    def serve(environ: Any, start_response: Any) -> list[bytes]:
-        body = app(environ, start_response)
-        try:
-            return [b"".join(body)]
-        finally:
-            if hasattr(body, "close"):
-                body.close()
-
-    return serve
-
-
 @pytest.fixture
 def site(make_app: Callable[..., Flask]) -> Iterator[Site]:
-    app = make_app(PORTAL_ACTIONS_SECRET_KEYS=Fernet.generate_key().decode())
-    server = make_server("127.0.0.1", 0, whole(app), threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    with app.app_context():
-        yield Site(app, f"http://127.0.0.1:{server.server_port}")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(make_app(PORTAL_ACTIONS_SECRET_KEYS=Fernet.generate_key().decode())) as site:
+        yield site
 
 
 @dataclass
@@ -129,3 +86,72 @@ def window(chromium: Any, site: Site) -> Iterator[Callable[..., Window]]:
     yield open_window
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def paths(site: Site) -> dict[str, str]:
+    """A page of each kind, with long words on each."""
+    made = {
+        "outputs": {"repoUrl": "https://forge.example/" + "acme/" * 30, "n" * 60: "v" * 200, "nested": {"a": [1, {}]}},
+        "links": [{"title": "Pull request", "url": "https://forge.example/pull/1"}],
+        "warnings": ["No branch protection " + "w" * 120],
+    }
+    steps = (
+        ("first-" + "x" * 70, "A name that is rather long " * 6, "debug.log@v1"),
+        ("second", "إنشاء المستودع الجديد", "a.very.long.action.name.that.goes.on.and.on.and.on@v1"),
+        ("third", "Third", "debug.log@v1"),
+    )
+    run_id, ids = add_template_run(
+        "failed",
+        ("success", "failed"),
+        title="A title of many words " * 5 + "y" * 90,
+        steps=steps,
+        inputs={"name": "orders", "k" * 80: "z" * 300},
+        step_values={0: made, 1: {**AUTH_ERROR, "attempt": 2}},
+    )
+    add_attempt(ids[1], 1, error_code="REMOTE_ERROR", error_message="502 " + "e" * 200)
+    add_log(ids[1], "trying " + "l" * 300, ("warning", "slow", 1), ("error", "403 from the forge", 2))
+    running, ids = add_template_run(
+        "running", ("success", "running"), **TWO_STEPS, step_values={1: {"progress_done": 2, "progress_total": 7}}
+    )
+    add_log(ids[1], *[f"line {n}" for n in range(200)])
+    lost, _ = add_template_run(
+        "running", ("running",), **TWO_STEPS, **BOB, step_values={0: {"lease_expires_at": ago(9)}}
+    )
+    canceled, _ = add_template_run("canceled", ("success", "canceled"), **TWO_STEPS)
+    long_names = tuple((step_id, name * 30, action) for step_id, name, action in TWO_STEPS["steps"])
+    resumable, _ = add_template_run(
+        "failed", ("success", "failed"), **{**TWO_STEPS, "steps": long_names}, step_values={1: AUTH_ERROR}
+    )
+    secret, _ = add_template_run(
+        "failed",
+        ("success", "failed"),
+        **{**TWO_STEPS, "inputs": {"name": "orders", "token": "•••"}},
+        step_values={1: {**AUTH_ERROR, "retry_at": ago(-600)}},
+    )
+    taken_over = {**made, "taken_over_from": resumable, "attempt": 0, "started_at": None}
+    waiting = {"attempt": 1, "started_at": ago(20), "not_before": ago(-900)}
+    resumed, ids = add_template_run(
+        "running",
+        ("success", "queued"),
+        **{**TWO_STEPS, "steps": long_names},
+        retry_of=resumable,
+        resumed_step="shout",
+        step_values={0: taken_over, 1: waiting},
+    )
+    add_attempt(ids[1], 1, error_code="REMOTE_ERROR", error_message="502 " + "e" * 200, worker="w" * 90)
+    one_off = add_action_run("failed", origin=ORIGIN, entity="orders", input={"token": "•••"}, **AUTH_ERROR)
+    add_action_run("queued", entity="e" * 120)
+    return {
+        "list": "/actions",
+        "filtered list": "/actions?status=failed&entity=" + "e" * 120 + "&times=absolute",
+        "failed run": f"/templates/runs/{run_id}",
+        "running run": f"/templates/runs/{running}",
+        "lost run": f"/templates/runs/{lost}",
+        "canceled run": f"/templates/runs/{canceled}",
+        "resumable run": f"/templates/runs/{resumable}",
+        "run that needs a secret": f"/templates/runs/{secret}",
+        "resumed run": f"/templates/runs/{resumed}",
+        "one-off": f"/actions/runs/{one_off}",
+        "reference": "/api/v1/docs",
+    }

@@ -17,8 +17,8 @@ from portal_actions_plugin.runs.audit_log import OUTCOMES
 from portal_actions_plugin.runs.filters import RunFilter
 from tests import conftest
 from tests.browser.conftest import Site, Window
-from tests.page_rows import BOB, add_action_run, add_attempt, add_log, add_template_run, ago
-from tests.test_pages import AUTH_ERROR, ORIGIN, TWO_STEPS
+from tests.page_rows import add_action_run, add_template_run, ago
+from tests.test_pages import AUTH_ERROR, TWO_STEPS
 
 OpenWindow = Callable[..., Window]
 
@@ -54,75 +54,6 @@ FOCUSED = """() => {
   return {what: node.innerText || node.name || node.tagName, tag: node.tagName,
           visible: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2};
 }"""
-
-
-@pytest.fixture
-def paths(site: Site) -> dict[str, str]:
-    """A page of each kind, with long words on each."""
-    made = {
-        "outputs": {"repoUrl": "https://forge.example/" + "acme/" * 30, "n" * 60: "v" * 200, "nested": {"a": [1, {}]}},
-        "links": [{"title": "Pull request", "url": "https://forge.example/pull/1"}],
-        "warnings": ["No branch protection " + "w" * 120],
-    }
-    steps = (
-        ("first-" + "x" * 70, "A name that is rather long " * 6, "debug.log@v1"),
-        ("second", "إنشاء المستودع الجديد", "a.very.long.action.name.that.goes.on.and.on.and.on@v1"),
-        ("third", "Third", "debug.log@v1"),
-    )
-    run_id, ids = add_template_run(
-        "failed",
-        ("success", "failed"),
-        title="A title of many words " * 5 + "y" * 90,
-        steps=steps,
-        inputs={"name": "orders", "k" * 80: "z" * 300},
-        step_values={0: made, 1: {**AUTH_ERROR, "attempt": 2}},
-    )
-    add_attempt(ids[1], 1, error_code="REMOTE_ERROR", error_message="502 " + "e" * 200)
-    add_log(ids[1], "trying " + "l" * 300, ("warning", "slow", 1), ("error", "403 from the forge", 2))
-    running, ids = add_template_run(
-        "running", ("success", "running"), **TWO_STEPS, step_values={1: {"progress_done": 2, "progress_total": 7}}
-    )
-    add_log(ids[1], *[f"line {n}" for n in range(200)])
-    lost, _ = add_template_run(
-        "running", ("running",), **TWO_STEPS, **BOB, step_values={0: {"lease_expires_at": ago(9)}}
-    )
-    canceled, _ = add_template_run("canceled", ("success", "canceled"), **TWO_STEPS)
-    long_names = tuple((step_id, name * 30, action) for step_id, name, action in TWO_STEPS["steps"])
-    resumable, _ = add_template_run(
-        "failed", ("success", "failed"), **{**TWO_STEPS, "steps": long_names}, step_values={1: AUTH_ERROR}
-    )
-    secret, _ = add_template_run(
-        "failed",
-        ("success", "failed"),
-        **{**TWO_STEPS, "inputs": {"name": "orders", "token": "•••"}},
-        step_values={1: {**AUTH_ERROR, "retry_at": ago(-600)}},
-    )
-    taken_over = {**made, "taken_over_from": resumable, "attempt": 0, "started_at": None}
-    waiting = {"attempt": 1, "started_at": ago(20), "not_before": ago(-900)}
-    resumed, ids = add_template_run(
-        "running",
-        ("success", "queued"),
-        **{**TWO_STEPS, "steps": long_names},
-        retry_of=resumable,
-        resumed_step="shout",
-        step_values={0: taken_over, 1: waiting},
-    )
-    add_attempt(ids[1], 1, error_code="REMOTE_ERROR", error_message="502 " + "e" * 200, worker="w" * 90)
-    one_off = add_action_run("failed", origin=ORIGIN, entity="orders", input={"token": "•••"}, **AUTH_ERROR)
-    add_action_run("queued", entity="e" * 120)
-    return {
-        "list": "/actions",
-        "filtered list": "/actions?status=failed&entity=" + "e" * 120 + "&times=absolute",
-        "failed run": f"/templates/runs/{run_id}",
-        "running run": f"/templates/runs/{running}",
-        "lost run": f"/templates/runs/{lost}",
-        "canceled run": f"/templates/runs/{canceled}",
-        "resumable run": f"/templates/runs/{resumable}",
-        "run that needs a secret": f"/templates/runs/{secret}",
-        "resumed run": f"/templates/runs/{resumed}",
-        "one-off": f"/actions/runs/{one_off}",
-        "reference": "/api/v1/docs",
-    }
 
 
 @pytest.mark.parametrize("width", [390, 1280])

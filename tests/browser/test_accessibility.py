@@ -1,0 +1,109 @@
+"""axe-core looks at every page, in both colour schemes, wide and narrow: it finds nothing serious."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from demo_portal.app import create_app
+from demo_portal.settings import Settings
+
+from demo_portal import seed
+from portal_actions_plugin.db import new_id, transaction
+from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.audit_log import OUTCOMES
+from tests import portal_day
+from tests.browser.conftest import Window
+from tests.browser.sites import Site, serving
+from tests.page_rows import add_action_run, add_template_run, ago
+from tests.test_pages import TWO_STEPS
+
+OpenWindow = Callable[..., Window]
+
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+BAD = ("serious", "critical")
+ALL_RULES = {"resultTypes": ["violations"]}
+COLOURS = {**ALL_RULES, "runOnly": ["color-contrast", "link-in-text-block"]}
+LOOKS = (("light", WIDE, ALL_RULES), ("light", NARROW, ALL_RULES), ("dark", WIDE, COLOURS), ("dark", NARROW, COLOURS))
+"""Dark is only other colours: what does not depend on them is looked at once for each width."""
+
+
+def found_by_axe(tab: Any) -> list[str]:
+    """What is seriously wrong with the page as it is open now, all its folds open."""
+    tab.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true })")
+    axe, found = Axe(), []
+    for scheme, size, rules in LOOKS:
+        tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        tab.set_viewport_size(size)
+        for violation in axe.run(tab, options=rules).response["violations"]:
+            if violation["impact"] in BAD:
+                nodes = [f"{node['html'][:200]}: {node['failureSummary']}" for node in violation["nodes"]]
+                found.append(f"{scheme}, {size['width']} px: {violation['id']}: {violation['help']}: {nodes}")
+    return found
+
+
+def test_axe_finds_nothing_serious_on_any_page(window: OpenWindow, paths: dict[str, str]) -> None:
+    errors = {
+        "not found": "/templates/runs/nothing",
+        "forbidden": "/actions/audit",
+        "an address that means nothing": "/actions?status=lost",
+        "an empty filtered list": "/actions?entity=nothing",
+    }
+    seen = window("ada")
+    found = {name: bad for name, path in {**paths, **errors}.items() if (bad := found_by_axe(seen.open(path)))}
+    assert found == {}
+
+
+def test_axe_finds_nothing_serious_on_an_empty_list(window: OpenWindow) -> None:
+    tab = window("ada").open("/actions")
+    tab.get_by_text("No action runs yet.").wait_for()
+    assert found_by_axe(tab) == []
+
+
+def test_axe_finds_nothing_serious_in_the_audit(window: OpenWindow, site: Site) -> None:
+    with transaction("test") as tx:
+        for outcome in OUTCOMES:
+            details = {"permission": "run:cancel-any", "error_code": "AUTH_ERROR"}
+            entry = AuditEntry("user:ada@example.com", "run.cancel", outcome, "two-steps", new_id(), new_id(), details)
+            audit.record(tx, entry)
+    assert found_by_axe(window("margaret").open("/actions/audit")) == []
+
+
+def test_axe_finds_nothing_serious_where_somebody_has_to_wait(window: OpenWindow) -> None:
+    run_id, _ = add_template_run("failed", ("failed",), **TWO_STEPS, queued_at=ago(300))
+    tab = window("ada").open(f"/templates/runs/{run_id}")
+    for _ in range(10):
+        add_action_run(queued_at=ago(5))
+    tab.get_by_role("button", name="Retry").click()
+    tab.get_by_role("heading", name="Too many starts").wait_for()
+    assert found_by_axe(tab) == []
+
+
+@pytest.fixture
+def demo(tmp_path: Path, redis_url: str) -> Iterator[Site]:
+    app = create_app(Settings(tmp_path / "demo", "http://localhost"), TESTING=True, PORTAL_ACTIONS_REDIS_URL=redis_url)
+    with app.app_context():
+        seed.create_tables(app)
+    with serving(app) as site:
+        yield site
+    app.extensions["portal_actions"].database.close_connections()
+    app.extensions["portal_actions"].redis.close()
+
+
+def test_axe_finds_nothing_serious_in_the_demo_portal(chromium: Any, demo: Site) -> None:
+    day = portal_day.live_through()
+    with chromium.new_context(base_url=demo.url) as context:
+        tab = context.new_page()
+        tab.goto("/sign-in?next=/actions")
+        tab.get_by_role("button", name="Ada Lovelace").click()
+        found = {}
+        for path in (day.list, day.failed, day.running, "/templates/runs/nothing"):
+            tab.goto(path)
+            tab.get_by_role("link", name="Acme Portal").wait_for()
+            if bad := found_by_axe(tab):
+                found[path] = bad
+    assert found == {}
