@@ -112,6 +112,56 @@ def test_times_go_on_though_nothing_is_asked(window: OpenWindow, asked: Asked) -
     assert told.inner_text() == "1m ago"
 
 
+def test_a_running_steps_bar_grows_though_nothing_is_asked(window: OpenWindow, asked: Asked) -> None:
+    for _ in range(3):
+        add_action_run(queued_at=ago(500), started_at=ago(490), finished_at=ago(470))
+    run_id = add_action_run("running", queued_at=ago(6), started_at=ago(5))
+    asked.answer = ("", 304)
+    seen = window("ada")
+    seen.tab.clock.install()
+    tab = seen.open(f"/actions/runs/{run_id}")
+    width = "() => Number(document.querySelector('[data-pa-fill]').getAttribute('width'))"
+    before = tab.evaluate(width)
+    tab.clock.run_for(10_000)
+    assert re.fullmatch(r"1[5-9]s", tab.locator(".pa-took [data-pa-elapsed]").inner_text())
+    assert 25 <= tab.evaluate(width) - before <= 33, "10 of 20 s are 27 of 54"
+
+
+# -- copying ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clipboard", [True, False])
+def test_copy_buttons_copy_the_value_beside_them(window: OpenWindow, clipboard: bool) -> None:
+    long = "x" * 500
+    run_id = add_action_run(outputs={"repoUrl": "https://forge.example/acme/orders", "long": long})
+    seen = window("ada")
+    seen.tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    if not clipboard:  # as on a portal without https
+        seen.tab.add_init_script("delete Clipboard.prototype.writeText")
+    tab = seen.open(f"/actions/runs/{run_id}")
+    for name, value in (("repoUrl", "https://forge.example/acme/orders"), ("long", long), ("run id", run_id)):
+        button = tab.get_by_role("button", name=f"Copy {name}", exact=True)
+        button.click()
+        tab.locator(".pa-copied").wait_for()
+        assert tab.evaluate("() => navigator.clipboard.readText()").strip() == value
+        assert button.evaluate("(node) => node === document.activeElement")
+        tab.locator(".pa-copied").wait_for(state="detached")
+    assert tab.locator(NEWS).inner_text() == "Copied."
+
+
+def test_there_is_no_copy_button_without_the_script(window: OpenWindow) -> None:
+    run_id = add_action_run(outputs={"repoUrl": "https://forge.example/acme/orders"})
+    tab = window("ada", javascript=False).open(f"/actions/runs/{run_id}")
+    assert not any(button.is_visible() for button in tab.locator(".pa-needs-js").all())
+
+
+def test_a_click_selects_a_whole_id_to_copy(window: OpenWindow) -> None:
+    add_template_run("success", ("success",))
+    tab = window("ada").open("/actions")
+    tab.get_by_text("create-repo").click()
+    assert tab.evaluate("() => getSelection().toString()").strip() == "create-repo"
+
+
 # -- how often it asks -----------------------------------------------------------------------------------------------
 
 FASTER = """(() => {
@@ -264,6 +314,17 @@ def test_focus_selection_scroll_and_what_is_typed_stay_when_the_list_changes(win
     tab.wait_for_function(
         "([node, top]) => Math.abs(node.getBoundingClientRect().top - top) < 2", arg=[link.element_handle(), top]
     )
+
+
+def test_what_is_ticked_stays_ticked_when_the_list_changes(window: OpenWindow) -> None:
+    failed = [add_action_run("failed") for _ in range(3)]
+    tab = window("ada").open("/actions")
+    tab.locator(f"input[value='{failed[1]}']").check()
+    newest = add_action_run("running")
+    tab.locator(f"a[href$='{newest}']").wait_for()
+    assert [box.is_checked() for box in tab.locator("td input").all()] == [False, False, True, False]
+    tab.get_by_label("Select all").check()
+    assert all(box.is_checked() for box in tab.locator("td input").all())
 
 
 def test_folds_stay_as_somebody_left_them(window: OpenWindow) -> None:
