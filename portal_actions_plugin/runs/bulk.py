@@ -73,8 +73,7 @@ def plan(asker: Identity, deed: str, run_ids: Iterable[str]) -> list[Plan]:
     """Say what a deed would do to each of these runs; a step stands for its template run, which comes once."""
     decide = _plan_cancel if deed == CANCEL else _plan_retry
     plans = []
-    for one in _selected(run_ids):
-        run = one.read(asker)
+    for one, run in _selected(asker, run_ids):
         plans.append(decide(asker, one.run_id, run) if run else Plan(one.run_id, None, "There is no such run."))
     return plans if deed == CANCEL else _within_limit(asker, plans)
 
@@ -151,7 +150,7 @@ def carry_out(asker: Identity, deed: str, run_ids: Iterable[str], key: str | Non
         run_ids: action runs; a step stands for its template run, which comes once.
         key: what makes the same request the same starts; each run has an idempotency key of its own, made from it.
     """
-    return [_carry_out(asker, deed, one, key) for one in _selected(run_ids)]
+    return [_carry_out(asker, deed, one, key) for one, _ in _selected(asker, run_ids)]
 
 
 def _carry_out(asker: Identity, deed: str, one: _Selected, key: str | None) -> Result:
@@ -205,14 +204,19 @@ class _Selected:
         return service.retry_action_run(asker, self.run_id, ask).run
 
 
-def _selected(run_ids: Iterable[str]) -> list[_Selected]:
-    """What these ids stand for, each run once and in this order."""
+def _selected(asker: Identity, run_ids: Iterable[str]) -> list[tuple[_Selected, Run | None]]:
+    """What these ids stand for, each run once and in this order, and what the asker may know of it."""
     known = {given: _canonical(given) for given in run_ids}
     steps = queries.template_runs_of([run_id for run_id in known.values() if run_id])
-    found: dict[str, _Selected] = {}
+    found: dict[str, tuple[_Selected, Run | None]] = {}
+    read: dict[str, Run | None] = {}
     for given, run_id in known.items():
-        whole = steps.get(run_id) if run_id else None
-        found.setdefault(whole or run_id or given, _Selected(run_id or given, whole))
+        one = _Selected(run_id or given, steps.get(run_id) if run_id else None)
+        name = one.template_run_id or one.run_id
+        if name not in read:
+            read[name] = one.read(asker)
+        # What is hidden stays by itself: it would tell which steps belong together.
+        found.setdefault(name if read[name] else one.run_id, (one, read[name]))
     return list(found.values())
 
 

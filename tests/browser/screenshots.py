@@ -22,8 +22,9 @@ from sqlalchemy import update
 from portal_actions_plugin import migrations
 from portal_actions_plugin.db import transaction
 from portal_actions_plugin.models import AuditRow
-from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs import audit, queries
 from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.filters import RunFilter
 from tests import portal_day
 from tests.browser.harbor import create_harbor
 from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving
@@ -33,7 +34,7 @@ PICTURES = Path(__file__).parent.parent.parent / "docs" / "pictures"
 NOW = datetime(2025, 11, 24, 8, 41, tzinfo=UTC)
 SIZES = {"wide": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 SCHEMES = ("light", "dark")
-CUT_AT_THE_WINDOW = ("list", "filtered-list", "harbor-list", "audit")
+CUT_AT_THE_WINDOW = ("list", "filtered-list", "harbor-list", "audit", "reference")
 """A long list looks alike all the way down."""
 
 
@@ -89,6 +90,12 @@ def write_audit(day: portal_day.Day) -> None:
             audit.record(tx, entry)
             # The database's clock wrote it, and that one knows nothing of the made-up day.
             tx.execute(update(AuditRow).where(AuditRow.at > NOW).values(at=ago(seconds)))
+
+
+def many_at_once() -> str:
+    """The preview of a retry of everything that can be ticked; its path."""
+    ids = [run.id for run in queries.action_runs(RunFilter(), limit=50).items if run.status != "success"]
+    return "/actions/bulk?do=retry&" + "&".join(f"run={run_id}" for run_id in ids)
 
 
 def take(browser: Any, shelf: Shelf, folder: Path) -> None:
@@ -157,6 +164,8 @@ def shelves(stack: ExitStack) -> Iterator[Shelf]:
         "run-canceled": day.canceled,
         "one-off": day.one_off,
         "error": "/templates/runs/0199a7c2-41d0-7000-8000-000000000000",
+        "bulk": many_at_once(),
+        "reference": "/api/v1/docs",
     }
     yield Shelf(portal, "ada", pages)
     guest = stack.enter_context(harbor(folder()))

@@ -13,6 +13,7 @@ from sqlalchemy import update
 
 from portal_actions_plugin.db import transaction
 from portal_actions_plugin.models import ActionRunRow, LogLineRow, TemplateRunRow
+from portal_actions_plugin.runs import queries
 from tests.browser.conftest import Site, Window
 from tests.page_rows import BOB, add_action_run, add_log, add_template_run, ago
 from tests.test_pages import AUTH_ERROR, TWO_STEPS
@@ -100,14 +101,18 @@ def test_a_step_whose_worker_is_gone_stops_running_on_the_open_page(window: Open
     assert tab.locator(".pa-spin").count() == 0
 
 
+UNCHANGED_AND_TIMELESS = ("", 304, {"Date": "never"})
+"""The true time would correct a clock that a test moves."""
+
+
 def test_times_go_on_though_nothing_is_asked(window: OpenWindow, asked: Asked) -> None:
-    add_action_run(started_at=ago(57), queued_at=ago(58), finished_at=ago(50))
+    add_action_run(started_at=ago(51), queued_at=ago(52), finished_at=ago(50))
     seen = window("ada")
     seen.tab.clock.install()
     tab = seen.open("/actions?status=success&cursor=")
     told = tab.locator("td time")
     assert re.fullmatch(r"5\ds ago", told.inner_text())
-    asked.answer = ("", 304)
+    asked.answer = UNCHANGED_AND_TIMELESS
     tab.clock.run_for(10_000)
     assert told.inner_text() == "1m ago"
 
@@ -116,15 +121,15 @@ def test_a_running_steps_bar_grows_though_nothing_is_asked(window: OpenWindow, a
     for _ in range(3):
         add_action_run(queued_at=ago(500), started_at=ago(490), finished_at=ago(470))
     run_id = add_action_run("running", queued_at=ago(6), started_at=ago(5))
-    asked.answer = ("", 304)
+    asked.answer = UNCHANGED_AND_TIMELESS
     seen = window("ada")
     seen.tab.clock.install()
     tab = seen.open(f"/actions/runs/{run_id}")
     width = "() => Number(document.querySelector('[data-pa-fill]').getAttribute('width'))"
     before = tab.evaluate(width)
     tab.clock.run_for(10_000)
-    assert re.fullmatch(r"1[5-9]s", tab.locator(".pa-took [data-pa-elapsed]").inner_text())
-    assert 25 <= tab.evaluate(width) - before <= 33, "10 of 20 s are 27 of 54"
+    assert re.fullmatch(r"1\ds", tab.locator(".pa-took [data-pa-elapsed]").inner_text())
+    assert tab.evaluate(width) > before + 10, "10 of 20 s are 27 of 54"
 
 
 # -- copying ---------------------------------------------------------------------------------------------------------
@@ -193,22 +198,21 @@ def asks_no_more(tab: Any, asked: Asked) -> bool:
     return asked.polls == before
 
 
-@pytest.mark.parametrize(("status", "quick"), [("running", 1_000), ("success", 1_500)])
-def test_it_asks_quickly_at_first_then_ever_slower_until_somebody_is_there(
-    window: OpenWindow, asked: Asked, status: str, quick: int
+@pytest.mark.parametrize(("status", "quick", "slow"), [("running", 1_000, 1_500), ("success", 1_500, 10_000)])
+def test_it_asks_quickly_at_first_then_slower_until_somebody_is_there(
+    window: OpenWindow, asked: Asked, status: str, quick: int, slow: int
 ) -> None:
     add_action_run(status)
     asked.answer = ("", 304)
     seen = window("ada")
     seen.tab.add_init_script(FASTER)
     tab = seen.open("/actions")
-    tab.wait_for_function("() => waits.at(-1) === 10000", timeout=30_000)
+    tab.wait_for_function(f"() => waits.at(-1) === {slow}", timeout=30_000)
     waits = tab.evaluate("waits")
     assert waits[0] == quick
-    assert len([pause for pause in waits if pause == quick]) > 2
-    assert waits == sorted(waits)
+    assert max(waits) == slow
     tab.mouse.move(200, 200)
-    tab.wait_for_function(f"() => waits.at(-1) <= 2 * {quick}")
+    tab.wait_for_function(f"() => waits.at(-1) < {slow}")
 
 
 def test_it_does_not_ask_in_a_hidden_tab_and_asks_at_once_when_it_is_seen_again(
@@ -251,6 +255,9 @@ def test_a_run_that_ends_is_not_asked_for_any_more(window: OpenWindow, asked: As
 # -- trouble ---------------------------------------------------------------------------------------------------------
 
 
+CLOSED = '<div class="portal-actions"><p>There is no such run.</p></div>'
+
+
 def test_a_lost_connection_is_told_and_nothing_spins_until_it_is_back(window: OpenWindow, asked: Asked) -> None:
     run_id, _ = add_template_run("running", ("running",), **TWO_STEPS)
     tab = window("ada").open(f"/templates/runs/{run_id}")
@@ -267,16 +274,19 @@ def test_a_lost_connection_is_told_and_nothing_spins_until_it_is_back(window: Op
     assert tab.evaluate(spins) == "pa-spin"
 
 
-def test_a_portal_that_fails_is_trouble_and_is_asked_again(window: OpenWindow, asked: Asked) -> None:
+@pytest.mark.parametrize("answer", [("<h1>Bad gateway</h1>", 502), ("default backend", 404), (CLOSED, 503)])
+def test_a_portal_that_fails_is_trouble_and_is_asked_again(window: OpenWindow, asked: Asked, answer: Any) -> None:
     tab = window("ada").open("/actions")
-    asked.answer = ("<h1>Bad gateway</h1>", 502)
+    asked.answer = answer
     tab.get_by_text("Connection lost, retrying…").wait_for()
     run_id = add_action_run("running")
     asked.answer = None
     tab.locator(f"a[href$='{run_id}']").wait_for()
 
 
-@pytest.mark.parametrize("answer", [("", 302, {"Location": "/sign-in"}), ("", 401), ("", 404), ("<p>Welcome</p>", 200)])
+@pytest.mark.parametrize(
+    "answer", [("", 302, {"Location": "/sign-in"}), ("", 401), (CLOSED, 404), ("<p>Welcome</p>", 200)]
+)
 def test_somebody_who_is_signed_out_meanwhile_is_told_and_keeps_what_was_there(
     window: OpenWindow, asked: Asked, answer: Any
 ) -> None:
@@ -327,6 +337,37 @@ def test_what_is_ticked_stays_ticked_when_the_list_changes(window: OpenWindow) -
     assert all(box.is_checked() for box in tab.locator("td input").all())
 
 
+def test_no_button_becomes_another_under_a_finger(window: OpenWindow) -> None:
+    run_id, ids = add_template_run("running", ("running",), **TWO_STEPS)
+    tab = window("ada").open(f"/templates/runs/{run_id}")
+    tab.get_by_role("button", name="Cancel").focus()
+    tab.keyboard.down(" ")
+    change_step(ids[0], status="failed", finished_at=ago(0), **AUTH_ERROR)
+    change_run(run_id, status="failed", finished_at=ago(0))
+    tab.get_by_role("button", name="Retry", exact=True).wait_for()
+    tab.keyboard.up(" ")
+    assert tab.evaluate("() => document.activeElement.tagName") == "H1"
+    assert queries.template_run(run_id).retried_as is None
+    assert tab.url.endswith(run_id)
+
+
+def test_what_is_read_stays_in_a_layout_that_scrolls_within_itself(window: OpenWindow) -> None:
+    ids = [add_action_run("running") for n in range(40)]
+    tab = window("ada").open("/actions")
+    tab.evaluate(
+        """() => {
+            document.body.style.cssText = "height: 100vh; overflow: hidden; display: flex; flex-direction: column";
+            document.querySelector("main").style.cssText = "flex: 1; overflow: auto";
+        }"""
+    )
+    link = tab.locator(f"a[href$='{ids[5]}']")
+    link.evaluate("(node) => node.scrollIntoView({block: 'center'})")
+    top = link.evaluate("(node) => node.getBoundingClientRect().top")
+    newest = add_action_run("queued")
+    tab.locator(f"a[href$='{newest}']").wait_for(state="attached")
+    assert abs(link.evaluate("(node) => node.getBoundingClientRect().top") - top) < 2
+
+
 def test_folds_stay_as_somebody_left_them(window: OpenWindow) -> None:
     run_id, ids = add_template_run("running", ("success", "running"), **TWO_STEPS)
     for step in ids:
@@ -366,6 +407,10 @@ def test_a_log_follows_at_its_end_and_stays_where_somebody_has_scrolled_up(windo
     tab.get_by_text("line 240", exact=True).wait_for(state="attached")
     now = tab.get_by_text("line 100", exact=True).evaluate("(node) => node.getBoundingClientRect().top")
     assert abs(now - top) < 2
+    more_log(ids[0], 241, 241)
+    follow.focus()
+    tab.get_by_text("line 241", exact=True).wait_for(state="attached")
+    assert follow.evaluate("(node) => node === document.activeElement")
     follow.click()
     follow.wait_for(state="hidden")
     assert in_sight(tab, "line 240")
@@ -386,8 +431,20 @@ def in_sight(tab: Any, line: str) -> bool:
 def test_nothing_changes_under_a_form_that_is_on_its_way(window: OpenWindow, asked: Asked) -> None:
     # A second click has to send the idempotency key that the first one sent.
     tab = window("ada").open("/actions")
-    tab.evaluate("() => dispatchEvent(new Event('submit'))")
-    assert asks_no_more(tab, asked) or asks_no_more(tab, asked), "one may have been under way"
+    asked.asked.wait(10)
+    tab.evaluate(
+        """() => {
+            const form = document.createElement("form");
+            document.querySelector(".pa-column").append(form);
+            form.addEventListener("submit", (event) => event.preventDefault());
+            form.requestSubmit();
+        }"""
+    )
+    add_action_run("running")
+    tab.evaluate(ASK_NOW)
+    assert tab.get_by_role("row").filter(has_text="running").count() == 0
+    # It was not sent after all, and some seconds later the page goes on.
+    tab.get_by_role("row").filter(has_text="running").wait_for()
 
 
 # -- search ----------------------------------------------------------------------------------------------------------

@@ -1,91 +1,81 @@
-// Makes a page live: asks for it again while it can change, and changes what is different and nothing else.
-// Without this script everything is there but that, copying at a click, and times that go on.
+// Makes a page live: asks for it again while it can change, and changes only what is different.
 "use strict";
 (() => {
   const root = document.querySelector(".portal-actions");
-  if (!root) return;
-  const news = root.querySelector("[data-pa-news]");
   const all = (selector) => root.querySelectorAll(selector);
+  const news = root.querySelector("[data-pa-news]");
+  const { floor, max, min } = Math;
+  const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
   root.classList.add("pa-js");
 
   // Told to a screen reader; trouble is also seen.
   const say = (text, trouble = false) => {
-    if (news.textContent !== text) news.textContent = text;
+    write(news, text);
     news.classList.toggle("pa-hidden", !trouble);
     root.classList.toggle("pa-stale", trouble);
   };
 
-  // -- times that go on, by the server's clock --
+  // -- times that go on --
 
-  const UNITS = [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"], [0, "s"]];
+  const UNITS = [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]];
   let ahead = 0;
-  const now = () => Date.now() - ahead;
-  const setClock = (page) => { ahead = Date.now() - Date.parse(page.dataset.paNow); };
-  const since = (moment) => Math.max(0, Math.floor((now() - Date.parse(moment)) / 1000));
-  const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+  const since = (moment) => floor((Date.now() - ahead - Date.parse(moment)) / 1000);
 
-  const rounded = (seconds) => {
-    const [length, unit] = UNITS.find(([size]) => seconds >= size);
-    return Math.floor(seconds / (length || 1)) + unit;
-  };
   const whole = (seconds) => {
-    const [length] = UNITS.find(([size]) => seconds >= size);
-    const rest = length > 1 ? seconds % length : 0;
-    const [smaller] = UNITS[UNITS.findIndex(([size]) => size === length) + 1] || [1];
-    return rounded(seconds) + (rest >= smaller && rest ? ` ${rounded(rest)}` : "");
-  };
-
-  const ends = new WeakMap();
-  const countDown = (node) => {
-    const told = node.dataset.paCountdown;
-    if (ends.get(node)?.told !== told) ends.set(node, { told, at: Date.now() + told * 1000 });
-    const seconds = Math.ceil((ends.get(node).at - Date.now()) / 1000);
-    const left = node.querySelector("[data-pa-left]");
-    if (seconds <= 0) {
-      write(node, node.dataset.paThen);
-      for (const button of all("[data-pa-waits]")) button.disabled = false;
-    } else if (left) {
-      write(left, (seconds >= 60 ? `${Math.floor(seconds / 60)} min ` : "") + `${seconds % 60} s`);
+    const parts = [];
+    for (const [size, unit] of UNITS) {
+      if (seconds >= size) parts.push(floor(seconds / size) + unit);
+      else if (parts.length) break;
+      seconds %= size;
     }
+    return parts.slice(0, 2).join(" ") || "0s";
+  };
+  const rounded = (seconds) => whole(seconds).match(/\w+/);
+
+  const countDown = (node) => {
+    const { dataset, firstElementChild: left } = node;
+    dataset.paEnd ??= Date.now() + dataset.paCountdown * 1000;
+    const seconds = Math.ceil((dataset.paEnd - Date.now()) / 1000);
+    if (seconds > 0) return write(left, (seconds >= 60 ? `${floor(seconds / 60)} min ` : "") + `${seconds % 60} s`);
+    write(node, dataset.paThen);
+    for (const button of all("[data-pa-waits]")) button.disabled = false;
   };
 
   const elapse = (node) => {
-    const seconds = since(node.dataset.paSince);
+    const seconds = max(0, since(node.dataset.paSince));
     const fill = node.querySelector("[data-pa-fill]"); // its usual time is at 54 of 90
     write(node.querySelector("[data-pa-elapsed]"), whole(seconds));
-    fill?.setAttribute("width", Math.min(90, (54 * seconds * 1000) / node.dataset.paUsual));
+    fill?.setAttribute("width", min(90, (54000 * seconds) / node.dataset.paUsual));
   };
 
+  const isStale = () => root.matches(".pa-stale");
   const tick = () => {
     all("[data-pa-countdown]").forEach(countDown);
-    all("[data-pa-since]").forEach(elapse);
+    if (!isStale()) all("[data-pa-since]").forEach(elapse);
     for (const node of all("time[data-pa-ago]")) {
       const seconds = since(node.dateTime);
-      if (seconds < 60 * 86400) write(node, seconds ? `${rounded(seconds)} ago` : "just now");
+      if (seconds < 5184000) write(node, seconds > 0 ? `${rounded(seconds)} ago` : "just now");
     }
     for (const node of all("time[data-pa-until]")) {
-      const seconds = Math.floor((Date.parse(node.dateTime) - now()) / 1000);
+      const seconds = -since(node.dateTime);
       write(node, node.textContent.replace(/^(in \w+|now)/, seconds > 0 ? `in ${rounded(seconds)}` : "now"));
     }
   };
 
-  // -- morphing: the page becomes what the server says, and keeps focus, selection, folds and what is typed ---------
+  // -- morphing: keeps focus, selection, folds, ticks and what is typed --
 
   const key = (node) => node.id || node.dataset?.paKey || "";
   const alike = (a, b) => a.nodeName === b.nodeName && key(a) === key(b);
-  const touched = new WeakSet(); // folds that a person opened or closed
+  const touched = new WeakSet(); // what a person has opened or closed, or we have shown
 
   const morph = (from, to) => {
     if (from.isEqualNode(to)) return;
-    if (from.nodeType !== Node.ELEMENT_NODE) {
-      from.data = to.data;
-      return;
-    }
+    if (!from.attributes) return void (from.data = to.data);
     for (const { name, value } of to.attributes) {
-      if (from.getAttribute(name) !== value && !(name === "open" && touched.has(from))) from.setAttribute(name, value);
+      if (from.getAttribute(name) !== value && !touched.has(from)) from.setAttribute(name, value);
     }
     for (const { name } of [...from.attributes]) {
-      if (!to.hasAttribute(name) && name !== "open") from.removeAttribute(name); // nothing closes under a reader
+      if (!to.hasAttribute(name) && name !== "open") from.removeAttribute(name);
     }
     morphChildren(from, to);
   };
@@ -97,7 +87,7 @@
     const drop = () => {
       const gone = at;
       at = at.nextSibling;
-      gone.remove();
+      if (!gone.querySelector?.("[name=run]:checked")) gone.remove();
     };
     for (const want of [...to.childNodes]) {
       const have = key(want) ? there.get(key(want)) : at;
@@ -113,92 +103,99 @@
     while (at) drop();
   };
 
-  // -- what somebody reads stays where it is, whatever comes above it; a log at its end follows --
+  // -- what somebody reads stays where it is; a log at its end follows --
 
-  const atEnd = (log) => log.scrollTop > -4; // a reversed column counts from its end
-  const showFollow = (log) => { log.parentElement.querySelector("[data-pa-follow]").hidden = atEnd(log); };
-  const hold = (box, edge, nodes) => {
-    const top = (node) => node.getBoundingClientRect().top;
-    const mark = [...nodes].find((node) => top(node) > edge);
+  const top = (node) => node.getBoundingClientRect().top;
+  const atEnd = (log) => log.scrollTop > -4; // it is a reversed column
+  const showFollow = (log) => {
+    const button = log.parentElement.querySelector("[data-pa-follow]");
+    touched.add(button);
+    button.hidden = atEnd(log);
+  };
+  const hold = (box, nodes) => {
+    const mark = [...nodes].find((node) => top(node) > max(0, top(box)));
     const at = mark && top(mark);
     return () => { if (mark?.isConnected) box.scrollBy({ top: top(mark) - at, behavior: "instant" }); };
   };
   const holdAll = () => {
-    const logs = [...all("[data-pa-log]")].filter((log) => !atEnd(log));
-    const held = logs.map((log) => hold(log, log.getBoundingClientRect().top, log.querySelectorAll("li")));
-    if (scrollY > 0) held.push(hold(window, 0, all("[id]")));
+    const logs = [...all("[data-pa-log]")];
+    const held = logs.filter((log) => !atEnd(log)).map((log) => hold(log, log.querySelectorAll("li")));
+    let box = root;
+    while (box && !box.scrollTop) box = box.parentElement; // whatever scrolls in the host's layout
+    if (box) held.push(hold(box, all("[id]")));
     return () => {
       for (const release of held) release();
-      all("[data-pa-log]").forEach(showFollow);
+      logs.forEach(showFollow);
     };
   };
 
   // -- asking again --
 
   const QUICK = { moving: 1000, still: 1500 };
-  const SLOW = 10000;
-  const LONG = 15000;
+  const SLOW = { moving: 1500, still: 10000 };
+  const LONG = 6000;
   let { paLive: live, paState: state } = root.dataset;
+  let { title } = document;
   let stirred = Date.now();
+  let sent = 0; // when a form was: a second click must send the key that the first one sent
   let failures = 0;
-  let timer;
   let asking = false;
-  let leaving = false; // a second click must send the key that the first one sent
+  let timer;
 
-  // Quick while something happens or somebody is there; after half a minute of nothing, ever slower.
+  // Quick while something runs or somebody is there; after half a minute of nothing, ever slower.
   const pause = () => {
-    if (failures) return Math.min(SLOW, 500 * 2 ** failures);
-    return Math.min(SLOW, Math.max(QUICK[live], (Date.now() - stirred) / 30));
+    if (failures) return min(SLOW.still, 500 * 2 ** failures);
+    return min(SLOW[live], max(QUICK[live], (Date.now() - stirred) / 30));
   };
   const plan = (after = pause()) => {
     clearTimeout(timer);
-    if (live in QUICK && !document.hidden && !asking && !leaving) timer = setTimeout(ask, after);
+    if (live in QUICK && !document.hidden && !asking) timer = setTimeout(ask, after);
   };
   const stir = () => {
-    const was = pause();
+    const slow = pause() > 2000;
     stirred = Date.now();
-    if (was > 2 * pause()) plan();
+    if (slow) plan();
   };
-
   const ask = async () => {
     asking = true;
     try {
       const answer = await fetch(location.pathname + location.search, {
         headers: { "If-None-Match": state }, redirect: "manual", signal: AbortSignal.timeout(LONG),
       });
-      if (answer.type === "opaqueredirect" || [401, 403, 404].includes(answer.status)) return close();
-      if (!answer.ok && answer.status !== 304) throw new Error(answer.status);
-      const page = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (leaving) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.querySelector(".portal-actions");
+      const { ok, status, type } = answer;
+      // Signed out, or refused by us. What a proxy says in our place passes.
+      if (type === "opaqueredirect" || status === 401 || (status < 500 && ok !== !!fresh)) {
+        live = "over";
+        return say("This page is closed to you by now. Reload it to see why.", true);
+      }
+      if (!ok && status !== 304) throw new Error(status);
+      if (Date.now() - sent < LONG) return;
       if (failures) say("Connected again.");
       failures = 0;
-      if (page) swap(page, answer.headers.get("ETag"));
-    } catch {
+      ahead = Date.now() - Date.parse(answer.headers.get("Date")) || 0;
+      if (fresh) swap(page, fresh, answer.headers.get("ETag"));
+    } catch (error) {
       failures += 1;
-      if (failures > 1) say("Connection lost, retrying…", true);
+      if (failures > 1 || error.name === "TimeoutError") say("Connection lost, retrying…", true);
     } finally {
       asking = false;
       plan();
     }
   };
 
-  const swap = (page, tag) => {
-    const fresh = page.querySelector(".portal-actions");
-    if (!fresh) return close();
+  const swap = (page, fresh, tag) => {
+    const focused = document.activeElement;
     const release = holdAll();
     morph(root.firstElementChild, fresh.firstElementChild);
     release();
-    setClock(fresh);
+    if (!focused.isConnected) root.querySelector("h1").focus();
     tick();
     live = fresh.dataset.paLive;
     state = tag;
     stirred = Date.now();
-    if (page.title !== document.title) say((document.title = page.title));
-  };
-
-  const close = () => {
-    live = "over";
-    say("This page is closed to you by now. Reload it to see why.", true);
+    if (page.title !== title) say((document.title = title = page.title));
   };
 
   // -- what people do --
@@ -217,28 +214,37 @@
     }
     button.classList.add("pa-copied");
     setTimeout(() => button.classList.remove("pa-copied"), 1500);
-    write(news, "Copied.");
+    if (!isStale()) news.textContent = "Copied.";
   };
 
   root.addEventListener("click", ({ target }) => {
     const pressed = target.closest("[data-pa-copy], [data-pa-copy-from], [data-pa-follow], summary");
-    if (pressed?.matches("summary")) touched.add(pressed.parentElement);
-    else if (pressed?.matches("[data-pa-follow]")) pressed.parentElement.querySelector("[data-pa-log]").scrollTop = 0;
-    else if (pressed) copy(pressed);
+    const log = pressed?.parentElement.querySelector("[data-pa-log]");
+    if (pressed?.matches("summary")) {
+      touched.add(pressed.parentElement);
+    } else if (pressed?.matches("[data-pa-follow]")) {
+      log.scrollTop = 0;
+      log.focus();
+    } else if (pressed) {
+      copy(pressed);
+    }
   });
   root.addEventListener("change", ({ target }) => {
-    if (target.matches("[data-pa-select-all]")) for (const box of all("[name=run]")) box.checked = target.checked;
+    const boxes = [...all("[name=run]")];
+    const whole = root.querySelector("[data-pa-select-all]");
+    if (target !== whole) return boxes.length && (whole.checked = boxes.every((box) => box.checked));
+    for (const box of boxes) box.checked = whole.checked;
+    if (!whole.checked) boxes[0].focus(); // its bar is gone
   });
-  root.addEventListener("scroll", ({ target }) => { if (target.matches("[data-pa-log]")) showFollow(target); }, true);
+  root.addEventListener("submit", () => { sent = Date.now(); });
+  root.addEventListener("scroll", ({ target: log }) => { if (log.matches("[data-pa-log]")) showFollow(log); }, true);
 
-  setClock(root);
   tick();
   setInterval(tick, 1000);
   if (!(live in QUICK)) return;
   say("This page updates itself.");
   for (const name of ["pointermove", "pointerdown", "keydown", "focus"]) addEventListener(name, stir, { passive: true });
   for (const name of ["visibilitychange", "online"]) addEventListener(name, () => { stirred = Date.now(); plan(0); });
-  addEventListener("submit", () => { leaving = true; plan(); });
-  addEventListener("pageshow", ({ persisted }) => { if (persisted) { leaving = false; plan(0); } });
+  addEventListener("offline", () => { failures += 1; plan(0); });
   plan();
 })();
