@@ -9,7 +9,9 @@ HERE = Path(__file__).parent
 
 
 def test_every_promise_of_the_pages_names_tests_that_exist() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (HERE / "README.md").read_text()))
+    promises = (HERE / "README.md").read_text()
+    assert "nobody yet" not in promises.lower().replace("*nobody yet* is a gap", "")
+    named = set(re.findall(r"`(test_\w+)`", promises))
     code = "\n".join(file.read_text() for file in HERE.parent.rglob("test_*.py"))
     assert named
     assert named - set(re.findall(r"^def (test_\w+)\(", code, re.MULTILINE)) == set()
