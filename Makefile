@@ -44,7 +44,7 @@ docs: $(VENV)/.installed-docs
 	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/.installed-dev
-	$(py) benchmarks/start_to_success.py $(ARGS)
+	$(py) -W ignore::UserWarning -m benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info demo_portal/*.egg-info
