@@ -18,7 +18,7 @@ help:
 	@echo "make chaos   run $(CHAOS_RUNS) template runs while everything dies: ARGS=… goes to pytest"
 	@echo "make lint    check style, types, import rules and dependencies"
 	@echo "make docs    build the documentation into docs/_build/html"
-	@echo "make bench   measure the way of a run: ARGS=… goes to the script"
+	@echo "make bench   measure everything, in half an hour: ARGS=… goes to the script, such as --quick"
 	@echo "make clean   remove $(VENV) and what was built"
 
 demo: $(VENV)/.installed-demo
@@ -43,8 +43,8 @@ docs: $(VENV)/.installed-docs
 	$(py) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/.installed-dev
-	$(py) -W ignore::UserWarning -m benchmarks $(ARGS)
+bench: $(VENV)/.installed-bench
+	$(py) -m benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info demo_portal/*.egg-info

@@ -45,9 +45,9 @@ class Client:
         content = answer.read()
         return Answer(answer.status, dict(answer.headers), content, time.perf_counter() - began)
 
-    def start(self, number: int = 0, template: str = THREE_STEPS, name: str = "x") -> tuple[str, float]:
+    def start(self, number: int = 0, template: str = THREE_STEPS, **inputs: object) -> tuple[str, float]:
         """Start a template run as the person of this number; its id, and how long the answer took."""
-        answer = self.ask("POST", f"/api/v1/templates/{template}/runs", number, {"inputs": {"name": name}})
+        answer = self.ask("POST", f"/api/v1/templates/{template}/runs", number, {"inputs": {"name": "x", **inputs}})
         if answer.status != 202:
             raise SystemExit(f"a start was answered {answer.status}: {answer.body[:500]!r}")
         return json.loads(answer.body)["id"], answer.seconds

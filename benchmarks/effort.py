@@ -15,7 +15,7 @@ class Effort:
 
     Attributes:
         rounds: how often everything is measured.
-        seconds: how long each round of a sustained load lasts.
+        seconds: how long each round of a sustained load lasts; the load goes on between them.
         singles: how many runs are started one by one in a round.
         requests: how often each page is asked for in a round.
         pages: how many pages are open at once.
@@ -37,8 +37,8 @@ class Effort:
 
 FULL = Effort(
     rounds=5,
-    seconds=60,
-    singles=40,
+    seconds=12,
+    singles=25,
     requests=40,
     pages=500,
     sizes=(1_000, 10_000, 100_000, 1_000_000),

@@ -1,16 +1,22 @@
-"""The portal under test, as web and worker processes load it, and the same host without the plugin."""
+"""The portal under test, as web and worker processes load it, and the templates that it runs."""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from flask import Flask, request
+from marshmallow import Schema, fields
 
-from portal_actions_plugin import Identity, PortalActions
+from benchmarks.host import create_host
+from portal_actions_plugin import ActionContext, Identity, PortalActions
+from portal_actions_plugin.actions.registry import action
 
 PEOPLE = 200
 THREE_STEPS = "three-steps"
+LOG = {"message": "hello ${{ parameters.name }}"}
 
 
 def person(number: int) -> str:
@@ -18,13 +24,8 @@ def person(number: int) -> str:
     return f"user:person-{number % PEOPLE:03}@example.com"
 
 
-def create_host() -> Flask:
-    """A Flask app with what the host of a plugin has anyway."""
-    return Flask("benchmark", instance_path=os.environ["BENCHMARK_FOLDER"])
-
-
 def create_app() -> Flask:
-    """That host with the plugin."""
+    """The host with the plugin."""
     app = create_host()
     app.config.from_mapping(
         SECRET_KEY="for the benchmark only",  # noqa: S106 it protects nothing
@@ -36,6 +37,8 @@ def create_app() -> Flask:
     plugin = PortalActions()
     plugin.identity_loader(_identity)
     plugin.init_app(app)
+    for declared in (write_lines, echo):
+        app.extensions["portal_actions"].registry.add(declared, "the benchmark")
     return app
 
 
@@ -44,19 +47,39 @@ def _identity() -> Identity | None:
     return Identity(name, name.partition("@")[0], frozenset({"developer"})) if name else None
 
 
-def write_template(folder: Path, name: str, steps: int, action: str = "debug.log@v1", message: str = "") -> None:
+class Lines(Schema):
+    lines = fields.Integer(required=True)
+
+
+@action("bench.lines@v1", title="Write so many lines", input=Lines, idempotent=True, timeout=300)
+def write_lines(ctx: ActionContext, *, lines: int) -> None:
+    """Write so many lines to the run's log."""
+    for number in range(lines):
+        ctx.log(f"line {number} of {lines} of the benchmark")
+
+
+class Text(Schema):
+    text = fields.String(required=True)
+
+
+@action("bench.echo@v1", title="Give back a text", input=Text, output=Text, idempotent=True, timeout=300)
+def echo(_ctx: ActionContext, *, text: str) -> dict[str, str]:
+    """Give back a text."""
+    return {"text": text}
+
+
+def write_template(folder: Path, name: str, steps: int, action_id: str, given: Mapping[str, object]) -> None:
     """Write a template of so many equal steps."""
-    text = f"""\
-apiVersion: portal-actions/v1
-kind: Template
-metadata: {{name: {name}, title: {name}}}
-spec:
-  owner: team:platform
-  type: benchmark
-  parameters: {{properties: {{name: {{type: string}}}}}}
-  steps:
-"""
-    for number in range(steps):
-        given = message or f"{number} ${{{{ parameters.name }}}}"
-        text += f"    - {{id: step-{number}, action: {action}, input: {{message: {given!r}}}}}\n"
-    (folder / f"{name}.yaml").write_text(text)
+    parameters = {"name": {"type": "string"}, "lines": {"type": "integer"}, "text": {"type": "string"}}
+    template = {
+        "apiVersion": "portal-actions/v1",
+        "kind": "Template",
+        "metadata": {"name": name, "title": name},
+        "spec": {
+            "owner": "team:platform",
+            "type": "benchmark",
+            "parameters": {"properties": parameters},
+            "steps": [{"id": f"step-{number}", "action": action_id, "input": given} for number in range(steps)],
+        },
+    }
+    (folder / f"{name}.yaml").write_text(json.dumps(template))

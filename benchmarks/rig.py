@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -54,10 +55,10 @@ class Rig:
         }
 
     @contextmanager
-    def web(self, app: str = "create_app") -> Iterator[Web]:
+    def web(self, app: str = "portal:create_app") -> Iterator[Web]:
         """Run the web processes, as a portal does: gunicorn with threads."""
         command = [
-            sys.executable, "-m", "gunicorn", f"benchmarks.portal:{app}()",
+            sys.executable, "-m", "gunicorn", f"benchmarks.{app}()",
             "--bind", "127.0.0.1:0", "--workers", str(WEB_PROCESSES), "--worker-class", "gthread", "--threads", "4",
             "--keep-alive", "30", "--worker-tmp-dir", str(self.folder),
             "--no-control-socket", "--graceful-timeout", "2",
@@ -131,7 +132,7 @@ class Site:
     def __init__(
         self, folder: Path, redis_url: str, postgresql_url: str, fill: Callable[[Database, int], None]
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._fill = fill
         self.redis_url = redis_url
         self.postgresql_url = postgresql_url
@@ -142,12 +143,33 @@ class Site:
         self.flush()
         source = self._filled(kind, runs)
         url = self._copy(kind, source)
-        rig = Rig(self._folder, self.redis_url, url, runs)
+        rig = Rig(self.folder, self.redis_url, url, runs)
         try:
             yield rig
         finally:
             rig.database.close_connections()
             self._drop(kind, url)
+
+    def versions(self) -> dict[str, str]:
+        """Of the servers."""
+        import redis
+
+        with redis.Redis.from_url(self.redis_url) as client:
+            server = client.info("server")
+        return {
+            "Valkey": str(server.get("valkey_version", server["redis_version"])),
+            "PostgreSQL": str(self._postgresql("SHOW server_version")[0][0]),
+            "SQLite": sqlite3.sqlite_version,
+        }
+
+    @contextmanager
+    def empty_postgresql(self) -> Iterator[str]:
+        """Give an empty database of somebody else's."""
+        self._postgresql("CREATE DATABASE peer")
+        try:
+            yield self._url("postgresql", "peer")
+        finally:
+            self._postgresql("DROP DATABASE peer WITH (FORCE)")
 
     def flush(self) -> None:
         """Empty Valkey: it is this site's own."""
@@ -192,7 +214,7 @@ class Site:
 
     def _url(self, kind: str, name: str) -> str:
         if kind == "sqlite":
-            return f"sqlite:///{self._folder}/{name}.db"
+            return f"sqlite:///{self.folder}/{name}.db"
         return make_url(self.postgresql_url).set(database=name).render_as_string(hide_password=False)
 
     def _postgresql(self, statement: str) -> list[Any]:
@@ -208,7 +230,7 @@ class Site:
 @contextmanager
 def site(folder: Path, fill: Callable[[Database, int], None]) -> Iterator[Site]:
     """Start the servers in an empty folder with a short path."""
-    portal.write_template(folder, portal.THREE_STEPS, 3)
+    portal.write_template(folder, portal.THREE_STEPS, 3, "debug.log@v1", portal.LOG)
     with valkey(folder) as redis_url, postgresql(folder) as postgresql_url:
         yield Site(folder, redis_url, postgresql_url, fill)
 

@@ -15,6 +15,7 @@ from benchmarks.portal import THREE_STEPS
 from benchmarks.rig import Rig, wait_for
 
 WORKERS = 2
+_RUN_SECONDS = 300.0
 _FIRST = 10
 """Starts that are not counted: they pay for imports and connections."""
 
@@ -35,15 +36,15 @@ def measure(rig: Rig, effort: Effort) -> Values:
     return values
 
 
-def one_run(rig: Rig, client: Client, number: int, template: str = THREE_STEPS) -> dict[str, float]:
+def one_run(rig: Rig, client: Client, number: int, template: str = THREE_STEPS, **inputs: object) -> dict[str, float]:
     """Start a run and wait for its end; milliseconds by name."""
     time.sleep(random.uniform(*_BETWEEN_SECONDS))
     began = time.time()
-    run_id, answered = client.start(number, template)
+    run_id, answered = client.start(number, template, **inputs)
     ended = (
         "SELECT finished_at FROM portal_actions_template_runs WHERE id = :id AND status NOT IN ('queued', 'running')"
     )
-    wait_for(lambda: rig.number(ended, id=rig.id(run_id)) is not None, pause=0.02)
+    wait_for(lambda: rig.number(ended, id=rig.id(run_id)) is not None, _RUN_SECONDS, pause=0.02)
     row = rig.rows(
         "SELECT run.status, run.queued_at, run.finished_at, min(step.started_at) AS started_at "
         "FROM portal_actions_template_runs AS run JOIN portal_actions_action_runs AS step "

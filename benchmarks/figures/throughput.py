@@ -18,7 +18,7 @@ _SUBMITTERS = 2
 _LOOK_SECONDS = 0.1
 _WARM_SECONDS = 120.0
 _DRAIN_SECONDS = 120.0
-_ACTIVE = "SELECT count(*) FROM portal_actions_template_runs WHERE status IN ('queued', 'running')"
+ACTIVE = "SELECT count(*) FROM portal_actions_template_runs WHERE status IN ('queued', 'running')"
 _NOW = {"sqlite": "SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now')", "postgresql": "SELECT clock_timestamp()"}
 
 
@@ -49,7 +49,7 @@ class _Backlog:
         self._rig = rig
         self._address = address
         self._template = template
-        self._seeded = rig.number(_ACTIVE)
+        self._seeded = rig.number(ACTIVE)
         self._room = threading.Semaphore(BACKLOG)
         self._over = threading.Event()
         self._trouble: list[BaseException] = []
@@ -71,7 +71,7 @@ class _Backlog:
             thread.join()
         if self._trouble:
             raise self._trouble[0]
-        wait_for(lambda: self._rig.number(_ACTIVE) == self._seeded, _DRAIN_SECONDS)
+        wait_for(lambda: self._rig.number(ACTIVE) == self._seeded, _DRAIN_SECONDS)
 
     def _submit(self, number: int) -> None:
         client = Client(self._address)
@@ -85,7 +85,7 @@ class _Backlog:
     def _make_room(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
             accepted = len(self.posted)
-            ended = accepted - (self._rig.number(_ACTIVE) - self._seeded)
+            ended = accepted - (self._rig.number(ACTIVE) - self._seeded)
             if ended > self.ended:
                 self._room.release(ended - self.ended)
                 self.ended = ended
