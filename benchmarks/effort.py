@@ -55,8 +55,8 @@ QUICK = Effort(
     requests=20,
     pages=500,
     sizes=(1_000, 100_000),
-    workers=(1, 2, 4),
-    steps=(1, 3, 20),
-    lines=(1, 100, 2_000),
+    workers=(1, 2),
+    steps=(1, 3, 10),
+    lines=(1, 100, 1_000),
     bytes=(100, 10_000, 250_000),
 )

@@ -55,7 +55,7 @@ ROWS = (
     ),
     Row("list, mine", "list, Mine, p50", goals=_LIST),
     Row("list, deep", "list, 50,000 rows deep (or half way), p50", goals=_LIST),
-    Row("search, narrow", "search that finds one run in a thousand, p50", goals=_LIST),
+    Row("search, narrow", "search that finds 3 runs, half way back, p50", goals=_LIST),
     Row("search, broad", "search that finds most runs, p50", goals=_LIST),
     Row("search, one template", "search for one template of 40, p50", goals=_LIST),
     Row("search, none found", "search that finds nothing, p50", goals=_LIST),

@@ -90,8 +90,8 @@ def _show(name: str, stacks: Sequence[str]) -> None:
     print(f"\n{name}: {looks} looks that found it at work\n")
     for title, counted in (("with what they call", whole), ("on their own", own)):
         print(f"  {title}")
-        for function, times in counted.most_common(_LINES):
-            print(f"    {100 * times / looks:5.1f} %  {function}")
+        for function, found in counted.most_common(_LINES):
+            print(f"    {100 * found / looks:5.1f} %  {function}")
 
 
 if __name__ == "__main__":

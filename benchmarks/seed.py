@@ -21,7 +21,7 @@ ACTIVE = 40
 """How many of the newest runs may be active."""
 
 RARE_PERSON = "user:zoe@example.com"
-"""Has started one run in a thousand, and nobody else's name begins like that."""
+"""Has started one template run, half way back, and nobody else's name begins like that."""
 
 _PREFIX = "portal_actions_"
 _NEVER = 4_000_000_000_000
@@ -181,7 +181,7 @@ def _source(sql: Dialect, runs: int) -> str:
                 WHEN 0 THEN 'debug.log@v1' WHEN 1 THEN 'scm.createRepo@v1' WHEN 2 THEN 'catalog.register@v1'
                 ELSE 'http.request@v1'
             END AS action,
-            CASE WHEN dice = 500 THEN '{RARE_PERSON}'
+            CASE WHEN n / 10 = {runs // 20} AND n % 10 < 3 THEN '{RARE_PERSON}'
                 ELSE 'user:person-' || {sql.padded(f"dice * dice / 1000 % {PEOPLE}", 3)} || '@example.com'
             END AS person,
             'component:default/service-' || {sql.padded("template_run % 3000", 4)} AS entity

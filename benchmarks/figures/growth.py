@@ -18,7 +18,7 @@ Curves = Mapping[str, Mapping[int, float]]
 """By what is measured: its value at each number."""
 
 _WORKERS = 2
-_RUNS = 5
+_RUNS = 3
 _SECONDS = 10.0
 
 
