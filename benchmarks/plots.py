@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 720, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 190, 40, 48
-_COLOURS = ("#1f5fbf", "#c2410c", "#15803d", "#7e22ce", "#b45309", "#0e7490")
+WIDTH, HEIGHT = 760, 400
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 230, 40, 48
+_COLOURS = ("#1f5fbf", "#c2410c", "#15803d", "#7e22ce", "#525252", "#0e7490")
 
 
 @dataclass(frozen=True)

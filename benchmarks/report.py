@@ -83,8 +83,11 @@ class Results:
         """Put the tables into the page, the plots beside it, and the raw results there too."""
         (DOCS / "benchmarks.json").write_text(json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
         page = DOCS / "benchmarks.md"
-        marks = re.compile(r"(<!-- tables -->\n).*(\n<!-- end of tables -->)", re.DOTALL)
-        page.write_text(marks.sub(lambda found: found[1] + self.text() + found[2], page.read_text()))
+        marks = re.compile(r"(?<=<!-- tables -->\n).*(?=<!-- end of tables -->)", re.DOTALL)
+        written, times = marks.subn(lambda _: f"{self.text()}\n", page.read_text())
+        if times != 1:
+            raise SystemExit(f"{page} has lost its marks")
+        page.write_text(written)
         pictures.write(self.found, self.growth, DOCS / "pictures")
 
     def _peers(self) -> str:

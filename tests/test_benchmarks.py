@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 from flask import Flask
 from sqlalchemy import Engine, func, inspect, select
 
-from benchmarks import seed
+from benchmarks import report, seed
+from benchmarks.effort import QUICK
 from benchmarks.figures.statistics import percentile
 from benchmarks.plots import Line, svg
 from portal_actions_plugin.db import reading
@@ -58,3 +61,28 @@ def test_percentiles_are_values_that_were_measured() -> None:
 def test_a_plot_is_svg_with_a_point_for_each_value() -> None:
     picture = svg("Title", "runs", "ms", [Line("a & b", {1: 0.5, 10: 3, 1000: 700})])
     assert len(ElementTree.fromstring(picture).findall("{*}circle")) == 3
+
+
+def test_results_go_to_the_page_with_their_goals_and_slowdown_and_can_be_drawn_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text("# Title\n\n<!-- tables -->\n<!-- end of tables -->\n\nThe end\n")
+    monkeypatch.setattr(report, "DOCS", tmp_path)
+    results = report.Results.begin(["--quick"], QUICK, {"Valkey": "9"})
+    results.add("sqlite", 1_000, {"POST, p50": [3, 4, 5], "runs a second": [200]})
+    results.add("sqlite", 1_000_000, {"POST, p50": [6], "runs a second": [100]})
+    results.add_growth("workers", "sqlite", {"runs a second": {1: 50.0, 2: 90.0}})
+    for again in (results, report.Results.read):
+        written = again if isinstance(again, report.Results) else again(tmp_path / "benchmarks.json")
+        written.write()
+        text = page.read_text()
+        assert "| POST …/runs, p50 | ≤ 5 | 4.0 ms ✓ | 6.0 ms | 1.50 × |" in text
+        assert "| ≥ 150 | 200 runs/s ✓ | 100 runs/s | 2.00 × |" in text
+        assert text.startswith("# Title\n")
+        assert text.endswith("<!-- end of tables -->\n\nThe end\n")
+    assert {file.name for file in (tmp_path / "pictures").iterdir()} == {
+        "bench-runs.svg",
+        "bench-throughput.svg",
+        "bench-workers.svg",
+    }
