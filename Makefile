@@ -18,7 +18,7 @@ help:
 	@echo "make chaos   run $(CHAOS_RUNS) template runs while everything dies: ARGS=… goes to pytest"
 	@echo "make lint    check style, types, import rules and dependencies"
 	@echo "make docs    build the documentation into docs/_build/html"
-	@echo "make bench   measure the way of a run: ARGS=… goes to the script"
+	@echo "make bench   measure everything, in half an hour: ARGS=… goes to the script, such as --quick"
 	@echo "make lighthouse   let Lighthouse judge the pages: ARGS=… goes to the script"
 	@echo "make screenshots  make the pictures of docs/pages.md again: ARGS=… goes to the script"
 	@echo "make clean   remove $(VENV) and what was built"
@@ -45,8 +45,8 @@ docs: $(VENV)/.installed-docs
 	$(py) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/.installed-dev
-	$(py) benchmarks/start_to_success.py $(ARGS)
+bench: $(VENV)/.installed-bench
+	$(py) -m benchmarks $(ARGS)
 
 lighthouse: $(VENV)/.installed-lighthouse
 	@.ci/install-chromium

@@ -1,0 +1,81 @@
+"""What is to be reached: the rows of the table, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: the figure's name, what the table calls it, its unit, and what is to be reached on each database."""
+
+    name: str
+    label: str
+    unit: str = "ms"
+    goals: Mapping[str, float] = field(default_factory=dict)
+    more_is_better: bool = False
+
+    def reached(self, database: str, value: float) -> bool | None:
+        """Whether the goal is reached; None where there is none."""
+        goal = self.goals.get(database)
+        if goal is None:
+            return None
+        return value >= goal if self.more_is_better else value <= goal
+
+    def goal(self, database: str) -> str:
+        if database not in self.goals:
+            return ""
+        return f"{'≥' if self.more_is_better else '≤'} {self.goals[database]:g}"
+
+
+def _both(postgresql: float, sqlite: float) -> dict[str, float]:
+    return {"postgresql": postgresql, "sqlite": sqlite}
+
+
+_LIST = _both(10, 10)
+
+ROWS = (
+    Row(
+        "runs a second", "template runs of 3 steps a second, sustained", "runs/s", _both(110, 150), more_is_better=True
+    ),
+    Row("lost runs", "accepted runs that did not succeed", "runs", _both(0, 0)),
+    Row("POST, p50", "POST …/runs, p50", goals=_both(8, 5)),
+    Row("POST, p95", "POST …/runs, p95"),
+    Row("to running, p50", "submit to first step running, p50", goals=_both(12, 10)),
+    Row("to running, p95", "submit to first step running, p95", goals=_both(30, 25)),
+    Row("POST to running, p50", "the same from the client's POST, p50"),
+    Row("POST to running, p95", "the same from the client's POST, p95"),
+    Row("to success, p50", "submit to success, p50", goals=_both(25, 20)),
+    Row("to success, p95", "submit to success, p95", goals=_both(60, 50)),
+    Row("list, All", "list of 50, All, p50", goals=_LIST),
+    *(
+        Row(f"list, {status}", f"list, chip {status}, p50", goals=_LIST)
+        for status in ("queued", "running", "success", "failed", "canceled")
+    ),
+    Row("list, mine", "list, Mine, p50", goals=_LIST),
+    Row("list, deep", "list, 50,000 rows deep (or half way), p50", goals=_LIST),
+    Row("search, narrow", "search that finds 3 runs, half way back, p50", goals=_LIST),
+    Row("search, broad", "search that finds most runs, p50", goals=_LIST),
+    Row("search, one template", "search for one template of 40, p50", goals=_LIST),
+    Row("search, none found", "search that finds nothing, p50", goals=_LIST),
+    Row("search, run id", "search for a run's id, p50", goals=_LIST),
+    Row("search, run id's beginning", "search for the beginning of an id, p50", goals=_LIST),
+    Row("search, failed", "search among the failed, p50", goals=_LIST),
+    Row("run page", "page of a run, 10 steps, 1,000 log lines, p50", goals=_both(10, 10)),
+    Row("run page, 304", "the same unchanged (304), p50", goals=_both(3, 3)),
+    Row("polling, p50", "500 open pages poll, most backed off, p50"),
+    Row("polling, p95", "500 open pages poll, most backed off, p95", goals={"postgresql": 100}),
+    Row("polling, requests a second", "their requests", "a second"),
+    Row("polling, % unchanged", "their answers that are 304", "%"),
+    Row("polling a busy portal, p50", "500 open pages poll while runs start, p50"),
+    Row("polling a busy portal, p95", "500 open pages poll while runs start, p95"),
+    Row("polling a busy portal, requests a second", "their requests", "a second"),
+    Row("polling a busy portal, % unchanged", "their answers that are 304", "%"),
+    Row("web process, Rss", "memory of a web process beyond the host's, Rss", "MB", _both(40, 40)),
+    Row("web process, Pss", "memory of a web process beyond the host's, Pss", "MB"),
+    Row("worker parent, Rss", "memory of a worker's parent beyond the host's, Rss", "MB", _both(60, 60)),
+    Row("worker parent, Pss", "memory of a worker's parent beyond the host's, Pss", "MB"),
+    Row("import and init_app", "import and init_app in a new process", goals=_both(400, 400)),
+    Row("import and init_app, beyond Flask", "the same without the import of Flask"),
+)

@@ -1,0 +1,85 @@
+"""The portal under test, as web and worker processes load it, and the templates that it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from flask import Flask, request
+from marshmallow import Schema, fields
+
+from benchmarks.host import create_host
+from portal_actions_plugin import ActionContext, Identity, PortalActions
+from portal_actions_plugin.actions.registry import action
+
+PEOPLE = 200
+THREE_STEPS = "three-steps"
+LOG = {"message": "hello ${{ parameters.name }}"}
+
+
+def person(number: int) -> str:
+    """The id of one of the portal's people, who start runs in turn: a limit is for each of them."""
+    return f"user:person-{number % PEOPLE:03}@example.com"
+
+
+def create_app() -> Flask:
+    """The host with the plugin."""
+    app = create_host()
+    app.config.from_mapping(
+        SECRET_KEY="for the benchmark only",  # noqa: S106 it protects nothing
+        PORTAL_ACTIONS_DATABASE_URL=os.environ["BENCHMARK_DATABASE"],
+        PORTAL_ACTIONS_REDIS_URL=os.environ["BENCHMARK_REDIS"],
+        PORTAL_ACTIONS_TEMPLATE_PATH=os.environ["BENCHMARK_FOLDER"],
+        PORTAL_ACTIONS_RATE_LIMIT="1000 per minute",
+    )
+    plugin = PortalActions()
+    plugin.identity_loader(_identity)
+    plugin.init_app(app)
+    for declared in (write_lines, echo):
+        app.extensions["portal_actions"].registry.add(declared, "the benchmark")
+    return app
+
+
+def _identity() -> Identity | None:
+    name = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    return Identity(name, name.partition("@")[0], frozenset({"developer"})) if name else None
+
+
+class Lines(Schema):
+    lines = fields.Integer(required=True)
+
+
+@action("bench.lines@v1", title="Write so many lines", input=Lines, idempotent=True, timeout=300)
+def write_lines(ctx: ActionContext, *, lines: int) -> None:
+    """Write so many lines to the run's log."""
+    for number in range(lines):
+        ctx.log(f"line {number} of {lines} of the benchmark")
+
+
+class Text(Schema):
+    text = fields.String(required=True)
+
+
+@action("bench.echo@v1", title="Give back a text", input=Text, output=Text, idempotent=True, timeout=300)
+def echo(_ctx: ActionContext, *, text: str) -> dict[str, str]:
+    """Give back a text."""
+    return {"text": text}
+
+
+def write_template(folder: Path, name: str, steps: int, action_id: str, given: Mapping[str, object]) -> None:
+    """Write a template of so many equal steps."""
+    parameters = {"name": {"type": "string"}, "lines": {"type": "integer"}, "text": {"type": "string"}}
+    template = {
+        "apiVersion": "portal-actions/v1",
+        "kind": "Template",
+        "metadata": {"name": name, "title": name},
+        "spec": {
+            "owner": "team:platform",
+            "type": "benchmark",
+            "parameters": {"properties": parameters},
+            "steps": [{"id": f"step-{number}", "action": action_id, "input": given} for number in range(steps)],
+        },
+    }
+    (folder / f"{name}.yaml").write_text(json.dumps(template))
