@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -28,7 +30,7 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
@@ -42,6 +44,9 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 15
 CONNECT_SECONDS = 5
+TRUSTED_SECONDS = 0.1
+"""How long a connection that was used is believed to be alive still: no server restarts in less time."""
+
 _PAUSES = (0.1, 0.2, 0.5, 1.0)
 _PIECE = 50
 _WRITES = "portal_actions_writes"
@@ -147,19 +152,21 @@ class Transaction:
         self._connection = connection
         self._doorbells: list[Callable[[], None]] = []
         self._news: list[Callable[[], None]] = []
+        self._gathered: dict[Callable[[Sequence[str]], None], dict[str, None]] = {}
 
-    def execute(self, statement: Executable) -> CursorResult[Any]:
-        return self._connection.execute(statement)
+    def execute(self, statement: Executable, values: Mapping[str, Any] | None = None) -> CursorResult[Any]:
+        """Run a statement; one that was made once, for all its uses, gets its ``values`` here."""
+        return self._connection.execute(statement, values)
 
-    def changed(self, statement: Executable) -> int:
+    def changed(self, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
         """Run an UPDATE or DELETE and say how many rows it hit."""
-        return self._connection.execute(statement).rowcount
+        return self._connection.execute(statement, values).rowcount
 
-    def row(self, statement: Executable) -> RowMapping | None:
-        return self._connection.execute(statement).mappings().first()
+    def row(self, statement: Executable, values: Mapping[str, Any] | None = None) -> RowMapping | None:
+        return self._connection.execute(statement, values).mappings().first()
 
-    def rows(self, statement: Executable) -> Sequence[RowMapping]:
-        return self._connection.execute(statement).mappings().all()
+    def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
+        return self._connection.execute(statement, values).mappings().all()
 
     def stream(self, statement: Executable) -> Iterator[RowMapping]:
         """Read rows piece by piece: whoever stops early has not had the others in memory."""
@@ -183,9 +190,14 @@ class Transaction:
         """Call back after the doorbells, however late those were asked for: for signals. Order is kept."""
         self._news.append(callback)
 
+    def gather(self, word: str, deliver: Callable[[Sequence[str]], None]) -> None:
+        """Call ``deliver`` back last of all, once, with every word that was gathered for it, each once."""
+        self._gathered.setdefault(deliver, {})[word] = None
+
     def committed(self) -> None:
         """Deliver the news. A broken receiver must not look like a broken transaction."""
-        for callback in (*self._doorbells, *self._news):
+        gathered: list[Callable[[], None]] = [partial(tell, list(words)) for tell, words in self._gathered.items()]
+        for callback in (*self._doorbells, *self._news, *gathered):
             try:
                 callback()
             except Exception:
@@ -220,6 +232,12 @@ class Database:
             _in_transaction.reset(mark)
         reached(f"{name}.committed")
         tx.committed()
+
+    @contextmanager
+    def rehearsing(self) -> Iterator[Transaction]:
+        """Open a write transaction that is undone at its end: nothing of it stays, and nobody hears of it."""
+        with self._writer.connect() as connection:
+            yield Transaction(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -278,12 +296,13 @@ def _make_engine(url: str) -> Engine:
         # A statement without parameters in an error's text cannot carry a secret into a log.
         engine = create_engine(
             url,
-            pool_pre_ping=True,
             hide_parameters=True,
             isolation_level="READ COMMITTED",
             connect_args={"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": BUSY_SECONDS * 1000},
         )
         event.listen(engine, "connect", _set_up_postgresql)
+        event.listen(engine, "checkin", _note_use)
+        event.listen(engine, "checkout", partial(_ping_what_was_idle, engine.dialect))
         return engine
     if file := make_url(url).database:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
@@ -298,6 +317,23 @@ def _set_up_postgresql(connection: Any, _record: object) -> None:
     connection.autocommit = True
     connection.execute(f"SET lock_timeout = '{BUSY_SECONDS * 1000:.0f}ms'")
     connection.autocommit = False
+
+
+def _note_use(_connection: Any, record: Any) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _ping_what_was_idle(dialect: Dialect, connection: Any, record: Any, _proxy: object) -> None:
+    """Find out that the server was restarted, before somebody's statement does.
+
+    ``pool_pre_ping`` asks every time, and that is a round trip for each transaction and each read.
+    """
+    if time.monotonic() - record.info.get("used_at", math.inf) < TRUSTED_SECONDS:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error:
+        raise InvalidatePoolError from None
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

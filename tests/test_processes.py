@@ -257,6 +257,7 @@ def test_a_process_that_lost_its_row_before_the_handler_began_does_not_begin_it(
             set_visitor(None)
             set_columns(run_id, process_token=str(uuid.uuid4()))
 
+    monkeypatch.setattr(execute, "FRESH", 0)  # it was stopped that long
     set_visitor(lose_it)
     try:
         perform(run_id)

@@ -35,6 +35,7 @@ from portal_actions_plugin.runner.processes import (
     reset_after_fork,
     signals_held,
 )
+from portal_actions_plugin.runner.rehearsal import rehearse
 from portal_actions_plugin.runs.dispatch import DOORBELL, QUEUE_PREFIX
 from portal_actions_plugin.runs.redaction import Redactor
 
@@ -198,6 +199,7 @@ def work(app: Flask, queue: str, place: str, connections: Connections) -> None:
     """Be the worker at a place until told to stop; returns once the running step is finished."""
     stop = StopRequest()
     with app.app_context():
+        rehearse()
         worker: StepWorker | None = None
         while not stop.calm:
             try:
