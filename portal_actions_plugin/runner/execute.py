@@ -43,8 +43,18 @@ def _nobody(_seconds: float) -> None:
     """Tell nobody: nobody watches."""
 
 
+def _never() -> bool:
+    """Go on with nothing: the next step is rung for."""
+    return False
+
+
 def perform(
-    run_id: str, process_token: str, worker: str, tell: TellTime = _nobody, redactor: Redactor | None = None
+    run_id: str,
+    process_token: str,
+    worker: str,
+    tell: TellTime = _nobody,
+    redactor: Redactor | None = None,
+    may_go_on: Callable[[], bool] = _never,  # noqa: ARG001 the branch that costs attempts less makes use of it
 ) -> bool:
     """Run the next attempt of an action run, if it is still due.
 
@@ -55,6 +65,7 @@ def perform(
         tell: called with the seconds that the attempt may still take, as soon as it is claimed, and with infinity when
             its handler is through: what comes then is only recorded.
         redactor: learns what to mask, for who has more to say when the attempt is over.
+        may_go_on: asked whether this process may make the next step, too.
 
     Returns:
         Whether the run holds a lock, for somebody to free when this process is gone.
