@@ -33,6 +33,9 @@ _ENDED = text("finished_at IS NOT NULL")
 REFUSED = text("outcome IN ('denied', 'rate_limited')")
 """Of the audit. Queries say it with these very words, or SQLite does not use the index."""
 
+WAITS_FOR_NO_LOCK = text("status = 'queued' AND lock_key IS NULL")
+"""Of action runs, likewise."""
+
 _NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -135,6 +138,13 @@ class ActionRunRow(Base):
             "ring_again_at",
             sqlite_where=text("status = 'queued'"),
             postgresql_where=text("status = 'queued'"),
+        ),
+        Index(
+            f"ix_{PREFIX}action_runs_due",
+            "queue",
+            "id",
+            sqlite_where=WAITS_FOR_NO_LOCK,
+            postgresql_where=WAITS_FOR_NO_LOCK,
         ),
         Index(
             f"ix_{PREFIX}action_runs_leases",
