@@ -89,12 +89,14 @@ class Result:
     warnings: Sequence[str] = ()
 
 
+_ACCEPT = insert(TemplateRunRow).values(status=QUEUED, version=1, queued_at=NOW)
+
 # -- accepting -------------------------------------------------------------------------------------------------------
 
 
 def accept_template_run(tx: Transaction, run_id: str, values: Mapping[str, Any]) -> None:
     """Insert a template run as queued."""
-    tx.execute(insert(TemplateRunRow).values(id=run_id, status=QUEUED, version=1, queued_at=NOW, **values))
+    tx.execute(_ACCEPT, {"id": run_id, **values})
 
 
 def queue_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> str:
