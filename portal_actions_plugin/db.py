@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import uuid_utils
 from flask import current_app
@@ -25,6 +25,8 @@ from sqlalchemy import (
     Engine,
     Executable,
     RowMapping,
+    String,
+    Uuid,
     create_engine,
     event,
     make_url,
@@ -40,6 +42,7 @@ from portal_actions_plugin.pause_points import reached
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 BUSY_SECONDS = 15
@@ -51,6 +54,7 @@ _PAUSES = (0.1, 0.2, 0.5, 1.0)
 _PIECE = 50
 _WRITES = "portal_actions_writes"
 _in_transaction: ContextVar[bool] = ContextVar("portal_actions_in_transaction", default=False)
+_one_state: ContextVar[tuple[Database, Transaction] | None] = ContextVar("portal_actions_one_state", default=None)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -67,10 +71,37 @@ class UtcDateTime(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+        return _moment_of_text if dialect.name == "sqlite" else _moment_in_utc
+
+
+def _moment_of_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(f"{value}+00:00")
+
+
+def _moment_in_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.astimezone(UTC)
+
+
+class Id(Uuid[str]):
+    """An id as text. SQLite keeps its digits alone: the dashes are put in between, which takes no UUID object."""
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(as_uuid=False)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        if dialect.name != "sqlite":
+            default: Callable[[Any], Any] | None = super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
+            return default
+
+        def with_dashes(digits: str | None) -> str | None:
+            if digits is None:
+                return None
+            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+        return with_dashes
 
 
 class now_plus(FunctionElement[datetime]):  # noqa: N801 reads as the SQL function that it is
@@ -94,6 +125,28 @@ def _now_plus_sqlite(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str
 def _now_plus_postgresql(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str:
     seconds = compiler.process(element.clauses, **kw)
     return f"(CURRENT_TIMESTAMP + make_interval(secs => {seconds}))"
+
+
+class folded(FunctionElement[str]):  # noqa: N801 likewise
+    """A text without the difference of capitals, in an order in which what begins alike stands together: for indexes."""
+
+    type = String()
+    inherit_cache = True
+    name = "folded"
+
+    def __init__(self, text: Any) -> None:
+        super().__init__(text)
+
+
+@compiles(folded, "sqlite")
+def _folded_sqlite(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"lower({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(folded, "postgresql")
+def _folded_postgresql(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
+    # The order of a language has no place where a prefix ends.
+    return f'lower({compiler.process(element.clauses, **kw)}) COLLATE "C"'
 
 
 class right_now(FunctionElement[datetime]):  # noqa: N801 reads as the SQL function that it is
@@ -222,6 +275,7 @@ class Database:
         """
         if _in_transaction.get():
             raise RuntimeError("transaction() inside transaction(): pass the open one along")
+        _one_state.set(None)  # What is read from now on has to know what is written here.
         mark = _in_transaction.set(True)
         try:
             with self._writer.begin() as connection:
@@ -241,9 +295,18 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
-        """Open a read that sees one state of the database."""
+        """Open a read that sees one state of the database; within another one, the same state, until something is written."""
+        outer = _one_state.get()
+        if outer and outer[0] is self:
+            yield outer[1]
+            return
         with self._reader.connect() as connection:
-            yield Transaction(connection)
+            inner = Transaction(connection)
+            mark = _one_state.set((self, inner))
+            try:
+                yield inner
+            finally:
+                _one_state.reset(mark)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
@@ -272,6 +335,17 @@ def transaction(name: str) -> AbstractContextManager[Transaction]:
 def reading() -> AbstractContextManager[Transaction]:
     """Read with the current app's database; see ``Database.reading``."""
     return database().reading()
+
+
+def in_one_state(read: Callable[P, T]) -> Callable[P, T]:
+    """Let all that is read in a call be of one state of the database, over one connection."""
+
+    @wraps(read)
+    def read_in_one_state(*args: P.args, **kw: P.kwargs) -> T:
+        with reading():
+            return read(*args, **kw)
+
+    return read_in_one_state
 
 
 def ride_out(work: Callable[[], T], seconds: float) -> T:

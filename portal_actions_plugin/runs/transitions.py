@@ -110,6 +110,7 @@ _START_TEMPLATE_RUN = _LOCK_TEMPLATE_RUN.values(
 )
 _END_TEMPLATE_RUN = _LOCK_TEMPLATE_RUN.values(finished_at=ENDED, secrets=None, announced_at=_IS_ANNOUNCED)
 
+_ACCEPT = insert(TemplateRunRow).values(status=QUEUED, version=1, queued_at=NOW)
 _QUEUE = insert(ActionRunRow).values(
     status=QUEUED,
     version=1,
@@ -160,7 +161,7 @@ _CLOSE_ATTEMPT = (
 
 def accept_template_run(tx: Transaction, run_id: str, values: Mapping[str, Any]) -> None:
     """Insert a template run as queued."""
-    tx.execute(insert(TemplateRunRow).values(id=run_id, status=QUEUED, version=1, queued_at=NOW, **values))
+    tx.execute(_ACCEPT, {"id": run_id, **values})
 
 
 def queue_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> str:
