@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -423,5 +425,23 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if not connection.get_execution_options().get(_WRITES):
+        connection.exec_driver_sql("BEGIN")
+        return
+    _begin_to_write(connection.connection.cursor())
+
+
+def _begin_to_write(cursor: Any) -> None:
+    """Wait for the one writer, and look again soon: SQLite's own wait soon sleeps for 25 ms and more at a time."""
+    give_up = time.monotonic() + BUSY_SECONDS
+    cursor.execute("PRAGMA busy_timeout = 0")
+    while True:
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(random.uniform(0.0002, 0.001))
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.close()
