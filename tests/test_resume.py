@@ -242,7 +242,7 @@ def test_a_run_of_which_nothing_is_done_is_resumed_at_its_first_step(ada: Person
     forge.makes = False
     failed = fail_a_run(ada)
     page = Visitor(app, "ada").see(f"/templates/runs/{failed.rpartition('/')[2]}")
-    assert [button.text for button in page.all("button")] == ["Retry"]
+    assert [button.text for button in page.all("button", class_="pa-button")] == ["Retry"]
     forge.makes, forge.refuses = True, False
     path = resume(ada, failed)
     work_off()
@@ -359,7 +359,7 @@ def test_a_template_that_is_gone_is_a_404_and_no_button(
     failed = fail_a_run(ada)
     (template_folder / "three.yaml").unlink()
     assert ada.post(f"{failed}/resume").status_code == 404
-    assert Visitor(app, "ada").see(f"/templates/runs/{failed.rpartition('/')[2]}").all("button") == []
+    assert Visitor(app, "ada").see(f"/templates/runs/{failed.rpartition('/')[2]}").all("button", class_="pa-button") == []
 
 
 @pytest.mark.parametrize("who", ["vera", "bob", "ada", "margaret"])

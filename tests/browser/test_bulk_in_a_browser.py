@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -128,10 +129,11 @@ def test_both_pages_are_plain_to_see_and_nothing_sticks_out(window: OpenWindow, 
             box.check()
         pages = [tab.evaluate(CONTRASTS)]
         tab.get_by_role("button", name=f"{deed} selected…").click()
+        tab.get_by_role("heading", name=f"{deed} these runs?").wait_for()
         pages.append(tab.evaluate(CONTRASTS))
         assert not tab.evaluate("document.documentElement.scrollWidth > innerWidth")
         tab.get_by_role("button", name=confirm).click()
-        tab.get_by_role("link", name="Back to the list").wait_for()
+        tab.get_by_role("heading", name=re.compile(r"of \d+ runs?$")).wait_for()
         pages.append(tab.evaluate(CONTRASTS))
         assert not tab.evaluate("document.documentElement.scrollWidth > innerWidth")
         assert pages == [[], [], []]
