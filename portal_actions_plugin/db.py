@@ -428,20 +428,27 @@ def _begin_sqlite(connection: Connection) -> None:
     if not connection.get_execution_options().get(_WRITES):
         connection.exec_driver_sql("BEGIN")
         return
-    _begin_to_write(connection.connection.cursor())
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        _begin_to_write(connection)
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
-def _begin_to_write(cursor: Any) -> None:
+def _begin_to_write(connection: Connection) -> None:
     """Wait for the one writer, and look again soon: SQLite's own wait soon sleeps for 25 ms and more at a time."""
     give_up = time.monotonic() + BUSY_SECONDS
-    cursor.execute("PRAGMA busy_timeout = 0")
     while True:
         try:
-            cursor.execute("BEGIN IMMEDIATE")
-            break
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > give_up:
                 raise
             time.sleep(random.uniform(0.0002, 0.001))
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    cursor.close()
+        else:
+            return
+
+
+def _is_busy(error: OperationalError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

@@ -136,7 +136,7 @@ class StepWorker(BaseWorker):
         """Take doorbells off Redis, many at once, whose runs are not to be begun any more."""
         key = self.queues[0].key
         waiting = cast("list[bytes]", self.connection.lrange(key, 0, STALE_AT_ONCE - 1))
-        job_keys = {job_id.decode(): Doorbell.key_for(job_id.decode()) for job_id in waiting}
+        job_keys = {job_id: Doorbell.key_for(job_id.decode(errors="replace")) for job_id in waiting}
         with self.connection.pipeline(transaction=False) as redis:
             for job_key in job_keys.values():
                 redis.hget(job_key, "data")
@@ -144,7 +144,7 @@ class StepWorker(BaseWorker):
             due_still = still_due({run_id for run_id in rung_for.values() if run_id})
             # What is not a doorbell of ours is left for `hear`, which says so.
             for job_id in (job_id for job_id, run_id in rung_for.items() if run_id and run_id not in due_still):
-                redis.lrem(key, 1, job_id)
+                redis.lrem(key, 1, cast("str", job_id))  # it takes bytes too
                 redis.delete(job_keys[job_id])
             redis.execute()
 

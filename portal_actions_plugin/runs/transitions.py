@@ -129,14 +129,15 @@ _CLAIM = (
     .values(
         version=ActionRunRow.version + 1,
         status=RUNNING,
-        started_at=func.coalesce(ActionRunRow.started_at, NOW),
+        # A process that goes on has ended the step before in this very transaction.
+        started_at=func.coalesce(ActionRunRow.started_at, right_now()),
         deadline_at=now_plus(bindparam("deadline_seconds", type_=Float())),
         lease_expires_at=now_plus(bindparam("lease_seconds", type_=Float())),
         lapse_seen_at=None,
         not_before=None,
     )
 )
-_BEGIN_ATTEMPT = insert(AttemptRow).values(started_at=NOW)
+_BEGIN_ATTEMPT = insert(AttemptRow).values(started_at=right_now())
 _END = (
     update(ActionRunRow)
     .where(ActionRunRow.id == _run, ActionRunRow.status == RUNNING, ActionRunRow.process_token == _token)
