@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
+import random
+import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import uuid_utils
 from flask import current_app
@@ -23,12 +27,14 @@ from sqlalchemy import (
     Engine,
     Executable,
     RowMapping,
+    String,
+    Uuid,
     create_engine,
     event,
     make_url,
     text,
 )
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
@@ -38,14 +44,19 @@ from portal_actions_plugin.pause_points import reached
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 BUSY_SECONDS = 15
 CONNECT_SECONDS = 5
+TRUSTED_SECONDS = 0.1
+"""How long a connection that was used is believed to be alive still: no server restarts in less time."""
+
 _PAUSES = (0.1, 0.2, 0.5, 1.0)
 _PIECE = 50
 _WRITES = "portal_actions_writes"
 _in_transaction: ContextVar[bool] = ContextVar("portal_actions_in_transaction", default=False)
+_one_state: ContextVar[tuple[Database, Transaction] | None] = ContextVar("portal_actions_one_state", default=None)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -62,10 +73,37 @@ class UtcDateTime(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+        return _moment_of_text if dialect.name == "sqlite" else _moment_in_utc
+
+
+def _moment_of_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(f"{value}+00:00")
+
+
+def _moment_in_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.astimezone(UTC)
+
+
+class Id(Uuid[str]):
+    """An id as text. SQLite keeps its digits alone: the dashes are put in between, which takes no UUID object."""
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(as_uuid=False)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        if dialect.name != "sqlite":
+            default: Callable[[Any], Any] | None = super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
+            return default
+
+        def with_dashes(digits: str | None) -> str | None:
+            if digits is None:
+                return None
+            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+        return with_dashes
 
 
 class now_plus(FunctionElement[datetime]):  # noqa: N801 reads as the SQL function that it is
@@ -89,6 +127,28 @@ def _now_plus_sqlite(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str
 def _now_plus_postgresql(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str:
     seconds = compiler.process(element.clauses, **kw)
     return f"(CURRENT_TIMESTAMP + make_interval(secs => {seconds}))"
+
+
+class folded(FunctionElement[str]):  # noqa: N801 likewise
+    """A text without the difference of capitals, in an order in which what begins alike stands together: for indexes."""
+
+    type = String()
+    inherit_cache = True
+    name = "folded"
+
+    def __init__(self, text: Any) -> None:
+        super().__init__(text)
+
+
+@compiles(folded, "sqlite")
+def _folded_sqlite(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"lower({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(folded, "postgresql")
+def _folded_postgresql(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
+    # The order of a language has no place where a prefix ends.
+    return f'lower({compiler.process(element.clauses, **kw)}) COLLATE "C"'
 
 
 class right_now(FunctionElement[datetime]):  # noqa: N801 reads as the SQL function that it is
@@ -147,19 +207,21 @@ class Transaction:
         self._connection = connection
         self._doorbells: list[Callable[[], None]] = []
         self._news: list[Callable[[], None]] = []
+        self._gathered: dict[Callable[[Sequence[str]], None], dict[str, None]] = {}
 
-    def execute(self, statement: Executable) -> CursorResult[Any]:
-        return self._connection.execute(statement)
+    def execute(self, statement: Executable, values: Mapping[str, Any] | None = None) -> CursorResult[Any]:
+        """Run a statement; one that was made once, for all its uses, gets its ``values`` here."""
+        return self._connection.execute(statement, values)
 
-    def changed(self, statement: Executable) -> int:
+    def changed(self, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
         """Run an UPDATE or DELETE and say how many rows it hit."""
-        return self._connection.execute(statement).rowcount
+        return self._connection.execute(statement, values).rowcount
 
-    def row(self, statement: Executable) -> RowMapping | None:
-        return self._connection.execute(statement).mappings().first()
+    def row(self, statement: Executable, values: Mapping[str, Any] | None = None) -> RowMapping | None:
+        return self._connection.execute(statement, values).mappings().first()
 
-    def rows(self, statement: Executable) -> Sequence[RowMapping]:
-        return self._connection.execute(statement).mappings().all()
+    def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
+        return self._connection.execute(statement, values).mappings().all()
 
     def stream(self, statement: Executable) -> Iterator[RowMapping]:
         """Read rows piece by piece: whoever stops early has not had the others in memory."""
@@ -183,9 +245,14 @@ class Transaction:
         """Call back after the doorbells, however late those were asked for: for signals. Order is kept."""
         self._news.append(callback)
 
+    def gather(self, word: str, deliver: Callable[[Sequence[str]], None]) -> None:
+        """Call ``deliver`` back last of all, once, with every word that was gathered for it, each once."""
+        self._gathered.setdefault(deliver, {})[word] = None
+
     def committed(self) -> None:
         """Deliver the news. A broken receiver must not look like a broken transaction."""
-        for callback in (*self._doorbells, *self._news):
+        gathered: list[Callable[[], None]] = [partial(tell, list(words)) for tell, words in self._gathered.items()]
+        for callback in (*self._doorbells, *self._news, *gathered):
             try:
                 callback()
             except Exception:
@@ -210,6 +277,7 @@ class Database:
         """
         if _in_transaction.get():
             raise RuntimeError("transaction() inside transaction(): pass the open one along")
+        _one_state.set(None)  # What is read from now on has to know what is written here.
         mark = _in_transaction.set(True)
         try:
             with self._writer.begin() as connection:
@@ -222,10 +290,25 @@ class Database:
         tx.committed()
 
     @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        """Open a read that sees one state of the database."""
-        with self._reader.connect() as connection:
+    def rehearsing(self) -> Iterator[Transaction]:
+        """Open a write transaction that is undone at its end: nothing of it stays, and nobody hears of it."""
+        with self._writer.connect() as connection:
             yield Transaction(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Open a read that sees one state of the database; within another one, the same state, until something is written."""
+        outer = _one_state.get()
+        if outer and outer[0] is self:
+            yield outer[1]
+            return
+        with self._reader.connect() as connection:
+            inner = Transaction(connection)
+            mark = _one_state.set((self, inner))
+            try:
+                yield inner
+            finally:
+                _one_state.reset(mark)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
@@ -256,6 +339,17 @@ def reading() -> AbstractContextManager[Transaction]:
     return database().reading()
 
 
+def in_one_state(read: Callable[P, T]) -> Callable[P, T]:
+    """Let all that is read in a call be of one state of the database, over one connection."""
+
+    @wraps(read)
+    def read_in_one_state(*args: P.args, **kw: P.kwargs) -> T:
+        with reading():
+            return read(*args, **kw)
+
+    return read_in_one_state
+
+
 def ride_out(work: Callable[[], T], seconds: float) -> T:
     """Do some work with the database, again and again while it is away, and give up after so many seconds.
 
@@ -278,12 +372,13 @@ def _make_engine(url: str) -> Engine:
         # A statement without parameters in an error's text cannot carry a secret into a log.
         engine = create_engine(
             url,
-            pool_pre_ping=True,
             hide_parameters=True,
             isolation_level="READ COMMITTED",
             connect_args={"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": BUSY_SECONDS * 1000},
         )
         event.listen(engine, "connect", _set_up_postgresql)
+        event.listen(engine, "checkin", _note_use)
+        event.listen(engine, "checkout", partial(_ping_what_was_idle, engine.dialect))
         return engine
     if file := make_url(url).database:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
@@ -300,6 +395,23 @@ def _set_up_postgresql(connection: Any, _record: object) -> None:
     connection.autocommit = False
 
 
+def _note_use(_connection: Any, record: Any) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _ping_what_was_idle(dialect: Dialect, connection: Any, record: Any, _proxy: object) -> None:
+    """Find out that the server was restarted, before somebody's statement does.
+
+    ``pool_pre_ping`` asks every time, and that is a round trip for each transaction and each read.
+    """
+    if time.monotonic() - record.info.get("used_at", math.inf) < TRUSTED_SECONDS:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error:
+        raise InvalidatePoolError from None
+
+
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     # The driver's own BEGIN comes too late for IMMEDIATE; _begin_sqlite writes it instead.
     connection.isolation_level = None
@@ -313,5 +425,30 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if not connection.get_execution_options().get(_WRITES):
+        connection.exec_driver_sql("BEGIN")
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        _begin_to_write(connection)
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+
+
+def _begin_to_write(connection: Connection) -> None:
+    """Wait for the one writer, and look again soon: SQLite's own wait soon sleeps for 25 ms and more at a time."""
+    give_up = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(random.uniform(0.0002, 0.001))
+        else:
+            return
+
+
+def _is_busy(error: OperationalError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

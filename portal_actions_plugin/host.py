@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.spec import Template
@@ -98,8 +98,7 @@ class Attempt:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(NamedTuple):
     """A line that a handler wrote with ``ctx.log``. ``level`` is info, warning or error."""
 
     seq: int

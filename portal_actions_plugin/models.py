@@ -17,21 +17,24 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
 
-from portal_actions_plugin.db import UtcDateTime
+from portal_actions_plugin.db import Id, UtcDateTime, folded
 
 PREFIX = "portal_actions_"
 VERSION_TABLE = f"{PREFIX}alembic_version"
 
 _ACTIVE = text("status IN ('queued', 'running')")
 _ENDED = text("finished_at IS NOT NULL")
+_IS_RETRY = text("retry_of IS NOT NULL")
 REFUSED = text("outcome IN ('denied', 'rate_limited')")
 """Of the audit. Queries say it with these very words, or SQLite does not use the index."""
+
+WAITS_FOR_NO_LOCK = text("status = 'queued' AND lock_key IS NULL")
+"""Of action runs, likewise."""
 
 _NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -54,7 +57,7 @@ class Base(DeclarativeBase):
 
 
 def _id(*args: Any, **kw: Any) -> Any:
-    return mapped_column(Uuid(as_uuid=False), *args, **kw)
+    return mapped_column(Id(), *args, **kw)
 
 
 def _word(length: int = 255, **kw: Any) -> Any:
@@ -67,11 +70,8 @@ class TemplateRunRow(Base):
     __tablename__ = f"{PREFIX}template_runs"
     __table_args__ = (
         Index(None, "status", "id"),
-        Index(None, "template", "id"),
-        Index(None, "requested_by", "id"),
         Index(None, "requested_by", "queued_at"),
-        Index(None, "entity", "id"),
-        Index(None, "retry_of"),
+        Index(None, "retry_of", sqlite_where=_IS_RETRY, postgresql_where=_IS_RETRY),
         Index(
             f"uq_{PREFIX}template_runs_active_dedupe_key",
             "dedupe_key",
@@ -118,11 +118,7 @@ class ActionRunRow(Base):
     __table_args__ = (
         UniqueConstraint("template_run_id", "step_id", "item"),
         Index(None, "status", "id"),
-        Index(None, "action", "id"),
-        Index(None, "template", "id"),
-        Index(None, "requested_by", "id"),
-        Index(None, "entity", "id"),
-        Index(None, "retry_of"),
+        Index(None, "retry_of", sqlite_where=_IS_RETRY, postgresql_where=_IS_RETRY),
         Index(
             f"ix_{PREFIX}action_runs_one_offs",
             "requested_by",
@@ -135,6 +131,13 @@ class ActionRunRow(Base):
             "ring_again_at",
             sqlite_where=text("status = 'queued'"),
             postgresql_where=text("status = 'queued'"),
+        ),
+        Index(
+            f"ix_{PREFIX}action_runs_due",
+            "queue",
+            "id",
+            sqlite_where=WAITS_FOR_NO_LOCK,
+            postgresql_where=WAITS_FOR_NO_LOCK,
         ),
         Index(
             f"ix_{PREFIX}action_runs_leases",
@@ -224,6 +227,37 @@ class ActionRunRow(Base):
     deadline_at: Mapped[datetime | None]
     lock_key: Mapped[str | None] = _word()
     lock_held: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+SEARCHED: dict[type[ActionRunRow] | type[TemplateRunRow], tuple[InstrumentedAttribute[Any], ...]] = {
+    TemplateRunRow: (
+        TemplateRunRow.template,
+        TemplateRunRow.requested_by,
+        TemplateRunRow.requester_name,
+        TemplateRunRow.entity,
+    ),
+    ActionRunRow: (
+        ActionRunRow.template,
+        ActionRunRow.step_id,
+        ActionRunRow.action,
+        ActionRunRow.requested_by,
+        ActionRunRow.requester_name,
+        ActionRunRow.entity,
+    ),
+}
+"""What lists of runs are narrowed to, by a prefix or by the whole word; the index of each is in the lists' order."""
+
+for _row, _words in SEARCHED.items():
+    for _searched in _words:
+        # An empty word is none to be found by, and not worth the writing.
+        _known = text(f"{_searched.key} IS NOT NULL") if _row.__table__.c[_searched.key].nullable else None
+        Index(
+            f"ix_{_row.__tablename__}_{_searched.key}",
+            folded(_searched),
+            _row.id,
+            sqlite_where=_known,
+            postgresql_where=_known,
+        )
 
 
 class AttemptRow(Base):

@@ -271,10 +271,10 @@ class Workers:
             )
 
     def children(self) -> list[int]:
-        return _children_of(self.process.pid)
+        return children_of(self.process.pid)
 
     def grandchildren(self) -> list[int]:
-        return [pid for child in self.children() for pid in _children_of(child)]
+        return [pid for child in self.children() for pid in children_of(child)]
 
     def stop(self) -> int:
         if self.process.poll() is None:
@@ -286,7 +286,7 @@ class Workers:
         return self.process.wait(15)
 
 
-def _children_of(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -54,6 +54,10 @@ def create_app(**config: Any) -> Flask:
         change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: os._exit(int(status)))
     if os.environ.get("TEST_PORTAL_LOCKED"):
         change_action(app, "debug.wait@v1", lock=lambda _data: "the only one")
+    if os.environ.get("TEST_PORTAL_DEEDS"):
+        from tests import deeds
+
+        deeds.register(app)
     if os.environ.get("TEST_PORTAL_CANARY"):
         from tests import canary
 

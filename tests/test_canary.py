@@ -212,11 +212,12 @@ def test_a_secret_is_found_nowhere(  # noqa: C901 one long way, with a look at e
         wait_until(lambda path=path: state(path) in ("success", "failed"))
     wait_until(lambda: state(waiting) == "running" and "kept" in str(checkpoints(app)))
     look("running")
+    at_work = set(workers.grandchildren())
     ada.post(f"{waiting}/cancel")
+    wait_until(lambda: not at_work <= set(workers.grandchildren()))
     again = start(f"{failed.removeprefix('/api/v1/')}/retry", {"secrets": {"token": CANARY}})
     wait_until(lambda: state(again) == "failed")
     wait_until(lambda: not ada.get("/api/v1/action-runs?status=queued&status=running").json["data"])
-    wait_until(lambda: not workers.grandchildren())
     look("over")
     for where, text in everything_shown(app, person):
         require_absent(where, text)

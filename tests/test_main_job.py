@@ -84,7 +84,6 @@ def test_workers_outlive_a_redis_that_is_stopped_and_started_again(
     path = start_two_steps(ada)
     done = wait_until(lambda: ended(ada, waiting))
     assert [attempt["outcome"] for attempt in done["attempts"]] == ["success"], "a healthy step goes on"
-    assert ada.get(path).json["status"] == "queued"
     assert ada.get("/api/v1/health").json["redis"] is False
     redis.start()
     assert wait_until(lambda: ended(ada, path))["status"] == "success"
@@ -159,8 +158,9 @@ def test_a_canceled_step_is_killed_and_stays_canceled(ada: Person, start_workers
     answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 60}})
     path = f"/api/v1/action-runs/{answer.json['id']}"
     wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
+    [child] = workers.grandchildren()
     assert ada.post(f"{path}/cancel").json["status"] == "canceled"
-    wait_until(lambda: not workers.grandchildren(), 5)
+    wait_until(lambda: child not in workers.grandchildren(), 5)
     assert ada.get(path).json["status"] == "canceled"
     again = ada.post("/api/v1/actions/debug.log@v1/runs", {"input": {"message": "the worker lives"}})
     assert wait_until(lambda: ended(ada, f"/api/v1/action-runs/{again.json['id']}"))["status"] == "success"

@@ -181,10 +181,12 @@ def test_postgresql_that_is_restarted_loses_nothing(
     restart(own_postgres, how)
     assert outcome(ada, busy)["status"] == "success"
     assert len(ada.get(busy).json["attempts"]) == 1, "a healthy step survives the restart"
+    standing_by = sorted(workers.grandchildren())
     restart(own_postgres, how)
     idle = start_when_it_answers(ada)
     assert outcome(ada, idle)["status"] == "success"
     assert workers.children() == at_work
+    assert sorted(workers.grandchildren()) == standing_by, "their connections were stale"
     workers.stop()
 
 

@@ -16,10 +16,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from portal_actions_plugin.db import now_plus, transaction
+from portal_actions_plugin.db import now_plus, reading, transaction
 from portal_actions_plugin.errors import RemoteError
+from portal_actions_plugin.models import ActionRunRow, WorkerRow
 from portal_actions_plugin.pause_points import set_visitor
 from portal_actions_plugin.runner import execute, monitor, recovery, sweeper
 from portal_actions_plugin.runner.monitor import JobProcess, tell_time_left, watch
@@ -27,7 +29,7 @@ from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, 
 from portal_actions_plugin.runner.supervisor import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
 from portal_actions_plugin.runs import queries, service, transitions
 from portal_actions_plugin.runs.transitions import LeaseLostError
-from tests.conftest import Person, Workers, wait_until, work_off
+from tests.conftest import Person, Workers, children_of, wait_until, work_off
 from tests.run_helpers import ADA, change_action, claim, columns, make_due, perform, register, run_one_off, set_columns
 
 StartWorkers = Callable[..., Workers]
@@ -48,6 +50,22 @@ def start_wait(ada: Person, seconds: float) -> str:
 
 def is_running(ada: Person, path: str, workers: Workers) -> Any:
     return ada.get(path).json["status"] == "running" and workers.grandchildren()
+
+
+def at_work(run_path: str) -> int:
+    """The job process that makes a run."""
+    its_worker = (
+        select(WorkerRow.pid)
+        .join(ActionRunRow, ActionRunRow.worker == WorkerRow.name)
+        .where(ActionRunRow.id == run_path.rpartition("/")[2])
+    )
+
+    def find() -> Any:
+        with reading() as db:
+            return db.row(its_worker)
+
+    [child] = children_of(wait_until(find)["pid"])
+    return child
 
 
 def state_of(pid: int) -> str:
@@ -98,20 +116,24 @@ def test_a_time_limit_leaves_an_alarm_that_was_set_before_as_it_was() -> None:
 def fork_a_sleeper(
     *, time_left: float | None = None, then_through_after: float | None = None, seconds: float = 60
 ) -> JobProcess:
-    ended, alive = os.pipe()
+    heard, words = os.pipe()
+    orders, told = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, 0)
-        os.close(ended)
+        os.close(heard)
         if time_left is not None:
-            tell_time_left(alive, time_left)
+            tell_time_left(words, time_left)
         if then_through_after is not None:
             time.sleep(then_through_after)
-            tell_time_left(alive, math.inf)
+            tell_time_left(words, math.inf)
         time.sleep(seconds)
         os._exit(0)
-    os.close(alive)
-    return JobProcess(pid, ended, str(uuid.uuid4()))
+    os.close(words)
+    job = JobProcess(pid, str(uuid.uuid4()), orders=told, words=heard)
+    job.begin(str(uuid.uuid4()))
+    os.close(orders)
+    return job
 
 
 def test_a_deadline_is_kept_by_a_parent_that_has_no_database(
@@ -257,6 +279,7 @@ def test_a_process_that_lost_its_row_before_the_handler_began_does_not_begin_it(
             set_visitor(None)
             set_columns(run_id, process_token=str(uuid.uuid4()))
 
+    monkeypatch.setattr(execute, "FRESH", 0)  # it was stopped that long
     set_visitor(lose_it)
     try:
         perform(run_id)
@@ -269,7 +292,7 @@ def test_a_stopped_parent_loses_its_row_and_its_child_cannot_record(ada: Person,
     workers = start_workers(workers=2, **SHORT_LEASES)
     path = start_wait(ada, 6)
     wait_until(lambda: is_running(ada, path, workers))
-    [child] = workers.grandchildren()
+    child = at_work(path)
     parent = int(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(parent, signal.SIGSTOP)
     try:
@@ -351,7 +374,6 @@ def test_cancels_at_random_moments_end_nothing_but_their_own_child(ada: Person, 
     wait_until(lambda: all(ada.get(path).json["status"] == "success" for path in bystanders), 60)
     assert {ada.get(path).json["status"] for path in canceled} == {"canceled"}
     assert {len(ada.get(path).json["attempts"]) for path in bystanders} == {1}
-    wait_until(lambda: not workers.grandchildren(), 5)
     assert sorted(workers.children()) == everyone
 
 

@@ -359,7 +359,9 @@ def test_a_template_that_is_gone_is_a_404_and_no_button(
     failed = fail_a_run(ada)
     (template_folder / "three.yaml").unlink()
     assert ada.post(f"{failed}/resume").status_code == 404
-    assert Visitor(app, "ada").see(f"/templates/runs/{failed.rpartition('/')[2]}").all("button", class_="pa-button") == []
+    assert (
+        Visitor(app, "ada").see(f"/templates/runs/{failed.rpartition('/')[2]}").all("button", class_="pa-button") == []
+    )
 
 
 @pytest.mark.parametrize("who", ["vera", "bob", "ada", "margaret"])

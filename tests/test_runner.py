@@ -452,9 +452,11 @@ def test_a_handler_that_catches_everything_and_blocks_signals_is_ended_at_its_de
     workers = start_workers()
     answer = ada.post("/api/v1/actions/debug.log@v1/runs", {"input": HELLO})
     path = f"/api/v1/action-runs/{answer.json['id']}"
+    wait_until(lambda: ada.get(path).json["status"] == "running")
+    [child] = workers.grandchildren()
     run = wait_until(lambda: (r := ada.get(path).json)["status"] == "failed" and r, 40)
     assert run["error"]["code"] == "TIMEOUT"
-    wait_until(lambda: not workers.grandchildren(), 5)
+    wait_until(lambda: child not in workers.grandchildren(), 5)
 
 
 def test_performing_a_run_that_is_over_does_nothing(app: Flask) -> None:

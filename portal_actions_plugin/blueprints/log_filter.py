@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import Request
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.runs.queries import LogTail
+from portal_actions_plugin.runs.queries import LogEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class LogFilter:
             )
         return found
 
-    def counted(self, tail: LogTail) -> str:
+    def counted(self, end: LogEnd) -> str:
         """How many lines there are: "2 log lines", "3 errors in 10,000 log lines"."""
-        whole = f"{tail.total:,} {'log line' if tail.total == 1 else 'log lines'}"
+        whole = f"{end.total:,} {'log line' if end.total == 1 else 'log lines'}"
         if not self.levels:
             return whole
-        found = f"{tail.matching:,}" if tail.matching else "No"
-        return f"{found} {self.one if tail.matching == 1 else self.several} in {whole}"
+        found = f"{end.matching:,}" if end.matching else "No"
+        return f"{found} {self.one if end.matching == 1 else self.several} in {whole}"
 
 
 LOG_FILTERS = (

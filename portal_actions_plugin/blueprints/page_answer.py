@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,6 +38,7 @@ def page(
     template: str,
     facts: Mapping[str, Any],
     *,
+    more: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _facts: {},
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     layout: str | None = None,
@@ -47,6 +49,7 @@ def page(
         template: its file below ``jinja/portal_actions``.
         facts: what it shows, as plain data; in the template ``pa`` has them, so that no name of the host's layout
             is covered.
+        more: gives what follows from the facts, and is read only when the page is shown.
         status: of the answer.
         headers: more of them.
         layout: what the page extends, when not the configured one.
@@ -63,9 +66,8 @@ def page(
             response.make_conditional(request)
         if response.status_code == 304:
             return response
-    response.set_data(
-        render_template(f"portal_actions/{template}", pa=_context(layout, facts, response.headers.get("ETag")))
-    )
+    shown = _context(layout, {**facts, **more(facts)}, response.headers.get("ETag"))
+    response.set_data(render_template(f"portal_actions/{template}", pa=shown))
     return response
 
 
@@ -79,7 +81,7 @@ def _context(layout: str, facts: Mapping[str, Any], state: str | None) -> Simple
         identity=current_identity(),
         absolute=absolute,
         new_key=str(uuid.uuid4()),
-        url=page_url,
+        url=cache(page_url),
         state=state,
         **{"live": None, **facts},
     )

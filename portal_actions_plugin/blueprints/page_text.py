@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -126,10 +126,6 @@ class PageText:
         return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     @staticmethod
-    def log_time(moment: datetime) -> str:
-        return moment.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
-
-    @staticmethod
     def duration(milliseconds: int | None) -> str:
         """A length that people compare at a glance: 640ms, 4.8s, 41s, 3m 12s, 2h 5m."""
         if milliseconds is None:
@@ -202,14 +198,16 @@ class PageText:
         return value if address.hostname and "@" not in address.netloc else None
 
     @staticmethod
-    def attempts(lines: Sequence[LogLine]) -> list[tuple[LogLine, int | None]]:
-        """Each log line, with the attempt that begins with it where there is more than one."""
+    def lines(lines: Sequence[LogLine]) -> Iterator[tuple[int | None, int, str, str, str, str]]:
+        """Of each log line the attempt that begins with it, where there is more than one, its number, its time in full
+        and short, its level and its message.
+        """
         several = bool(lines) and lines[0].attempt != lines[-1].attempt
-        begins = [0, *(line.attempt for line in lines)]
-        return [
-            (line, line.attempt if several and line.attempt != last else None)
-            for line, last in zip(lines, begins, strict=False)
-        ]
+        last = 0
+        for seq, attempt, moment, level, message in lines:
+            at = PageText.iso(moment)
+            yield (attempt if several and attempt != last else None), seq, at, at[11:23], level, message
+            last = attempt
 
     def entries(self, data: Mapping[str, Any]) -> list[Entry]:
         """Inputs or outputs, name by name; ``more_entries`` says how many are left out."""

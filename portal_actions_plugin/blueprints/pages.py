@@ -13,7 +13,8 @@ from portal_actions_plugin.blueprints.log_filter import LogFilter
 from portal_actions_plugin.blueprints.page_answer import MOVING, STILL, page, page_url
 from portal_actions_plugin.blueprints.page_errors import show_errors
 from portal_actions_plugin.blueprints.page_query import PANEL_WORDS, ListQuery
-from portal_actions_plugin.blueprints.run_page import due_moments, one_off_facts, template_run_facts
+from portal_actions_plugin.blueprints.run_page import due_moments, log_lines, one_off_facts, template_run_facts
+from portal_actions_plugin.db import in_one_state
 from portal_actions_plugin.errors import UnauthenticatedError
 from portal_actions_plugin.host import ActionRun, Identity, Page, TemplateRun
 from portal_actions_plugin.runs import access, reads, service
@@ -38,6 +39,7 @@ show_errors(blueprint)
 
 
 @blueprint.get("/actions")
+@in_one_state
 def action_runs() -> Response:
     """Show action runs, newest first."""
     identity = access.require_read(current_identity(), "action:read")
@@ -82,21 +84,23 @@ def _live_list(query: ListQuery, runs: Sequence[ActionRun]) -> str | None:
 
 
 @blueprint.get("/templates/runs/<run_id>")
+@in_one_state
 def template_run(run_id: str) -> Response:
     """Show a template run with every step of its template."""
     identity = access.require_read(current_identity(), "template:read")
     run = reads.template_run(identity, run_id)
-    return page("run.html", template_run_facts(identity, run, LogFilter.of(request)))
+    return page("run.html", template_run_facts(identity, run, LogFilter.of(request)), more=log_lines)
 
 
 @blueprint.get("/actions/runs/<run_id>")
+@in_one_state
 def action_run(run_id: str) -> AnyResponse:
     """Show a one-off; a step is shown by its template run."""
     identity = access.require_read(current_identity(), "action:read")
     run = reads.action_run(identity, run_id)
     if run.template_run_id:
         return redirect(page_url("template_run", run_id=run.template_run_id, _anchor=f"step-{run.position + 1}"))
-    return page("action_run.html", one_off_facts(identity, run, LogFilter.of(request)))
+    return page("action_run.html", one_off_facts(identity, run, LogFilter.of(request)), more=log_lines)
 
 
 @blueprint.get("/actions/runs/<run_id>/log.txt")

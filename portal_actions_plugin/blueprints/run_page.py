@@ -11,7 +11,6 @@ from portal_actions_plugin.blueprints.page_answer import MOVING
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, RunError, Step, TemplateRun
 from portal_actions_plugin.runs import access, reads
-from portal_actions_plugin.runs.queries import LogTail
 from portal_actions_plugin.runs.states import ACTIVE, FAILED, RUNNING, SUCCESS
 from portal_actions_plugin.runs.token_shapes import MASK
 
@@ -50,10 +49,13 @@ def _facts(
 ) -> dict[str, Any]:
     runs = [step.run for step in steps if step.run]
     can_retry = access.can_retry(identity, run)
+    logs = reads.log_ends(identity, runs, log.levels)
     return {
         "log": log,
         "log_filters": LOG_FILTERS,
-        "logs": _logs(identity, runs, log),
+        "logs": logs,
+        "open_logs": [one.id for one in runs if one.id in logs and one.status in (FAILED, RUNNING)],
+        "folded_logs": [one.id for one in runs if one.id in logs and one.status not in (FAILED, RUNNING)],
         "usual": _usual(identity, run, runs),
         "moments": due_moments(runs),
         "live": MOVING if run.status in ACTIVE else None,
@@ -74,12 +76,14 @@ def _resume_at(identity: Identity, run: TemplateRun) -> Step | None:
     return next((step for step in run.steps if step.run and step.status != SUCCESS), None)
 
 
-def _logs(identity: Identity, runs: Sequence[ActionRun], log: LogFilter) -> dict[str, LogTail]:
-    open_ones = [run for run in runs if run.status in (FAILED, RUNNING)]
-    folded = [run for run in runs if run.status not in (FAILED, RUNNING)]
+def log_lines(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The last lines of the logs: which they are follows from how far the logs go, so only who shows them reads them."""
+    levels = facts["log"].levels
     return {
-        **reads.log_tails(identity, open_ones, LOG_LINES, log.levels),
-        **reads.log_tails(identity, folded, FOLDED_LOG_LINES, log.levels),
+        "lines": {
+            **reads.log_tails(facts["open_logs"], LOG_LINES, levels),
+            **reads.log_tails(facts["folded_logs"], FOLDED_LOG_LINES, levels),
+        }
     }
 
 

@@ -1,4 +1,4 @@
-"""One attempt of one action run: claim → render the input → call the handler; ``outcomes`` then records how it ended."""
+"""One attempt of one action run: render the input → claim → call the handler; ``outcomes`` then records how it ended."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from sqlalchemy.exc import InterfaceError, OperationalError, StatementError
+
 from portal_actions_plugin import signals
 from portal_actions_plugin.actions.context import ActionContext, Recorder
 from portal_actions_plugin.actions.http_guard import HttpRules
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import ride_out, transaction
-from portal_actions_plugin.errors import ActionError, ConfigurationError, InternalError
+from portal_actions_plugin.errors import ActionError, InternalError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import bounds, outcomes, run_logs
+from portal_actions_plugin.runner.attempt import GRACE_SECONDS, Attempt, Claimed, Doer, prepare
 from portal_actions_plugin.runner.job import Job, find_action, load_job
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runner.recorder import DatabaseRecorder
 from portal_actions_plugin.runs import dispatch, locks, transitions
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.text import MAX_STORED_DEPTH, require_depth
-from portal_actions_plugin.runs.transitions import Claim, LeaseLostError, Result
+from portal_actions_plugin.runs.transitions import LeaseLostError, Result
 from portal_actions_plugin.scm.base import Author, ScmProvider
 from portal_actions_plugin.scm.providers import open_provider
 from portal_actions_plugin.software_templates.loader import read_skeleton
@@ -35,18 +38,28 @@ log = logging.getLogger(__name__)
 
 TellTime = Callable[[float], None]
 
-GRACE_SECONDS = 3.0
-"""How long after its timeout a handler may clean up. Then its parent ends it, whatever it does."""
+FRESH = 1 / 3
+"""The part of a lease within which a claim needs no second look: nobody may touch its row before all of it is over."""
 
 
 def _nobody(_seconds: float) -> None:
     """Tell nobody: nobody watches."""
 
 
+def _never() -> bool:
+    """Go on with nothing: the next step is rung for."""
+    return False
+
+
 def perform(
-    run_id: str, process_token: str, worker: str, tell: TellTime = _nobody, redactor: Redactor | None = None
+    run_id: str,
+    process_token: str,
+    worker: str,
+    tell: TellTime = _nobody,
+    redactor: Redactor | None = None,
+    may_go_on: Callable[[], bool] = _never,
 ) -> bool:
-    """Run the next attempt of an action run, if it is still due.
+    """Run the next attempt of an action run, if it is still due, and the steps after it, as long as that is allowed.
 
     Args:
         run_id: what the doorbell said.
@@ -55,6 +68,8 @@ def perform(
         tell: called with the seconds that the attempt may still take, as soon as it is claimed, and with infinity when
             its handler is through: what comes then is only recorded.
         redactor: learns what to mask, for who has more to say when the attempt is over.
+        may_go_on: asked just before the success of a step that holds no lock is recorded; when it says so, the next
+            step is claimed along with that, and made here and now.
 
     Returns:
         Whether the run holds a lock, for somebody to free when this process is gone.
@@ -63,17 +78,18 @@ def perform(
     if job is None:
         return False
     redactor = redactor or Redactor()
+    doer = Doer(process_token, worker, may_go_on)
     with run_logs.speaking(redactor, _marks(job)):
-        return _perform(job, _wish(job, process_token, worker), tell, redactor)
-
-
-def _perform(job: Job, claim: Claim, tell: TellTime, redactor: Redactor) -> bool:
-    time_left = TimeLeft(claim.deadline_seconds, tell)
-    if not ride_out(lambda: _claim(job, claim), extension().config.lease_seconds):
-        return False
-    time_left.start()
-    _attempt(job, claim, time_left, redactor)
-    return claim.lock_key is not None
+        due = _claim(prepare(job, doer, redactor))
+        if due is None:
+            return False
+        claimed = due
+        due = _make(claimed, doer, tell, redactor)
+    while due:
+        claimed = due
+        with run_logs.speaking(redactor, _marks(claimed.attempt.job)):
+            due = _make(claimed, doer, tell, redactor)
+    return claimed.attempt.claim.lock_key is not None
 
 
 def _marks(job: Job) -> dict[str, Any]:
@@ -88,31 +104,41 @@ def _marks(job: Job) -> dict[str, Any]:
     }
 
 
-def _attempt(job: Job, claim: Claim, time_left: TimeLeft, redactor: Redactor) -> None:
+def _make(claimed: Claimed, doer: Doer, tell: TellTime, redactor: Redactor) -> Claimed | None:
+    """Make an attempt and record how it ended; what was claimed along with that is to be made next."""
+    job = claimed.attempt.job
+    time_left = TimeLeft(claimed, tell)
+    time_left.start()
     result, error = Result(), None
     try:
-        result = _call_handler(job, claim, time_left, redactor)
+        result = _call_handler(claimed.attempt, time_left, redactor)
     except LeaseLostError:
         log.warning("run %s was canceled or taken over: stopping", job.ref.id)
-        return
+        return None
     except _HandlerError as failed:
         result, error = failed.result, _as_action_error(failed.cause, job)
     try:
-        outcomes.record(job, claim.process_token, result, error, redactor)
+        return outcomes.record(claimed.attempt, doer, result, error, redactor)
     except LeaseLostError:
         log.warning("run %s was canceled or taken over: its outcome changes nothing", job.ref.id)
+    return None
 
 
 class TimeLeft:
     """How long an attempt may take, counted from its claim."""
 
-    def __init__(self, deadline_seconds: float, tell: TellTime) -> None:
-        self._deadline = time.monotonic() + deadline_seconds
+    def __init__(self, claimed: Claimed, tell: TellTime) -> None:
+        self._deadline = claimed.asked_at + claimed.attempt.claim.deadline_seconds
+        self._surely_ours_until = claimed.asked_at + claimed.attempt.claim.lease_seconds * FRESH
         self._tell = tell
 
     def start(self) -> None:
         """Let the watch know of the deadline: it holds also while the database is away."""
         self._tell(self._deadline - time.monotonic())
+
+    def is_surely_ours(self) -> bool:
+        """Whether the claim is so fresh that nobody can have taken the row over since."""
+        return time.monotonic() < self._surely_ours_until
 
     @contextmanager
     def for_the_handler(self) -> Iterator[None]:
@@ -135,23 +161,29 @@ class _HandlerError(Exception):
 # -- claim -----------------------------------------------------------------------------------------------------------
 
 
-def _wish(job: Job, process_token: str, worker: str) -> Claim:
-    lease = extension().config.lease_seconds
-    deadline = _timeout(job) + GRACE_SECONDS
-    return Claim(job.ref, job.attempt, process_token, worker, lease, deadline, job.lock_key())
+def _claim(attempt: Attempt) -> Claimed | None:
+    """Claim a prepared attempt; with a refusal in place of its input when the database will not have that."""
+    asked_at = time.monotonic()
+    try:
+        is_ours = _ride_out(partial(_claim_once, attempt))
+    except (OperationalError, InterfaceError):
+        raise
+    except StatementError as why:
+        attempt = attempt.refused(why)
+        is_ours = _ride_out(partial(_claim_once, attempt))
+    return Claimed(attempt, asked_at) if is_ours else None
 
 
-def _timeout(job: Job) -> float:
-    parts = extension()
-    timeout: float = find_action(job.action).timeout if job.action in parts.registry else parts.config.lease_seconds
-    return timeout
+def _ride_out(work: Callable[[], bool]) -> bool:
+    return ride_out(work, extension().config.lease_seconds)
 
 
-def _claim(job: Job, claim: Claim) -> bool:
+def _claim_once(attempt: Attempt) -> bool:
+    job, wish = attempt.job, attempt.claim
     with transaction("claim") as tx:
-        claimed = transitions.claim(tx, claim)
-        if not claimed and claim.lock_key is not None:
-            locks.wait_for(tx, job.ref.id, claim.lock_key)
+        claimed = transitions.claim(tx, wish)
+        if not claimed and wish.lock_key is not None:
+            locks.wait_for(tx, job.ref.id, wish.lock_key)
         if claimed:
             dispatch.tell_after_commit(tx, signals.action_run_started, job.ref.id)
             if job.first and job.ref.template_run_id:
@@ -159,58 +191,28 @@ def _claim(job: Job, claim: Claim) -> bool:
     return claimed
 
 
-# -- render and call -------------------------------------------------------------------------------------------------
+# -- call ------------------------------------------------------------------------------------------------------------
 
 
-def _call_handler(job: Job, claim: Claim, time_left: TimeLeft, redactor: Redactor) -> Result:
+def _call_handler(attempt: Attempt, time_left: TimeLeft, redactor: Redactor) -> Result:
     ctx: ActionContext | None = None
     try:
-        action: Action = find_action(job.action)
-        secrets = job.secrets()
-        redactor.add(list(secrets.values()))
-        data = job.render_input(secrets)
-        redactor.add(list(job.made_of_secrets(secrets, redactor)))
-        _require_lock(action, data, claim.lock_key)
-        redactor.add([data[name] for name in action.secret_names() if name in data])
-        _keep_input(job, claim.process_token, redactor.data(data))
-        ctx = _context(job, claim.process_token, secrets, redactor)
+        if attempt.refusal:
+            raise attempt.refusal
+        action: Action = find_action(attempt.job.action)
+        ctx = _context(attempt.job, attempt.claim.process_token, attempt.secrets, redactor)
         # This process may have been stopped since the claim, and its row be another's by now.
-        ctx.recorder.ensure_ours()
+        if not time_left.is_surely_ours():
+            ctx.recorder.ensure_ours()
         with time_left.for_the_handler():
             reached("handler.before")
-            outputs = action.run(ctx, data)
+            outputs = action.run(ctx, attempt.data)
             reached("handler.after")
         return _gathered(ctx, _checked(outputs), redactor)
     except LeaseLostError:
         raise
     except BaseException as cause:
         raise _HandlerError(cause, _gathered(ctx, {}, redactor)) from cause
-
-
-def _require_lock(action: Action, data: Mapping[str, Any], held: str | None) -> None:
-    """Let no handler run without the lock that its real input asks for."""
-    try:
-        needed = action.lock_key(data)
-    except Exception:
-        # Most likely the input is wrong, and then that is what to say.
-        action.load_input(data)
-        raise
-    if needed != held:
-        raise ConfigurationError(
-            f"The lock of {action.id} is not the same for the input that was queued and the one that was rendered.",
-            hint="Tell your platform team: a lock may depend on the input alone, and not on a secret.",
-        )
-
-
-def _keep_input(job: Job, process_token: str, data: Mapping[str, Any]) -> None:
-    if job.course is None:
-        return
-
-    def write() -> None:
-        with transaction("keep_input") as tx:
-            transitions.keep_input(tx, job.ref.id, process_token, data)
-
-    ride_out(write, extension().config.lease_seconds)
 
 
 def _context(job: Job, process_token: str, secrets: Mapping[str, Any], redactor: Redactor) -> ActionContext:
@@ -239,13 +241,14 @@ def _open_scm(job: Job, provider: str, recorder: Recorder) -> ScmProvider:
 def _checked(outputs: Mapping[str, Any]) -> dict[str, Any]:
     limit = extension().config.max_output_bytes
     try:
-        size = len(json.dumps(outputs, allow_nan=False))
+        written = json.dumps(outputs, allow_nan=False)
         require_depth(outputs, MAX_STORED_DEPTH)
     except (TypeError, ValueError, RecursionError) as error:
         raise InternalError(f"The action returned outputs that are not JSON: {error}.") from None
-    if size > limit:
-        raise InternalError(f"The action returned {size} bytes of outputs; {limit} are allowed.")
-    return dict(outputs)
+    if len(written) > limit:
+        raise InternalError(f"The action returned {len(written)} bytes of outputs; {limit} are allowed.")
+    # As the database gives them back: a step sees the same whichever process it runs in.
+    return dict(json.loads(written))
 
 
 def _gathered(ctx: ActionContext | None, outputs: Mapping[str, Any], redactor: Redactor) -> Result:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, Uuid, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.actions.context import RunInfo
@@ -27,6 +27,15 @@ from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
 
 log = logging.getLogger(__name__)
+
+_template_run = bindparam("template_run", type_=Uuid(as_uuid=False))
+_QUEUED = select(ActionRunRow).where(
+    ActionRunRow.id == bindparam("run", type_=Uuid(as_uuid=False)), ActionRunRow.status == QUEUED
+)
+_WHOLE = select(TemplateRunRow).where(TemplateRunRow.id == _template_run)
+_FINISHED_STEPS = select(ActionRunRow.step_id, ActionRunRow.outputs).where(
+    ActionRunRow.template_run_id == _template_run, ActionRunRow.status == SUCCESS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +115,49 @@ def _with_secrets(context: Mapping[str, Any], secrets: Mapping[str, Any]) -> dic
     return {**context, "parameters": {**context["parameters"], **secrets}}
 
 
+def next_job(job: Job, course: Course, step: Mapping[str, Any]) -> Job:
+    """The job of a step that was prepared when the one before it had succeeded: as ``load_job`` would read it.
+
+    Args:
+        job: of the step before.
+        course: with what that step has made.
+        step: the next step's row.
+    """
+    return Job(
+        ref=StepRef(step["id"], course.run_id),
+        action=step["action"],
+        attempt=0,
+        max_attempts=step["max_attempts"],
+        position=step["position"],
+        step_id=step["step_id"],
+        requested_by=course.requested_by,
+        requester_name=course.requester_name,
+        entity=course.entity,
+        origin=None,
+        input={},
+        sealed=job.sealed,
+        course=course,
+        first=False,
+        template=step["template"],
+        links=(),
+    )
+
+
 def load_job(run_id: str) -> Job | None:
     """Read a queued action run; None when it is not queued any more, or never was."""
     with reading() as db:
-        row = db.row(select(ActionRunRow).where(ActionRunRow.id == run_id, ActionRunRow.status == QUEUED))
-        if row is None:
-            return None
-        whole = None
-        if row["template_run_id"]:
-            whole = db.row(select(TemplateRunRow).where(TemplateRunRow.id == row["template_run_id"]))
-        course, unreadable = _course_or_why_not(db, whole) if whole else (None, None)
+        return read_job(db, run_id)
+
+
+def read_job(db: Transaction, run_id: str) -> Job | None:
+    """Likewise, within a read or a transaction."""
+    row = db.row(_QUEUED, {"run": run_id})
+    if row is None:
+        return None
+    whole = None
+    if row["template_run_id"]:
+        whole = db.row(_WHOLE, {"template_run": row["template_run_id"]})
+    course, unreadable = _course_or_why_not(db, whole, row["position"]) if whole else (None, None)
     return Job(
         ref=StepRef(row["id"], row["template_run_id"]),
         action=row["action"],
@@ -137,10 +179,10 @@ def load_job(run_id: str) -> Job | None:
     )
 
 
-def _course_or_why_not(db: Transaction, whole: RowMapping) -> tuple[Course | None, ActionError | None]:
+def _course_or_why_not(db: Transaction, whole: RowMapping, position: int) -> tuple[Course | None, ActionError | None]:
     """A snapshot that this version cannot read must end its run with an error, not leave it queued for ever."""
     try:
-        return _course(db, whole), None
+        return _course(db, whole, position), None
     except SQLAlchemyError:
         raise
     except Exception as error:
@@ -148,12 +190,9 @@ def _course_or_why_not(db: Transaction, whole: RowMapping) -> tuple[Course | Non
         return None, InternalError(f"The run's template cannot be read any more: {type(error).__name__}.")
 
 
-def _course(db: Transaction, whole: RowMapping) -> Course:
-    finished = db.rows(
-        select(ActionRunRow.step_id, ActionRunRow.outputs).where(
-            ActionRunRow.template_run_id == whole["id"], ActionRunRow.status == SUCCESS
-        )
-    )
+def _course(db: Transaction, whole: RowMapping, position: int) -> Course:
+    # Nothing is finished before the first step.
+    finished = db.rows(_FINISHED_STEPS, {"template_run": whole["id"]}) if position else ()
     return Course(
         run_id=whole["id"],
         template=Template.from_snapshot(whole["definition"]),

@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import Sequence
 from types import FrameType
+from typing import cast
 
 from sqlalchemy import RowMapping, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +26,11 @@ from portal_actions_plugin.runs.states import CANCELED, RUNNING
 log = logging.getLogger(__name__)
 
 _MOMENT = struct.Struct("d")
+_STANDING_BY = _MOMENT.pack(-math.inf)
+_WORDS_AT_ONCE = 64
+
+ORDER_BYTES = 36
+"""The length of a run's id."""
 
 LOOK_SECONDS = 1.0
 LEASH = 0.9
@@ -37,34 +43,57 @@ def tell_time_left(pipe: int, seconds: float) -> None:
     os.write(pipe, _MOMENT.pack(time.monotonic() + seconds))
 
 
+def tell_standing_by(pipe: int) -> None:
+    """Tell the parent, from the job process, that all it was told to do is done and it waits for more."""
+    os.write(pipe, _STANDING_BY)
+
+
 class JobProcess:
-    """A forked child in a process group of its own, with a pipe that says how long it may take, and closes at its end.
+    """A forked child in a process group of its own, and a pipe to it and one from it.
 
     Attributes:
         exit_status: None while it runs; below 0 when a signal ended it.
         killed: whether it was told to go.
+        stands_by: whether it waits for a run; then it has no row, no lock and no lease.
         ends_at: when its time is over, by the machine's monotonic clock; infinity when its handler is through.
     """
 
-    def __init__(self, pid: int, pipe: int, process_token: str) -> None:
+    def __init__(self, pid: int, process_token: str, *, orders: int, words: int) -> None:
         self.pid = pid
         self.process_token = process_token
         self.exit_status: int | None = None
         self.killed = False
+        self.stands_by = True
         self.ends_at: float | None = None
-        self._pipe = pipe
+        self._words = words
+        self._orders: int | None = orders
+
+    def begin(self, run_id: str) -> None:
+        """Tell a child that stands by which run to begin with."""
+        self.stands_by = False
+        try:
+            os.write(cast("int", self._orders), run_id.encode())
+        except BrokenPipeError:
+            log.debug("job process %d is gone; whoever waits for it sees that", self.pid)
+
+    def dismiss(self) -> None:
+        """Let the child end when its run is over, and at once when it stands by."""
+        if self._orders is not None:
+            os.close(self._orders)
+            self._orders = None
 
     def wait(self, seconds: float) -> bool:
         """Wait for news, at most so long; True once the child is reaped, and what it started is gone."""
-        if io.select([self._pipe], [], [], seconds)[0] and (word := os.read(self._pipe, _MOMENT.size)):
-            self.ends_at = _MOMENT.unpack(word)[0]
+        if io.select([self._words], [], [], seconds)[0]:
+            self._hear(os.read(self._words, _MOMENT.size * _WORDS_AT_ONCE))
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return False
         # Before it is reaped its id is nobody else's, and what it left behind may still be writing.
         self._kill_all()
         _, status = os.waitpid(self.pid, 0)
         self.exit_status = os.waitstatus_to_exitcode(status)
-        os.close(self._pipe)
+        os.close(self._words)
+        self.dismiss()
         return True
 
     def kill(self) -> None:
@@ -72,6 +101,13 @@ class JobProcess:
         if self.exit_status is None:
             self.killed = True
             self._kill_all()
+
+    def _hear(self, words: bytes) -> None:
+        last = words[-_MOMENT.size :]
+        if last == _STANDING_BY:
+            self.stands_by, self.ends_at = True, None
+        elif last:
+            self.ends_at = _MOMENT.unpack(last)[0]
 
     def _kill_all(self) -> None:
         # Never a group that is not the child's own: it could be ours.
@@ -118,7 +154,7 @@ class Leash:
 
 
 def watch(job: JobProcess, stop: StopRequest) -> bool:
-    """Stay with a job process until it is gone. Redis is not asked for anything here.
+    """Stay with a job process until it is gone, or stands by. Redis is not asked for anything here.
 
     Returns:
         Whether it was ended because the worker has to stop: its step is to be handed back.
@@ -128,7 +164,11 @@ def watch(job: JobProcess, stop: StopRequest) -> bool:
     looked = renewed = time.monotonic()
     with Leash(job, config.lease_seconds * LEASH) as leash:
         while not job.wait(min(LOOK_SECONDS, config.lease_renew_seconds)):
+            if job.stands_by:
+                return False
             leash.tighten()
+            if stop.calm:
+                job.dismiss()
             now = time.monotonic()
             if now - looked < LOOK_SECONDS / 2:
                 continue  # the child had something to say
@@ -160,24 +200,23 @@ def _time_is_up(stop: StopRequest) -> bool:
 
 
 class _Look:
-    """What the database says of a job process, look by look."""
+    """What the database says of a job process at work, look by look. Runs that it has ended well are of no account."""
 
     def __init__(self, process_token: str, lease_seconds: float) -> None:
         self._process_token = process_token
         self._lease_seconds = lease_seconds
-        self._had_a_row = False
+        self._had: set[str] = set()
         self._active_at = time.monotonic()
 
     def must_end(self) -> str | None:
         """Why the process must end now, if it must."""
         rows = self._rows()
-        if not rows and self._had_a_row:
+        if not self._had <= {row["id"] for row in rows}:
             return "another process has taken its run over"
         if any(row["status"] == CANCELED for row in rows):
             return "its run was canceled"
-        running = [row for row in rows if row["status"] == RUNNING]
-        self._had_a_row = bool(rows)
-        if running:
+        self._had = {row["id"] for row in rows if row["status"] == RUNNING}
+        if self._had:
             self._active_at = time.monotonic()
         if time.monotonic() - self._active_at > self._lease_seconds:
             return "it has had no running run for a whole lease"
@@ -185,4 +224,6 @@ class _Look:
 
     def _rows(self) -> Sequence[RowMapping]:
         with reading() as db:
-            return db.rows(select(ActionRunRow.status).where(ActionRunRow.process_token == self._process_token))
+            return db.rows(
+                select(ActionRunRow.id, ActionRunRow.status).where(ActionRunRow.process_token == self._process_token)
+            )

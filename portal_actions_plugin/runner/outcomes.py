@@ -6,33 +6,35 @@ What comes next is the template run's next step, its end, or another attempt.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, StatementError
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.db import Transaction, reading, ride_out, transaction
 from portal_actions_plugin.errors import ActionError, ActionTimeoutError, InternalError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import bounds
-from portal_actions_plugin.runner.job import Job
+from portal_actions_plugin.runner.attempt import Attempt, Claimed, Doer, prepare
+from portal_actions_plugin.runner.job import Job, next_job
 from portal_actions_plugin.runs import audit, dispatch, retries, transitions
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.retries import Tried
 from portal_actions_plugin.runs.secrets import mask_error
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
-from portal_actions_plugin.runs.steps import Course, prepare_step, queue_step
+from portal_actions_plugin.runs.steps import Course, prepare_step, queue_and_claim_step, queue_step
 from portal_actions_plugin.runs.transitions import Again, LeaseLostError, Result, StepRef
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.plan import ConditionError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,61 +46,104 @@ class Subject:
     template: str | None
 
 
-def record(job: Job, process_token: str, result: Result, error: ActionError | None, redactor: Redactor) -> None:
+def record(
+    attempt: Attempt, doer: Doer, result: Result, error: ActionError | None, redactor: Redactor
+) -> Claimed | None:
     """Record how an attempt ended; what the database will not have is recorded as an error of ours.
+
+    Returns:
+        The next step's attempt, when the process may go on with it and has claimed it.
 
     Raises:
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
     try:
-        _ride_out(partial(_record, job, process_token, result, error, redactor))
+        if error is None:
+            return _succeeded(attempt, doer, result, redactor)
+        _failed(attempt, result, error, redactor)
     except (LeaseLostError, OperationalError):
         raise
     except Exception as refused:
-        log.exception("the outcome of run %s could not be recorded as it is", job.ref.id)
+        log.exception("the outcome of run %s could not be recorded as it is", attempt.job.ref.id)
         instead = InternalError(f"The outcome could not be recorded: {type(refused).__name__}.")
-        _ride_out(partial(_record, job, process_token, Result(), instead, redactor))
+        _failed(attempt, Result(), instead, redactor)
+    return None
 
 
-def _ride_out(record: Callable[[], None]) -> None:
-    ride_out(record, extension().config.lease_seconds)
+def _ride_out(record: Callable[[], T]) -> T:
+    return ride_out(record, extension().config.lease_seconds)
 
 
-def _record(job: Job, process_token: str, result: Result, error: ActionError | None, redactor: Redactor) -> None:
-    if error:
-        mask_error(error, redactor)
-        error.message, error.hint = bounds.error_text(error.message), bounds.error_text(error.hint)
-        tried = Tried(job.action, job.attempt + 1, job.max_attempts, _kept_input(job))
-        wait = retries.next_attempt_in(error, tried)
-        if wait is None:
-            record_failure(job.ref, process_token, error, result.warnings, _about(job))
-        else:
-            again = Again(FAILED, wait, extension().config.ring_again_seconds)
-            queue_again(job.ref, process_token, error, again)
-        return
-    course = _after(job, result)
-    position = _next_position(course, job.position + 1) if course else None
-    step = prepare_step(course, position) if course and position is not None else None
-    outputs = redactor.data(plan.render_output(course.template, course.context())) if course and step is None else {}
+def _failed(attempt: Attempt, result: Result, error: ActionError, redactor: Redactor) -> None:
+    job, token = attempt.job, attempt.claim.process_token
+    mask_error(error, redactor)
+    error.message, error.hint = bounds.error_text(error.message), bounds.error_text(error.hint)
+    wait = retries.next_attempt_in(error, Tried(job.action, job.attempt + 1, job.max_attempts, attempt.kept_input()))
+    if wait is None:
+        _ride_out(partial(record_failure, job.ref, token, error, result.warnings, _about(job)))
+    else:
+        again = Again(FAILED, wait, extension().config.ring_again_seconds)
+        _ride_out(partial(queue_again, job.ref, token, error, again))
+
+
+def _succeeded(attempt: Attempt, doer: Doer, result: Result, redactor: Redactor) -> Claimed | None:
+    job, course = attempt.job, _after(attempt.job, result)
+    if course is None:
+        _ride_out(partial(_succeed, attempt, result, _nothing))
+        return None
+    position = _next_position(course, job.position + 1)
+    if position is None:
+        outputs = redactor.data(plan.render_output(course.template, course.context()))
+        _ride_out(partial(_succeed, attempt, result, partial(end_template_run, job, course.run_id, outputs)))
+        return None
+    step = prepare_step(course, position)
+    if attempt.claim.lock_key is None and doer.may_go_on():
+        try:
+            return _go_on(attempt, result, step, prepare(next_job(job, course, step), doer, redactor))
+        except (OperationalError, InterfaceError):
+            raise
+        except StatementError as refused:
+            # Most likely it is the next step's input. That step is queued alone, and says so when it fails.
+            log.warning("the step after run %s is not claimed along: %s", job.ref.id, type(refused).__name__)
+    _ride_out(partial(_succeed, attempt, result, partial(queue_step, step=step)))
+    return None
+
+
+def _succeed(attempt: Attempt, result: Result, and_then: Callable[[Transaction], T]) -> T:
     with transaction("succeed") as tx:
-        transitions.succeed(tx, job.ref, process_token, result)
-        _audit_outcome(tx, job.ref, SUCCESS, _about(job))
-        dispatch.tell_after_commit(tx, signals.action_run_finished, job.ref.id)
-        if course is None:
-            return
-        if step is None:
-            _end_template_run(tx, course, outputs, _about(job))
-        else:
-            queue_step(tx, step)
+        succeed(tx, attempt, result)
+        return and_then(tx)
 
 
-def _kept_input(job: Job) -> Mapping[str, Any]:
-    """What the run keeps of its input: a step's is rendered, and kept, after the job was read."""
-    if job.course is None:
-        return job.input
+def succeed(tx: Transaction, attempt: Attempt, result: Result) -> None:
+    """Record a success with its audit and its news. Raises LeaseLostError."""
+    job = attempt.job
+    transitions.succeed(tx, job.ref, attempt.claim.process_token, result)
+    _audit_outcome(tx, job.ref, SUCCESS, _about(job))
+    dispatch.tell_after_commit(tx, signals.action_run_finished, job.ref.id)
+
+
+def _nothing(_tx: Transaction) -> None:
+    """Nothing comes after a one-off."""
+
+
+def _go_on(attempt: Attempt, result: Result, step: Mapping[str, Any], ahead: Attempt) -> Claimed | None:
+    """Record a success, and queue and claim the next step along with it."""
+    asked_at = time.monotonic()
+    claim = partial(queue_and_claim_step, step=step, wish=ahead.claim)
+    try:
+        is_ours = _ride_out(partial(_succeed, attempt, result, claim))
+    except LeaseLostError:
+        # It is also raised when all was committed and the answer was lost: then the next step is running, for us.
+        if not _ride_out(partial(_is_running, ahead)):
+            raise
+        is_ours = True
+    return Claimed(ahead, asked_at) if is_ours else None
+
+
+def _is_running(ahead: Attempt) -> bool:
     with reading() as db:
-        row = db.row(select(ActionRunRow.input).where(ActionRunRow.id == job.ref.id))
-    return (row["input"] if row else None) or {}
+        return transitions.is_ours(db, ahead.job.ref.id, ahead.claim.process_token)
 
 
 def _after(job: Job, result: Result) -> Course | None:
@@ -114,10 +159,11 @@ def _next_position(course: Course, position: int) -> int | None:
         return error.position
 
 
-def _end_template_run(tx: Transaction, course: Course, outputs: Mapping[str, Any], about: Subject) -> None:
-    if not transitions.end_template_run(tx, course.run_id, SUCCESS, outputs=outputs):
-        raise LeaseLostError(course.run_id)
-    _audit_template_outcome(tx, course.run_id, SUCCESS, about)
+def end_template_run(job: Job, run_id: str, outputs: Mapping[str, Any], tx: Transaction) -> None:
+    """Record a template run's success, likewise."""
+    if not transitions.end_template_run(tx, run_id, SUCCESS, outputs=outputs):
+        raise LeaseLostError(run_id)
+    _audit_template_outcome(tx, run_id, SUCCESS, _about(job))
 
 
 def record_failure(

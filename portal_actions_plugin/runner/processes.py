@@ -19,6 +19,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.pool import Pool, QueuePool
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -69,6 +70,12 @@ def die_with_parent(parent: int, death_signal: signal.Signals) -> None:
         if os.getppid() != parent:
             # The parent died before the kernel knew.
             os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what a child process leaves behind when it ends, so that it is seen; likewise."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 @contextmanager

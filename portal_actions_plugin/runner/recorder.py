@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import and_, func, insert, literal, select, update
+from sqlalchemy import Integer, String, Text, Uuid, and_, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from portal_actions_plugin.db import Transaction, now_plus, reading, ride_out, transaction
@@ -30,6 +30,17 @@ _MAX_COUNT = 2**31 - 1
 T = TypeVar("T")
 
 
+class Line(NamedTuple):
+    """A line of a run's log, and whose it is."""
+
+    run: str
+    token: str
+    seq: int
+    attempt: int
+    level: str
+    message: str
+
+
 class DatabaseRecorder:
     """The runner's Recorder: what it writes is in the database when the call returns."""
 
@@ -37,9 +48,8 @@ class DatabaseRecorder:
         self._job = job
         self._token = process_token
         self._redactor = redactor
-        with reading() as db:
-            last = db.row(select(func.max(LogLineRow.seq).label("seq")).where(LogLineRow.action_run_id == job.ref.id))
-        self._seq: int = (last["seq"] if last else None) or 0
+        # Earlier attempts may have said something.
+        self._seq = _last_line(job.ref.id) if job.attempt else 0
 
     def log(self, level: str, message: str) -> None:
         """Write a line; past the run's limit one last line says that the log is cut."""
@@ -55,23 +65,14 @@ class DatabaseRecorder:
         self._write_line(level if level in _LEVELS else "info", text)
 
     def _write_line(self, level: str, text: str) -> None:
-        line = select(
-            literal(self._job.ref.id, ActionRunRow.id.type),
-            literal(self._seq),
-            literal(self._job.attempt + 1),
-            now_plus(0),
-            literal(level),
-            literal(text),
-        ).where(self._ours().exists())
-        columns = ["action_run_id", "seq", "attempt", "at", "level", "message"]
+        line = Line(self._job.ref.id, self._token, self._seq, self._job.attempt + 1, level, text)
 
         def write() -> bool:
             try:
                 with transaction("log") as tx:
-                    added = tx.row(insert(LogLineRow).from_select(columns, line).returning(LogLineRow.seq))
+                    return add_line(tx, line)
             except IntegrityError:
                 return True  # the answer to the commit was lost, not the line
-            return added is not None
 
         if not self._ride_out(write):
             raise LeaseLostError(self._job.ref.id)
@@ -179,14 +180,49 @@ class DatabaseRecorder:
             raise LeaseLostError(self._job.ref.id)
 
     def _ours_only(self) -> tuple[Any, ...]:
-        return (
-            ActionRunRow.id == self._job.ref.id,
-            ActionRunRow.process_token == self._token,
-            ActionRunRow.status == RUNNING,
-        )
+        return _running(self._job.ref.id, self._token)
 
     def _ours(self) -> Any:
         return select(ActionRunRow.id).where(*self._ours_only())
+
+
+def _running(run_id: Any, process_token: Any) -> tuple[Any, ...]:
+    return (ActionRunRow.id == run_id, ActionRunRow.process_token == process_token, ActionRunRow.status == RUNNING)
+
+
+_id = Uuid(as_uuid=False)
+_line = select(
+    bindparam("run", type_=_id),
+    bindparam("line_seq", type_=Integer()),
+    bindparam("line_attempt", type_=Integer()),
+    now_plus(0),
+    bindparam("line_level", type_=String()),
+    bindparam("line_message", type_=Text()),
+).where(select(ActionRunRow.id).where(*_running(bindparam("run", type_=_id), bindparam("token", type_=_id))).exists())
+_ADD_LINE = (
+    insert(LogLineRow)
+    .from_select(["action_run_id", "seq", "attempt", "at", "level", "message"], _line)
+    .returning(LogLineRow.seq)
+)
+
+
+def add_line(tx: Transaction, line: Line) -> bool:
+    """Add a line to a run's log; False when the run is not the process's any more."""
+    values = {
+        "run": line.run,
+        "token": line.token,
+        "line_seq": line.seq,
+        "line_attempt": line.attempt,
+        "line_level": line.level,
+        "line_message": line.message,
+    }
+    return tx.row(_ADD_LINE, values) is not None
+
+
+def _last_line(run_id: str) -> int:
+    with reading() as db:
+        last = db.row(select(func.max(LogLineRow.seq).label("seq")).where(LogLineRow.action_run_id == run_id))
+    return (last["seq"] if last else None) or 0
 
 
 def _whole(number: float) -> int:

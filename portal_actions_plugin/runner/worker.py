@@ -1,15 +1,14 @@
-"""A worker: hears doorbells on one RQ queue and forks a job process for each."""
+"""A worker: hears doorbells on one RQ queue, and has a job process stand by for what they ring for."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import signal
 import time
 import uuid
 import zlib
-from functools import partial
+from collections.abc import Collection
 from typing import Any, cast
 
 from flask import Flask
@@ -23,20 +22,16 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker, WorkerStatus
 from sqlalchemy.exc import SQLAlchemyError
 
+from portal_actions_plugin.db import reading
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.pause_points import reached
-from portal_actions_plugin.runner import execute, recovery, run_logs
-from portal_actions_plugin.runner.execute import TellTime
-from portal_actions_plugin.runner.monitor import JobProcess, tell_time_left, watch
-from portal_actions_plugin.runner.processes import (
-    Connections,
-    StopRequest,
-    die_with_parent,
-    reset_after_fork,
-    signals_held,
-)
+from portal_actions_plugin.runner import recovery
+from portal_actions_plugin.runner.child import DONE, DONE_HOLDING_A_LOCK, NOBODY, Child
+from portal_actions_plugin.runner.monitor import JobProcess, watch
+from portal_actions_plugin.runner.processes import Connections, StopRequest, signals_held
+from portal_actions_plugin.runner.rehearsal import rehearse
+from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.dispatch import DOORBELL, QUEUE_PREFIX
-from portal_actions_plugin.runs.redaction import Redactor
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +40,9 @@ REDIS_SECONDS = 10
 WORKER_TTL = 60
 BEAT_SECONDS = 20
 WAIT_FOR_REDIS = 1.0
-DONE = 10
-"""Exit status of a job process that has left nothing to do. It is not 0: a handler's library may exit with that."""
-
-DONE_HOLDING_A_LOCK = 11
-"""Likewise, but its lock is only free now that it is gone."""
+DISMISS_SECONDS = 1.0
+STALE_AT_ONCE = 200
+"""Doorbells looked at in one go when runs have been taken without them."""
 
 MAX_PAYLOAD = 1000
 """Bytes: a doorbell's name and one id are far shorter."""
@@ -74,13 +67,17 @@ class Doorbell(Job):
 
     def run_id(self) -> str | None:
         """The run to look at, when this is one of our doorbells."""
-        try:
-            name, instance, args, kwargs = json.loads(zlib.decompressobj().decompress(self.payload, MAX_PAYLOAD))
-            if name != DOORBELL or instance is not None or kwargs or len(args) != 1:
-                return None
-            return str(uuid.UUID(args[0]))
-        except (ValueError, TypeError, AttributeError, RecursionError, zlib.error):
+        return _rung_for(self.payload)
+
+
+def _rung_for(payload: bytes) -> str | None:
+    try:
+        name, instance, args, kwargs = json.loads(zlib.decompressobj().decompress(payload, MAX_PAYLOAD))
+        if name != DOORBELL or instance is not None or kwargs or len(args) != 1:
             return None
+        return str(uuid.UUID(args[0]))
+    except (ValueError, TypeError, AttributeError, RecursionError, zlib.error):
+        return None
 
 
 class StepWorker(BaseWorker):
@@ -98,9 +95,11 @@ class StepWorker(BaseWorker):
             worker_ttl=WORKER_TTL,
         )
         self._app = app
+        self._queue = queue
         self._place = place
         self._connections = connections
         self._beat_at = 0.0
+        self._job: JobProcess | None = None
 
     def _set_ip_address(self, connection: Redis) -> None:  # noqa: ARG002 RQ's signature
         """Leave it unknown: asking Redis for it fails on a unix socket whose path has a space."""
@@ -123,13 +122,31 @@ class StepWorker(BaseWorker):
             return None
         job, queue = cast("tuple[Doorbell, Queue]", found)
         # Heard is heard: the row says what is due, and the sweeper rings again for it.
-        IntermediateQueue(queue.key, connection=self.connection).remove(job.id)
-        self.connection.delete(job.key)
+        with self.connection.pipeline(transaction=False) as redis:
+            IntermediateQueue(queue.key, connection=redis).remove(job.id)
+            redis.delete(job.key)
+            redis.execute()
         reached("heard")
         run_id = job.run_id()
         if run_id is None:
             log.error("a job on %s is not a doorbell of ours: dropped", queue.name)
         return run_id
+
+    def drop_stale(self) -> None:
+        """Take doorbells off Redis, many at once, whose runs are not to be begun any more."""
+        key = self.queues[0].key
+        waiting = cast("list[bytes]", self.connection.lrange(key, 0, STALE_AT_ONCE - 1))
+        job_keys = {job_id: Doorbell.key_for(job_id.decode(errors="replace")) for job_id in waiting}
+        with self.connection.pipeline(transaction=False) as redis:
+            for job_key in job_keys.values():
+                redis.hget(job_key, "data")
+            rung_for = dict(zip(job_keys, (_rung_for(payload or b"") for payload in redis.execute()), strict=True))
+            due_still = still_due({run_id for run_id in rung_for.values() if run_id})
+            # What is not a doorbell of ours is left for `hear`, which says so.
+            for job_id in (job_id for job_id, run_id in rung_for.items() if run_id and run_id not in due_still):
+                redis.lrem(key, 1, cast("str", job_id))  # it takes bytes too
+                redis.delete(job_keys[job_id])
+            redis.execute()
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -137,10 +154,32 @@ class StepWorker(BaseWorker):
             self.heartbeat()
             self._beat_at = now
 
+    def stand_by(self) -> JobProcess:
+        """Have a job process stand by: forked ahead of need, or one that has done what it was told."""
+        if self._job and self._job.wait(0):
+            log.warning("a job process that stood by ended with status %s", self._job.exit_status)
+            self._job = None
+        if self._job is None:
+            self._job = self._fork()
+            # The next question finds a connection again: all were closed for the fork.
+            still_due([NOBODY])
+        return self._job
+
+    def dismiss(self) -> None:
+        """End the job process that stands by."""
+        if self._job:
+            self._job.dismiss()
+            while not self._job.wait(DISMISS_SECONDS):
+                self._job.kill()
+
     def run(self, run_id: str, stop: StopRequest) -> None:
-        """Fork a job process for a run and stay with it until it is gone."""
-        job = self._fork(run_id)
+        """Let a job process begin with a run and stay with it until it is gone, or stands by again."""
+        job = self.stand_by()
+        job.begin(run_id)
         stopped = watch(job, stop)
+        if job.stands_by:
+            return
+        self._job = None
         if job.exit_status == DONE:
             return
         deal_with = recovery.hand_back if stopped else recovery.recover_process
@@ -153,56 +192,50 @@ class StepWorker(BaseWorker):
             except SQLAlchemyError as error:
                 log.warning("the job process is gone; a sweeper deals with what it left: %s", error)
 
-    def _fork(self, run_id: str) -> JobProcess:
+    def _fork(self) -> JobProcess:
         process_token = str(uuid.uuid4())
         self._connections.close_all()
         parent = os.getpid()
-        ended, alive = os.pipe()
+        heard, words = os.pipe()
+        orders, told = os.pipe()
         reached("fork_job.before")
         with signals_held():
             pid = os.fork()
             if pid == 0:
-                os.close(ended)
-                self._be_the_job(run_id, process_token, parent, alive)
+                os.close(heard)
+                os.close(told)
+                child = Child(self._app, self._queue, self._place, process_token, orders=orders, words=words)
+                child.live(parent, self._connections)
         reached("fork_job.parent")
-        os.close(alive)
-        return JobProcess(pid, ended, process_token)
+        os.close(words)
+        os.close(orders)
+        return JobProcess(pid, process_token, orders=told, words=heard)
 
-    def _be_the_job(self, run_id: str, process_token: str, parent: int, alive: int) -> None:
-        status = 1
-        redactor = Redactor()
-        try:
-            # To the very end: a thread of the handler may still be at it when the attempt is over.
-            with run_logs.speaking(redactor, {"run_id": run_id}):
-                status = self._perform(run_id, process_token, parent, partial(tell_time_left, alive), redactor)
-        finally:
-            logging.shutdown()
-            os._exit(status)
 
-    def _perform(self, run_id: str, process_token: str, parent: int, tell: TellTime, redactor: Redactor) -> int:
-        try:
-            os.setpgid(0, 0)
-            die_with_parent(parent, signal.SIGKILL)
-            reset_after_fork()
-            self._connections.forget()
-            reached("fork_job.child")
-            with self._app.app_context():
-                holds_a_lock = execute.perform(run_id, process_token, self._place, tell, redactor)
-        except BaseException:
-            log.exception("the job process of run %s failed", run_id)
-            return 1
-        return DONE_HOLDING_A_LOCK if holds_a_lock else DONE
+def still_due(run_ids: Collection[str]) -> Collection[str]:
+    """Those of these runs that are to be begun; all, when the database cannot say: a job process rides that out."""
+    try:
+        with reading() as db:
+            return due.among(db, run_ids)
+    except SQLAlchemyError as error:
+        log.warning("the database cannot be asked what is due: %s", error)
+        return run_ids
 
 
 def work(app: Flask, queue: str, place: str, connections: Connections) -> None:
     """Be the worker at a place until told to stop; returns once the running step is finished."""
     stop = StopRequest()
     with app.app_context():
+        rehearse()
         worker: StepWorker | None = None
         while not stop.calm:
             try:
                 worker = worker or _birth(app, queue, place, connections)
+                worker.stand_by()
                 run_id = worker.hear()
+                if run_id and not still_due([run_id]):
+                    worker.drop_stale()
+                    continue
             except (RedisError, OSError) as error:
                 log.warning("Redis is away, trying again: %s", error)
                 time.sleep(WAIT_FOR_REDIS)
@@ -210,6 +243,7 @@ def work(app: Flask, queue: str, place: str, connections: Connections) -> None:
             if run_id:
                 worker.run(run_id, stop)
         if worker:
+            worker.dismiss()
             _death(worker)
 
 

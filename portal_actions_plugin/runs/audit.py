@@ -29,6 +29,8 @@ REPEAT_SECONDS = 60
 MAX_REFUSAL_ROWS = 20
 PRUNE = "prune"
 
+_ADD = insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0), count=1)
+
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
@@ -60,19 +62,17 @@ def record(tx: Transaction, entry: AuditEntry) -> str:
     """Add a row, and return its id. Its line in the log waits for the commit: what is undone is not told."""
     entry_id = new_id()
     tx.execute(
-        insert(AuditRow).values(
-            id=entry_id,
-            at=now_plus(0),
-            last_at=now_plus(0),
-            actor=entry.actor,
-            event=entry.event,
-            outcome=entry.outcome,
-            target=_target(entry),
-            run_id=entry.run_id,
-            template_run_id=entry.template_run_id,
-            details=dict(entry.details) or None,
-            count=1,
-        )
+        _ADD,
+        {
+            "id": entry_id,
+            "actor": entry.actor,
+            "event": entry.event,
+            "outcome": entry.outcome,
+            "target": _target(entry),
+            "run_id": entry.run_id,
+            "template_run_id": entry.template_run_id,
+            "details": dict(entry.details) or None,
+        },
     )
     tx.after_commit(partial(_log, entry))
     return entry_id

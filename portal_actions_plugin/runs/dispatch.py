@@ -102,42 +102,38 @@ def tell_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None
     """Send a signal about an action run once it is committed."""
     if signal is signals.action_run_finished and signal.receivers:
         tx.after_commit(lambda: announce_action_run(run_id))
-    else:
-        tx.after_commit(lambda: _tell_action_run(signal, run_id))
+        return
+    if signal.receivers:
+        tx.after_commit(lambda: send(signal, queries.action_run(run_id)))
+    tx.gather(f"action_run {run_id}", _echo)
 
 
 def tell_template_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None:
     """Send a signal about a template run once it is committed."""
     if signal is signals.template_run_finished and signal.receivers:
         tx.after_commit(lambda: announce_template_run(run_id))
-    else:
-        tx.after_commit(lambda: _tell_template_run(signal, run_id))
+        return
+    if signal.receivers:
+        tx.after_commit(lambda: send(signal, queries.template_run(run_id)))
+    tx.gather(f"template_run {run_id}", _echo)
 
 
 def announce_action_run(run_id: str) -> None:
     """Send a finished action run's signal, and remember that it went out."""
-    _tell_action_run(signals.action_run_finished, run_id)
+    if signals.action_run_finished.receivers:
+        send(signals.action_run_finished, queries.action_run(run_id))
     with transaction("announced") as tx:
         transitions.announced(tx, ActionRunRow, run_id)
+        tx.gather(f"action_run {run_id}", _echo)
 
 
 def announce_template_run(run_id: str) -> None:
     """Likewise for a template run."""
-    _tell_template_run(signals.template_run_finished, run_id)
+    if signals.template_run_finished.receivers:
+        send(signals.template_run_finished, queries.template_run(run_id))
     with transaction("announced") as tx:
         transitions.announced(tx, TemplateRunRow, run_id)
-
-
-def _tell_action_run(signal: NamedSignal, run_id: str) -> None:
-    if signal.receivers:
-        send(signal, queries.action_run(run_id))
-    _echo("action_run", run_id)
-
-
-def _tell_template_run(signal: NamedSignal, run_id: str) -> None:
-    if signal.receivers:
-        send(signal, queries.template_run(run_id))
-    _echo("template_run", run_id)
+        tx.gather(f"template_run {run_id}", _echo)
 
 
 def send(signal: NamedSignal, run: ActionRun | TemplateRun) -> None:
@@ -152,9 +148,9 @@ def send(signal: NamedSignal, run: ActionRun | TemplateRun) -> None:
     reached(f"signal.{signal.name}.after")
 
 
-def _echo(kind: str, run_id: str) -> None:
-    """Let every web process hear of a change; best effort."""
+def _echo(changes: Sequence[str]) -> None:
+    """Let every web process hear of a transaction's changes; best effort."""
     try:
-        extension().redis.publish(CHANNEL, f"{kind} {run_id}")
+        extension().redis.publish(CHANNEL, "\n".join(changes))
     except (RedisError, OSError) as error:
-        log.debug("no echo of %s %s: %s", kind, run_id, error)
+        log.debug("no echo of %s: %s", changes, error)

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, or_
+from sqlalchemy import ColumnElement, Select, and_, true
+from sqlalchemy.orm import InstrumentedAttribute
 
-from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.db import folded
 from portal_actions_plugin.runs.text import require_storable
 
 CLOCKS_APART_SECONDS = 3600
@@ -30,6 +31,7 @@ class RunFilter:
 
 
 def filtered(statement: Select[Any], row: Any, wanted: RunFilter) -> Select[Any]:
+    """Narrow a list to what is wanted, but for ``q``: that is up to ``search``."""
     require_storable(asdict(wanted))
     if wanted.status:
         statement = statement.where(row.status.in_(wanted.status))
@@ -39,14 +41,23 @@ def filtered(statement: Select[Any], row: Any, wanted: RunFilter) -> Select[Any]
         (row.entity, wanted.entity),
     ):
         if value:
-            statement = statement.where(column == value)
+            statement = statement.where(same(column, value))
     if wanted.since:
         statement = statement.where(row.queued_at >= wanted.since, row.id >= first_id(wanted.since))
     if wanted.until:
         statement = statement.where(row.queued_at <= wanted.until)
-    if wanted.q:
-        statement = statement.where(_starts_with(row, wanted.q.strip()))
     return statement
+
+
+def same(column: InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:
+    """Whether a searched column holds this very value, by the index that it has for prefixes."""
+    # SQLite walks through all rows for a column that it is to compare as it is; not for one that has to be worked out.
+    return and_(is_known(column), folded(column) == folded(value), column.concat("") == value)
+
+
+def is_known(column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """What the index of a searched column is limited to: SQLite takes it only for who says so."""
+    return column.is_not(None) if column.expression.nullable else true()
 
 
 def first_id(moment: datetime) -> str:
@@ -62,20 +73,3 @@ def last_id(moment: datetime) -> str:
 def id_at(seconds: float) -> str:
     """The smallest UUIDv7 of a moment, in seconds since 1970."""
     return str(uuid.UUID(int=min(max(0, int(seconds * 1000)), 2**48 - 1) << 80))
-
-
-def _starts_with(row: Any, prefix: str) -> Any:
-    names = [row.template, row.requested_by, row.requester_name, row.entity]
-    if row is ActionRunRow:
-        names += [row.step_id, row.action]
-    conditions = [name.istartswith(prefix, autoescape=True) for name in names]
-    if bounds := _id_range(prefix):
-        conditions.append(and_(row.id >= bounds[0], row.id <= bounds[1]))
-    return or_(*conditions)
-
-
-def _id_range(prefix: str) -> tuple[str, str] | None:
-    digits = prefix.replace("-", "").lower()
-    if not digits or len(digits) > 32 or any(digit not in "0123456789abcdef" for digit in digits):
-        return None
-    return str(uuid.UUID(digits.ljust(32, "0"))), str(uuid.UUID(digits.ljust(32, "f")))

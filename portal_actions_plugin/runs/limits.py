@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sqlalchemy import literal_column, select, union_all
+from sqlalchemy import Float, Integer, bindparam, literal_column, select, union_all
 
 from portal_actions_plugin.db import Transaction, now_plus
 from portal_actions_plugin.errors import RateLimitedError
@@ -34,24 +34,27 @@ class TooManyStartsError(RateLimitedError):
         self.quota = quota
 
 
+_since = now_plus(bindparam("since_seconds", type_=Float()))
+_starts = union_all(
+    select(TemplateRunRow.queued_at).where(
+        TemplateRunRow.requested_by == bindparam("identity_id"), TemplateRunRow.queued_at > _since
+    ),
+    select(ActionRunRow.queued_at).where(
+        ActionRunRow.requested_by == bindparam("identity_id"),
+        ActionRunRow.template_run_id.is_(None),
+        ActionRunRow.queued_at > _since,
+    ),
+).subquery()
+_NEWEST = (
+    select(_starts.c.queued_at, now_plus(0).label("now"))
+    .order_by(literal_column("queued_at").desc())
+    .limit(bindparam("count", type_=Integer()))
+)
+
+
 def quota(db: Transaction, identity_id: str, rate: RateLimit) -> Quota:
     """What the identity has left right now. A template run counts once, its steps do not."""
-    since = now_plus(-rate.seconds)
-    starts = union_all(
-        select(TemplateRunRow.queued_at).where(
-            TemplateRunRow.requested_by == identity_id, TemplateRunRow.queued_at > since
-        ),
-        select(ActionRunRow.queued_at).where(
-            ActionRunRow.requested_by == identity_id,
-            ActionRunRow.template_run_id.is_(None),
-            ActionRunRow.queued_at > since,
-        ),
-    ).subquery()
-    newest = db.rows(
-        select(starts.c.queued_at, now_plus(0).label("now"))
-        .order_by(literal_column("queued_at").desc())
-        .limit(rate.count)
-    )
+    newest = db.rows(_NEWEST, {"identity_id": identity_id, "since_seconds": -rate.seconds, "count": rate.count})
     if not newest:
         return Quota(rate.count, rate.count, 0)
     age = (newest[-1]["now"] - newest[-1]["queued_at"]).total_seconds()

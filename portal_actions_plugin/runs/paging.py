@@ -7,6 +7,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import RowMapping, Select
@@ -17,6 +18,9 @@ from portal_actions_plugin.host import Page
 
 CURSOR = r"^(b[g-v]|c[A-P])[A-Za-z0-9_-]{21}$"
 """What a cursor looks like: a direction, ``n`` or ``p``, and 16 bytes of an id, in 23 characters of base64."""
+
+Found = tuple[list[RowMapping], bool]
+"""Rows, and whether there are more of them."""
 
 MAX_PAGE_BYTES = 4_000_000
 """A page ends early once its rows hold more JSON than this: 200 runs with large outputs are many pages."""
@@ -51,16 +55,63 @@ def _decode_cursor(cursor: str) -> tuple[str, str]:
     return raw[:1].decode("ascii"), str(uuid.UUID(bytes=raw[1:]))
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Where in a list a page begins, which way it leads from there, and how many rows it has at most."""
+
+    key: Any
+    limit: int
+    start: str | None
+    older: bool
+
+    def read(self, db: Transaction, statement: Select[Any]) -> Found:
+        """The first rows, up to the limit and the bound, and whether there are more."""
+        rows: list[RowMapping] = []
+        size = 0
+        for row in db.stream(self.first(statement, self.limit + 1)):
+            if len(rows) == self.limit or size > MAX_PAGE_BYTES:
+                return rows, True
+            rows.append(row)
+            size += sum(len(json.dumps(value)) for value in row.values() if isinstance(value, dict | list))
+        return rows, False
+
+    def first(self, statement: Select[Any], limit: int | None) -> Select[Any]:
+        """What comes first of a statement about the same rows, in order."""
+        return self.beyond(statement).order_by(self.key.desc() if self.older else self.key.asc()).limit(limit)
+
+    def beyond(self, statement: Select[Any]) -> Select[Any]:
+        """What lies beyond the start."""
+        if self.start is None:
+            return statement
+        return statement.where(self.key < self.start if self.older else self.key > self.start)
+
+    def up_to(self, end: str) -> Any:
+        """Whether a row lies no farther than another."""
+        return self.key >= end if self.older else self.key <= end
+
+
+Reader = Callable[[Transaction, Select[Any], Stretch], Found]
+"""How the rows of a stretch are found."""
+
+
+def in_order(db: Transaction, statement: Select[Any], stretch: Stretch) -> Found:
+    """Read them as they come."""
+    return stretch.read(db, statement)
+
+
 def page(
-    statement: Select[Any], key: Any, limit: int, cursor: str | None, convert: Callable[[RowMapping], Any]
+    statement: Select[Any],
+    key: Any,
+    limit: int,
+    cursor: str | None,
+    convert: Callable[[RowMapping], Any],
+    read: Reader = in_order,
 ) -> Page:
     """Read a keyset page. A cursor says which way it leads and from where; no OFFSET and no COUNT."""
     direction, start = _decode_cursor(cursor) if cursor else ("n", None)
     older = direction == "n"
-    if start is not None:
-        statement = statement.where(key < start if older else key > start)
     with reading() as db:
-        rows, more = _bounded(db, statement.order_by(key.desc() if older else key.asc()).limit(limit + 1), limit)
+        rows, more = read(db, statement, Stretch(key, limit, start, older))
     rows = rows if older else rows[::-1]
     next_cursor = previous_cursor = None
     if rows and (more or not older):
@@ -68,15 +119,3 @@ def page(
     if rows and ((older and start is not None) or (not older and more)):
         previous_cursor = _encode_cursor("p", rows[0]["id"])
     return Page([convert(row) for row in rows], limit, next_cursor, previous_cursor)
-
-
-def _bounded(db: Transaction, statement: Select[Any], limit: int) -> tuple[list[RowMapping], bool]:
-    """The first rows, up to the limit and the bound, and whether there are more."""
-    rows: list[RowMapping] = []
-    size = 0
-    for row in db.stream(statement):
-        if len(rows) == limit or size > MAX_PAGE_BYTES:
-            return rows, True
-        rows.append(row)
-        size += sum(len(json.dumps(value)) for value in row.values() if isinstance(value, dict | list))
-    return rows, False

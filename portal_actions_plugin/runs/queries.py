@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import RowMapping, Subquery, and_, func, or_, select
+from sqlalchemy import ColumnElement, RowMapping, Select, bindparam, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from portal_actions_plugin.db import Transaction, now_plus, reading
+from portal_actions_plugin.db import Id, Transaction, now_plus, reading
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Attempt, LockHolder, LogLine, Page, TemplateRun
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow, WorkerRow
 from portal_actions_plugin.runs import rows
-from portal_actions_plugin.runs.filters import RunFilter, filtered
+from portal_actions_plugin.runs.filters import RunFilter, filtered, same
 from portal_actions_plugin.runs.limits import Quota, quota
 from portal_actions_plugin.runs.paging import no_run, page, parse_id
+from portal_actions_plugin.runs.search import searched
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
 
 COUNT_CAP = 1000
@@ -32,12 +35,31 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class LogTail:
-    """The last lines of a log: of all ``total`` lines, or of the ``matching`` ones of the levels asked for."""
+class LogEnd:
+    """How many lines a log has, and how many of them are of the levels asked for."""
 
     total: int
     matching: int
-    lines: list[LogLine]
+
+
+# -- the statements of every look at a run: made once, since making one takes longer than running it --------------------
+
+
+def _retried_as(row: type[ActionRunRow] | type[TemplateRunRow]) -> ColumnElement[Any]:
+    again = aliased(row)
+    newest = select(again.id).where(again.retry_of == row.id).order_by(again.id.desc()).limit(1)
+    return newest.scalar_subquery().label("retried_as")
+
+
+_run_id = bindparam("run_id", type_=Id())
+_ACTION_RUN = rows.select_action_runs().add_columns(_retried_as(ActionRunRow)).where(ActionRunRow.id == _run_id)
+_TEMPLATE_RUN = select(TemplateRunRow.__table__, _retried_as(TemplateRunRow)).where(TemplateRunRow.id == _run_id)
+_STEPS = rows.select_action_runs().where(ActionRunRow.template_run_id == _run_id).order_by(ActionRunRow.id)
+_ATTEMPTS = (
+    select(AttemptRow.__table__)
+    .where(AttemptRow.action_run_id.in_(bindparam("run_ids", expanding=True)))
+    .order_by(AttemptRow.number)
+)
 
 
 # -- one -------------------------------------------------------------------------------------------------------------
@@ -46,13 +68,13 @@ class LogTail:
 def action_run(run_id: str) -> ActionRun:
     """One action run with every try; raises NotFoundError."""
     with reading() as db:
-        row = db.row(rows.select_action_runs().where(ActionRunRow.id == parse_id(run_id)))
+        row = db.row(_ACTION_RUN, {"run_id": parse_id(run_id)})
         if row is None:
             raise no_run("action run", run_id)
         return replace(
             rows.action_run(row),
-            retried_as=_retried_as(db, ActionRunRow, row["id"]),
-            attempts=_attempts(db, [row["id"]])[row["id"]],
+            retried_as=row["retried_as"],
+            attempts=_attempts(db, [row])[row["id"]],
             waits_for=_lock_holders(db, [row]).get(row["id"]),
         )
 
@@ -60,15 +82,12 @@ def action_run(run_id: str) -> ActionRun:
 def template_run(run_id: str) -> TemplateRun:
     """One template run with every step of its template in order; raises NotFoundError."""
     with reading() as db:
-        row = db.row(select(TemplateRunRow).where(TemplateRunRow.id == parse_id(run_id)))
+        row = db.row(_TEMPLATE_RUN, {"run_id": parse_id(run_id)})
         if row is None:
             raise no_run("template run", run_id)
-        steps = db.rows(
-            rows.select_action_runs().where(ActionRunRow.template_run_id == row["id"]).order_by(ActionRunRow.id)
-        )
-        attempts = _attempts(db, [step["id"] for step in steps])
+        steps = db.rows(_STEPS, {"run_id": row["id"]})
+        attempts = _attempts(db, steps)
         holders = _lock_holders(db, steps)
-        retried_as = _retried_as(db, TemplateRunRow, row["id"])
     runs = {
         step["position"]: replace(
             rows.action_run(step), attempts=attempts[step["id"]], waits_for=holders.get(step["id"])
@@ -78,7 +97,7 @@ def template_run(run_id: str) -> TemplateRun:
     return replace(
         rows.template_run(row, [run.status for run in runs.values()]),
         steps=rows.steps(row, runs),
-        retried_as=retried_as,
+        retried_as=row["retried_as"],
     )
 
 
@@ -99,11 +118,12 @@ def template_runs_of(run_ids: Sequence[str]) -> dict[str, str]:
         return {row["id"]: row["template_run_id"] for row in db.rows(steps)}
 
 
-def _attempts(db: Transaction, run_ids: Sequence[str]) -> dict[str, tuple[Attempt, ...]]:
-    found = db.rows(select(AttemptRow).where(AttemptRow.action_run_id.in_(run_ids)).order_by(AttemptRow.number))
-    tries: dict[str, tuple[Attempt, ...]] = dict.fromkeys(run_ids, ())
-    for row in found:
-        tries[row["action_run_id"]] += (rows.attempt(row),)
+def _attempts(db: Transaction, runs: Sequence[RowMapping]) -> dict[str, tuple[Attempt, ...]]:
+    tries: dict[str, tuple[Attempt, ...]] = {run["id"]: () for run in runs}
+    begun = [run["id"] for run in runs if run["started_at"]]
+    if begun:
+        for row in db.rows(_ATTEMPTS, {"run_ids": begun}):
+            tries[row["action_run_id"]] += (rows.attempt(row),)
     return tries
 
 
@@ -137,55 +157,59 @@ def log_lines(run_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine
     return [_log_line(row) for row in lines]
 
 
-def log_tails(run_ids: Sequence[str], limit: int) -> dict[str, LogTail]:
-    """The last lines of each run's log, in one statement. A run without a log is not in the answer."""
-    ends = _log_ends(run_ids)
-    statement = (
-        select(ends, ends.c.total.label("matching"), LogLineRow)
-        .join(ends, ends.c.run_id == LogLineRow.action_run_id)
-        .where(LogLineRow.seq > ends.c.total - limit)
-        .order_by(LogLineRow.action_run_id, LogLineRow.seq)
-    )
+def log_ends(run_ids: Sequence[str], levels: Sequence[str] = ()) -> dict[str, LogEnd]:
+    """How far each log goes, and how many of its lines are of these levels. A run without a log is not in the answer."""
+    line = LogLineRow
+    total = func.max(line.seq)  # They are numbered without a gap.
+    matching = func.count().filter(line.level.in_(levels)) if levels else total
+    statement = select(line.action_run_id, total.label("total"), matching.label("matching"))
     with reading() as db:
-        return _tails(db.rows(statement))
+        found = db.rows(statement.where(line.action_run_id.in_(run_ids)).group_by(line.action_run_id))
+    return {row["action_run_id"]: LogEnd(row["total"], row["matching"]) for row in found}
 
 
-def log_tails_of_levels(run_ids: Sequence[str], levels: Sequence[str], limit: int) -> dict[str, LogTail]:
-    """The last lines of these levels likewise, however far up they are; ``lines`` may be empty."""
-    ends = _log_ends(run_ids)
-    per_run = LogLineRow.action_run_id
-    matching = (
-        select(
-            LogLineRow,
-            func.count().over(partition_by=per_run).label("matching"),
-            func.row_number().over(partition_by=per_run, order_by=LogLineRow.seq.desc()).label("place"),
-        )
-        .where(per_run.in_(run_ids), LogLineRow.level.in_(levels))
-        .subquery()
-    )
-    last = and_(matching.c.action_run_id == ends.c.run_id, matching.c.place <= limit)
-    statement = select(ends, matching).outerjoin_from(ends, matching, last).order_by(ends.c.run_id, matching.c.seq)
+def log_tails(run_ids: Sequence[str], limit: int, levels: Sequence[str] = ()) -> dict[str, list[LogLine]]:
+    """The last lines of each run's log, or of those levels, however far up they are, in one statement."""
+    statement = _last_of_levels(run_ids, limit, levels) if levels else _last(run_ids, limit)
+    tails: dict[str, list[LogLine]] = {run_id: [] for run_id in run_ids}
     with reading() as db:
-        return _tails(db.rows(statement))
-
-
-def _log_ends(run_ids: Sequence[str]) -> Subquery:
-    """How many lines each log has: they are numbered without a gap."""
-    return (
-        select(LogLineRow.action_run_id.label("run_id"), func.max(LogLineRow.seq).label("total"))
-        .where(LogLineRow.action_run_id.in_(run_ids))
-        .group_by(LogLineRow.action_run_id)
-        .subquery()
-    )
-
-
-def _tails(found: Sequence[RowMapping]) -> dict[str, LogTail]:
-    tails: dict[str, LogTail] = {}
-    for row in found:
-        tail = tails.setdefault(row["run_id"], LogTail(row["total"], row["matching"] or 0, []))
-        if row["seq"] is not None:
-            tail.lines.append(_log_line(row))
+        for found in db.execute(statement).all():
+            tails[found[0]].append(LogLine._make(found[1:]))
     return tails
+
+
+_LINE: tuple[InstrumentedAttribute[Any], ...] = (
+    LogLineRow.action_run_id,
+    LogLineRow.seq,
+    LogLineRow.attempt,
+    LogLineRow.at,
+    LogLineRow.level,
+    LogLineRow.message,
+)
+
+
+def _last(run_ids: Sequence[str], limit: int) -> Select[Any]:
+    line = LogLineRow
+    ends = (
+        select(line.action_run_id.label("run_id"), func.max(line.seq).label("total"))
+        .where(line.action_run_id.in_(run_ids))
+        .group_by(line.action_run_id)
+        .subquery()
+    )
+    return (
+        select(*_LINE)
+        .join(ends, ends.c.run_id == line.action_run_id)
+        .where(line.seq > ends.c.total - limit)
+        .order_by(line.action_run_id, line.seq)
+    )
+
+
+def _last_of_levels(run_ids: Sequence[str], limit: int, levels: Sequence[str]) -> Select[Any]:
+    line = LogLineRow
+    place = func.row_number().over(partition_by=line.action_run_id, order_by=line.seq.desc()).label("place")
+    placed = select(*_LINE, place).where(line.action_run_id.in_(run_ids), line.level.in_(levels)).subquery()
+    columns = [placed.c[column.key] for column in _LINE]
+    return select(*columns).where(placed.c.place <= limit).order_by(placed.c.action_run_id, placed.c.seq)
 
 
 def _log_line(row: RowMapping) -> LogLine:
@@ -200,8 +224,8 @@ def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> 
     executed = rows.select_action_runs().where(ActionRunRow.taken_over_from.is_(None))
     statement = filtered(executed, ActionRunRow, wanted)
     if wanted.action:
-        statement = statement.where(ActionRunRow.action == wanted.action)
-    return page(statement, ActionRunRow.id, limit, cursor, rows.action_run)
+        statement = statement.where(same(ActionRunRow.action, wanted.action))
+    return page(statement, ActionRunRow.id, limit, cursor, rows.action_run, searched(ActionRunRow, wanted.q))
 
 
 def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
@@ -212,7 +236,8 @@ def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -
             ActionRunRow.template_run_id == TemplateRunRow.id, ActionRunRow.action == wanted.action
         )
         statement = statement.where(uses.exists())
-    found = page(statement, TemplateRunRow.id, limit, cursor, lambda row: row)
+    search = searched(TemplateRunRow, wanted.q)
+    found = page(statement, TemplateRunRow.id, limit, cursor, lambda row: row, search)
     ids = [row["id"] for row in found.items]
     with reading() as db:
         started = db.rows(
@@ -264,8 +289,3 @@ def health(worker_seconds: float) -> Health:
     except Exception:  # noqa: BLE001 whatever the client raises, the answer is that Redis is away
         redis = False
     return Health(redis, row["n"], waited)
-
-
-def _retried_as(db: Transaction, row: type[ActionRunRow] | type[TemplateRunRow], run_id: str) -> str | None:
-    newest = db.row(select(row.id).where(row.retry_of == run_id).order_by(row.id.desc()).limit(1))
-    return newest["id"] if newest else None

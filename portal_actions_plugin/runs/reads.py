@@ -13,7 +13,7 @@ from portal_actions_plugin.runs import access, queries
 from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.limits import Quota
 from portal_actions_plugin.runs.paging import no_run
-from portal_actions_plugin.runs.queries import LogTail
+from portal_actions_plugin.runs.queries import LogEnd
 from portal_actions_plugin.runs.usual_times import Kind
 from portal_actions_plugin.runs.usual_times import usual_times as usual_times_of
 from portal_actions_plugin.software_templates.loader import no_template
@@ -105,14 +105,15 @@ def whole_log(run: ActionRun) -> Iterator[list[LogLine]]:
         last = lines[-1].seq
 
 
-def log_tails(
-    identity: Identity | None, runs: Sequence[ActionRun], limit: int, levels: Sequence[str] = ()
-) -> dict[str, LogTail]:
-    """The last lines of the logs of those runs whose log the identity may read; ``levels`` narrows them."""
+def log_ends(identity: Identity | None, runs: Sequence[ActionRun], levels: Sequence[str] = ()) -> dict[str, LogEnd]:
+    """How far the logs of those runs go whose log the identity may read; ``levels`` says which lines are counted."""
     readable = [run.id for run in runs if access.allowed(identity, "action:read", run)]
-    if not readable:
-        return {}
-    return queries.log_tails_of_levels(readable, levels, limit) if levels else queries.log_tails(readable, limit)
+    return queries.log_ends(readable, levels) if readable else {}
+
+
+def log_tails(run_ids: Sequence[str], limit: int, levels: Sequence[str] = ()) -> dict[str, list[LogLine]]:
+    """The last lines of logs that ``log_ends`` gave; ``levels`` narrows them."""
+    return queries.log_tails(run_ids, limit, levels) if run_ids else {}
 
 
 # -- what can be run -------------------------------------------------------------------------------------------------

@@ -67,15 +67,16 @@ class _Relay:
             while self._is_heard():
                 message = news.get_message(timeout=1)
                 if message and self._is_heard():
-                    self._tell(message["data"].decode(errors="replace"))
+                    for change in message["data"].decode(errors="replace").splitlines():
+                        self._tell(change)
 
-    def _tell(self, message: str) -> None:
-        kind, _, run_id = message.partition(" ")
+    def _tell(self, change: str) -> None:
+        kind, _, run_id = change.partition(" ")
         with self._app.app_context():
             try:
                 load = queries.template_run if kind == "template_run" else queries.action_run
                 dispatch.send(signals.run_changed, load(run_id))
             except (NotFoundError, UnicodeError):
-                log.debug("an echo of a run that is gone: %.80r", message)
+                log.debug("an echo of a run that is gone: %.80r", change)
             except Exception:
-                log.exception("the echo of %.80r failed", message)
+                log.exception("the echo of %.80r failed", change)

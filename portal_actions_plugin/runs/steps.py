@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.db import Transaction
+from portal_actions_plugin.db import Transaction, new_id
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import dispatch, locks, transitions
 from portal_actions_plugin.runs.token_shapes import MASK
+from portal_actions_plugin.runs.transitions import Claim
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
 
@@ -66,6 +67,7 @@ def prepare_step(course: Course, position: int) -> dict[str, Any]:
     step = course.template.steps[position]
     known = parts.registry.get(step.action) if step.action in parts.registry else None
     return {
+        "id": new_id(),
         "template_run_id": course.run_id,
         "template": course.template.name,
         "step_id": step.id,
@@ -88,3 +90,18 @@ def queue_step(tx: Transaction, step: Mapping[str, Any]) -> str:
     dispatch.ring_after_commit(tx, run_id, step["queue"])
     dispatch.tell_after_commit(tx, signals.action_run_queued, run_id)
     return run_id
+
+
+def queue_and_claim_step(tx: Transaction, step: Mapping[str, Any], wish: Claim) -> bool:
+    """Insert a prepared step's queued row and claim it at once, for the process that has made it due.
+
+    Nobody is rung for then. When the claim is refused, such as for its lock, the row is queued and rung for as any.
+    """
+    run_id = transitions.queue_action_run(tx, step, extension().config.ring_again_seconds)
+    dispatch.tell_after_commit(tx, signals.action_run_queued, run_id)
+    claimed = transitions.claim_next(tx, wish)
+    if claimed:
+        dispatch.tell_after_commit(tx, signals.action_run_started, run_id)
+    else:
+        dispatch.ring_after_commit(tx, run_id, step["queue"])
+    return claimed

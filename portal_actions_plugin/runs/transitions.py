@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import and_, case, func, insert, not_, or_, select, update
+from sqlalchemy import Boolean, Float, Uuid, and_, bindparam, case, func, insert, not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Update
 
@@ -43,7 +43,11 @@ class StepRef:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job process's wish to run an action run's next attempt."""
+    """A job process's wish to run an action run's next attempt.
+
+    Attributes:
+        input: what the attempt's handler gets, masked, for people to read; None leaves what the row has.
+    """
 
     ref: StepRef
     attempt: int
@@ -52,6 +56,7 @@ class Claim:
     lease_seconds: float
     deadline_seconds: float
     lock_key: str | None = None
+    input: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,32 +94,82 @@ class Result:
     warnings: Sequence[str] = ()
 
 
+# -- the statements of every run: made once, since making one takes longer than running it -------------------------------
+
+_run = bindparam("run", type_=Uuid(as_uuid=False))
+_token = bindparam("token", type_=Uuid(as_uuid=False))
+_IS_ANNOUNCED = case((bindparam("is_announced", type_=Boolean()), NOW))
+
+_LOCK_TEMPLATE_RUN = (
+    update(TemplateRunRow)
+    .where(TemplateRunRow.id == _run, TemplateRunRow.status.in_(ACTIVE))
+    .values(version=TemplateRunRow.version + 1)
+)
+_START_TEMPLATE_RUN = _LOCK_TEMPLATE_RUN.values(
+    status=RUNNING, started_at=func.coalesce(TemplateRunRow.started_at, NOW)
+)
+_END_TEMPLATE_RUN = _LOCK_TEMPLATE_RUN.values(finished_at=ENDED, secrets=None, announced_at=_IS_ANNOUNCED)
+
+_ACCEPT = insert(TemplateRunRow).values(status=QUEUED, version=1, queued_at=NOW)
+_QUEUE = insert(ActionRunRow).values(
+    status=QUEUED,
+    version=1,
+    attempt=0,
+    queued_at=NOW,
+    rung_at=NOW,
+    rings=1,
+    ring_again_at=now_plus(bindparam("ring_again_seconds", type_=Float())),
+    lock_held=False,
+)
+_CLAIM = (
+    update(ActionRunRow)
+    .where(ActionRunRow.id == _run, ActionRunRow.status == QUEUED)
+    .where(ActionRunRow.attempt == bindparam("attempts_made"))
+    .where(locks.is_due(ActionRunRow), not_(ActionRunRow.lock_held))
+    .values(
+        version=ActionRunRow.version + 1,
+        status=RUNNING,
+        # A process that goes on has ended the step before in this very transaction.
+        started_at=func.coalesce(ActionRunRow.started_at, right_now()),
+        deadline_at=now_plus(bindparam("deadline_seconds", type_=Float())),
+        lease_expires_at=now_plus(bindparam("lease_seconds", type_=Float())),
+        lapse_seen_at=None,
+        not_before=None,
+    )
+)
+_BEGIN_ATTEMPT = insert(AttemptRow).values(started_at=right_now())
+_END = (
+    update(ActionRunRow)
+    .where(ActionRunRow.id == _run, ActionRunRow.status == RUNNING, ActionRunRow.process_token == _token)
+    .values(
+        version=ActionRunRow.version + 1,
+        finished_at=ENDED,
+        secrets=None,
+        lease_expires_at=locks.kept_lease(),
+        not_before=None,
+        announced_at=_IS_ANNOUNCED,
+    )
+)
+_CLOSE_ATTEMPT = (
+    update(AttemptRow)
+    .where(AttemptRow.action_run_id == _run, AttemptRow.finished_at.is_(None))
+    .values(finished_at=ENDED)
+)
+
+
 # -- accepting -------------------------------------------------------------------------------------------------------
 
 
 def accept_template_run(tx: Transaction, run_id: str, values: Mapping[str, Any]) -> None:
     """Insert a template run as queued."""
-    tx.execute(insert(TemplateRunRow).values(id=run_id, status=QUEUED, version=1, queued_at=NOW, **values))
+    tx.execute(_ACCEPT, {"id": run_id, **values})
 
 
 def queue_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> str:
-    """Insert an action run as queued, its doorbell counted as rung, and return its id."""
-    run_id = new_id()
-    tx.execute(
-        insert(ActionRunRow).values(
-            id=run_id,
-            status=QUEUED,
-            version=1,
-            attempt=0,
-            queued_at=NOW,
-            rung_at=NOW,
-            rings=1,
-            ring_again_at=now_plus(ring_again_seconds),
-            lock_held=False,
-            **values,
-        )
-    )
-    return run_id
+    """Insert an action run as queued, its doorbell counted as rung, and return its id: ``values`` may say which."""
+    row = {"id": new_id(), **values}
+    tx.execute(_QUEUE, {**row, "ring_again_seconds": ring_again_seconds})
+    return str(row["id"])
 
 
 def take_over_steps(tx: Transaction, source_id: str, run_id: str) -> None:
@@ -151,40 +206,52 @@ def claim(tx: Transaction, wish: Claim) -> bool:
         with tx.savepoint():
             _claim(tx, wish)
     except (_RefusedError, IntegrityError):
-        return tx.row(_owned(wish.ref.id, wish.process_token)) is not None
+        return is_ours(tx, wish.ref.id, wish.process_token)
     return True
 
 
+def claim_next(tx: Transaction, wish: Claim) -> bool:
+    """Claim a step in the transaction that has just queued it, and has its template run locked; as ``claim``."""
+    if wish.lock_key is None:
+        return _claim_row(tx, wish)
+    try:
+        with tx.savepoint():
+            return _claim_row(tx, wish)
+    except IntegrityError:
+        return False
+
+
 def _claim(tx: Transaction, wish: Claim) -> None:
-    if wish.ref.template_run_id and not _lock_template_run(
-        tx, wish.ref.template_run_id, status=RUNNING, started_at=func.coalesce(TemplateRunRow.started_at, NOW)
-    ):
+    if wish.ref.template_run_id and not tx.changed(_START_TEMPLATE_RUN, {"run": wish.ref.template_run_id}):
         raise _RefusedError
+    if not _claim_row(tx, wish):
+        raise _RefusedError
+
+
+def _claim_row(tx: Transaction, wish: Claim) -> bool:
     claimed = tx.changed(
-        _action_run(wish.ref.id, status=QUEUED)
-        .where(ActionRunRow.attempt == wish.attempt, locks.is_due(ActionRunRow), not_(ActionRunRow.lock_held))
-        .where(*locks.is_free(wish.lock_key))
-        .values(
-            status=RUNNING,
-            attempt=wish.attempt + 1,
-            process_token=wish.process_token,
-            worker=wish.worker,
-            started_at=func.coalesce(ActionRunRow.started_at, NOW),
-            deadline_at=now_plus(wish.deadline_seconds),
-            lease_expires_at=now_plus(min(wish.lease_seconds, wish.deadline_seconds)),
-            lapse_seen_at=None,
-            not_before=None,
-            lock_key=wish.lock_key,
-            lock_held=wish.lock_key is not None,
-        )
+        _CLAIM if wish.lock_key is None else _CLAIM.where(*locks.is_free(wish.lock_key)),
+        {
+            "run": wish.ref.id,
+            "attempts_made": wish.attempt,
+            "attempt": wish.attempt + 1,
+            "process_token": wish.process_token,
+            "worker": wish.worker,
+            "deadline_seconds": wish.deadline_seconds,
+            "lease_seconds": min(wish.lease_seconds, wish.deadline_seconds),
+            "lock_key": wish.lock_key,
+            "lock_held": wish.lock_key is not None,
+            **({} if wish.input is None else {"input": dict(wish.input)}),
+        },
     )
-    if not claimed:
-        raise _RefusedError
-    tx.execute(
-        insert(AttemptRow).values(
-            action_run_id=wish.ref.id, number=wish.attempt + 1, started_at=NOW, worker=wish.worker
-        )
-    )
+    if claimed:
+        tx.execute(_BEGIN_ATTEMPT, {"action_run_id": wish.ref.id, "number": wish.attempt + 1, "worker": wish.worker})
+    return bool(claimed)
+
+
+def is_ours(tx: Transaction, run_id: str, process_token: str) -> bool:
+    """Whether a row is this process's running one."""
+    return tx.row(_owned(run_id, process_token)) is not None
 
 
 def renew(tx: Transaction, process_token: str, lease_seconds: float) -> int:
@@ -202,13 +269,6 @@ def renew(tx: Transaction, process_token: str, lease_seconds: float) -> int:
             lapse_seen_at=None,
         )
     )
-
-
-def keep_input(tx: Transaction, run_id: str, process_token: str, data: Mapping[str, Any]) -> None:
-    """Keep the input that a step's attempt was rendered, for people to read. Raises LeaseLostError."""
-    ours = _action_run(run_id, status=RUNNING).where(ActionRunRow.process_token == process_token)
-    if not tx.changed(ours.values(input=dict(data))):
-        raise LeaseLostError(run_id)
 
 
 def succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) -> None:
@@ -258,7 +318,7 @@ def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, 
         error_code=error.code[:32],
         error_message=error.message,
         error_hint=error.hint,
-        retry_at=now_plus(error.retry_after) if error.retry_after is not None else None,
+        retry_after=error.retry_after,
     )
     _close_attempt(tx, ref.id, FAILED, error)
 
@@ -315,17 +375,11 @@ def take_over(tx: Transaction, ref: StepRef, process_token: str, new_token: str)
 
 def end_template_run(tx: Transaction, run_id: str, status: str, **values: Any) -> bool:
     """Bring an active template run to its end; False when it was over already."""
+    end = _END_TEMPLATE_RUN
     if status != CANCELED:
-        values["started_at"] = func.coalesce(TemplateRunRow.started_at, NOW)
-    return _lock_template_run(
-        tx,
-        run_id,
-        status=status,
-        finished_at=ENDED,
-        secrets=None,
-        announced_at=_announced(signals.template_run_finished),
-        **values,
-    )
+        end = end.values(started_at=func.coalesce(TemplateRunRow.started_at, NOW))
+    is_announced = not signals.template_run_finished.receivers
+    return bool(tx.changed(end, {"run": run_id, "status": status, "is_announced": is_announced, **values}))
 
 
 def cancel_template_run(tx: Transaction, run_id: str) -> list[Canceled] | None:
@@ -368,19 +422,8 @@ def _owned(run_id: str, process_token: str) -> Any:
     )
 
 
-def _announced(signal: Any) -> Any:
-    """A run that nobody listens for counts as announced: that spares a second commit."""
-    return None if signal.receivers else NOW
-
-
-def _lock_template_run(tx: Transaction, run_id: str, **values: Any) -> bool:
-    return bool(
-        tx.changed(
-            update(TemplateRunRow)
-            .where(TemplateRunRow.id == run_id, TemplateRunRow.status.in_(ACTIVE))
-            .values(version=TemplateRunRow.version + 1, **values)
-        )
-    )
+def _lock_template_run(tx: Transaction, run_id: str) -> bool:
+    return bool(tx.changed(_LOCK_TEMPLATE_RUN, {"run": run_id}))
 
 
 def _action_run(run_id: str, *, status: str) -> Update:
@@ -391,34 +434,25 @@ def _action_run(run_id: str, *, status: str) -> Update:
     )
 
 
-def _end_attempt(tx: Transaction, ref: StepRef, process_token: str, **values: Any) -> None:
-    ended = tx.changed(
-        _action_run(ref.id, status=RUNNING)
-        .where(ActionRunRow.process_token == process_token)
-        .values(
-            finished_at=ENDED,
-            secrets=None,
-            lease_expires_at=locks.kept_lease(),
-            not_before=None,
-            announced_at=_announced(signals.action_run_finished),
-            **values,
-        )
-    )
-    if not ended:
+def _end_attempt(
+    tx: Transaction, ref: StepRef, process_token: str, *, retry_after: float | None = None, **values: Any
+) -> None:
+    end = _END if retry_after is None else _END.values(retry_at=now_plus(retry_after))
+    if not tx.changed(end, {"run": ref.id, "token": process_token, "is_announced": _nobody_listens(), **values}):
         raise LeaseLostError(ref.id)
 
 
+def _nobody_listens() -> bool:
+    """A run that nobody listens for counts as announced: that spares a second commit."""
+    return not signals.action_run_finished.receivers
+
+
 def _close_attempt(tx: Transaction, run_id: str, outcome: str, error: ActionError | None) -> None:
-    tx.execute(
-        update(AttemptRow)
-        .where(AttemptRow.action_run_id == run_id, AttemptRow.finished_at.is_(None))
-        .values(
-            finished_at=ENDED,
-            outcome=outcome,
-            error_code=error.code[:32] if error else None,
-            error_message=error.message if error else None,
-        )
-    )
+    why = {
+        "error_code": error.code[:32] if error else None,
+        "error_message": error.message if error else None,
+    }
+    tx.execute(_CLOSE_ATTEMPT, {"run": run_id, "outcome": outcome, **why})
 
 
 def _cancel_action_runs(tx: Transaction, which: Any) -> list[Canceled]:
@@ -432,7 +466,7 @@ def _cancel_action_runs(tx: Transaction, which: Any) -> list[Canceled]:
             secrets=None,
             lease_expires_at=locks.kept_lease(),
             not_before=None,
-            announced_at=_announced(signals.action_run_finished),
+            announced_at=NOW if _nobody_listens() else None,
         )
         .returning(ActionRunRow.id, ActionRunRow.action, ActionRunRow.lock_key)
     )

@@ -10,6 +10,7 @@ from sqlalchemy import Select, Subquery, func, select
 from portal_actions_plugin.db import milliseconds_between, reading
 from portal_actions_plugin.host import ActionRun, TemplateRun
 from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.runs.filters import same
 from portal_actions_plugin.runs.states import SUCCESS
 
 LAST = 20
@@ -61,9 +62,9 @@ def _recent(run: ActionRun | TemplateRun) -> Subquery:
     row = ActionRunRow
     if isinstance(run, TemplateRun):
         # Twice as many as are needed when all goes well: some steps fail, are skipped or are not reached.
-        alike, rows = row.template == run.template, 2 * LAST * len(run.steps)
+        alike, rows = same(row.template, run.template), 2 * LAST * len(run.steps)
     else:
-        alike, rows = row.action == run.action, MAX_ROWS
+        alike, rows = same(row.action, run.action), MAX_ROWS
     return (
         select(row.id, row.step_id, row.action, row.status, row.started_at, row.finished_at)
         .where(alike, row.id < run.id)

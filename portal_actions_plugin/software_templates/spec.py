@@ -6,6 +6,7 @@ import hashlib
 import json
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.software_templates import inputs as user_inputs
@@ -34,7 +35,7 @@ class Step:
     condition: str | bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Template:
     """A checked software template.
 
@@ -104,12 +105,12 @@ class Template:
         """
         return schemas.merge_pages(self.parameters, self.title)
 
-    @property
+    @cached_property
     def parameter_names(self) -> frozenset[str]:
         """The top-level parameters, also those that only a condition asks for."""
         return frozenset(schemas.declared(self.inputs_schema()))
 
-    @property
+    @cached_property
     def secret_names(self) -> frozenset[str]:
         """The top-level parameters with ``ui:field: Secret`` or ``writeOnly: true``."""
         declared = schemas.declared(self.inputs_schema())

@@ -1,0 +1,188 @@
+"""A job process: stands by for a run, makes it, and goes on with what is due in its queue for as long as it may.
+
+The rows are queued and claimed as always. What is saved is the fork, and what a fresh process must set up.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import math
+import os
+import select as io
+import signal
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal_actions_plugin.db import reading
+from portal_actions_plugin.pause_points import reached
+from portal_actions_plugin.runner import execute, run_logs
+from portal_actions_plugin.runner.job import load_job
+from portal_actions_plugin.runner.monitor import ORDER_BYTES, tell_standing_by, tell_time_left
+from portal_actions_plugin.runner.processes import (
+    Connections,
+    adopt_orphans,
+    die_with_parent,
+    reset_after_fork,
+)
+from portal_actions_plugin.runner.traces import Surroundings, peak_memory
+from portal_actions_plugin.runs import due
+from portal_actions_plugin.runs.redaction import Redactor
+
+log = logging.getLogger(__name__)
+
+DONE = 10
+"""Exit status of a job process that has left nothing to do. It is not 0: a handler's library may exit with that."""
+
+DONE_HOLDING_A_LOCK = 11
+"""Likewise, but its lock is only free now that it is gone."""
+
+MAX_RUNS = 100
+"""After so many, a fork is a hundredth of their cost, and what handlers leak bit by bit goes with the process."""
+
+MAX_SECONDS = 20.0
+"""Counted from its first run: beside runs that take so long, a fork costs nothing."""
+
+MAX_GROWTH = 64 * 2**20
+"""Bytes of memory that a process may gain before it is replaced."""
+
+CANDIDATES = 4
+"""Other workers want the oldest run too: whoever comes too late takes the next one."""
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+"""No run's id: to ask for it opens a connection, and whoever asks next finds it open."""
+
+
+class Child:
+    """What a worker's child does from its fork to its end."""
+
+    def __init__(self, app: Flask, queue: str, place: str, process_token: str, *, orders: int, words: int) -> None:
+        """Prepare, in the child.
+
+        Args:
+            app: the host's app.
+            queue: the queue whose runs it goes on with.
+            place: its worker's name, for people.
+            process_token: carried by every write.
+            orders: a pipe on which the worker names a run while this process stands by, and which it closes to end it.
+            words: a pipe on which the worker hears how long an attempt may take, and that this process stands by.
+        """
+        self._app = app
+        self._queue = queue
+        self._place = place
+        self._process_token = process_token
+        self._orders = orders
+        self._words = words
+        self._claims = 0
+        self._began: float | None = None
+
+    def live(self, parent: int, connections: Connections) -> NoReturn:
+        """Set up, obey, and end."""
+        status = 1
+        try:
+            self._set_up(parent, connections)
+            while run_id := os.read(self._orders, ORDER_BYTES).decode():
+                self._work(run_id)
+                reached("stand_by")
+                tell_standing_by(self._words)
+            status = DONE
+        except BaseException:
+            log.exception("a job process failed")
+        finally:
+            _end(status)
+
+    def may_go_on(self) -> bool:
+        """Whether the next run may be made in this process, should all of it go well until now."""
+        if self._claims >= MAX_RUNS or time.monotonic() - (self._began or math.inf) > MAX_SECONDS:
+            return False
+        if self._is_dismissed():
+            return False
+        if changed := Surroundings.of_this_process().changed_since(self._surroundings):
+            log.info("a handler has left its process changed, which ends with it: %s", ", ".join(changed))
+            return False
+        return peak_memory() - self._memory <= MAX_GROWTH
+
+    def _set_up(self, parent: int, connections: Connections) -> None:
+        os.setpgid(0, 0)
+        die_with_parent(parent, signal.SIGKILL)
+        adopt_orphans()
+        reset_after_fork()
+        connections.forget()
+        reached("fork_job.child")
+        self._warm_up()
+        self._surroundings = Surroundings.of_this_process()
+        self._memory = peak_memory()
+
+    def _warm_up(self) -> None:
+        """Have the first run find an open connection."""
+        try:
+            with self._app.app_context():
+                load_job(NOBODY)
+        except SQLAlchemyError as error:
+            log.debug("the database is away; the first run rides that out: %s", error)
+
+    def _work(self, run_id: str | None) -> None:
+        """Make the run that the worker named, and then what is due, each at most once: a row may be refused for ever."""
+        self._began = self._began or time.monotonic()
+        tried: set[str] = set()
+        while run_id:
+            tried.add(run_id)
+            run_id = next((other for other in self._make(run_id) if other not in tried), None)
+
+    def _make(self, run_id: str) -> Sequence[str]:
+        """Make a run, and say what is due then; does not return when this process may not go on."""
+        redactor = Redactor()
+        with run_logs.speaking(redactor, {"run_id": run_id}):
+            try:
+                # What a handler sets for its context is gone with it.
+                holds_a_lock, due_now = contextvars.copy_context().run(self._perform, run_id, redactor)
+            except BaseException:
+                log.exception("the job process of run %s failed", run_id)
+                _end(1)
+            # Masked to the very end: a thread of the handler may still be at it when the attempt is over.
+            if holds_a_lock:
+                _end(DONE_HOLDING_A_LOCK)
+            if due_now is None:
+                _end(DONE)
+        return due_now
+
+    def _perform(self, run_id: str, redactor: Redactor) -> tuple[bool, Sequence[str] | None]:
+        with self._app.app_context():
+            holds_a_lock = execute.perform(
+                run_id, self._process_token, self._place, self._tell, redactor, self.may_go_on
+            )
+            reached("perform.after")
+            if holds_a_lock or not self.may_go_on():
+                return holds_a_lock, None
+            return False, self._due_now()
+
+    def _due_now(self) -> Sequence[str] | None:
+        """What is due in this process's queue; None unless all that it has claimed has succeeded."""
+        try:
+            with reading() as db:
+                if due.successes(db, self._process_token) < self._claims:
+                    return None
+                return due.oldest(db, self._queue, CANDIDATES)
+        except SQLAlchemyError as error:
+            log.warning("a job process ends, since it cannot know whether it may go on: %s", error)
+            return None
+
+    def _tell(self, seconds: float) -> None:
+        if seconds < math.inf:
+            self._claims += 1
+        tell_time_left(self._words, seconds)
+
+    def _is_dismissed(self) -> bool:
+        # While this process is at work nobody writes to the pipe: it can be read only when it is closed.
+        return bool(io.select([self._orders], [], [], 0)[0])
+
+
+def _end(status: int) -> NoReturn:
+    try:
+        logging.shutdown()
+    finally:
+        os._exit(status)

@@ -1,0 +1,260 @@
+"""Job processes that stand by, go on with what is due, and end when anything is not as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from redis import Redis
+
+from portal_actions_plugin.db import new_id, now_plus, reading
+from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.runner.child import MAX_RUNS
+from portal_actions_plugin.runner.processes import Connections
+from portal_actions_plugin.runner.worker import StepWorker
+from portal_actions_plugin.runs import due
+from tests import deeds
+from tests.conftest import Person, Workers, wait_until
+from tests.run_helpers import claim, run_one_off, set_columns
+
+StartWorkers = Callable[..., Workers]
+QUEUE = "rq:queue:portal-actions.default"
+SHORT_LEASES = {
+    "PORTAL_ACTIONS_LEASE_SECONDS": 2,
+    "PORTAL_ACTIONS_LEASE_RENEW_SECONDS": 0.5,
+    "PORTAL_ACTIONS_LAPSE_GRACE_SECONDS": 0.5,
+    "PORTAL_ACTIONS_SWEEP_SECONDS": 0.3,
+}
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask], database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """A portal, and workers, with an action that does what it must not, and no limit on how much is started."""
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=database_url, PORTAL_ACTIONS_RATE_LIMIT="10000 per minute")
+    monkeypatch.setenv("TEST_PORTAL_DEEDS", "1")
+    deeds.register(app)
+    with app.app_context():
+        yield app
+
+
+def start(ada: Person, deed: str = "nothing") -> str:
+    answer = ada.post("/api/v1/actions/test.deed@v1/runs", {"input": {"deed": deed}})
+    assert answer.status_code == 202, answer.json
+    return answer.headers["Location"]
+
+
+def start_wait(ada: Person, seconds: float) -> str:
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": seconds}})
+    return answer.headers["Location"]
+
+
+def ended(ada: Person, path: str, seconds: float = 30) -> dict[str, Any]:
+    return wait_until(
+        lambda: (run := ada.get(path).json)["status"] in ("success", "failed", "canceled") and run, seconds
+    )
+
+
+def made_by(ada: Person, path: str) -> int:
+    return ended(ada, path)["outputs"]["pid"]
+
+
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+# -- going on ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_is_made_by_few_processes_oldest_first(ada: Person, start_workers: StartWorkers) -> None:
+    paths = [start(ada) for _ in range(20)]
+    start_workers()
+    pids = [made_by(ada, path) for path in paths]
+    assert len(set(pids)) == 1
+    began = [ada.get(path).json["started_at"] for path in paths]
+    assert began == sorted(began)
+
+
+def test_a_process_is_replaced_after_a_bounded_number_of_runs(app: Flask, start_workers: StartWorkers) -> None:
+    ids = [run_one_off("test.deed@v1", {"deed": "nothing"}) for _ in range(MAX_RUNS + 10)]
+    start_workers()
+
+    def pids() -> Any:
+        with reading() as db:
+            found = [row["outputs"] for row in db.rows(ActionRunRow.__table__.select())]
+        return all(found) and Counter(outputs["pid"] for outputs in found)
+
+    assert sorted(wait_until(pids, 60).values()) == [len(ids) - MAX_RUNS, MAX_RUNS]
+
+
+def test_runs_one_after_another_need_no_fork_between_them(ada: Person, start_workers: StartWorkers) -> None:
+    start_workers()
+    assert len({made_by(ada, start(ada)) for _ in range(5)}) == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_whatever_a_handler_does_to_its_process_ends_with_it(ada: Person, start_workers: StartWorkers) -> None:
+    workers = start_workers()
+    at_work = wait_until(workers.children)
+    before = made_by(ada, start(ada))
+    for deed in deeds.DEEDS.keys() - {"nothing"}:
+        run = ended(ada, start(ada, deed))
+        after = made_by(ada, start(ada))
+        assert after != before, f"the process that made {deed!r} was used again"
+        assert wait_until(lambda gone=before: is_gone(gone), 5)
+        if run["status"] == "success":
+            assert run["outputs"]["pid"] == before, "it was made by the process that had stood by"
+        before = after
+    assert workers.children() == at_work
+
+
+def test_a_process_ends_also_when_only_what_it_recorded_says_that_it_must(app: Flask) -> None:
+    """A run that was canceled or taken over is no success of the process that had claimed it."""
+    token = new_id()
+    done, lost = (run_one_off("test.deed@v1", {"deed": "nothing"}) for _ in range(2))
+    assert claim(done, token)
+    assert claim(lost, token)
+    set_columns(done, status="success")
+    with reading() as db:
+        assert due.successes(db, token) == 1
+    set_columns(lost, process_token=new_id(), status="success")
+    with reading() as db:
+        assert due.successes(db, token) == 1
+
+
+def test_a_canceled_step_is_gone_within_two_seconds_also_when_it_is_the_fifth_of_its_process(
+    ada: Person, start_workers: StartWorkers
+) -> None:
+    paths = [start(ada) for _ in range(4)]
+    fifth = start_wait(ada, 60)
+    workers = start_workers()
+    pids = {made_by(ada, path) for path in paths}
+    wait_until(lambda: ada.get(fifth).json["status"] == "running")
+    [child] = workers.grandchildren()
+    assert pids == {child}
+    began = time.monotonic()
+    assert ada.post(f"{fifth}/cancel").json["status"] == "canceled"
+    wait_until(lambda: is_gone(child), 5)
+    assert time.monotonic() - began < 2.5, "2 s, and what this machine needs to look"
+    assert made_by(ada, start(ada)) != child
+    assert ada.get(fifth).json["status"] == "canceled"
+
+
+def test_a_run_whose_worker_is_killed_is_retried_also_when_it_is_not_the_first_of_its_process(
+    ada: Person, start_workers: StartWorkers
+) -> None:
+    workers = start_workers(**SHORT_LEASES)
+    before = made_by(ada, start(ada))
+    path = start_wait(ada, 3)
+    wait_until(lambda: ada.get(path).json["status"] == "running")
+    assert workers.grandchildren() == [before]
+    [parent] = workers.children()
+    os.kill(parent, signal.SIGKILL)
+    wait_until(lambda: is_gone(before), 5)
+    run = ended(ada, path)
+    assert [attempt["outcome"] for attempt in run["attempts"]] == ["lost", "success"]
+
+
+def test_a_drain_does_not_wait_for_what_its_processes_could_go_on_with(
+    ada: Person, start_workers: StartWorkers
+) -> None:
+    paths = [start_wait(ada, 0.5) for _ in range(20)]
+    workers = start_workers()
+    wait_until(lambda: ada.get(paths[1]).json["status"] == "running")
+    workers.process.send_signal(signal.SIGTERM)
+    assert workers.process.wait(15) == 0
+    statuses = Counter(ada.get(path).json["status"] for path in paths)
+    assert set(statuses) == {"success", "queued"}
+    assert statuses["queued"] > 10
+
+
+def test_each_run_of_a_process_speaks_for_itself(ada: Person, start_workers: StartWorkers, tmp_path: Path) -> None:
+    paths = [
+        ada.post("/api/v1/actions/debug.log@v1/runs", {"input": {"message": f"number {n}"}}).headers["Location"]
+        for n in range(3)
+    ]
+    start_workers()
+    for path in paths:
+        ended(ada, path)
+    lines = (tmp_path / "workers.log").read_text().splitlines()
+    for number, path in enumerate(paths):
+        [line] = [line for line in lines if line.endswith(f"number {number}")]
+        assert f"run={path.rpartition('/')[2]}" in line
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_a_run_has_masked_is_forgotten_before_the_next_one(ada: Person, start_workers: StartWorkers) -> None:
+    start_workers()
+    outputs = [ended(ada, start(ada))["outputs"] for _ in range(3)]
+    assert len({output["pid"] for output in outputs}) == 1
+    assert [output["redactors"] for output in outputs] == [1, 1, 1]
+
+
+# -- standing by -------------------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_is_killed_while_it_stands_by_is_replaced(ada: Person, start_workers: StartWorkers) -> None:
+    workers = start_workers()
+    [child] = wait_until(workers.grandchildren)
+    os.kill(child, signal.SIGKILL)
+    run = ended(ada, start(ada), 10)
+    assert (run["status"], len(run["attempts"])) == ("success", 1)
+    assert run["outputs"]["pid"] != child
+
+
+def test_what_stands_by_goes_with_its_worker(ada: Person, start_workers: StartWorkers) -> None:
+    workers = start_workers()
+    made_by(ada, start(ada))
+    [child] = workers.grandchildren()
+    os.kill(workers.children()[0], signal.SIGKILL)
+    assert wait_until(lambda: is_gone(child), 5)
+    everyone = wait_until(lambda: (found := workers.children()) and workers.grandchildren() and found)
+    everyone += workers.grandchildren()
+    began = time.monotonic()
+    workers.process.send_signal(signal.SIGTERM)
+    assert workers.process.wait(15) == 0
+    assert time.monotonic() - began < 5
+    assert all(is_gone(pid) for pid in everyone)
+
+
+# -- doorbells ---------------------------------------------------------------------------------------------------------
+
+
+def test_doorbells_of_runs_that_were_made_without_them_are_dropped_many_at_once(app: Flask, redis_url: str) -> None:
+    made = [run_one_off("debug.log@v1", {"message": "hello"}) for _ in range(30)]
+    waiting = run_one_off("debug.log@v1", {"message": "hello"})
+    for run_id in made:
+        set_columns(run_id, status="success")
+    with Redis.from_url(redis_url) as redis:
+        redis.hset("rq:job:foreign", mapping={"data": "garbage", "origin": "portal-actions.default"})
+        redis.lpush(QUEUE, "foreign")
+        commands = redis.info("stats")["total_commands_processed"]
+        worker = StepWorker(app, "default", "test", redis, Connections())
+        worker.drop_stale()
+        assert redis.info("stats")["total_commands_processed"] - commands < 30 * 4 + 20
+        assert redis.llen(QUEUE) == 2
+        assert worker.hear() is None, "a foreign job is left for who says what it is"
+        assert worker.hear() == waiting
+        assert not list(redis.scan_iter("rq:job:*"))
+
+
+def test_the_oldest_due_run_of_a_queue_is_found_past_those_that_wait(app: Flask) -> None:
+    ids = [run_one_off("debug.log@v1", {"message": "hello"}) for _ in range(5)]
+    refused, later, other, first, second = ids
+    set_columns(refused, lock_key="somebody's")
+    set_columns(later, not_before=now_plus(60))
+    set_columns(other, queue="slow")
+    with reading() as db:
+        assert due.oldest(db, "default", 5) == [first, second]
+        assert due.oldest(db, "default", 1) == [first]
+        assert due.among(db, ids) == {refused, other, first, second}
+    set_columns(first, status="running")
+    with reading() as db:
+        assert due.oldest(db, "default", 5) == [second]
+        assert due.among(db, ids) == {refused, other, second}
