@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import pickle
 import uuid
@@ -22,7 +23,7 @@ from rq.serializers import JSONSerializer
 from sqlalchemy import select, update
 
 from portal_actions_plugin.actions.registry import action
-from portal_actions_plugin.db import now_plus, transaction
+from portal_actions_plugin.db import now_plus, reading, transaction
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
@@ -138,6 +139,23 @@ def deep(levels: int) -> Any:
     for _ in range(levels):
         nested = [nested]
     return nested
+
+
+def test_the_watch_is_never_told_less_time_than_the_row_has(app: Flask) -> None:
+    # Else a process that was ended for its time would look as if its worker had died.
+    run = service.start_action_run(ADA, "debug.log@v1", {"message": "hello"}).run
+    told: list[tuple[float, float]] = []
+
+    def tell(seconds: float) -> None:
+        if seconds < math.inf:
+            with reading() as db:
+                row = db.row(select(ActionRunRow.deadline_at, now_plus(0).label("now")))
+            assert row is not None
+            told.append((seconds, (row["deadline_at"] - row["now"]).total_seconds()))
+
+    execute.perform(run.id, str(uuid.uuid4()), "test", tell)
+    ((seconds, left),) = told
+    assert seconds >= left
 
 
 def test_what_a_handler_says_is_kept_whatever_characters_it_holds(app: Flask) -> None:

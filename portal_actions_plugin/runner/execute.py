@@ -128,13 +128,16 @@ class TimeLeft:
     """How long an attempt may take, counted from its claim."""
 
     def __init__(self, claimed: Claimed, tell: TellTime) -> None:
-        self._deadline = claimed.asked_at + claimed.attempt.claim.deadline_seconds
+        self._seconds = claimed.attempt.claim.deadline_seconds
+        self._deadline = claimed.asked_at + self._seconds
         self._surely_ours_until = claimed.asked_at + claimed.attempt.claim.lease_seconds * FRESH
         self._tell = tell
 
     def start(self) -> None:
         """Let the watch know of the deadline: it holds also while the database is away."""
-        self._tell(self._deadline - time.monotonic())
+        # Counted from here, after the claim: a watch that ends this process before the row's own deadline, by however
+        # little, would leave a row that looks as if its worker had died.
+        self._tell(self._seconds)
 
     def is_surely_ours(self) -> bool:
         """Whether the claim is so fresh that nobody can have taken the row over since."""
