@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from flask import Flask
 from redis import Redis
+from sqlalchemy import event
 
 from portal_actions_plugin.db import new_id, now_plus, reading
+from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.child import MAX_RUNS
 from portal_actions_plugin.runner.processes import Connections
@@ -258,3 +260,23 @@ def test_the_oldest_due_run_of_a_queue_is_found_past_those_that_wait(app: Flask)
     with reading() as db:
         assert due.oldest(db, "default", 5) == [second]
         assert due.among(db, ids) == {refused, other, second}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_a_process_has_made_is_counted_by_its_token_and_not_by_all_successes(app: Flask) -> None:
+    # PostgreSQL plans by how full a table is; SQLite has one plan for every size.
+    seen: list[tuple[str, Any]] = []
+
+    def listen(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "process_token" in statement:
+            seen.append((statement, parameters))
+
+    engine = extension().database.engine
+    event.listen(engine, "before_cursor_execute", listen)
+    with reading() as db:
+        due.successes(db, new_id())
+    event.remove(engine, "before_cursor_execute", listen)
+    ((statement, parameters),) = seen
+    with engine.connect() as connection:
+        plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all())
+    assert "ix_portal_actions_action_runs_process_token" in plan

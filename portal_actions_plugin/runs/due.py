@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import WAITS_FOR_NO_LOCK, ActionRunRow
@@ -33,7 +33,7 @@ def oldest(db: Transaction, queue: str, limit: int) -> Sequence[str]:
 
 def successes(db: Transaction, process_token: str) -> int:
     """How many runs a job process has brought to success."""
-    its = select(func.count().label("count")).where(
-        ActionRunRow.process_token == process_token, ActionRunRow.status == SUCCESS
-    )
+    # Not among the conditions: SQLite would rather read all of history's successes by the index of statuses.
+    succeeded = func.count(case((ActionRunRow.status == SUCCESS, 1)))
+    its = select(succeeded.label("count")).where(ActionRunRow.process_token == process_token)
     return int(db.rows(its)[0]["count"])
