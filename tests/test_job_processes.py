@@ -15,13 +15,14 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import event
 
-from portal_actions_plugin.db import new_id, now_plus, reading
+from portal_actions_plugin.db import new_id, reading
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.child import MAX_RUNS
 from portal_actions_plugin.runner.processes import Connections
 from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs import due
+from portal_actions_plugin.sql import now_plus
 from tests import deeds
 from tests.conftest import Person, Workers, wait_until
 from tests.run_helpers import claim, run_one_off, set_columns

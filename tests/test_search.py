@@ -9,10 +9,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import event, insert
 
-from portal_actions_plugin.db import database, new_id, now_plus, reading, transaction
+from portal_actions_plugin.db import database, new_id, reading, transaction
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs import queries, search
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.sql import now_plus
 
 RUNS = 400
 

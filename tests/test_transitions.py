@@ -10,12 +10,13 @@ from flask import Flask
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
-from portal_actions_plugin.db import now_plus, transaction
+from portal_actions_plugin.db import transaction
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs import queries, service, transitions
 from portal_actions_plugin.runs.steps import prepare_step, queue_step
 from portal_actions_plugin.runs.transitions import Again, Claim, LeaseLostError, Result, StepRef
+from portal_actions_plugin.sql import now_plus
 from tests.portal import PEOPLE
 
 ADA = PEOPLE["ada"]

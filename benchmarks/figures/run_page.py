@@ -13,8 +13,8 @@ from benchmarks.figures.latency import one_run
 from benchmarks.figures.pages import medians
 from benchmarks.portal import LOG, write_template
 from benchmarks.rig import Rig
-from portal_actions_plugin.db import now_plus
 from portal_actions_plugin.models import LogLineRow
+from portal_actions_plugin.sql import now_plus
 
 STEPS = 10
 LINES = 100

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Integer, String, Text, Uuid, and_, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from portal_actions_plugin.db import Transaction, now_plus, reading, ride_out, transaction
+from portal_actions_plugin.db import Transaction, reading, ride_out, transaction
 from portal_actions_plugin.errors import InternalError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link
@@ -20,6 +20,7 @@ from portal_actions_plugin.runs import transitions
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.states import RUNNING
 from portal_actions_plugin.runs.transitions import LeaseLostError
+from portal_actions_plugin.sql import now_plus
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import RowMapping, and_, or_, select
 
-from portal_actions_plugin.db import now_plus, reading, transaction
+from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.errors import ActionError, WorkerLostError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
@@ -17,6 +17,7 @@ from portal_actions_plugin.runs import dispatch, doorbells, locks, transitions
 from portal_actions_plugin.runs.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.states import LOST, RUNNING
 from portal_actions_plugin.runs.transitions import Again, LeaseLostError, StepRef
+from portal_actions_plugin.sql import now_plus
 
 log = logging.getLogger(__name__)
 

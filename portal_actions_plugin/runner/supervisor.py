@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import Transaction, now_plus, transaction
+from portal_actions_plugin.db import Transaction, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import WorkerRow
 from portal_actions_plugin.pause_points import reached
@@ -27,6 +27,7 @@ from portal_actions_plugin.runner.processes import (
 )
 from portal_actions_plugin.runner.sweeper import sweep
 from portal_actions_plugin.runner.worker import work
+from portal_actions_plugin.sql import now_plus
 
 log = logging.getLogger(__name__)
 

@@ -15,12 +15,13 @@ from redis.exceptions import RedisError
 from sqlalchemy import RowMapping, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import Transaction, now_plus, reading, transaction
+from portal_actions_plugin.db import Transaction, reading, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runs import dispatch, doorbells, locks, transitions
 from portal_actions_plugin.runs.states import OVER
+from portal_actions_plugin.sql import now_plus
 
 log = logging.getLogger(__name__)
 

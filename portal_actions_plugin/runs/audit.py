@@ -14,10 +14,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, insert, select, update
 
-from portal_actions_plugin.db import Transaction, new_id, now_plus
+from portal_actions_plugin.db import Transaction, new_id
 from portal_actions_plugin.models import AuditRow
 from portal_actions_plugin.runs.text import storable
 from portal_actions_plugin.runs.token_shapes import mask_tokens
+from portal_actions_plugin.sql import now_plus
 
 log = logging.getLogger("portal_actions_plugin.audit")
 

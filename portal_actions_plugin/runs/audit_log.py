@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import CompoundSelect, Select, select
 
-from portal_actions_plugin.db import now_plus, reading
+from portal_actions_plugin.db import reading
 from portal_actions_plugin.host import Page
 from portal_actions_plugin.models import AuditRow
 from portal_actions_plugin.runs import audit, rows
@@ -19,6 +19,7 @@ from portal_actions_plugin.runs.filters import first_id, id_at, last_id
 from portal_actions_plugin.runs.paging import page, parse_id
 from portal_actions_plugin.runs.states import OVER
 from portal_actions_plugin.runs.text import require_storable
+from portal_actions_plugin.sql import now_plus
 
 EVENTS = (
     "template_run.start",

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import RowMapping, case, or_, select, update
 
-from portal_actions_plugin.db import Transaction, now_plus
+from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs.states import QUEUED
+from portal_actions_plugin.sql import now_plus
 
 NOW = now_plus(0)
 

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, true
 from sqlalchemy.orm import InstrumentedAttribute
 
-from portal_actions_plugin.db import folded
 from portal_actions_plugin.runs.text import require_storable
+from portal_actions_plugin.sql import folded
 
 CLOCKS_APART_SECONDS = 3600
 

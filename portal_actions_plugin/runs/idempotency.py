@@ -12,10 +12,11 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import insert, select
 
-from portal_actions_plugin.db import Transaction, now_plus
+from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import IdempotencyKeyRow
+from portal_actions_plugin.sql import now_plus
 
 MAX_LENGTH = 255
 KEY = r"^[!-~]([ -~]*[!-~])?$"

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Float, Integer, bindparam, literal_column, select, union_all
 
-from portal_actions_plugin.db import Transaction, now_plus
+from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.errors import RateLimitedError
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.setting_values import RateLimit
+from portal_actions_plugin.sql import now_plus
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from sqlalchemy import and_, case, func, not_, or_, select, tuple_, update
 from sqlalchemy.orm import aliased
 
 from portal_actions_plugin.actions.registry import Action
-from portal_actions_plugin.db import Transaction, now_plus
+from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import ActionRunRow, AttemptRow
 from portal_actions_plugin.runs.states import QUEUED, RUNNING
+from portal_actions_plugin.sql import now_plus
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, select, true, tuple_, update
 
-from portal_actions_plugin.db import Transaction, milliseconds_between, now_plus, reading, transaction
+from portal_actions_plugin.db import Transaction, reading, transaction
 from portal_actions_plugin.errors import WorkerLostError
 from portal_actions_plugin.models import (
     REFUSED,
@@ -25,6 +25,7 @@ from portal_actions_plugin.models import (
     MetricWatermarkRow,
     TemplateRunRow,
 )
+from portal_actions_plugin.sql import milliseconds_between, now_plus
 
 ACTION_RUNS = "portal_actions_action_runs_total"
 TEMPLATE_RUNS = "portal_actions_template_runs_total"

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, Select, bindparam, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from portal_actions_plugin.db import Id, Transaction, now_plus, reading
+from portal_actions_plugin.db import Transaction, reading
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Attempt, LockHolder, LogLine, Page, TemplateRun
@@ -20,6 +20,7 @@ from portal_actions_plugin.runs.limits import Quota, quota
 from portal_actions_plugin.runs.paging import no_run, page, parse_id
 from portal_actions_plugin.runs.search import searched
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
+from portal_actions_plugin.sql import Id, now_plus
 
 COUNT_CAP = 1000
 """Chips count at most this far: a long queue must not make the page slow."""

@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import RowMapping, Select, and_, select
 
-from portal_actions_plugin.db import now_plus
 from portal_actions_plugin.errors import error_class
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Attempt, Link, Origin, Progress, RunError, Step, TemplateRun
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.states import RUNNING, SUCCESS, unrun_step_status
+from portal_actions_plugin.sql import now_plus
 
 _LIST_COLUMNS = [column for column in ActionRunRow.__table__.columns if column.name != "secrets"]
 

@@ -15,10 +15,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, or_, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
-from portal_actions_plugin.db import Transaction, folded
+from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import SEARCHED, ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runs.filters import is_known
 from portal_actions_plugin.runs.paging import Found, Reader, Stretch, in_order
+from portal_actions_plugin.sql import folded
 
 WALK = 2_000
 """So many rows are looked at one by one before the indexes are asked."""

@@ -15,12 +15,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Update
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.db import Transaction, new_id, now_plus, right_now
+from portal_actions_plugin.db import Transaction, new_id
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import Link
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow
 from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
+from portal_actions_plugin.sql import now_plus, right_now
 
 NOW = now_plus(0)
 ENDED = right_now()

@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy import Select, Subquery, func, select
 
-from portal_actions_plugin.db import milliseconds_between, reading
+from portal_actions_plugin.db import reading
 from portal_actions_plugin.host import ActionRun, TemplateRun
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs.filters import same
 from portal_actions_plugin.runs.states import SUCCESS
+from portal_actions_plugin.sql import milliseconds_between
 
 LAST = 20
 """The usual time is the median of so many successful runs."""

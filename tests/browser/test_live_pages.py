@@ -282,6 +282,7 @@ def test_a_portal_that_fails_is_trouble_and_is_asked_again(window: OpenWindow, a
     run_id = add_action_run("running")
     asked.answer = None
     tab.locator(f"a[href$='{run_id}']").wait_for()
+    assert tab.locator(NEWS).inner_text() == "Connected again."
 
 
 @pytest.mark.parametrize(

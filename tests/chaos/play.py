@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Insert, func, insert, select
 
-from portal_actions_plugin.db import Database, new_id, now_plus, ride_out
+from portal_actions_plugin.db import Database, new_id, ride_out
 from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
 from portal_actions_plugin.runs.states import ACTIVE, RUNNING
+from portal_actions_plugin.sql import now_plus
 from tests.chaos import invariants
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import and_, case, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import Transaction, now_plus, transaction
+from portal_actions_plugin.db import Transaction, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.doctor.findings import counted, said
@@ -31,6 +31,7 @@ from portal_actions_plugin.runner.sweeper import RINGS_A_PASS, sweep
 from portal_actions_plugin.runs import doorbells
 from portal_actions_plugin.runs.locks import DUE_SINCE
 from portal_actions_plugin.runs.states import RUNNING
+from portal_actions_plugin.sql import now_plus
 
 log = logging.getLogger(__name__)
 

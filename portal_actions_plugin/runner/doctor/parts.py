@@ -16,7 +16,7 @@ from sqlalchemy import false, insert, inspect, make_url, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin import migrations
-from portal_actions_plugin.db import Transaction, database, now_plus, reading, transaction
+from portal_actions_plugin.db import Transaction, database, reading, transaction
 from portal_actions_plugin.extension import NAME, extension
 from portal_actions_plugin.host import TemplateProblem
 from portal_actions_plugin.models import (
@@ -42,6 +42,7 @@ from portal_actions_plugin.runner.doctor.findings import (
     warning,
 )
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
+from portal_actions_plugin.sql import now_plus
 
 AWAY = "the database is away"
 LOCKED = "somebody keeps the database waiting with a lock"

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import and_, func, not_, select
 from sqlalchemy.orm import aliased
 
-from portal_actions_plugin.db import Transaction, now_plus
+from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.extension import extension, queues_in_use
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow, WorkerRow
 from portal_actions_plugin.runner.doctor.findings import (
@@ -30,6 +30,7 @@ from portal_actions_plugin.runner.doctor.parts import looking
 from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.locks import DUE_SINCE
 from portal_actions_plugin.runs.states import ACTIVE, OVER, QUEUED, RUNNING
+from portal_actions_plugin.sql import now_plus
 
 NOW = now_plus(0)
 ALIVE_SECONDS = 30

@@ -1,0 +1,155 @@
+"""The database's clock, and types and functions that read the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    String,
+    Uuid,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC, also on SQLite, which keeps it as text of fixed width."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+        return _moment_of_text if dialect.name == "sqlite" else _moment_in_utc
+
+
+def _moment_of_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(f"{value}+00:00")
+
+
+def _moment_in_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.astimezone(UTC)
+
+
+class Id(Uuid[str]):
+    """An id as text. SQLite keeps its digits alone: the dashes are put in between, which takes no UUID object."""
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(as_uuid=False)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        if dialect.name != "sqlite":
+            default: Callable[[Any], Any] | None = super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
+            return default
+
+        def with_dashes(digits: str | None) -> str | None:
+            if digits is None:
+                return None
+            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+        return with_dashes
+
+
+class now_plus(FunctionElement[datetime]):  # noqa: N801 reads as the SQL function that it is
+    """The database's clock, the only one that counts, plus a number of seconds."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+    name = "now_plus"
+
+    def __init__(self, seconds: Any = 0) -> None:
+        super().__init__(seconds)
+
+
+@compiles(now_plus, "sqlite")
+def _now_plus_sqlite(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', printf('%+.3f seconds', {seconds}))"
+
+
+@compiles(now_plus, "postgresql")
+def _now_plus_postgresql(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"(CURRENT_TIMESTAMP + make_interval(secs => {seconds}))"
+
+
+class folded(FunctionElement[str]):  # noqa: N801 likewise
+    """A text without the difference of capitals, in an order in which what begins alike stands together: for indexes."""
+
+    type = String()
+    inherit_cache = True
+    name = "folded"
+
+    def __init__(self, text: Any) -> None:
+        super().__init__(text)
+
+
+@compiles(folded, "sqlite")
+def _folded_sqlite(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"lower({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(folded, "postgresql")
+def _folded_postgresql(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
+    # The order of a language has no place where a prefix ends.
+    return f'lower({compiler.process(element.clauses, **kw)}) COLLATE "C"'
+
+
+class right_now(FunctionElement[datetime]):  # noqa: N801 reads as the SQL function that it is
+    """The same clock at this very moment, where ``now_plus(0)`` may be when the transaction began.
+
+    For the end of a run: what held the lock before may have begun later than the transaction that ends it.
+    """
+
+    type = UtcDateTime()
+    inherit_cache = True
+    name = "right_now"
+
+
+@compiles(right_now, "sqlite")
+def _right_now_sqlite(_element: right_now, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(now_plus(0), **kw)
+
+
+@compiles(right_now, "postgresql")
+def _right_now_postgresql(_element: right_now, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "clock_timestamp()"
+
+
+class milliseconds_between(FunctionElement[int]):  # noqa: N801 likewise
+    """How many milliseconds passed from one moment to a later one; NULL when one of them is. Never less than 0."""
+
+    type = BigInteger()
+    inherit_cache = True
+    name = "milliseconds_between"
+
+    def __init__(self, start: Any, end: Any) -> None:
+        super().__init__(start, end)
+
+
+@compiles(milliseconds_between, "sqlite")
+def _milliseconds_between_sqlite(element: milliseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"max(0, CAST(round((julianday({end}) - julianday({start})) * 86400000) AS INTEGER))"
+
+
+@compiles(milliseconds_between, "postgresql")
+def _milliseconds_between_postgresql(element: milliseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"(CASE WHEN {end} < {start} THEN 0 ELSE round(extract(epoch FROM {end} - {start}) * 1000) END)::bigint"
