@@ -93,7 +93,10 @@ def test_a_process_is_replaced_after_a_bounded_number_of_runs(app: Flask, start_
             found = [row["outputs"] for row in db.rows(ActionRunRow.__table__.select())]
         return all(found) and Counter(outputs["pid"] for outputs in found)
 
-    assert sorted(wait_until(pids, 60).values()) == [len(ids) - MAX_RUNS, MAX_RUNS]
+    made = wait_until(pids, 60)
+    assert sum(made.values()) == len(ids)
+    # On a slow machine its seconds are over first.
+    assert max(made.values()) <= MAX_RUNS
 
 
 def test_runs_one_after_another_need_no_fork_between_them(ada: Person, start_workers: StartWorkers) -> None:
