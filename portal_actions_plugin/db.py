@@ -122,20 +122,30 @@ class Database:
         self._writer = self.engine.execution_options(**{_WRITES: True})
         postgresql = self.engine.dialect.name == "postgresql"
         self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ") if postgresql else self.engine
+        # A single statement needs no BEGIN and no COMMIT, and each of these is a round trip.
+        at_once = self.engine.execution_options(isolation_level="AUTOCOMMIT") if postgresql else None
+        self._single_writer, self._single_reader = at_once or self._writer, at_once or self.engine
 
-    @contextmanager
-    def transaction(self, name: str) -> Iterator[Transaction]:
+    def transaction(self, name: str) -> AbstractContextManager[Transaction]:
         """Open a short write transaction; BEGIN IMMEDIATE on SQLite. Never nested.
 
         Args:
             name: what it does, in a word: its pause points are named after it.
         """
+        return self._write(name, self._writer)
+
+    def single_write(self, name: str) -> AbstractContextManager[Transaction]:
+        """Likewise for one statement alone, which is committed as soon as it is done."""
+        return self._write(name, self._single_writer)
+
+    @contextmanager
+    def _write(self, name: str, engine: Engine) -> Iterator[Transaction]:
         if _in_transaction.get():
             raise RuntimeError("transaction() inside transaction(): pass the open one along")
         _one_state.set(None)  # What is read from now on has to know what is written here.
         mark = _in_transaction.set(True)
         try:
-            with self._writer.begin() as connection:
+            with engine.begin() as connection:
                 tx = Transaction(connection)
                 yield tx
                 reached(f"{name}.before_commit")
@@ -150,14 +160,21 @@ class Database:
         with self._writer.connect() as connection:
             yield Transaction(connection)
 
-    @contextmanager
-    def reading(self) -> Iterator[Transaction]:
+    def reading(self) -> AbstractContextManager[Transaction]:
         """Open a read that sees one state of the database; within another one, the same state, until something is written."""
+        return self._read(self._reader)
+
+    def single_read(self) -> AbstractContextManager[Transaction]:
+        """Likewise for statements that need not see the same state."""
+        return self._read(self._single_reader)
+
+    @contextmanager
+    def _read(self, engine: Engine) -> Iterator[Transaction]:
         outer = _one_state.get()
         if outer and outer[0] is self:
             yield outer[1]
             return
-        with self._reader.connect() as connection:
+        with engine.connect() as connection:
             inner = Transaction(connection)
             mark = _one_state.set((self, inner))
             try:
@@ -189,9 +206,19 @@ def transaction(name: str) -> AbstractContextManager[Transaction]:
     return database().transaction(name)
 
 
+def single_write(name: str) -> AbstractContextManager[Transaction]:
+    """Write one statement with the current app's database; see ``Database.single_write``."""
+    return database().single_write(name)
+
+
 def reading() -> AbstractContextManager[Transaction]:
     """Read with the current app's database; see ``Database.reading``."""
     return database().reading()
+
+
+def single_read() -> AbstractContextManager[Transaction]:
+    """Read with the current app's database; see ``Database.single_read``."""
+    return database().single_read()
 
 
 def in_one_state(read: Callable[P, T]) -> Callable[P, T]:

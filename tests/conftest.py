@@ -229,7 +229,7 @@ def work_off(limit: int = 50) -> int:
         if not queued:
             return done
         token = str(uuid.uuid4())
-        if execute.perform(queued[-1].id, token, "test"):
+        if execute.perform(queued[-1].id, token, "test").lock:
             recovery.recover_process(token)  # as its parent does once it is gone: the lock is free then
     raise AssertionError("the queue does not end")
 

@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import event
 
-from portal_actions_plugin.db import new_id, reading
-from portal_actions_plugin.extension import extension
+from portal_actions_plugin.db import reading
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.child import MAX_RUNS
 from portal_actions_plugin.runner.processes import Connections
@@ -25,7 +23,7 @@ from portal_actions_plugin.runs import due
 from portal_actions_plugin.sql import now_plus
 from tests import deeds
 from tests.conftest import Person, Workers, wait_until
-from tests.run_helpers import claim, run_one_off, set_columns
+from tests.run_helpers import run_one_off, set_columns
 
 StartWorkers = Callable[..., Workers]
 QUEUE = "rq:queue:portal-actions.default"
@@ -118,20 +116,6 @@ def test_whatever_a_handler_does_to_its_process_ends_with_it(ada: Person, start_
             assert run["outputs"]["pid"] == before, "it was made by the process that had stood by"
         before = after
     assert workers.children() == at_work
-
-
-def test_a_process_ends_also_when_only_what_it_recorded_says_that_it_must(app: Flask) -> None:
-    """A run that was canceled or taken over is no success of the process that had claimed it."""
-    token = new_id()
-    done, lost = (run_one_off("test.deed@v1", {"deed": "nothing"}) for _ in range(2))
-    assert claim(done, token)
-    assert claim(lost, token)
-    set_columns(done, status="success")
-    with reading() as db:
-        assert due.successes(db, token) == 1
-    set_columns(lost, process_token=new_id(), status="success")
-    with reading() as db:
-        assert due.successes(db, token) == 1
 
 
 def test_a_canceled_step_is_gone_within_two_seconds_also_when_it_is_the_fifth_of_its_process(
@@ -264,23 +248,3 @@ def test_the_oldest_due_run_of_a_queue_is_found_past_those_that_wait(app: Flask)
     with reading() as db:
         assert due.oldest(db, "default", 5) == [second]
         assert due.among(db, ids) == {refused, other, second}
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_what_a_process_has_made_is_counted_by_its_token_and_not_by_all_successes(app: Flask) -> None:
-    # PostgreSQL plans by how full a table is; SQLite has one plan for every size.
-    seen: list[tuple[str, Any]] = []
-
-    def listen(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if "process_token" in statement:
-            seen.append((statement, parameters))
-
-    engine = extension().database.engine
-    event.listen(engine, "before_cursor_execute", listen)
-    with reading() as db:
-        due.successes(db, new_id())
-    event.remove(engine, "before_cursor_execute", listen)
-    ((statement, parameters),) = seen
-    with engine.connect() as connection:
-        plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all())
-    assert "ix_portal_actions_action_runs_process_token" in plan

@@ -24,7 +24,7 @@ from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.models import ActionRunRow, WorkerRow
 from portal_actions_plugin.pause_points import set_visitor
 from portal_actions_plugin.runner import execute, monitor, recovery, sweeper
-from portal_actions_plugin.runner.monitor import JobProcess, tell_time_left, watch
+from portal_actions_plugin.runner.monitor import JobProcess, SharedDeadline, watch
 from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, time_limit
 from portal_actions_plugin.runner.supervisor import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
 from portal_actions_plugin.runs import queries, service, transitions
@@ -119,19 +119,20 @@ def fork_a_sleeper(
 ) -> JobProcess:
     heard, words = os.pipe()
     orders, told = os.pipe()
+    deadline = SharedDeadline()
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, 0)
         os.close(heard)
         if time_left is not None:
-            tell_time_left(words, time_left)
+            deadline.set(time_left)
         if then_through_after is not None:
             time.sleep(then_through_after)
-            tell_time_left(words, math.inf)
+            deadline.set(math.inf)
         time.sleep(seconds)
         os._exit(0)
     os.close(words)
-    job = JobProcess(pid, str(uuid.uuid4()), orders=told, words=heard)
+    job = JobProcess(pid, str(uuid.uuid4()), deadline, orders=told, words=heard)
     job.begin(str(uuid.uuid4()))
     os.close(orders)
     return job
@@ -146,7 +147,7 @@ def test_a_deadline_is_kept_by_a_parent_that_has_no_database(
         raise OperationalError("BEGIN", {}, Exception("this worker alone has lost it"))
 
     monkeypatch.setattr(monitor, "transaction", away)
-    monkeypatch.setattr(monitor, "reading", away)
+    monkeypatch.setattr(monitor, "single_read", away)
     job = fork_a_sleeper(time_left=1.0)
     began = time.monotonic()
     with make_app().app_context():

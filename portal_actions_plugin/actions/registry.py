@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ class Action:
     def load_input(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Validate an input; raises ValidationError with every wrong field at once."""
         try:
-            loaded: dict[str, Any] = self.input().load(data)
+            loaded: dict[str, Any] = _schema(self.input).load(data)
         except SchemaError as error:
             messages = error.messages if isinstance(error.messages, dict) else {"input": error.messages}
             names = ", ".join(sorted(str(name) for name in messages))
@@ -69,11 +70,13 @@ class Action:
 
     def secret_names(self) -> frozenset[str]:
         """The input's fields that are secret: ``load_only``, or with ``secret`` in their metadata."""
-        return frozenset(field.data_key or name for name, field in self.input().fields.items() if _is_secret(field))
+        return frozenset(
+            field.data_key or name for name, field in _schema(self.input).fields.items() if _is_secret(field)
+        )
 
     def needs_a_secret(self) -> bool:
         """Whether it cannot be run without a secret."""
-        return any(field.required and _is_secret(field) for field in self.input().fields.values())
+        return any(field.required and _is_secret(field) for field in _schema(self.input).fields.values())
 
     def lock_key(self, data: Mapping[str, Any]) -> str | None:
         """What only one run may write at a time, for an input; raises what the action's own function raises."""
@@ -134,6 +137,12 @@ def action(
         )
 
     return declare
+
+
+@cache
+def _schema(kind: type[Schema]) -> Schema:
+    """The one instance of a schema: making one copies all of its fields, and it keeps nothing of what it loads."""
+    return kind()
 
 
 def _is_secret(field: fields.Field[Any]) -> bool:

@@ -18,11 +18,12 @@ from typing import NoReturn
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import reading
+from portal_actions_plugin.db import single_read
 from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import execute, run_logs
+from portal_actions_plugin.runner.execute import Left
 from portal_actions_plugin.runner.job import load_job
-from portal_actions_plugin.runner.monitor import ORDER_BYTES, tell_standing_by, tell_time_left
+from portal_actions_plugin.runner.monitor import ORDER_BYTES, SharedDeadline, tell_standing_by
 from portal_actions_plugin.runner.processes import (
     Connections,
     adopt_orphans,
@@ -41,8 +42,8 @@ DONE = 10
 DONE_HOLDING_A_LOCK = 11
 """Likewise, but its lock is only free now that it is gone."""
 
-MAX_RUNS = 100
-"""After so many, a fork is a hundredth of their cost, and what handlers leak bit by bit goes with the process."""
+MAX_RUNS = 500
+"""After so many, a fork costs nothing beside them, and what handlers leak bit by bit goes with the process."""
 
 MAX_SECONDS = 20.0
 """Counted from its first run: beside runs that take so long, a fork costs nothing."""
@@ -60,7 +61,17 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 class Child:
     """What a worker's child does from its fork to its end."""
 
-    def __init__(self, app: Flask, queue: str, place: str, process_token: str, *, orders: int, words: int) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        queue: str,
+        place: str,
+        process_token: str,
+        deadline: SharedDeadline,
+        *,
+        orders: int,
+        words: int,
+    ) -> None:
         """Prepare, in the child.
 
         Args:
@@ -68,13 +79,15 @@ class Child:
             queue: the queue whose runs it goes on with.
             place: its worker's name, for people.
             process_token: carried by every write.
+            deadline: where the worker finds how long an attempt may take.
             orders: a pipe on which the worker names a run while this process stands by, and which it closes to end it.
-            words: a pipe on which the worker hears how long an attempt may take, and that this process stands by.
+            words: a pipe on which the worker hears that this process stands by.
         """
         self._app = app
         self._queue = queue
         self._place = place
         self._process_token = process_token
+        self._deadline = deadline
         self._orders = orders
         self._words = words
         self._claims = 0
@@ -139,42 +152,37 @@ class Child:
         with run_logs.speaking(redactor, {"run_id": run_id}):
             try:
                 # What a handler sets for its context is gone with it.
-                holds_a_lock, due_now = contextvars.copy_context().run(self._perform, run_id, redactor)
+                left, due_now = contextvars.copy_context().run(self._perform, run_id, redactor)
             except BaseException:
                 log.exception("the job process of run %s failed", run_id)
                 _end(1)
             # Masked to the very end: a thread of the handler may still be at it when the attempt is over.
-            if holds_a_lock:
+            if left.lock:
                 _end(DONE_HOLDING_A_LOCK)
             if due_now is None:
                 _end(DONE)
         return due_now
 
-    def _perform(self, run_id: str, redactor: Redactor) -> tuple[bool, Sequence[str] | None]:
+    def _perform(self, run_id: str, redactor: Redactor) -> tuple[Left, Sequence[str] | None]:
         with self._app.app_context():
-            holds_a_lock = execute.perform(
-                run_id, self._process_token, self._place, self._tell, redactor, self.may_go_on
-            )
+            left = execute.perform(run_id, self._process_token, self._place, self._tell, redactor, self.may_go_on)
             reached("perform.after")
-            if holds_a_lock or not self.may_go_on():
-                return holds_a_lock, None
-            return False, self._due_now()
+            may_go_on = not left.trouble and not left.lock and self.may_go_on()
+            return left, self._due_now() if may_go_on else None
 
     def _due_now(self) -> Sequence[str] | None:
-        """What is due in this process's queue; None unless all that it has claimed has succeeded."""
+        """What is due in this process's queue; None when nobody knows."""
         try:
-            with reading() as db:
-                if due.successes(db, self._process_token) < self._claims:
-                    return None
+            with single_read() as db:
                 return due.oldest(db, self._queue, CANDIDATES)
         except SQLAlchemyError as error:
-            log.warning("a job process ends, since it cannot know whether it may go on: %s", error)
+            log.warning("a job process ends, since it cannot know what is due: %s", error)
             return None
 
     def _tell(self, seconds: float) -> None:
         if seconds < math.inf:
             self._claims += 1
-        tell_time_left(self._words, seconds)
+        self._deadline.set(seconds)
 
     def _is_dismissed(self) -> bool:
         # While this process is at work nobody writes to the pipe: it can be read only when it is closed.

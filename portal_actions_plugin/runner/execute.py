@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import bounds, outcomes, run_logs
 from portal_actions_plugin.runner.attempt import GRACE_SECONDS, Attempt, Claimed, Doer, prepare
 from portal_actions_plugin.runner.job import Job, find_action, load_job
+from portal_actions_plugin.runner.outcomes import Recorded
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runner.recorder import DatabaseRecorder
 from portal_actions_plugin.runs import dispatch, locks, transitions
@@ -51,6 +53,19 @@ def _never() -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a process has around it after a run.
+
+    Attributes:
+        trouble: whether anything that it has claimed did not come to success.
+        lock: whether it holds a lock, for somebody to free when it is gone.
+    """
+
+    trouble: bool = False
+    lock: bool = False
+
+
 def perform(
     run_id: str,
     process_token: str,
@@ -58,7 +73,7 @@ def perform(
     tell: TellTime = _nobody,
     redactor: Redactor | None = None,
     may_go_on: Callable[[], bool] = _never,
-) -> bool:
+) -> Left:
     """Run the next attempt of an action run, if it is still due, and the steps after it, as long as that is allowed.
 
     Args:
@@ -72,24 +87,23 @@ def perform(
             step is claimed along with that, and made here and now.
 
     Returns:
-        Whether the run holds a lock, for somebody to free when this process is gone.
+        What it leaves behind.
     """
     job = ride_out(lambda: load_job(run_id), extension().config.lease_seconds)
     if job is None:
-        return False
+        return Left()
     redactor = redactor or Redactor()
     doer = Doer(process_token, worker, may_go_on)
     with run_logs.speaking(redactor, _marks(job)):
-        due = _claim(prepare(job, doer, redactor))
-        if due is None:
-            return False
-        claimed = due
-        due = _make(claimed, doer, tell, redactor)
-    while due:
-        claimed = due
+        claimed = _claim(prepare(job, doer, redactor))
+        if claimed is None:
+            return Left()
+        made = _make(claimed, doer, tell, redactor)
+    while made.ahead:
+        claimed = made.ahead
         with run_logs.speaking(redactor, _marks(claimed.attempt.job)):
-            due = _make(claimed, doer, tell, redactor)
-    return claimed.attempt.claim.lock_key is not None
+            made = _make(claimed, doer, tell, redactor)
+    return Left(trouble=not made.success, lock=claimed.attempt.claim.lock_key is not None)
 
 
 def _marks(job: Job) -> dict[str, Any]:
@@ -104,7 +118,7 @@ def _marks(job: Job) -> dict[str, Any]:
     }
 
 
-def _make(claimed: Claimed, doer: Doer, tell: TellTime, redactor: Redactor) -> Claimed | None:
+def _make(claimed: Claimed, doer: Doer, tell: TellTime, redactor: Redactor) -> Recorded:
     """Make an attempt and record how it ended; what was claimed along with that is to be made next."""
     job = claimed.attempt.job
     time_left = TimeLeft(claimed, tell)
@@ -114,14 +128,14 @@ def _make(claimed: Claimed, doer: Doer, tell: TellTime, redactor: Redactor) -> C
         result = _call_handler(claimed.attempt, time_left, redactor)
     except LeaseLostError:
         log.warning("run %s was canceled or taken over: stopping", job.ref.id)
-        return None
+        return Recorded()
     except _HandlerError as failed:
         result, error = failed.result, _as_action_error(failed.cause, job)
     try:
         return outcomes.record(claimed.attempt, doer, result, error, redactor)
     except LeaseLostError:
         log.warning("run %s was canceled or taken over: its outcome changes nothing", job.ref.id)
-    return None
+    return Recorded()
 
 
 class TimeLeft:

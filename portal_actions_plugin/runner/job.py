@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping, Uuid, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.actions.context import RunInfo
-from portal_actions_plugin.db import Transaction, reading
+from portal_actions_plugin.db import Transaction, single_read
 from portal_actions_plugin.errors import ActionError, ConfigurationError, InternalError, NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link, Origin
@@ -28,13 +28,22 @@ from portal_actions_plugin.software_templates.spec import Template
 
 log = logging.getLogger(__name__)
 
-_template_run = bindparam("template_run", type_=Uuid(as_uuid=False))
-_QUEUED = select(ActionRunRow).where(
-    ActionRunRow.id == bindparam("run", type_=Uuid(as_uuid=False)), ActionRunRow.status == QUEUED
+_run = ActionRunRow.__table__.c
+_whole = TemplateRunRow.__table__.c
+_QUEUED = (
+    select(
+        *(_run.id, _run.template_run_id, _run.template, _run.action, _run.step_id, _run.position),
+        *(_run.attempt, _run.max_attempts, _run.input, _run.links, _run.secrets, _run.origin),
+        *(_run.requested_by, _run.requester_name, _run.entity),
+        *(_whole.definition, _whole.inputs),
+        _whole.status.label("whole_status"),
+        _whole.secrets.label("whole_secrets"),
+    )
+    .join_from(ActionRunRow, TemplateRunRow, _whole.id == _run.template_run_id, isouter=True)
+    .where(_run.id == bindparam("run", type_=Uuid(as_uuid=False)), _run.status == QUEUED)
 )
-_WHOLE = select(TemplateRunRow).where(TemplateRunRow.id == _template_run)
-_FINISHED_STEPS = select(ActionRunRow.step_id, ActionRunRow.outputs).where(
-    ActionRunRow.template_run_id == _template_run, ActionRunRow.status == SUCCESS
+_FINISHED_STEPS = select(_run.step_id, _run.outputs).where(
+    _run.template_run_id == bindparam("template_run", type_=Uuid(as_uuid=False)), _run.status == SUCCESS
 )
 
 
@@ -145,7 +154,8 @@ def next_job(job: Job, course: Course, step: Mapping[str, Any]) -> Job:
 
 def load_job(run_id: str) -> Job | None:
     """Read a queued action run; None when it is not queued any more, or never was."""
-    with reading() as db:
+    # What finished steps have made does not change any more: it may be read a moment later.
+    with single_read() as db:
         return read_job(db, run_id)
 
 
@@ -154,10 +164,8 @@ def read_job(db: Transaction, run_id: str) -> Job | None:
     row = db.row(_QUEUED, {"run": run_id})
     if row is None:
         return None
-    whole = None
-    if row["template_run_id"]:
-        whole = db.row(_WHOLE, {"template_run": row["template_run_id"]})
-    course, unreadable = _course_or_why_not(db, whole, row["position"]) if whole else (None, None)
+    is_step = row["template_run_id"] is not None
+    course, unreadable = _course_or_why_not(db, row) if is_step else (None, None)
     return Job(
         ref=StepRef(row["id"], row["template_run_id"]),
         action=row["action"],
@@ -170,36 +178,36 @@ def read_job(db: Transaction, run_id: str) -> Job | None:
         entity=row["entity"],
         origin=Origin(**row["origin"]) if row["origin"] else None,
         input=row["input"] or {},
-        sealed=whole["secrets"] if whole else row["secrets"],
+        sealed=row["whole_secrets"] if is_step else row["secrets"],
         course=course,
-        first=whole is not None and whole["status"] == QUEUED,
+        first=row["whole_status"] == QUEUED,
         template=row["template"],
         links=tuple(Link(**link) for link in row["links"] or ()),
         unreadable=unreadable,
     )
 
 
-def _course_or_why_not(db: Transaction, whole: RowMapping, position: int) -> tuple[Course | None, ActionError | None]:
+def _course_or_why_not(db: Transaction, row: RowMapping) -> tuple[Course | None, ActionError | None]:
     """A snapshot that this version cannot read must end its run with an error, not leave it queued for ever."""
     try:
-        return _course(db, whole, position), None
+        return _course(db, row), None
     except SQLAlchemyError:
         raise
     except Exception as error:
-        log.exception("the template of run %s cannot be read", whole["id"])
+        log.exception("the template of run %s cannot be read", row["template_run_id"])
         return None, InternalError(f"The run's template cannot be read any more: {type(error).__name__}.")
 
 
-def _course(db: Transaction, whole: RowMapping, position: int) -> Course:
+def _course(db: Transaction, row: RowMapping) -> Course:
     # Nothing is finished before the first step.
-    finished = db.rows(_FINISHED_STEPS, {"template_run": whole["id"]}) if position else ()
+    finished = db.rows(_FINISHED_STEPS, {"template_run": row["template_run_id"]}) if row["position"] else ()
     return Course(
-        run_id=whole["id"],
-        template=Template.from_snapshot(whole["definition"]),
-        inputs=whole["inputs"],
-        requested_by=whole["requested_by"],
-        requester_name=whole["requester_name"],
-        entity=whole["entity"],
+        run_id=row["template_run_id"],
+        template=Template.from_snapshot(row["definition"]),
+        inputs=row["inputs"],
+        requested_by=row["requested_by"],
+        requester_name=row["requester_name"],
+        entity=row["entity"],
         outputs={step["step_id"]: step["outputs"] or {} for step in finished},
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import mmap
 import os
 import select as io
 import signal
@@ -16,7 +17,7 @@ from typing import cast
 from sqlalchemy import RowMapping, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import reading, transaction
+from portal_actions_plugin.db import single_read, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.processes import StopRequest
@@ -25,10 +26,6 @@ from portal_actions_plugin.runs.states import CANCELED, RUNNING
 
 log = logging.getLogger(__name__)
 
-_MOMENT = struct.Struct("d")
-_STANDING_BY = _MOMENT.pack(-math.inf)
-_WORDS_AT_ONCE = 64
-
 ORDER_BYTES = 36
 """The length of a run's id."""
 
@@ -36,11 +33,28 @@ LOOK_SECONDS = 1.0
 LEASH = 0.9
 """The part of a lease after which a job process is killed when it was not renewed: before anybody else may act."""
 
+_STANDING_BY = b"."
+_WORDS_AT_ONCE = 64
+_MOMENT = struct.Struct("d")
 
-def tell_time_left(pipe: int, seconds: float) -> None:
-    """Tell the parent, from the job process, how long it may still go on; infinity is as long as it has its lease."""
-    # As a moment: the monotonic clock is the machine's, and a parent that was stopped may read this late.
-    os.write(pipe, _MOMENT.pack(time.monotonic() + seconds))
+
+class SharedDeadline:
+    """Until when a job process may go on, in memory that it shares with its parent: telling costs nobody a wake-up."""
+
+    def __init__(self) -> None:
+        """Make it in the parent, before the fork."""
+        self._memory = mmap.mmap(-1, _MOMENT.size)
+        self.set(math.inf)
+
+    def set(self, seconds: float) -> None:
+        """Let it be over in so many seconds; infinity is as long as the process has its lease."""
+        # As a moment: the monotonic clock is the machine's, and a parent that was stopped may read this late.
+        _MOMENT.pack_into(self._memory, 0, time.monotonic() + seconds)
+
+    def moment(self) -> float:
+        """When it is over, by the machine's monotonic clock."""
+        found: float = _MOMENT.unpack_from(self._memory)[0]
+        return found
 
 
 def tell_standing_by(pipe: int) -> None:
@@ -49,22 +63,22 @@ def tell_standing_by(pipe: int) -> None:
 
 
 class JobProcess:
-    """A forked child in a process group of its own, and a pipe to it and one from it.
+    """A forked child in a process group of its own, a pipe to it and one from it, and its deadline.
 
     Attributes:
+        deadline: when its time is over; never, when its handler is through.
         exit_status: None while it runs; below 0 when a signal ended it.
         killed: whether it was told to go.
         stands_by: whether it waits for a run; then it has no row, no lock and no lease.
-        ends_at: when its time is over, by the machine's monotonic clock; infinity when its handler is through.
     """
 
-    def __init__(self, pid: int, process_token: str, *, orders: int, words: int) -> None:
+    def __init__(self, pid: int, process_token: str, deadline: SharedDeadline, *, orders: int, words: int) -> None:
         self.pid = pid
         self.process_token = process_token
+        self.deadline = deadline
         self.exit_status: int | None = None
         self.killed = False
         self.stands_by = True
-        self.ends_at: float | None = None
         self._words = words
         self._orders: int | None = orders
 
@@ -83,9 +97,9 @@ class JobProcess:
             self._orders = None
 
     def wait(self, seconds: float) -> bool:
-        """Wait for news, at most so long; True once the child is reaped, and what it started is gone."""
-        if io.select([self._words], [], [], seconds)[0]:
-            self._hear(os.read(self._words, _MOMENT.size * _WORDS_AT_ONCE))
+        """Wait for it to stand by or end, at most so long; True once it is reaped, and what it started is gone."""
+        if io.select([self._words], [], [], seconds)[0] and os.read(self._words, _WORDS_AT_ONCE):
+            self.stands_by = True
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return False
         # Before it is reaped its id is nobody else's, and what it left behind may still be writing.
@@ -101,13 +115,6 @@ class JobProcess:
         if self.exit_status is None:
             self.killed = True
             self._kill_all()
-
-    def _hear(self, words: bytes) -> None:
-        last = words[-_MOMENT.size :]
-        if last == _STANDING_BY:
-            self.stands_by, self.ends_at = True, None
-        elif last:
-            self.ends_at = _MOMENT.unpack(last)[0]
 
     def _kill_all(self) -> None:
         # Never a group that is not the child's own: it could be ours.
@@ -129,8 +136,8 @@ class Leash:
         self._lease_ends_at = time.monotonic() + seconds
 
     def __enter__(self) -> Leash:
-        self._before = signal.signal(signal.SIGALRM, self._let_go)
-        self.tighten()
+        self._before = signal.signal(signal.SIGALRM, self._look)
+        self._wait()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -140,17 +147,21 @@ class Leash:
     def renewed(self, asked_at: float) -> None:
         """Count anew from the moment at which the renewal was asked for."""
         self._lease_ends_at = asked_at + self._seconds
-        self.tighten()
+        self._wait()
 
-    def tighten(self) -> None:
-        """Set the alarm to whatever is over first."""
-        ends_at = min(self._lease_ends_at, self._job.ends_at or math.inf)
-        signal.setitimer(signal.ITIMER_REAL, max(ends_at - time.monotonic(), 0.001))
+    def _wait(self) -> None:
+        # The deadline is another one with every step, and nobody says so.
+        seconds = min(self._ends_at() - time.monotonic(), LOOK_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
 
-    def _let_go(self, _signum: int, _frame: FrameType | None) -> None:
-        if not self._job.killed:
+    def _ends_at(self) -> float:
+        return math.inf if self._job.killed else min(self._lease_ends_at, self._job.deadline.moment())
+
+    def _look(self, _signum: int, _frame: FrameType | None) -> None:
+        if time.monotonic() >= self._ends_at():
             log.warning("killing job process %d: its time is over, or its lease not renewed in time", self._job.pid)
             self._job.kill()
+        self._wait()
 
 
 def watch(job: JobProcess, stop: StopRequest) -> bool:
@@ -161,18 +172,14 @@ def watch(job: JobProcess, stop: StopRequest) -> bool:
     """
     config = extension().config
     look = _Look(job.process_token, config.lease_seconds)
-    looked = renewed = time.monotonic()
+    renewed = time.monotonic()
     with Leash(job, config.lease_seconds * LEASH) as leash:
         while not job.wait(min(LOOK_SECONDS, config.lease_renew_seconds)):
             if job.stands_by:
                 return False
-            leash.tighten()
             if stop.calm:
                 job.dismiss()
             now = time.monotonic()
-            if now - looked < LOOK_SECONDS / 2:
-                continue  # the child had something to say
-            looked = now
             try:
                 if not job.killed and (why := _must_end(job, stop, look)):
                     log.warning("killing job process %d: %s", job.pid, why)
@@ -190,7 +197,7 @@ def watch(job: JobProcess, stop: StopRequest) -> bool:
 def _must_end(job: JobProcess, stop: StopRequest, look: _Look) -> str | None:
     if _time_is_up(stop):
         return "the worker has to stop"
-    if job.ends_at is not None and job.ends_at < time.monotonic():
+    if job.deadline.moment() < time.monotonic():
         return "its run is past its deadline"
     return look.must_end()
 
@@ -223,7 +230,7 @@ class _Look:
         return None
 
     def _rows(self) -> Sequence[RowMapping]:
-        with reading() as db:
+        with single_read() as db:
             return db.rows(
                 select(ActionRunRow.id, ActionRunRow.status).where(ActionRunRow.process_token == self._process_token)
             )

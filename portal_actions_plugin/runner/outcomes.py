@@ -27,7 +27,7 @@ from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.retries import Tried
 from portal_actions_plugin.runs.secrets import mask_error
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
-from portal_actions_plugin.runs.steps import Course, prepare_step, queue_and_claim_step, queue_step
+from portal_actions_plugin.runs.steps import Course, begin_step, prepare_step, queue_step
 from portal_actions_plugin.runs.transitions import Again, LeaseLostError, Result, StepRef
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.plan import ConditionError
@@ -46,20 +46,28 @@ class Subject:
     template: str | None
 
 
-def record(
-    attempt: Attempt, doer: Doer, result: Result, error: ActionError | None, redactor: Redactor
-) -> Claimed | None:
-    """Record how an attempt ended; what the database will not have is recorded as an error of ours.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What has become of an attempt.
 
-    Returns:
-        The next step's attempt, when the process may go on with it and has claimed it.
+    Attributes:
+        success: whether it is recorded as one.
+        ahead: the next step's attempt, when the process may go on with it and has claimed it.
+    """
+
+    success: bool = False
+    ahead: Claimed | None = None
+
+
+def record(attempt: Attempt, doer: Doer, result: Result, error: ActionError | None, redactor: Redactor) -> Recorded:
+    """Record how an attempt ended; what the database will not have is recorded as an error of ours.
 
     Raises:
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
     try:
         if error is None:
-            return _succeeded(attempt, doer, result, redactor)
+            return Recorded(success=True, ahead=_succeeded(attempt, doer, result, redactor))
         _failed(attempt, result, error, redactor)
     except (LeaseLostError, OperationalError):
         raise
@@ -67,7 +75,7 @@ def record(
         log.exception("the outcome of run %s could not be recorded as it is", attempt.job.ref.id)
         instead = InternalError(f"The outcome could not be recorded: {type(refused).__name__}.")
         _failed(attempt, Result(), instead, redactor)
-    return None
+    return Recorded()
 
 
 def _ride_out(record: Callable[[], T]) -> T:
@@ -94,7 +102,7 @@ def _succeeded(attempt: Attempt, doer: Doer, result: Result, redactor: Redactor)
     position = _next_position(course, job.position + 1)
     if position is None:
         outputs = redactor.data(plan.render_output(course.template, course.context()))
-        _ride_out(partial(_succeed, attempt, result, partial(end_template_run, job, course.run_id, outputs)))
+        _ride_out(partial(_succeed_last, attempt, result, outputs))
         return None
     step = prepare_step(course, position)
     if attempt.claim.lock_key is None and doer.may_go_on():
@@ -115,10 +123,26 @@ def _succeed(attempt: Attempt, result: Result, and_then: Callable[[Transaction],
         return and_then(tx)
 
 
+def _succeed_last(attempt: Attempt, result: Result, outputs: Mapping[str, Any]) -> None:
+    with transaction("succeed") as tx:
+        succeed_last(tx, attempt, result, outputs)
+
+
 def succeed(tx: Transaction, attempt: Attempt, result: Result) -> None:
     """Record a success with its audit and its news. Raises LeaseLostError."""
+    transitions.succeed(tx, attempt.job.ref, attempt.claim.process_token, result)
+    _tell_of_success(tx, attempt.job)
+
+
+def succeed_last(tx: Transaction, attempt: Attempt, result: Result, outputs: Mapping[str, Any]) -> None:
+    """Record the success of a last step and of its template run, likewise."""
     job = attempt.job
-    transitions.succeed(tx, job.ref, attempt.claim.process_token, result)
+    transitions.succeed_last(tx, job.ref, attempt.claim.process_token, result, outputs)
+    _tell_of_success(tx, job)
+    _audit_template_outcome(tx, str(job.ref.template_run_id), SUCCESS, _about(job))
+
+
+def _tell_of_success(tx: Transaction, job: Job) -> None:
     _audit_outcome(tx, job.ref, SUCCESS, _about(job))
     dispatch.tell_after_commit(tx, signals.action_run_finished, job.ref.id)
 
@@ -130,7 +154,7 @@ def _nothing(_tx: Transaction) -> None:
 def _go_on(attempt: Attempt, result: Result, step: Mapping[str, Any], ahead: Attempt) -> Claimed | None:
     """Record a success, and queue and claim the next step along with it."""
     asked_at = time.monotonic()
-    claim = partial(queue_and_claim_step, step=step, wish=ahead.claim)
+    claim = partial(begin_step, step=step, wish=ahead.claim)
     try:
         is_ours = _ride_out(partial(_succeed, attempt, result, claim))
     except LeaseLostError:
@@ -157,13 +181,6 @@ def _next_position(course: Course, position: int) -> int | None:
         return course.next_step(position)
     except ConditionError as error:
         return error.position
-
-
-def end_template_run(job: Job, run_id: str, outputs: Mapping[str, Any], tx: Transaction) -> None:
-    """Record a template run's success, likewise."""
-    if not transitions.end_template_run(tx, run_id, SUCCESS, outputs=outputs):
-        raise LeaseLostError(run_id)
-    _audit_template_outcome(tx, run_id, SUCCESS, _about(job))
 
 
 def record_failure(

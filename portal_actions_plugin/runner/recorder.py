@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Integer, String, Text, Uuid, and_, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from portal_actions_plugin.db import Transaction, reading, ride_out, transaction
+from portal_actions_plugin.db import Transaction, reading, ride_out, single_read, single_write, transaction
 from portal_actions_plugin.errors import InternalError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link
@@ -70,7 +70,7 @@ class DatabaseRecorder:
 
         def write() -> bool:
             try:
-                with transaction("log") as tx:
+                with single_write("log") as tx:
                     return add_line(tx, line)
             except IntegrityError:
                 return True  # the answer to the commit was lost, not the line
@@ -84,7 +84,7 @@ class DatabaseRecorder:
         values = {"progress_done": _whole(done), "progress_total": _whole(total)}
 
         def write() -> int:
-            with transaction("progress") as tx:
+            with single_write("progress") as tx:
                 return tx.changed(ours.values(**values))
 
         if not self._ride_out(write):
@@ -95,7 +95,7 @@ class DatabaseRecorder:
         safe = bounds.links(links, self._redactor)
 
         def write() -> bool:
-            with transaction("keep_links") as tx:
+            with single_write("keep_links") as tx:
                 return transitions.keep_links(tx, self._job.ref.id, self._token, safe)
 
         if not self._ride_out(write):
@@ -168,7 +168,7 @@ class DatabaseRecorder:
         return self._ride_out(self._canceled)
 
     def _canceled(self) -> bool:
-        with reading() as db:
+        with single_read() as db:
             return db.row(self._ours()) is None
 
     def _ride_out(self, work: Callable[[], T]) -> T:

@@ -14,7 +14,7 @@ from portal_actions_plugin.runner.job import next_job, read_job
 from portal_actions_plugin.runner.recorder import Line, add_line
 from portal_actions_plugin.runs import transitions
 from portal_actions_plugin.runs.redaction import Redactor
-from portal_actions_plugin.runs.steps import Course, prepare_step, queue_and_claim_step, queue_step
+from portal_actions_plugin.runs.steps import Course, begin_step, prepare_step, queue_step
 from portal_actions_plugin.runs.transitions import Result
 from portal_actions_plugin.software_templates.spec import Step, Template
 
@@ -62,9 +62,8 @@ def _play(tx: Transaction) -> None:
     outcomes.succeed(tx, first, Result())
     step = prepare_step(course, 1)
     second = prepare(next_job(job, course, step), doer, redactor)
-    queue_and_claim_step(tx, step, second.claim)
-    outcomes.succeed(tx, second, Result())
-    outcomes.end_template_run(second.job, course.run_id, {}, tx)
+    begin_step(tx, step, second.claim)
+    outcomes.succeed_last(tx, second, Result(), {})
 
 
 def _accept(tx: Transaction, course: Course) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_SIGNALS = tuple(sorted(signal.valid_signals()))
+_OWN_TASKS = Path("/proc/self/task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Surroundings:
     timers: tuple[tuple[float, float], ...]
     folder: str
     umask: int
-    environment: Mapping[str, str]
+    environment: Mapping[bytes, bytes]
 
     @classmethod
     def of_this_process(cls) -> Surroundings:
@@ -34,12 +36,12 @@ class Surroundings:
         return cls(
             threads=_threads(),
             child_processes=_has_child_processes(),
-            signal_handlers=tuple(signal.getsignal(number) for number in sorted(signal.valid_signals())),
+            signal_handlers=tuple(map(signal.getsignal, _SIGNALS)),
             blocked_signals=frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
             timers=tuple(signal.getitimer(timer) for timer in _TIMERS),
             folder=_folder(),
             umask=_umask(),
-            environment=dict(os.environ),
+            environment=dict(os.environb),
         )
 
     def changed_since(self, before: Surroundings) -> list[str]:
@@ -55,7 +57,8 @@ def peak_memory() -> int:
 
 def _threads() -> int:
     try:
-        return sum(1 for _ in Path("/proc/self/task").iterdir())  # those that no Python code has started, too
+        # A link for each thread, and the folder's own two: those that no Python code has started count, too.
+        return _OWN_TASKS.stat().st_nlink - 2
     except OSError:
         return threading.active_count()
 

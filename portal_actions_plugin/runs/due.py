@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Integer, String, bindparam, select
 
 from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import WAITS_FOR_NO_LOCK, ActionRunRow
 from portal_actions_plugin.runs import locks
-from portal_actions_plugin.runs.states import QUEUED, SUCCESS
+from portal_actions_plugin.runs.states import QUEUED
 
 
 def among(db: Transaction, ids: Collection[str]) -> set[str]:
@@ -20,20 +20,14 @@ def among(db: Transaction, ids: Collection[str]) -> set[str]:
     return {row["id"] for row in db.rows(still)}
 
 
+_OLDEST = (
+    select(ActionRunRow.id)
+    .where(WAITS_FOR_NO_LOCK, ActionRunRow.queue == bindparam("of_queue", type_=String()), locks.is_due(ActionRunRow))
+    .order_by(ActionRunRow.id)
+    .limit(bindparam("most", type_=Integer()))
+)
+
+
 def oldest(db: Transaction, queue: str, limit: int) -> Sequence[str]:
     """The oldest due runs of a queue. Those that were refused for their lock are left to who frees it and then rings."""
-    first = (
-        select(ActionRunRow.id)
-        .where(WAITS_FOR_NO_LOCK, ActionRunRow.queue == queue, locks.is_due(ActionRunRow))
-        .order_by(ActionRunRow.id)
-        .limit(limit)
-    )
-    return [row["id"] for row in db.rows(first)]
-
-
-def successes(db: Transaction, process_token: str) -> int:
-    """How many runs a job process has brought to success."""
-    # Not among the conditions: SQLite would rather read all of history's successes by the index of statuses.
-    succeeded = func.count(case((ActionRunRow.status == SUCCESS, 1)))
-    its = select(succeeded.label("count")).where(ActionRunRow.process_token == process_token)
-    return int(db.rows(its)[0]["count"])
+    return [row["id"] for row in db.rows(_OLDEST, {"of_queue": queue, "most": limit})]

@@ -92,16 +92,20 @@ def queue_step(tx: Transaction, step: Mapping[str, Any]) -> str:
     return run_id
 
 
-def queue_and_claim_step(tx: Transaction, step: Mapping[str, Any], wish: Claim) -> bool:
-    """Insert a prepared step's queued row and claim it at once, for the process that has made it due.
+def begin_step(tx: Transaction, step: Mapping[str, Any], wish: Claim) -> bool:
+    """Insert a prepared step's row as queued and claimed, by the process that has made it due; nobody is rung for.
 
-    Nobody is rung for then. When the claim is refused, such as for its lock, the row is queued and rung for as any.
+    Where its lock is not free, the row is queued alone, and rung for as any.
     """
-    run_id = transitions.queue_action_run(tx, step, extension().config.ring_again_seconds)
-    dispatch.tell_after_commit(tx, signals.action_run_queued, run_id)
-    claimed = transitions.claim_next(tx, wish)
-    if claimed:
-        dispatch.tell_after_commit(tx, signals.action_run_started, run_id)
+    if wish.lock_key is None:
+        transitions.begin_action_run(tx, step, wish)
+        claimed = True
     else:
-        dispatch.ring_after_commit(tx, run_id, step["queue"])
+        transitions.queue_action_run(tx, step, extension().config.ring_again_seconds)
+        claimed = transitions.claim_queued(tx, wish)
+    dispatch.tell_after_commit(tx, signals.action_run_queued, step["id"])
+    if claimed:
+        dispatch.tell_after_commit(tx, signals.action_run_started, step["id"])
+    else:
+        dispatch.ring_after_commit(tx, step["id"], step["queue"])
     return claimed

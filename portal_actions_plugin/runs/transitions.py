@@ -130,13 +130,24 @@ _CLAIM = (
     .values(
         version=ActionRunRow.version + 1,
         status=RUNNING,
-        # A process that goes on has ended the step before in this very transaction.
         started_at=func.coalesce(ActionRunRow.started_at, right_now()),
         deadline_at=now_plus(bindparam("deadline_seconds", type_=Float())),
         lease_expires_at=now_plus(bindparam("lease_seconds", type_=Float())),
         lapse_seen_at=None,
         not_before=None,
     )
+)
+_BEGIN = insert(ActionRunRow).values(
+    status=RUNNING,
+    version=1,
+    attempt=1,
+    queued_at=NOW,
+    # A process that goes on has ended the step before in this very transaction.
+    started_at=right_now(),
+    deadline_at=now_plus(bindparam("deadline_seconds", type_=Float())),
+    lease_expires_at=now_plus(bindparam("lease_seconds", type_=Float())),
+    rings=0,
+    lock_held=False,
 )
 _BEGIN_ATTEMPT = insert(AttemptRow).values(started_at=right_now())
 _END = (
@@ -202,19 +213,21 @@ def claim(tx: Transaction, wish: Claim) -> bool:
     False when somebody else has the row, it is over or not due, its lock is held, or an older due row wants the lock.
     A claim that is made again, since nobody knows whether it was committed, is true again.
     """
+    if wish.lock_key is None:
+        # Whoever was faster has started the template run too: nothing is to be undone.
+        return _claim(tx, wish) or is_ours(tx, wish.ref.id, wish.process_token)
     try:
         # A refusal, found out by us or by the unique index on held locks, undoes all of the claim and nothing else.
         with tx.savepoint():
-            _claim(tx, wish)
+            if not _claim(tx, wish):
+                raise _RefusedError
     except (_RefusedError, IntegrityError):
         return is_ours(tx, wish.ref.id, wish.process_token)
     return True
 
 
-def claim_next(tx: Transaction, wish: Claim) -> bool:
-    """Claim a step in the transaction that has just queued it, and has its template run locked; as ``claim``."""
-    if wish.lock_key is None:
-        return _claim_row(tx, wish)
+def claim_queued(tx: Transaction, wish: Claim) -> bool:
+    """Claim a step and its lock in the transaction that has just queued it, and has its template run locked; as ``claim``."""
     try:
         with tx.savepoint():
             return _claim_row(tx, wish)
@@ -222,11 +235,19 @@ def claim_next(tx: Transaction, wish: Claim) -> bool:
         return False
 
 
-def _claim(tx: Transaction, wish: Claim) -> None:
+def begin_action_run(tx: Transaction, values: Mapping[str, Any], wish: Claim) -> None:
+    """Insert a step that nobody else can want, since it needs no lock, as this process's running one.
+
+    It is the same as to queue and to claim it, in one statement. The transaction has the template run locked.
+    """
+    tx.execute(_BEGIN, {**values, **_claimed(wish)})
+    _begin_attempt(tx, wish)
+
+
+def _claim(tx: Transaction, wish: Claim) -> bool:
     if wish.ref.template_run_id and not tx.changed(_START_TEMPLATE_RUN, {"run": wish.ref.template_run_id}):
-        raise _RefusedError
-    if not _claim_row(tx, wish):
-        raise _RefusedError
+        return False
+    return _claim_row(tx, wish)
 
 
 def _claim_row(tx: Transaction, wish: Claim) -> bool:
@@ -236,18 +257,28 @@ def _claim_row(tx: Transaction, wish: Claim) -> bool:
             "run": wish.ref.id,
             "attempts_made": wish.attempt,
             "attempt": wish.attempt + 1,
-            "process_token": wish.process_token,
-            "worker": wish.worker,
-            "deadline_seconds": wish.deadline_seconds,
-            "lease_seconds": min(wish.lease_seconds, wish.deadline_seconds),
             "lock_key": wish.lock_key,
             "lock_held": wish.lock_key is not None,
-            **({} if wish.input is None else {"input": dict(wish.input)}),
+            **_claimed(wish),
         },
     )
     if claimed:
-        tx.execute(_BEGIN_ATTEMPT, {"action_run_id": wish.ref.id, "number": wish.attempt + 1, "worker": wish.worker})
+        _begin_attempt(tx, wish)
     return bool(claimed)
+
+
+def _claimed(wish: Claim) -> dict[str, Any]:
+    return {
+        "process_token": wish.process_token,
+        "worker": wish.worker,
+        "deadline_seconds": wish.deadline_seconds,
+        "lease_seconds": min(wish.lease_seconds, wish.deadline_seconds),
+        **({} if wish.input is None else {"input": dict(wish.input)}),
+    }
+
+
+def _begin_attempt(tx: Transaction, wish: Claim) -> None:
+    tx.execute(_BEGIN_ATTEMPT, {"action_run_id": wish.ref.id, "number": wish.attempt + 1, "worker": wish.worker})
 
 
 def is_ours(tx: Transaction, run_id: str, process_token: str) -> bool:
@@ -274,18 +305,15 @@ def renew(tx: Transaction, process_token: str, lease_seconds: float) -> int:
 
 def succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) -> None:
     """Record what the handler made. Raises LeaseLostError when the row is not this process's any more."""
-    if ref.template_run_id and not _lock_template_run(tx, ref.template_run_id):
+    _lock_template_run(tx, ref)
+    _succeed(tx, ref, process_token, result)
+
+
+def succeed_last(tx: Transaction, ref: StepRef, process_token: str, result: Result, outputs: Mapping[str, Any]) -> None:
+    """Record what the handler of a last step made, and end the template run with it; likewise."""
+    if ref.template_run_id is None or not end_template_run(tx, ref.template_run_id, SUCCESS, outputs=outputs):
         raise LeaseLostError(ref.id)
-    _end_attempt(
-        tx,
-        ref,
-        process_token,
-        status=SUCCESS,
-        outputs=dict(result.outputs),
-        links=[asdict(link) for link in result.links],
-        warnings=list(result.warnings),
-    )
-    _close_attempt(tx, ref.id, SUCCESS, None)
+    _succeed(tx, ref, process_token, result)
 
 
 def keep_links(tx: Transaction, run_id: str, process_token: str, links: Sequence[Link]) -> bool:
@@ -329,8 +357,7 @@ def queue_again(tx: Transaction, ref: StepRef, process_token: str, error: Action
 
     The row keeps its process's token and lock: both are the process's until that is gone.
     """
-    if ref.template_run_id and not _lock_template_run(tx, ref.template_run_id):
-        raise LeaseLostError(ref.id)
+    _lock_template_run(tx, ref)
     rings_by_itself = again.wait_seconds > 0
     queued = tx.row(
         _action_run(ref.id, status=RUNNING)
@@ -362,8 +389,7 @@ def take_over(tx: Transaction, ref: StepRef, process_token: str, new_token: str)
 
     Raises LeaseLostError when it is not lapsed.
     """
-    if ref.template_run_id and not _lock_template_run(tx, ref.template_run_id):
-        raise LeaseLostError(ref.id)
+    _lock_template_run(tx, ref)
     lapsed = _action_run(ref.id, status=RUNNING).where(
         ActionRunRow.process_token == process_token, ActionRunRow.lease_expires_at < NOW
     )
@@ -423,8 +449,9 @@ def _owned(run_id: str, process_token: str) -> Any:
     )
 
 
-def _lock_template_run(tx: Transaction, run_id: str) -> bool:
-    return bool(tx.changed(_LOCK_TEMPLATE_RUN, {"run": run_id}))
+def _lock_template_run(tx: Transaction, ref: StepRef) -> None:
+    if ref.template_run_id and not tx.changed(_LOCK_TEMPLATE_RUN, {"run": ref.template_run_id}):
+        raise LeaseLostError(ref.id)
 
 
 def _action_run(run_id: str, *, status: str) -> Update:
@@ -433,6 +460,19 @@ def _action_run(run_id: str, *, status: str) -> Update:
         .where(ActionRunRow.id == run_id, ActionRunRow.status == status)
         .values(version=ActionRunRow.version + 1)
     )
+
+
+def _succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) -> None:
+    _end_attempt(
+        tx,
+        ref,
+        process_token,
+        status=SUCCESS,
+        outputs=dict(result.outputs),
+        links=[asdict(link) for link in result.links],
+        warnings=list(result.warnings),
+    )
+    _close_attempt(tx, ref.id, SUCCESS, None)
 
 
 def _end_attempt(

@@ -313,6 +313,10 @@ def split(whole: str) -> tuple[str | Expression, ...]:
     """
     if len(whole) > MAX_SIZE:
         raise SandboxError(f"a text with expressions has at most {MAX_SIZE:,} characters")
+    return _split_short(whole) if len(whole) <= MAX_SOURCE else _split(whole)
+
+
+def _split(whole: str) -> tuple[str | Expression, ...]:
     parts: list[str | Expression] = []
     inside: list[str] | None = None
     for line, kind, value in _EXPRESSIONS.lex(whole):
@@ -330,6 +334,10 @@ def split(whole: str) -> tuple[str | Expression, ...]:
     if inside is not None:
         raise TemplateSyntaxError("the expression is not closed with }}", 1)
     return tuple(parts)
+
+
+_split_short = lru_cache(maxsize=512)(_split)
+"""A template's texts are the same in each of its runs; long ones are not worth the memory."""
 
 
 def _expression(tokens: list[str]) -> Expression:
