@@ -43,6 +43,9 @@ CONNECT_SECONDS = 5
 TRUSTED_SECONDS = 0.1
 """How long a connection that was used is believed to be alive still: no server restarts in less time."""
 
+_FIRST_LOOK, _LONGEST_LOOK = 0.0001, 0.001
+"""Seconds until one looks again for SQLite's one writer, whose transactions take about a millisecond."""
+
 _PAUSES = (0.1, 0.2, 0.5, 1.0)
 _PIECE = 50
 _WRITES = "portal_actions_writes"
@@ -64,8 +67,10 @@ class Transaction:
         self._news: list[Callable[[], None]] = []
         self._gathered: dict[Callable[[Sequence[str]], None], dict[str, None]] = {}
 
-    def execute(self, statement: Executable, values: Mapping[str, Any] | None = None) -> CursorResult[Any]:
-        """Run a statement; one that was made once, for all its uses, gets its ``values`` here."""
+    def execute(
+        self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Run a statement; one that was made once, for all its uses, gets its ``values`` here, or several of them."""
         return self._connection.execute(statement, values)
 
     def changed(self, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
@@ -307,30 +312,32 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    if not connection.get_execution_options().get(_WRITES):
-        connection.exec_driver_sql("BEGIN")
-        return
     driver: Any = connection.connection.driver_connection
+    if not connection.get_execution_options().get(_WRITES):
+        driver.execute("BEGIN")
+        return
     driver.execute("PRAGMA busy_timeout = 0")
     try:
-        _begin_to_write(connection)
+        _begin_to_write(driver)
+    except sqlite3.OperationalError as error:
+        raise OperationalError("BEGIN IMMEDIATE", {}, error) from error
     finally:
         driver.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
-def _begin_to_write(connection: Connection) -> None:
-    """Wait for the one writer, and look again soon: SQLite's own wait soon sleeps for 25 ms and more at a time."""
-    give_up = time.monotonic() + BUSY_SECONDS
+def _begin_to_write(driver: sqlite3.Connection) -> None:
+    """Wait for the one writer, and look again soon: SQLite's own wait soon sleeps for 25 ms and more at a time.
+
+    Of the driver: a look that SQLAlchemy has to make an error of takes as long as somebody else's transaction.
+    """
+    give_up, wait = time.monotonic() + BUSY_SECONDS, _FIRST_LOOK
     while True:
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        except OperationalError as error:
-            if not _is_busy(error) or time.monotonic() > give_up:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
                 raise
-            time.sleep(random.uniform(0.0002, 0.001))
+            time.sleep(random.uniform(0.5, 1.5) * wait)
+            wait = min(wait * 1.1, _LONGEST_LOOK)
         else:
             return
-
-
-def _is_busy(error: OperationalError) -> bool:
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

@@ -24,8 +24,9 @@ from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.models import ActionRunRow, WorkerRow
 from portal_actions_plugin.pause_points import set_visitor
 from portal_actions_plugin.runner import execute, monitor, recovery, sweeper
-from portal_actions_plugin.runner.monitor import JobProcess, SharedDeadline, watch
+from portal_actions_plugin.runner.monitor import JobProcess, watch
 from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, time_limit
+from portal_actions_plugin.runner.shared import Shared
 from portal_actions_plugin.runner.supervisor import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
 from portal_actions_plugin.runs import queries, service, transitions
 from portal_actions_plugin.runs.transitions import LeaseLostError
@@ -119,20 +120,20 @@ def fork_a_sleeper(
 ) -> JobProcess:
     heard, words = os.pipe()
     orders, told = os.pipe()
-    deadline = SharedDeadline()
+    shared = Shared()
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, 0)
         os.close(heard)
         if time_left is not None:
-            deadline.set(time_left)
+            shared.deadline.set(time_left)
         if then_through_after is not None:
             time.sleep(then_through_after)
-            deadline.set(math.inf)
+            shared.deadline.set(math.inf)
         time.sleep(seconds)
         os._exit(0)
     os.close(words)
-    job = JobProcess(pid, str(uuid.uuid4()), deadline, orders=told, words=heard)
+    job = JobProcess(pid, str(uuid.uuid4()), shared, orders=told, words=heard)
     job.begin(str(uuid.uuid4()))
     os.close(orders)
     return job

@@ -10,6 +10,7 @@ from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.job import Job, find_action
+from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.transitions import Claim
 
@@ -25,11 +26,13 @@ class Doer:
         process_token: every write of an attempt carries it.
         worker: the worker's name, for people.
         may_go_on: whether the process may make one attempt more, of the next step, when one has succeeded.
+        spoken: where the lines wait that its handlers say in quick succession.
     """
 
     process_token: str
     worker: str
     may_go_on: Callable[[], bool]
+    spoken: SpokenLines
 
 
 @dataclass(frozen=True, slots=True)

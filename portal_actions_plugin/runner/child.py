@@ -23,13 +23,14 @@ from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import execute, run_logs
 from portal_actions_plugin.runner.execute import Left
 from portal_actions_plugin.runner.job import load_job
-from portal_actions_plugin.runner.monitor import ORDER_BYTES, SharedDeadline, tell_standing_by
+from portal_actions_plugin.runner.monitor import ORDER_BYTES, tell_standing_by
 from portal_actions_plugin.runner.processes import (
     Connections,
     adopt_orphans,
     die_with_parent,
     reset_after_fork,
 )
+from portal_actions_plugin.runner.shared import Shared
 from portal_actions_plugin.runner.traces import Surroundings, peak_memory
 from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.redaction import Redactor
@@ -67,7 +68,7 @@ class Child:
         queue: str,
         place: str,
         process_token: str,
-        deadline: SharedDeadline,
+        shared: Shared,
         *,
         orders: int,
         words: int,
@@ -79,7 +80,7 @@ class Child:
             queue: the queue whose runs it goes on with.
             place: its worker's name, for people.
             process_token: carried by every write.
-            deadline: where the worker finds how long an attempt may take.
+            shared: where the worker finds how long an attempt may take, and lines that are not written yet.
             orders: a pipe on which the worker names a run while this process stands by, and which it closes to end it.
             words: a pipe on which the worker hears that this process stands by.
         """
@@ -87,7 +88,7 @@ class Child:
         self._queue = queue
         self._place = place
         self._process_token = process_token
-        self._deadline = deadline
+        self._shared = shared
         self._orders = orders
         self._words = words
         self._claims = 0
@@ -165,7 +166,15 @@ class Child:
 
     def _perform(self, run_id: str, redactor: Redactor) -> tuple[Left, Sequence[str] | None]:
         with self._app.app_context():
-            left = execute.perform(run_id, self._process_token, self._place, self._tell, redactor, self.may_go_on)
+            left = execute.perform(
+                run_id,
+                self._process_token,
+                self._place,
+                tell=self._tell,
+                redactor=redactor,
+                may_go_on=self.may_go_on,
+                spoken=self._shared.spoken,
+            )
             reached("perform.after")
             may_go_on = not left.trouble and not left.lock and self.may_go_on()
             return left, self._due_now() if may_go_on else None
@@ -182,7 +191,7 @@ class Child:
     def _tell(self, seconds: float) -> None:
         if seconds < math.inf:
             self._claims += 1
-        self._deadline.set(seconds)
+        self._shared.deadline.set(seconds)
 
     def _is_dismissed(self) -> bool:
         # While this process is at work nobody writes to the pipe: it can be read only when it is closed.

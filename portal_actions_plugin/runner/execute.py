@@ -28,6 +28,7 @@ from portal_actions_plugin.runner.job import Job, find_action, load_job
 from portal_actions_plugin.runner.outcomes import Recorded
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runner.recorder import DatabaseRecorder
+from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs import dispatch, locks, transitions
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.text import MAX_STORED_DEPTH, require_depth
@@ -73,6 +74,7 @@ def perform(
     tell: TellTime = _nobody,
     redactor: Redactor | None = None,
     may_go_on: Callable[[], bool] = _never,
+    spoken: SpokenLines | None = None,
 ) -> Left:
     """Run the next attempt of an action run, if it is still due, and the steps after it, as long as that is allowed.
 
@@ -85,6 +87,7 @@ def perform(
         redactor: learns what to mask, for who has more to say when the attempt is over.
         may_go_on: asked just before the success of a step that holds no lock is recorded; when it says so, the next
             step is claimed along with that, and made here and now.
+        spoken: where lines wait that handlers say in quick succession, for whoever watches over this process.
 
     Returns:
         What it leaves behind.
@@ -93,11 +96,12 @@ def perform(
     if job is None:
         return Left()
     redactor = redactor or Redactor()
-    doer = Doer(process_token, worker, may_go_on)
+    doer = Doer(process_token, worker, may_go_on, spoken or SpokenLines())
     with run_logs.speaking(redactor, _marks(job)):
         claimed = _claim(prepare(job, doer, redactor))
         if claimed is None:
             return Left()
+        doer.spoken.all_written()
         made = _make(claimed, doer, tell, redactor)
     while made.ahead:
         claimed = made.ahead
@@ -125,7 +129,7 @@ def _make(claimed: Claimed, doer: Doer, tell: TellTime, redactor: Redactor) -> R
     time_left.start()
     result, error = Result(), None
     try:
-        result = _call_handler(claimed.attempt, time_left, redactor)
+        result = _call_handler(claimed.attempt, doer, time_left, redactor)
     except LeaseLostError:
         log.warning("run %s was canceled or taken over: stopping", job.ref.id)
         return Recorded()
@@ -211,13 +215,13 @@ def _claim_once(attempt: Attempt) -> bool:
 # -- call ------------------------------------------------------------------------------------------------------------
 
 
-def _call_handler(attempt: Attempt, time_left: TimeLeft, redactor: Redactor) -> Result:
+def _call_handler(attempt: Attempt, doer: Doer, time_left: TimeLeft, redactor: Redactor) -> Result:
     ctx: ActionContext | None = None
     try:
         if attempt.refusal:
             raise attempt.refusal
         action: Action = find_action(attempt.job.action)
-        ctx = _context(attempt.job, attempt.claim.process_token, attempt.secrets, redactor)
+        ctx = _context(attempt, doer, redactor)
         # This process may have been stopped since the claim, and its row be another's by now.
         if not time_left.is_surely_ours():
             ctx.recorder.ensure_ours()
@@ -232,16 +236,16 @@ def _call_handler(attempt: Attempt, time_left: TimeLeft, redactor: Redactor) -> 
         raise _HandlerError(cause, _gathered(ctx, {}, redactor)) from cause
 
 
-def _context(job: Job, process_token: str, secrets: Mapping[str, Any], redactor: Redactor) -> ActionContext:
-    hooks = extension().hooks
+def _context(attempt: Attempt, doer: Doer, redactor: Redactor) -> ActionContext:
+    hooks, job = extension().hooks, attempt.job
     return ActionContext(
         run=job.info(),
-        recorder=DatabaseRecorder(job, process_token, redactor),
+        recorder=DatabaseRecorder(job, doer.process_token, redactor, doer.spoken),
         make_scm=partial(_open_scm, job),
         host_catalog=hooks.catalog,
         host_scorecards=hooks.scorecards,
         http=HttpRules.of(extension().config),
-        secrets={name: str(value) for name, value in secrets.items()},
+        secrets={name: str(value) for name, value in attempt.secrets.items()},
         read_skeleton=partial(read_skeleton, job.course.template) if job.course else None,
         on_redact=redactor.add,
         links=list(job.links),

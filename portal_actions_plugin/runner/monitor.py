@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import mmap
 import os
 import select as io
 import signal
-import struct
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -21,7 +19,9 @@ from portal_actions_plugin.db import single_read, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.processes import StopRequest
-from portal_actions_plugin.runs import transitions
+from portal_actions_plugin.runner.shared import Shared, SpokenLines
+from portal_actions_plugin.runs import log_lines, transitions
+from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.states import CANCELED, RUNNING
 
 log = logging.getLogger(__name__)
@@ -29,32 +29,12 @@ log = logging.getLogger(__name__)
 ORDER_BYTES = 36
 """The length of a run's id."""
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 LEASH = 0.9
 """The part of a lease after which a job process is killed when it was not renewed: before anybody else may act."""
 
 _STANDING_BY = b"."
 _WORDS_AT_ONCE = 64
-_MOMENT = struct.Struct("d")
-
-
-class SharedDeadline:
-    """Until when a job process may go on, in memory that it shares with its parent: telling costs nobody a wake-up."""
-
-    def __init__(self) -> None:
-        """Make it in the parent, before the fork."""
-        self._memory = mmap.mmap(-1, _MOMENT.size)
-        self.set(math.inf)
-
-    def set(self, seconds: float) -> None:
-        """Let it be over in so many seconds; infinity is as long as the process has its lease."""
-        # As a moment: the monotonic clock is the machine's, and a parent that was stopped may read this late.
-        _MOMENT.pack_into(self._memory, 0, time.monotonic() + seconds)
-
-    def moment(self) -> float:
-        """When it is over, by the machine's monotonic clock."""
-        found: float = _MOMENT.unpack_from(self._memory)[0]
-        return found
 
 
 def tell_standing_by(pipe: int) -> None:
@@ -67,15 +47,17 @@ class JobProcess:
 
     Attributes:
         deadline: when its time is over; never, when its handler is through.
+        spoken: the lines of its run's log that wait to be written.
         exit_status: None while it runs; below 0 when a signal ended it.
         killed: whether it was told to go.
         stands_by: whether it waits for a run; then it has no row, no lock and no lease.
     """
 
-    def __init__(self, pid: int, process_token: str, deadline: SharedDeadline, *, orders: int, words: int) -> None:
+    def __init__(self, pid: int, process_token: str, shared: Shared, *, orders: int, words: int) -> None:
         self.pid = pid
         self.process_token = process_token
-        self.deadline = deadline
+        self.deadline = shared.deadline
+        self.spoken = shared.spoken
         self.exit_status: int | None = None
         self.killed = False
         self.stands_by = True
@@ -172,6 +154,7 @@ def watch(job: JobProcess, stop: StopRequest) -> bool:
     """
     config = extension().config
     look = _Look(job.process_token, config.lease_seconds)
+    lines = _Lines(job.spoken)
     renewed = time.monotonic()
     with Leash(job, config.lease_seconds * LEASH) as leash:
         while not job.wait(min(LOOK_SECONDS, config.lease_renew_seconds)):
@@ -184,6 +167,7 @@ def watch(job: JobProcess, stop: StopRequest) -> bool:
                 if not job.killed and (why := _must_end(job, stop, look)):
                     log.warning("killing job process %d: %s", job.pid, why)
                     job.kill()
+                lines.write_what_waits()
                 if now - renewed >= config.lease_renew_seconds:
                     with transaction("renew") as tx:
                         transitions.renew(tx, job.process_token, config.lease_seconds)
@@ -191,6 +175,7 @@ def watch(job: JobProcess, stop: StopRequest) -> bool:
                     renewed = now
             except SQLAlchemyError as error:
                 log.warning("the lease of job process %d could not be renewed: %s", job.pid, error)
+    lines.write_what_is_left()
     return job.killed and _time_is_up(stop)
 
 
@@ -234,3 +219,33 @@ class _Look:
             return db.rows(
                 select(ActionRunRow.id, ActionRunRow.status).where(ActionRunRow.process_token == self._process_token)
             )
+
+
+class _Lines:
+    """Writes for a process what it has said and not written: while it is silent, and when it is gone."""
+
+    def __init__(self, spoken: SpokenLines) -> None:
+        self._spoken = spoken
+        self._written = spoken.mark()
+
+    def write_what_waits(self) -> None:
+        """Write the lines that have waited for longer than a process lets them."""
+        mark = self._spoken.mark()
+        if mark == self._written:
+            return
+        lines = self._spoken.waiting()
+        if lines and lines[0].age > SpokenLines.WAIT_SECONDS:
+            self._write(lines)
+            self._written = mark
+
+    def write_what_is_left(self) -> None:
+        """Write all that is there: what a process said last says why it is gone."""
+        try:
+            self._write(self._spoken.waiting())
+        except SQLAlchemyError as error:
+            log.warning("the last lines of a job process could not be written: %s", error)
+
+    def _write(self, lines: Sequence[Line]) -> None:
+        if lines:
+            with transaction("log") as tx:
+                log_lines.add_all(tx, lines)

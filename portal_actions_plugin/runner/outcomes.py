@@ -23,6 +23,7 @@ from portal_actions_plugin.runner.attempt import Attempt, Claimed, Doer, prepare
 from portal_actions_plugin.runner.job import Job, next_job
 from portal_actions_plugin.runs import audit, dispatch, retries, transitions
 from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.retries import Tried
 from portal_actions_plugin.runs.secrets import mask_error
@@ -65,17 +66,22 @@ def record(attempt: Attempt, doer: Doer, result: Result, error: ActionError | No
     Raises:
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
+    result = replace(result, lines=doer.spoken.waiting())
     try:
         if error is None:
-            return Recorded(success=True, ahead=_succeeded(attempt, doer, result, redactor))
-        _failed(attempt, result, error, redactor)
+            recorded = Recorded(success=True, ahead=_succeeded(attempt, doer, result, redactor))
+        else:
+            _failed(attempt, result, error, redactor)
+            recorded = Recorded()
     except (LeaseLostError, OperationalError):
         raise
     except Exception as refused:
         log.exception("the outcome of run %s could not be recorded as it is", attempt.job.ref.id)
         instead = InternalError(f"The outcome could not be recorded: {type(refused).__name__}.")
         _failed(attempt, Result(), instead, redactor)
-    return Recorded()
+        recorded = Recorded()
+    doer.spoken.all_written()
+    return recorded
 
 
 def _ride_out(record: Callable[[], T]) -> T:
@@ -88,10 +94,10 @@ def _failed(attempt: Attempt, result: Result, error: ActionError, redactor: Reda
     error.message, error.hint = bounds.error_text(error.message), bounds.error_text(error.hint)
     wait = retries.next_attempt_in(error, Tried(job.action, job.attempt + 1, job.max_attempts, attempt.kept_input()))
     if wait is None:
-        _ride_out(partial(record_failure, job.ref, token, error, result.warnings, _about(job)))
+        _ride_out(partial(record_failure, job.ref, token, error, result, _about(job)))
     else:
         again = Again(FAILED, wait, extension().config.ring_again_seconds)
-        _ride_out(partial(queue_again, job.ref, token, error, again))
+        _ride_out(partial(queue_again, job.ref, token, error, again, result.lines))
 
 
 def _succeeded(attempt: Attempt, doer: Doer, result: Result, redactor: Redactor) -> Claimed | None:
@@ -187,25 +193,25 @@ def record_failure(
     ref: StepRef,
     process_token: str,
     error: ActionError,
-    warnings: Sequence[str],
+    result: Result,
     about: Subject,
 ) -> None:
     """End an attempt, its run, and the template run it is a step of, with an error. Raises LeaseLostError."""
     error.retry_after = retries.named_wait(error)
     with transaction("fail") as tx:
-        transitions.fail(tx, ref, process_token, error, warnings)
+        transitions.fail(tx, ref, process_token, error, result)
         _audit_outcome(tx, ref, FAILED, about, error.code)
         dispatch.tell_after_commit(tx, signals.action_run_finished, ref.id)
         if ref.template_run_id:
             _audit_template_outcome(tx, ref.template_run_id, FAILED, about, error.code)
 
 
-def queue_again(ref: StepRef, process_token: str, error: ActionError, again: Again) -> None:
+def queue_again(ref: StepRef, process_token: str, error: ActionError, again: Again, lines: Sequence[Line] = ()) -> None:
     """End an attempt and queue the next one. Raises LeaseLostError."""
     wait = again.wait_seconds
     log.warning("run %s is tried again in %.1f s: %s: %s", ref.id, wait, error.code, error.message)
     with transaction("queue_again") as tx:
-        queue = transitions.queue_again(tx, ref, process_token, error, again)
+        queue = transitions.queue_again(tx, ref, process_token, error, again, lines)
         if not wait:
             dispatch.ring_after_commit(tx, ref.id, queue)
         dispatch.tell_after_commit(tx, signals.action_run_queued, ref.id)

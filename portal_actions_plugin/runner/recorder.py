@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
-from sqlalchemy import Integer, String, Text, Uuid, and_, bindparam, func, insert, select, update
+from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from portal_actions_plugin.db import Transaction, reading, ride_out, single_read, single_write, transaction
@@ -16,7 +17,9 @@ from portal_actions_plugin.host import Link
 from portal_actions_plugin.models import ActionRunRow, CheckpointRow, LogLineRow, TemplateRunRow
 from portal_actions_plugin.runner import bounds, checkpoints
 from portal_actions_plugin.runner.job import Job
-from portal_actions_plugin.runs import transitions
+from portal_actions_plugin.runner.shared import SpokenLines
+from portal_actions_plugin.runs import log_lines, transitions
+from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.states import RUNNING
 from portal_actions_plugin.runs.transitions import LeaseLostError
@@ -31,24 +34,17 @@ _MAX_COUNT = 2**31 - 1
 T = TypeVar("T")
 
 
-class Line(NamedTuple):
-    """A line of a run's log, and whose it is."""
-
-    run: str
-    token: str
-    seq: int
-    attempt: int
-    level: str
-    message: str
-
-
 class DatabaseRecorder:
-    """The runner's Recorder: what it writes is in the database when the call returns."""
+    """The runner's Recorder: what it writes is in the database when the call returns.
 
-    def __init__(self, job: Job, process_token: str, redactor: Redactor) -> None:
+    Of lines that follow each other quickly, the last ones may still wait, in memory that outlives the process.
+    """
+
+    def __init__(self, job: Job, process_token: str, redactor: Redactor, spoken: SpokenLines) -> None:
         self._job = job
         self._token = process_token
         self._redactor = redactor
+        self._spoken = spoken
         # Earlier attempts may have said something.
         self._seq = _last_line(job.ref.id) if job.attempt else 0
 
@@ -67,16 +63,12 @@ class DatabaseRecorder:
 
     def _write_line(self, level: str, text: str) -> None:
         line = Line(self._job.ref.id, self._token, self._seq, self._job.attempt + 1, level, text)
-
-        def write() -> bool:
-            try:
-                with single_write("log") as tx:
-                    return add_line(tx, line)
-            except IntegrityError:
-                return True  # the answer to the commit was lost, not the line
-
-        if not self._ride_out(write):
+        if self._spoken.add(line):
+            return
+        waiting = self._spoken.waiting()
+        if not self._ride_out(partial(_write_all, [*waiting, line]) if waiting else partial(_write, line)):
             raise LeaseLostError(self._job.ref.id)
+        self._spoken.all_written()
 
     def progress(self, done: int, total: int) -> None:
         """Keep how far the handler is."""
@@ -181,43 +173,24 @@ class DatabaseRecorder:
             raise LeaseLostError(self._job.ref.id)
 
     def _ours_only(self) -> tuple[Any, ...]:
-        return _running(self._job.ref.id, self._token)
+        ours = (ActionRunRow.process_token == self._token, ActionRunRow.status == RUNNING)
+        return (ActionRunRow.id == self._job.ref.id, *ours)
 
     def _ours(self) -> Any:
         return select(ActionRunRow.id).where(*self._ours_only())
 
 
-def _running(run_id: Any, process_token: Any) -> tuple[Any, ...]:
-    return (ActionRunRow.id == run_id, ActionRunRow.process_token == process_token, ActionRunRow.status == RUNNING)
+def _write(line: Line) -> bool:
+    try:
+        with single_write("log") as tx:
+            return log_lines.add(tx, line)
+    except IntegrityError:
+        return True  # the answer to the commit was lost, not the line
 
 
-_id = Uuid(as_uuid=False)
-_line = select(
-    bindparam("run", type_=_id),
-    bindparam("line_seq", type_=Integer()),
-    bindparam("line_attempt", type_=Integer()),
-    now_plus(0),
-    bindparam("line_level", type_=String()),
-    bindparam("line_message", type_=Text()),
-).where(select(ActionRunRow.id).where(*_running(bindparam("run", type_=_id), bindparam("token", type_=_id))).exists())
-_ADD_LINE = (
-    insert(LogLineRow)
-    .from_select(["action_run_id", "seq", "attempt", "at", "level", "message"], _line)
-    .returning(LogLineRow.seq)
-)
-
-
-def add_line(tx: Transaction, line: Line) -> bool:
-    """Add a line to a run's log; False when the run is not the process's any more."""
-    values = {
-        "run": line.run,
-        "token": line.token,
-        "line_seq": line.seq,
-        "line_attempt": line.attempt,
-        "line_level": line.level,
-        "line_message": line.message,
-    }
-    return tx.row(_ADD_LINE, values) is not None
+def _write_all(lines: Sequence[Line]) -> bool:
+    with transaction("log") as tx:
+        return log_lines.add_all(tx, lines)
 
 
 def _last_line(run_id: str) -> int:

@@ -16,7 +16,7 @@ from portal_actions_plugin.runner.outcomes import Subject, queue_again, record_f
 from portal_actions_plugin.runs import dispatch, doorbells, locks, transitions
 from portal_actions_plugin.runs.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.states import LOST, RUNNING
-from portal_actions_plugin.runs.transitions import Again, LeaseLostError, StepRef
+from portal_actions_plugin.runs.transitions import Again, LeaseLostError, Result, StepRef
 from portal_actions_plugin.sql import now_plus
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def _recover(
     try:
         if wait is None:
             about = Subject(row["requested_by"], row["action"], row["template"])
-            record_failure(_ref(row), process_token, error, (), about)
+            record_failure(_ref(row), process_token, error, Result(), about)
         else:
             again = Again(LOST, wait, extension().config.ring_again_seconds, free_attempts)
             queue_again(_ref(row), process_token, error, again)

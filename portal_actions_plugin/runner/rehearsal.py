@@ -11,8 +11,9 @@ from portal_actions_plugin.db import Transaction, database, new_id
 from portal_actions_plugin.runner import outcomes
 from portal_actions_plugin.runner.attempt import Attempt, Doer, prepare
 from portal_actions_plugin.runner.job import next_job, read_job
-from portal_actions_plugin.runner.recorder import Line, add_line
-from portal_actions_plugin.runs import transitions
+from portal_actions_plugin.runner.shared import SpokenLines
+from portal_actions_plugin.runs import log_lines, transitions
+from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.steps import Course, begin_step, prepare_step, queue_step
 from portal_actions_plugin.runs.transitions import Result
@@ -49,7 +50,7 @@ def rehearse() -> None:
 
 
 def _play(tx: Transaction) -> None:
-    doer, redactor = Doer(str(uuid4()), "rehearsal", lambda: True), Redactor()
+    doer, redactor = Doer(str(uuid4()), "rehearsal", lambda: True, SpokenLines()), Redactor()
     course = Course(new_id(), _TEMPLATE, {}, _NOBODY, _NOBODY)
     _accept(tx, course)
     queued = queue_step(tx, prepare_step(course, 0))
@@ -80,4 +81,6 @@ def _accept(tx: Transaction, course: Course) -> None:
 
 
 def _speak(tx: Transaction, attempt: Attempt) -> None:
-    add_line(tx, Line(attempt.job.ref.id, attempt.claim.process_token, 1, 1, "info", ""))
+    line = Line(attempt.job.ref.id, attempt.claim.process_token, 1, 1, "info", "")
+    log_lines.add(tx, line)
+    log_lines.add_all(tx, [line])

@@ -27,9 +27,10 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runner.child import DONE, DONE_HOLDING_A_LOCK, NOBODY, Child
-from portal_actions_plugin.runner.monitor import JobProcess, SharedDeadline, watch
+from portal_actions_plugin.runner.monitor import JobProcess, watch
 from portal_actions_plugin.runner.processes import Connections, StopRequest, signals_held
 from portal_actions_plugin.runner.rehearsal import rehearse
+from portal_actions_plugin.runner.shared import Shared
 from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.dispatch import DOORBELL, QUEUE_PREFIX
 
@@ -198,19 +199,19 @@ class StepWorker(BaseWorker):
         parent = os.getpid()
         heard, words = os.pipe()
         orders, told = os.pipe()
-        deadline = SharedDeadline()
+        shared = Shared()
         reached("fork_job.before")
         with signals_held():
             pid = os.fork()
             if pid == 0:
                 os.close(heard)
                 os.close(told)
-                child = Child(self._app, self._queue, self._place, process_token, deadline, orders=orders, words=words)
+                child = Child(self._app, self._queue, self._place, process_token, shared, orders=orders, words=words)
                 child.live(parent, self._connections)
         reached("fork_job.parent")
         os.close(words)
         os.close(orders)
-        return JobProcess(pid, process_token, deadline, orders=told, words=heard)
+        return JobProcess(pid, process_token, shared, orders=told, words=heard)
 
 
 def still_due(run_ids: Collection[str]) -> Collection[str]:

@@ -19,7 +19,8 @@ from portal_actions_plugin.db import Transaction, new_id
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import Link
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow
-from portal_actions_plugin.runs import locks
+from portal_actions_plugin.runs import locks, log_lines
+from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
 from portal_actions_plugin.sql import now_plus, right_now
 
@@ -88,11 +89,12 @@ class Canceled:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a handler made."""
+    """What a handler made, and which lines of its log are not written yet."""
 
     outputs: Mapping[str, Any] = field(default_factory=dict)
     links: Sequence[Link] = ()
     warnings: Sequence[str] = ()
+    lines: Sequence[Line] = ()
 
 
 # -- the statements of every run: made once, since making one takes longer than running it -------------------------------
@@ -334,7 +336,7 @@ def keep_links(tx: Transaction, run_id: str, process_token: str, links: Sequence
     return kept is not None and kept["status"] == RUNNING
 
 
-def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, warnings: Sequence[str]) -> None:
+def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, result: Result) -> None:
     """Record a failure, and end the template run with it. Raises LeaseLostError as ``succeed`` does."""
     if ref.template_run_id and not end_template_run(tx, ref.template_run_id, FAILED):
         raise LeaseLostError(ref.id)
@@ -343,16 +345,19 @@ def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, 
         ref,
         process_token,
         status=FAILED,
-        warnings=list(warnings),
+        warnings=list(result.warnings),
         error_code=error.code[:32],
         error_message=error.message,
         error_hint=error.hint,
         retry_after=error.retry_after,
     )
     _close_attempt(tx, ref.id, FAILED, error)
+    log_lines.add_to_ended(tx, result.lines)
 
 
-def queue_again(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, again: Again) -> str:
+def queue_again(
+    tx: Transaction, ref: StepRef, process_token: str, error: ActionError, again: Again, lines: Sequence[Line] = ()
+) -> str:
     """Put a running row back into the queue for another attempt; returns the queue. Raises LeaseLostError.
 
     The row keeps its process's token and lock: both are the process's until that is gone.
@@ -380,6 +385,7 @@ def queue_again(tx: Transaction, ref: StepRef, process_token: str, error: Action
     if queued is None:
         raise LeaseLostError(ref.id)
     _close_attempt(tx, ref.id, again.outcome, error)
+    log_lines.add_to_ended(tx, lines)
     queue: str = queued["queue"]
     return queue
 
@@ -473,6 +479,7 @@ def _succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) 
         warnings=list(result.warnings),
     )
     _close_attempt(tx, ref.id, SUCCESS, None)
+    log_lines.add_to_ended(tx, result.lines)
 
 
 def _end_attempt(
