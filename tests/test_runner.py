@@ -278,6 +278,34 @@ def test_a_forged_job_runs_nothing(
     assert heard(app, redis_url) is None
 
 
+def test_a_doorbell_is_the_job_that_rq_itself_would_have_put_on_its_queue(app: Flask, redis_url: str) -> None:
+    run_id = run_one_off("debug.log@v1", HELLO)
+    ttl = dispatch.DOORBELL_TTL
+    with Redis.from_url(redis_url) as redis:
+        (queue,) = Queue.all(connection=redis, serializer=JSONSerializer)
+        (ours,) = queue.jobs
+        rqs = queue.enqueue_call(
+            dispatch.DOORBELL,
+            args=(run_id,),
+            timeout=-1,
+            ttl=ttl,
+            result_ttl=0,
+            failure_ttl=ttl,
+            description=run_id,
+        )
+        assert queue.job_ids == [ours.id, rqs.id]
+        assert ours.get_status() == rqs.get_status()
+        assert redis.ttl(ours.key) == pytest.approx(redis.ttl(rqs.key), abs=5)
+        said, said_by_rq = (redis.hgetall(job.key) for job in (ours, rqs))
+    moments = {b"created_at", b"enqueued_at"}
+    assert said.keys() == {name for name, value in said_by_rq.items() if value}
+    assert {name: said[name] for name in said.keys() - moments} == {
+        name: value for name, value in said_by_rq.items() if value and name not in moments
+    }
+    assert (ours.func_name, ours.args, ours.kwargs) == (dispatch.DOORBELL, [run_id], {})
+    assert ours.created_at.tzinfo == rqs.created_at.tzinfo
+
+
 def test_the_hosts_own_jobs_are_left_alone(app: Flask, redis_url: str) -> None:
     with Redis.from_url(redis_url) as redis:
         Queue("default", connection=redis, serializer=JSONSerializer).enqueue("os.getcwd")

@@ -19,7 +19,7 @@ blueprint = Blueprint(
 
 
 @blueprint.get("")
-@blueprint.arguments(arguments.RunQuerySchema, location="query", unknown=RAISE)
+@blueprint.arguments(arguments.RunQuerySchema(), location="query", unknown=RAISE)
 @blueprint.response(200, schemas.ActionRunPageSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_action_runs(query: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def get_action_run(run_id: str) -> ActionRun:
 
 
 @blueprint.get("/<run_id>/logs")
-@blueprint.arguments(arguments.LogQuerySchema, location="query", unknown=RAISE)
+@blueprint.arguments(arguments.LogQuerySchema(), location="query", unknown=RAISE)
 @blueprint.response(200, schemas.LogSchema)
 @fails_with(blueprint, 401, 403, 404, 422)
 def get_action_run_logs(query: dict[str, Any], run_id: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def cancel_action_run(run_id: str) -> ActionRun:
 
 
 @blueprint.post("/<run_id>/retry")
-@blueprint.arguments(arguments.RetrySchema, required=False)
+@blueprint.arguments(arguments.RetrySchema(), required=False)
 @starts(blueprint, schemas.ActionRunSchema)
 def retry_action_run(body: dict[str, Any], run_id: str) -> Any:
     """Start an ended one-off anew with the same input."""

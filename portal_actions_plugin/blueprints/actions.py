@@ -20,7 +20,7 @@ blueprint = Blueprint("portal_actions_actions", __name__, url_prefix="/actions",
 
 
 @blueprint.get("")
-@blueprint.arguments(arguments.NamesQuerySchema, location="query", unknown=RAISE)
+@blueprint.arguments(arguments.NamesQuerySchema(), location="query", unknown=RAISE)
 @blueprint.response(200, schemas.ActionListSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_actions(query: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def get_action(action_id: str) -> dict[str, Any]:
 
 
 @blueprint.post("/<action_id>/runs")
-@blueprint.arguments(arguments.StartActionRunSchema, required=False)
+@blueprint.arguments(arguments.StartActionRunSchema(), required=False)
 @starts(blueprint, schemas.ActionRunSchema)
 def start_action_run(body: dict[str, Any], action_id: str) -> Any:
     """Start a one-off."""

@@ -17,7 +17,7 @@ blueprint = Blueprint("portal_actions_audit", __name__, url_prefix="/audit", des
 
 
 @blueprint.get("")
-@blueprint.arguments(arguments.AuditQuerySchema, location="query", unknown=RAISE)
+@blueprint.arguments(arguments.AuditQuerySchema(), location="query", unknown=RAISE)
 @blueprint.response(200, schemas.AuditPageSchema)
 @fails_with(blueprint, 401, 403, 404, 422)
 def list_audit(query: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from marshmallow import Schema, fields, pre_dump, validate
@@ -164,10 +165,24 @@ class StepSchema(ActionRunSchema):
     status = fields.String(required=True, validate=validate.OneOf(STEP_STATUSES))
     requested_by = fields.String(required=True, allow_none=True)
 
+    def dump(self, obj: Step, *, many: bool | None = None) -> Any:
+        """Dump a step. Those without an action run, most of a run that begins, differ in a few words only."""
+        return super().dump(obj, many=many) if obj.run else {**self._without_run, **_words(obj)}
+
+    @cached_property
+    def _without_run(self) -> dict[str, Any]:
+        blank: dict[str, Any] = super().dump(Step("", "", "", ""))
+        return blank
+
     @pre_dump
     def _flatten(self, step: Step, **_: Any) -> dict[str, Any]:
         run = {name: getattr(step.run, name, None) for name in self.fields} if step.run else _NO_RUN
-        return {**run, "name": step.name, "step_id": step.step_id, "action": step.action, "status": step.status}
+        return {**run, **_words(step)}
+
+
+def _words(step: Step) -> dict[str, Any]:
+    """What a step has by itself, as it is in an answer too."""
+    return {"name": step.name, "step_id": step.step_id, "action": step.action, "status": step.status}
 
 
 class TemplateRunSchema(_RunSchema):

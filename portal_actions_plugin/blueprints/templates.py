@@ -24,7 +24,7 @@ blueprint = Blueprint(
 
 
 @blueprint.get("/templates")
-@blueprint.arguments(arguments.NamesQuerySchema, location="query", unknown=RAISE)
+@blueprint.arguments(arguments.NamesQuerySchema(), location="query", unknown=RAISE)
 @blueprint.response(200, schemas.TemplateListSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_templates(query: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def get_template(name: str) -> dict[str, Any]:
 
 
 @blueprint.post("/templates/<name>/runs")
-@blueprint.arguments(arguments.StartTemplateRunSchema, required=False)
+@blueprint.arguments(arguments.StartTemplateRunSchema(), required=False)
 @starts(blueprint, schemas.TemplateRunDetailSchema)
 def start_template_run(body: dict[str, Any], name: str) -> Any:
     """Start a template."""
@@ -59,7 +59,7 @@ def start_template_run(body: dict[str, Any], name: str) -> Any:
 
 
 @blueprint.get("/template-runs")
-@blueprint.arguments(arguments.RunQuerySchema, location="query", unknown=RAISE)
+@blueprint.arguments(arguments.RunQuerySchema(), location="query", unknown=RAISE)
 @blueprint.response(200, schemas.TemplateRunPageSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_template_runs(query: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def cancel_template_run(run_id: str) -> TemplateRun:
 
 
 @blueprint.post("/template-runs/<run_id>/retry")
-@blueprint.arguments(arguments.RetrySchema, required=False)
+@blueprint.arguments(arguments.RetrySchema(), required=False)
 @starts(blueprint, schemas.TemplateRunDetailSchema)
 def retry_template_run(body: dict[str, Any], run_id: str) -> Any:
     """Start a failed or canceled template run anew: the template as it is now, the same inputs."""
@@ -96,7 +96,7 @@ def retry_template_run(body: dict[str, Any], run_id: str) -> Any:
 
 
 @blueprint.post("/template-runs/<run_id>/resume")
-@blueprint.arguments(arguments.RetrySchema, required=False)
+@blueprint.arguments(arguments.RetrySchema(), required=False)
 @starts(blueprint, schemas.TemplateRunDetailSchema)
 def resume_template_run(body: dict[str, Any], run_id: str) -> Any:
     """Start a new run at the failed or canceled step: the template as it was, the finished steps taken over."""

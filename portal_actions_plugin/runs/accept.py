@@ -65,11 +65,10 @@ class Start:
     target: str
     kind: str
     key: IdempotencyKey | None
-    write: Callable[[Transaction], str]
-    load: Callable[[str], ActionRun | TemplateRun]
+    write: Callable[[Transaction], ActionRun | TemplateRun]
     origin: Origin | None
     retry_of: str | None
-    end_at_once: Callable[[Transaction], None] | None = None
+    end_at_once: Callable[[Transaction], TemplateRun] | None = None
 
 
 def known(asker: Identity, key: IdempotencyKey | None) -> Started | None:
@@ -85,12 +84,14 @@ def accept(start: Start) -> Started:
     """Write a start, or find the run that is there for it. Raises TooManyStartsError, ValidationError for a key."""
     try:
         with transaction("accept") as tx:
-            run_id, replayed, left = _write(tx, start)
+            run, left = _write(tx, start)
     except TooManyStartsError:
         with transaction("refuse") as tx:
             audit.record_refusal(tx, AuditEntry(start.asker.id, start.event, audit.RATE_LIMITED, start.target))
         raise
-    return Started(_there(start.asker, run_id) if replayed else start.load(run_id), replayed, left)
+    if isinstance(run, str):
+        return Started(_there(start.asker, run), replayed=True, quota=left)
+    return Started(run, replayed=False, quota=left)
 
 
 def _there(asker: Identity, run_id: str) -> ActionRun | TemplateRun:
@@ -113,7 +114,8 @@ def _there(asker: Identity, run_id: str) -> ActionRun | TemplateRun:
     return run
 
 
-def _write(tx: Transaction, start: Start) -> tuple[str, bool, Quota]:
+def _write(tx: Transaction, start: Start) -> tuple[ActionRun | TemplateRun | str, Quota]:
+    """The run as it is written, or the id of the one that is there for this start; and what is left after it."""
     rate = extension().config.rate_limit
     # One start of an identity, and one fix of a rule, at a time: keys, limits and fixes are exact because of it.
     tx.lock(f"start:{start.asker.id}")
@@ -123,10 +125,10 @@ def _write(tx: Transaction, start: Start) -> tuple[str, bool, Quota]:
     if there is None and (there := _active_fix(tx, start)):
         idempotency.keep(tx, start.key, start.kind, there)
     if there:
-        return there, True, limits.quota(tx, start.asker.id, rate)
+        return there, limits.quota(tx, start.asker.id, rate)
     left = limits.take(tx, start.asker.id, rate)
-    run_id = start.write(tx)
-    idempotency.keep(tx, start.key, start.kind, run_id)
+    run = start.write(tx)
+    idempotency.keep(tx, start.key, start.kind, run.id)
     audit.record(
         tx,
         AuditEntry(
@@ -134,14 +136,14 @@ def _write(tx: Transaction, start: Start) -> tuple[str, bool, Quota]:
             start.event,
             audit.ACCEPTED,
             start.target,
-            run_id=run_id,
-            template_run_id=run_id if start.kind == TEMPLATE_RUN else None,
+            run_id=run.id,
+            template_run_id=run.id if start.kind == TEMPLATE_RUN else None,
             details=_why(start),
         ),
     )
     if start.end_at_once:
-        start.end_at_once(tx)
-    return run_id, False, left
+        run = start.end_at_once(tx)
+    return run, left
 
 
 def _why(start: Start) -> dict[str, Any]:

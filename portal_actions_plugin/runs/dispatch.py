@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import zlib
 from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 from blinker import NamedSignal
@@ -13,7 +16,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue
-from rq.serializers import JSONSerializer
+from rq.job import Job, JobStatus
+from rq.utils import now, utcformat
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.db import Transaction, transaction
@@ -50,11 +54,6 @@ def connect(redis_url: str) -> Redis:
     )
 
 
-def queue(name: str, connection: Redis) -> Queue:
-    """The RQ queue of ours by that name; the host's own queues are never touched."""
-    return Queue(QUEUE_PREFIX + name, connection=connection, serializer=JSONSerializer)
-
-
 def ring_after_commit(tx: Transaction, run_id: str, queue_name: str) -> None:
     """Ring for a queued row once it is committed."""
 
@@ -78,16 +77,7 @@ def ring(due: Sequence[tuple[str, str]]) -> int:
     try:
         for run_id, queue_name in due:
             reached("ring.before")
-            queue(queue_name, redis).enqueue_call(
-                DOORBELL,
-                args=(run_id,),
-                job_id=str(uuid4()),
-                timeout=-1,
-                result_ttl=0,
-                ttl=DOORBELL_TTL,
-                failure_ttl=DOORBELL_TTL,
-                description=run_id,
-            )
+            _enqueue(redis, run_id, QUEUE_PREFIX + queue_name)
             rung += 1
             reached("ring.after")
     except (RedisError, OSError) as error:
@@ -96,6 +86,31 @@ def ring(due: Sequence[tuple[str, str]]) -> int:
         with transaction("doorbell_lost") as tx:
             doorbells.lost(tx, missed)
     return rung
+
+
+def _enqueue(redis: Redis, run_id: str, queue: str) -> None:
+    """Put a job on an RQ queue, as ``Queue.enqueue_call`` would: in one round trip instead of two, with a third of the work."""
+    job_id, at = str(uuid4()), utcformat(now())
+    queue_key, job_key = Queue.redis_queue_namespace_prefix + queue, Job.key_for(job_id)
+    job: dict[Any, Any] = {
+        "data": zlib.compress(json.dumps((DOORBELL, None, (run_id,), {})).encode()),
+        "origin": queue,
+        "description": run_id,
+        "status": JobStatus.QUEUED.value,
+        "created_at": at,
+        "enqueued_at": at,
+        "timeout": -1,
+        "ttl": DOORBELL_TTL,
+        "result_ttl": 0,
+        "failure_ttl": DOORBELL_TTL,
+    }
+    # The id comes last: nobody finds it before there is a job of that id.
+    with redis.pipeline(transaction=False) as together:
+        together.sadd(Queue.redis_queues_keys, queue_key)
+        together.hset(job_key, mapping=job)
+        together.expire(job_key, DOORBELL_TTL)
+        together.rpush(queue_key, job_id)
+        together.execute()
 
 
 def tell_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sqlalchemy import Float, Integer, bindparam, literal_column, select, union_all
+from sqlalchemy import Float, Integer, bindparam, func, literal_column, select, union_all
 
 from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.errors import RateLimitedError
@@ -46,21 +46,26 @@ _starts = union_all(
         ActionRunRow.queued_at > _since,
     ),
 ).subquery()
-_NEWEST = (
-    select(_starts.c.queued_at, now_plus(0).label("now"))
+_newest = (
+    select(_starts.c.queued_at)
     .order_by(literal_column("queued_at").desc())
     .limit(bindparam("count", type_=Integer()))
+    .subquery()
 )
+_TAKEN = select(
+    func.count().label("taken"), func.min(_newest.c.queued_at).label("oldest"), now_plus(0).label("now")
+).select_from(_newest)
 
 
 def quota(db: Transaction, identity_id: str, rate: RateLimit) -> Quota:
     """What the identity has left right now. A template run counts once, its steps do not."""
-    newest = db.rows(_NEWEST, {"identity_id": identity_id, "since_seconds": -rate.seconds, "count": rate.count})
-    if not newest:
+    asked = {"identity_id": identity_id, "since_seconds": -rate.seconds, "count": rate.count}
+    starts = db.rows(_TAKEN, asked)[0]
+    if not starts["taken"]:
         return Quota(rate.count, rate.count, 0)
-    age = (newest[-1]["now"] - newest[-1]["queued_at"]).total_seconds()
+    age = (starts["now"] - starts["oldest"]).total_seconds()
     reset = min(rate.seconds, max(1, math.ceil(rate.seconds - age)))
-    return Quota(rate.count, rate.count - len(newest), reset)
+    return Quota(rate.count, rate.count - starts["taken"], reset)
 
 
 def take(tx: Transaction, identity_id: str, rate: RateLimit) -> Quota:

@@ -72,34 +72,44 @@ def action_run(run_id: str) -> ActionRun:
         row = db.row(_ACTION_RUN, {"run_id": parse_id(run_id)})
         if row is None:
             raise no_run("action run", run_id)
-        return replace(
-            rows.action_run(row),
-            retried_as=row["retried_as"],
-            attempts=_attempts(db, [row])[row["id"]],
-            waits_for=_lock_holders(db, [row]).get(row["id"]),
-        )
+        return replace(whole_action_run(db, row), retried_as=row["retried_as"])
+
+
+def whole_action_run(db: Transaction, row: RowMapping) -> ActionRun:
+    """An action run's row with every try."""
+    return replace(
+        rows.action_run(row),
+        attempts=_attempts(db, [row])[row["id"]],
+        waits_for=_lock_holders(db, [row]).get(row["id"]),
+    )
 
 
 def template_run(run_id: str) -> TemplateRun:
     """One template run with every step of its template in order; raises NotFoundError."""
     with reading() as db:
-        row = db.row(_TEMPLATE_RUN, {"run_id": parse_id(run_id)})
-        if row is None:
-            raise no_run("template run", run_id)
-        steps = db.rows(_STEPS, {"run_id": row["id"]})
-        attempts = _attempts(db, steps)
-        holders = _lock_holders(db, steps)
+        return template_run_within(db, run_id)
+
+
+def template_run_within(db: Transaction, run_id: str) -> TemplateRun:
+    """Likewise as an open transaction or read sees it."""
+    row = db.row(_TEMPLATE_RUN, {"run_id": parse_id(run_id)})
+    if row is None:
+        raise no_run("template run", run_id)
+    whole = whole_template_run(db, row, db.rows(_STEPS, {"run_id": row["id"]}))
+    return replace(whole, retried_as=row["retried_as"])
+
+
+def whole_template_run(db: Transaction, row: RowMapping, steps: Sequence[RowMapping]) -> TemplateRun:
+    """A template run's row and those of its steps as one."""
+    attempts = _attempts(db, steps)
+    holders = _lock_holders(db, steps)
     runs = {
         step["position"]: replace(
             rows.action_run(step), attempts=attempts[step["id"]], waits_for=holders.get(step["id"])
         )
         for step in steps
     }
-    return replace(
-        rows.template_run(row, [run.status for run in runs.values()]),
-        steps=rows.steps(row, runs),
-        retried_as=row["retried_as"],
-    )
+    return replace(rows.template_run(row, [run.status for run in runs.values()]), steps=rows.steps(row, runs))
 
 
 def any_run(run_id: str) -> ActionRun | TemplateRun:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, select
+from sqlalchemy import RowMapping, Select, and_, false, select
 
 from portal_actions_plugin.errors import error_class
 from portal_actions_plugin.extension import extension
@@ -17,6 +17,9 @@ from portal_actions_plugin.runs.states import RUNNING, SUCCESS, unrun_step_statu
 from portal_actions_plugin.sql import now_plus
 
 _LIST_COLUMNS = [column for column in ActionRunRow.__table__.columns if column.name != "secrets"]
+
+QUEUED_COLUMNS = (*_LIST_COLUMNS, false().label("worker_lost"))
+"""What an action run is made of, of a row that is only now being queued: nobody is on it that could be lost."""
 
 
 def select_action_runs() -> Select[Any]:

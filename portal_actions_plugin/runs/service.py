@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy import RowMapping
+
 from portal_actions_plugin import signals
-from portal_actions_plugin.actions.registry import Action, no_action
+from portal_actions_plugin.actions.registry import no_action
 from portal_actions_plugin.db import Transaction, new_id, transaction
 from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.extension import extension
@@ -21,7 +23,7 @@ from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.resume import LeftOff, first_step, left_off
 from portal_actions_plugin.runs.secrets import masking_errors, part, require_secret
 from portal_actions_plugin.runs.states import CANCELED, FAILED, OVER, SUCCESS
-from portal_actions_plugin.runs.steps import Course, prepare_step, queue_step
+from portal_actions_plugin.runs.steps import Course, prepare_step
 from portal_actions_plugin.runs.text import require_storable
 from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates import plan
@@ -124,10 +126,10 @@ def _start_template(
     queued = prepare_step(course, first) if first is not None else None
     outputs = Redactor().data(plan.render_output(template, course.context())) if queued is None else {}
 
-    def write(tx: Transaction) -> str:
+    def write(tx: Transaction) -> TemplateRun:
         if retry_of:
             retention.require_template_run(tx, retry_of)
-        transitions.accept_template_run(
+        row = transitions.accept_template_run(
             tx,
             course.run_id,
             {
@@ -144,15 +146,15 @@ def _start_template(
         )
         if retry_of and begin:
             transitions.take_over_steps(tx, retry_of, course.run_id)
-        if queued is not None:
-            queue_step(tx, queued)
-        return course.run_id
+        steps = [_queue(tx, queued)] if queued is not None else []
+        return queries.template_run_within(tx, row["id"]) if begin else queries.whole_template_run(tx, row, steps)
 
-    def end(tx: Transaction) -> None:
+    def end(tx: Transaction) -> TemplateRun:
         transitions.end_template_run(tx, course.run_id, SUCCESS, outputs=outputs)
         finish = AuditEntry(asker.id, "template_run.finish", SUCCESS, template.name, course.run_id, course.run_id)
         audit.record(tx, finish)
         dispatch.tell_template_after_commit(tx, signals.template_run_finished, course.run_id)
+        return queries.template_run_within(tx, course.run_id)
 
     return accept(
         Start(
@@ -162,7 +164,6 @@ def _start_template(
             TEMPLATE_RUN,
             key,
             write,
-            queries.template_run,
             ask.origin,
             retry_of,
             end_at_once=end if queued is None else None,
@@ -216,13 +217,15 @@ def _start_action(
     kept = part(given, action.secret_names(), parts.config.secret_keys, about=ask.readable())
     lock_key = locks.key_of(action, kept.shown)
 
-    def write(tx: Transaction) -> str:
+    def write(tx: Transaction) -> ActionRun:
         if retry_of:
             retention.require_action_run(tx, retry_of)
-        return _queue_one_off(
+        row = _queue(
             tx,
-            action,
             {
+                "action": action.id,
+                "queue": parts.config.queue_for(action.id, action.queue),
+                "max_attempts": action.max_attempts,
                 "input": kept.shown,
                 "secrets": kept.sealed,
                 "retry_of": retry_of,
@@ -230,26 +233,17 @@ def _start_action(
                 **who_and_why(asker, ask),
             },
         )
+        return queries.whole_action_run(tx, row)
 
-    return accept(Start(asker, event, action.id, ACTION_RUN, key, write, queries.action_run, ask.origin, retry_of))
+    return accept(Start(asker, event, action.id, ACTION_RUN, key, write, ask.origin, retry_of))
 
 
-def _queue_one_off(tx: Transaction, action: Action, values: Mapping[str, Any]) -> str:
-    config = extension().config
-    queue = config.queue_for(action.id, action.queue)
-    run_id = transitions.queue_action_run(
-        tx,
-        {
-            "action": action.id,
-            "queue": queue,
-            "max_attempts": action.max_attempts,
-            **values,
-        },
-        config.ring_again_seconds,
-    )
-    dispatch.ring_after_commit(tx, run_id, queue)
-    dispatch.tell_after_commit(tx, signals.action_run_queued, run_id)
-    return run_id
+def _queue(tx: Transaction, values: Mapping[str, Any]) -> RowMapping:
+    """Insert what is to be run as a queued row, ring for it and tell of it after the commit, and give the row."""
+    row = transitions.accept_action_run(tx, values, extension().config.ring_again_seconds)
+    dispatch.ring_after_commit(tx, row["id"], row["queue"])
+    dispatch.tell_after_commit(tx, signals.action_run_queued, row["id"])
+    return row
 
 
 def _key(asker: Identity, asked: list[str], field: str, data: Mapping[str, Any], ask: Ask) -> IdempotencyKey | None:

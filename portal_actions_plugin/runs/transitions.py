@@ -10,7 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Boolean, Float, Uuid, and_, bindparam, case, func, insert, not_, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Float,
+    RowMapping,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Update
 
@@ -19,7 +33,7 @@ from portal_actions_plugin.db import Transaction, new_id
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import Link
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow
-from portal_actions_plugin.runs import locks, log_lines
+from portal_actions_plugin.runs import locks, log_lines, rows
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
 from portal_actions_plugin.sql import now_plus, right_now
@@ -113,7 +127,7 @@ _START_TEMPLATE_RUN = _LOCK_TEMPLATE_RUN.values(
 )
 _END_TEMPLATE_RUN = _LOCK_TEMPLATE_RUN.values(finished_at=ENDED, secrets=None, announced_at=_IS_ANNOUNCED)
 
-_ACCEPT = insert(TemplateRunRow).values(status=QUEUED, version=1, queued_at=NOW)
+_ACCEPT = insert(TemplateRunRow).values(status=QUEUED, version=1, queued_at=NOW).returning(TemplateRunRow.__table__)
 _QUEUE = insert(ActionRunRow).values(
     status=QUEUED,
     version=1,
@@ -124,6 +138,7 @@ _QUEUE = insert(ActionRunRow).values(
     ring_again_at=now_plus(bindparam("ring_again_seconds", type_=Float())),
     lock_held=False,
 )
+_ACCEPT_ACTION_RUN = _QUEUE.returning(*rows.QUEUED_COLUMNS)
 _CLAIM = (
     update(ActionRunRow)
     .where(ActionRunRow.id == _run, ActionRunRow.status == QUEUED)
@@ -174,9 +189,14 @@ _CLOSE_ATTEMPT = (
 # -- accepting -------------------------------------------------------------------------------------------------------
 
 
-def accept_template_run(tx: Transaction, run_id: str, values: Mapping[str, Any]) -> None:
-    """Insert a template run as queued."""
-    tx.execute(_ACCEPT, {"id": run_id, **values})
+def accept_template_run(tx: Transaction, run_id: str, values: Mapping[str, Any]) -> RowMapping:
+    """Insert a template run as queued, and give its row: whoever starts it is told without another look at it."""
+    return tx.rows(_ACCEPT, {"id": run_id, **values})[0]
+
+
+def accept_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> RowMapping:
+    """Insert a one-off or a first step likewise; see ``queue_action_run``."""
+    return tx.rows(_ACCEPT_ACTION_RUN, {"id": new_id(), **values, "ring_again_seconds": ring_again_seconds})[0]
 
 
 def queue_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> str:

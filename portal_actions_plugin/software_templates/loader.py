@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import NotFoundError, ValidationError
@@ -15,7 +17,6 @@ from portal_actions_plugin.software_templates.skeleton import Signature, read_sk
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from portal_actions_plugin.software_templates.spec import Template
 
@@ -25,7 +26,7 @@ _Problems = list[TemplateProblem]
 
 CHECK_SECONDS = 5.0
 """Processor time of checking one file and its skeletons."""
-_ENDINGS = {".yaml", ".yml"}
+_ENDINGS = (".yaml", ".yml")
 _FIRST_NAME = re.compile(r"\bname:\s*['\"]?([\w.-]+)")
 _IN_FOLDER = ("template.yaml", "template.yml")
 
@@ -107,15 +108,17 @@ class FolderTemplateSource:
 
     def _find(self) -> tuple[Sequence[Path], _Problems]:
         """The files that may be templates, each once, sorted by path."""
-        found: dict[Path, Path] = {}
+        found: dict[str, Path] = {}
         problems: _Problems = []
         for folder in self._folders:
             try:
                 top = folder.resolve()
-                for file in _candidates(folder):
-                    real = file.resolve()
-                    if real.is_relative_to(top):
-                        found.setdefault(real, file)
+                for name, is_linked in _candidates(folder):
+                    file = folder / name
+                    # Only a link can lead elsewhere, and to find out where takes longer than all the rest.
+                    real = file.resolve() if is_linked else None
+                    if real is None or real.is_relative_to(top):
+                        found.setdefault(str(real or f"{top}/{name}"), file)
                     else:
                         message = "this is a link that leads out of the template folder"
                         problems.append(self._problem(file, 1, "file", message))
@@ -187,14 +190,20 @@ def no_template(name: str) -> NotFoundError:
     )
 
 
-def _candidates(folder: Path) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith("."):
-            continue
-        if entry.suffix in _ENDINGS and _is_file(entry):
-            yield entry
-        elif entry.is_dir():
-            yield from (entry / name for name in _IN_FOLDER if _is_file(entry / name))
+def _candidates(folder: Path) -> Iterator[tuple[str, bool]]:
+    """The files that may be templates: each one's path below the folder, and whether a link is on the way to it."""
+    with os.scandir(folder) as entries:
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+    for entry in sorted(shown, key=lambda entry: entry.name):
+        is_linked = entry.is_symlink()
+        path = Path(entry.path) if is_linked else None
+        if entry.name.endswith(_ENDINGS) and (_is_file(path) if path else entry.is_file(follow_symlinks=False)):
+            yield entry.name, is_linked
+        elif path.is_dir() if path else entry.is_dir(follow_symlinks=False):
+            for name in _IN_FOLDER:
+                inside = Path(entry.path, name)
+                if _is_file(inside):
+                    yield f"{entry.name}/{name}", is_linked or inside.is_symlink()
 
 
 def _is_file(path: Path) -> bool:
