@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import (
-    JSON,
     Boolean,
     Column,
     ColumnClause,
@@ -22,10 +21,9 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
-from portal_actions_plugin.sql import Id, UtcDateTime, folded
+from portal_actions_plugin.sql import Id, Json, UtcDateTime, folded
 
 PREFIX = "portal_actions_"
 VERSION_TABLE = f"{PREFIX}alembic_version"
@@ -109,7 +107,7 @@ def _moment(**kw: Any) -> ColumnClause[datetime]:
 
 
 def _json() -> ColumnClause[Any]:
-    return _column(JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql"))
+    return _column(Json())
 
 
 def _bytes() -> ColumnClause[bytes]:

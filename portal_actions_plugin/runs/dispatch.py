@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from blinker import NamedSignal
 from flask import Flask, current_app
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-from rq import Queue
-from rq.serializers import JSONSerializer
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.db import Transaction, transaction
@@ -22,6 +17,11 @@ from portal_actions_plugin.host import ActionRun, TemplateRun
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runs import doorbells, locks, queries, transitions
+
+if TYPE_CHECKING:
+    # Only what talks to Redis imports its client and RQ: they take as long as half of Flask, and a page needs neither.
+    from redis import Redis
+    from rq import Queue
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +36,12 @@ DOORBELL = "portal_actions_plugin.runner.worker.doorbell"
 DOORBELL_TTL = 3600
 """Seconds after which an unheard doorbell leaves Redis; the sweeper rings again long before."""
 
-WEB_TIMEOUT = 0.3
-"""Seconds after which a ring gives up: a start must answer while Redis is away."""
-
-
-def connect(redis_url: str) -> Redis:
-    """A client that gives up quickly and never repeats: a lost doorbell rings again by itself."""
-    return Redis.from_url(
-        redis_url,
-        socket_timeout=WEB_TIMEOUT,
-        socket_connect_timeout=WEB_TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-    )
-
 
 def queue(name: str, connection: Redis) -> Queue:
     """The RQ queue of ours by that name; the host's own queues are never touched."""
+    from rq import Queue
+    from rq.serializers import JSONSerializer
+
     return Queue(QUEUE_PREFIX + name, connection=connection, serializer=JSONSerializer)
 
 
@@ -73,6 +63,8 @@ def ring_for_locks_after_commit(tx: Transaction, keys: Sequence[str]) -> None:
 
 def ring(due: Sequence[tuple[str, str]]) -> int:
     """Put (run id, queue) on RQ, a fresh job id each; says how many Redis took. The others are due again at once."""
+    from redis.exceptions import RedisError
+
     redis = extension().redis
     rung = 0
     try:
@@ -150,6 +142,8 @@ def send(signal: NamedSignal, run: ActionRun | TemplateRun) -> None:
 
 def _echo(changes: Sequence[str]) -> None:
     """Let every web process hear of a transaction's changes; best effort."""
+    from redis.exceptions import RedisError
+
     try:
         extension().redis.publish(CHANNEL, "\n".join(changes))
     except (RedisError, OSError) as error:
