@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import (
+    JSON,
     Boolean,
     Column,
     ColumnClause,
@@ -21,9 +22,10 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
-from portal_actions_plugin.sql import Id, Json, UtcDateTime, folded
+from portal_actions_plugin.sql import Id, UtcDateTime, folded
 
 PREFIX = "portal_actions_"
 VERSION_TABLE = f"{PREFIX}alembic_version"
@@ -107,7 +109,7 @@ def _moment(**kw: Any) -> ColumnClause[datetime]:
 
 
 def _json() -> ColumnClause[Any]:
-    return _column(Json())
+    return _column(JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql"))
 
 
 def _bytes() -> ColumnClause[bytes]:
