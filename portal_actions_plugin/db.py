@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from functools import partial, wraps
+from functools import cached_property, partial, wraps
 from pathlib import Path
+from threading import Lock
 from typing import Any, ParamSpec, TypeVar, cast
 
 import uuid_utils
 from flask import current_app
 from sqlalchemy import (
+    URL,
     Connection,
     CursorResult,
     Dialect,
@@ -115,13 +117,28 @@ class Transaction:
 
 
 class Database:
-    """The engine of one app, and the two ways to use it."""
+    """The engine of one app, and the two ways to use it. The first use makes it: that is when its driver is imported."""
 
     def __init__(self, url: str) -> None:
-        self.engine = _make_engine(url)
-        self._writer = self.engine.execution_options(**{_WRITES: True})
+        self._url = make_url(url)
+        self._engine: Engine | None = None
+        self._making = Lock()
+
+    @property
+    def engine(self) -> Engine:
+        with self._making:
+            if self._engine is None:
+                self._engine = _make_engine(self._url)
+            return self._engine
+
+    @cached_property
+    def _writer(self) -> Engine:
+        return self.engine.execution_options(**{_WRITES: True})
+
+    @cached_property
+    def _reader(self) -> Engine:
         postgresql = self.engine.dialect.name == "postgresql"
-        self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ") if postgresql else self.engine
+        return self.engine.execution_options(isolation_level="REPEATABLE READ") if postgresql else self.engine
 
     @contextmanager
     def transaction(self, name: str) -> Iterator[Transaction]:
@@ -222,8 +239,8 @@ def ride_out(work: Callable[[], T], seconds: float) -> T:
     raise AssertionError("endless")
 
 
-def _make_engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
+def _make_engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
         # A statement without parameters in an error's text cannot carry a secret into a log.
         engine = create_engine(
             url,
@@ -235,7 +252,7 @@ def _make_engine(url: str) -> Engine:
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", partial(_ping_what_was_idle, engine.dialect))
         return engine
-    if file := make_url(url).database:
+    if file := url.database:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _set_up_sqlite)

@@ -22,6 +22,7 @@ LATE = {
     "jsonschema",
     "jsonschema_rs",
     "prometheus_client",
+    "psycopg",
     "redis",
     "referencing",
     "rq",
@@ -35,14 +36,16 @@ import json, sys
 from flask import Flask
 from portal_actions_plugin import PortalActions
 app = Flask("portal", instance_path=sys.argv[1])
-app.config.update(SECRET_KEY="x")
+app.config.update(SECRET_KEY="x", PORTAL_ACTIONS_DATABASE_URL=sys.argv[2])
 PortalActions(app)
 print(json.dumps(sorted(sys.modules)))
 """
 
 
-def test_a_portal_starts_without_what_it_may_never_need(tmp_path: Path) -> None:
-    ran = subprocess.run([sys.executable, "-c", _START, str(tmp_path)], check=True, stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("database_url", ["sqlite:///{}/portal.db", "postgresql://nobody@localhost:1/nothing"])
+def test_a_portal_starts_without_what_it_may_never_need(tmp_path: Path, database_url: str) -> None:
+    command = [sys.executable, "-c", _START, str(tmp_path), database_url.format(tmp_path)]
+    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     assert not LATE & set(json.loads(ran.stdout))
 
 

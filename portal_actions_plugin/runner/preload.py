@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from portal_actions_plugin.config import Config
+from portal_actions_plugin.extension import Extension
 
 _OF_EVERY_RUN = (
     "encodings.idna",
@@ -24,9 +24,10 @@ _OF_REPOSITORIES = (
 _OF_SECRETS = ("cryptography.fernet",)
 
 
-def preload(config: Config) -> None:
-    """Import what the runs of a portal with these settings need."""
-    repositories = _OF_REPOSITORIES if config.local_scm_root else ()
-    secrets = _OF_SECRETS if config.secret_keys else ()
+def preload(portal: Extension) -> None:
+    """Import what the runs of a portal with these settings need, and make its engine, which imports the driver."""
+    repositories = _OF_REPOSITORIES if portal.config.local_scm_root else ()
+    secrets = _OF_SECRETS if portal.config.secret_keys else ()
     for module in (*_OF_EVERY_RUN, *repositories, *secrets):
         import_module(module)
+    portal.database.close_connections()

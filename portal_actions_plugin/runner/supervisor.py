@@ -84,7 +84,7 @@ class Supervisor:
     def run(self) -> None:
         """Keep the workers alive and sweep, until told to stop; then wait for them."""
         stop = StopRequest()
-        preload(extension().config)
+        preload(extension())
         # What is there stays: no collection of a worker or a job process looks through it, or copies its memory.
         gc.collect()
         gc.freeze()
