@@ -46,6 +46,7 @@ docs: $(VENV)/.installed-docs
 	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/.installed-bench
+	@$(py) -m compileall -q portal_actions_plugin  # bytecode, as pip leaves it with a package
 	$(py) -m benchmarks $(ARGS)
 
 lighthouse: $(VENV)/.installed-lighthouse

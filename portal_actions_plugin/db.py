@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from functools import partial, wraps
+from functools import cached_property, partial, wraps
 from pathlib import Path
+from threading import Lock
 from typing import Any, ParamSpec, TypeVar, cast
 
 import uuid_utils
 from flask import current_app
 from sqlalchemy import (
+    URL,
     Connection,
     CursorResult,
     Dialect,
@@ -120,16 +122,34 @@ class Transaction:
 
 
 class Database:
-    """The engine of one app, and the two ways to use it."""
+    """The engine of one app, and the two ways to use it. The first use makes it: that is when its driver is imported."""
 
     def __init__(self, url: str) -> None:
-        self.engine = _make_engine(url)
-        self._writer = self.engine.execution_options(**{_WRITES: True})
+        self._url = make_url(url)
+        self._engine: Engine | None = None
+        self._making = Lock()
+
+    @property
+    def engine(self) -> Engine:
+        with self._making:
+            if self._engine is None:
+                self._engine = _make_engine(self._url)
+            return self._engine
+
+    @cached_property
+    def _writer(self) -> Engine:
+        return self.engine.execution_options(**{_WRITES: True})
+
+    @cached_property
+    def _reader(self) -> Engine:
         postgresql = self.engine.dialect.name == "postgresql"
-        self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ") if postgresql else self.engine
-        # A single statement needs no BEGIN and no COMMIT, and each of these is a round trip.
-        at_once = self.engine.execution_options(isolation_level="AUTOCOMMIT") if postgresql else None
-        self._single_writer, self._single_reader = at_once or self._writer, at_once or self.engine
+        return self.engine.execution_options(isolation_level="REPEATABLE READ") if postgresql else self.engine
+
+    @cached_property
+    def _at_once(self) -> Engine | None:
+        """A single statement needs no BEGIN and no COMMIT on PostgreSQL, where each of these is a round trip."""
+        postgresql = self.engine.dialect.name == "postgresql"
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT") if postgresql else None
 
     def transaction(self, name: str) -> AbstractContextManager[Transaction]:
         """Open a short write transaction; BEGIN IMMEDIATE on SQLite. Never nested.
@@ -141,7 +161,7 @@ class Database:
 
     def single_write(self, name: str) -> AbstractContextManager[Transaction]:
         """Likewise for one statement alone, which is committed as soon as it is done."""
-        return self._write(name, self._single_writer)
+        return self._write(name, self._at_once or self._writer)
 
     @contextmanager
     def _write(self, name: str, engine: Engine) -> Iterator[Transaction]:
@@ -171,7 +191,7 @@ class Database:
 
     def single_read(self) -> AbstractContextManager[Transaction]:
         """Likewise for statements that need not see the same state."""
-        return self._read(self._single_reader)
+        return self._read(self._at_once or self.engine)
 
     @contextmanager
     def _read(self, engine: Engine) -> Iterator[Transaction]:
@@ -254,8 +274,8 @@ def ride_out(work: Callable[[], T], seconds: float) -> T:
     raise AssertionError("endless")
 
 
-def _make_engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
+def _make_engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
         # A statement without parameters in an error's text cannot carry a secret into a log.
         engine = create_engine(
             url,
@@ -267,7 +287,7 @@ def _make_engine(url: str) -> Engine:
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", partial(_ping_what_was_idle, engine.dialect))
         return engine
-    if file := make_url(url).database:
+    if file := url.database:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _set_up_sqlite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from flask import current_app
@@ -17,17 +18,33 @@ if TYPE_CHECKING:
 
 NAME = "portal_actions"
 
+REDIS_SECONDS = 0.3
+"""Seconds after which a ring gives up: a start must answer while Redis is away."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Extension:
     """The parts of one app. Two apps in one process have two of these and never meet."""
 
     config: Config
     hooks: Hooks
     database: Database
-    redis: Redis
     registry: Registry
     templates: TemplateSource
+
+    @cached_property
+    def redis(self) -> Redis:
+        """A client that gives up quickly and never repeats: a lost doorbell rings again by itself."""
+        from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        return Redis.from_url(
+            self.config.redis_url,
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
 
 
 def extension() -> Extension:

@@ -16,7 +16,6 @@ from portal_actions_plugin.extension import NAME, Extension, extension
 from portal_actions_plugin.host import ActionRun, Hooks, Identity, NavItem, TemplateRun, TemplateSource
 from portal_actions_plugin.runs import access, fixes, reads, relay, service
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.dispatch import connect
 from portal_actions_plugin.runs.identity import current_identity
 from portal_actions_plugin.runs.limits import Quota
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
@@ -48,7 +47,6 @@ class PortalActions:
             config=config,
             hooks=self._hooks,
             database=Database(config.database_url),
-            redis=connect(config.redis_url),
             registry=registry,
             templates=_templates(self._hooks, config, registry),
         )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from cryptography.fernet import Fernet
 
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.host import PERMISSIONS
@@ -80,6 +79,10 @@ class Reader:
 
     def keys(self, name: str) -> tuple[str, ...]:
         keys = self.words(name, ",")
+        if not keys:
+            return ()
+        from cryptography.fernet import Fernet  # 7 MB, which a portal without secrets does without
+
         try:
             for key in keys:
                 Fernet(key)
@@ -184,4 +187,7 @@ def database_url(app: Flask) -> str:
         raise wrong("DATABASE_URL", shown, "a SQLite file or PostgreSQL: workers are processes of their own")
     if not url.startswith(("sqlite:///", "postgresql+psycopg:")):
         raise wrong("DATABASE_URL", shown, "a SQLite file (sqlite:///…) or PostgreSQL (postgresql://…)")
+    if url.startswith("postgresql") and find_spec("psycopg") is None:
+        hint = 'Install it: pip install "portal-actions-plugin[postgres]".'
+        raise ConfigurationError(f"{PREFIX}DATABASE_URL is {shown!r}: its driver psycopg is not installed.", hint=hint)
     return url

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -54,6 +55,8 @@ def create_app(**config: Any) -> Flask:
         change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: os._exit(int(status)))
     if os.environ.get("TEST_PORTAL_LOCKED"):
         change_action(app, "debug.wait@v1", lock=lambda _data: "the only one")
+    if imported := os.environ.get("TEST_PORTAL_IMPORTED"):
+        note_imports_of_job_processes(Path(imported))
     if os.environ.get("TEST_PORTAL_DEEDS"):
         from tests import deeds
 
@@ -116,3 +119,21 @@ class Catalog:
         self._folder.mkdir(exist_ok=True)
         (self._folder / entity_id.replace("/", "_")).write_text(str(source))
         return entity_id
+
+
+def note_imports_of_job_processes(file: Path) -> None:
+    """Write down what is imported in the forks of forks: a supervisor's workers fork the job processes."""
+    forks = 0
+
+    def note(event: str, args: tuple[Any, ...]) -> None:
+        if event == "import":
+            with file.open("a") as out:
+                out.write(f"{args[0]}\n")
+
+    def forked() -> None:
+        nonlocal forks
+        forks += 1
+        if forks == 2:
+            sys.addaudithook(note)
+
+    os.register_at_fork(after_in_child=forked)

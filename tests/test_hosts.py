@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -358,6 +359,16 @@ def test_navigation_is_hidden_from_who_may_not_read(make_app: Callable[..., Flas
 def test_a_wrong_setting_stops_the_start_and_is_named(make_app: Callable[..., Flask], name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"PORTAL_ACTIONS_{name}"):
         make_app(**{f"PORTAL_ACTIONS_{name}": value})
+
+
+def test_a_postgresql_without_its_driver_stops_the_start(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigurationError, match=r"PORTAL_ACTIONS_DATABASE_URL .*psycopg is not installed") as caught:
+        make_app(PORTAL_ACTIONS_DATABASE_URL="postgresql://ada:secret@db/portal")
+    assert "portal-actions-plugin[postgres]" in str(caught.value.hint)
+    assert "secret" not in caught.value.message
 
 
 def test_the_hosts_postgresql_is_reused_and_its_sqlite_is_not(tmp_path: Path) -> None:

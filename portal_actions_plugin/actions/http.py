@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-import time
 from collections.abc import Mapping
-from contextlib import suppress
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, validate, validates_schema
 from marshmallow import ValidationError as SchemaError
 
-from portal_actions_plugin.actions.http_answer import beginning, outputs
-from portal_actions_plugin.actions.http_exchange import Answer, Deadline, Exchange, Request
 from portal_actions_plugin.actions.http_guard import parse_target
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import (
-    ActionError,
-    AuthError,
-    ConflictError,
-    NotFoundError,
-    RateLimitedError,
-    RemoteError,
     ValidationError,
 )
 
@@ -38,7 +25,6 @@ _TIMEOUT = 120
 _MAX_SECONDS = 110  # so that a slow answer is told as one, before the action's own time is over
 _MAX_HEADERS = 50
 _MAX_VALUE = 8_000
-_SHOWN_CHARS = 200
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
@@ -49,22 +35,6 @@ _SOUNDS_SECRET = re.compile(
     r"(^|-)(auth|authorization|authentication|cookies?|tokens?|secrets?|passw(or)?d|credentials?|session|jwt)(-|$)"
     r"|(api|access|auth|private|subscription)-?key|(token|secret)$"
 )
-_ERRORS: Mapping[int, type[ActionError]] = {
-    401: AuthError,
-    403: AuthError,
-    404: NotFoundError,
-    408: RemoteError,
-    409: ConflictError,
-    410: NotFoundError,
-    412: ConflictError,
-    423: ConflictError,
-    425: RemoteError,
-    429: RateLimitedError,
-}
-_HINTS: Mapping[type[ActionError], str] = {
-    AuthError: "Check the credential in secretHeaders, and what it may do there.",
-    ValidationError: "The other side refused what was sent: correct the input.",
-}
 
 
 def _check_url(url: str) -> None:
@@ -211,77 +181,6 @@ def http_request(
     accept_status: list[int],
 ) -> dict[str, Any]:
     """Call a host that the portal allows. All methods but POST and PATCH may be repeated."""
-    hidden = {part for value in secret_headers.values() for part in _secret_parts(value)}
-    for part in hidden:
-        ctx.redact(part)
-    secrets = hidden | set(filter(None, ctx.secrets.values()))
-    request = _request(method, url, headers, secret_headers, body)
-    exchange = Exchange(
-        rules=ctx.http,
-        guard=ctx.recorder.ensure_ours,
-        log=ctx.log,
-        deadline=Deadline(timeout_seconds),
-        read_bytes=ctx.http.max_bytes + max(map(len, secrets), default=0) * 4,
-    )
-    answer = exchange.send(request)
-    if answer.status not in range(200, 400) and answer.status not in accept_status:
-        raise _error(answer, secrets)
-    kept = outputs(answer, ctx.http, secrets, ctx.warn)
-    ctx.log(f"{answer.request} answered {_status(answer)}")
-    return kept
+    from portal_actions_plugin.actions.http_call import Call, call  # what opens connections comes with the first call
 
-
-def _request(
-    method: str, url: str, headers: Mapping[str, str], secret_headers: Mapping[str, str], body: Any
-) -> Request:
-    kind = None
-    if body is not None:
-        kind = "text/plain; charset=utf-8" if isinstance(body, str) else "application/json"
-        body = (body if isinstance(body, str) else json.dumps(body)).encode("utf-8", "replace")
-    given = {name.lower() for name in (*headers, *secret_headers)}
-    types = {"Content-Type": kind} if kind and "content-type" not in given else {}
-    return Request(method, parse_target(url), {**types, **headers}, secret_headers, body)
-
-
-def _secret_parts(value: str) -> set[str]:
-    """A header's value, and what in it is the secret by itself: the other side may repeat just that."""
-    scheme, _, credential = value.strip().partition(" ")
-    parts = {value, value.strip(), credential.strip()}
-    if scheme.lower() == "basic":
-        with suppress(ValueError):  # when it is not what it says, it is masked as it is
-            parts.add(base64.b64decode(credential).decode().partition(":")[2])
-    return parts - {""}
-
-
-# -- what an answer means ---------------------------------------------------------------------------------------------
-
-
-def _error(answer: Answer, secrets: set[str]) -> ActionError:
-    kind = _ERRORS.get(answer.status, ValidationError if 400 <= answer.status < 500 else RemoteError)
-    said = beginning(answer, _SHOWN_CHARS, secrets)
-    message = f"{answer.request} answered {_status(answer)}" + (f": {said}" if said else ".")
-    wait = _retry_after(answer) if kind in (RateLimitedError, RemoteError) else None
-    return kind(message, hint=_HINTS.get(kind), retry_after=wait)
-
-
-def _status(answer: Answer) -> str:
-    try:
-        return f"{answer.status} {HTTPStatus(answer.status).phrase}"
-    except ValueError:
-        return str(answer.status)
-
-
-def _retry_after(answer: Answer) -> float | None:
-    """The wait that an answer names, in seconds or as a moment of the other side's own clock."""
-    value = answer.header("retry-after").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:12])
-    until, now = _moment(value), _moment(answer.header("date"))
-    return max(until - (now or time.time()), 0.0) if until else None
-
-
-def _moment(value: str) -> float | None:
-    try:
-        return parsedate_to_datetime(value[:100]).timestamp()
-    except (ValueError, OverflowError, IndexError, TypeError):
-        return None
+    return call(ctx, Call(method, url, headers, secret_headers, body), timeout_seconds, accept_status)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from threading import RLock
 from typing import Any
 
+from apispec import APISpec
 from flask import Flask
-from flask_smorest import Api
+from flask_smorest import Api, Blueprint
 from werkzeug.exceptions import HTTPException
 
 from portal_actions_plugin.blueprints import (
@@ -55,9 +57,45 @@ for _blueprint in API_BLUEPRINTS:
 
 
 class PluginApi(Api):
-    """An Api beside the host's own: its error handlers sit on our blueprints, never on the app."""
+    """An Api beside the host's own: its error handlers sit on our blueprints, never on the app.
+
+    Its document is made when somebody asks for it: most processes end without, and it takes longer than all other wiring.
+    """
 
     ERROR_SCHEMA = ErrorSchema
+
+    def __init__(self, app: Flask) -> None:
+        self._describing = RLock()
+        self._described: Any = None
+        super().__init__(app, config_prefix=API_PREFIX, spec_kwargs=document.options(app))
+
+    @property
+    def spec(self) -> APISpec:
+        """What the views declare."""
+        with self._describing:
+            if self._described is None:
+                self._describe()
+            described: APISpec = self._described
+            return described
+
+    @spec.setter
+    def spec(self, spec: APISpec | None) -> None:
+        self._described = spec
+
+    def _init_spec(self, **options: Any) -> None:
+        self._options = options
+
+    def _describe(self) -> None:
+        super()._init_spec(**self._options)
+        document.add_components(self.spec)
+        for blueprint in API_BLUEPRINTS:
+            blueprint.register_views_in_doc(self, self._app, self.spec, name=blueprint.name, parameters=None)
+            self.spec.tag({"name": blueprint.name, "description": blueprint.description})
+
+    def register_blueprint(self, blueprint: Blueprint, **options: Any) -> None:
+        """Register a blueprint's views, and leave their description for later."""
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blueprint.name] = self
+        self._app.register_blueprint(blueprint, **options)
 
     def _register_error_handlers(self) -> None:
         """Do nothing: a handler on the app would turn the host's 403 and 500 pages into JSON."""
@@ -82,8 +120,7 @@ def register(app: Flask, config: Config) -> None:
     app.config.setdefault(f"{API_PREFIX}API_TITLE", "Portal Actions")
     app.config.setdefault(f"{API_PREFIX}API_VERSION", "v1")
     app.config.setdefault(f"{API_PREFIX}OPENAPI_VERSION", "3.1.0")
-    api = PluginApi(app, config_prefix=API_PREFIX, spec_kwargs=document.options(app))
-    document.add_components(api.spec)
+    api = PluginApi(app)
     for blueprint in API_BLUEPRINTS:
         api.register_blueprint(blueprint, url_prefix=config.api_prefix + blueprint.url_prefix)
     app.register_blueprint(reference.blueprint, url_prefix=config.api_prefix)

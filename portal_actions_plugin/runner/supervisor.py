@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from portal_actions_plugin.db import Transaction, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import WorkerRow
 from portal_actions_plugin.pause_points import reached
+from portal_actions_plugin.runner.preload import preload
 from portal_actions_plugin.runner.processes import (
     Connections,
     StopRequest,
@@ -82,6 +84,10 @@ class Supervisor:
     def run(self) -> None:
         """Keep the workers alive and sweep, until told to stop; then wait for them."""
         stop = StopRequest()
+        preload(extension())
+        # What is there stays: no collection of a worker or a job process looks through it, or copies its memory.
+        gc.collect()
+        gc.freeze()
         self._start_due()
         swept = beaten = float("-inf")
         while not stop.calm:

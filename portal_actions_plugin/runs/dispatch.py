@@ -6,18 +6,11 @@ import json
 import logging
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from blinker import NamedSignal
 from flask import Flask, current_app
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-from rq import Queue
-from rq.job import Job, JobStatus
-from rq.utils import now, utcformat
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.db import Transaction, transaction
@@ -26,6 +19,10 @@ from portal_actions_plugin.host import ActionRun, TemplateRun
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runs import doorbells, locks, queries, transitions
+
+if TYPE_CHECKING:
+    # Only what talks to Redis imports its client and RQ: they take as long as half of Flask, and a page needs neither.
+    from redis import Redis
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +36,6 @@ DOORBELL = "portal_actions_plugin.runner.worker.doorbell"
 
 DOORBELL_TTL = 3600
 """Seconds after which an unheard doorbell leaves Redis; the sweeper rings again long before."""
-
-WEB_TIMEOUT = 0.3
-"""Seconds after which a ring gives up: a start must answer while Redis is away."""
-
-
-def connect(redis_url: str) -> Redis:
-    """A client that gives up quickly and never repeats: a lost doorbell rings again by itself."""
-    return Redis.from_url(
-        redis_url,
-        socket_timeout=WEB_TIMEOUT,
-        socket_connect_timeout=WEB_TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-    )
 
 
 def ring_after_commit(tx: Transaction, run_id: str, queue_name: str) -> None:
@@ -72,6 +56,8 @@ def ring_for_locks_after_commit(tx: Transaction, keys: Sequence[str]) -> None:
 
 def ring(due: Sequence[tuple[str, str]]) -> int:
     """Put (run id, queue) on RQ, a fresh job id each; says how many Redis took. The others are due again at once."""
+    from redis.exceptions import RedisError
+
     redis = extension().redis
     rung = 0
     try:
@@ -90,6 +76,10 @@ def ring(due: Sequence[tuple[str, str]]) -> int:
 
 def _enqueue(redis: Redis, run_id: str, queue: str) -> None:
     """Put a job on an RQ queue, as ``Queue.enqueue_call`` would: in one round trip instead of two, with a third of the work."""
+    from rq import Queue
+    from rq.job import Job, JobStatus
+    from rq.utils import now, utcformat
+
     job_id, at = str(uuid4()), utcformat(now())
     queue_key, job_key = Queue.redis_queue_namespace_prefix + queue, Job.key_for(job_id)
     job: dict[Any, Any] = {
@@ -104,8 +94,7 @@ def _enqueue(redis: Redis, run_id: str, queue: str) -> None:
         "result_ttl": 0,
         "failure_ttl": DOORBELL_TTL,
     }
-    # The id comes last: nobody finds it before there is a job of that id.
-    with redis.pipeline(transaction=False) as together:
+    with redis.pipeline() as together:
         together.sadd(Queue.redis_queues_keys, queue_key)
         together.hset(job_key, mapping=job)
         together.expire(job_key, DOORBELL_TTL)
@@ -165,6 +154,8 @@ def send(signal: NamedSignal, run: ActionRun | TemplateRun) -> None:
 
 def _echo(changes: Sequence[str]) -> None:
     """Let every web process hear of a transaction's changes; best effort."""
+    from redis.exceptions import RedisError
+
     try:
         extension().redis.publish(CHANNEL, "\n".join(changes))
     except (RedisError, OSError) as error:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import uuid
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, and_, true
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Column, ColumnClause, ColumnElement, Select, and_, true
 
 from portal_actions_plugin.runs.text import require_storable
 from portal_actions_plugin.sql import folded
@@ -49,15 +48,15 @@ def filtered(statement: Select[Any], row: Any, wanted: RunFilter) -> Select[Any]
     return statement
 
 
-def same(column: InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:
+def same(column: ColumnClause[Any], value: str) -> ColumnElement[bool]:
     """Whether a searched column holds this very value, by the index that it has for prefixes."""
     # SQLite walks through all rows for a column that it is to compare as it is; not for one that has to be worked out.
     return and_(is_known(column), folded(column) == folded(value), column.concat("") == value)
 
 
-def is_known(column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+def is_known(column: ColumnClause[Any]) -> ColumnElement[bool]:
     """What the index of a searched column is limited to: SQLite takes it only for who says so."""
-    return column.is_not(None) if column.expression.nullable else true()
+    return column.is_not(None) if cast("Column[Any]", column).nullable else true()
 
 
 def first_id(moment: datetime) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import and_, case, func, not_, or_, select, tuple_, update
-from sqlalchemy.orm import aliased
 
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import Transaction
@@ -53,7 +52,7 @@ def is_free(key: str | None) -> Sequence[Any]:
     """What a claim demands of the row it updates: nobody holds the key, and no older due row wants it."""
     if key is None:
         return ()
-    other = aliased(ActionRunRow)
+    other = ActionRunRow.__table__.alias().c
     held = select(other.id).where(other.lock_key == key, other.lock_held).exists()
     first = (
         select(other.id)

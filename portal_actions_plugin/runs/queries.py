@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, bindparam, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy import ColumnClause, ColumnElement, RowMapping, Select, bindparam, func, or_, select
 
 from portal_actions_plugin.db import Transaction, reading
 from portal_actions_plugin.errors import NotFoundError
@@ -47,7 +46,7 @@ class LogEnd:
 
 
 def _retried_as(row: type[ActionRunRow] | type[TemplateRunRow]) -> ColumnElement[Any]:
-    again = aliased(row)
+    again = row.__table__.alias().c
     newest = select(again.id).where(again.retry_of == row.id).order_by(again.id.desc()).limit(1)
     return newest.scalar_subquery().label("retried_as")
 
@@ -189,7 +188,7 @@ def log_tails(run_ids: Sequence[str], limit: int, levels: Sequence[str] = ()) ->
     return tails
 
 
-_LINE: tuple[InstrumentedAttribute[Any], ...] = (
+_LINE: tuple[ColumnClause[Any], ...] = (
     LogLineRow.action_run_id,
     LogLineRow.seq,
     LogLineRow.attempt,

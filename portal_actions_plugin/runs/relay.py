@@ -9,8 +9,6 @@ import time
 from typing import Any
 
 from flask import Flask
-from redis import Redis
-from redis.exceptions import RedisError
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.errors import NotFoundError
@@ -50,6 +48,8 @@ class _Relay:
         return any(True for _ in signals.run_changed.receivers_for(self._app))
 
     def _run(self) -> None:
+        from redis.exceptions import RedisError  # as in `dispatch`
+
         with self._app.app_context():
             url = extension().config.redis_url
         while self._is_heard():
@@ -61,6 +61,8 @@ class _Relay:
         self._started_in = None
 
     def _relay(self, url: str) -> None:
+        from redis import Redis
+
         client: Any = Redis.from_url(url, socket_connect_timeout=2, health_check_interval=15)
         with client.pubsub(ignore_subscribe_messages=True) as news:
             news.subscribe(dispatch.CHANNEL)

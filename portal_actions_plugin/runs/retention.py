@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, delete, func, not_, or_, select
-from sqlalchemy.orm import aliased
 
 from portal_actions_plugin.db import Transaction, reading, transaction
 from portal_actions_plugin.errors import NotFoundError
@@ -153,7 +152,7 @@ class _Runs:
 
     def may_go(self) -> Sequence[Any]:
         """Whether a run may go now: a run that repeats it reads its checkpoints, and its page links here."""
-        again = aliased(self.row)
+        again = self.row.__table__.alias().c
         repeated = select(again.id).where(again.retry_of == self.row.id).correlate(self.row)
         return (*self.is_done_with(), not_(repeated.exists()))
 

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, union_all
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnClause, ColumnElement, Select, and_, or_, select, union_all
 
 from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import SEARCHED, ActionRunRow, TemplateRunRow
@@ -30,7 +29,7 @@ SPARE = 8
 _ABOVE_ALL = "\U0010ffff"
 """No character comes after this one."""
 
-Words = Mapping[InstrumentedAttribute[Any], str | None]
+Words = Mapping[ColumnClause[Any], str | None]
 """The one word of a column that begins so; None where there are several. A column without any is not in it."""
 
 
@@ -96,7 +95,7 @@ class _Search:
         own = self._own_ids()
         return or_(*ways) if own is None else or_(*ways, own)
 
-    def _begins(self, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    def _begins(self, column: ColumnClause[Any]) -> ColumnElement[bool]:
         start = folded(self.prefix)
         return and_(is_known(column), folded(column) >= start, folded(column) < start.concat(_ABOVE_ALL))
 

@@ -8,13 +8,14 @@ import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.errors import ConfigurationError, InternalError, PortalActionsError, ValidationError
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.token_shapes import MASK, require_no_token
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +138,8 @@ def unseal(sealed: bytes | None, keys: Sequence[str]) -> dict[str, Any]:
         return {}
     if not keys:
         raise ConfigurationError("No key opens this run's secrets: none is set.", hint=_KEY_IS_GONE)
+    from cryptography.fernet import InvalidToken
+
     try:
         opened: dict[str, Any] = json.loads(_box(keys).decrypt(sealed))
     except InvalidToken:
@@ -145,6 +148,8 @@ def unseal(sealed: bytes | None, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _box(keys: Sequence[str]) -> MultiFernet:
+    from cryptography.fernet import Fernet, MultiFernet  # 7 MB, which a portal without secrets does without
+
     try:
         return MultiFernet([Fernet(key) for key in keys])
     except ValueError as error:

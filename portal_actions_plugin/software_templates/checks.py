@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.software_templates.expression_checks import Scope, check_condition, check_value
-from portal_actions_plugin.software_templates.findings import Findings, written
+from portal_actions_plugin.software_templates.findings import Checked, Findings, written
 from portal_actions_plugin.software_templates.parameter_checks import KEY as PARAMETERS
 from portal_actions_plugin.software_templates.parameter_checks import read_pages
 from portal_actions_plugin.software_templates.skeleton import SkeletonError, find_files, folder_path, hashes, signature
@@ -17,10 +16,8 @@ from portal_actions_plugin.software_templates.spec import Step, Template, finger
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from portal_actions_plugin.host import TemplateProblem
     from portal_actions_plugin.software_templates.lines import Document
     from portal_actions_plugin.software_templates.schemas import Key
-    from portal_actions_plugin.software_templates.skeleton import Signature
 
 KIND = "Template"
 MAX_STEPS = 200
@@ -34,24 +31,6 @@ _METADATA_KEYS = ("name", "title", "description", "tags")
 _SPEC_KEYS = ("owner", "type", "lifecycle", "parameters", "steps", "output", "permissions")
 _STEP_KEYS = ("id", "name", "action", "input", "if")
 _STEP_KEYS_LATER = ("each", "backstage:permissions")
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What became of one document.
-
-    Attributes:
-        name: the template's name; empty when it has none.
-        line: where the name is.
-        template: None when there is any problem.
-        skeletons: the signature of each skeleton folder that its steps name, from before its files were read.
-    """
-
-    name: str
-    line: int
-    template: Template | None
-    problems: tuple[TemplateProblem, ...]
-    skeletons: Mapping[str, Signature] = field(default_factory=dict)
 
 
 def check_document(document: Document, file: Path, known_actions: Container[str]) -> Checked:

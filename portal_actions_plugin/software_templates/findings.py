@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,31 @@ if TYPE_CHECKING:
 
     from portal_actions_plugin.software_templates.lines import Document
     from portal_actions_plugin.software_templates.schemas import Key
+    from portal_actions_plugin.software_templates.skeleton import Signature
+    from portal_actions_plugin.software_templates.spec import Template
 
 
 MAX_PROBLEMS = 200
 """Problems of one document that are told."""
 _MAX_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of one document.
+
+    Attributes:
+        name: the template's name; empty when it has none.
+        line: where the name is.
+        template: None when there is any problem.
+        skeletons: the signature of each skeleton folder that its steps name, from before its files were read.
+    """
+
+    name: str
+    line: int
+    template: Template | None
+    problems: tuple[TemplateProblem, ...]
+    skeletons: Mapping[str, Signature] = field(default_factory=dict)
 
 
 class Findings:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
-from portal_actions_plugin.software_templates.checks import KIND, Checked, check_document
+from portal_actions_plugin.software_templates.findings import Checked
 from portal_actions_plugin.software_templates.limits import SandboxError, budget
-from portal_actions_plugin.software_templates.lines import MAX_BYTES, UnreadableError, read_documents
 from portal_actions_plugin.software_templates.skeleton import Signature, read_skeleton, signature, stamp
 
 if TYPE_CHECKING:
@@ -140,6 +139,10 @@ class FolderTemplateSource:
             return _Loaded(now, (self._broken(file, "", 1, "file", f"its check was given up: {error}"),))
 
     def _check(self, file: Path) -> tuple[Checked, ...]:
+        # YAML, JSON Schema and our checks take a tenth of a second to import: the first file that is read pays for them.
+        from portal_actions_plugin.software_templates.checks import KIND, check_document
+        from portal_actions_plugin.software_templates.lines import MAX_BYTES, UnreadableError, read_documents
+
         with file.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         text = content.decode("utf-8-sig", errors="replace")

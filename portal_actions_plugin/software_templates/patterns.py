@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ValidationError
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator
 
 MAX_PATTERN = 2_000
 """Characters of one pattern."""
-# Linear in the text, but for look-around and back references: those give up after so many steps.
-_ENGINE = FancyRegexOptions(backtrack_limit=100_000, size_limit=1_000_000, dfa_size_limit=1_000_000)
 
 
 def is_pattern(pattern: object) -> bool:
@@ -18,7 +18,7 @@ def is_pattern(pattern: object) -> bool:
         return True  # what is no text is another rule's to judge
     try:
         _matcher(pattern)
-    except (ValidationError, ValueError):
+    except ValueError:
         return False
     return True
 
@@ -32,4 +32,8 @@ def matches(pattern: str, text: str) -> bool:
 def _matcher(pattern: str) -> Draft202012Validator:
     if len(pattern) > MAX_PATTERN:
         raise ValueError(f"a pattern has at most {MAX_PATTERN:,} characters")
-    return Draft202012Validator({"pattern": pattern}, pattern_options=_ENGINE)
+    from jsonschema_rs import Draft202012Validator, FancyRegexOptions  # 3 MB, which most templates do without
+
+    # Linear in the text, but for look-around and back references: those give up after so many steps.
+    engine = FancyRegexOptions(backtrack_limit=100_000, size_limit=1_000_000, dfa_size_limit=1_000_000)
+    return Draft202012Validator({"pattern": pattern}, pattern_options=engine)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from portal_actions_plugin.software_templates import inputs as user_inputs
 from portal_actions_plugin.software_templates import schemas
 
 if TYPE_CHECKING:
@@ -130,6 +129,8 @@ def validate_inputs(template: Template, inputs: Any) -> dict[str, Any]:
     Raises:
         ValidationError: ``fields`` has the messages of every wrong field, nested as the inputs are. No value is in them.
     """
+    from portal_actions_plugin.software_templates import inputs as user_inputs  # as the loader says of its checks
+
     return user_inputs.check(template.inputs_schema(), inputs, template.name)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import current_app
 from redis.exceptions import RedisError, ResponseError
-from sqlalchemy import false, insert, inspect, make_url, select, text, update
+from sqlalchemy import false, insert, make_url, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin import migrations
@@ -156,7 +156,7 @@ def _writable() -> Iterator[Finding]:
 
 def _write_no_row(tx: Transaction, table: Any) -> None:
     """Find out whether rows could be added and changed: rights and locks are looked at for no row too."""
-    key = inspect(table).primary_key
+    key = list(table.__table__.primary_key)
     tx.execute(insert(table).from_select(key, select(*key).where(false()), include_defaults=False))
     tx.execute(update(table).values({key[0]: key[0]}).where(false()))
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import and_, func, not_, select
-from sqlalchemy.orm import aliased
 
 from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.extension import extension, queues_in_use
@@ -156,7 +155,7 @@ def _hosts() -> Iterator[Finding]:
 
 def _is_held() -> Any:
     """Whether a row waits for a lock whose holder is at work: its turn comes, however long that takes."""
-    other = aliased(ActionRunRow)
+    other = ActionRunRow.__table__.alias().c
     return (
         select(other.id)
         .where(other.lock_key == ActionRunRow.lock_key, other.lock_held, other.lease_expires_at >= NOW)
@@ -187,7 +186,7 @@ def _due(late: Affected) -> str:
 
 
 def _holder(db: Transaction, run_id: str) -> str | None:
-    other = aliased(ActionRunRow)
+    other = ActionRunRow.__table__.alias().c
     row = db.row(
         select(other.id)
         .join(ActionRunRow, ActionRunRow.lock_key == other.lock_key)

@@ -1,0 +1,33 @@
+"""What job processes need and other processes import late: a worker has it before it forks, so that none imports it anew."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from portal_actions_plugin.extension import Extension
+
+_OF_EVERY_RUN = (
+    "encodings.idna",
+    "encodings.utf_8_sig",
+    "portal_actions_plugin.actions.http_call",
+    "portal_actions_plugin.software_templates.expressions",
+    "redis",
+    "rq",
+)
+_OF_REPOSITORIES = (
+    "dulwich.commit_graph",
+    "dulwich.config",
+    "dulwich.patch",
+    "dulwich.worktree",
+    "portal_actions_plugin.scm.local",
+)
+_OF_SECRETS = ("cryptography.fernet",)
+
+
+def preload(portal: Extension) -> None:
+    """Import what the runs of a portal with these settings need, and make its engine, which imports the driver."""
+    repositories = _OF_REPOSITORIES if portal.config.local_scm_root else ()
+    secrets = _OF_SECRETS if portal.config.secret_keys else ()
+    for module in (*_OF_EVERY_RUN, *repositories, *secrets):
+        import_module(module)
+    portal.database.close_connections()
