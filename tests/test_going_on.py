@@ -230,7 +230,7 @@ def counting(app: Flask) -> Iterator[list[str]]:
     [(0, 10), (1, 11), (2, 11)],
     ids=["first", "middle", "last"],
 )
-def test_a_step_of_its_own_takes_three_commits_and_few_statements(
+def test_a_step_of_its_own_takes_two_commits_and_few_statements(
     app: Flask, nobody_listens: None, template_folder: Path, done: int, statements: int
 ) -> None:
     run = start(template_folder, HELLO, HELLO, HELLO)
@@ -239,10 +239,10 @@ def test_a_step_of_its_own_takes_three_commits_and_few_statements(
     step = queries.template_run(run.id).steps[done].run.id
     with counting(app) as said:
         execute.perform(step, str(uuid.uuid4()), "test")
-    assert (len(said) - said.count("COMMIT"), said.count("COMMIT")) == (statements, 3)
+    assert (len(said) - said.count("COMMIT"), said.count("COMMIT")) == (statements, 2)
 
 
-def test_a_step_that_a_process_goes_on_with_takes_two_commits_and_reads_nothing(
+def test_a_step_that_a_process_goes_on_with_takes_one_commit_and_reads_nothing(
     app: Flask, nobody_listens: None, template_folder: Path
 ) -> None:
     counts = []
@@ -252,7 +252,7 @@ def test_a_step_that_a_process_goes_on_with_takes_two_commits_and_reads_nothing(
             go_on(run)
         counts.append((len(said) - said.count("COMMIT"), said.count("COMMIT"), str(said).count("'SELECT")))
     two, three = counts
-    assert [more - fewer for more, fewer in zip(three, two, strict=True)] == [7, 2, 0]
+    assert [more - fewer for more, fewer in zip(three, two, strict=True)] == [7, 1, 0]
 
 
 def test_a_transaction_tells_all_web_processes_in_one_message(

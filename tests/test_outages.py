@@ -25,6 +25,7 @@ from portal_actions_plugin import migrations
 from portal_actions_plugin.db import BUSY_SECONDS, Database, database, ride_out
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import execute, outcomes, recorder, sweeper
+from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs import queries, service
 from portal_actions_plugin.sql import now_plus
 from tests.conftest import Person, Workers, wait_until, work_off
@@ -204,22 +205,27 @@ def start_when_it_answers(ada: Person) -> str:
 
 def blinking(monkeypatch: pytest.MonkeyPatch, where: Any, times: int = 2) -> Callable[[], int]:
     """Let the database be away for the next transactions of a module, as it is after a restart."""
-    real, left = where.transaction, [times]
+    left = [times]
 
-    def transaction(name: str) -> Any:
-        if left[0]:
-            left[0] -= 1
-            raise OperationalError("BEGIN", {}, Exception("the server closed the connection"))
-        return real(name)
+    def away_before(real: Callable[[str], Any]) -> Callable[[str], Any]:
+        def transaction(name: str) -> Any:
+            if left[0]:
+                left[0] -= 1
+                raise OperationalError("BEGIN", {}, Exception("the server closed the connection"))
+            return real(name)
 
-    monkeypatch.setattr(where, "transaction", transaction)
+        return transaction
+
+    for way in ("transaction", "single_write"):
+        if hasattr(where, way):
+            monkeypatch.setattr(where, way, away_before(getattr(where, way)))
     return lambda: left[0]
 
 
 def test_a_handler_does_not_notice_that_the_database_blinks(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     def handler(ctx: Any, value: Any = None) -> dict[str, Any]:
         for speak in (
-            lambda: ctx.log("hello"),
+            lambda: time.sleep(SpokenLines.WAIT_SECONDS) or ctx.log("hello"),
             lambda: ctx.progress(1, 2),
             lambda: ctx.link("Made", "https://example.com"),
             lambda: ctx.checkpoint("part", lambda: "done"),
