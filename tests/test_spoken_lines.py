@@ -204,7 +204,7 @@ def start_a_step_that_speaks_and_waits(ada: Person) -> str:
 
 
 def lines_of(ada: Person, path: str) -> list[str]:
-    return [found["message"] for found in ada.get(f"{path}/logs").json["lines"]]
+    return [found["message"] for found in ada.get(f"{path}/logs").json["data"]]
 
 
 def test_what_a_silent_process_has_said_is_there_within_a_second(ada: Person, start_workers: StartWorkers) -> None:
