@@ -123,7 +123,7 @@ class PageText:
 
     @staticmethod
     def iso(moment: datetime) -> str:
-        return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds')[:23]}Z"
 
     @staticmethod
     def duration(milliseconds: int | None) -> str:
