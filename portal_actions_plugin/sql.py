@@ -15,6 +15,7 @@ from sqlalchemy import (
     Uuid,
     case,
     false,
+    literal_column,
     true,
 )
 from sqlalchemy.ext.compiler import compiles
@@ -113,6 +114,10 @@ def _folded_sqlite(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
 def _folded_postgresql(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
     # The order of a language has no place where a prefix ends.
     return f'lower({compiler.process(element.clauses, **kw)}) COLLATE "C"'
+
+
+ONE: ColumnElement[int] = literal_column("1")
+"""A limit that PostgreSQL knows when it plans: with one that it is told later, it plans a prepared statement each time."""
 
 
 def checked(condition: ColumnElement[bool]) -> ColumnElement[bool]:

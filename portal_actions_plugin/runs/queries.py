@@ -20,7 +20,7 @@ from portal_actions_plugin.runs.limits import Quota, quota
 from portal_actions_plugin.runs.paging import no_run, page, parse_id
 from portal_actions_plugin.runs.search import searched
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
-from portal_actions_plugin.sql import Id, now_plus
+from portal_actions_plugin.sql import ONE, Id, now_plus
 
 COUNT_CAP = 1000
 """Chips count at most this far: a long queue must not make the page slow."""
@@ -48,7 +48,7 @@ class LogEnd:
 
 def _retried_as(row: type[ActionRunRow] | type[TemplateRunRow]) -> ColumnElement[Any]:
     again = aliased(row)
-    newest = select(again.id).where(again.retry_of == row.id).order_by(again.id.desc()).limit(1)
+    newest = select(again.id).where(again.retry_of == row.id).order_by(again.id.desc()).limit(ONE)
     return newest.scalar_subquery().label("retried_as")
 
 

@@ -20,7 +20,7 @@ from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import SEARCHED, ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runs.filters import is_known
 from portal_actions_plugin.runs.paging import Found, Reader, Stretch, in_order
-from portal_actions_plugin.sql import checked, folded
+from portal_actions_plugin.sql import ONE, checked, folded
 
 WALK = 2_000
 """So many rows are looked at one by one before the indexes are asked."""
@@ -28,7 +28,7 @@ WALK = 2_000
 SPARE = 2
 """So many times more ids than rows come from the indexes at first: other filters may leave some of them out."""
 
-_ABOVE_ALL = "\U0010ffff"
+_above_all = bindparam("above_all", "\U0010ffff", type_=String())
 """No character comes after this one."""
 
 RunRow = type[ActionRunRow] | type[TemplateRunRow]
@@ -115,7 +115,7 @@ class _Search:
 
 
 def _begins(column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
-    return and_(is_known(column), folded(column) >= _prefix, folded(column) < _prefix.concat(_ABOVE_ALL))
+    return and_(is_known(column), folded(column) >= _prefix, folded(column) < _prefix.concat(_above_all))
 
 
 @cache
@@ -127,7 +127,7 @@ def _any_begins(row: RunRow) -> ColumnElement[bool]:
 def _ends(row: RunRow) -> Select[Any]:
     """The first and the last word of each searched column that begins so."""
     ends = [
-        select(folded(column)).where(_begins(column)).order_by(order).limit(1).scalar_subquery()
+        select(folded(column)).where(_begins(column)).order_by(order).limit(ONE).scalar_subquery()
         for column in SEARCHED[row]
         for order in (folded(column).asc(), folded(column).desc())
     ]
