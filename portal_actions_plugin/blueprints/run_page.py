@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from portal_actions_plugin.blueprints.log_filter import LOG_FILTERS, LogFilter
+from portal_actions_plugin.blueprints.log_html import log_items
 from portal_actions_plugin.blueprints.page_answer import MOVING
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, RunError, Step, TemplateRun
@@ -83,6 +84,7 @@ def rest(identity: Identity, facts: Mapping[str, Any]) -> dict[str, Any]:
     levels = facts["log"].levels
     return {
         "usual": _usual(identity, facts["run"]),
+        "log_items": log_items,
         "lines": {
             **reads.log_tails(facts["open_logs"], LOG_LINES, levels),
             **reads.log_tails(facts["folded_logs"], FOLDED_LOG_LINES, levels),
