@@ -48,8 +48,10 @@ TRUSTED_SECONDS = 0.1
 _FIRST_LOOK, _LONGEST_LOOK = 0.0001, 0.001
 """Seconds until one looks again for SQLite's one writer, whose transactions take about a millisecond."""
 
+_AS_TEXT = 0
+"""The format in which PostgreSQL sends what it is not asked to send in binary."""
+
 _PAUSES = (0.1, 0.2, 0.5, 1.0)
-_PIECE = 50
 _WRITES = "portal_actions_writes"
 _in_transaction: ContextVar[bool] = ContextVar("portal_actions_in_transaction", default=False)
 _one_state: ContextVar[tuple[Database, Transaction] | None] = ContextVar("portal_actions_one_state", default=None)
@@ -84,11 +86,6 @@ class Transaction:
 
     def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
         return self._connection.execute(statement, values).mappings().all()
-
-    def stream(self, statement: Executable) -> Iterator[RowMapping]:
-        """Read rows piece by piece: whoever stops early has not had the others in memory."""
-        with self._connection.execute(statement.execution_options(yield_per=_PIECE)) as result:
-            yield from result.mappings()
 
     def savepoint(self) -> AbstractContextManager[Any]:
         """Undo what is done within when it raises, and nothing else."""
@@ -296,10 +293,15 @@ def _make_engine(url: URL) -> Engine:
 
 
 def _set_up_postgresql(connection: Any, _record: object) -> None:
-    """Wait for a lock as long as on SQLite: a transaction that somebody forgot must not stop every supervisor."""
+    """Wait for a lock as long as on SQLite: a transaction that somebody forgot must not stop every supervisor.
+
+    Moments and ids come as they are used, in UTC and as text: a page of logs has thousands of them.
+    """
     connection.autocommit = True
-    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS * 1000:.0f}ms'")
+    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS * 1000:.0f}ms'; SET TIME ZONE 'UTC'")
     connection.autocommit = False
+    adapters = connection.adapters
+    adapters.register_loader("uuid", adapters.get_loader(adapters.types["text"].oid, _AS_TEXT))
 
 
 def _note_use(_connection: Any, record: Any) -> None:

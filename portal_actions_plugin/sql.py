@@ -8,10 +8,15 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     DateTime,
     Dialect,
     String,
     Uuid,
+    case,
+    false,
+    literal_column,
+    true,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -42,28 +47,28 @@ def _moment_of_text(value: str | None) -> datetime | None:
 
 
 def _moment_in_utc(value: datetime | None) -> datetime | None:
-    return None if value is None else value.astimezone(UTC)
+    return value if value is None or value.tzinfo is UTC else value.astimezone(UTC)
 
 
 class Id(Uuid[str]):
-    """An id as text. SQLite keeps its digits alone: the dashes are put in between, which takes no UUID object."""
+    """An id as text, without a UUID object on the way.
+
+    SQLite keeps its digits alone, and the dashes are put in between. From PostgreSQL ``db.py`` has it as text.
+    """
 
     cache_ok = True
 
     def __init__(self) -> None:
         super().__init__(as_uuid=False)
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        if dialect.name != "sqlite":
-            default: Callable[[Any], Any] | None = super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
-            return default
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:  # noqa: ARG002
+        return _with_dashes if dialect.name == "sqlite" else None
 
-        def with_dashes(digits: str | None) -> str | None:
-            if digits is None:
-                return None
-            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
-        return with_dashes
+def _with_dashes(digits: str | None) -> str | None:
+    if digits is None:
+        return None
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 class now_plus(FunctionElement[datetime]):  # noqa: N801 reads as the SQL function that it is
@@ -109,6 +114,18 @@ def _folded_sqlite(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
 def _folded_postgresql(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
     # The order of a language has no place where a prefix ends.
     return f'lower({compiler.process(element.clauses, **kw)}) COLLATE "C"'
+
+
+ONE: ColumnElement[int] = literal_column("1")
+"""A limit that PostgreSQL knows when it plans: with one that it is told later, it plans a prepared statement each time."""
+
+
+def checked(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """What rows are checked for, but not found by: a database that did would find far too many, and sort them.
+
+    SQLite takes an index wherever one fits. PostgreSQL multiplies how rare conditions are that mean the same.
+    """
+    return case((condition, true()), else_=false())
 
 
 class right_now(FunctionElement[datetime]):  # noqa: N801 reads as the SQL function that it is

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, insert
+from sqlalchemy import event, insert, update
 
 from portal_actions_plugin.db import database, new_id, reading, transaction
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs import queries, search
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.paging import PIECE
 from portal_actions_plugin.sql import now_plus
 
 RUNS = 400
@@ -91,6 +92,52 @@ def test_its_pages_lead_back_to_newer_ones(runs: list[dict[str, Any]]) -> None:
     assert back.previous_cursor is None
 
 
+def test_a_page_of_many_pieces_is_whole_and_leads_back(runs: list[dict[str, Any]]) -> None:
+    newest_first = [run["id"] for run in reversed(runs)]
+    assert [run_id for page in pages(RunFilter(), limit=2 * PIECE) for run_id in page] == newest_first
+    assert [run_id for page in pages(RunFilter(q="user:"), limit=2 * PIECE) for run_id in page] == newest_first
+    second = queries.action_runs(RunFilter(), limit=150, cursor=queries.action_runs(RunFilter(), limit=150).next_cursor)
+    back = queries.action_runs(RunFilter(), limit=150, cursor=second.previous_cursor)
+    assert [run.id for run in back.items] == newest_first[:150]
+
+
+def test_a_rare_status_is_found_below_what_is_walked_through(runs: list[dict[str, Any]]) -> None:
+    oldest = runs[3]["id"]
+    with transaction("test") as tx:
+        tx.execute(update(ActionRunRow).values(status="canceled").where(ActionRunRow.id == oldest))
+    for q in ("user:", "legacy:", "LEGACY:thing-0", oldest[:13]):
+        assert [run.id for run in queries.action_runs(RunFilter(q=q, status=("canceled",)), limit=5).items] == [oldest]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "most"),
+    [
+        (RunFilter(), 1),
+        (RunFilter(status=("failed",)), 1),
+        (RunFilter(q="user:"), 3),  # the words, how far to walk, the page
+        (RunFilter(q="Legacy:thing-1"), 2),
+        (RunFilter(q="nobody"), 1),
+    ],
+    ids=str,
+)
+def test_a_whole_page_takes_few_statements(runs: list[dict[str, Any]], wanted: RunFilter, most: int) -> None:
+    assert len(selects(wanted)) == most
+
+
+def selects(wanted: RunFilter) -> list[tuple[str, Any]]:
+    """What a page of five sends to the database."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.lstrip().startswith(("SELECT", "WITH")):
+            seen.append((statement, parameters))
+
+    event.listen(database().engine, "before_cursor_execute", note)
+    queries.action_runs(wanted, limit=5)
+    event.remove(database().engine, "before_cursor_execute", note)
+    return seen
+
+
 @pytest.mark.parametrize(
     "wanted",
     [RunFilter(q=q) for q in ("legacy:", "legacy:thing-1", "grace", "nobody")]
@@ -103,19 +150,11 @@ def test_its_pages_lead_back_to_newer_ones(runs: list[dict[str, Any]]) -> None:
     ids=str,
 )
 def test_no_list_reads_a_whole_table(runs: list[dict[str, Any]], wanted: RunFilter) -> None:
-    seen: list[tuple[str, Any]] = []
     engine = database().engine
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.lstrip().startswith(("SELECT", "WITH")):
-            seen.append((statement, parameters))
-
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("ANALYZE")
-    event.listen(engine, "before_cursor_execute", note)
-    queries.action_runs(wanted, limit=5)
-    event.remove(engine, "before_cursor_execute", note)
+    seen = selects(wanted)
     assert seen
     for statement, parameters in seen:
         for line in _plan(statement, parameters):

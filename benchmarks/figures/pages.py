@@ -12,7 +12,7 @@ from benchmarks.client import Client
 from benchmarks.effort import Effort, Values
 from benchmarks.figures.statistics import percentile
 from benchmarks.rig import Rig
-from benchmarks.seed import RARE_PERSON
+from benchmarks.seed import RARE_PERSON, SHOWN_TEMPLATE
 
 DEEP = 50_000
 STATUSES = ("queued", "running", "success", "failed", "canceled")
@@ -53,11 +53,11 @@ def addresses(rig: Rig) -> dict[str, str]:
         "list, deep": f"/actions?cursor={_cursor(_run_at(rig, min(DEEP, rig.runs // 2)))}",
         "search, narrow": f"/actions?q={quote(RARE_PERSON)}",
         "search, broad": "/actions?q=create-service",
-        "search, one template": "/actions?q=create-service-07",
+        "search, one template": f"/actions?q={SHOWN_TEMPLATE}",
         "search, none found": "/actions?q=nothing-begins-like-this",
         "search, run id": f"/actions?q={some}",
         "search, run id's beginning": f"/actions?q={some[:13]}",
-        "search, failed": "/actions?status=failed&q=create-service-07",
+        "search, failed": f"/actions?status=failed&q={SHOWN_TEMPLATE}",
     }
 
 

@@ -82,9 +82,15 @@ def _context(layout: str, facts: Mapping[str, Any], state: str | None) -> Simple
         absolute=absolute,
         new_key=str(uuid.uuid4()),
         url=cache(page_url),
+        once=cache(_called),
         state=state,
         **{"live": None, **facts},
     )
+
+
+def _called(part: Callable[..., str], *values: object) -> str:
+    """What a part of a page makes of some values. A list shows the same few statuses and people in all its rows."""
+    return part(*values)
 
 
 def _static_url(name: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from portal_actions_plugin.host import ActionRun, Attempt, LogLine, RunError, TemplateRun, duration_ms
+from portal_actions_plugin.host import ActionRun, Attempt, RunError, TemplateRun, duration_ms
 from portal_actions_plugin.runs.states import LOST, RUNNING
 
 MAX_ENTRIES = 100
@@ -123,7 +123,7 @@ class PageText:
 
     @staticmethod
     def iso(moment: datetime) -> str:
-        return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds')[:23]}Z"
 
     @staticmethod
     def duration(milliseconds: int | None) -> str:
@@ -196,18 +196,6 @@ class PageText:
             return None
         # https://github.com@evil.example leads elsewhere than it reads.
         return value if address.hostname and "@" not in address.netloc else None
-
-    @staticmethod
-    def lines(lines: Sequence[LogLine]) -> Iterator[tuple[int | None, int, str, str, str, str]]:
-        """Of each log line the attempt that begins with it, where there is more than one, its number, its time in full
-        and short, its level and its message.
-        """
-        several = bool(lines) and lines[0].attempt != lines[-1].attempt
-        last = 0
-        for seq, attempt, moment, level, message in lines:
-            at = PageText.iso(moment)
-            yield (attempt if several and attempt != last else None), seq, at, at[11:23], level, message
-            last = attempt
 
     def entries(self, data: Mapping[str, Any]) -> list[Entry]:
         """Inputs or outputs, name by name; ``more_entries`` says how many are left out."""

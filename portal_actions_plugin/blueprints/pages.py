@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from flask import Blueprint, Response, redirect, request
 from werkzeug import Response as AnyResponse
@@ -13,7 +14,7 @@ from portal_actions_plugin.blueprints.log_filter import LogFilter
 from portal_actions_plugin.blueprints.page_answer import MOVING, STILL, page, page_url
 from portal_actions_plugin.blueprints.page_errors import show_errors
 from portal_actions_plugin.blueprints.page_query import PANEL_WORDS, ListQuery
-from portal_actions_plugin.blueprints.run_page import due_moments, log_lines, one_off_facts, template_run_facts
+from portal_actions_plugin.blueprints.run_page import due_moments, one_off_facts, rest, template_run_facts
 from portal_actions_plugin.db import in_one_state
 from portal_actions_plugin.errors import UnauthenticatedError
 from portal_actions_plugin.host import ActionRun, Identity, Page, TemplateRun
@@ -89,7 +90,7 @@ def template_run(run_id: str) -> Response:
     """Show a template run with every step of its template."""
     identity = access.require_read(current_identity(), "template:read")
     run = reads.template_run(identity, run_id)
-    return page("run.html", template_run_facts(identity, run, LogFilter.of(request)), more=log_lines)
+    return page("run.html", template_run_facts(identity, run, LogFilter.of(request)), more=partial(rest, identity))
 
 
 @blueprint.get("/actions/runs/<run_id>")
@@ -100,7 +101,7 @@ def action_run(run_id: str) -> AnyResponse:
     run = reads.action_run(identity, run_id)
     if run.template_run_id:
         return redirect(page_url("template_run", run_id=run.template_run_id, _anchor=f"step-{run.position + 1}"))
-    return page("action_run.html", one_off_facts(identity, run, LogFilter.of(request)), more=log_lines)
+    return page("action_run.html", one_off_facts(identity, run, LogFilter.of(request)), more=partial(rest, identity))
 
 
 @blueprint.get("/actions/runs/<run_id>/log.txt")

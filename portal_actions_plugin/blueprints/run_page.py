@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from portal_actions_plugin.blueprints.log_filter import LOG_FILTERS, LogFilter
+from portal_actions_plugin.blueprints.log_html import log_items
 from portal_actions_plugin.blueprints.page_answer import MOVING
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, RunError, Step, TemplateRun
@@ -54,9 +55,8 @@ def _facts(
         "log": log,
         "log_filters": LOG_FILTERS,
         "logs": logs,
-        "open_logs": [one.id for one in runs if one.id in logs and one.status in (FAILED, RUNNING)],
-        "folded_logs": [one.id for one in runs if one.id in logs and one.status not in (FAILED, RUNNING)],
-        "usual": _usual(identity, run, runs),
+        "open_logs": {one.id: logs[one.id] for one in runs if one.id in logs and one.status in (FAILED, RUNNING)},
+        "folded_logs": {one.id: logs[one.id] for one in runs if one.id in logs and one.status not in (FAILED, RUNNING)},
         "moments": due_moments(runs),
         "live": MOVING if run.status in ACTIVE else None,
         "can_read_logs": access.allowed(identity, "action:read"),
@@ -76,19 +76,25 @@ def _resume_at(identity: Identity, run: TemplateRun) -> Step | None:
     return next((step for step in run.steps if step.run and step.status != SUCCESS), None)
 
 
-def log_lines(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The last lines of the logs: which they are follows from how far the logs go, so only who shows them reads them."""
+def rest(identity: Identity, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What does not change while the facts are the same, so only who shows a page reads it.
+
+    Which lines of the logs are shown follows from how far the logs go; what is usual, from what had ended before.
+    """
     levels = facts["log"].levels
     return {
+        "usual": _usual(identity, facts["run"]),
+        "log_items": log_items,
         "lines": {
             **reads.log_tails(facts["open_logs"], LOG_LINES, levels),
             **reads.log_tails(facts["folded_logs"], FOLDED_LOG_LINES, levels),
-        }
+        },
     }
 
 
-def _usual(identity: Identity, run: ActionRun | TemplateRun, runs: Sequence[ActionRun]) -> dict[str, int]:
+def _usual(identity: Identity, run: ActionRun | TemplateRun) -> dict[str, int]:
     """The usual milliseconds of each action run that has begun, where enough is known."""
+    runs = [run] if isinstance(run, ActionRun) else [step.run for step in run.steps if step.run]
     times = reads.usual_times(identity, run) if any(one.started_at for one in runs) else {}
     return {one.id: times[one.step_id, one.action] for one in runs if (one.step_id, one.action) in times}
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Column, ColumnClause, ColumnElement, Select, and_, true
+from sqlalchemy import BindParameter, Column, ColumnClause, ColumnElement, Select, and_, true
 
 from portal_actions_plugin.runs.text import require_storable
-from portal_actions_plugin.sql import folded
+from portal_actions_plugin.sql import checked, folded
 
 CLOCKS_APART_SECONDS = 3600
 
@@ -48,10 +48,9 @@ def filtered(statement: Select[Any], row: Any, wanted: RunFilter) -> Select[Any]
     return statement
 
 
-def same(column: ColumnClause[Any], value: str) -> ColumnElement[bool]:
+def same(column: ColumnClause[Any], value: str | BindParameter[str]) -> ColumnElement[bool]:
     """Whether a searched column holds this very value, by the index that it has for prefixes."""
-    # SQLite walks through all rows for a column that it is to compare as it is; not for one that has to be worked out.
-    return and_(is_known(column), folded(column) == folded(value), column.concat("") == value)
+    return and_(is_known(column), folded(column) == folded(value), checked(column == value))
 
 
 def is_known(column: ColumnClause[Any]) -> ColumnElement[bool]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnClause, ColumnElement, RowMapping, Select, bindparam, func, or_, select
+from sqlalchemy import ColumnClause, ColumnElement, Integer, RowMapping, Select, String, bindparam, func, or_, select
 
 from portal_actions_plugin.db import Transaction, reading
 from portal_actions_plugin.errors import NotFoundError
@@ -19,7 +19,7 @@ from portal_actions_plugin.runs.limits import Quota, quota
 from portal_actions_plugin.runs.paging import no_run, page, parse_id
 from portal_actions_plugin.runs.search import searched
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
-from portal_actions_plugin.sql import Id, now_plus
+from portal_actions_plugin.sql import ONE, Id, now_plus
 
 COUNT_CAP = 1000
 """Chips count at most this far: a long queue must not make the page slow."""
@@ -47,7 +47,7 @@ class LogEnd:
 
 def _retried_as(row: type[ActionRunRow] | type[TemplateRunRow]) -> ColumnElement[Any]:
     again = row.__table__.alias().c
-    newest = select(again.id).where(again.retry_of == row.id).order_by(again.id.desc()).limit(1)
+    newest = select(again.id).where(again.retry_of == row.id).order_by(again.id.desc()).limit(ONE)
     return newest.scalar_subquery().label("retried_as")
 
 
@@ -55,11 +55,56 @@ _run_id = bindparam("run_id", type_=Id())
 _ACTION_RUN = rows.select_action_runs().add_columns(_retried_as(ActionRunRow)).where(ActionRunRow.id == _run_id)
 _TEMPLATE_RUN = select(TemplateRunRow.__table__, _retried_as(TemplateRunRow)).where(TemplateRunRow.id == _run_id)
 _STEPS = rows.select_action_runs().where(ActionRunRow.template_run_id == _run_id).order_by(ActionRunRow.id)
-_ATTEMPTS = (
-    select(AttemptRow.__table__)
-    .where(AttemptRow.action_run_id.in_(bindparam("run_ids", expanding=True)))
-    .order_by(AttemptRow.number)
+_run_ids = bindparam("run_ids", type_=Id(), expanding=True)
+_ATTEMPTS = select(AttemptRow.__table__).where(AttemptRow.action_run_id.in_(_run_ids)).order_by(AttemptRow.number)
+
+_levels = bindparam("levels", type_=String(), expanding=True)
+_limit = bindparam("limit", type_=Integer())
+_LINE: tuple[ColumnClause[Any], ...] = (
+    LogLineRow.action_run_id,
+    LogLineRow.seq,
+    LogLineRow.attempt,
+    LogLineRow.at,
+    LogLineRow.level,
+    LogLineRow.message,
 )
+
+
+def _log_ends(matching: ColumnElement[int]) -> Select[Any]:
+    line = LogLineRow
+    total = func.max(line.seq)  # They are numbered without a gap.
+    ends: tuple[Any, ...] = (line.action_run_id, total.label("total"), matching.label("matching"))
+    return select(*ends).where(line.action_run_id.in_(_run_ids)).group_by(line.action_run_id)
+
+
+def _last_lines_of_levels() -> Select[Any]:
+    line = LogLineRow
+    place = func.row_number().over(partition_by=line.action_run_id, order_by=line.seq.desc()).label("place")
+    placed = select(*_LINE, place).where(line.action_run_id.in_(_run_ids), line.level.in_(_levels)).subquery()
+    columns = [placed.c[column.key] for column in _LINE]
+    return select(*columns).where(placed.c.place <= _limit).order_by(placed.c.action_run_id, placed.c.seq)
+
+
+_LOG_ENDS = _log_ends(func.max(LogLineRow.seq))
+_LOG_ENDS_OF_LEVELS = _log_ends(func.count().filter(LogLineRow.level.in_(_levels)))
+_WHOLE_LOGS = (
+    select(*_LINE).where(LogLineRow.action_run_id.in_(_run_ids)).order_by(LogLineRow.action_run_id, LogLineRow.seq)
+)
+_LINES_AFTER = (
+    select(*_LINE)
+    .where(LogLineRow.action_run_id == _run_id, LogLineRow.seq > bindparam("after", type_=Integer()))
+    .order_by(LogLineRow.seq)
+    .limit(_limit)
+)
+_LAST_LINES_OF_LEVELS = _last_lines_of_levels()
+
+
+def _count_of(status: str) -> ColumnElement[int]:
+    some = select(ActionRunRow.id).where(ActionRunRow.status == status).limit(COUNT_CAP).subquery()
+    return select(func.count()).select_from(some).scalar_subquery().label(status)
+
+
+_ACTIVE_COUNTS = select(*map(_count_of, ACTIVE))
 
 
 # -- one -------------------------------------------------------------------------------------------------------------
@@ -158,72 +203,42 @@ def _lock_holders(db: Transaction, runs: Sequence[RowMapping]) -> dict[str, Lock
 def log_lines(run_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
     """Log lines of an action run with a sequence number above ``after``, at most ``limit``."""
     with reading() as db:
-        lines = db.rows(
-            select(LogLineRow)
-            .where(LogLineRow.action_run_id == parse_id(run_id), LogLineRow.seq > after)
-            .order_by(LogLineRow.seq)
-            .limit(limit)
-        )
-    return [_log_line(row) for row in lines]
+        lines = db.execute(_LINES_AFTER, {"run_id": parse_id(run_id), "after": after, "limit": limit}).all()
+    return [LogLine._make(line[1:]) for line in lines]
 
 
 def log_ends(run_ids: Sequence[str], levels: Sequence[str] = ()) -> dict[str, LogEnd]:
     """How far each log goes, and how many of its lines are of these levels. A run without a log is not in the answer."""
-    line = LogLineRow
-    total = func.max(line.seq)  # They are numbered without a gap.
-    matching = func.count().filter(line.level.in_(levels)) if levels else total
-    statement = select(line.action_run_id, total.label("total"), matching.label("matching"))
+    statement = _LOG_ENDS_OF_LEVELS if levels else _LOG_ENDS
     with reading() as db:
-        found = db.rows(statement.where(line.action_run_id.in_(run_ids)).group_by(line.action_run_id))
+        found = db.rows(statement, {"run_ids": run_ids, "levels": levels})
     return {row["action_run_id"]: LogEnd(row["total"], row["matching"]) for row in found}
 
 
-def log_tails(run_ids: Sequence[str], limit: int, levels: Sequence[str] = ()) -> dict[str, list[LogLine]]:
-    """The last lines of each run's log, or of those levels, however far up they are, in one statement."""
-    statement = _last_of_levels(run_ids, limit, levels) if levels else _last(run_ids, limit)
-    tails: dict[str, list[LogLine]] = {run_id: [] for run_id in run_ids}
+def log_tails(ends: Mapping[str, LogEnd], limit: int, levels: Sequence[str] = ()) -> dict[str, list[LogLine]]:
+    """The last lines of each log that ``log_ends`` gave, or of those levels, however far up they are."""
+    tails: dict[str, list[LogLine]] = {run_id: [] for run_id in ends}
     with reading() as db:
-        for found in db.execute(statement).all():
-            tails[found[0]].append(LogLine._make(found[1:]))
+        for statement, values in _tails(ends, limit, levels):
+            found: Sequence[Any] = db.execute(statement, values).all()
+            for run_id, seq, attempt, at, level, message in found:
+                tails[run_id].append(LogLine(seq, attempt, at, level, message))
     return tails
 
 
-_LINE: tuple[ColumnClause[Any], ...] = (
-    LogLineRow.action_run_id,
-    LogLineRow.seq,
-    LogLineRow.attempt,
-    LogLineRow.at,
-    LogLineRow.level,
-    LogLineRow.message,
-)
-
-
-def _last(run_ids: Sequence[str], limit: int) -> Select[Any]:
-    line = LogLineRow
-    ends = (
-        select(line.action_run_id.label("run_id"), func.max(line.seq).label("total"))
-        .where(line.action_run_id.in_(run_ids))
-        .group_by(line.action_run_id)
-        .subquery()
-    )
-    return (
-        select(*_LINE)
-        .join(ends, ends.c.run_id == line.action_run_id)
-        .where(line.seq > ends.c.total - limit)
-        .order_by(line.action_run_id, line.seq)
-    )
-
-
-def _last_of_levels(run_ids: Sequence[str], limit: int, levels: Sequence[str]) -> Select[Any]:
-    line = LogLineRow
-    place = func.row_number().over(partition_by=line.action_run_id, order_by=line.seq.desc()).label("place")
-    placed = select(*_LINE, place).where(line.action_run_id.in_(run_ids), line.level.in_(levels)).subquery()
-    columns = [placed.c[column.key] for column in _LINE]
-    return select(*columns).where(placed.c.place <= limit).order_by(placed.c.action_run_id, placed.c.seq)
-
-
-def _log_line(row: RowMapping) -> LogLine:
-    return LogLine(row["seq"], row["attempt"], row["at"], row["level"], row["message"])
+def _tails(
+    ends: Mapping[str, LogEnd], limit: int, levels: Sequence[str]
+) -> Iterator[tuple[Select[Any], dict[str, Any]]]:
+    """The statements that read them, with their values."""
+    if levels:
+        yield _LAST_LINES_OF_LEVELS, {"run_ids": list(ends), "limit": limit, "levels": levels}
+        return
+    # All that is read as a whole takes one statement. Of a longer log so much is read that its own is no matter.
+    if whole := [run_id for run_id, end in ends.items() if end.total <= limit]:
+        yield _WHOLE_LOGS, {"run_ids": whole}
+    for run_id, end in ends.items():
+        if end.total > limit:
+            yield _LINES_AFTER, {"run_id": run_id, "after": end.total - limit, "limit": limit}
 
 
 # -- lists -----------------------------------------------------------------------------------------------------------
@@ -235,7 +250,9 @@ def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> 
     statement = filtered(executed, ActionRunRow, wanted)
     if wanted.action:
         statement = statement.where(same(ActionRunRow.action, wanted.action))
-    return page(statement, ActionRunRow.id, limit, cursor, rows.action_run, searched(ActionRunRow, wanted.q))
+    return page(
+        statement, ActionRunRow.id, limit, cursor, rows.action_run, searched(ActionRunRow, wanted.q, wanted.status)
+    )
 
 
 def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
@@ -246,7 +263,7 @@ def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -
             ActionRunRow.template_run_id == TemplateRunRow.id, ActionRunRow.action == wanted.action
         )
         statement = statement.where(uses.exists())
-    search = searched(TemplateRunRow, wanted.q)
+    search = searched(TemplateRunRow, wanted.q, wanted.status)
     found = page(statement, TemplateRunRow.id, limit, cursor, lambda row: row, search)
     ids = [row["id"] for row in found.items]
     with reading() as db:
@@ -261,13 +278,10 @@ def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -
 
 def active_counts() -> dict[str, int]:
     """How many action runs are queued and running, counted up to ``COUNT_CAP``."""
-    counts = {}
     with reading() as db:
-        for status in ACTIVE:
-            some = select(ActionRunRow.id).where(ActionRunRow.status == status).limit(COUNT_CAP).subquery()
-            row = db.row(select(func.count().label("n")).select_from(some))
-            counts[status] = int(row["n"]) if row else 0
-    return counts
+        row = db.row(_ACTIVE_COUNTS)
+    assert row is not None  # noqa: S101 a SELECT without FROM has one row
+    return dict(row)
 
 
 def starts_left(identity_id: str) -> Quota:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from portal_actions_plugin.actions.registry import Action, no_action
@@ -111,9 +111,9 @@ def log_ends(identity: Identity | None, runs: Sequence[ActionRun], levels: Seque
     return queries.log_ends(readable, levels) if readable else {}
 
 
-def log_tails(run_ids: Sequence[str], limit: int, levels: Sequence[str] = ()) -> dict[str, list[LogLine]]:
+def log_tails(ends: Mapping[str, LogEnd], limit: int, levels: Sequence[str] = ()) -> dict[str, list[LogLine]]:
     """The last lines of logs that ``log_ends`` gave; ``levels`` narrows them."""
-    return queries.log_tails(run_ids, limit, levels) if run_ids else {}
+    return queries.log_tails(ends, limit, levels) if ends else {}
 
 
 # -- what can be run -------------------------------------------------------------------------------------------------

@@ -8,78 +8,86 @@ two it is shows by trying. Where all that begin so are one and the same word, it
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnClause, ColumnElement, Select, and_, or_, select, union_all
+from sqlalchemy import ColumnClause, ColumnElement, Select, String, and_, bindparam, or_, select, union_all
 
 from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import SEARCHED, ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runs.filters import is_known
 from portal_actions_plugin.runs.paging import Found, Reader, Stretch, in_order
-from portal_actions_plugin.sql import folded
+from portal_actions_plugin.sql import ONE, checked, folded
 
 WALK = 2_000
 """So many rows are looked at one by one before the indexes are asked."""
 
-SPARE = 8
+SPARE = 2
 """So many times more ids than rows come from the indexes at first: other filters may leave some of them out."""
 
-_ABOVE_ALL = "\U0010ffff"
+_above_all = bindparam("above_all", "\U0010ffff", type_=String())
 """No character comes after this one."""
+
+RunRow = type[ActionRunRow] | type[TemplateRunRow]
 
 Words = Mapping[ColumnClause[Any], str | None]
 """The one word of a column that begins so; None where there are several. A column without any is not in it."""
 
+_prefix = folded(bindparam("prefix", type_=String()))
 
-def searched(row: type[ActionRunRow] | type[TemplateRunRow], prefix: str | None) -> Reader:
-    """How rows are found that begin so; None or blanks for all of them."""
-    return _Search(row, prefix.strip()).read if prefix and prefix.strip() else in_order
+
+def searched(row: RunRow, prefix: str | None, status: Sequence[str]) -> Reader:
+    """How rows are found that begin so, of these statuses; None or blanks for all of them."""
+    return _Search(row, prefix.strip(), status).read if prefix and prefix.strip() else in_order
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
     """A prefix of a run's id or of a searched column, whatever the capitals."""
 
-    row: type[ActionRunRow] | type[TemplateRunRow]
+    row: RunRow
     prefix: str
+    status: Sequence[str]
 
     def read(self, db: Transaction, statement: Select[Any], stretch: Stretch) -> Found:
         """The first rows of a stretch that begin so, and whether there are more."""
+        stretch = replace(stretch, values={"prefix": self.prefix})
         words = self._words(db)
         if not words and self._own_ids() is None:
             return [], False
         if None in words.values():
-            end = db.row(stretch.first(select(self.row.id), 1).offset(WALK))
+            end = db.row(stretch.first(self._of_one_status(), 1).offset(WALK))
             found, more = stretch.read(db, statement.where(self._fits(), *(stretch.up_to(end["id"]),) if end else ()))
             if more or end is None:
                 return found, more
         many = SPARE * (stretch.limit + 1)
-        ids = [row["id"] for row in db.rows(self._ids(words, stretch, many))]
+        ids = self._ids(words, stretch, many)
         found, more = stretch.read(db, statement.where(self.row.id.in_(ids)))
-        if more or len(ids) < many:
+        if more or len(db.rows(ids, stretch.values)) < many:
             return found, more
         return stretch.read(db, statement.where(self.row.id.in_(self._ids(words, stretch, None))))
 
     def _words(self, db: Transaction) -> Words:
-        columns = SEARCHED[self.row]
-        ends = [
-            select(folded(column)).where(self._begins(column)).order_by(order).limit(1).scalar_subquery()
-            for column in columns
-            for order in (folded(column).asc(), folded(column).desc())
-        ]
-        row = db.row(select(*(end.label(f"end_{place}") for place, end in enumerate(ends))))
+        row = db.row(_ends(self.row), {"prefix": self.prefix})
         assert row is not None  # noqa: S101 a SELECT without FROM has one row
         values: list[Any] = list(row.values())
-        pairs = zip(columns, values[::2], values[1::2], strict=True)
+        pairs = zip(SEARCHED[self.row], values[::2], values[1::2], strict=True)
         return {column: low if low == high else None for column, low, high in pairs if low is not None}
+
+    def _of_one_status(self) -> Select[Any]:
+        """What is walked through: where one status is wanted, its index leaves out the others."""
+        ids = select(self.row.id)
+        return ids.where(self.row.status == self.status[0]) if len(self.status) == 1 else ids
 
     def _ids(self, words: Words, stretch: Stretch, many: int | None) -> Select[Any]:
         """The first ids of what begins so, each found by its index."""
         ids = select(self.row.id)
+        if self.status:
+            ids = ids.where(checked(self.row.status.in_(self.status)))
         parts = [
-            stretch.beyond(ids.where(self._begins(column)))
+            stretch.beyond(ids.where(_begins(column)))
             if word is None
             else stretch.first(ids.where(is_known(column), folded(column) == word), many)
             for column, word in words.items()
@@ -91,13 +99,8 @@ class _Search:
         return replace(stretch, key=found.c.id, start=None).first(select(found.c.id).distinct(), many)
 
     def _fits(self) -> ColumnElement[bool]:
-        ways = [self._begins(column) for column in SEARCHED[self.row]]
-        own = self._own_ids()
-        return or_(*ways) if own is None else or_(*ways, own)
-
-    def _begins(self, column: ColumnClause[Any]) -> ColumnElement[bool]:
-        start = folded(self.prefix)
-        return and_(is_known(column), folded(column) >= start, folded(column) < start.concat(_ABOVE_ALL))
+        fits, own = _any_begins(self.row), self._own_ids()
+        return checked(fits if own is None else or_(fits, own))
 
     def _own_ids(self) -> ColumnElement[bool] | None:
         """Whether a run's id begins so; None for what no id begins with."""
@@ -105,3 +108,26 @@ class _Search:
         if not digits or len(digits) > 32 or any(digit not in "0123456789abcdef" for digit in digits):
             return None
         return self.row.id.between(str(uuid.UUID(digits.ljust(32, "0"))), str(uuid.UUID(digits.ljust(32, "f"))))
+
+
+# -- made once for each table, since making them takes longer than the search: the prefix comes with the values ---------
+
+
+def _begins(column: ColumnClause[Any]) -> ColumnElement[bool]:
+    return and_(is_known(column), folded(column) >= _prefix, folded(column) < _prefix.concat(_above_all))
+
+
+@cache
+def _any_begins(row: RunRow) -> ColumnElement[bool]:
+    return or_(*map(_begins, SEARCHED[row]))
+
+
+@cache
+def _ends(row: RunRow) -> Select[Any]:
+    """The first and the last word of each searched column that begins so."""
+    ends = [
+        select(folded(column)).where(_begins(column)).order_by(order).limit(ONE).scalar_subquery()
+        for column in SEARCHED[row]
+        for order in (folded(column).asc(), folded(column).desc())
+    ]
+    return select(*(end.label(f"end_{place}") for place, end in enumerate(ends)))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from sqlalchemy import Select, Subquery, func, select
+from sqlalchemy import ColumnClause, Integer, Select, String, Subquery, bindparam, func, select
 
 from portal_actions_plugin.db import reading
 from portal_actions_plugin.host import ActionRun, TemplateRun
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs.filters import same
 from portal_actions_plugin.runs.states import SUCCESS
-from portal_actions_plugin.sql import milliseconds_between
+from portal_actions_plugin.sql import Id, UtcDateTime, milliseconds_between
 
 LAST = 20
 """The usual time is the median of so many successful runs."""
@@ -33,15 +33,21 @@ def usual_times(run: ActionRun | TemplateRun) -> dict[Kind, int]:
     Only what had ended when the run was queued counts. So what a run is measured against does not change while somebody
     looks at it, and the run itself is no part of it.
     """
+    if isinstance(run, TemplateRun):
+        # Twice as many as are needed when all goes well: some steps fail, are skipped or are not reached.
+        statement, word, rows = _OF_TEMPLATE, run.template, 2 * LAST * len(run.steps)
+    else:
+        statement, word, rows = _OF_ACTION, run.action, MAX_ROWS
+    values = {"word": word, "run_id": run.id, "queued_at": run.queued_at, "rows": min(rows, MAX_ROWS)}
     times: dict[Kind, list[int]] = {}
     with reading() as db:
-        for row in db.rows(_last_successes(run)):
+        for row in db.rows(statement, values):
             times.setdefault((row["step_id"], row["action"]), []).append(row["ms"])
     return {kind: round(median(several)) for kind, several in times.items() if len(several) >= FEWEST}
 
 
-def _last_successes(run: ActionRun | TemplateRun) -> Select[Any]:
-    recent = _recent(run)
+def _last_successes(column: ColumnClause[Any], *, of_steps: bool) -> Select[Any]:
+    recent = _recent(column)
     kind = (recent.c.step_id, recent.c.action)
     took = milliseconds_between(recent.c.started_at, recent.c.finished_at)
     place = func.row_number().over(partition_by=kind, order_by=recent.c.id.desc())
@@ -49,27 +55,26 @@ def _last_successes(run: ActionRun | TemplateRun) -> Select[Any]:
         select(*kind, took.label("ms"), place.label("place"))
         .where(
             recent.c.status == SUCCESS,
-            recent.c.finished_at <= run.queued_at,
+            recent.c.finished_at <= bindparam("queued_at", type_=UtcDateTime()),
             recent.c.started_at.is_not(None),  # a step that was taken over ran elsewhere
-            recent.c.step_id.is_not(None) if isinstance(run, TemplateRun) else recent.c.step_id.is_(None),
+            recent.c.step_id.is_not(None) if of_steps else recent.c.step_id.is_(None),
         )
         .subquery()
     )
     return select(last.c.step_id, last.c.action, last.c.ms).where(last.c.place <= LAST)
 
 
-def _recent(run: ActionRun | TemplateRun) -> Subquery:
+def _recent(column: ColumnClause[Any]) -> Subquery:
     """What an index finds newest first, and no more of it than a page has time for."""
     row = ActionRunRow
-    if isinstance(run, TemplateRun):
-        # Twice as many as are needed when all goes well: some steps fail, are skipped or are not reached.
-        alike, rows = same(row.template, run.template), 2 * LAST * len(run.steps)
-    else:
-        alike, rows = same(row.action, run.action), MAX_ROWS
     return (
         select(row.id, row.step_id, row.action, row.status, row.started_at, row.finished_at)
-        .where(alike, row.id < run.id)
+        .where(same(column, bindparam("word", type_=String())), row.id < bindparam("run_id", type_=Id()))
         .order_by(row.id.desc())
-        .limit(min(rows, MAX_ROWS))
+        .limit(bindparam("rows", type_=Integer()))
         .subquery()
     )
+
+
+_OF_TEMPLATE = _last_successes(ActionRunRow.template, of_steps=True)
+_OF_ACTION = _last_successes(ActionRunRow.action, of_steps=False)
