@@ -15,8 +15,8 @@ from portal_actions_plugin.db import transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import execute
-from portal_actions_plugin.runs import service, transitions
-from portal_actions_plugin.runs.transitions import Claim, StepRef
+from portal_actions_plugin.runs import claims, service
+from portal_actions_plugin.runs.claims import Claim, StepRef
 from tests.portal import PEOPLE
 
 ADA = PEOPLE["ada"]
@@ -57,7 +57,7 @@ def set_columns(run_id: str, **values: Any) -> None:
 
 def claim(run_id: str, token: str, *, attempt: int = 0, lock_key: str | None = None) -> bool:
     with transaction("test") as tx:
-        return transitions.claim(tx, Claim(StepRef(run_id, None), attempt, token, "test", 30, 60, lock_key))
+        return claims.claim(tx, Claim(StepRef(run_id, None), attempt, token, "test", 30, 60, lock_key))
 
 
 def perform(run_id: str) -> str:

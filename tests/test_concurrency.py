@@ -16,10 +16,11 @@ from portal_actions_plugin import Origin
 from portal_actions_plugin.db import transaction
 from portal_actions_plugin.runner import execute
 from portal_actions_plugin.runner.job import load_job
-from portal_actions_plugin.runs import queries, service, transitions
+from portal_actions_plugin.runs import claims, queries, service, transitions
 from portal_actions_plugin.runs.accept import Ask
+from portal_actions_plugin.runs.claims import Claim, StepRef
 from portal_actions_plugin.runs.steps import prepare_step, queue_step
-from portal_actions_plugin.runs.transitions import Claim, Result, StepRef
+from portal_actions_plugin.runs.transitions import Result
 from tests.conftest import Person
 from tests.portal import PEOPLE
 
@@ -80,7 +81,7 @@ def test_a_cancel_waits_for_a_finish_that_is_on_its_way_and_cancels_the_next_ste
     ref, token = StepRef(run.steps[0].run.id, run.id), str(uuid.uuid4())
     step = prepare_step(load_job(ref.id).course, 2)
     with transaction("test") as tx:
-        assert transitions.claim(tx, Claim(ref, 0, token, "test", 30, 60))
+        assert claims.claim(tx, Claim(ref, 0, token, "test", 30, 60))
 
     def cancel() -> None:
         with app.app_context():
@@ -106,7 +107,7 @@ def test_a_step_that_is_claimed_while_a_cancel_begins_has_not_started_after_the_
 
     def claims() -> bool:
         with app.app_context(), transaction("claim") as tx:
-            return transitions.claim(tx, claim)
+            return claims.claim(tx, claim)
 
     if one_writer:
         assert claims()

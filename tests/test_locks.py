@@ -21,7 +21,7 @@ from portal_actions_plugin.errors import RateLimitedError, RemoteError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import recovery, sweeper
-from portal_actions_plugin.runs import dispatch, locks, queries, service, transitions
+from portal_actions_plugin.runs import claims, dispatch, locks, queries, service
 from portal_actions_plugin.sql import now_plus
 from tests.conftest import Person, Workers, wait_until
 from tests.page_rows import add_action_run
@@ -85,7 +85,7 @@ def test_a_canceled_run_keeps_its_lock_until_its_process_is_gone(app: Flask, run
     perform(second)
     assert queries.action_run(second).status == "queued"
     with transaction("test") as tx:
-        assert transitions.renew(tx, token, 30) == 1, "its parent goes on renewing until it is reaped"
+        assert claims.renew(tx, token, 30) == 1, "its parent goes on renewing until it is reaped"
     recovery.recover_process(token)
     perform(second)
     assert queries.action_run(second).status == "success"

@@ -28,8 +28,8 @@ from portal_actions_plugin.runner.monitor import JobProcess, watch
 from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, time_limit
 from portal_actions_plugin.runner.shared import Shared
 from portal_actions_plugin.runner.supervisor import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
-from portal_actions_plugin.runs import queries, service, transitions
-from portal_actions_plugin.runs.transitions import LeaseLostError
+from portal_actions_plugin.runs import claims, queries, service, transitions
+from portal_actions_plugin.runs.claims import LeaseLostError
 from portal_actions_plugin.sql import now_plus
 from tests.conftest import Person, Workers, children_of, wait_until, work_off
 from tests.run_helpers import ADA, change_action, claim, columns, make_due, perform, register, run_one_off, set_columns
@@ -192,7 +192,7 @@ def test_a_lock_is_kept_while_its_process_lingers_past_the_deadline(app: Flask) 
     token = perform(run_id)
     set_columns(run_id, deadline_at=now_plus(-11))
     with transaction("test") as tx:
-        assert transitions.renew(tx, token, 30) == 1
+        assert claims.renew(tx, token, 30) == 1
     sweeper.sweep()
     assert columns(run_id)["lock_held"], "its parent has renewed just now"
 

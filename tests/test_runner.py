@@ -30,8 +30,8 @@ from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import execute, recovery, sweeper
 from portal_actions_plugin.runner.processes import Connections
 from portal_actions_plugin.runner.worker import StepWorker
-from portal_actions_plugin.runs import dispatch, doorbells, queries, service, transitions
-from portal_actions_plugin.runs.transitions import Claim, LeaseLostError, StepRef
+from portal_actions_plugin.runs import claims, dispatch, doorbells, queries, service
+from portal_actions_plugin.runs.claims import Claim, LeaseLostError, StepRef
 from portal_actions_plugin.sql import now_plus
 from tests.conftest import Person, Workers, wait_until, work_off
 from tests.portal import PEOPLE
@@ -66,7 +66,7 @@ def set_columns(run_id: str, **values: Any) -> None:
 
 def claim(run_id: str, token: str) -> None:
     with transaction("test") as tx:
-        assert transitions.claim(tx, Claim(StepRef(run_id, None), 0, token, "test", 30, 60))
+        assert claims.claim(tx, Claim(StepRef(run_id, None), 0, token, "test", 30, 60))
 
 
 # -- handlers ----------------------------------------------------------------------------------------------------------
@@ -410,7 +410,7 @@ def test_a_lapsed_lease_is_acted_on_at_the_second_look_only(app: Flask) -> None:
     set_columns(run_id, lease_expires_at=now_plus(-1))
     assert sweeper.sweep().lapsed == 0
     with transaction("test") as tx:
-        transitions.renew(tx, token, 30)
+        claims.renew(tx, token, 30)
     set_columns(run_id, lease_expires_at=now_plus(-1))
     assert sweeper.sweep().lapsed == 0, "renewing forgets the first look"
     set_columns(run_id, lapse_seen_at=now_plus(-11))
@@ -437,7 +437,7 @@ def test_a_parent_that_renews_after_the_second_look_keeps_its_run(app: Flask) ->
     token = str(uuid.uuid4())
     claim(run_id, token)
     with pytest.raises(LeaseLostError), transaction("test") as tx:
-        transitions.take_over(tx, StepRef(run_id, None), token, str(uuid.uuid4()))
+        claims.take_over(tx, StepRef(run_id, None), token, str(uuid.uuid4()))
     assert queries.action_run(run_id).status == "running"
 
 

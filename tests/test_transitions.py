@@ -13,9 +13,10 @@ from sqlalchemy.exc import IntegrityError
 from portal_actions_plugin.db import transaction
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.models import ActionRunRow
-from portal_actions_plugin.runs import queries, service, transitions
+from portal_actions_plugin.runs import claims, queries, service, transitions
+from portal_actions_plugin.runs.claims import Claim, LeaseLostError, StepRef
 from portal_actions_plugin.runs.steps import prepare_step, queue_step
-from portal_actions_plugin.runs.transitions import Again, Claim, LeaseLostError, Result, StepRef
+from portal_actions_plugin.runs.transitions import Again, Result
 from portal_actions_plugin.sql import now_plus
 from tests.portal import PEOPLE
 
@@ -30,7 +31,7 @@ def start() -> tuple[str, StepRef]:
 
 def claim(ref: StepRef, token: str, attempt: int = 0) -> bool:
     with transaction("test") as tx:
-        return transitions.claim(tx, Claim(ref, attempt, token, "test", 30, 60))
+        return claims.claim(tx, Claim(ref, attempt, token, "test", 30, 60))
 
 
 def token() -> str:
@@ -88,9 +89,9 @@ def test_a_lease_is_never_renewed_past_the_deadline(app: Flask) -> None:
     _, ref = start()
     mine = token()
     with transaction("test") as tx:
-        transitions.claim(tx, Claim(ref, 0, mine, "test", 5, 10))
+        claims.claim(tx, Claim(ref, 0, mine, "test", 5, 10))
     with transaction("test") as tx:
-        assert transitions.renew(tx, mine, 3600) == 1
+        assert claims.renew(tx, mine, 3600) == 1
     with transaction("test") as tx:
         row: Any = tx.row(ActionRunRow.__table__.select().where(ActionRunRow.id == ref.id))
     assert row["lease_expires_at"] == row["deadline_at"]

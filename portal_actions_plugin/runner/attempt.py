@@ -11,8 +11,8 @@ from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.job import Job, find_action
 from portal_actions_plugin.runner.shared import SpokenLines
+from portal_actions_plugin.runs.claims import Claim
 from portal_actions_plugin.runs.redaction import Redactor
-from portal_actions_plugin.runs.transitions import Claim
 
 GRACE_SECONDS = 3.0
 """How long after its timeout a handler may clean up. Then its parent ends it, whatever it does."""

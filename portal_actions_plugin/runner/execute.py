@@ -29,10 +29,11 @@ from portal_actions_plugin.runner.outcomes import Recorded
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runner.recorder import DatabaseRecorder
 from portal_actions_plugin.runner.shared import SpokenLines
-from portal_actions_plugin.runs import dispatch, locks, transitions
+from portal_actions_plugin.runs import claims, dispatch, locks
+from portal_actions_plugin.runs.claims import LeaseLostError
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.text import MAX_STORED_DEPTH, require_depth
-from portal_actions_plugin.runs.transitions import LeaseLostError, Result
+from portal_actions_plugin.runs.transitions import Result
 from portal_actions_plugin.scm.base import Author, ScmProvider
 from portal_actions_plugin.scm.providers import open_provider
 from portal_actions_plugin.software_templates.loader import read_skeleton
@@ -202,7 +203,7 @@ def _ride_out(work: Callable[[], bool]) -> bool:
 def _claim_once(attempt: Attempt) -> bool:
     job, wish = attempt.job, attempt.claim
     with transaction("claim") as tx:
-        claimed = transitions.claim(tx, wish)
+        claimed = claims.claim(tx, wish)
         if not claimed and wish.lock_key is not None:
             locks.wait_for(tx, job.ref.id, wish.lock_key)
         if claimed:

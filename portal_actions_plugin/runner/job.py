@@ -17,12 +17,12 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link, Origin
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runs import locks
+from portal_actions_plugin.runs.claims import StepRef
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.secrets import unseal
 from portal_actions_plugin.runs.states import QUEUED, SUCCESS
 from portal_actions_plugin.runs.steps import Course
 from portal_actions_plugin.runs.token_shapes import MASK
-from portal_actions_plugin.runs.transitions import StepRef
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
 

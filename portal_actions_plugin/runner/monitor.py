@@ -20,7 +20,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.processes import StopRequest
 from portal_actions_plugin.runner.shared import Shared, SpokenLines
-from portal_actions_plugin.runs import log_lines, transitions
+from portal_actions_plugin.runs import claims, log_lines
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.states import CANCELED, RUNNING
 
@@ -170,7 +170,7 @@ def watch(job: JobProcess, stop: StopRequest) -> bool:
                 lines.write_what_waits()
                 if now - renewed >= config.lease_renew_seconds:
                     with transaction("renew") as tx:
-                        transitions.renew(tx, job.process_token, config.lease_seconds)
+                        claims.renew(tx, job.process_token, config.lease_seconds)
                     leash.renewed(now)
                     renewed = now
             except SQLAlchemyError as error:

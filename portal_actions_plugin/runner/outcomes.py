@@ -21,15 +21,16 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import bounds
 from portal_actions_plugin.runner.attempt import Attempt, Claimed, Doer, prepare
 from portal_actions_plugin.runner.job import Job, next_job
-from portal_actions_plugin.runs import audit, dispatch, retries, transitions
+from portal_actions_plugin.runs import audit, claims, dispatch, retries, transitions
 from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.retries import Tried
 from portal_actions_plugin.runs.secrets import mask_error
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
 from portal_actions_plugin.runs.steps import Course, begin_step, prepare_step, queue_step
-from portal_actions_plugin.runs.transitions import Again, LeaseLostError, Result, StepRef
+from portal_actions_plugin.runs.transitions import Again, Result
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.plan import ConditionError
 
@@ -173,7 +174,7 @@ def _go_on(attempt: Attempt, result: Result, step: Mapping[str, Any], ahead: Att
 
 def _is_running(ahead: Attempt) -> bool:
     with reading() as db:
-        return transitions.is_ours(db, ahead.job.ref.id, ahead.claim.process_token)
+        return claims.is_ours(db, ahead.job.ref.id, ahead.claim.process_token)
 
 
 def _after(job: Job, result: Result) -> Course | None:

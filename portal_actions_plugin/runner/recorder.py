@@ -19,10 +19,10 @@ from portal_actions_plugin.runner import bounds, checkpoints
 from portal_actions_plugin.runner.job import Job
 from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs import log_lines, transitions
+from portal_actions_plugin.runs.claims import LeaseLostError
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.states import RUNNING
-from portal_actions_plugin.runs.transitions import LeaseLostError
 from portal_actions_plugin.sql import now_plus
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,11 @@ from portal_actions_plugin.errors import ActionError, WorkerLostError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.outcomes import Subject, queue_again, record_failure, timed_out
-from portal_actions_plugin.runs import dispatch, doorbells, locks, transitions
+from portal_actions_plugin.runs import claims, dispatch, doorbells, locks
+from portal_actions_plugin.runs.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.states import LOST, RUNNING
-from portal_actions_plugin.runs.transitions import Again, LeaseLostError, Result, StepRef
+from portal_actions_plugin.runs.transitions import Again, Result
 from portal_actions_plugin.sql import now_plus
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def recover_lapsed(row: RowMapping) -> None:
     token = str(uuid.uuid4())
     try:
         with transaction("take_over") as tx:
-            transitions.take_over(tx, _ref(row), row["process_token"], token)
+            claims.take_over(tx, _ref(row), row["process_token"], token)
             dispatch.ring_for_locks_after_commit(tx, [row["lock_key"]] if row["lock_key"] else [])
     except LeaseLostError:
         return log.info("run %s is alive after all, or dealt with", row["id"])

@@ -12,7 +12,7 @@ from portal_actions_plugin.runner import outcomes
 from portal_actions_plugin.runner.attempt import Attempt, Doer, prepare
 from portal_actions_plugin.runner.job import next_job, read_job
 from portal_actions_plugin.runner.shared import SpokenLines
-from portal_actions_plugin.runs import log_lines, transitions
+from portal_actions_plugin.runs import claims, log_lines, transitions
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.steps import Course, begin_step, prepare_step, queue_step
@@ -58,7 +58,7 @@ def _play(tx: Transaction) -> None:
     if job is None:
         raise AssertionError("a row that was just inserted is there")
     first = prepare(job, doer, redactor)
-    transitions.claim(tx, first.claim)
+    claims.claim(tx, first.claim)
     _speak(tx, first)
     outcomes.succeed(tx, first, Result())
     step = prepare_step(course, 1)

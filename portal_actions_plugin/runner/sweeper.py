@@ -19,7 +19,7 @@ from portal_actions_plugin.db import Transaction, reading, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runner import recovery
-from portal_actions_plugin.runs import dispatch, doorbells, locks, transitions
+from portal_actions_plugin.runs import claims, dispatch, doorbells, locks
 from portal_actions_plugin.runs.states import OVER
 from portal_actions_plugin.sql import now_plus
 
@@ -115,7 +115,7 @@ def _act_on_lapses() -> int:
     """Note fresh lapses, and act on those that were noted long enough ago and still stand."""
     grace = extension().config.lapse_grace_seconds
     with transaction("note_lapses") as tx:
-        transitions.note_lapses(tx)
+        claims.note_lapses(tx)
         dispatch.ring_for_locks_after_commit(tx, locks.free_lapsed(tx, grace))
     second_look = recovery.lapsed(grace, RINGS_A_PASS)
     for row in second_look:

@@ -10,9 +10,9 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.db import Transaction, new_id
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs import dispatch, locks, transitions
+from portal_actions_plugin.runs import claims, dispatch, locks, transitions
+from portal_actions_plugin.runs.claims import Claim
 from portal_actions_plugin.runs.token_shapes import MASK
-from portal_actions_plugin.runs.transitions import Claim
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
 
@@ -98,11 +98,11 @@ def begin_step(tx: Transaction, step: Mapping[str, Any], wish: Claim) -> bool:
     Where its lock is not free, the row is queued alone, and rung for as any.
     """
     if wish.lock_key is None:
-        transitions.begin_action_run(tx, step, wish)
+        claims.begin_action_run(tx, step, wish)
         claimed = True
     else:
         transitions.queue_action_run(tx, step, extension().config.ring_again_seconds)
-        claimed = transitions.claim_queued(tx, wish)
+        claimed = claims.claim_queued(tx, wish)
     dispatch.tell_after_commit(tx, signals.action_run_queued, step["id"])
     if claimed:
         dispatch.tell_after_commit(tx, signals.action_run_started, step["id"])
