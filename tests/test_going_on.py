@@ -23,7 +23,7 @@ from portal_actions_plugin.runner import execute, outcomes, recovery
 from portal_actions_plugin.runner.rehearsal import rehearse
 from portal_actions_plugin.runs import dispatch, queries, service
 from portal_actions_plugin.runs.filters import RunFilter
-from tests.conftest import work_off
+from tests.conftest import wait_until, work_off
 from tests.run_helpers import ADA, claim, columns, register, run_one_off
 from tests.test_signals import EVERYTHING, listening
 
@@ -256,12 +256,14 @@ def test_a_step_that_a_process_goes_on_with_takes_one_commit_and_reads_nothing(
 
 
 def test_a_transaction_tells_all_web_processes_in_one_message(
-    app: Flask, nobody_listens: None, monkeypatch: pytest.MonkeyPatch, template_folder: Path
+    app: Flask, nobody_listens: None, template_folder: Path
 ) -> None:
     run = start(template_folder, HELLO, HELLO)
-    told: list[str] = []
-    monkeypatch.setattr(extension().redis, "publish", lambda _channel, text: told.append(text))
-    go_on(run)
+    with extension().redis.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe(dispatch.CHANNEL)
+        wait_until(lambda: listener.subscribed and listener.get_message() is None)
+        go_on(run)
+        told = [wait_until(lambda: listener.get_message(timeout=0.1))["data"].decode() for _ in range(3)]
     first, second = (step.run.id for step in queries.template_run(run.id).steps)
     assert told == [
         f"action_run {first}\ntemplate_run {run.id}",
@@ -313,3 +315,12 @@ def test_a_rehearsal_leaves_nothing_behind_and_nothing_to_make_for_the_first_run
     go_on(run)
     assert len(engine._compiled_cache) == made
     assert statuses(run) == ("success", ["success", "success"])
+
+
+def test_an_echo_leaves_nothing_to_read_for_who_has_its_connection_next(app: Flask) -> None:
+    redis = extension().redis
+    connection = redis.client_id()
+    for number in range(5):
+        dispatch._echo([f"action_run {number}"])
+        assert redis.echo(str(number)) == str(number).encode()
+    assert redis.client_id() == connection, "else it was thrown away, since there was something to read"

@@ -156,7 +156,14 @@ def _echo(changes: Sequence[str]) -> None:
     """Let every web process hear of a transaction's changes; best effort."""
     from redis.exceptions import RedisError
 
+    pool = extension().redis.connection_pool
     try:
-        extension().redis.publish(CHANNEL, "\n".join(changes))
+        connection: Any = pool.get_connection()
+        try:
+            # How many have heard it is of no use, and a worker would wait for that after each transaction.
+            echo = [("CLIENT", "REPLY", "SKIP"), ("PUBLISH", CHANNEL, "\n".join(changes))]
+            connection.send_packed_command(connection.pack_commands(echo))
+        finally:
+            pool.release(connection)
     except (RedisError, OSError) as error:
         log.debug("no echo of %s: %s", changes, error)
