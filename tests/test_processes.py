@@ -26,9 +26,9 @@ from portal_actions_plugin.pause_points import set_visitor
 from portal_actions_plugin.runner import execute, monitor, recovery, sweeper
 from portal_actions_plugin.runner.monitor import JobProcess, watch
 from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, time_limit
-from portal_actions_plugin.runner.shared import Shared
+from portal_actions_plugin.runner.shared import Shared, SpokenLines
 from portal_actions_plugin.runner.supervisor import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
-from portal_actions_plugin.runs import claims, queries, service, transitions
+from portal_actions_plugin.runs import claims, queries, service
 from portal_actions_plugin.runs.claims import LeaseLostError
 from portal_actions_plugin.sql import now_plus
 from tests.conftest import Person, Workers, children_of, wait_until, work_off
@@ -208,7 +208,7 @@ def test_a_parent_that_hangs_in_the_database_still_ends_its_child_before_the_lea
         return 1
 
     app = make_app(PORTAL_ACTIONS_LEASE_SECONDS=1, PORTAL_ACTIONS_LEASE_RENEW_SECONDS=0.2)
-    monkeypatch.setattr(transitions, "renew", hangs)
+    monkeypatch.setattr(claims, "renew", hangs)
     job = fork_a_sleeper()
     with app.app_context(), ThreadPoolExecutor(1) as pool:
 
@@ -232,7 +232,7 @@ def test_a_lease_that_cannot_be_renewed_ends_the_child(
         raise OperationalError("UPDATE", {}, Exception("the server is gone"))
 
     app = make_app(PORTAL_ACTIONS_LEASE_SECONDS=1, PORTAL_ACTIONS_LEASE_RENEW_SECONDS=0.2)
-    monkeypatch.setattr(transitions, "renew", away)
+    monkeypatch.setattr(claims, "renew", away)
     monkeypatch.setattr(monitor._Look, "must_end", away)
     job = fork_a_sleeper()
     with app.app_context():
@@ -246,7 +246,7 @@ def test_a_late_process_notices_at_its_next_word_whatever_it_catches(app: Flask)
     def handler(ctx: Any, value: Any = None) -> None:
         set_columns(ctx.run.id, process_token=str(uuid.uuid4()))
         for speak in (
-            lambda: ctx.log("late"),
+            lambda: time.sleep(SpokenLines.WAIT_SECONDS) or ctx.log("late"),  # a stopped process was so for longer
             lambda: ctx.progress(1, 2),
             lambda: ctx.link("late", "https://example.com"),
             lambda: ctx.checkpoint("late", lambda: 1),
