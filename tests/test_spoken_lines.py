@@ -88,6 +88,18 @@ def test_the_mark_is_another_one_whenever_the_lines_are() -> None:
     assert spoken.mark() == marks[-1]
 
 
+@pytest.mark.parametrize(
+    "spoilt", [b"\xff" * 100, b"[1]\n", b'[0, "run"]\n', b'["soon", 1, 2, 3, 4, 5, 6]\n', b"null\n"]
+)
+def test_a_process_that_spoils_the_memory_takes_nobody_with_it(spoilt: bytes) -> None:
+    spoken = ready()
+    spoken.add(line(1))
+    spoken._memory[16 : 16 + len(spoilt)] = spoilt
+    assert spoken.waiting() == ()
+    spoken._memory[0:16] = b"\xff" * 16
+    assert spoken.waiting() == ()
+
+
 def test_a_forked_process_and_its_parent_see_the_same_lines() -> None:
     spoken = ready()
     pid = os.fork()

@@ -167,7 +167,6 @@ def watch(job: JobProcess, stop: StopRequest) -> bool:
                 if not job.killed and (why := _must_end(job, stop, look)):
                     log.warning("killing job process %d: %s", job.pid, why)
                     job.kill()
-                lines.write_what_waits()
                 if now - renewed >= config.lease_renew_seconds:
                     with transaction("renew") as tx:
                         claims.renew(tx, job.process_token, config.lease_seconds)
@@ -175,6 +174,7 @@ def watch(job: JobProcess, stop: StopRequest) -> bool:
                     renewed = now
             except SQLAlchemyError as error:
                 log.warning("the lease of job process %d could not be renewed: %s", job.pid, error)
+            lines.write_what_waits()
     lines.write_what_is_left()
     return job.killed and _time_is_up(stop)
 
@@ -234,18 +234,19 @@ class _Lines:
         if mark == self._written:
             return
         lines = self._spoken.waiting()
-        if lines and lines[0].age > SpokenLines.WAIT_SECONDS:
-            self._write(lines)
+        if lines and lines[0].age > SpokenLines.WAIT_SECONDS and self._write(lines):
             self._written = mark
 
     def write_what_is_left(self) -> None:
         """Write all that is there: what a process said last says why it is gone."""
-        try:
-            self._write(self._spoken.waiting())
-        except SQLAlchemyError as error:
-            log.warning("the last lines of a job process could not be written: %s", error)
+        self._write(self._spoken.waiting())
 
-    def _write(self, lines: Sequence[Line]) -> None:
-        if lines:
-            with transaction("log") as tx:
-                log_lines.add_all(tx, lines)
+    def _write(self, lines: Sequence[Line]) -> bool:
+        try:
+            if lines:
+                with transaction("log") as tx:
+                    log_lines.add_all(tx, lines)
+        except SQLAlchemyError as error:
+            log.warning("%d lines of a job process could not be written: %s", len(lines), error)
+            return False
+        return True

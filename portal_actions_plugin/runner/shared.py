@@ -75,13 +75,16 @@ class SpokenLines:
             _HEAD.pack_into(self._memory, 0, written + 1, 0)
 
     def waiting(self) -> Sequence[Line]:
-        """The lines that wait, in their order; none when the process is just writing them."""
+        """The lines that wait, in their order; none when the process is just writing them, or has spoilt its memory."""
         before, used = _HEAD.unpack_from(self._memory)
         entries = self._memory[_HEAD.size : _HEAD.size + used]
         if _HEAD.unpack_from(self._memory)[0] != before:
             return ()
         now = time.monotonic()
-        return [Line(*words)._replace(age=now - said_at) for said_at, *words in map(json.loads, entries.splitlines())]
+        try:
+            return [Line(*said)._replace(age=now - at) for at, *said in map(json.loads, entries.splitlines())]
+        except (ValueError, TypeError):
+            return ()
 
     def mark(self) -> tuple[int, int]:
         """What is another one when there are other lines."""
