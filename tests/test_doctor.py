@@ -464,7 +464,7 @@ def test_a_read_only_database_is_critical(app: Flask, database_url: str) -> None
 def test_a_database_that_somebody_keeps_locked_is_critical(
     make_app: Any, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal_actions_plugin.db.BUSY_SECONDS", 1)
+    monkeypatch.setattr("portal_actions_plugin.engines.BUSY_SECONDS", 1)
     app = make_app()
     with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")

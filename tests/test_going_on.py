@@ -284,7 +284,7 @@ def test_a_connection_that_was_idle_is_asked_whether_it_lives_and_a_busy_one_is_
         queries.template_runs(RunFilter(), limit=1)
     assert pings == []
     _end_connections(database())
-    monkeypatch.setattr("portal_actions_plugin.db.TRUSTED_SECONDS", 0)
+    monkeypatch.setattr("portal_actions_plugin.engines.TRUSTED_SECONDS", 0)
     assert list(queries.template_runs(RunFilter(), limit=1).items) == []
     assert pings
 

