@@ -163,27 +163,26 @@ class Database:
         with self._writer.connect() as connection:
             yield Transaction(connection)
 
-    def reading(self) -> AbstractContextManager[Transaction]:
-        """Open a read that sees one state of the database; within another one, the same state, until something is written."""
-        return self._read(self._reader)
-
-    def single_read(self) -> AbstractContextManager[Transaction]:
-        """Likewise for statements that need not see the same state."""
-        return self._read(self._at_once or self.engine)
-
     @contextmanager
-    def _read(self, engine: Engine) -> Iterator[Transaction]:
+    def reading(self) -> Iterator[Transaction]:
+        """Open a read that sees one state of the database; within another one, the same state, until something is written."""
         outer = _one_state.get()
         if outer and outer[0] is self:
             yield outer[1]
             return
-        with engine.connect() as connection:
+        with self._reader.connect() as connection:
             inner = Transaction(connection)
             mark = _one_state.set((self, inner))
             try:
                 yield inner
             finally:
                 _one_state.reset(mark)
+
+    @contextmanager
+    def single_read(self) -> Iterator[Transaction]:
+        """Open a read for one statement, or for several that need not see the same state."""
+        with (self._at_once or self.engine).connect() as connection:
+            yield Transaction(connection)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:

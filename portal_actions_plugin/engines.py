@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event
-from sqlalchemy.exc import InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 BUSY_SECONDS = 15
 CONNECT_SECONDS = 5
@@ -92,15 +92,15 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    driver: Any = connection.connection.driver_connection
     if not connection.get_execution_options().get(WRITES):
-        driver.execute("BEGIN")
+        connection.exec_driver_sql("BEGIN")
         return
+    driver: Any = connection.connection.driver_connection
     driver.execute("PRAGMA busy_timeout = 0")
     try:
         _begin_to_write(driver)
-    except sqlite3.OperationalError as error:
-        raise OperationalError("BEGIN IMMEDIATE", {}, error) from error
+    except sqlite3.Error as error:
+        raise DBAPIError.instance("BEGIN IMMEDIATE", {}, error, sqlite3.Error) from error
     finally:
         driver.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 

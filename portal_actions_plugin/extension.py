@@ -35,6 +35,14 @@ class Extension:
     @cached_property
     def redis(self) -> Redis:
         """A client that gives up quickly and never repeats: a lost doorbell rings again by itself."""
+        return self._connect()
+
+    @cached_property
+    def echoes(self) -> Redis:
+        """Another one for what is said without waiting for an answer: should one come, nobody takes it for theirs."""
+        return self._connect()
+
+    def _connect(self) -> Redis:
         from redis import Redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.host import PERMISSIONS
@@ -51,6 +52,13 @@ class HostRule:
     port: int | None
 
 
+def _has_good_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
 def wrong(name: str, value: object, takes: str) -> ConfigurationError:
     """The error of a setting: what it holds, and what it takes."""
     return ConfigurationError(f"{PREFIX}{name} is {value!r}: it takes {takes}.", hint=f"Correct {PREFIX}{name}.")
@@ -73,7 +81,7 @@ class Reader:
 
     def redis_url(self, name: str) -> str:
         value = self.text(name)
-        if not value.startswith(("redis://", "rediss://", "unix://")):
+        if not value.startswith(("redis://", "rediss://", "unix://")) or not _has_good_port(value):
             raise wrong(name, value, "an address such as redis://localhost:6379/0 or unix:///run/redis.sock")
         return value
 

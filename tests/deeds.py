@@ -65,7 +65,7 @@ class Deed(Schema):
 
 
 def register(app: Flask) -> None:
-    """Add the action ``test.deed@v1``."""
+    """Add the actions ``test.deed@v1``, and ``test.lastWords@v1``, which says so before it does it."""
 
     @action("test.deed@v1", title="A deed", input=Deed, timeout=1)
     def do(ctx: Any, deed: str) -> dict[str, Any]:
@@ -74,4 +74,11 @@ def register(app: Flask) -> None:
         redactors = sum(isinstance(found, Redactor) for found in gc.get_objects())
         return {"pid": os.getpid(), "redactors": redactors}
 
-    app.extensions["portal_actions"].registry.add(do, "the tests")
+    @action("test.lastWords@v1", title="Last words", input=Deed)
+    def speak_and_do(ctx: Any, deed: str) -> None:
+        for words in ("first", "second", "last words"):
+            ctx.log(words)
+        DEEDS[deed]()
+
+    for declared in (do, speak_and_do):
+        app.extensions["portal_actions"].registry.add(declared, "the tests")

@@ -105,16 +105,16 @@ def test_a_step_that_is_claimed_while_a_cancel_begins_has_not_started_after_the_
     claim = Claim(StepRef(run.steps[0].run.id, run.id), 0, str(uuid.uuid4()), "test", 30, 60)
     one_writer = app.extensions["portal_actions"].database.engine.dialect.name == "sqlite"
 
-    def claims() -> bool:
+    def is_claimed() -> bool:
         with app.app_context(), transaction("claim") as tx:
             return claims.claim(tx, claim)
 
     if one_writer:
-        assert claims()
+        assert is_claimed()
     with transaction("cancel") as tx:
         tx.row(select(1))  # it has begun
         if not one_writer:
-            assert at_once(1, lambda _: claims()) == [True]
+            assert at_once(1, lambda _: is_claimed()) == [True]
         assert len(transitions.cancel_template_run(tx, run.id) or ()) == 1
     [attempt] = queries.action_run(claim.ref.id).attempts
     assert attempt.finished_at is not None

@@ -318,7 +318,7 @@ def test_a_rehearsal_leaves_nothing_behind_and_nothing_to_make_for_the_first_run
 
 
 def test_an_echo_leaves_nothing_to_read_for_who_has_its_connection_next(app: Flask) -> None:
-    redis = extension().redis
+    redis = extension().echoes
     connection = redis.client_id()
     for number in range(5):
         dispatch._echo([f"action_run {number}"])

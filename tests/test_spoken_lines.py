@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy import event
 
 from portal_actions_plugin.db import database, transaction
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.host import LogLine
 from portal_actions_plugin.runner import execute, recorder
-from portal_actions_plugin.runner.shared import SpokenLines
-from portal_actions_plugin.runs import log_lines, queries, service
+from portal_actions_plugin.runner.shared import SharedDeadline, SpokenLines
+from portal_actions_plugin.runs import log_lines, queries, service, transitions
 from portal_actions_plugin.runs.log_lines import Line
+from tests import deeds
 from tests.conftest import Person, Workers, wait_until
 from tests.run_helpers import ADA, claim, perform, register, run_one_off
 
@@ -94,10 +97,24 @@ def test_the_mark_is_another_one_whenever_the_lines_are() -> None:
 def test_a_process_that_spoils_the_memory_takes_nobody_with_it(spoilt: bytes) -> None:
     spoken = ready()
     spoken.add(line(1))
-    spoken._memory[16 : 16 + len(spoilt)] = spoilt
+    spoken._lines[: len(spoilt)] = spoilt
     assert spoken.waiting() == ()
-    spoken._memory[0:16] = b"\xff" * 16
+    spoken._head[1] = 2**64 - 1
     assert spoken.waiting() == ()
+
+
+def test_a_deadline_is_never_read_while_it_is_half_written() -> None:
+    deadline = SharedDeadline()
+    pid = os.fork()
+    if pid == 0:
+        while True:
+            deadline.set(60.0)
+            deadline.set(math.inf)
+    try:
+        assert all(deadline.moment() > time.monotonic() + 50 for _ in range(500_000))
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def test_a_forked_process_and_its_parent_see_the_same_lines() -> None:
@@ -188,6 +205,52 @@ def test_a_handler_whose_run_is_canceled_is_stopped_by_a_line_that_has_to_be_wri
     assert queries.action_run(run_id).status == "canceled"
 
 
+def test_the_last_lines_of_a_canceled_run_are_kept_and_nobody_else_s(app: Flask) -> None:
+    run_id, token = run_one_off("debug.log@v1", {"message": "hello"}), str(uuid.uuid4())
+    assert claim(run_id, token)
+    service.cancel_action_run(ADA, run_id)
+    last = line(1, "said before the cancel", run_id, token)
+    with transaction("test") as tx:
+        assert not log_lines.add_all(tx, [last])
+        log_lines.add_left(tx, [line(2, "a stranger's", run_id, str(uuid.uuid4()))])
+        log_lines.add_left(tx, [last])
+    assert said(run_id) == ["said before the cancel"]
+
+
+def test_lines_are_kept_when_the_outcome_cannot_be_recorded_as_it_is(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ValueError("the database will not have it")
+
+    monkeypatch.setattr(transitions, "succeed", refuse)
+    run_id = run_one_off("debug.log@v1", {"message": "hello"})
+    perform(run_id)
+    assert queries.action_run(run_id).error.code == "INTERNAL_ERROR"
+    assert said(run_id) == ["hello"]
+
+
+def test_threads_of_a_handler_lose_none_of_each_other_s_lines(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SpokenLines, "WAIT_SECONDS", 0.005)
+
+    def handler(ctx: Any, value: Any = None) -> None:
+        flask_app: Any = current_app._get_current_object()
+
+        def speak(name: int) -> None:
+            with flask_app.app_context():
+                for number in range(20):
+                    ctx.log(f"{name} {number}")
+                    time.sleep(0.001 * (number % 7))
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(speak, range(4)))
+
+    register(threads=handler)
+    run_id = run_one_off("test.threads@v1")
+    perform(run_id)
+    assert sorted(said(run_id)) == sorted(f"{name} {number}" for name in range(4) for number in range(20))
+
+
 def test_the_lines_of_a_step_are_not_those_of_the_next_one(app: Flask) -> None:
     run = service.start_template_run(ADA, "two-steps", {"name": "orders"}).run
     execute.perform(run.steps[0].run.id, str(uuid.uuid4()), "test", may_go_on=lambda: True)
@@ -229,12 +292,14 @@ def test_what_a_silent_process_has_said_is_there_within_a_second(ada: Person, st
     ada.post(f"{path}/cancel")
 
 
-def test_what_a_process_said_just_before_it_was_killed_is_kept(ada: Person, start_workers: StartWorkers) -> None:
-    workers = start_workers()
-    path = start_a_step_that_speaks_and_waits(ada)
-    wait_until(lambda: ada.get(path).json["status"] == "running")
-    [child] = workers.grandchildren()
-    os.kill(child, signal.SIGKILL)
-    wait_until(lambda: ada.get(path).json["attempts"][0]["outcome"] == "lost", 10)
-    assert lines_of(ada, path)[:1], "its parent has written what it had said"
-    ada.post(f"{path}/cancel")
+@pytest.mark.parametrize("_again", range(3))
+def test_what_a_handler_said_just_before_it_killed_its_process_is_kept(
+    app: Flask, ada: Person, start_workers: StartWorkers, monkeypatch: pytest.MonkeyPatch, _again: int
+) -> None:
+    monkeypatch.setenv("TEST_PORTAL_DEEDS", "1")
+    deeds.register(app)
+    start_workers()
+    answer = ada.post("/api/v1/actions/test.lastWords@v1/runs", {"input": {"deed": "die"}})
+    path = answer.headers["Location"]
+    wait_until(lambda: ada.get(path).json["status"] == "failed", 15)
+    assert lines_of(ada, path) == ["first", "second", "last words"]

@@ -61,7 +61,7 @@ class Action:
     def load_input(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Validate an input; raises ValidationError with every wrong field at once."""
         try:
-            loaded: dict[str, Any] = _schema(self.input).load(data)
+            loaded: dict[str, Any] = self.input().load(data)
         except SchemaError as error:
             messages = error.messages if isinstance(error.messages, dict) else {"input": error.messages}
             names = ", ".join(sorted(str(name) for name in messages))
@@ -70,13 +70,11 @@ class Action:
 
     def secret_names(self) -> frozenset[str]:
         """The input's fields that are secret: ``load_only``, or with ``secret`` in their metadata."""
-        return frozenset(
-            field.data_key or name for name, field in _schema(self.input).fields.items() if _is_secret(field)
-        )
+        return _secret_names(self.input)
 
     def needs_a_secret(self) -> bool:
         """Whether it cannot be run without a secret."""
-        return any(field.required and _is_secret(field) for field in _schema(self.input).fields.values())
+        return any(field.required and _is_secret(field) for field in self.input().fields.values())
 
     def lock_key(self, data: Mapping[str, Any]) -> str | None:
         """What only one run may write at a time, for an input; raises what the action's own function raises."""
@@ -140,9 +138,9 @@ def action(
 
 
 @cache
-def _schema(kind: type[Schema]) -> Schema:
-    """The one instance of a schema: making one copies all of its fields, and it keeps nothing of what it loads."""
-    return kind()
+def _secret_names(schema: type[Schema]) -> frozenset[str]:
+    """Asked for several times in each run, and making a schema copies all of its fields."""
+    return frozenset(field.data_key or name for name, field in schema().fields.items() if _is_secret(field))
 
 
 def _is_secret(field: fields.Field[Any]) -> bool:

@@ -74,7 +74,11 @@ class PluginApi(Api):
         """What the views declare."""
         with self._describing:
             if self._described is None:
-                self._describe()
+                try:
+                    self._describe()
+                except BaseException:
+                    self._described = None  # half a document would look like a whole one
+                    raise
             described: APISpec = self._described
             return described
 

@@ -226,7 +226,7 @@ class _Lines:
 
     def __init__(self, spoken: SpokenLines) -> None:
         self._spoken = spoken
-        self._written = spoken.mark()
+        self._written: tuple[int, int] | None = None
 
     def write_what_waits(self) -> None:
         """Write the lines that have waited for longer than a process lets them."""
@@ -245,7 +245,7 @@ class _Lines:
         try:
             if lines:
                 with transaction("log") as tx:
-                    log_lines.add_all(tx, lines)
+                    log_lines.add_left(tx, lines)
         except SQLAlchemyError as error:
             log.warning("%d lines of a job process could not be written: %s", len(lines), error)
             return False

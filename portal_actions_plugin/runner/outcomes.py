@@ -79,7 +79,7 @@ def record(attempt: Attempt, doer: Doer, result: Result, error: ActionError | No
     except Exception as refused:
         log.exception("the outcome of run %s could not be recorded as it is", attempt.job.ref.id)
         instead = InternalError(f"The outcome could not be recorded: {type(refused).__name__}.")
-        _failed(attempt, Result(), instead, redactor)
+        _failed(attempt, Result(lines=result.lines), instead, redactor)
         recorded = Recorded()
     doer.spoken.all_written()
     return recorded

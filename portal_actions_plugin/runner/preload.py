@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 
 from portal_actions_plugin.extension import Extension
+
+log = logging.getLogger(__name__)
 
 _OF_EVERY_RUN = (
     "encodings.idna",
@@ -29,5 +32,9 @@ def preload(portal: Extension) -> None:
     repositories = _OF_REPOSITORIES if portal.config.local_scm_root else ()
     secrets = _OF_SECRETS if portal.config.secret_keys else ()
     for module in (*_OF_EVERY_RUN, *repositories, *secrets):
-        import_module(module)
+        try:
+            import_module(module)
+        except ImportError as error:
+            # Another version of a library has it elsewhere: each job process then imports what it needs.
+            log.info("%s is not imported ahead: %s", module, error)
     portal.database.close_connections()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from threading import Lock
 from typing import Any, TypeVar
 
 from sqlalchemy import and_, func, insert, select, update
@@ -45,14 +46,20 @@ class DatabaseRecorder:
         self._token = process_token
         self._redactor = redactor
         self._spoken = spoken
+        self._speaking = Lock()
         # Earlier attempts may have said something.
         self._seq = _last_line(job.ref.id) if job.attempt else 0
 
     def log(self, level: str, message: str) -> None:
         """Write a line; past the run's limit one last line says that the log is cut."""
-        config = extension().config
         text = self._redactor.text(str(message))
         log.log(_LEVELS.get(level, logging.INFO), "%s", text)
+        # A handler's threads may speak at once.
+        with self._speaking:
+            self._say(level, text)
+
+    def _say(self, level: str, text: str) -> None:
+        config = extension().config
         if self._seq > config.max_log_lines:
             return
         text = bounds.cut(text, config.max_log_line_chars)

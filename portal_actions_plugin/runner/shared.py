@@ -8,33 +8,31 @@ from __future__ import annotations
 import json
 import math
 import mmap
-import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from portal_actions_plugin.runs.log_lines import Line
 
-_MOMENT = struct.Struct("d")
-_HEAD = struct.Struct("QQ")
+_NUMBER = 8
+"""Bytes. One that is written through a cast view is there as a whole or not at all; ``struct`` clears it first."""
 
 
 class SharedDeadline:
     """Until when a job process may go on."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _MOMENT.size)
+        self._ends_at = memoryview(mmap.mmap(-1, _NUMBER)).cast("d")
         self.set(math.inf)
 
     def set(self, seconds: float) -> None:
         """Let it be over in so many seconds; infinity is as long as the process has its lease."""
         # As a moment: the monotonic clock is the machine's, and a parent that was stopped may read this late.
-        _MOMENT.pack_into(self._memory, 0, time.monotonic() + seconds)
+        self._ends_at[0] = time.monotonic() + seconds
 
     def moment(self) -> float:
         """When it is over, by the machine's monotonic clock."""
-        found: float = _MOMENT.unpack_from(self._memory)[0]
-        return found
+        return self._ends_at[0]
 
 
 class SpokenLines:
@@ -50,7 +48,9 @@ class SpokenLines:
     """Bytes. A line that finds no room is written at once, with all that wait."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _HEAD.size + self.ROOM)
+        memory = mmap.mmap(-1, 2 * _NUMBER + self.ROOM)
+        self._head = memoryview(memory)[: 2 * _NUMBER].cast("Q")  # how often all was written, and the bytes since then
+        self._lines = memoryview(memory)[2 * _NUMBER :]
         self._written_at = -math.inf
 
     def add(self, line: Line) -> bool:
@@ -59,26 +59,26 @@ class SpokenLines:
         if now - self._written_at > self.WAIT_SECONDS:
             return False
         entry = json.dumps([now, *line[:-1]]).encode() + b"\n"
-        written, used = _HEAD.unpack_from(self._memory)
+        used = self._head[1]
         if used + len(entry) > self.ROOM:
             return False
-        self._memory[_HEAD.size + used : _HEAD.size + used + len(entry)] = entry
+        self._lines[used : used + len(entry)] = entry
         # Last: a parent that reads meanwhile sees whole lines, and none that is half there.
-        _HEAD.pack_into(self._memory, 0, written, used + len(entry))
+        self._head[1] = used + len(entry)
         return True
 
     def all_written(self) -> None:
         """Forget the lines: they are in the database. So is something else of this process, just now."""
         self._written_at = time.monotonic()
-        written, used = _HEAD.unpack_from(self._memory)
-        if used:
-            _HEAD.pack_into(self._memory, 0, written + 1, 0)
+        if self._head[1]:
+            self._head[0] += 1
+            self._head[1] = 0
 
     def waiting(self) -> Sequence[Line]:
         """The lines that wait, in their order; none when the process is just writing them, or has spoilt its memory."""
-        before, used = _HEAD.unpack_from(self._memory)
-        entries = self._memory[_HEAD.size : _HEAD.size + used]
-        if _HEAD.unpack_from(self._memory)[0] != before:
+        before, used = self._head
+        entries = bytes(self._lines[:used])
+        if self._head[0] != before:
             return ()
         now = time.monotonic()
         try:
@@ -88,7 +88,7 @@ class SpokenLines:
 
     def mark(self) -> tuple[int, int]:
         """What is another one when there are other lines."""
-        written, used = _HEAD.unpack_from(self._memory)
+        written, used = self._head
         return written, used
 
 

@@ -121,7 +121,7 @@ def claim(tx: Transaction, wish: Claim) -> bool:
     A claim that is made again, since nobody knows whether it was committed, is true again.
     """
     if wish.lock_key is None:
-        # Whoever was faster has started the template run too: nothing is to be undone.
+        # Whoever was faster has started the template run too: nothing but its version is another one.
         return _claim(tx, wish) or is_ours(tx, wish.ref.id, wish.process_token)
     try:
         # A refusal, found out by us or by the unique index on held locks, undoes all of the claim and nothing else.

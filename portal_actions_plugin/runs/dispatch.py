@@ -156,7 +156,7 @@ def _echo(changes: Sequence[str]) -> None:
     """Let every web process hear of a transaction's changes; best effort."""
     from redis.exceptions import RedisError
 
-    pool = extension().redis.connection_pool
+    pool = extension().echoes.connection_pool
     try:
         connection: Any = pool.get_connection()
         try:

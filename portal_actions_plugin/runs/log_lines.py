@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Float, Integer, String, Text, Uuid, bindparam, insert, not_, select
+from sqlalchemy import Float, Integer, Select, String, Text, Uuid, bindparam, insert, not_, or_, select
 
 from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import ActionRunRow, LogLineRow
-from portal_actions_plugin.runs.states import RUNNING
+from portal_actions_plugin.runs.states import CANCELED, RUNNING
 from portal_actions_plugin.sql import now_plus
 
 
@@ -27,11 +27,10 @@ class Line(NamedTuple):
 
 _RUN = bindparam("run", type_=Uuid(as_uuid=False))
 _SEQ = bindparam("line_seq", type_=Integer())
-_OURS = select(ActionRunRow.id).where(
-    ActionRunRow.id == _RUN,
-    ActionRunRow.process_token == bindparam("token", type_=Uuid(as_uuid=False)),
-    ActionRunRow.status == RUNNING,
+_TAKEN = select(ActionRunRow.id).where(
+    ActionRunRow.id == _RUN, ActionRunRow.process_token == bindparam("token", type_=Uuid(as_uuid=False))
 )
+_OURS = _TAKEN.where(ActionRunRow.status == RUNNING)
 _LINE = select(
     _RUN,
     _SEQ,
@@ -44,6 +43,7 @@ _THERE = select(LogLineRow.seq).where(LogLineRow.action_run_id == _RUN, LogLineR
 _COLUMNS = ["action_run_id", "seq", "attempt", "at", "level", "message"]
 
 _LOCK = _OURS.with_for_update()
+_LOCK_LEFT = _TAKEN.where(or_(ActionRunRow.status == RUNNING, ActionRunRow.status == CANCELED)).with_for_update()
 _ADD_OURS = insert(LogLineRow).from_select(_COLUMNS, _LINE.where(_OURS.exists())).returning(LogLineRow.seq)
 _ADD_NEW = insert(LogLineRow).from_select(_COLUMNS, _LINE.where(not_(_THERE.exists())))
 
@@ -55,8 +55,17 @@ def add(tx: Transaction, line: Line) -> bool:
 
 def add_all(tx: Transaction, lines: Sequence[Line]) -> bool:
     """Add those of a run's lines that are not there yet; False when the run is not the process's any more."""
+    return _add_all(tx, lines, _LOCK)
+
+
+def add_left(tx: Transaction, lines: Sequence[Line]) -> None:
+    """Likewise for a process that does not write them itself. What it had said before a cancel belongs to the run."""
+    _add_all(tx, lines, _LOCK_LEFT)
+
+
+def _add_all(tx: Transaction, lines: Sequence[Line], lock: Select[Any]) -> bool:
     # A process and its parent may write the same lines: the one that comes second must see what the first has written.
-    if lines and tx.row(_LOCK, {"run": lines[0].run, "token": lines[0].token}) is None:
+    if lines and tx.row(lock, {"run": lines[0].run, "token": lines[0].token}) is None:
         return False
     add_to_ended(tx, lines)
     return True
