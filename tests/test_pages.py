@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -1022,6 +1023,25 @@ def test_the_stylesheet_touches_nothing_of_the_hosts(ada: Visitor) -> None:
     assert len(loose) > 5
     assert "url(" not in style
     assert "@import" not in style
+
+
+def test_a_page_that_is_only_renewed_says_so_and_pages_are_not_renewed_all_at_once(
+    ada: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else every open page would ask quickly for minutes, all at the same time, every ten minutes."""
+    paths = [f"/actions?q=nobody-{number}" for number in range(12)]
+    now = time.time()
+
+    def tags(seconds: float) -> list[tuple[str, str]]:
+        monkeypatch.setattr("portal_actions_plugin.blueprints.page_answer.time.time", lambda: now + seconds)
+        found = [ada.get(path).headers["ETag"] for path in paths]
+        return [(tag[:35], tag[35:]) for tag in found]
+
+    before, soon, late = tags(0), tags(300), tags(600)
+    assert [state for state, _ in before] == [state for state, _ in soon] == [state for state, _ in late]
+    assert all(renewed != again for (_, renewed), (_, again) in zip(before, late, strict=True))
+    renewed_soon = sum(one != other for one, other in zip(before, soon, strict=True))
+    assert 0 < renewed_soon < len(paths)
 
 
 def test_an_unchanged_page_costs_a_304_and_a_changed_one_does_not(ada: Visitor) -> None:

@@ -25,6 +25,9 @@ START_EVERY_SECONDS = 2.0
 
 _QUICK = {"moving": 1.0, "still": 1.5}
 _SLOW = 10.0
+_STATE = 35
+"""So much of an ETag is another one when something has changed; the rest only when the page was renewed."""
+
 _LONG_AGO = 1000.0
 _CONNECTIONS = 16
 _WARM_SECONDS = 12.0
@@ -148,9 +151,10 @@ class _Crowd:
             raise SystemExit(f"{page.path} was answered {answer.status}: {answer.body[:500]!r}")
         now = time.monotonic()
         if answer.status == 200:
-            if page.state:
+            tag = answer.headers["ETag"]
+            if page.state and page.state[:_STATE] != tag[:_STATE]:
                 page.stirred = now
-            page.state = answer.headers["ETag"]
+            page.state = tag
             page.live = "moving" if b'data-pa-live="moving"' in answer.body else "still"
         heard = _Heard(now, (now - page.due) * 1000, answer.status)
         page.due = now + page.pause(now)

@@ -105,11 +105,16 @@ def page_url(endpoint: str, **values: Any) -> str:
 
 
 def _state(template: str, facts: Mapping[str, Any]) -> str:
-    """What the page tells, without what only the clock changes; now and then renewed, since form tokens age."""
+    """What the page tells, without what only the clock changes; and how often it was renewed, since form tokens age.
+
+    A page that is only renewed goes on as slowly as before, and not all pages are renewed at once.
+    """
     identity = current_identity()
     told = [template, facts, wants_absolute(request), identity and (identity.id, identity.name)]
     told += [moment > datetime.now(UTC) for moment in facts.get("moments", ())]
-    return hashlib.sha256(repr([told, time.time() // _FRESH_SECONDS]).encode()).hexdigest()[:32]
+    state = hashlib.sha256(repr(told).encode()).hexdigest()[:32]
+    renewed = (time.time() + int(state[:8], 16)) // _FRESH_SECONDS
+    return f"{state}-{renewed:.0f}"
 
 
 def _is_ours(layout: str) -> bool:

@@ -193,8 +193,8 @@
     if (!focused.isConnected) root.querySelector("h1").focus();
     tick();
     live = fresh.dataset.paLive;
+    if (tag.slice(0, 35) !== state.slice(0, 35)) stirred = Date.now();
     state = tag;
-    stirred = Date.now();
     if (page.title !== title) say((document.title = title = page.title));
   };
 
