@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
 from sqlalchemy import (
-    JSON,
     Boolean,
-    Column,
     ColumnClause,
     Double,
     ForeignKey,
     Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import TypeEngine
 
-from portal_actions_plugin.sql import Id, UtcDateTime, folded
+from portal_actions_plugin.columns import (
+    Base,
+    column,
+    identifier,
+    integer,
+    json_data,
+    long_text,
+    moment,
+    optional,
+    sealed,
+    word,
+)
+from portal_actions_plugin.sql import folded
 
 PREFIX = "portal_actions_"
 VERSION_TABLE = f"{PREFIX}alembic_version"
@@ -38,82 +39,6 @@ REFUSED = text("outcome IN ('denied', 'rate_limited')")
 
 WAITS_FOR_NO_LOCK = text("status = 'queued' AND lock_key IS NULL")
 """Of action runs, likewise."""
-
-_NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-T = TypeVar("T")
-
-
-class _TableOf(type):
-    """What lets a statement take a class of rows for its table."""
-
-    __table__: Table
-
-    def __clause_element__(cls) -> Table:
-        return cls.__table__
-
-
-class Base(metaclass=_TableOf):
-    """Rows of a table whose columns are the class's attributes, in our own metadata: no table of the host's is ever in it.
-
-    SQLAlchemy's ORM gives such classes too. Nobody here needs its sessions and objects, and it costs 60 ms of each start,
-    7 MB of each process, and time whenever a statement is made.
-    """
-
-    metadata = MetaData(naming_convention=_NAMING)
-    __tablename__: ClassVar[str]
-    __table_args__: ClassVar[tuple[Index | UniqueConstraint, ...]] = ()
-
-    def __init_subclass__(cls) -> None:
-        columns = {name: value for name, value in vars(cls).items() if isinstance(value, Column)}
-        for name, column in columns.items():
-            column.name = column.key = name
-        cls.__table__ = Table(cls.__tablename__, cls.metadata, *columns.values(), *cls.__table_args__)
-
-
-def _column(kind: TypeEngine[T], *args: Any, **kw: Any) -> ColumnClause[T]:
-    return Column(kind, *args, nullable=False, **kw)
-
-
-def _optional(column: ColumnClause[T]) -> ColumnClause[T | None]:
-    """The same column, which may be NULL."""
-    found: Any = column
-    found.nullable = True
-    return found  # type: ignore[no-any-return]
-
-
-def _id(*args: Any, **kw: Any) -> ColumnClause[str]:
-    return _column(Id(), *args, **kw)
-
-
-def _word(length: int = 255, **kw: Any) -> ColumnClause[str]:
-    return _column(String(length), **kw)
-
-
-def _text() -> ColumnClause[str]:
-    return _column(Text())
-
-
-def _integer(**kw: Any) -> ColumnClause[int]:
-    return _column(Integer(), **kw)
-
-
-def _moment(**kw: Any) -> ColumnClause[datetime]:
-    return _column(UtcDateTime(), **kw)
-
-
-def _json() -> ColumnClause[Any]:
-    return _column(JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql"))
-
-
-def _bytes() -> ColumnClause[bytes]:
-    return _column(LargeBinary())
 
 
 class TemplateRunRow(Base):
@@ -140,27 +65,27 @@ class TemplateRunRow(Base):
         Index(None, "finished_at", sqlite_where=_ENDED, postgresql_where=_ENDED),
     )
 
-    id = _id(primary_key=True)
-    template = _word()
-    title = _text()
-    template_version = _word(64)
-    definition = _json()
-    inputs = _json()
-    secrets = _optional(_bytes())
-    status = _word(16)
-    version = _integer(default=1)
-    requested_by = _word()
-    requester_name = _text()
-    entity = _optional(_word())
-    origin = _optional(_json())
-    dedupe_key = _optional(_word(64))
-    retry_of = _optional(_id())
-    resumed_step = _optional(_word())
-    outputs = _optional(_json())
-    queued_at = _moment()
-    started_at = _optional(_moment())
-    finished_at = _optional(_moment())
-    announced_at = _optional(_moment())
+    id = identifier(primary_key=True)
+    template = word()
+    title = long_text()
+    template_version = word(64)
+    definition = json_data()
+    inputs = json_data()
+    secrets = optional(sealed())
+    status = word(16)
+    version = integer(default=1)
+    requested_by = word()
+    requester_name = long_text()
+    entity = optional(word())
+    origin = optional(json_data())
+    dedupe_key = optional(word(64))
+    retry_of = optional(identifier())
+    resumed_step = optional(word())
+    outputs = optional(json_data())
+    queued_at = moment()
+    started_at = optional(moment())
+    finished_at = optional(moment())
+    announced_at = optional(moment())
 
 
 class ActionRunRow(Base):
@@ -233,52 +158,52 @@ class ActionRunRow(Base):
         ),
     )
 
-    id = _id(primary_key=True)
-    template_run_id = _optional(_id(ForeignKey(f"{PREFIX}template_runs.id", ondelete="CASCADE")))
-    template = _optional(_word())
-    step_id = _optional(_word())
-    step_name = _optional(_text())
-    position = _integer(default=0)
-    item = _integer(default=0)
-    action = _word()
-    queue = _word(64)
-    status = _word(16)
-    version = _integer(default=1)
-    attempt = _integer(default=0)
-    max_attempts = _integer()
-    requested_by = _word()
-    requester_name = _text()
-    entity = _optional(_word())
-    origin = _optional(_json())
-    dedupe_key = _optional(_word(64))
-    retry_of = _optional(_id())
-    taken_over_from = _optional(_id())
-    input = _optional(_json())
-    secrets = _optional(_bytes())
-    outputs = _optional(_json())
-    links = _optional(_json())
-    warnings = _optional(_json())
-    progress_done = _optional(_integer())
-    progress_total = _optional(_integer())
-    error_code = _optional(_word(32))
-    error_message = _optional(_text())
-    error_hint = _optional(_text())
-    retry_at = _optional(_moment())
-    queued_at = _moment()
-    not_before = _optional(_moment())
-    rung_at = _optional(_moment())
-    rings = _integer(default=1)
-    ring_again_at = _optional(_moment())
-    started_at = _optional(_moment())
-    finished_at = _optional(_moment())
-    announced_at = _optional(_moment())
-    process_token = _optional(_id())
-    worker = _optional(_word())
-    lease_expires_at = _optional(_moment())
-    lapse_seen_at = _optional(_moment())
-    deadline_at = _optional(_moment())
-    lock_key = _optional(_word())
-    lock_held = _column(Boolean(), default=False)
+    id = identifier(primary_key=True)
+    template_run_id = optional(identifier(ForeignKey(f"{PREFIX}template_runs.id", ondelete="CASCADE")))
+    template = optional(word())
+    step_id = optional(word())
+    step_name = optional(long_text())
+    position = integer(default=0)
+    item = integer(default=0)
+    action = word()
+    queue = word(64)
+    status = word(16)
+    version = integer(default=1)
+    attempt = integer(default=0)
+    max_attempts = integer()
+    requested_by = word()
+    requester_name = long_text()
+    entity = optional(word())
+    origin = optional(json_data())
+    dedupe_key = optional(word(64))
+    retry_of = optional(identifier())
+    taken_over_from = optional(identifier())
+    input = optional(json_data())
+    secrets = optional(sealed())
+    outputs = optional(json_data())
+    links = optional(json_data())
+    warnings = optional(json_data())
+    progress_done = optional(integer())
+    progress_total = optional(integer())
+    error_code = optional(word(32))
+    error_message = optional(long_text())
+    error_hint = optional(long_text())
+    retry_at = optional(moment())
+    queued_at = moment()
+    not_before = optional(moment())
+    rung_at = optional(moment())
+    rings = integer(default=1)
+    ring_again_at = optional(moment())
+    started_at = optional(moment())
+    finished_at = optional(moment())
+    announced_at = optional(moment())
+    process_token = optional(identifier())
+    worker = optional(word())
+    lease_expires_at = optional(moment())
+    lapse_seen_at = optional(moment())
+    deadline_at = optional(moment())
+    lock_key = optional(word())
+    lock_held = column(Boolean(), default=False)
 
 
 SEARCHED: dict[type[ActionRunRow] | type[TemplateRunRow], tuple[ColumnClause[Any], ...]] = {
@@ -318,14 +243,14 @@ class AttemptRow(Base):
     __tablename__ = f"{PREFIX}attempts"
     __table_args__ = (Index(None, "finished_at", sqlite_where=_ENDED, postgresql_where=_ENDED),)
 
-    action_run_id = _id(ForeignKey(f"{PREFIX}action_runs.id", ondelete="CASCADE"), primary_key=True)
-    number = _integer(primary_key=True, autoincrement=False)
-    started_at = _moment()
-    finished_at = _optional(_moment())
-    outcome = _optional(_word(16))
-    error_code = _optional(_word(32))
-    error_message = _optional(_text())
-    worker = _word()
+    action_run_id = identifier(ForeignKey(f"{PREFIX}action_runs.id", ondelete="CASCADE"), primary_key=True)
+    number = integer(primary_key=True, autoincrement=False)
+    started_at = moment()
+    finished_at = optional(moment())
+    outcome = optional(word(16))
+    error_code = optional(word(32))
+    error_message = optional(long_text())
+    worker = word()
 
 
 class LogLineRow(Base):
@@ -333,12 +258,12 @@ class LogLineRow(Base):
 
     __tablename__ = f"{PREFIX}log_lines"
 
-    action_run_id = _id(ForeignKey(f"{PREFIX}action_runs.id", ondelete="CASCADE"), primary_key=True)
-    seq = _integer(primary_key=True, autoincrement=False)
-    attempt = _integer()
-    at = _moment()
-    level = _word(16)
-    message = _text()
+    action_run_id = identifier(ForeignKey(f"{PREFIX}action_runs.id", ondelete="CASCADE"), primary_key=True)
+    seq = integer(primary_key=True, autoincrement=False)
+    attempt = integer()
+    at = moment()
+    level = word(16)
+    message = long_text()
 
 
 class CheckpointRow(Base):
@@ -346,10 +271,10 @@ class CheckpointRow(Base):
 
     __tablename__ = f"{PREFIX}checkpoints"
 
-    action_run_id = _id(ForeignKey(f"{PREFIX}action_runs.id", ondelete="CASCADE"), primary_key=True)
-    key = _word(primary_key=True)
-    value = _json()
-    made_at = _moment()
+    action_run_id = identifier(ForeignKey(f"{PREFIX}action_runs.id", ondelete="CASCADE"), primary_key=True)
+    key = word(primary_key=True)
+    value = json_data()
+    made_at = moment()
 
 
 class IdempotencyKeyRow(Base):
@@ -357,12 +282,12 @@ class IdempotencyKeyRow(Base):
 
     __tablename__ = f"{PREFIX}idempotency_keys"
 
-    requested_by = _word(primary_key=True)
-    key = _word(primary_key=True)
-    fingerprint = _word(64)
-    kind = _word(16)
-    run_id = _id(index=True)
-    made_at = _moment()
+    requested_by = word(primary_key=True)
+    key = word(primary_key=True)
+    fingerprint = word(64)
+    kind = word(16)
+    run_id = identifier(index=True)
+    made_at = moment()
 
 
 class AuditRow(Base):
@@ -376,17 +301,17 @@ class AuditRow(Base):
         Index(f"ix_{PREFIX}audit_refusals", "outcome", "last_at", sqlite_where=REFUSED, postgresql_where=REFUSED),
     )
 
-    id = _id(primary_key=True)
-    at = _moment()
-    last_at = _moment()
-    actor = _word()
-    event = _word(64)
-    outcome = _word(32)
-    target = _word()
-    run_id = _optional(_id())
-    template_run_id = _optional(_id())
-    details = _optional(_json())
-    count = _integer(default=1)
+    id = identifier(primary_key=True)
+    at = moment()
+    last_at = moment()
+    actor = word()
+    event = word(64)
+    outcome = word(32)
+    target = word()
+    run_id = optional(identifier())
+    template_run_id = optional(identifier())
+    details = optional(json_data())
+    count = integer(default=1)
 
 
 class WorkerRow(Base):
@@ -394,12 +319,12 @@ class WorkerRow(Base):
 
     __tablename__ = f"{PREFIX}workers"
 
-    name = _word(primary_key=True)
-    queue = _word(64)
-    host = _word()
-    pid = _integer()
-    started_at = _moment()
-    seen_at = _moment(index=True)
+    name = word(primary_key=True)
+    queue = word(64)
+    host = word()
+    pid = integer()
+    started_at = moment()
+    seen_at = moment(index=True)
 
 
 class MetricSumRow(Base):
@@ -407,10 +332,10 @@ class MetricSumRow(Base):
 
     __tablename__ = f"{PREFIX}metric_sums"
 
-    metric = _word(64, primary_key=True)
-    subject = _word(primary_key=True)
-    detail = _word(32, primary_key=True)
-    value: ColumnClause[float] = _column(Double())
+    metric = word(64, primary_key=True)
+    subject = word(primary_key=True)
+    detail = word(32, primary_key=True)
+    value: ColumnClause[float] = column(Double())
 
 
 class MetricWatermarkRow(Base):
@@ -418,5 +343,5 @@ class MetricWatermarkRow(Base):
 
     __tablename__ = f"{PREFIX}metric_watermark"
 
-    id = _integer(primary_key=True, autoincrement=False)
-    summed_until = _moment()
+    id = integer(primary_key=True, autoincrement=False)
+    summed_until = moment()

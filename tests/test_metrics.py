@@ -22,10 +22,11 @@ from sqlalchemy.exc import OperationalError
 
 from portal_actions_plugin import pause_points
 from portal_actions_plugin.cli import actions as commands
+from portal_actions_plugin.columns import Base
 from portal_actions_plugin.db import database, reading, transaction
 from portal_actions_plugin.errors import PermissionDeniedError, RateLimitedError, RemoteError
 from portal_actions_plugin.metrics import collector, exposition
-from portal_actions_plugin.models import ActionRunRow, Base, MetricSumRow, WorkerRow
+from portal_actions_plugin.models import ActionRunRow, MetricSumRow, WorkerRow
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runs import metric_sums, service
 from portal_actions_plugin.runs.metrics import METRICS, Kind

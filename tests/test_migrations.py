@@ -14,8 +14,9 @@ from sqlalchemy import Engine, Index, MetaData, inspect, text
 from sqlalchemy.schema import CreateIndex
 
 from portal_actions_plugin import migrations
+from portal_actions_plugin.columns import Base
 from portal_actions_plugin.db import Database
-from portal_actions_plugin.models import PREFIX, VERSION_TABLE, Base
+from portal_actions_plugin.models import PREFIX, VERSION_TABLE
 from portal_actions_plugin.sql import folded
 
 pytestmark = pytest.mark.filterwarnings(

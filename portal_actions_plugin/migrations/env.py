@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from portal_actions_plugin.models import VERSION_TABLE, Base
+from portal_actions_plugin.columns import Base
+from portal_actions_plugin.models import VERSION_TABLE
 
 connection = context.config.attributes["connection"]
 context.configure(

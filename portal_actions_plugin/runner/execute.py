@@ -57,7 +57,7 @@ def _never() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a process has around it after a run.
+    """What a run leaves to its process.
 
     Attributes:
         trouble: whether anything that it has claimed did not come to success.

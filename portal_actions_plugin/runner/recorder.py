@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from threading import Lock
+from threading import RLock
 from typing import Any, TypeVar
 
 from sqlalchemy import and_, func, insert, select, update
@@ -46,7 +46,7 @@ class DatabaseRecorder:
         self._token = process_token
         self._redactor = redactor
         self._spoken = spoken
-        self._speaking = Lock()
+        self._speaking = RLock()
         # Earlier attempts may have said something.
         self._seq = _last_line(job.ref.id) if job.attempt else 0
 
@@ -54,7 +54,7 @@ class DatabaseRecorder:
         """Write a line; past the run's limit one last line says that the log is cut."""
         text = self._redactor.text(str(message))
         log.log(_LEVELS.get(level, logging.INFO), "%s", text)
-        # A handler's threads may speak at once.
+        # A handler's threads may speak at once, and a finalizer while its own thread speaks.
         with self._speaking:
             self._say(level, text)
 

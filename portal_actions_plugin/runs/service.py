@@ -28,7 +28,7 @@ from portal_actions_plugin.runs.text import require_storable
 from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.loader import no_template
-from portal_actions_plugin.software_templates.spec import validate_inputs
+from portal_actions_plugin.software_templates.spec import Template, validate_inputs
 
 _PLAIN = Ask()
 
@@ -125,25 +125,19 @@ def _start_template(
     first = first_step(begin, current, course) if begin else course.next_step(0)
     queued = prepare_step(course, first) if first is not None else None
     outputs = Redactor().data(plan.render_output(template, course.context())) if queued is None else {}
+    values = {
+        **_about_template(template),
+        "inputs": kept.shown,
+        "secrets": kept.sealed,
+        "retry_of": retry_of,
+        "resumed_step": template.steps[begin.position].id if begin else None,
+        **who_and_why(asker, ask),
+    }
 
     def write(tx: Transaction) -> TemplateRun:
         if retry_of:
             retention.require_template_run(tx, retry_of)
-        row = transitions.accept_template_run(
-            tx,
-            course.run_id,
-            {
-                "template": template.name,
-                "title": template.title,
-                "template_version": template.version,
-                "definition": template.snapshot(),
-                "inputs": kept.shown,
-                "secrets": kept.sealed,
-                "retry_of": retry_of,
-                "resumed_step": template.steps[begin.position].id if begin else None,
-                **who_and_why(asker, ask),
-            },
-        )
+        row = transitions.accept_template_run(tx, course.run_id, values)
         if retry_of and begin:
             transitions.take_over_steps(tx, retry_of, course.run_id)
         steps = [_queue(tx, queued)] if queued is not None else []
@@ -169,6 +163,16 @@ def _start_template(
             end_at_once=end if queued is None else None,
         )
     )
+
+
+def _about_template(template: Template) -> dict[str, Any]:
+    """The columns that say which template a run is of, as it was when it started."""
+    return {
+        "template": template.name,
+        "title": template.title,
+        "template_version": template.version,
+        "definition": template.snapshot(),
+    }
 
 
 # -- one-offs --------------------------------------------------------------------------------------------------------
