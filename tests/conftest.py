@@ -178,6 +178,7 @@ def make_app(settings: dict[str, Any], sqlite_url: str) -> Iterator[Callable[...
     for app in apps:
         app.extensions["portal_actions"].database.close_connections()
         app.extensions["portal_actions"].redis.close()
+        app.extensions["portal_actions"].echoes.close()
 
 
 @pytest.fixture
