@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import cached_property, partial, wraps
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, cast
 
 import uuid_utils
@@ -19,7 +20,6 @@ from sqlalchemy import (
     CursorResult,
     Engine,
     Executable,
-    RowMapping,
     make_url,
     text,
 )
@@ -27,11 +27,16 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from portal_actions_plugin.engines import WRITES, make_engine
 from portal_actions_plugin.pause_points import reached
+from portal_actions_plugin.statements import CompiledOnce, Values
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Row = Mapping[str, Any]
+Statement = Executable | CompiledOnce
+NOTHING: Values = MappingProxyType({})
 
 _PAUSES = (0.1, 0.2, 0.5, 1.0)
 _in_transaction: ContextVar[bool] = ContextVar("portal_actions_in_transaction", default=False)
@@ -52,21 +57,29 @@ class Transaction:
         self._news: list[Callable[[], None]] = []
         self._gathered: dict[Callable[[Sequence[str]], None], dict[str, None]] = {}
 
-    def execute(
-        self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> CursorResult[Any]:
-        """Run a statement; one that was made once, for all its uses, gets its ``values`` here, or several of them."""
+    def execute(self, statement: Executable, values: Values | None = None) -> CursorResult[Any]:
+        """Run a statement; one that was made once, for all its uses, gets its ``values`` here."""
         return self._connection.execute(statement, values)
 
-    def changed(self, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
-        """Run an UPDATE or DELETE and say how many rows it hit."""
+    def changed(self, statement: Statement, values: Values = NOTHING) -> int:
+        """Run an INSERT, UPDATE or DELETE and say how many rows it hit."""
+        if isinstance(statement, CompiledOnce):
+            return statement.run(self._connection, values).rowcount
         return self._connection.execute(statement, values).rowcount
 
-    def row(self, statement: Executable, values: Mapping[str, Any] | None = None) -> RowMapping | None:
-        return self._connection.execute(statement, values).mappings().first()
+    def row(self, statement: Statement, values: Values = NOTHING) -> Row | None:
+        rows = self.rows(statement, values)
+        return rows[0] if rows else None
 
-    def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
-        return self._connection.execute(statement, values).mappings().all()
+    def rows(self, statement: Statement, values: Values = NOTHING) -> Sequence[Row]:
+        if isinstance(statement, CompiledOnce):
+            return statement.read(self._connection, values)
+        found: Sequence[Any] = self._connection.execute(statement, values).mappings().all()
+        return found
+
+    def add(self, statement: CompiledOnce, several: Sequence[Values]) -> None:
+        """Run an INSERT once for each of several values, at least one."""
+        statement.run_for_each(self._connection, several)
 
     def savepoint(self) -> AbstractContextManager[Any]:
         """Undo what is done within when it raises, and nothing else."""

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, Uuid, bindparam, select
+from sqlalchemy import Uuid, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.actions.context import RunInfo
-from portal_actions_plugin.db import Transaction, single_read
+from portal_actions_plugin.db import Row, Transaction, single_read
 from portal_actions_plugin.errors import ActionError, ConfigurationError, InternalError, NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link, Origin
@@ -25,12 +25,13 @@ from portal_actions_plugin.runs.steps import Course
 from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
+from portal_actions_plugin.statements import CompiledOnce
 
 log = logging.getLogger(__name__)
 
 _run = ActionRunRow.__table__.c
 _whole = TemplateRunRow.__table__.c
-_QUEUED = (
+_QUEUED = CompiledOnce(
     select(
         *(_run.id, _run.template_run_id, _run.template, _run.action, _run.step_id, _run.position),
         *(_run.attempt, _run.max_attempts, _run.input, _run.links, _run.secrets, _run.origin),
@@ -42,8 +43,10 @@ _QUEUED = (
     .join_from(ActionRunRow, TemplateRunRow, _whole.id == _run.template_run_id, isouter=True)
     .where(_run.id == bindparam("run", type_=Uuid(as_uuid=False)), _run.status == QUEUED)
 )
-_FINISHED_STEPS = select(_run.step_id, _run.outputs).where(
-    _run.template_run_id == bindparam("template_run", type_=Uuid(as_uuid=False)), _run.status == SUCCESS
+_FINISHED_STEPS = CompiledOnce(
+    select(_run.step_id, _run.outputs).where(
+        _run.template_run_id == bindparam("template_run", type_=Uuid(as_uuid=False)), _run.status == SUCCESS
+    )
 )
 
 
@@ -187,7 +190,7 @@ def read_job(db: Transaction, run_id: str) -> Job | None:
     )
 
 
-def _course_or_why_not(db: Transaction, row: RowMapping) -> tuple[Course | None, ActionError | None]:
+def _course_or_why_not(db: Transaction, row: Row) -> tuple[Course | None, ActionError | None]:
     """A snapshot that this version cannot read must end its run with an error, not leave it queued for ever."""
     try:
         return _course(db, row), None
@@ -198,7 +201,7 @@ def _course_or_why_not(db: Transaction, row: RowMapping) -> tuple[Course | None,
         return None, InternalError(f"The run's template cannot be read any more: {type(error).__name__}.")
 
 
-def _course(db: Transaction, row: RowMapping) -> Course:
+def _course(db: Transaction, row: Row) -> Course:
     # Nothing is finished before the first step.
     finished = db.rows(_FINISHED_STEPS, {"template_run": row["template_run_id"]}) if row["position"] else ()
     return Course(

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import cast
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import single_read, transaction
+from portal_actions_plugin.db import Row, single_read, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.processes import StopRequest
@@ -214,7 +214,7 @@ class _Look:
             return "it has had no running run for a whole lease"
         return None
 
-    def _rows(self) -> Sequence[RowMapping]:
+    def _rows(self) -> Sequence[Row]:
         with single_read() as db:
             return db.rows(
                 select(ActionRunRow.id, ActionRunRow.status).where(ActionRunRow.process_token == self._process_token)

@@ -6,9 +6,9 @@ import logging
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping, and_, or_, select
+from sqlalchemy import and_, or_, select
 
-from portal_actions_plugin.db import reading, transaction
+from portal_actions_plugin.db import Row, reading, transaction
 from portal_actions_plugin.errors import ActionError, WorkerLostError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
@@ -64,7 +64,7 @@ def ring_soon(run_id: str) -> None:
         doorbells.rings_again_in(tx, run_id, extension().config.ring_again_seconds)
 
 
-def lapsed(grace_seconds: float, limit: int) -> Sequence[RowMapping]:
+def lapsed(grace_seconds: float, limit: int) -> Sequence[Row]:
     """The running rows whose lease has lapsed, and was seen to be so long enough ago."""
     with reading() as db:
         return db.rows(
@@ -74,7 +74,7 @@ def lapsed(grace_seconds: float, limit: int) -> Sequence[RowMapping]:
         )
 
 
-def recover_lapsed(row: RowMapping) -> None:
+def recover_lapsed(row: Row) -> None:
     """Take a row and its lock away from its process, if that has not renewed meanwhile, and deal with it."""
     token = str(uuid.uuid4())
     try:
@@ -88,15 +88,13 @@ def recover_lapsed(row: RowMapping) -> None:
     return _recover(row, token, error, next_attempt_in(error, _tried(row)))
 
 
-def _left_by(process_token: str) -> Sequence[RowMapping]:
+def _left_by(process_token: str) -> Sequence[Row]:
     with transaction("free_locks") as tx:
         dispatch.ring_for_locks_after_commit(tx, locks.free_of(tx, process_token))
         return tx.rows(_LOST_ROWS.where(ActionRunRow.process_token == process_token))
 
 
-def _recover(
-    row: RowMapping, process_token: str, error: ActionError, wait: float | None, free_attempts: int = 0
-) -> None:
+def _recover(row: Row, process_token: str, error: ActionError, wait: float | None, free_attempts: int = 0) -> None:
     try:
         if wait is None:
             about = Subject(row["requested_by"], row["action"], row["template"])
@@ -108,13 +106,13 @@ def _recover(
         log.info("run %s was dealt with by somebody else", row["id"])
 
 
-def _ref(row: RowMapping) -> StepRef:
+def _ref(row: Row) -> StepRef:
     return StepRef(row["id"], row["template_run_id"])
 
 
-def _tried(row: RowMapping) -> Tried:
+def _tried(row: Row) -> Tried:
     return Tried(row["action"], row["attempt"], row["max_attempts"], row["input"] or {})
 
 
-def _worker_lost(row: RowMapping) -> WorkerLostError:
+def _worker_lost(row: Row) -> WorkerLostError:
     return WorkerLostError(f"The worker died during attempt {row['attempt']} of {row['action']}.")

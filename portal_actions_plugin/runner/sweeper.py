@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
-from sqlalchemy import RowMapping, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import Transaction, reading, transaction
+from portal_actions_plugin.db import Row, Transaction, reading, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runner import recovery
@@ -95,7 +95,7 @@ def _notice_that_redis_forgot() -> None:
         log.debug("Redis cannot be asked whether it has forgotten: %s", error)
 
 
-def _route(tx: Transaction, row: RowMapping) -> str:
+def _route(tx: Transaction, row: Row) -> str:
     """The queue that a row's action goes to by now: on the one it was queued for, nobody may be working any more."""
     parts = extension()
     queue: str = row["queue"]

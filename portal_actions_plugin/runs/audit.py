@@ -19,6 +19,7 @@ from portal_actions_plugin.models import AuditRow
 from portal_actions_plugin.runs.text import storable
 from portal_actions_plugin.runs.token_shapes import mask_tokens
 from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.statements import CompiledOnce
 
 log = logging.getLogger("portal_actions_plugin.audit")
 
@@ -30,7 +31,7 @@ REPEAT_SECONDS = 60
 MAX_REFUSAL_ROWS = 20
 PRUNE = "prune"
 
-_ADD = insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0), count=1)
+_ADD = CompiledOnce(insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0), count=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class AuditEntry:
 def record(tx: Transaction, entry: AuditEntry) -> str:
     """Add a row, and return its id. Its line in the log waits for the commit: what is undone is not told."""
     entry_id = new_id()
-    tx.execute(
+    tx.changed(
         _ADD,
         {
             "id": entry_id,

@@ -19,6 +19,7 @@ from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRo
 from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED, RUNNING
 from portal_actions_plugin.sql import now_plus, right_now
+from portal_actions_plugin.statements import CompiledOnce
 
 NOW = now_plus(0)
 
@@ -56,7 +57,7 @@ class Claim:
     input: Mapping[str, Any] | None = None
 
 
-# -- the statements of every run: made once, since making one takes longer than running it -------------------------------
+# -- the statements of every run -----------------------------------------------------------------------------------------
 
 _run = bindparam("run", type_=Uuid(as_uuid=False))
 LOCK_TEMPLATE_RUN = (
@@ -64,7 +65,10 @@ LOCK_TEMPLATE_RUN = (
     .where(TemplateRunRow.id == _run, TemplateRunRow.status.in_(ACTIVE))
     .values(version=TemplateRunRow.version + 1)
 )
-_START_TEMPLATE_RUN = LOCK_TEMPLATE_RUN.values(status=RUNNING, started_at=func.coalesce(TemplateRunRow.started_at, NOW))
+_LOCK = CompiledOnce(LOCK_TEMPLATE_RUN)
+_START_TEMPLATE_RUN = CompiledOnce(
+    LOCK_TEMPLATE_RUN.values(status=RUNNING, started_at=func.coalesce(TemplateRunRow.started_at, NOW))
+)
 _CLAIM = (
     update(ActionRunRow)
     .where(ActionRunRow.id == _run, ActionRunRow.status == QUEUED)
@@ -80,24 +84,27 @@ _CLAIM = (
         not_before=None,
     )
 )
-_BEGIN = insert(ActionRunRow).values(
-    status=RUNNING,
-    version=1,
-    attempt=1,
-    queued_at=NOW,
-    # A process that goes on has ended the step before in this very transaction.
-    started_at=right_now(),
-    deadline_at=now_plus(bindparam("deadline_seconds", type_=Float())),
-    lease_expires_at=now_plus(bindparam("lease_seconds", type_=Float())),
-    rings=0,
-    lock_held=False,
+_CLAIM_WITHOUT_LOCK = CompiledOnce(_CLAIM)
+_BEGIN = CompiledOnce(
+    insert(ActionRunRow).values(
+        status=RUNNING,
+        version=1,
+        attempt=1,
+        queued_at=NOW,
+        # A process that goes on has ended the step before in this very transaction.
+        started_at=right_now(),
+        deadline_at=now_plus(bindparam("deadline_seconds", type_=Float())),
+        lease_expires_at=now_plus(bindparam("lease_seconds", type_=Float())),
+        rings=0,
+        lock_held=False,
+    )
 )
-_BEGIN_ATTEMPT = insert(AttemptRow).values(started_at=right_now())
+_BEGIN_ATTEMPT = CompiledOnce(insert(AttemptRow).values(started_at=right_now()))
 
 
 def lock_template_run(tx: Transaction, ref: StepRef) -> None:
     """Let no other transition of a step's template run pass by. Raises LeaseLostError when that is over."""
-    if ref.template_run_id and not tx.changed(LOCK_TEMPLATE_RUN, {"run": ref.template_run_id}):
+    if ref.template_run_id and not tx.changed(_LOCK, {"run": ref.template_run_id}):
         raise LeaseLostError(ref.id)
 
 
@@ -147,7 +154,7 @@ def begin_action_run(tx: Transaction, values: Mapping[str, Any], wish: Claim) ->
 
     It is the same as to queue and to claim it, in one statement. The transaction has the template run locked.
     """
-    tx.execute(_BEGIN, {**values, **_claimed(wish)})
+    tx.changed(_BEGIN, {**values, **_claimed(wish)})
     _begin_attempt(tx, wish)
 
 
@@ -159,7 +166,7 @@ def _claim(tx: Transaction, wish: Claim) -> bool:
 
 def _claim_row(tx: Transaction, wish: Claim) -> bool:
     claimed = tx.changed(
-        _CLAIM if wish.lock_key is None else _CLAIM.where(*locks.is_free(wish.lock_key)),
+        _CLAIM_WITHOUT_LOCK if wish.lock_key is None else _CLAIM.where(*locks.is_free(wish.lock_key)),
         {
             "run": wish.ref.id,
             "attempts_made": wish.attempt,
@@ -185,7 +192,7 @@ def _claimed(wish: Claim) -> dict[str, Any]:
 
 
 def _begin_attempt(tx: Transaction, wish: Claim) -> None:
-    tx.execute(_BEGIN_ATTEMPT, {"action_run_id": wish.ref.id, "number": wish.attempt + 1, "worker": wish.worker})
+    tx.changed(_BEGIN_ATTEMPT, {"action_run_id": wish.ref.id, "number": wish.attempt + 1, "worker": wish.worker})
 
 
 def is_ours(tx: Transaction, run_id: str, process_token: str) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, case, or_, select, update
+from sqlalchemy import case, or_, select, update
 
-from portal_actions_plugin.db import Transaction
+from portal_actions_plugin.db import Row, Transaction
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs.states import QUEUED
 from portal_actions_plugin.sql import now_plus
@@ -15,7 +15,7 @@ from portal_actions_plugin.sql import now_plus
 NOW = now_plus(0)
 
 
-def take_due(tx: Transaction, limit: int, seconds: float) -> Sequence[RowMapping]:
+def take_due(tx: Transaction, limit: int, seconds: float) -> Sequence[Row]:
     """Take queued rows whose doorbell is due, oldest first; their id, action and queue. The wait doubles every time."""
     due = (
         select(ActionRunRow.id)

@@ -10,6 +10,7 @@ from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import WAITS_FOR_NO_LOCK, ActionRunRow
 from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.states import QUEUED
+from portal_actions_plugin.statements import CompiledOnce
 
 
 def among(db: Transaction, ids: Collection[str]) -> set[str]:
@@ -20,7 +21,7 @@ def among(db: Transaction, ids: Collection[str]) -> set[str]:
     return {row["id"] for row in db.rows(still)}
 
 
-_OLDEST = (
+_OLDEST = CompiledOnce(
     select(ActionRunRow.id)
     .where(WAITS_FOR_NO_LOCK, ActionRunRow.queue == bindparam("of_queue", type_=String()), locks.is_due(ActionRunRow))
     .order_by(ActionRunRow.id)

@@ -10,17 +10,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import insert, select
+from sqlalchemy import String, bindparam, insert, select
 
 from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import IdempotencyKeyRow
 from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.statements import CompiledOnce
 
 MAX_LENGTH = 255
 KEY = r"^[!-~]([ -~]*[!-~])?$"
 """Printable ASCII, which every client and proxy sends as it is, without blanks at its ends, which none keeps."""
+
+_KNOWN = CompiledOnce(
+    select(IdempotencyKeyRow.fingerprint, IdempotencyKeyRow.run_id).where(
+        IdempotencyKeyRow.requested_by == bindparam("asker", type_=String()),
+        IdempotencyKeyRow.key == bindparam("of_key", type_=String()),
+    )
+)
+_KEEP = CompiledOnce(insert(IdempotencyKeyRow).values(made_at=now_plus(0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +62,7 @@ def find(db: Transaction, key: IdempotencyKey | None) -> str | None:
     """The run that this key started before, if any; raises ValidationError when it was for something else."""
     if key is None:
         return None
-    row = db.row(
-        select(IdempotencyKeyRow).where(
-            IdempotencyKeyRow.requested_by == key.identity_id, IdempotencyKeyRow.key == key.key
-        )
-    )
+    row = db.row(_KNOWN, {"asker": key.identity_id, "of_key": key.key})
     if row is None:
         return None
     if not hmac.compare_digest(row["fingerprint"], key.fingerprint):
@@ -74,13 +79,5 @@ def keep(tx: Transaction, key: IdempotencyKey | None, kind: str, run_id: str) ->
     """Remember the run that a key started."""
     if key is None:
         return
-    tx.execute(
-        insert(IdempotencyKeyRow).values(
-            requested_by=key.identity_id,
-            key=key.key,
-            fingerprint=key.fingerprint,
-            kind=kind,
-            run_id=run_id,
-            made_at=now_plus(0),
-        )
-    )
+    asked = {"requested_by": key.identity_id, "key": key.key, "fingerprint": key.fingerprint}
+    tx.changed(_KEEP, {**asked, "kind": kind, "run_id": run_id})

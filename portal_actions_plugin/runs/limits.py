@@ -12,6 +12,7 @@ from portal_actions_plugin.errors import RateLimitedError
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.setting_values import RateLimit
 from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.statements import CompiledOnce
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,11 @@ _newest = (
     .limit(bindparam("count", type_=Integer()))
     .subquery()
 )
-_TAKEN = select(
-    func.count().label("taken"), func.min(_newest.c.queued_at).label("oldest"), now_plus(0).label("now")
-).select_from(_newest)
+_TAKEN = CompiledOnce(
+    select(
+        func.count().label("taken"), func.min(_newest.c.queued_at).label("oldest"), now_plus(0).label("now")
+    ).select_from(_newest)
+)
 
 
 def quota(db: Transaction, identity_id: str, rate: RateLimit) -> Quota:

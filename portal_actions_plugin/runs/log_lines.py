@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Float, Integer, Select, String, Text, Uuid, bindparam, insert, not_, or_, select
+from sqlalchemy import Float, Integer, String, Text, Uuid, bindparam, insert, not_, or_, select
 
 from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import ActionRunRow, LogLineRow
 from portal_actions_plugin.runs.states import CANCELED, RUNNING
 from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.statements import CompiledOnce
 
 
 class Line(NamedTuple):
@@ -42,10 +43,14 @@ _LINE = select(
 _THERE = select(LogLineRow.seq).where(LogLineRow.action_run_id == _RUN, LogLineRow.seq == _SEQ)
 _COLUMNS = ["action_run_id", "seq", "attempt", "at", "level", "message"]
 
-_LOCK = _OURS.with_for_update()
-_LOCK_LEFT = _TAKEN.where(or_(ActionRunRow.status == RUNNING, ActionRunRow.status == CANCELED)).with_for_update()
-_ADD_OURS = insert(LogLineRow).from_select(_COLUMNS, _LINE.where(_OURS.exists())).returning(LogLineRow.seq)
-_ADD_NEW = insert(LogLineRow).from_select(_COLUMNS, _LINE.where(not_(_THERE.exists())))
+_LOCK = CompiledOnce(_OURS.with_for_update())
+_LOCK_LEFT = CompiledOnce(
+    _TAKEN.where(or_(ActionRunRow.status == RUNNING, ActionRunRow.status == CANCELED)).with_for_update()
+)
+_ADD_OURS = CompiledOnce(
+    insert(LogLineRow).from_select(_COLUMNS, _LINE.where(_OURS.exists())).returning(LogLineRow.seq)
+)
+_ADD_NEW = CompiledOnce(insert(LogLineRow).from_select(_COLUMNS, _LINE.where(not_(_THERE.exists()))))
 
 
 def add(tx: Transaction, line: Line) -> bool:
@@ -63,7 +68,7 @@ def add_left(tx: Transaction, lines: Sequence[Line]) -> None:
     _add_all(tx, lines, _LOCK_LEFT)
 
 
-def _add_all(tx: Transaction, lines: Sequence[Line], lock: Select[Any]) -> bool:
+def _add_all(tx: Transaction, lines: Sequence[Line], lock: CompiledOnce) -> bool:
     # A process and its parent may write the same lines: the one that comes second must see what the first has written.
     if lines and tx.row(lock, {"run": lines[0].run, "token": lines[0].token}) is None:
         return False
@@ -74,7 +79,7 @@ def _add_all(tx: Transaction, lines: Sequence[Line], lock: Select[Any]) -> bool:
 def add_to_ended(tx: Transaction, lines: Sequence[Line]) -> None:
     """Likewise, in the transaction that has just ended the run's attempt, and so has its row."""
     if lines:
-        tx.execute(_ADD_NEW, [_values(line) for line in lines])
+        tx.add(_ADD_NEW, [_values(line) for line in lines])
 
 
 def _values(line: Line) -> dict[str, Any]:

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import RowMapping, Select
+from sqlalchemy import Select
 
-from portal_actions_plugin.db import Transaction, reading
+from portal_actions_plugin.db import Row, Transaction, reading
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import Page
 
 CURSOR = r"^(b[g-v]|c[A-P])[A-Za-z0-9_-]{21}$"
 """What a cursor looks like: a direction, ``n`` or ``p``, and 16 bytes of an id, in 23 characters of base64."""
 
-Found = tuple[list[RowMapping], bool]
+Found = tuple[list[Row], bool]
 """Rows, and whether there are more of them."""
 
 PIECE = 51
@@ -73,7 +73,7 @@ class Stretch:
 
     def read(self, db: Transaction, statement: Select[Any]) -> Found:
         """The first rows, up to the limit and the bound, and whether there are more."""
-        rows: list[RowMapping] = []
+        rows: list[Row] = []
         size = 0
         for row in self._pieces(db, statement):
             if len(rows) == self.limit or size > MAX_PAGE_BYTES:
@@ -82,7 +82,7 @@ class Stretch:
             size += sum(len(json.dumps(value)) for value in row.values() if isinstance(value, dict | list))
         return rows, False
 
-    def _pieces(self, db: Transaction, statement: Select[Any]) -> Iterator[RowMapping]:
+    def _pieces(self, db: Transaction, statement: Select[Any]) -> Iterator[Row]:
         """All of them, a few at a time: no more of what is large is in memory, and a page of the usual length is one piece.
 
         A cursor of the server's would do the same, in four round trips, and with a new plan each time.
@@ -123,7 +123,7 @@ def page(
     key: Any,
     limit: int,
     cursor: str | None,
-    convert: Callable[[RowMapping], Any],
+    convert: Callable[[Row], Any],
     read: Reader = in_order,
 ) -> Page:
     """Read a keyset page. A cursor says which way it leads and from where; no OFFSET and no COUNT."""

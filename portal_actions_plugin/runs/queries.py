@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnClause, ColumnElement, Integer, RowMapping, Select, String, bindparam, func, or_, select
+from sqlalchemy import ColumnClause, ColumnElement, Integer, Select, String, bindparam, func, or_, select
 
-from portal_actions_plugin.db import Transaction, reading
+from portal_actions_plugin.db import Row, Transaction, reading
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Attempt, LockHolder, LogLine, Page, TemplateRun
@@ -119,7 +119,7 @@ def action_run(run_id: str) -> ActionRun:
         return replace(whole_action_run(db, row), retried_as=row["retried_as"])
 
 
-def whole_action_run(db: Transaction, row: RowMapping) -> ActionRun:
+def whole_action_run(db: Transaction, row: Row) -> ActionRun:
     """An action run's row with every try."""
     return replace(
         rows.action_run(row),
@@ -143,7 +143,7 @@ def template_run_within(db: Transaction, run_id: str) -> TemplateRun:
     return replace(whole, retried_as=row["retried_as"])
 
 
-def whole_template_run(db: Transaction, row: RowMapping, steps: Sequence[RowMapping]) -> TemplateRun:
+def whole_template_run(db: Transaction, row: Row, steps: Sequence[Row]) -> TemplateRun:
     """A template run's row and those of its steps as one."""
     attempts = _attempts(db, steps)
     holders = _lock_holders(db, steps)
@@ -173,7 +173,7 @@ def template_runs_of(run_ids: Sequence[str]) -> dict[str, str]:
         return {row["id"]: row["template_run_id"] for row in db.rows(steps)}
 
 
-def _attempts(db: Transaction, runs: Sequence[RowMapping]) -> dict[str, tuple[Attempt, ...]]:
+def _attempts(db: Transaction, runs: Sequence[Row]) -> dict[str, tuple[Attempt, ...]]:
     tries: dict[str, tuple[Attempt, ...]] = {run["id"]: () for run in runs}
     begun = [run["id"] for run in runs if run["started_at"]]
     if begun:
@@ -182,7 +182,7 @@ def _attempts(db: Transaction, runs: Sequence[RowMapping]) -> dict[str, tuple[At
     return tries
 
 
-def _lock_holders(db: Transaction, runs: Sequence[RowMapping]) -> dict[str, LockHolder]:
+def _lock_holders(db: Transaction, runs: Sequence[Row]) -> dict[str, LockHolder]:
     """Who holds the lock that a queued run waits for, by the waiting run's id."""
     waiting = {run["id"]: run["lock_key"] for run in runs if run["status"] == QUEUED and run["lock_key"]}
     if not waiting:

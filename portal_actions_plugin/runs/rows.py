@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, false, select
+from sqlalchemy import Select, and_, false, select
 
+from portal_actions_plugin.db import Row
 from portal_actions_plugin.errors import error_class
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Attempt, Link, Origin, Progress, RunError, Step, TemplateRun
@@ -46,7 +47,7 @@ def action_run_url(run_id: str, template_run_id: str | None) -> str:
     return extension().config.page_url(page)
 
 
-def action_run(row: RowMapping) -> ActionRun:
+def action_run(row: Row) -> ActionRun:
     error = None
     if row["error_code"]:
         error = run_error(row["error_code"], row["error_message"], row["error_hint"], row["retry_at"])
@@ -84,7 +85,7 @@ def action_run(row: RowMapping) -> ActionRun:
     )
 
 
-def template_run(row: RowMapping, step_statuses: Sequence[str]) -> TemplateRun:
+def template_run(row: Row, step_statuses: Sequence[str]) -> TemplateRun:
     outputs = row["outputs"] or {}
     steps = row["definition"]["steps"]
     # A step that was skipped counts as done once the run is through.
@@ -123,7 +124,7 @@ def _output_links(outputs: Mapping[str, Any]) -> tuple[Link, ...]:
     )
 
 
-def attempt(row: RowMapping) -> Attempt:
+def attempt(row: Row) -> Attempt:
     return Attempt(
         row["number"],
         row["started_at"],
@@ -135,7 +136,7 @@ def attempt(row: RowMapping) -> Attempt:
     )
 
 
-def steps(row: RowMapping, runs: Mapping[int, ActionRun]) -> tuple[Step, ...]:
+def steps(row: Row, runs: Mapping[int, ActionRun]) -> tuple[Step, ...]:
     last_started = max(runs, default=-1)
     return tuple(
         Step(
@@ -151,7 +152,7 @@ def steps(row: RowMapping, runs: Mapping[int, ActionRun]) -> tuple[Step, ...]:
     )
 
 
-def audit_entry(row: RowMapping) -> AuditEntry:
+def audit_entry(row: Row) -> AuditEntry:
     return AuditEntry(
         id=row["id"],
         at=row["at"],

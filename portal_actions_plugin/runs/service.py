@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import RowMapping
-
 from portal_actions_plugin import signals
 from portal_actions_plugin.actions.registry import no_action
-from portal_actions_plugin.db import Transaction, new_id, transaction
+from portal_actions_plugin.db import Row, Transaction, new_id, transaction
 from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
@@ -242,7 +240,7 @@ def _start_action(
     return accept(Start(asker, event, action.id, ACTION_RUN, key, write, ask.origin, retry_of))
 
 
-def _queue(tx: Transaction, values: Mapping[str, Any]) -> RowMapping:
+def _queue(tx: Transaction, values: Mapping[str, Any]) -> Row:
     """Insert what is to be run as a queued row, ring for it and tell of it after the commit, and give the row."""
     row = transitions.accept_action_run(tx, values, extension().config.ring_again_seconds)
     dispatch.ring_after_commit(tx, row["id"], row["queue"])

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Float,
-    RowMapping,
     Uuid,
     and_,
     bindparam,
@@ -24,7 +23,7 @@ from sqlalchemy import (
 )
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.db import Transaction, new_id
+from portal_actions_plugin.db import Row, Transaction, new_id
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import Link
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow
@@ -40,6 +39,7 @@ from portal_actions_plugin.runs.claims import (
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
 from portal_actions_plugin.sql import now_plus, right_now
+from portal_actions_plugin.statements import CompiledOnce
 
 ENDED = right_now()
 
@@ -80,16 +80,20 @@ class Result:
     lines: Sequence[Line] = ()
 
 
-# -- the statements of every run: made once, since making one takes longer than running it -------------------------------
+# -- the statements of every run -----------------------------------------------------------------------------------------
 
 _run = bindparam("run", type_=Uuid(as_uuid=False))
 _token = bindparam("token", type_=Uuid(as_uuid=False))
 _IS_ANNOUNCED = case((bindparam("is_announced", type_=Boolean()), NOW))
 
-_END_TEMPLATE_RUN = LOCK_TEMPLATE_RUN.values(finished_at=ENDED, secrets=None, announced_at=_IS_ANNOUNCED)
+_ended = LOCK_TEMPLATE_RUN.values(finished_at=ENDED, secrets=None, announced_at=_IS_ANNOUNCED)
+_CANCEL_TEMPLATE_RUN = CompiledOnce(_ended)
+_END_TEMPLATE_RUN = CompiledOnce(_ended.values(started_at=func.coalesce(TemplateRunRow.started_at, NOW)))
 
-_ACCEPT = insert(TemplateRunRow).values(status=QUEUED, version=1, queued_at=NOW).returning(TemplateRunRow.__table__)
-_QUEUE = insert(ActionRunRow).values(
+_ACCEPT = CompiledOnce(
+    insert(TemplateRunRow).values(status=QUEUED, version=1, queued_at=NOW).returning(TemplateRunRow.__table__)
+)
+_queued = insert(ActionRunRow).values(
     status=QUEUED,
     version=1,
     attempt=0,
@@ -99,8 +103,9 @@ _QUEUE = insert(ActionRunRow).values(
     ring_again_at=now_plus(bindparam("ring_again_seconds", type_=Float())),
     lock_held=False,
 )
-_ACCEPT_ACTION_RUN = _QUEUE.returning(*rows.QUEUED_COLUMNS)
-_END = (
+_QUEUE = CompiledOnce(_queued)
+_ACCEPT_ACTION_RUN = CompiledOnce(_queued.returning(*rows.QUEUED_COLUMNS))
+_ended_attempt = (
     update(ActionRunRow)
     .where(ActionRunRow.id == _run, ActionRunRow.status == RUNNING, ActionRunRow.process_token == _token)
     .values(
@@ -112,7 +117,8 @@ _END = (
         announced_at=_IS_ANNOUNCED,
     )
 )
-_CLOSE_ATTEMPT = (
+_END = CompiledOnce(_ended_attempt)
+_CLOSE_ATTEMPT = CompiledOnce(
     update(AttemptRow)
     .where(AttemptRow.action_run_id == _run, AttemptRow.finished_at.is_(None))
     .values(finished_at=ENDED)
@@ -122,12 +128,12 @@ _CLOSE_ATTEMPT = (
 # -- accepting -------------------------------------------------------------------------------------------------------
 
 
-def accept_template_run(tx: Transaction, run_id: str, values: Mapping[str, Any]) -> RowMapping:
+def accept_template_run(tx: Transaction, run_id: str, values: Mapping[str, Any]) -> Row:
     """Insert a template run as queued, and give its row: whoever starts it is told without another look at it."""
     return tx.rows(_ACCEPT, {"id": run_id, **values})[0]
 
 
-def accept_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> RowMapping:
+def accept_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> Row:
     """Insert a one-off or a first step likewise; see ``queue_action_run``."""
     return tx.rows(_ACCEPT_ACTION_RUN, {"id": new_id(), **values, "ring_again_seconds": ring_again_seconds})[0]
 
@@ -135,7 +141,7 @@ def accept_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_sec
 def queue_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> str:
     """Insert an action run as queued, its doorbell counted as rung, and return its id: ``values`` may say which."""
     row = {"id": new_id(), **values}
-    tx.execute(_QUEUE, {**row, "ring_again_seconds": ring_again_seconds})
+    tx.changed(_QUEUE, {**row, "ring_again_seconds": ring_again_seconds})
     return str(row["id"])
 
 
@@ -248,9 +254,7 @@ def queue_again(
 
 def end_template_run(tx: Transaction, run_id: str, status: str, **values: Any) -> bool:
     """Bring an active template run to its end; False when it was over already."""
-    end = _END_TEMPLATE_RUN
-    if status != CANCELED:
-        end = end.values(started_at=func.coalesce(TemplateRunRow.started_at, NOW))
+    end = _CANCEL_TEMPLATE_RUN if status == CANCELED else _END_TEMPLATE_RUN
     is_announced = not signals.template_run_finished.receivers
     return bool(tx.changed(end, {"run": run_id, "status": status, "is_announced": is_announced, **values}))
 
@@ -295,7 +299,7 @@ def _succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) 
 def _end_attempt(
     tx: Transaction, ref: StepRef, process_token: str, *, retry_after: float | None = None, **values: Any
 ) -> None:
-    end = _END if retry_after is None else _END.values(retry_at=now_plus(retry_after))
+    end = _END if retry_after is None else _ended_attempt.values(retry_at=now_plus(retry_after))
     if not tx.changed(end, {"run": ref.id, "token": process_token, "is_announced": _nobody_listens(), **values}):
         raise LeaseLostError(ref.id)
 
@@ -310,7 +314,7 @@ def _close_attempt(tx: Transaction, run_id: str, outcome: str, error: ActionErro
         "error_code": error.code[:32] if error else None,
         "error_message": error.message if error else None,
     }
-    tx.execute(_CLOSE_ATTEMPT, {"run": run_id, "outcome": outcome, **why})
+    tx.changed(_CLOSE_ATTEMPT, {"run": run_id, "outcome": outcome, **why})
 
 
 def _cancel_action_runs(tx: Transaction, which: Any) -> list[Canceled]:

@@ -1,0 +1,108 @@
+"""Statements that every run takes: compiled once, and handed to the driver as they are from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect
+from sqlalchemy.exc import StatementError
+from sqlalchemy.types import TypeEngine
+
+Values = Mapping[str, Any]
+Processor = Callable[[Any], Any]
+
+
+class CompiledOnce:
+    """A statement without its values, compiled when it is first run with values of these names on a kind of database.
+
+    SQLAlchemy looks a statement up by all that it is made of, each time. That takes several times as long as the
+    statement itself, and on SQLite, which has one writer, everybody else waits meanwhile.
+
+    Args:
+        clause: what it is. Every column that it returns has a name of its own. A list that it contains is always the
+            same one.
+    """
+
+    def __init__(self, clause: ClauseElement) -> None:
+        self._clause = clause
+        self._forms: dict[tuple[str, ...], _Form] = {}
+
+    def run(self, connection: Connection, values: Values) -> CursorResult[Any]:
+        """Run it. The rows that it may return are as the driver has them; ``read`` gives ours.
+
+        Raises:
+            StatementError: a value is missing, or is none for its column.
+        """
+        form = self._form(connection.dialect, values)
+        return connection.exec_driver_sql(form.sql, form.bound(values))
+
+    def run_for_each(self, connection: Connection, several: Sequence[Values]) -> None:
+        """Run it for each of several values, at least one, all of the same names. Raises StatementError likewise."""
+        form = self._form(connection.dialect, several[0])
+        connection.exec_driver_sql(form.sql, [form.bound(values) for values in several])
+
+    def read(self, connection: Connection, values: Values) -> list[dict[str, Any]]:
+        """Run it, and give the rows that it returns, by their columns' names. Raises StatementError likewise."""
+        form = self._form(connection.dialect, values)
+        return form.rows(connection.exec_driver_sql(form.sql, form.bound(values)))
+
+    def _form(self, dialect: Dialect, values: Values) -> _Form:
+        key = (dialect.name, *values)
+        form = self._forms.get(key)
+        if form is None:
+            form = self._forms[key] = _Form(self._clause, dialect, values)
+        return form
+
+
+class _Form:
+    """A statement in one database's SQL, with how values get into it, and out of its rows."""
+
+    def __init__(self, clause: ClauseElement, dialect: Dialect, values: Values) -> None:
+        compiled: Any = clause.compile(dialect=dialect, column_keys=list(values))
+        expanded = compiled.construct_expanded_state(values)
+        if lists := values.keys() & expanded.parameter_expansion.keys():
+            raise ValueError(f"{', '.join(lists)}: a list of another length is another statement")
+        binders = {name: _binder(bind.type, dialect) for name, bind in compiled.binds.items()} | expanded.processors
+        defaults = {column.key: column.default.arg for column in compiled.prefetch}
+        constants = {name: value for name, value in expanded.parameters.items() if name not in values} | defaults
+        self.sql: str = expanded.statement
+        self._order: Sequence[str] | None = expanded.positiontup
+        self._binders = {name: bind for name, bind in binders.items() if name in values and bind}
+        self._constants = {name: _processed(binders.get(name), value) for name, value in constants.items()}
+        self._returned = getattr(clause, "exported_columns", {})
+        self._dialect = dialect
+        self._readers: Sequence[tuple[str, Processor | None]] | None = None
+
+    def bound(self, values: Values) -> Any:
+        """The parameters as the driver takes them: by their places on SQLite, by their names on PostgreSQL."""
+        try:
+            parameters = {**self._constants, **values}
+            for name, bind in self._binders.items():
+                parameters[name] = bind(parameters[name])
+            return parameters if self._order is None else tuple([parameters[name] for name in self._order])
+        except Exception as error:
+            raise StatementError(
+                f"{type(error).__name__}: {error}", self.sql, None, error, hide_parameters=True
+            ) from error
+
+    def rows(self, result: CursorResult[Any]) -> list[dict[str, Any]]:
+        if self._readers is None:
+            kinds = zip(self._returned.items(), result.cursor.description, strict=True)
+            self._readers = [(name, _reader(column.type, self._dialect, what[1])) for (name, column), what in kinds]
+        return [
+            {name: read(value) if read else value for (name, read), value in zip(self._readers, row, strict=True)}
+            for row in result
+        ]
+
+
+def _binder(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
+    return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _reader(kind: TypeEngine[Any], dialect: Dialect, of_driver: object) -> Processor | None:
+    return kind.dialect_impl(dialect).result_processor(dialect, of_driver)
+
+
+def _processed(process: Processor | None, value: Any) -> Any:
+    return process(value) if process else value

@@ -1,0 +1,118 @@
+"""Statements that are compiled once: they take, refuse and give what SQLAlchemy's own way would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import String, bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+
+from portal_actions_plugin.db import Database, Transaction, new_id
+from portal_actions_plugin.models import ActionRunRow, AuditRow, WorkerRow
+from portal_actions_plugin.runs.states import ACTIVE
+from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.statements import CompiledOnce
+
+ADD = CompiledOnce(insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0)).returning(AuditRow.__table__))
+ENTRY: dict[str, Any] = {"actor": "user:ann", "event": "start", "outcome": "accepted", "target": "50 % of it: all"}
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close_connections()
+
+
+@pytest.fixture
+def tx(database: Database) -> Iterator[Transaction]:
+    with database.rehearsing() as tx:
+        yield tx
+
+
+def test_rows_are_read_as_sqlalchemy_reads_them(tx: Transaction) -> None:
+    entry_id = new_id()
+    added = tx.row(ADD, {"id": entry_id, "details": {"a": [1, None]}, "run_id": None, **ENTRY})
+    assert added == tx.row(select(AuditRow.__table__))
+    assert added
+    assert (added["id"], added["details"], added["run_id"]) == (entry_id, {"a": [1, None]}, None)
+    assert isinstance(added["at"], datetime)
+    assert added["at"].tzinfo
+
+
+def test_a_column_that_is_not_given_has_its_default(tx: Transaction) -> None:
+    added = tx.row(ADD, {"id": new_id(), **ENTRY})
+    assert added
+    assert added["count"] == 1
+
+
+def test_another_set_of_values_is_another_statement(tx: Transaction) -> None:
+    plain = tx.row(ADD, {"id": new_id(), **ENTRY})
+    detailed = tx.row(ADD, {"id": new_id(), **ENTRY, "details": {"x": 1}, "count": 7})
+    assert plain
+    assert detailed
+    assert (plain["details"], plain["count"]) == (None, 1)
+    assert (detailed["details"], detailed["count"]) == ({"x": 1}, 7)
+
+
+def test_a_list_in_the_statement_itself_is_bound(tx: Transaction) -> None:
+    which = CompiledOnce(
+        select(ActionRunRow.id).where(
+            ActionRunRow.status.in_(ACTIVE), ActionRunRow.action == bindparam("what", type_=String())
+        )
+    )
+    assert tx.rows(which, {"what": "debug.log@v1"}) == []
+
+
+def test_a_list_among_the_values_is_refused(tx: Transaction) -> None:
+    which = CompiledOnce(select(AuditRow.id).where(AuditRow.actor.in_(bindparam("actors", expanding=True))))
+    with pytest.raises(ValueError, match="actors"):
+        tx.rows(which, {"actors": ["a", "b"]})
+
+
+def test_several_rows_are_added_at_once(tx: Transaction) -> None:
+    add = CompiledOnce(insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0)))
+    tx.add(add, [{"id": new_id(), **ENTRY, "actor": f"user:{number}"} for number in range(3)])
+    assert [row["actor"] for row in tx.rows(select(AuditRow.actor).order_by(AuditRow.id))] == [
+        "user:0",
+        "user:1",
+        "user:2",
+    ]
+
+
+def test_changed_says_how_many_rows_were_hit(tx: Transaction) -> None:
+    tx.changed(ADD, {"id": new_id(), **ENTRY})
+    rename = CompiledOnce(update(AuditRow).where(AuditRow.actor == bindparam("who", type_=String())))
+    assert tx.changed(rename, {"who": "user:ann", "target": "another"}) == 1
+    assert tx.changed(rename, {"who": "user:bob", "target": "another"}) == 0
+
+
+def test_a_value_that_is_none_for_its_column_is_a_statement_error(tx: Transaction) -> None:
+    late = CompiledOnce(update(AuditRow).where(AuditRow.actor == bindparam("who", type_=String())))
+    with pytest.raises(StatementError, match="has no time zone") as refused:
+        tx.changed(late, {"who": "hunter2", "at": datetime(2026, 1, 1)})  # noqa: DTZ001 that is what is wrong with it
+    assert not isinstance(refused.value, OperationalError)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_row_that_is_there_already_is_an_integrity_error_without_its_values(tx: Transaction) -> None:
+    entry_id = new_id()
+    tx.changed(ADD, {"id": entry_id, **ENTRY})
+    with pytest.raises(IntegrityError) as refused:
+        tx.changed(ADD, {"id": entry_id, **ENTRY, "target": "hunter2"})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_reads_with_them_see_one_state(database: Database) -> None:
+    count = CompiledOnce(select(WorkerRow.name).where(WorkerRow.queue == bindparam("of", type_=String())))
+    join = CompiledOnce(insert(WorkerRow).values(started_at=now_plus(0), seen_at=now_plus(0)))
+    with database.reading() as db:
+        assert not db.rows(count, {"of": "default"})
+        with database._writer.begin() as other:
+            join.run(other, {"name": "w", "queue": "default", "host": "h", "pid": 1})
+        assert not db.rows(count, {"of": "default"})
+    with database.reading() as db:
+        assert len(db.rows(count, {"of": "default"})) == 1
