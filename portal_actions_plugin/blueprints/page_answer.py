@@ -32,6 +32,7 @@ STILL = "still"
 
 _PACKAGE = Path(__file__).parent.parent
 _FRESH_SECONDS = 600
+_ANY_ID = str(uuid.UUID(int=0))
 
 
 def page(
@@ -102,6 +103,12 @@ def page_url(endpoint: str, **values: Any) -> str:
     if wants_absolute(request):
         values.setdefault("times", ABSOLUTE)
     return url_for(f"portal_actions.{endpoint}", **values)
+
+
+def run_url(endpoint: str) -> Callable[[str], str]:
+    """The addresses of many runs, by their ids. All of them are alike, so one is made, and has its id changed."""
+    before, _, after = page_url(endpoint, run_id=_ANY_ID).partition(_ANY_ID)
+    return lambda run_id: f"{before}{run_id}{after}"
 
 
 def _state(template: str, facts: Mapping[str, Any]) -> str:

@@ -74,7 +74,7 @@ class PageText:
         # The database's clock may be a little ahead of this machine's.
         seconds = max(0, int((self.now - moment).total_seconds()))
         if seconds >= _OLD_SECONDS:
-            return moment.astimezone(UTC).strftime("%Y-%m-%d")
+            return moment.astimezone(UTC).date().isoformat()
         return f"{_rounded(seconds)} ago" if seconds else "just now"
 
     def elapsed(self, since: datetime) -> str:
@@ -119,11 +119,11 @@ class PageText:
 
     @staticmethod
     def clock(moment: datetime) -> str:
-        return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return f"{moment.astimezone(UTC).isoformat(' ', 'seconds')[:19]} UTC"
 
     @staticmethod
     def iso(moment: datetime) -> str:
-        return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds')[:23]}Z"
+        return f"{moment.astimezone(UTC).isoformat('T', 'milliseconds')[:23]}Z"
 
     @staticmethod
     def duration(milliseconds: int | None) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from flask import Blueprint, Response, redirect, request
 from werkzeug import Response as AnyResponse
 
+from portal_actions_plugin.blueprints.list_rows import list_facts
 from portal_actions_plugin.blueprints.log_file import log_file
 from portal_actions_plugin.blueprints.log_filter import LogFilter
 from portal_actions_plugin.blueprints.page_answer import MOVING, STILL, page, page_url
@@ -62,7 +63,7 @@ def action_runs() -> Response:
         "may_change": access.may_change_runs(identity),
         "actions": [action.id for action in reads.actions(identity)],
     }
-    return page("actions.html", facts)
+    return page("actions.html", facts, more=list_facts)
 
 
 def _found(identity: Identity, query: ListQuery) -> Page:

@@ -1,0 +1,60 @@
+"""What the list of action runs shows, in words: a template that calls for each of them takes twice as long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from portal_actions_plugin.blueprints.page_answer import run_url
+from portal_actions_plugin.blueprints.page_text import PageText
+from portal_actions_plugin.host import ActionRun
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the list. ``at`` is when the run began or was queued, ``when`` says it, and ``title`` says it the other way."""
+
+    run: ActionRun
+    status: str
+    word: str
+    at: str
+    when: str
+    title: str
+    took: str
+    url: str
+
+
+def list_rows(runs: Sequence[ActionRun], text: PageText) -> Iterator[Row]:
+    """The rows of these runs."""
+    url_of_template_run, url_of_one_off = run_url("template_run"), run_url("action_run")
+    for run in runs:
+        status = text.status(run)
+        moment = run.started_at or run.queued_at
+        yield Row(
+            run=run,
+            status=status,
+            word=text.word(status),
+            at=text.iso(moment),
+            when=text.when(moment),
+            title=text.other(moment) if run.started_at else f"queued {text.other(moment)}",
+            took=text.duration(run.duration_ms),
+            url=url_of_template_run(run.template_run_id) if run.template_run_id else url_of_one_off(run.id),
+        )
+
+
+def list_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What follows from the facts of a list: its rows, and the words that its filters can be set to."""
+    runs: Sequence[ActionRun] = facts["runs"]
+    return {
+        "rows": list_rows,
+        "known": {
+            "template": _each_once(run.template for run in runs),
+            "requested_by": _each_once(run.requested_by for run in runs),
+            "entity": _each_once(run.entity for run in runs),
+        },
+    }
+
+
+def _each_once(words: Iterable[str | None]) -> list[str]:
+    return [word for word in dict.fromkeys(words) if word]
