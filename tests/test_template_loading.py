@@ -801,6 +801,20 @@ def test_the_inputs_and_the_template_are_left_as_they_were(tmp_path):
     assert validate_inputs(template, given)["tags"] == ["a"]
 
 
+def test_what_checks_inputs_is_made_once_and_forgets_what_it_has_seen(tmp_path):
+    form = """
+        properties: {port: {$ref: "#/$defs/port"}}
+        $defs: {port: {type: integer, maximum: 65535}}
+        """
+    template = template_with(tmp_path, form)
+    check = template.input_check
+    for wrong in ({"port": 70_000}, {"port": "x"}, {"unknown": 1}):
+        with pytest.raises(ValidationError):
+            validate_inputs(template, wrong)
+        assert validate_inputs(template, {"port": 80}) == {"port": 80}
+    assert template.input_check is check
+
+
 def test_every_error_is_told_at_once_field_by_field(tmp_path):
     template = template_with(
         tmp_path,

@@ -52,38 +52,53 @@ def validator(schema: Mapping[str, Any]) -> Any:
     return Validator(schema, registry=registry, format_checker=FORMATS)
 
 
-def check(schema: Mapping[str, Any], inputs: Any, name: str) -> dict[str, Any]:
-    """Return the inputs with defaults, or raise ValidationError with the messages of every wrong field.
+class InputCheck:
+    """What checks users' inputs by one schema. To make it takes longer than to check with it; threads may share it."""
 
-    No message repeats a value: it may be a secret. Neither the author nor the user can keep a process busy with it.
-    """
-    if not isinstance(inputs, Mapping):
-        raise ValidationError(f"{name} takes its inputs as an object.", fields={"inputs": ["must be an object"]})
-    # A schema that names its dialect would be checked by that dialect's own words, not by ours.
-    strict = {word: value for word, value in schema.items() if word not in {"$schema", "unevaluatedProperties"}}
-    root = validator(strict)
-    try:
-        with budget():
-            filled: dict[str, Any] = _Defaults(root).fill(strict, dict(inputs))
-            errors = (one for error in root.iter_errors(filled) for one in _explain(error))
-            found = list(islice(errors, _MAX_ERRORS))
-    except RecursionError:
-        raise ValidationError(f"{name} cannot take these inputs: they are nested too deeply.") from None
-    except SandboxError as error:
-        raise ValidationError(
-            f"{name} cannot take these inputs: the check was given up, {error}.",
-            hint="Give less, or have the template's owner simplify its parameters.",
-        ) from None
-    if schema.get("unevaluatedProperties") is False:
-        known = declared(schema)
-        found += islice((((extra,), "is unknown") for extra in filled if extra not in known), _MAX_ERRORS)
-    if found:
-        fields = _nested(found)
-        names = list(fields)
-        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-        shown = ", ".join("the whole" if key == WHOLE else key for key in names[:10])
-        raise ValidationError(f"{name} cannot take these inputs: see {shown}{more}.", fields=fields)
-    return filled
+    def __init__(self, schema: Mapping[str, Any], name: str) -> None:
+        """Take the schema, and the name of whose it is, for messages."""
+        # A schema that names its dialect would be checked by that dialect's own words, not by ours.
+        strict = {word: value for word, value in schema.items() if word not in {"$schema", "unevaluatedProperties"}}
+        self._name = name
+        self._schema = strict
+        self._root = validator(strict)
+        self._known = declared(schema) if schema.get("unevaluatedProperties") is False else None
+
+    def fill(self, inputs: Any) -> dict[str, Any]:
+        """Return the inputs with defaults, or raise ValidationError with the messages of every wrong field.
+
+        No message repeats a value: it may be a secret. Neither the author nor the user can keep a process busy with it.
+        """
+        name = self._name
+        if not isinstance(inputs, Mapping):
+            raise ValidationError(f"{name} takes its inputs as an object.", fields={"inputs": ["must be an object"]})
+        try:
+            with budget():
+                filled: dict[str, Any] = _Defaults(self._root).fill(self._schema, dict(inputs))
+                found = list(islice(self._wrong(filled), _MAX_ERRORS))
+        except RecursionError:
+            raise ValidationError(f"{name} cannot take these inputs: they are nested too deeply.") from None
+        except SandboxError as error:
+            raise ValidationError(
+                f"{name} cannot take these inputs: the check was given up, {error}.",
+                hint="Give less, or have the template's owner simplify its parameters.",
+            ) from None
+        if self._known is not None:
+            found += islice((((extra,), "is unknown") for extra in filled if extra not in self._known), _MAX_ERRORS)
+        if found:
+            raise _refusal(name, found)
+        return filled
+
+    def _wrong(self, filled: Mapping[str, Any]) -> Iterator[Found]:
+        return (one for error in self._root.iter_errors(filled) for one in _explain(error))
+
+
+def _refusal(name: str, found: Iterable[Found]) -> ValidationError:
+    fields = _nested(found)
+    names = list(fields)
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    shown = ", ".join("the whole" if key == WHOLE else key for key in names[:10])
+    return ValidationError(f"{name} cannot take these inputs: see {shown}{more}.", fields=fields)
 
 
 class _Defaults:

@@ -14,6 +14,8 @@ from portal_actions_plugin.software_templates import schemas
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from portal_actions_plugin.software_templates.inputs import InputCheck
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -115,6 +117,13 @@ class Template:
         declared = schemas.declared(self.inputs_schema())
         return frozenset(name for name, found in declared.items() if any(map(schemas.is_secret, found)))
 
+    @cached_property
+    def input_check(self) -> InputCheck:
+        """What checks a user's inputs, made once for all runs of the template."""
+        from portal_actions_plugin.software_templates.inputs import InputCheck  # as the loader says of its checks
+
+        return InputCheck(self.inputs_schema(), self.name)
+
 
 def validate_inputs(template: Template, inputs: Any) -> dict[str, Any]:
     """Apply the defaults and check a user's inputs.
@@ -129,9 +138,7 @@ def validate_inputs(template: Template, inputs: Any) -> dict[str, Any]:
     Raises:
         ValidationError: ``fields`` has the messages of every wrong field, nested as the inputs are. No value is in them.
     """
-    from portal_actions_plugin.software_templates import inputs as user_inputs  # as the loader says of its checks
-
-    return user_inputs.check(template.inputs_schema(), inputs, template.name)
+    return template.input_check.fill(inputs)
 
 
 def fingerprint(definition: Any, skeleton_files: Mapping[str, str]) -> str:
