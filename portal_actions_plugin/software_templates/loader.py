@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,7 +113,7 @@ class FolderTemplateSource:
         problems: _Problems = []
         for folder in self._folders:
             try:
-                top = folder.resolve()
+                top = os.path.realpath(folder)
                 for name, is_linked in _candidates(folder):
                     file = folder / name
                     # Only a link can lead elsewhere, and to find out where takes longer than all the rest.
@@ -204,13 +206,16 @@ def _candidates(folder: Path) -> Iterator[tuple[str, bool]]:
             yield entry.name, is_linked
         elif path.is_dir() if path else entry.is_dir(follow_symlinks=False):
             for name in _IN_FOLDER:
-                inside = Path(entry.path, name)
+                inside = f"{entry.path}/{name}"
                 if _is_file(inside):
-                    yield f"{entry.name}/{name}", is_linked or inside.is_symlink()
+                    yield f"{entry.name}/{name}", is_linked or os.path.islink(inside)  # noqa: PTH114 as below
 
 
-def _is_file(path: Path) -> bool:
+def _is_file(path: Path | str) -> bool:
+    # Not `Path.is_file`: every start asks about every template, and to make a path takes longer than to ask.
     try:
-        return path.is_file()
-    except OSError:
-        return True  # reading it will say why it cannot be read, and hides no other file
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 as said
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        return error.errno != errno.ELOOP  # reading it will say why it cannot be read, and hides no other file
