@@ -303,7 +303,9 @@ def test_a_doorbell_is_the_job_that_rq_itself_would_have_put_on_its_queue(app: F
         name: value for name, value in said_by_rq.items() if value and name not in moments
     }
     assert (ours.func_name, ours.args, ours.kwargs) == (dispatch.DOORBELL, [run_id], {})
+    assert [len(said[name]) for name in moments] == [len(said_by_rq[name]) for name in moments]
     assert ours.created_at.tzinfo == rqs.created_at.tzinfo
+    assert 0 <= (rqs.created_at - ours.enqueued_at).total_seconds() < 60
 
 
 def test_the_hosts_own_jobs_are_left_alone(app: Flask, redis_url: str) -> None:
