@@ -297,6 +297,8 @@ def test_a_doorbell_is_the_job_that_rq_itself_would_have_put_on_its_queue(app: F
         assert ours.get_status() == rqs.get_status()
         assert redis.ttl(ours.key) == pytest.approx(redis.ttl(rqs.key), abs=5)
         said, said_by_rq = (redis.hgetall(job.key) for job in (ours, rqs))
+    for job in (said, said_by_rq):
+        job[b"data"] = zlib.decompress(job[b"data"])
     moments = {b"created_at", b"enqueued_at"}
     assert said.keys() == {name for name, value in said_by_rq.items() if value}
     assert {name: said[name] for name in said.keys() - moments} == {
