@@ -32,18 +32,19 @@ class CompiledOnce:
         """Run it. The rows that it may return are as the driver has them; ``read`` gives ours.
 
         Raises:
-            StatementError: a value is missing, or is none for its column.
+            InvalidRequestError: a value is missing.
+            StatementError: a value is none for its column.
         """
         form = self._form(connection.dialect, values)
         return connection.exec_driver_sql(form.sql, form.bound(values))
 
     def run_for_each(self, connection: Connection, several: Sequence[Values]) -> None:
-        """Run it for each of several values, at least one, all of the same names. Raises StatementError likewise."""
+        """Run it for each of several values, at least one, all of the same names. Raises likewise."""
         form = self._form(connection.dialect, several[0])
         connection.exec_driver_sql(form.sql, [form.bound(values) for values in several])
 
     def read(self, connection: Connection, values: Values) -> list[dict[str, Any]]:
-        """Run it, and give the rows that it returns, by their columns' names. Raises StatementError likewise."""
+        """Run it, and give the rows that it returns, by their columns' names. Raises likewise."""
         form = self._form(connection.dialect, values)
         return form.rows(connection.exec_driver_sql(form.sql, form.bound(values)))
 

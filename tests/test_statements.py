@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import String, bindparam, insert, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError, StatementError
 
 from portal_actions_plugin.db import Database, Transaction, new_id
 from portal_actions_plugin.models import ActionRunRow, AuditRow, WorkerRow
@@ -88,6 +88,13 @@ def test_changed_says_how_many_rows_were_hit(tx: Transaction) -> None:
     rename = CompiledOnce(update(AuditRow).where(AuditRow.actor == bindparam("who", type_=String())))
     assert tx.changed(rename, {"who": "user:ann", "target": "another"}) == 1
     assert tx.changed(rename, {"who": "user:bob", "target": "another"}) == 0
+
+
+def test_a_value_that_is_missing_is_refused_before_the_database_is_asked(tx: Transaction) -> None:
+    which = CompiledOnce(select(AuditRow.id).where(AuditRow.actor == bindparam("who", type_=String())))
+    tx.rows(which, {"who": "user:ann"})
+    with pytest.raises(InvalidRequestError, match="'who'"):
+        tx.rows(which)
 
 
 def test_a_value_that_is_none_for_its_column_is_a_statement_error(tx: Transaction) -> None:
