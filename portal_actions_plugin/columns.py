@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
@@ -53,12 +54,15 @@ class Base(metaclass=_TableOf):
     metadata = MetaData(naming_convention=_NAMING)
     __tablename__: ClassVar[str]
     __table_args__: ClassVar[tuple[Index | UniqueConstraint, ...]] = ()
+    __table_options__: ClassVar[Mapping[str, Any]] = {}
 
     def __init_subclass__(cls) -> None:
         columns = {name: value for name, value in vars(cls).items() if isinstance(value, Column)}
         for name, column in columns.items():
             column.name = column.key = name
-        cls.__table__ = Table(cls.__tablename__, cls.metadata, *columns.values(), *cls.__table_args__)
+        cls.__table__ = Table(
+            cls.__tablename__, cls.metadata, *columns.values(), *cls.__table_args__, **cls.__table_options__
+        )
 
 
 def column(kind: TypeEngine[T], *args: Any, **kw: Any) -> ColumnClause[T]:

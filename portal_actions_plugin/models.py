@@ -31,11 +31,31 @@ from portal_actions_plugin.sql import folded
 PREFIX = "portal_actions_"
 VERSION_TABLE = f"{PREFIX}alembic_version"
 
-_ACTIVE = text("status IN ('queued', 'running')")
+_WITHOUT_ROWID = {"sqlite_with_rowid": False}
+"""SQLite then keeps the rows in their primary key, where it else keeps both."""
+
 _ENDED = text("finished_at IS NOT NULL")
 _IS_RETRY = text("retry_of IS NOT NULL")
 REFUSED = text("outcome IN ('denied', 'rate_limited')")
 """Of the audit. Queries say it with these very words, or SQLite does not use the index."""
+
+UNUSUAL = text("outcome NOT IN ('accepted', 'success')")
+"""Of the audit, likewise: what is usual is soon found without an index, and every run would write to it."""
+
+ACTIVE_FIX = text("status IN ('queued', 'running') AND dedupe_key IS NOT NULL")
+"""Of both kinds of run, likewise."""
+
+TO_ANNOUNCE = text("announced_at IS NULL AND finished_at IS NOT NULL")
+"""Of both kinds of run, likewise. A run that ends announced is never in it."""
+
+QUEUED_ROW = text("status = 'queued'")
+"""Of action runs, likewise."""
+
+WANTS_LOCK = text("status = 'queued' AND lock_key IS NOT NULL")
+"""Of action runs, likewise."""
+
+NO_SUCCESS = text("outcome <> 'success'")
+"""Of attempts, likewise: a success is told by its run."""
 
 WAITS_FOR_NO_LOCK = text("status = 'queued' AND lock_key IS NULL")
 """Of action runs, likewise."""
@@ -53,14 +73,15 @@ class TemplateRunRow(Base):
             f"uq_{PREFIX}template_runs_active_dedupe_key",
             "dedupe_key",
             unique=True,
-            sqlite_where=_ACTIVE,
-            postgresql_where=_ACTIVE,
+            sqlite_where=ACTIVE_FIX,
+            postgresql_where=ACTIVE_FIX,
         ),
         Index(
             f"ix_{PREFIX}template_runs_to_announce",
+            "announced_at",  # always NULL: else SQLite takes the index of all that have ended, and reads them
             "finished_at",
-            sqlite_where=text("announced_at IS NULL"),
-            postgresql_where=text("announced_at IS NULL"),
+            sqlite_where=TO_ANNOUNCE,
+            postgresql_where=TO_ANNOUNCE,
         ),
         Index(None, "finished_at", sqlite_where=_ENDED, postgresql_where=_ENDED),
     )
@@ -105,9 +126,10 @@ class ActionRunRow(Base):
         ),
         Index(
             f"ix_{PREFIX}action_runs_to_ring",
+            "status",  # always the same, likewise: else SQLite reads and sorts all that are queued
             "ring_again_at",
-            sqlite_where=text("status = 'queued'"),
-            postgresql_where=text("status = 'queued'"),
+            sqlite_where=QUEUED_ROW,
+            postgresql_where=QUEUED_ROW,
         ),
         Index(
             f"ix_{PREFIX}action_runs_due",
@@ -117,12 +139,6 @@ class ActionRunRow(Base):
             postgresql_where=WAITS_FOR_NO_LOCK,
         ),
         Index(
-            f"ix_{PREFIX}action_runs_leases",
-            "lease_expires_at",
-            sqlite_where=text("status = 'running'"),
-            postgresql_where=text("status = 'running'"),
-        ),
-        Index(
             f"ix_{PREFIX}action_runs_process_token",
             "process_token",
             sqlite_where=text("process_token IS NOT NULL"),
@@ -130,17 +146,18 @@ class ActionRunRow(Base):
         ),
         Index(
             f"ix_{PREFIX}action_runs_to_announce",
+            "announced_at",  # always NULL: else SQLite takes the index of all that have ended, and reads them
             "finished_at",
-            sqlite_where=text("announced_at IS NULL"),
-            postgresql_where=text("announced_at IS NULL"),
+            sqlite_where=TO_ANNOUNCE,
+            postgresql_where=TO_ANNOUNCE,
         ),
         Index(None, "finished_at", sqlite_where=_ENDED, postgresql_where=_ENDED),
         Index(
             f"uq_{PREFIX}action_runs_active_dedupe_key",
             "dedupe_key",
             unique=True,
-            sqlite_where=_ACTIVE,
-            postgresql_where=_ACTIVE,
+            sqlite_where=ACTIVE_FIX,
+            postgresql_where=ACTIVE_FIX,
         ),
         Index(
             f"uq_{PREFIX}action_runs_held_lock_key",
@@ -151,10 +168,10 @@ class ActionRunRow(Base):
         ),
         Index(
             f"ix_{PREFIX}action_runs_lock_queue",
+            "status",  # likewise
             "lock_key",
-            "id",
-            sqlite_where=text("status = 'queued' AND lock_key IS NOT NULL"),
-            postgresql_where=text("status = 'queued' AND lock_key IS NOT NULL"),
+            sqlite_where=WANTS_LOCK,
+            postgresql_where=WANTS_LOCK,
         ),
     )
 
@@ -241,7 +258,8 @@ class AttemptRow(Base):
     """One try of an action run; ``outcome`` is None while it lasts."""
 
     __tablename__ = f"{PREFIX}attempts"
-    __table_args__ = (Index(None, "finished_at", sqlite_where=_ENDED, postgresql_where=_ENDED),)
+    __table_args__ = (Index(None, "finished_at", sqlite_where=NO_SUCCESS, postgresql_where=NO_SUCCESS),)
+    __table_options__ = _WITHOUT_ROWID
 
     action_run_id = identifier(ForeignKey(f"{PREFIX}action_runs.id", ondelete="CASCADE"), primary_key=True)
     number = integer(primary_key=True, autoincrement=False)
@@ -257,6 +275,7 @@ class LogLineRow(Base):
     """A line of an action run's log."""
 
     __tablename__ = f"{PREFIX}log_lines"
+    __table_options__ = _WITHOUT_ROWID
 
     action_run_id = identifier(ForeignKey(f"{PREFIX}action_runs.id", ondelete="CASCADE"), primary_key=True)
     seq = integer(primary_key=True, autoincrement=False)
@@ -296,7 +315,7 @@ class AuditRow(Base):
     __tablename__ = f"{PREFIX}audit"
     __table_args__ = (
         Index(None, "actor", "id"),
-        Index(None, "outcome", "id"),
+        Index(None, "outcome", "id", sqlite_where=UNUSUAL, postgresql_where=UNUSUAL),
         Index(None, "run_id"),
         Index(f"ix_{PREFIX}audit_refusals", "outcome", "last_at", sqlite_where=REFUSED, postgresql_where=REFUSED),
     )

@@ -17,11 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.db import Row, Transaction, reading, transaction
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.models import TO_ANNOUNCE, ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runs import claims, dispatch, doorbells, locks
 from portal_actions_plugin.runs.states import OVER
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.sql import checked, now_plus
 
 log = logging.getLogger(__name__)
 
@@ -142,8 +142,8 @@ def _unannounced(row: Any) -> list[str]:
         found = db.rows(
             select(row.id)
             .where(
-                row.status.in_(OVER),
-                row.announced_at.is_(None),
+                TO_ANNOUNCE,
+                checked(row.status.in_(OVER)),
                 row.finished_at < now_plus(-ANNOUNCE_AFTER_SECONDS),
             )
             .order_by(row.finished_at)

@@ -13,13 +13,12 @@ from portal_actions_plugin.db import Transaction, reading, transaction
 from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, Origin, TemplateRun
-from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.models import ACTIVE_FIX, ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runs import access, audit, idempotency, limits, queries
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.idempotency import IdempotencyKey
 from portal_actions_plugin.runs.limits import Quota, TooManyStartsError
 from portal_actions_plugin.runs.paging import no_run
-from portal_actions_plugin.runs.states import ACTIVE
 
 TEMPLATE_RUN = "template_run"
 ACTION_RUN = "action_run"
@@ -157,7 +156,7 @@ def _active_fix(tx: Transaction, start: Start) -> str | None:
         return None
     key = fix_key(start.origin)
     for row in (TemplateRunRow, ActionRunRow):
-        if found := tx.row(select(row.id).where(row.dedupe_key == key, row.status.in_(ACTIVE))):
+        if found := tx.row(select(row.id).where(ACTIVE_FIX, row.dedupe_key == key)):
             run_id: str = found["id"]
             return run_id
     return None

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, insert, select, update
 
 from portal_actions_plugin.db import Transaction, new_id
-from portal_actions_plugin.models import AuditRow
+from portal_actions_plugin.models import REFUSED, AuditRow
 from portal_actions_plugin.runs.text import storable
 from portal_actions_plugin.runs.token_shapes import mask_tokens
 from portal_actions_plugin.sql import now_plus
@@ -94,11 +94,11 @@ def record_refusal(tx: Transaction, entry: AuditEntry) -> None:
     """
     # One refusal of an actor at a time, or two at once would both add a row.
     tx.lock(f"audit:{entry.actor}")
-    recent = (AuditRow.actor == entry.actor, AuditRow.last_at > now_plus(-REPEAT_SECONDS))
+    recent = (REFUSED, AuditRow.actor == entry.actor, AuditRow.last_at > now_plus(-REPEAT_SECONDS))
     alike = (*recent, AuditRow.event == entry.event, AuditRow.outcome == entry.outcome)
     if _count_on_newest(tx, *alike, AuditRow.target == _target(entry)):
         return
-    refusals = select(AuditRow.id).where(*recent, AuditRow.outcome.in_((DENIED, RATE_LIMITED))).limit(MAX_REFUSAL_ROWS)
+    refusals = select(AuditRow.id).where(*recent).limit(MAX_REFUSAL_ROWS)
     if len(tx.rows(refusals)) == MAX_REFUSAL_ROWS and _count_on_newest(tx, *alike):
         return
     record(tx, entry)

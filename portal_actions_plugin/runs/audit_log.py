@@ -12,12 +12,12 @@ from sqlalchemy import CompoundSelect, Select, select
 
 from portal_actions_plugin.db import reading
 from portal_actions_plugin.host import Page
-from portal_actions_plugin.models import AuditRow
+from portal_actions_plugin.models import UNUSUAL, AuditRow
 from portal_actions_plugin.runs import audit, rows
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.filters import first_id, id_at, last_id
 from portal_actions_plugin.runs.paging import page, parse_id
-from portal_actions_plugin.runs.states import OVER
+from portal_actions_plugin.runs.states import OVER, SUCCESS
 from portal_actions_plugin.runs.text import require_storable
 from portal_actions_plugin.sql import now_plus
 
@@ -35,6 +35,8 @@ EVENTS = (
     audit.PRUNE,
 )
 OUTCOMES = (audit.ACCEPTED, audit.DENIED, audit.RATE_LIMITED, *OVER)
+
+_USUAL = (audit.ACCEPTED, SUCCESS)
 
 ROWS_A_PIECE = 1_000
 
@@ -100,6 +102,8 @@ def _filtered(wanted: AuditFilter) -> Select[Any]:
     ):
         if value:
             statement = statement.where(column == value)
+    if wanted.outcome and wanted.outcome not in _USUAL:
+        statement = statement.where(UNUSUAL)
     if wanted.run_id:
         statement = statement.where(AuditRow.id.in_(_of_run(parse_id(wanted.run_id))))
     if wanted.since:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import case, or_, select, update
 
 from portal_actions_plugin.db import Row, Transaction
-from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.models import QUEUED_ROW, ActionRunRow
 from portal_actions_plugin.runs.states import QUEUED
 from portal_actions_plugin.sql import now_plus
 
@@ -19,7 +19,7 @@ def take_due(tx: Transaction, limit: int, seconds: float) -> Sequence[Row]:
     """Take queued rows whose doorbell is due, oldest first; their id, action and queue. The wait doubles every time."""
     due = (
         select(ActionRunRow.id)
-        .where(ActionRunRow.status == QUEUED, ActionRunRow.ring_again_at <= NOW)
+        .where(QUEUED_ROW, ActionRunRow.ring_again_at <= NOW)
         .order_by(ActionRunRow.ring_again_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -52,7 +52,7 @@ def all_due(tx: Transaction) -> int:
     is_due = or_(ActionRunRow.not_before.is_(None), ActionRunRow.not_before <= NOW)
     return tx.changed(
         update(ActionRunRow)
-        .where(ActionRunRow.status == QUEUED, ActionRunRow.ring_again_at > NOW, is_due)
+        .where(QUEUED_ROW, ActionRunRow.ring_again_at > NOW, is_due)
         .values(rings=1, ring_again_at=NOW)
     )
 

@@ -14,7 +14,7 @@ from sqlalchemy import and_, case, func, not_, or_, select, tuple_, update
 
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import Transaction
-from portal_actions_plugin.models import ActionRunRow, AttemptRow
+from portal_actions_plugin.models import WANTS_LOCK, ActionRunRow, AttemptRow
 from portal_actions_plugin.runs.states import QUEUED, RUNNING
 from portal_actions_plugin.sql import now_plus
 
@@ -57,8 +57,8 @@ def is_free(key: str | None) -> Sequence[Any]:
     first = (
         select(other.id)
         .where(
+            WANTS_LOCK,  # of the other: of tables with the same columns, a subquery's own comes first
             other.lock_key == key,
-            other.status == QUEUED,
             is_due(other),
             tuple_(other.queued_at, other.id) < tuple_(ActionRunRow.queued_at, ActionRunRow.id),
         )
@@ -107,7 +107,7 @@ def take_next_in_line(tx: Transaction, key: str, ring_again_seconds: float) -> t
     """
     first = (
         select(ActionRunRow.id)
-        .where(ActionRunRow.lock_key == key, ActionRunRow.status == QUEUED, is_due(ActionRunRow))
+        .where(WANTS_LOCK, ActionRunRow.lock_key == key, is_due(ActionRunRow))
         .order_by(ActionRunRow.queued_at, ActionRunRow.id)
         .limit(1)
         .scalar_subquery()

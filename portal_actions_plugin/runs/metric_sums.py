@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, func, insert, select, 
 from portal_actions_plugin.db import Transaction, reading, transaction
 from portal_actions_plugin.errors import WorkerLostError
 from portal_actions_plugin.models import (
+    NO_SUCCESS,
     REFUSED,
     ActionRunRow,
     AttemptRow,
@@ -25,6 +26,7 @@ from portal_actions_plugin.models import (
     MetricWatermarkRow,
     TemplateRunRow,
 )
+from portal_actions_plugin.runs.states import SUCCESS
 from portal_actions_plugin.sql import milliseconds_between, now_plus
 
 ACTION_RUNS = "portal_actions_action_runs_total"
@@ -120,7 +122,7 @@ def _end_of_slice(db: Transaction, span: _Span) -> datetime | None:
     for moment, which in (
         (ActionRunRow.finished_at, true()),
         (TemplateRunRow.finished_at, true()),
-        (AttemptRow.finished_at, true()),
+        (AttemptRow.finished_at, NO_SUCCESS),
         (AuditRow.last_at, REFUSED),
     ):
         last = select(moment.label("at")).where(span.has(moment), which).order_by(moment).offset(ROWS_A_SLICE - 1)
@@ -169,19 +171,26 @@ def _sums(db: Transaction, span: _Span) -> Sums:
 
 
 def _action_runs(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
-    """How they ended, and their times. A step that a resumed run took over is a copy and ended before."""
+    """How they ended, and their times. A step that a resumed run took over is a copy and ended before.
+
+    A success is also that of its last attempt: to read it twice would take an index that every run writes to.
+    """
     ran = milliseconds_between(ActionRunRow.started_at, ActionRunRow.finished_at)
     waited = milliseconds_between(ActionRunRow.queued_at, ActionRunRow.started_at)
     ended = (
-        select(ActionRunRow.action, ActionRunRow.status, ran.label("ran"), waited.label("waited"))
+        select(ActionRunRow.action, ActionRunRow.status, ActionRunRow.attempt, ran.label("ran"), waited.label("waited"))
         .where(span.has(ActionRunRow.finished_at), ActionRunRow.taken_over_from.is_(None))
         .cte("ended")
         .prefix_with("MATERIALIZED")  # else each bucket works out the times anew
     )
     times = (*_histogram("ran", ended.c.ran), *_histogram("waited", ended.c.waited))
-    statement = select(ended.c.action, ended.c.status, func.count().label("runs"), *times)
+    tried = (_number_of(ended.c.attempt > 0).label("tried"), _number_of(ended.c.attempt > 1).label("retried"))
+    statement = select(ended.c.action, ended.c.status, func.count().label("runs"), *tried, *times)
     for row in db.rows(statement.group_by(ended.c.action, ended.c.status)):
         yield (ACTION_RUNS, row["action"], row["status"]), row["runs"]
+        if row["status"] == SUCCESS:
+            yield (ATTEMPTS, row["action"], SUCCESS), row["tried"]
+            yield (RETRIES, row["action"], ""), row["retried"]
         for metric, name in ((DURATION, "ran"), (WAIT, "waited")):
             for detail in (*map(str, BUCKETS), EVERY, MILLISECONDS):
                 yield (metric, row["action"], detail), row[f"{name} {detail}"] or 0
@@ -189,8 +198,12 @@ def _action_runs(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
 
 def _histogram(name: str, took: Any) -> Sequence[Any]:
     """The columns of a histogram: how many were as short as each bucket says, how many there were, and their sum."""
-    buckets = [func.sum(case((took <= limit * 1000, 1), else_=0)).label(f"{name} {limit}") for limit in BUCKETS]
+    buckets = [_number_of(took <= limit * 1000).label(f"{name} {limit}") for limit in BUCKETS]
     return (*buckets, func.count(took).label(f"{name} {EVERY}"), func.sum(took).label(f"{name} {MILLISECONDS}"))
+
+
+def _number_of(which: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((which, 1), else_=0))
 
 
 def _template_runs(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
@@ -201,6 +214,7 @@ def _template_runs(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
 
 
 def _attempts(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
+    """Those that were no success."""
     by = (ActionRunRow.action, AttemptRow.outcome)
     # A run that may not be tried again fails with its worker; then only the error says that it was lost.
     is_lost = AttemptRow.error_code == WorkerLostError.code
@@ -208,11 +222,11 @@ def _attempts(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
         select(
             *by,
             func.count().label("attempts"),
-            func.sum(case((AttemptRow.number > 1, 1), else_=0)).label("retries"),
-            func.sum(case((is_lost, 1), else_=0)).label("lost"),
+            _number_of(AttemptRow.number > 1).label("retries"),
+            _number_of(is_lost).label("lost"),
         )
         .join(ActionRunRow, ActionRunRow.id == AttemptRow.action_run_id)
-        .where(span.has(AttemptRow.finished_at))
+        .where(span.has(AttemptRow.finished_at), NO_SUCCESS)
         .group_by(*by)
     )
     for row in db.rows(statement):
