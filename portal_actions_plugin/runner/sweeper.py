@@ -146,7 +146,8 @@ def _unannounced(row: Any) -> list[str]:
                 checked(row.status.in_(OVER)),
                 row.finished_at < now_plus(-ANNOUNCE_AFTER_SECONDS),
             )
-            .order_by(row.finished_at)
+            # The former is always NULL: but the order is the index's then, and PostgreSQL does not read all that ended.
+            .order_by(row.announced_at, row.finished_at)
             .limit(RINGS_A_PASS)
         )
     return [run["id"] for run in found]

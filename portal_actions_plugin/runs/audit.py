@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, TextClause, insert, select, update
 
 from portal_actions_plugin.db import Transaction, new_id
 from portal_actions_plugin.models import REFUSED, AuditRow
@@ -104,7 +104,7 @@ def record_refusal(tx: Transaction, entry: AuditEntry) -> None:
     record(tx, entry)
 
 
-def _count_on_newest(tx: Transaction, *conditions: ColumnElement[bool]) -> bool:
+def _count_on_newest(tx: Transaction, *conditions: ColumnElement[bool] | TextClause) -> bool:
     newest = select(AuditRow.id).where(*conditions).order_by(AuditRow.id.desc()).limit(1).scalar_subquery()
     again = update(AuditRow).where(AuditRow.id == newest)
     return bool(tx.changed(again.values(count=AuditRow.count + 1, last_at=now_plus(0))))
