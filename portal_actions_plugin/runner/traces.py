@@ -7,13 +7,16 @@ import resource
 import signal
 import sys
 import threading
+
+# `signal.getsignal` makes enum members of what it finds, which takes longer than all the rest that is looked at here.
+from _signal import getsignal  # type: ignore[import-not-found]
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-_SIGNALS = tuple(sorted(signal.valid_signals()))
+_SIGNALS = tuple(sorted(map(int, signal.valid_signals())))
 _OWN_TASKS = Path("/proc/self/task")
 
 
@@ -36,7 +39,7 @@ class Surroundings:
         return cls(
             threads=_threads(),
             child_processes=_has_child_processes(),
-            signal_handlers=tuple(map(signal.getsignal, _SIGNALS)),
+            signal_handlers=tuple(map(getsignal, _SIGNALS)),
             blocked_signals=frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
             timers=tuple(signal.getitimer(timer) for timer in _TIMERS),
             folder=_folder(),
