@@ -8,23 +8,22 @@ from typing import Any
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.actions.registry import no_action
-from portal_actions_plugin.db import Row, Transaction, new_id, transaction
+from portal_actions_plugin.db import Transaction, new_id, transaction
 from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
 from portal_actions_plugin.runs import access, audit, dispatch, locks, queries, retention, transitions
 from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
 from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.first_rows import FirstRows
 from portal_actions_plugin.runs.idempotency import IdempotencyKey, idempotency_key
 from portal_actions_plugin.runs.paging import no_run
-from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.resume import LeftOff, first_step, left_off
 from portal_actions_plugin.runs.secrets import masking_errors, part, require_secret
-from portal_actions_plugin.runs.states import CANCELED, FAILED, OVER, SUCCESS
-from portal_actions_plugin.runs.steps import Course, prepare_step
+from portal_actions_plugin.runs.states import CANCELED, FAILED, OVER
+from portal_actions_plugin.runs.steps import Course, queue_first
 from portal_actions_plugin.runs.text import require_storable
 from portal_actions_plugin.runs.token_shapes import MASK
-from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.loader import no_template
 from portal_actions_plugin.software_templates.spec import Template, validate_inputs
 
@@ -104,50 +103,19 @@ def _start_template(
     retry_of: str | None,
     begin: LeftOff | None = None,
 ) -> Started:
-    parts = extension()
     key = _key(asker, [event, retry_of or name], "inputs", inputs, ask)
     if replay := known(asker, key):
         return replay
-    if access.hides(asker, "template:read", name):
-        access.refuse_unseen(asker, "template:read", no_template(name), event=event, target=name)
-    current = parts.templates.get(name)
+    current = _startable(asker, name, event, begin)
     template = begin.template if begin else current
-    demands = {*access.demands_of_template(current), *access.demands_of_template(template)}
-    access.require_demands(asker, sorted(demands), event=event, target=name)
     given = {**inputs, **ask.secrets}
     require_secret(ask.secrets, template.secret_names)
     with masking_errors(given, template.secret_names):
         valid = validate_inputs(template, given)
-    kept = part(valid, template.secret_names, parts.config.secret_keys, about=ask.readable())
+    kept = part(valid, template.secret_names, extension().config.secret_keys, about=ask.readable())
     course = Course(new_id(), template, kept.shown, asker.id, asker.name, ask.entity, begin.outputs if begin else {})
     first = first_step(begin, current, course) if begin else course.next_step(0)
-    queued = prepare_step(course, first) if first is not None else None
-    outputs = Redactor().data(plan.render_output(template, course.context())) if queued is None else {}
-    values = {
-        **_about_template(template),
-        "inputs": kept.shown,
-        "secrets": kept.sealed,
-        "retry_of": retry_of,
-        "resumed_step": template.steps[begin.position].id if begin else None,
-        **who_and_why(asker, ask),
-    }
-
-    def write(tx: Transaction) -> TemplateRun:
-        if retry_of:
-            retention.require_template_run(tx, retry_of)
-        row = transitions.accept_template_run(tx, course.run_id, values)
-        if retry_of and begin:
-            transitions.take_over_steps(tx, retry_of, course.run_id)
-        steps = [_queue(tx, queued)] if queued is not None else []
-        return queries.template_run_within(tx, row["id"]) if begin else queries.whole_template_run(tx, row, steps)
-
-    def end(tx: Transaction) -> TemplateRun:
-        transitions.end_template_run(tx, course.run_id, SUCCESS, outputs=outputs)
-        finish = AuditEntry(asker.id, "template_run.finish", SUCCESS, template.name, course.run_id, course.run_id)
-        audit.record(tx, finish)
-        dispatch.tell_template_after_commit(tx, signals.template_run_finished, course.run_id)
-        return queries.template_run_within(tx, course.run_id)
-
+    rows = FirstRows.of(course, first, {**who_and_why(asker, ask), "secrets": kept.sealed, "retry_of": retry_of}, begin)
     return accept(
         Start(
             asker,
@@ -155,22 +123,22 @@ def _start_template(
             template.name,
             TEMPLATE_RUN,
             key,
-            write,
+            rows.write,
             ask.origin,
             retry_of,
-            end_at_once=end if queued is None else None,
+            end_at_once=rows.end if rows.step is None else None,
         )
     )
 
 
-def _about_template(template: Template) -> dict[str, Any]:
-    """The columns that say which template a run is of, as it was when it started."""
-    return {
-        "template": template.name,
-        "title": template.title,
-        "template_version": template.version,
-        "definition": template.snapshot(),
-    }
+def _startable(asker: Identity, name: str, event: str, begin: LeftOff | None) -> Template:
+    """The template of this name as it is now, for who may start it, and go on with it as it was."""
+    if access.hides(asker, "template:read", name):
+        access.refuse_unseen(asker, "template:read", no_template(name), event=event, target=name)
+    current = extension().templates.get(name)
+    demands = {*access.demands_of_template(current), *(access.demands_of_template(begin.template) if begin else ())}
+    access.require_demands(asker, sorted(demands), event=event, target=name)
+    return current
 
 
 # -- one-offs --------------------------------------------------------------------------------------------------------
@@ -222,7 +190,7 @@ def _start_action(
     def write(tx: Transaction) -> ActionRun:
         if retry_of:
             retention.require_action_run(tx, retry_of)
-        row = _queue(
+        row = queue_first(
             tx,
             {
                 "action": action.id,
@@ -238,14 +206,6 @@ def _start_action(
         return queries.whole_action_run(tx, row)
 
     return accept(Start(asker, event, action.id, ACTION_RUN, key, write, ask.origin, retry_of))
-
-
-def _queue(tx: Transaction, values: Mapping[str, Any]) -> Row:
-    """Insert what is to be run as a queued row, ring for it and tell of it after the commit, and give the row."""
-    row = transitions.accept_action_run(tx, values, extension().config.ring_again_seconds)
-    dispatch.ring_after_commit(tx, row["id"], row["queue"])
-    dispatch.tell_after_commit(tx, signals.action_run_queued, row["id"])
-    return row
 
 
 def _key(asker: Identity, asked: list[str], field: str, data: Mapping[str, Any], ask: Ask) -> IdempotencyKey | None:

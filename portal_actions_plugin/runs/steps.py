@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.db import Transaction, new_id
+from portal_actions_plugin.db import Row, Transaction, new_id
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import claims, dispatch, locks, transitions
@@ -82,6 +82,14 @@ def prepare_step(course: Course, position: int) -> dict[str, Any]:
         "requester_name": course.requester_name,
         "entity": course.entity,
     }
+
+
+def queue_first(tx: Transaction, values: Mapping[str, Any]) -> Row:
+    """Insert what a start begins with as a queued row, ring for it and tell of it after the commit, and give the row."""
+    row = transitions.accept_action_run(tx, values, extension().config.ring_again_seconds)
+    dispatch.ring_after_commit(tx, row["id"], row["queue"])
+    dispatch.tell_after_commit(tx, signals.action_run_queued, row["id"])
+    return row
 
 
 def queue_step(tx: Transaction, step: Mapping[str, Any]) -> str:
