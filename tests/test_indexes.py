@@ -21,12 +21,28 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Origin
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow
 from portal_actions_plugin.runner import recovery, sweeper
-from portal_actions_plugin.runs import accept, audit, audit_log, claims, doorbells, due, limits, locks, queries, service
+from portal_actions_plugin.runs import (
+    accept,
+    audit,
+    audit_log,
+    claims,
+    doorbells,
+    due,
+    limits,
+    locks,
+    log_lines,
+    queries,
+    service,
+    transitions,
+)
 from portal_actions_plugin.runs.accept import Start
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.audit_log import AuditFilter
+from portal_actions_plugin.runs.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.states import QUEUED, STATUSES
+from portal_actions_plugin.runs.transitions import Result
 from portal_actions_plugin.sql import now_plus
 from tests.conftest import work_off
 from tests.run_helpers import ADA
@@ -62,6 +78,13 @@ QUERIES: Mapping[str, tuple[Query, set[str]]] = {
         {"action_runs_held_lock_key", "action_runs_lock_queue"},
     ),
     "who is next for a lock": (lambda tx: locks.take_next_in_line(tx, "shop", 30), {"action_runs_lock_queue"}),
+    "whether a run is a process's": (lambda tx: claims.is_ours(tx, TOKEN, TOKEN), set()),
+    "the links of an attempt": (lambda tx: transitions.keep_links(tx, TOKEN, TOKEN, ()), set()),
+    "the end of an attempt": (lambda tx: end_of_an_attempt(tx, TOKEN), set()),
+    "the lines of an attempt": (
+        lambda tx: log_lines.add_all(tx, [Line(TOKEN, TOKEN, seq=1, attempt=1, level="info", message="")]),
+        set(),
+    ),
     # A start's.
     "an active fix": (
         lambda tx: accept._active_fix(tx, _start()),
@@ -100,6 +123,11 @@ READS: Mapping[str, tuple[Callable[[], object], set[str]]] = {
     "a page of successes": (lambda: audit_log.entries(AuditFilter(outcome="success"), limit=50), set()),
 }
 """The same for what opens a transaction of its own."""
+
+
+def end_of_an_attempt(tx: Transaction, run_id: str) -> None:
+    with pytest.raises(LeaseLostError):
+        transitions.succeed(tx, StepRef(run_id, None), TOKEN, Result())
 
 
 @pytest.fixture

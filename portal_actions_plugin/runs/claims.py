@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Float, Uuid, and_, bindparam, case, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Float, Uuid, and_, bindparam, case, func, insert, not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Update
 
@@ -18,7 +18,7 @@ from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow
 from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED, RUNNING
-from portal_actions_plugin.sql import now_plus, right_now
+from portal_actions_plugin.sql import checked, now_plus, right_now
 from portal_actions_plugin.statements import CompiledOnce
 
 NOW = now_plus(0)
@@ -115,6 +115,14 @@ def of_status(run_id: str, *, status: str) -> Update:
         .where(ActionRunRow.id == run_id, ActionRunRow.status == status)
         .values(version=ActionRunRow.version + 1)
     )
+
+
+def is_of(process_token: Any) -> ColumnElement[bool]:
+    """That an action run is a process's: a row that was found by its id is checked for it.
+
+    A process has had hundreds of rows, and PostgreSQL would read them all to find that one.
+    """
+    return checked(ActionRunRow.process_token == process_token)
 
 
 class _RefusedError(Exception):
@@ -223,9 +231,7 @@ def take_over(tx: Transaction, ref: StepRef, process_token: str, new_token: str)
     Raises LeaseLostError when it is not lapsed.
     """
     lock_template_run(tx, ref)
-    lapsed = of_status(ref.id, status=RUNNING).where(
-        ActionRunRow.process_token == process_token, ActionRunRow.lease_expires_at < NOW
-    )
+    lapsed = of_status(ref.id, status=RUNNING).where(is_of(process_token), ActionRunRow.lease_expires_at < NOW)
     if not tx.changed(lapsed.values(process_token=new_token, lock_held=False)):
         raise LeaseLostError(ref.id)
 
@@ -243,5 +249,5 @@ def note_lapses(tx: Transaction) -> int:
 
 def _owned(run_id: str, process_token: str) -> Any:
     return select(ActionRunRow.id).where(
-        ActionRunRow.id == run_id, ActionRunRow.status == RUNNING, ActionRunRow.process_token == process_token
+        ActionRunRow.id == run_id, ActionRunRow.status == RUNNING, is_of(process_token)
     )

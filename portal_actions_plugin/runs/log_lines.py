@@ -9,6 +9,7 @@ from sqlalchemy import Float, Integer, String, Text, Uuid, bindparam, insert, no
 
 from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import ActionRunRow, LogLineRow
+from portal_actions_plugin.runs.claims import is_of
 from portal_actions_plugin.runs.states import CANCELED, RUNNING
 from portal_actions_plugin.sql import now_plus
 from portal_actions_plugin.statements import CompiledOnce
@@ -28,9 +29,7 @@ class Line(NamedTuple):
 
 _RUN = bindparam("run", type_=Uuid(as_uuid=False))
 _SEQ = bindparam("line_seq", type_=Integer())
-_TAKEN = select(ActionRunRow.id).where(
-    ActionRunRow.id == _RUN, ActionRunRow.process_token == bindparam("token", type_=Uuid(as_uuid=False))
-)
+_TAKEN = select(ActionRunRow.id).where(ActionRunRow.id == _RUN, is_of(bindparam("token", type_=Uuid(as_uuid=False))))
 _OURS = _TAKEN.where(ActionRunRow.status == RUNNING)
 _LINE = select(
     _RUN,

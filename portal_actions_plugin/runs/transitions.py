@@ -33,6 +33,7 @@ from portal_actions_plugin.runs.claims import (
     NOW,
     LeaseLostError,
     StepRef,
+    is_of,
     lock_template_run,
     of_status,
 )
@@ -107,7 +108,7 @@ _QUEUE = CompiledOnce(_queued)
 _ACCEPT_ACTION_RUN = CompiledOnce(_queued.returning(*rows.QUEUED_COLUMNS))
 _ended_attempt = (
     update(ActionRunRow)
-    .where(ActionRunRow.id == _run, ActionRunRow.status == RUNNING, ActionRunRow.process_token == _token)
+    .where(ActionRunRow.id == _run, ActionRunRow.status == RUNNING, is_of(_token))
     .values(
         version=ActionRunRow.version + 1,
         finished_at=ENDED,
@@ -186,7 +187,7 @@ def keep_links(tx: Transaction, run_id: str, process_token: str, links: Sequence
         update(ActionRunRow)
         .where(
             ActionRunRow.id == run_id,
-            ActionRunRow.process_token == process_token,
+            is_of(process_token),
             ActionRunRow.status.in_((RUNNING, CANCELED)),
         )
         .values(version=ActionRunRow.version + 1, links=[asdict(link) for link in links])
@@ -225,7 +226,7 @@ def queue_again(
     rings_by_itself = again.wait_seconds > 0
     queued = tx.row(
         of_status(ref.id, status=RUNNING)
-        .where(ActionRunRow.process_token == process_token)
+        .where(is_of(process_token))
         .values(
             status=QUEUED,
             max_attempts=ActionRunRow.max_attempts + again.free_attempts,
