@@ -62,7 +62,7 @@ class Transaction:
         return self._connection.execute(statement, values)
 
     def changed(self, statement: Statement, values: Values = NOTHING) -> int:
-        """Run an INSERT, UPDATE or DELETE and say how many rows it hit."""
+        """Run a statement that writes, and say how many rows an UPDATE or DELETE hit."""
         if isinstance(statement, CompiledOnce):
             return statement.run(self._connection, values).rowcount
         return self._connection.execute(statement, values).rowcount

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect
@@ -21,7 +21,10 @@ class CompiledOnce:
 
     Args:
         clause: what it is. Every column that it returns has a name of its own. A list that it contains is always the
-            same one.
+            same one, and so is a default of a column that it leaves out.
+
+    A clause that cannot be kept as it is, since its SQL or its defaults are made anew for each use, raises ValueError when
+    it is first run.
     """
 
     def __init__(self, clause: ClauseElement) -> None:
@@ -62,10 +65,10 @@ class _Form:
     def __init__(self, clause: ClauseElement, dialect: Dialect, values: Values) -> None:
         compiled: Any = clause.compile(dialect=dialect, column_keys=list(values))
         expanded = compiled.construct_expanded_state(values)
-        if lists := values.keys() & expanded.parameter_expansion.keys():
-            raise ValueError(f"{', '.join(lists)}: a list of another length is another statement")
+        _require_lasting(compiled, values.keys() & expanded.parameter_expansion.keys())
         binders = {name: _binder(bind.type, dialect) for name, bind in compiled.binds.items()} | expanded.processors
         defaults = {column.key: column.default.arg for column in compiled.prefetch}
+        # What the statement itself brings along: bound here, once, and not each time.
         constants = {name: value for name, value in expanded.parameters.items() if name not in values} | defaults
         self.sql: str = expanded.statement
         self._order: Sequence[str] | None = expanded.positiontup
@@ -95,6 +98,15 @@ class _Form:
             {name: read(value) if read else value for (name, read), value in zip(self._readers, row, strict=True)}
             for row in result
         ]
+
+
+def _require_lasting(compiled: Any, lists: Collection[str]) -> None:
+    if lists:
+        raise ValueError(f"{', '.join(lists)}: a list of another length is another statement")
+    if changing := [bind.key for bind in compiled.binds.values() if bind.callable or bind.literal_execute]:
+        raise ValueError(f"{', '.join(changing)}: a value that is worked out or written into the SQL for each use")
+    if made := [column.key for column in compiled.prefetch if not getattr(column.default, "is_scalar", False)]:
+        raise ValueError(f"{', '.join(made)}: a default that is made for each use has to be given as a value")
 
 
 def _binder(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:

@@ -23,6 +23,7 @@ from rq.serializers import JSONSerializer
 from sqlalchemy import select, update
 
 from portal_actions_plugin.actions.registry import action
+from portal_actions_plugin.cli import actions
 from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.extension import extension
@@ -308,6 +309,12 @@ def test_a_doorbell_is_the_job_that_rq_itself_would_have_put_on_its_queue(app: F
     assert [len(said[name]) for name in moments] == [len(said_by_rq[name]) for name in moments]
     assert ours.created_at.tzinfo == rqs.created_at.tzinfo
     assert 0 <= (rqs.created_at - ours.enqueued_at).total_seconds() < 60
+
+
+def test_a_worker_does_not_start_with_an_rq_that_listens_elsewhere(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Queue, "redis_queue_namespace_prefix", "rq4:queue:")
+    result = app.test_cli_runner().invoke(actions, ["worker"])
+    assert (result.exit_code, "does not listen where starts ring" in result.output) == (1, True)
 
 
 def test_the_hosts_own_jobs_are_left_alone(app: Flask, redis_url: str) -> None:

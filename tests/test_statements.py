@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import String, bindparam, insert, select, update
+from sqlalchemy import ClauseElement, Column, MetaData, String, Table, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError, StatementError
 
 from portal_actions_plugin.db import Database, Transaction, new_id
@@ -71,6 +71,20 @@ def test_a_list_among_the_values_is_refused(tx: Transaction) -> None:
     which = CompiledOnce(select(AuditRow.id).where(AuditRow.actor.in_(bindparam("actors", expanding=True))))
     with pytest.raises(ValueError, match="actors"):
         tx.rows(which, {"actors": ["a", "b"]})
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        select(AuditRow.id).where(AuditRow.actor == bindparam("who", callable_=lambda: "user:ann")),
+        select(AuditRow.id).where(AuditRow.actor == bindparam("who", "user:ann", literal_execute=True)),
+        insert(Table("made", MetaData(), Column("who", String), Column("id", String, default=new_id))),
+        update(Table("made", MetaData(), Column("who", String), Column("at", String, onupdate=new_id))),
+    ],
+)
+def test_what_is_made_anew_for_each_use_is_refused(tx: Transaction, clause: ClauseElement) -> None:
+    with pytest.raises(ValueError, match="for each use"):
+        tx.changed(CompiledOnce(clause), {"who": "user:bob"})
 
 
 def test_several_rows_are_added_at_once(tx: Transaction) -> None:

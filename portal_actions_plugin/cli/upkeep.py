@@ -7,6 +7,7 @@ import logging
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import click
@@ -56,7 +57,10 @@ def worker(workers: int, queues: tuple[str, ...]) -> None:
     """Run steps until stopped: SIGTERM finishes the running ones, a second one ends them at once."""
     from portal_actions_plugin import migrations
     from portal_actions_plugin.runner.supervisor import Supervisor
+    from portal_actions_plugin.runner.worker import hears_our_rings
 
+    if not hears_our_rings():
+        raise click.ClickException(f"RQ {version('rq')} does not listen where starts ring: install RQ 3.")
     if not migrations.is_current(extension().database):
         raise click.ClickException("The tables are not up to date: run `flask actions db upgrade` first.")
     if not logging.getLogger().handlers:

@@ -12,7 +12,7 @@ from portal_actions_plugin.runner import outcomes
 from portal_actions_plugin.runner.attempt import Attempt, Doer, prepare
 from portal_actions_plugin.runner.job import next_job, read_job
 from portal_actions_plugin.runner.shared import SpokenLines
-from portal_actions_plugin.runs import claims, log_lines, transitions
+from portal_actions_plugin.runs import claims, due, log_lines, transitions
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.steps import Course, begin_step, prepare_step, queue_step
@@ -53,11 +53,12 @@ def _play(tx: Transaction) -> None:
     doer, redactor = Doer(str(uuid4()), "rehearsal", lambda: True, SpokenLines()), Redactor()
     course = Course(new_id(), _TEMPLATE, {}, _NOBODY, _NOBODY)
     _accept(tx, course)
-    queued = queue_step(tx, prepare_step(course, 0))
-    job = read_job(tx, queued)
+    step = prepare_step(course, 0)
+    job = read_job(tx, queue_step(tx, step))
     if job is None:
         raise AssertionError("a row that was just inserted is there")
     first = prepare(job, doer, redactor)
+    due.oldest(tx, step["queue"], 1)
     claims.claim(tx, first.claim)
     _speak(tx, first)
     outcomes.succeed(tx, first, Result())

@@ -32,7 +32,7 @@ from portal_actions_plugin.runner.processes import Connections, StopRequest, sig
 from portal_actions_plugin.runner.rehearsal import rehearse
 from portal_actions_plugin.runner.shared import Shared
 from portal_actions_plugin.runs import due
-from portal_actions_plugin.runs.dispatch import DOORBELL, QUEUE_PREFIX
+from portal_actions_plugin.runs.dispatch import DOORBELL, QUEUE_PREFIX, RQ_JOB, RQ_QUEUE, RQ_QUEUES
 
 log = logging.getLogger(__name__)
 
@@ -247,6 +247,12 @@ def work(app: Flask, queue: str, place: str, connections: Connections) -> None:
         if worker:
             worker.dismiss()
             _death(worker)
+
+
+def hears_our_rings() -> bool:
+    """Whether the RQ that is installed listens where a start rings: it does that without RQ."""
+    theirs = (Queue.redis_queues_keys, Queue.redis_queue_namespace_prefix, Job.redis_job_namespace_prefix)
+    return theirs == (RQ_QUEUES, RQ_QUEUE, RQ_JOB)
 
 
 def _birth(app: Flask, queue: str, place: str, connections: Connections) -> StepWorker:

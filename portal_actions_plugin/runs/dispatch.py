@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 QUEUE_PREFIX = "portal-actions."
+RQ_QUEUES, RQ_QUEUE, RQ_JOB = "rq:queues", "rq:queue:", "rq:job:"
+"""Where RQ keeps its queues and jobs. A worker compares them with the RQ that it listens with."""
 CHANNEL = "portal-actions:changed"
 SIGN_OF_LIFE = "portal-actions:alive"
 """A key without a time to live: when it is gone, so are the doorbells."""
@@ -81,7 +83,7 @@ def _enqueue(redis: Redis, run_id: str, queue: str) -> None:
     RQ is not imported for that: a web process has no other use for it.
     """
     job_id, at = str(uuid4()), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-    queue_key, job_key = f"rq:queue:{queue}", f"rq:job:{job_id}"
+    queue_key, job_key = f"{RQ_QUEUE}{queue}", f"{RQ_JOB}{job_id}"
     job: dict[Any, Any] = {
         "data": _compressed(json.dumps((DOORBELL, None, (run_id,), {})).encode()),
         "origin": queue,
@@ -95,7 +97,7 @@ def _enqueue(redis: Redis, run_id: str, queue: str) -> None:
         "failure_ttl": DOORBELL_TTL,
     }
     with redis.pipeline() as together:
-        together.sadd("rq:queues", queue_key)
+        together.sadd(RQ_QUEUES, queue_key)
         together.hset(job_key, mapping=job)
         together.expire(job_key, DOORBELL_TTL)
         together.rpush(queue_key, job_id)
