@@ -87,7 +87,7 @@ def prepare_step(course: Course, position: int) -> dict[str, Any]:
 def queue_first(tx: Transaction, values: Mapping[str, Any]) -> Row:
     """Insert what a start begins with as a queued row, ring for it and tell of it after the commit, and give the row."""
     row = transitions.accept_action_run(tx, values, extension().config.ring_again_seconds)
-    dispatch.ring_after_commit(tx, row["id"], row["queue"])
+    dispatch.ring_after_commit(tx, row["id"], values["queue"])
     dispatch.tell_after_commit(tx, signals.action_run_queued, row["id"])
     return row
 
