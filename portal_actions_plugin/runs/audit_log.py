@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import CompoundSelect, Select, select
 
-from portal_actions_plugin.db import reading
+from portal_actions_plugin.db import NOTHING, Transaction, reading
 from portal_actions_plugin.host import Page
 from portal_actions_plugin.models import UNUSUAL, AuditRow
 from portal_actions_plugin.runs import audit, rows
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.filters import first_id, id_at, last_id
-from portal_actions_plugin.runs.paging import page, parse_id
+from portal_actions_plugin.runs.paging import Found, Stretch, first_of, page, parse_id
 from portal_actions_plugin.runs.states import OVER, SUCCESS
 from portal_actions_plugin.runs.text import require_storable
 from portal_actions_plugin.sql import now_plus
@@ -64,7 +64,12 @@ class AuditFilter:
 
 def entries(wanted: AuditFilter, *, limit: int, cursor: str | None = None) -> Page:
     """A page of the audit, newest first; raises ValidationError and NotFoundError for what can be no filter."""
-    return page(_filtered(wanted), AuditRow.id, limit, cursor, rows.audit_entry)
+    statement = _filtered(wanted)
+
+    def read(db: Transaction, stretch: Stretch) -> Found:
+        return stretch.read(db, first_of(statement, AuditRow.id, older=stretch.older), NOTHING)
+
+    return page(read, limit, cursor, rows.audit_entry)
 
 
 def export(wanted: AuditFilter) -> Iterator[AuditEntry]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Column, ColumnClause, ColumnElement, Select, and_, true
+from sqlalchemy import BindParameter, Column, ColumnClause, ColumnElement, String, and_, bindparam, select, true
 
+from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs.text import require_storable
-from portal_actions_plugin.sql import checked, folded
+from portal_actions_plugin.sql import Id, UtcDateTime, checked, folded
 
 CLOCKS_APART_SECONDS = 3600
 
@@ -29,23 +31,21 @@ class RunFilter:
     q: str | None = None
 
 
-def filtered(statement: Select[Any], row: Any, wanted: RunFilter) -> Select[Any]:
-    """Narrow a list to what is wanted, but for ``q``: that is up to ``search``."""
-    require_storable(asdict(wanted))
-    if wanted.status:
-        statement = statement.where(row.status.in_(wanted.status))
-    for column, value in (
-        (row.template, wanted.template),
-        (row.requested_by, wanted.requested_by),
-        (row.entity, wanted.entity),
-    ):
-        if value:
-            statement = statement.where(same(column, value))
-    if wanted.since:
-        statement = statement.where(row.queued_at >= wanted.since, row.id >= first_id(wanted.since))
-    if wanted.until:
-        statement = statement.where(row.queued_at <= wanted.until)
-    return statement
+def set_filters(wanted: RunFilter) -> dict[str, Any]:
+    """The filters that are set, by their names, but for ``q``: that is up to ``search``. Raises ValidationError."""
+    given = asdict(wanted)
+    require_storable(given)
+    return {name: value for name, value in given.items() if value and name != "q"}
+
+
+def values_of(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that go with the conditions of these filters."""
+    return {**filters, "first_id": first_id(filters["since"])} if "since" in filters else dict(filters)
+
+
+def conditions(row: Any, names: Iterable[str]) -> list[ColumnElement[bool]]:
+    """What rows have to be, for the filters of these names, whatever their values."""
+    return [_CONDITIONS[name](row) for name in names]
 
 
 def same(column: ColumnClause[Any], value: str | BindParameter[str]) -> ColumnElement[bool]:
@@ -71,3 +71,30 @@ def last_id(moment: datetime) -> str:
 def id_at(seconds: float) -> str:
     """The smallest UUIDv7 of a moment, in seconds since 1970."""
     return str(uuid.UUID(int=min(max(0, int(seconds * 1000)), 2**48 - 1) << 80))
+
+
+def _word(name: str) -> BindParameter[str]:
+    return bindparam(name, type_=String())
+
+
+def _of_action(row: Any) -> ColumnElement[bool]:
+    if row is ActionRunRow:
+        return same(ActionRunRow.action, _word("action"))
+    step = ActionRunRow
+    return select(step.id).where(step.template_run_id == row.id, step.action == _word("action")).exists()
+
+
+def _since(row: Any) -> ColumnElement[bool]:
+    since = bindparam("since", type_=UtcDateTime())
+    return and_(row.queued_at >= since, row.id >= bindparam("first_id", type_=Id()))
+
+
+_CONDITIONS: Mapping[str, Callable[[Any], ColumnElement[bool]]] = {
+    "status": lambda row: row.status.in_(bindparam("status", type_=String(), expanding=True)),
+    "action": _of_action,
+    "template": lambda row: same(row.template, _word("template")),
+    "requested_by": lambda row: same(row.requested_by, _word("requested_by")),
+    "entity": lambda row: same(row.entity, _word("entity")),
+    "since": _since,
+    "until": lambda row: row.queued_at <= bindparam("until", type_=UtcDateTime()),
+}

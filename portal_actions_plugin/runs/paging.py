@@ -6,21 +6,26 @@ import base64
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select
+from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam
 
 from portal_actions_plugin.db import Row, Transaction, reading
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import Page
+from portal_actions_plugin.sql import Id
+from portal_actions_plugin.statements import Values
 
 CURSOR = r"^(b[g-v]|c[A-P])[A-Za-z0-9_-]{21}$"
 """What a cursor looks like: a direction, ``n`` or ``p``, and 16 bytes of an id, in 23 characters of base64."""
 
 Found = tuple[list[Row], bool]
 """Rows, and whether there are more of them."""
+
+_LOWEST_ID, _HIGHEST_ID = str(uuid.UUID(int=0)), str(uuid.UUID(int=2**128 - 1))
+"""All ids lie between: the first page of a list starts there, and so has the same statement as any other."""
 
 PIECE = 51
 """So many rows are read at once: a page of fifty, and one to tell whether there are more."""
@@ -60,77 +65,73 @@ def _decode_cursor(cursor: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Where in a list a page begins, which way it leads from there, and how many rows it has at most.
+    """Where in a list a page begins, which way it leads from there, and how many rows it has at most."""
 
-    ``values`` go with the statements that have them left open.
-    """
-
-    key: Any
+    start: str
     limit: int
-    start: str | None
     older: bool
-    values: Mapping[str, Any] = field(default_factory=dict)
 
-    def read(self, db: Transaction, statement: Select[Any]) -> Found:
-        """The first rows, up to the limit and the bound, and whether there are more."""
+    @property
+    def end(self) -> str:
+        """What no row lies beyond."""
+        return _LOWEST_ID if self.older else _HIGHEST_ID
+
+    def read(self, db: Transaction, statement: Select[Any], values: Values) -> Found:
+        """The first rows of a statement of ``first_of``, and whether there are more."""
         rows: list[Row] = []
         size = 0
-        for row in self._pieces(db, statement):
+        for row in self._pieces(db, statement, values):
             if len(rows) == self.limit or size > MAX_PAGE_BYTES:
                 return rows, True
             rows.append(row)
-            size += sum(len(json.dumps(value)) for value in row.values() if isinstance(value, dict | list))
+            size += sum(len(json.dumps(value)) for value in row.values() if isinstance(value, dict | list) and value)
         return rows, False
 
-    def _pieces(self, db: Transaction, statement: Select[Any]) -> Iterator[Row]:
+    def _pieces(self, db: Transaction, statement: Select[Any], values: Values) -> Iterator[Row]:
         """All of them, a few at a time: no more of what is large is in memory, and a page of the usual length is one piece.
 
         A cursor of the server's would do the same, in four round trips, and with a new plan each time.
         """
         size = min(PIECE, self.limit + 1)
-        piece: Stretch | None = self
-        while piece:
-            rows = db.rows(piece.first(statement, size), self.values)
+        start = self.start
+        while True:
+            rows = db.rows(statement, {**values, "start": start, "limit": size})
             yield from rows
-            piece = replace(self, start=rows[-1]["id"]) if len(rows) == size else None
-
-    def first(self, statement: Select[Any], limit: int | None) -> Select[Any]:
-        """What comes first of a statement about the same rows, in order."""
-        return self.beyond(statement).order_by(self.key.desc() if self.older else self.key.asc()).limit(limit)
-
-    def beyond(self, statement: Select[Any]) -> Select[Any]:
-        """What lies beyond the start."""
-        if self.start is None:
-            return statement
-        return statement.where(self.key < self.start if self.older else self.key > self.start)
-
-    def up_to(self, end: str) -> Any:
-        """Whether a row lies no farther than another."""
-        return self.key >= end if self.older else self.key <= end
+            if len(rows) < size:
+                return
+            start = rows[-1]["id"]
 
 
-Reader = Callable[[Transaction, Select[Any], Stretch], Found]
+Reader = Callable[[Transaction, Stretch], Found]
 """How the rows of a stretch are found."""
 
 
-def in_order(db: Transaction, statement: Select[Any], stretch: Stretch) -> Found:
-    """Read them as they come."""
-    return stretch.read(db, statement)
+# -- statements about rows in the order of their ids: where they start, and how many they give, comes with the values ----
+
+START = bindparam("start", type_=Id())
+LIMIT = bindparam("limit", type_=Integer())
 
 
-def page(
-    statement: Select[Any],
-    key: Any,
-    limit: int,
-    cursor: str | None,
-    convert: Callable[[Row], Any],
-    read: Reader = in_order,
-) -> Page:
+def first_of(statement: Select[Any], key: Any, limit: BindParameter[int] = LIMIT, *, older: bool) -> Select[Any]:
+    """What comes first beyond the start, in order."""
+    return in_order(statement.where(beyond(key, older=older)), key, older=older).limit(limit)
+
+
+def beyond(key: Any, *, older: bool) -> ColumnElement[bool]:
+    """Whether a row lies beyond the start."""
+    return key < START if older else key > START  # type: ignore[no-any-return]
+
+
+def in_order(statement: Select[Any], key: Any, *, older: bool) -> Select[Any]:
+    return statement.order_by(key.desc() if older else key.asc())
+
+
+def page(read: Reader, limit: int, cursor: str | None, convert: Callable[[Row], Any]) -> Page:
     """Read a keyset page. A cursor says which way it leads and from where; no OFFSET and no COUNT."""
     direction, start = _decode_cursor(cursor) if cursor else ("n", None)
     older = direction == "n"
     with reading() as db:
-        rows, more = read(db, statement, Stretch(key, limit, start, older))
+        rows, more = read(db, Stretch(start or _HIGHEST_ID, limit, older))
     rows = rows if older else rows[::-1]
     next_cursor = previous_cursor = None
     if rows and (more or not older):

@@ -14,10 +14,11 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Attempt, LockHolder, LogLine, Page, TemplateRun
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow, WorkerRow
 from portal_actions_plugin.runs import rows
-from portal_actions_plugin.runs.filters import RunFilter, filtered, same
+from portal_actions_plugin.runs.filters import RunFilter, set_filters, values_of
 from portal_actions_plugin.runs.limits import Quota, quota
-from portal_actions_plugin.runs.paging import no_run, page, parse_id
-from portal_actions_plugin.runs.search import searched
+from portal_actions_plugin.runs.lists import Kind, RunRow, statement_of
+from portal_actions_plugin.runs.paging import Reader, no_run, page, parse_id
+from portal_actions_plugin.runs.search import Search
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
 from portal_actions_plugin.sql import ONE, Id, now_plus
 
@@ -53,7 +54,7 @@ def _retried_as(row: type[ActionRunRow] | type[TemplateRunRow]) -> ColumnElement
 
 _run_id = bindparam("run_id", type_=Id())
 _ACTION_RUN = rows.select_action_runs().add_columns(_retried_as(ActionRunRow)).where(ActionRunRow.id == _run_id)
-_TEMPLATE_RUN = select(TemplateRunRow.__table__, _retried_as(TemplateRunRow)).where(TemplateRunRow.id == _run_id)
+_TEMPLATE_RUN = rows.select_template_runs().add_columns(_retried_as(TemplateRunRow)).where(TemplateRunRow.id == _run_id)
 _STEPS = rows.select_action_runs().where(ActionRunRow.template_run_id == _run_id).order_by(ActionRunRow.id)
 _run_ids = bindparam("run_ids", type_=Id(), expanding=True)
 _ATTEMPTS = select(AttemptRow.__table__).where(AttemptRow.action_run_id.in_(_run_ids)).order_by(AttemptRow.number)
@@ -246,25 +247,12 @@ def _tails(
 
 def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
     """Action runs, newest first."""
-    executed = rows.select_action_runs().where(ActionRunRow.taken_over_from.is_(None))
-    statement = filtered(executed, ActionRunRow, wanted)
-    if wanted.action:
-        statement = statement.where(same(ActionRunRow.action, wanted.action))
-    return page(
-        statement, ActionRunRow.id, limit, cursor, rows.action_run, searched(ActionRunRow, wanted.q, wanted.status)
-    )
+    return page(_reader(ActionRunRow, wanted), limit, cursor, rows.action_run)
 
 
 def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
     """Template runs, newest first, without their steps."""
-    statement = filtered(select(TemplateRunRow), TemplateRunRow, wanted)
-    if wanted.action:
-        uses = select(ActionRunRow.id).where(
-            ActionRunRow.template_run_id == TemplateRunRow.id, ActionRunRow.action == wanted.action
-        )
-        statement = statement.where(uses.exists())
-    search = searched(TemplateRunRow, wanted.q, wanted.status)
-    found = page(statement, TemplateRunRow.id, limit, cursor, lambda row: row, search)
+    found = page(_reader(TemplateRunRow, wanted), limit, cursor, lambda row: row)
     ids = [row["id"] for row in found.items]
     with reading() as db:
         started = db.rows(
@@ -274,6 +262,14 @@ def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -
     for row in started:
         statuses[row["template_run_id"]].append(row["status"])
     return replace(found, items=[rows.template_run(row, statuses[row["id"]]) for row in found.items])
+
+
+def _reader(row: RunRow, wanted: RunFilter) -> Reader:
+    filters = set_filters(wanted)
+    names, values = tuple(filters), values_of(filters)
+    if wanted.q and (prefix := wanted.q.strip()):
+        return Search(row, prefix, names, values).read
+    return lambda db, stretch: stretch.read(db, statement_of(Kind(row, names, stretch.older)), values)
 
 
 def active_counts() -> dict[str, int]:
