@@ -105,9 +105,9 @@ def page_url(endpoint: str, **values: Any) -> str:
     return url_for(f"portal_actions.{endpoint}", **values)
 
 
-def run_url(endpoint: str) -> Callable[[str], str]:
+def run_url(endpoint: str, **values: Any) -> Callable[[str], str]:
     """The addresses of many runs, by their ids. All of them are alike, so one is made, and has its id changed."""
-    before, _, after = page_url(endpoint, run_id=_ANY_ID).partition(_ANY_ID)
+    before, _, after = page_url(endpoint, run_id=_ANY_ID, **values).partition(_ANY_ID)
     return lambda run_id: f"{before}{run_id}{after}"
 
 

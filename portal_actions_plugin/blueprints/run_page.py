@@ -8,7 +8,7 @@ from typing import Any
 
 from portal_actions_plugin.blueprints.log_filter import LOG_FILTERS, LogFilter
 from portal_actions_plugin.blueprints.log_html import log_items
-from portal_actions_plugin.blueprints.page_answer import MOVING
+from portal_actions_plugin.blueprints.page_answer import MOVING, run_url
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, RunError, Step, TemplateRun
 from portal_actions_plugin.runs import access, reads
@@ -85,6 +85,7 @@ def rest(identity: Identity, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "usual": _usual(identity, facts["run"]),
         "log_items": log_items,
+        "log_url": run_url("download_log", times=None),
         "lines": {
             **reads.log_tails(facts["open_logs"], LOG_LINES, levels),
             **reads.log_tails(facts["folded_logs"], FOLDED_LOG_LINES, levels),

@@ -21,6 +21,7 @@ from portal_actions_plugin.runs.paging import Reader, no_run, page, parse_id
 from portal_actions_plugin.runs.search import Search
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
 from portal_actions_plugin.sql import ONE, Id, now_plus
+from portal_actions_plugin.statements import CompiledOnce
 
 COUNT_CAP = 1000
 """Chips count at most this far: a long queue must not make the page slow."""
@@ -53,9 +54,15 @@ def _retried_as(row: type[ActionRunRow] | type[TemplateRunRow]) -> ColumnElement
 
 
 _run_id = bindparam("run_id", type_=Id())
-_ACTION_RUN = rows.select_action_runs().add_columns(_retried_as(ActionRunRow)).where(ActionRunRow.id == _run_id)
-_TEMPLATE_RUN = rows.select_template_runs().add_columns(_retried_as(TemplateRunRow)).where(TemplateRunRow.id == _run_id)
-_STEPS = rows.select_action_runs().where(ActionRunRow.template_run_id == _run_id).order_by(ActionRunRow.id)
+_ACTION_RUN = CompiledOnce(
+    rows.select_action_runs().add_columns(_retried_as(ActionRunRow)).where(ActionRunRow.id == _run_id)
+)
+_TEMPLATE_RUN = CompiledOnce(
+    rows.select_template_runs().add_columns(_retried_as(TemplateRunRow)).where(TemplateRunRow.id == _run_id)
+)
+_STEPS = CompiledOnce(
+    rows.select_action_runs().where(ActionRunRow.template_run_id == _run_id).order_by(ActionRunRow.id)
+)
 _run_ids = bindparam("run_ids", type_=Id(), expanding=True)
 _ATTEMPTS = select(AttemptRow.__table__).where(AttemptRow.action_run_id.in_(_run_ids)).order_by(AttemptRow.number)
 
@@ -105,7 +112,7 @@ def _count_of(status: str) -> ColumnElement[int]:
     return select(func.count()).select_from(some).scalar_subquery().label(status)
 
 
-_ACTIVE_COUNTS = select(*map(_count_of, ACTIVE))
+_ACTIVE_COUNTS = CompiledOnce(select(*map(_count_of, ACTIVE)))
 
 
 # -- one -------------------------------------------------------------------------------------------------------------
@@ -122,11 +129,7 @@ def action_run(run_id: str) -> ActionRun:
 
 def whole_action_run(db: Transaction, row: Row) -> ActionRun:
     """An action run's row with every try."""
-    return replace(
-        rows.action_run(row),
-        attempts=_attempts(db, [row])[row["id"]],
-        waits_for=_lock_holders(db, [row]).get(row["id"]),
-    )
+    return rows.action_run(row, _attempts(db, [row])[row["id"]], _lock_holders(db, [row]).get(row["id"]))
 
 
 def template_run(run_id: str) -> TemplateRun:
@@ -148,12 +151,7 @@ def whole_template_run(db: Transaction, row: Row, steps: Sequence[Row]) -> Templ
     """A template run's row and those of its steps as one."""
     attempts = _attempts(db, steps)
     holders = _lock_holders(db, steps)
-    runs = {
-        step["position"]: replace(
-            rows.action_run(step), attempts=attempts[step["id"]], waits_for=holders.get(step["id"])
-        )
-        for step in steps
-    }
+    runs = {step["position"]: rows.action_run(step, attempts[step["id"]], holders.get(step["id"])) for step in steps}
     return replace(rows.template_run(row, [run.status for run in runs.values()]), steps=rows.steps(row, runs))
 
 

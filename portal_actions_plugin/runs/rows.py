@@ -11,7 +11,17 @@ from sqlalchemy import Column, Select, and_, false, select
 from portal_actions_plugin.db import Row
 from portal_actions_plugin.errors import error_class
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import ActionRun, Attempt, Link, Origin, Progress, RunError, Step, TemplateRun
+from portal_actions_plugin.host import (
+    ActionRun,
+    Attempt,
+    Link,
+    LockHolder,
+    Origin,
+    Progress,
+    RunError,
+    Step,
+    TemplateRun,
+)
 from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.states import RUNNING, SUCCESS, unrun_step_status
@@ -62,7 +72,8 @@ def action_run_url(run_id: str, template_run_id: str | None) -> str:
     return extension().config.page_url(page)
 
 
-def action_run(row: Row) -> ActionRun:
+def action_run(row: Row, attempts: tuple[Attempt, ...] = (), waits_for: LockHolder | None = None) -> ActionRun:
+    """An action run of its row. A list and a signal do without the rest."""
     error = None
     if row["error_code"]:
         error = run_error(row["error_code"], row["error_message"], row["error_hint"], row["retry_at"])
@@ -86,6 +97,7 @@ def action_run(row: Row) -> ActionRun:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         not_before=row["not_before"],
+        waits_for=waits_for,
         worker_lost=bool(row["worker_lost"]),
         entity=row["entity"],
         origin=_origin(row["origin"]),
@@ -97,6 +109,7 @@ def action_run(row: Row) -> ActionRun:
         warnings=tuple(row["warnings"] or ()),
         progress=progress,
         error=error,
+        attempts=attempts,
     )
 
 
