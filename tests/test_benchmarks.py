@@ -48,7 +48,8 @@ def test_a_filled_database_has_a_believable_history_that_every_page_can_read(app
     assert counts[AuditRow] > RUNS
 
     for status in ("success", "failed", "canceled", "queued", "running"):
-        assert queries.action_runs(RunFilter(status=(status,)), limit=50).items, status
+        assert len(queries.action_runs(RunFilter(status=(status,)), limit=50).items) == 50, status
+    assert len(queries.action_runs(RunFilter(status=("failed",), q=seed.SHOWN_TEMPLATE), limit=50).items) == 50
     assert len(queries.action_runs(RunFilter(requested_by=seed.RARE_PERSON), limit=50).items) == 3
 
     newest = queries.template_runs(RunFilter(status=("success",)), limit=1).items[0]
