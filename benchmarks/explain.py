@@ -66,6 +66,7 @@ def _acts(rig: Rig, app: Flask) -> dict[str, Callable[[], str]]:
     """What is explained, by name."""
     newest = rig.number("SELECT id FROM portal_actions_template_runs ORDER BY id DESC LIMIT 1")
     pages = {**addresses(rig), "run page": f"/templates/runs/{newest}"}
+    _start(app)  # there has to be a step, whatever is asked for
 
     def page(path: str) -> Callable[[], str]:
         return lambda: f"{path} → {app.test_client().get(path, headers=_ASKER).status}"
