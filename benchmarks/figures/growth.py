@@ -19,6 +19,9 @@ Curves = Mapping[str, Mapping[int, float]]
 
 _WORKERS = 2
 _RUNS = 3
+_STARTERS = range(1, _RUNS + 1)
+"""Who starts runs. Pages are read by somebody else: that of a one-off counts down when its reader may start again."""
+
 _SECONDS = 10.0
 _TAKE = "bench.take@v1"
 
@@ -71,7 +74,7 @@ def over_input(rig: Rig, effort: Effort) -> Curves:
     """
 
     def one(client: Client, size: int) -> Mapping[str, float]:
-        runs = [one_off(rig, client, number, _TAKE, text="x" * size) for number in range(_RUNS)]
+        runs = [one_off(rig, client, number, _TAKE, text="x" * size) for number in _STARTERS]
         newest = rig.number(
             f"SELECT id FROM portal_actions_action_runs WHERE action = '{_TAKE}' ORDER BY id DESC LIMIT 1"
         )
@@ -93,7 +96,7 @@ def _over(rig: Rig, numbers: Sequence[int], one: Callable[[Client, int], Mapping
     found: dict[str, dict[int, float]] = {}
     with rig.web() as web, rig.workers(_WORKERS):
         client = Client(web.address)
-        for number in range(_RUNS):
+        for number in _STARTERS:
             one_run(rig, client, number)
         for number in numbers:
             for name, value in one(client, number).items():
