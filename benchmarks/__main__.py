@@ -23,18 +23,22 @@ ENVIRONMENTS = Path(__file__).parent.parent / ".venv-peers"
 
 @dataclass(frozen=True)
 class Figure:
-    """What is measured on which databases; with the fewest and the most runs in the tables, between, or the fewest only."""
+    """What is measured on which databases; with the fewest and the most runs in the tables, between, or the fewest only.
+
+    ``again``: with the fewest once more after the most, since the machine may have become slower or faster meanwhile.
+    """
 
     measure: Callable[[Rig, Effort], Values]
     databases: Sequence[str] = DATABASES
     with_most_runs: bool = True
     between: bool = False
+    again: bool = False
 
 
 FIGURES = {
-    "throughput": Figure(throughput.measure, between=True),
+    "throughput": Figure(throughput.measure, between=True, again=True),
     "latency": Figure(latency.measure, between=True),
-    "pages": Figure(pages.measure, between=True),
+    "pages": Figure(pages.measure, between=True, again=True),
     "run-page": Figure(run_page.measure),
     "polling": Figure(polling.measure, ("postgresql",)),
     "memory": Figure(memory.measure, with_most_runs=False),
@@ -55,6 +59,9 @@ def main() -> None:
         for runs in effort.sizes:
             for database in asked.databases:
                 _figures(place, database, runs, asked.only, effort, results)
+        if len(effort.sizes) > 1:
+            for database in asked.databases:
+                _again(place, database, asked.only, effort, results)
         if GROWTH in asked.only:
             for database in asked.databases:
                 _growth(place, database, effort, results)
@@ -75,10 +82,20 @@ def _figures(
     for name, figure in FIGURES.items():
         wanted = fewest or (most and figure.with_most_runs) or figure.between
         if wanted and name in only and database in figure.databases:
-            with _told(f"{name}, {database}, {runs:,} runs"), place.rig(database, runs) as rig:
-                found = figure.measure(rig, here)
-            results.add(database, runs, found)
-            print(*(f"    {line}" for line in report.lines(found)), sep="\n", flush=True)
+            _figure(place, database, runs, name, here, results)
+
+
+def _again(place: Site, database: str, only: Sequence[str], effort: Effort, results: report.Results) -> None:
+    for name, figure in FIGURES.items():
+        if figure.again and name in only and database in figure.databases:
+            _figure(place, database, effort.sizes[0], name, effort, results)
+
+
+def _figure(place: Site, database: str, runs: int, name: str, effort: Effort, results: report.Results) -> None:
+    with _told(f"{name}, {database}, {runs:,} runs"), place.rig(database, runs) as rig:
+        found = FIGURES[name].measure(rig, effort)
+    results.add(database, runs, found)
+    print(*(f"    {line}" for line in report.lines(found)), sep="\n", flush=True)
 
 
 def _growth(place: Site, database: str, effort: Effort, results: report.Results) -> None:

@@ -20,7 +20,7 @@ class Effort:
         requests: how often each page is asked for in a round.
         pages: how many pages are open at once.
         sizes: how many action runs the tables hold, smallest first.
-        workers, steps, lines, bytes: of the growth figures.
+        workers, steps, lines, bytes, input_bytes: of the growth figures.
     """
 
     rounds: int
@@ -33,6 +33,7 @@ class Effort:
     steps: Sequence[int]
     lines: Sequence[int]
     bytes: Sequence[int]
+    input_bytes: Sequence[int]
 
 
 FULL = Effort(
@@ -46,6 +47,7 @@ FULL = Effort(
     steps=(1, 3, 10, 50, 200),
     lines=(1, 10, 100, 1_000, 10_000),
     bytes=(100, 1_000, 10_000, 100_000, 250_000),
+    input_bytes=(100, 1_000, 10_000, 100_000, 990_000),
 )
 
 QUICK = Effort(
@@ -59,4 +61,5 @@ QUICK = Effort(
     steps=(1, 3, 10),
     lines=(1, 100, 1_000),
     bytes=(100, 10_000, 250_000),
+    input_bytes=(100, 10_000, 990_000),
 )

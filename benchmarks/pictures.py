@@ -17,6 +17,7 @@ _TITLES = {
     "steps": ("A run, by its steps", "steps", "ms"),
     "lines": ("A step, by its log lines", "log lines", "ms"),
     "bytes": ("A step, by the bytes of its input and output", "bytes", "ms"),
+    "input": ("A one-off, by the bytes of its input", "bytes", "ms"),
 }
 
 

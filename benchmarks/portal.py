@@ -37,7 +37,7 @@ def create_app() -> Flask:
     plugin = PortalActions()
     plugin.identity_loader(_identity)
     plugin.init_app(app)
-    for declared in (write_lines, echo):
+    for declared in (write_lines, echo, take):
         app.extensions["portal_actions"].registry.add(declared, "the benchmark")
     return app
 
@@ -66,6 +66,11 @@ class Text(Schema):
 def echo(_ctx: ActionContext, *, text: str) -> dict[str, str]:
     """Give back a text."""
     return {"text": text}
+
+
+@action("bench.take@v1", title="Take a text", input=Text, idempotent=True, timeout=300)
+def take(_ctx: ActionContext, *, text: str) -> None:
+    """Take a text and give nothing back."""
 
 
 def write_template(folder: Path, name: str, steps: int, action_id: str, given: Mapping[str, object]) -> None:

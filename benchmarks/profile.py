@@ -49,11 +49,12 @@ def main() -> None:
 
 
 def _profiled(rig: Rig, seconds: int, out: Path) -> list[tuple[str, Path]]:
+    seeded = rig.number(throughput.ACTIVE)
     with rig.web() as web, rig.workers(WORKERS) as supervisor:
         effort = replace(QUICK, rounds=1, seconds=seconds + 5)
         load = threading.Thread(target=throughput.load, args=[rig, web.address, effort])
         load.start()
-        wait_for(lambda: rig.number(throughput.ACTIVE) > throughput.BACKLOG / 2)
+        wait_for(lambda: rig.number(throughput.ACTIVE) - seeded > throughput.BACKLOG / 2)
         watched = [
             ("a worker and its job processes", out / f"worker-{rig.kind}.txt", children(supervisor)[0]),
             ("a web process", out / f"web-{rig.kind}.txt", children(web.pid)[0]),

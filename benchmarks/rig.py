@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,17 @@ WEB_PROCESSES = 2
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 _ROOT = Path(__file__).parent.parent
+
+_IN_MEMORY = ("tmpfs", "ramfs")
+_DURABLE: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "sqlite": {"PRAGMA synchronous": ("2", "3")},  # FULL, EXTRA
+    "postgresql": {
+        "SHOW fsync": ("on",),
+        "SHOW synchronous_commit": ("on", "remote_apply"),
+        "SHOW full_page_writes": ("on",),
+    },
+}
+"""What each database has to answer to be one that keeps what it has committed, and the answers that do."""
 
 
 @dataclass
@@ -145,6 +156,7 @@ class Site:
         url = self._copy(kind, source)
         rig = Rig(self.folder, self.redis_url, url, runs)
         try:
+            require_durable(rig.database)
             yield rig
         finally:
             rig.database.close_connections()
@@ -229,7 +241,8 @@ class Site:
 
 @contextmanager
 def site(folder: Path, fill: Callable[[Database, int], None]) -> Iterator[Site]:
-    """Start the servers in an empty folder with a short path."""
+    """Start the servers in an empty folder with a short path, on a disk."""
+    require_disk(folder)
     portal.write_template(folder, portal.THREE_STEPS, 3, "debug.log@v1", portal.LOG)
     with valkey(folder) as redis_url, postgresql(folder) as postgresql_url:
         yield Site(folder, redis_url, postgresql_url, fill)
@@ -260,6 +273,25 @@ def postgresql(folder: Path) -> Iterator[str]:
         yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
     finally:
         server.cleanup()
+
+
+def require_durable(database: Database) -> None:
+    """End the program when the plugin's own connections to a database would lose what they commit in a power cut."""
+    with database.engine.connect() as connection:
+        for statement, durable in _DURABLE[connection.dialect.name].items():
+            answer = str(connection.exec_driver_sql(statement).scalar())
+            if answer not in durable:
+                raise SystemExit(
+                    f"{connection.dialect.name} is not durable: {statement} says {answer}, not {' or '.join(durable)}"
+                )
+
+
+def require_disk(folder: Path) -> None:
+    """End the program when a folder lies in memory: nothing is durable there."""
+    command = ["stat", "--file-system", "--format=%T", str(folder)]
+    kind = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+    if kind in _IN_MEMORY:
+        raise SystemExit(f"{folder} is on {kind}, where nothing is durable: let TMPDIR name a folder on a disk")
 
 
 def wait_for(true: Callable[[], bool], seconds: float = START_SECONDS, pause: float = 0.05) -> None:

@@ -1,9 +1,9 @@
 """Fills empty tables with a history of so many action runs, in bulk: every column is an SQL expression over a number.
 
 Of each ten runs, nine are the steps of three template runs and one is a one-off. They are spread over 90 days and many
-people, templates and entities; about 4 % failed, 1 % were canceled, and a handful at the end are active for good: no
-worker may take those. However few runs there are, some of what the pages are narrowed to fills a whole page, or a page
-of ten rows would be compared with one of fifty.
+people, templates and entities; about 4 % failed, 1 % were canceled, and some at the end are active for good: no worker
+may take those. However few runs there are, each status and some of what is searched for fill a whole page, or a page of
+ten rows would be compared with one of fifty.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from benchmarks.portal import PEOPLE, THREE_STEPS
 from portal_actions_plugin.db import Database
 
 DAYS = 90
-ACTIVE = 40
-"""How many of the newest runs may be active."""
+ACTIVE = 60
+"""So many of the newest one-offs are queued, and so many of the newest template runs are running: more than a page."""
 
-SHOWN = 60
-"""So many template runs of ``SHOWN_TEMPLATE`` failed at the least, and so many were canceled, evenly over the history."""
+SHOWN = 75
+"""So many template runs of ``SHOWN_TEMPLATE`` failed at the least, and so many were canceled, evenly over the history.
+
+Of the smallest history a fifth of them are running instead, which leaves more than a page.
+"""
 
 SHOWN_TEMPLATE = "create-service-07"
 
@@ -176,8 +179,8 @@ def _source(sql: Dialect, runs: int) -> str:
     second = f"""
         SELECT *, ms - position * {step} AS began,
             CASE
-                WHEN n >= {runs - ACTIVE} AND position = 3 THEN 'queued'
-                WHEN n >= {runs - ACTIVE} AND position = 2 THEN 'running'
+                WHEN position = 3 AND n / 10 >= {runs // 10 - ACTIVE} THEN 'queued'
+                WHEN position = 2 AND template_run >= {runs * 3 // 10 - ACTIVE} THEN 'running'
                 WHEN position >= 2 AND (place = 0 OR dice % 100 < 9) THEN 'failed'
                 WHEN position >= 2 AND (place = 2 OR dice % 100 < 12) THEN 'canceled'
                 ELSE 'success'

@@ -48,7 +48,8 @@ def test_a_filled_database_has_a_believable_history_that_every_page_can_read(app
     assert counts[AuditRow] > RUNS
 
     for status in ("success", "failed", "canceled", "queued", "running"):
-        assert queries.action_runs(RunFilter(status=(status,)), limit=50).items, status
+        assert len(queries.action_runs(RunFilter(status=(status,)), limit=50).items) == 50, status
+    assert len(queries.action_runs(RunFilter(status=("failed",), q=seed.SHOWN_TEMPLATE), limit=50).items) == 50
     assert len(queries.action_runs(RunFilter(requested_by=seed.RARE_PERSON), limit=50).items) == 3
 
     newest = queries.template_runs(RunFilter(status=("success",)), limit=1).items[0]
@@ -78,12 +79,16 @@ def test_results_go_to_the_page_with_their_goals_and_slowdown_and_can_be_drawn_a
     results = report.Results.begin(["--quick"], QUICK, {"Valkey": "9"})
     results.add("sqlite", 1_000, {"POST, p50": [3, 4, 5], "runs a second": [200]})
     results.add("sqlite", 1_000_000, {"POST, p50": [6], "runs a second": [100]})
+    for before_and_after in (4, 6):
+        results.add("sqlite", 1_000, {"list, All": [before_and_after]})
+    results.add("sqlite", 1_000_000, {"list, All": [6]})
     results.add_growth("workers", "sqlite", {"runs a second": {1: 50.0, 2: 90.0}})
     for again in (results, report.Results.read):
         written = again if isinstance(again, report.Results) else again(tmp_path / "benchmarks.json")
         written.write()
         text = page.read_text()
         assert "| POST …/runs, p50 | ≤ 5 | 4.0 ms ✓ | 6.0 ms | 1.50 × |" in text
+        assert "| list of 50, All, p50 | ≤ 10 | 5.0 ms ✓ | 6.0 ms ✓ | 1.20 × ✓ |" in text
         assert "| ≥ 150 | 200 runs/s ✓ | 100 runs/s | 2.00 × |" in text
         assert text.startswith("# Title\n")
         assert text.endswith("<!-- end of tables -->\n\nThe end\n")

@@ -9,7 +9,7 @@ from statistics import median
 from benchmarks.client import Client
 from benchmarks.effort import Effort
 from benchmarks.figures import throughput
-from benchmarks.figures.latency import one_run
+from benchmarks.figures.latency import one_off, one_run
 from benchmarks.figures.run_page import page_and_304
 from benchmarks.portal import LOG, write_template
 from benchmarks.rig import Rig
@@ -19,7 +19,11 @@ Curves = Mapping[str, Mapping[int, float]]
 
 _WORKERS = 2
 _RUNS = 3
+_STARTERS = range(1, _RUNS + 1)
+"""Who starts runs. Pages are read by somebody else: that of a one-off counts down when its reader may start again."""
+
 _SECONDS = 10.0
+_TAKE = "bench.take@v1"
 
 
 def over_workers(rig: Rig, effort: Effort) -> Curves:
@@ -63,11 +67,28 @@ def over_bytes(rig: Rig, effort: Effort) -> Curves:
     return _over(rig, effort.bytes, one)
 
 
+def over_input(rig: Rig, effort: Effort) -> Curves:
+    """The same by the bytes of a one-off's input alone, up to the largest body that the API takes.
+
+    What a template hands to a step may not be as large.
+    """
+
+    def one(client: Client, size: int) -> Mapping[str, float]:
+        runs = [one_off(rig, client, number, _TAKE, text="x" * size) for number in _STARTERS]
+        newest = rig.number(
+            f"SELECT id FROM portal_actions_action_runs WHERE action = '{_TAKE}' ORDER BY id DESC LIMIT 1"
+        )
+        return _with_page(effort, client, runs, f"/actions/runs/{newest}")
+
+    return _over(rig, effort.input_bytes, one)
+
+
 ALL: Mapping[str, Callable[[Rig, Effort], Curves]] = {
     "workers": over_workers,
     "steps": over_steps,
     "lines": over_lines,
     "bytes": over_bytes,
+    "input": over_input,
 }
 
 
@@ -75,7 +96,7 @@ def _over(rig: Rig, numbers: Sequence[int], one: Callable[[Client, int], Mapping
     found: dict[str, dict[int, float]] = {}
     with rig.web() as web, rig.workers(_WORKERS):
         client = Client(web.address)
-        for number in range(_RUNS):
+        for number in _STARTERS:
             one_run(rig, client, number)
         for number in numbers:
             for name, value in one(client, number).items():
@@ -95,7 +116,11 @@ def _run_and_page(
     newest = rig.number(
         f"SELECT id FROM portal_actions_template_runs WHERE template = '{template}' ORDER BY id DESC LIMIT 1"
     )
-    page = page_and_304(client, {"run page": f"/templates/runs/{newest}"}, replace(effort, rounds=1, requests=10))
+    return _with_page(effort, client, runs, f"/templates/runs/{newest}")
+
+
+def _with_page(effort: Effort, client: Client, runs: Sequence[Mapping[str, float]], path: str) -> Mapping[str, float]:
+    page = page_and_304(client, {"run page": path}, replace(effort, rounds=1, requests=10))
     return {
         "POST": median(run["POST"] for run in runs),
         "to success": median(run["to success"] for run in runs),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ _BETWEEN_SECONDS = (0.05, 0.25)
 
 
 def measure(rig: Rig, effort: Effort) -> Values:
-    """Milliseconds: of the POST, to the first step (by the database's clock, and from the client's POST), to success."""
+    """Milliseconds: of the POST, to the first step and to success (by the database's clock, and from the client's POST)."""
     values: dict[str, list[float]] = {}
     with rig.web() as web, rig.workers(WORKERS):
         client = Client(web.address)
@@ -37,20 +37,28 @@ def measure(rig: Rig, effort: Effort) -> Values:
 
 
 def one_run(rig: Rig, client: Client, number: int, template: str = THREE_STEPS, **inputs: object) -> dict[str, float]:
-    """Start a run and wait for its end; milliseconds by name."""
-    time.sleep(random.uniform(*_BETWEEN_SECONDS))
-    began = time.time()
-    run_id, answered = client.start(number, template, **inputs)
-    ended = (
-        "SELECT finished_at FROM portal_actions_template_runs WHERE id = :id AND status NOT IN ('queued', 'running')"
-    )
-    wait_for(lambda: rig.number(ended, id=rig.id(run_id)) is not None, _RUN_SECONDS, pause=0.02)
-    row = rig.rows(
+    """Start a template run and wait for its end; milliseconds by name."""
+    moments = (
         "SELECT run.status, run.queued_at, run.finished_at, min(step.started_at) AS started_at "
         "FROM portal_actions_template_runs AS run JOIN portal_actions_action_runs AS step "
-        "ON step.template_run_id = run.id WHERE run.id = :id GROUP BY run.status, run.queued_at, run.finished_at",
-        id=rig.id(run_id),
-    )[0]
+        "ON step.template_run_id = run.id WHERE run.id = :id GROUP BY run.status, run.queued_at, run.finished_at"
+    )
+    return _timed(rig, lambda: client.start(number, template, **inputs), "template_runs", moments)
+
+
+def one_off(rig: Rig, client: Client, number: int, action: str, **given: object) -> dict[str, float]:
+    """The same with an action run that belongs to no template run."""
+    moments = "SELECT status, queued_at, started_at, finished_at FROM portal_actions_action_runs WHERE id = :id"
+    return _timed(rig, lambda: client.start_one_off(number, action, **given), "action_runs", moments)
+
+
+def _timed(rig: Rig, start: Callable[[], tuple[str, float]], table: str, moments: str) -> dict[str, float]:
+    time.sleep(random.uniform(*_BETWEEN_SECONDS))
+    began = time.time()
+    run_id, answered = start()
+    ended = f"SELECT finished_at FROM portal_actions_{table} WHERE id = :id AND status NOT IN ('queued', 'running')"
+    wait_for(lambda: rig.number(ended, id=rig.id(run_id)) is not None, _RUN_SECONDS, pause=0.02)
+    row = rig.rows(moments, id=rig.id(run_id))[0]
     if row["status"] != "success":
         raise SystemExit(f"run {run_id} ended as {row['status']}")
     queued, started, finished = (_seconds(row[name]) for name in ("queued_at", "started_at", "finished_at"))
@@ -59,6 +67,7 @@ def one_run(rig: Rig, client: Client, number: int, template: str = THREE_STEPS, 
         "to running": (started - queued) * 1000,
         "POST to running": (started - began) * 1000,
         "to success": (finished - queued) * 1000,
+        "POST to success": (finished - began) * 1000,
     }
 
 

@@ -23,7 +23,10 @@ _NOW = {"sqlite": "SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now')", "postgresql"
 
 
 def measure(rig: Rig, effort: Effort) -> Values:
-    """Runs a second, a value for each round, and how many runs were accepted but did not succeed in the end."""
+    """Runs a second, a value for each round, and how many runs were accepted but did not succeed in the end.
+
+    The first and the last round also stand by themselves: a median does not show a rate that falls.
+    """
     with rig.web() as web, rig.workers(WORKERS):
         return load(rig, web.address, effort)
 
@@ -39,7 +42,12 @@ def load(rig: Rig, address: str, effort: Effort, template: str = THREE_STEPS) ->
             time.sleep(effort.seconds)
             until = rig.number(_NOW[rig.kind])
             rates.append(_succeeded(rig, since, until) / effort.seconds)
-    return {"runs a second": rates, "lost runs": [len(backlog.posted) - _successes(rig, backlog.posted)]}
+    return {
+        "runs a second": rates,
+        "runs a second, first round": rates[:1],
+        "runs a second, last round": rates[-1:],
+        "lost runs": [len(backlog.posted) - _successes(rig, backlog.posted)],
+    }
 
 
 class _Backlog:

@@ -113,7 +113,8 @@ def measure(site: Site, effort: Effort, environments: Path) -> Iterator[tuple[st
     for peer in PEERS:
         try:
             python = _environment(peer, environments)
-            yield peer.name, {"version": peer.packages[0], **_measured(peer, python, site, effort)}
+            figures = _measured(peer, python, site, effort)
+            yield peer.name, {"version": peer.packages[0], **figures, "packages": _installed(python)}
         except (NoPeerError, OSError, subprocess.SubprocessError) as error:
             yield peer.name, {"version": peer.packages[0], "missing": str(error)[-600:]}
 
@@ -130,10 +131,16 @@ def _environment(peer: Peer, environments: Path) -> Path:
     return folder / "bin/python"
 
 
-def _run(command: Sequence[str], trouble: str) -> None:
+def _installed(python: Path) -> list[str]:
+    """The version of every package in the peer's environment: only the first ones are pinned."""
+    return _run([str(python), "-m", "pip", "freeze"], "its packages cannot be listed").splitlines()
+
+
+def _run(command: Sequence[str], trouble: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
     if done.returncode:
         raise NoPeerError(f"{trouble}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def _measured(peer: Peer, python: Path, site: Site, effort: Effort) -> dict[str, Any]:
