@@ -26,18 +26,15 @@ def measure(rig: Rig, effort: Effort) -> Values:
         return medians(Client(web.address), addresses(rig), effort)
 
 
-def medians(
-    client: Client, pages: Mapping[str, str], effort: Effort, headers: Mapping[str, str] | None = None
-) -> Values:
-    """The median of each round, by page. Every answer has to be a whole page, or a 304 where that was asked for."""
-    wanted = 304 if headers else 200
+def medians(client: Client, pages: Mapping[str, str], effort: Effort) -> Values:
+    """The median of each round, by page. Every answer has to be a whole page."""
     values: dict[str, list[float]] = {}
     for name, path in pages.items():
         for _ in range(_FIRST):
             client.ask("GET", path)
         for _ in range(effort.rounds):
-            answers = [client.ask("GET", path, headers=headers) for _ in range(effort.requests)]
-            if wrong := [answer for answer in answers if answer.status != wanted]:
+            answers = [client.ask("GET", path) for _ in range(effort.requests)]
+            if wrong := [answer for answer in answers if answer.status != 200]:
                 raise SystemExit(f"{path} was answered {wrong[0].status}: {wrong[0].body[:500]!r}")
             values.setdefault(name, []).append(percentile([answer.seconds * 1000 for answer in answers], 50))
     return values
