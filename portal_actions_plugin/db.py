@@ -64,7 +64,7 @@ class Transaction:
     def changed(self, statement: Statement, values: Values = NOTHING) -> int:
         """Run a statement that writes, and say how many rows an UPDATE or DELETE hit."""
         if isinstance(statement, CompiledOnce):
-            return statement.run(self._connection, values).rowcount
+            return statement.run(self._connection, values)
         return self._connection.execute(statement, values).rowcount
 
     def row(self, statement: Statement, values: Values = NOTHING) -> Row | None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect
-from sqlalchemy.exc import StatementError
+from sqlalchemy import ClauseElement, Connection, Dialect
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.types import TypeEngine
 
 Values = Mapping[str, Any]
 Processor = Callable[[Any], Any]
+Answer = tuple[int, Sequence[Sequence[Any]]]
+"""How many rows a statement hit, and those that it returns, as the driver has them."""
 
 
 class CompiledOnce:
     """A statement without its values, compiled when it is first run with values of these names on a kind of database.
 
-    SQLAlchemy looks a statement up by all that it is made of, each time. That takes several times as long as the
-    statement itself, and on SQLite, which has one writer, everybody else waits meanwhile.
+    SQLAlchemy looks a statement up by all that it is made of, each time, and makes a context and a result for it. That
+    takes several times as long as the statement itself, and on SQLite, which has one writer, everybody else waits
+    meanwhile.
 
     Args:
         clause: what it is. Every column that it returns has a name of its own. A list that it contains is always the
@@ -31,25 +34,25 @@ class CompiledOnce:
         self._clause = clause
         self._forms: dict[tuple[str, ...], _Form] = {}
 
-    def run(self, connection: Connection, values: Values) -> CursorResult[Any]:
-        """Run it. The rows that it may return are as the driver has them; ``read`` gives ours.
+    def run(self, connection: Connection, values: Values) -> int:
+        """Run it, and say how many rows an UPDATE or DELETE hit.
 
         Raises:
             InvalidRequestError: a value is missing.
-            StatementError: a value is none for its column.
+            StatementError: a value is none for its column; or the database fails: a DBAPIError, as SQLAlchemy has it.
         """
         form = self._form(connection.dialect, values)
-        return connection.exec_driver_sql(form.sql, form.bound(values))
+        return _ask(connection, form.sql, form.bound(values))[0]
 
     def run_for_each(self, connection: Connection, several: Sequence[Values]) -> None:
         """Run it for each of several values, at least one, all of the same names. Raises likewise."""
         form = self._form(connection.dialect, several[0])
-        connection.exec_driver_sql(form.sql, [form.bound(values) for values in several])
+        _ask(connection, form.sql, [form.bound(values) for values in several])
 
     def read(self, connection: Connection, values: Values) -> list[dict[str, Any]]:
         """Run it, and give the rows that it returns, by their columns' names. Raises likewise."""
         form = self._form(connection.dialect, values)
-        return form.rows(connection.exec_driver_sql(form.sql, form.bound(values)))
+        return form.rows(_ask(connection, form.sql, form.bound(values))[1])
 
     def _form(self, dialect: Dialect, values: Values) -> _Form:
         key = (dialect.name, *values)
@@ -57,6 +60,40 @@ class CompiledOnce:
         if form is None:
             form = self._forms[key] = _Form(self._clause, dialect, values)
         return form
+
+
+def _ask(connection: Connection, sql: str, parameters: Any) -> Answer:
+    """Run SQL in the connection's transaction, once or for each of a list of parameters."""
+    if connection.dispatch.before_cursor_execute:  # whoever watches statements sees these, too
+        result = connection.exec_driver_sql(sql, parameters)
+        return result.rowcount, result.all() if result.returns_rows else ()
+    if not connection.in_transaction():
+        connection.begin()
+    driver: Any = connection.connection.dbapi_connection
+    cursor = driver.cursor()
+    try:
+        (cursor.executemany if isinstance(parameters, list) else cursor.execute)(sql, parameters)
+        return cursor.rowcount, cursor.fetchall() if cursor.description else ()
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _failure(connection, cursor, sql, error) from error
+
+
+def _failure(connection: Connection, cursor: Any, sql: str, error: Exception) -> BaseException:
+    """The error as SQLAlchemy has it; a connection that is lost is used no more, and no other that is as old."""
+    dialect: Any = connection.dialect
+    is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)
+    if is_lost:
+        connection.invalidate(error)
+        connection.engine.dispose()
+    return DBAPIError.instance(
+        sql,
+        None,
+        error,
+        dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=is_lost,
+        dialect=dialect,
+    )
 
 
 class _Form:
@@ -74,9 +111,8 @@ class _Form:
         self._order: Sequence[str] | None = expanded.positiontup
         self._binders = {name: bind for name, bind in binders.items() if name in values and bind}
         self._constants = {name: _processed(binders.get(name), value) for name, value in constants.items()}
-        self._returned = getattr(clause, "exported_columns", {})
-        self._dialect = dialect
-        self._readers: Sequence[tuple[str, Processor | None]] | None = None
+        returned = getattr(clause, "exported_columns", {})
+        self._readers = [(name, _reader(column.type, dialect)) for name, column in returned.items()]
 
     def bound(self, values: Values) -> Any:
         """The parameters as the driver takes them: by their places on SQLite, by their names on PostgreSQL."""
@@ -90,13 +126,10 @@ class _Form:
                 f"{type(error).__name__}: {error}", self.sql, None, error, hide_parameters=True
             ) from error
 
-    def rows(self, result: CursorResult[Any]) -> list[dict[str, Any]]:
-        if self._readers is None:
-            kinds = zip(self._returned.items(), result.cursor.description, strict=True)
-            self._readers = [(name, _reader(column.type, self._dialect, what[1])) for (name, column), what in kinds]
+    def rows(self, found: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
         return [
             {name: read(value) if read else value for (name, read), value in zip(self._readers, row, strict=True)}
-            for row in result
+            for row in found
         ]
 
 
@@ -113,8 +146,8 @@ def _binder(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
     return kind.dialect_impl(dialect).bind_processor(dialect)
 
 
-def _reader(kind: TypeEngine[Any], dialect: Dialect, of_driver: object) -> Processor | None:
-    return kind.dialect_impl(dialect).result_processor(dialect, of_driver)
+def _reader(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
 def _processed(process: Processor | None, value: Any) -> Any:

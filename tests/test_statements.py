@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import ClauseElement, Column, MetaData, String, Table, bindparam, insert, select, update
+from sqlalchemy import ClauseElement, Column, MetaData, String, Table, bindparam, event, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError, StatementError
 
 from portal_actions_plugin.db import Database, Transaction, new_id
@@ -17,6 +17,7 @@ from portal_actions_plugin.sql import now_plus
 from portal_actions_plugin.statements import CompiledOnce
 
 ADD = CompiledOnce(insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0)).returning(AuditRow.__table__))
+ADD_ONE = CompiledOnce(insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0)))
 ENTRY: dict[str, Any] = {"actor": "user:ann", "event": "start", "outcome": "accepted", "target": "50 % of it: all"}
 
 
@@ -125,6 +126,44 @@ def test_a_row_that_is_there_already_is_an_integrity_error_without_its_values(tx
     with pytest.raises(IntegrityError) as refused:
         tx.changed(ADD, {"id": entry_id, **ENTRY, "target": "hunter2"})
     assert "hunter2" not in str(refused.value)
+
+
+def test_whoever_watches_statements_sees_them_and_nothing_is_another(tx: Transaction) -> None:
+    entry_id, rename = new_id(), CompiledOnce(update(AuditRow))
+    seen: list[str] = []
+    engine = tx._connection.engine
+
+    def watch(*call: Any) -> None:
+        seen.append(call[2])
+
+    event.listen(engine, "before_cursor_execute", watch)
+    try:
+        watched = tx.row(ADD, {"id": entry_id, **ENTRY})
+        hit = tx.changed(rename, {"target": "another"})
+        tx.add(ADD_ONE, [{"id": new_id(), **ENTRY}, {"id": new_id(), **ENTRY}])
+    finally:
+        event.remove(engine, "before_cursor_execute", watch)
+    assert [statement.split()[0] for statement in seen] == ["INSERT", "UPDATE", "INSERT"]
+    assert hit == 1
+    assert watched
+    assert watched | {"target": "another"} == tx.row(select(AuditRow.__table__).where(AuditRow.id == entry_id))
+    assert tx.changed(rename, {"target": "a third"}) == 3
+
+
+def test_a_lost_connection_is_an_operational_error_and_used_no_more(database: Database) -> None:
+    if database.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has no server")
+    count = CompiledOnce(select(WorkerRow.name).where(WorkerRow.queue == bindparam("of", type_=String())))
+    with database.reading() as db:
+        db.rows(count, {"of": "default"})
+        with database.single_read() as other:
+            end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            other.execute(text(f"{end} AND datname = current_database()"))
+        with pytest.raises(OperationalError) as lost:
+            db.rows(count, {"of": "default"})
+    assert lost.value.connection_invalidated
+    with database.reading() as db:
+        assert db.rows(count, {"of": "default"}) == []
 
 
 def test_reads_with_them_see_one_state(database: Database) -> None:
