@@ -104,8 +104,10 @@ def _listening(engine: Engine) -> Iterator[Sent]:
         sent.append((statement, parameters[0] if many else parameters))
 
     event.listen(engine, "before_cursor_execute", _keep)
-    yield sent
-    event.remove(engine, "before_cursor_execute", _keep)
+    try:
+        yield sent
+    finally:
+        event.remove(engine, "before_cursor_execute", _keep)
 
 
 def _explain(engine: Engine, statement: str, parameters: Any) -> None:

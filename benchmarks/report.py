@@ -102,7 +102,7 @@ class Results:
             values = next(iter(sizes.values()))
             if all(name in values for name in names):
                 numbers = [median(values[name]) for name in names]
-                lost = f"{median(values['lost runs']):.0f}"
+                lost = f"{sum(values['lost runs']):.0f}"
                 rows.append([f"Portal Actions, {_NAMES[database]}", f"{numbers[0]:.1f}", *map(_ms, numbers[1:]), lost])
         for name, peer in self.peers.items():
             label = f"{name} ({peer['version']})"
@@ -120,7 +120,7 @@ def _figures(database: str, sizes: Mapping[str, Mapping[str, Sequence[float]]]) 
     ends = list(dict.fromkeys([min(sizes, key=int), max(sizes, key=int)]))
     rows = [["figure", "to reach", *(f"{int(runs):,} runs" for runs in ends), f"slowdown, to reach ≤ {SLOWDOWN} ×"]]
     for row in ROWS:
-        values = [median(sizes[runs][row.name]) if row.name in sizes[runs] else None for runs in ends]
+        values = [row.summary(sizes[runs][row.name]) if row.name in sizes[runs] else None for runs in ends]
         if any(value is not None for value in values):
             rows.append(
                 [row.label, row.goal(database), *(_cell(row, database, one) for one in values), _slower(row, values)]

@@ -223,7 +223,10 @@ class ActionRunRow(Base):
     lock_held = column(Boolean(), default=False)
 
 
-SEARCHED: dict[type[ActionRunRow] | type[TemplateRunRow], tuple[ColumnClause[Any], ...]] = {
+RunRow = type[ActionRunRow] | type[TemplateRunRow]
+"""The table of either kind of run."""
+
+SEARCHED: dict[RunRow, tuple[ColumnClause[Any], ...]] = {
     TemplateRunRow: (
         TemplateRunRow.template,
         TemplateRunRow.requested_by,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,10 @@ Answer = tuple[int, Sequence[Sequence[Any]]]
 """How many rows a statement hit, and those that it returns, as the driver has them."""
 
 
+_STATEMENTS = logging.getLogger("sqlalchemy.engine.Engine")
+"""Where SQLAlchemy logs statements, for whoever asks for them."""
+
+
 class CompiledOnce:
     """A statement without its values, compiled when it is first run with values of these names on a kind of database.
 
@@ -25,9 +30,6 @@ class CompiledOnce:
     Args:
         clause: what it is. Every column that it returns has a name of its own. A list that it contains is always the
             same one, and so is a default of a column that it leaves out.
-
-    A clause that cannot be kept as it is, since its SQL or its defaults are made anew for each use, raises ValueError when
-    it is first run.
     """
 
     def __init__(self, clause: ClauseElement) -> None:
@@ -38,6 +40,7 @@ class CompiledOnce:
         """Run it, and say how many rows an UPDATE or DELETE hit.
 
         Raises:
+            ValueError: the clause cannot be kept as it is: its SQL or its defaults are made anew for each use.
             InvalidRequestError: a value is missing.
             StatementError: a value is none for its column; or the database fails: a DBAPIError, as SQLAlchemy has it.
         """
@@ -63,8 +66,8 @@ class CompiledOnce:
 
 
 def _ask(connection: Connection, sql: str, parameters: Any) -> Answer:
-    """Run SQL in the connection's transaction, once or for each of a list of parameters."""
-    if connection.dispatch.before_cursor_execute:  # whoever watches statements sees these, too
+    """Run SQL in the connection's transaction; for each of a list of parameters, as SQLAlchemy takes them."""
+    if _is_watched(connection):
         result = connection.exec_driver_sql(sql, parameters)
         return result.rowcount, result.all() if result.returns_rows else ()
     if not connection.in_transaction():
@@ -76,15 +79,28 @@ def _ask(connection: Connection, sql: str, parameters: Any) -> Answer:
         return cursor.rowcount, cursor.fetchall() if cursor.description else ()
     except connection.dialect.loaded_dbapi.Error as error:
         raise _failure(connection, cursor, sql, error) from error
+    except Exception:
+        raise
+    except BaseException as interruption:
+        # Such as a time limit: the driver may still wait for the answer, and nobody else may get that.
+        connection.invalidate(interruption)
+        raise
+
+
+def _is_watched(connection: Connection) -> bool:
+    """Whether somebody watches SQLAlchemy's statements, or has them logged: these are among them then."""
+    watchers = connection.dispatch
+    return bool(
+        watchers.before_cursor_execute or watchers.after_cursor_execute or _STATEMENTS.isEnabledFor(logging.INFO)
+    )
 
 
 def _failure(connection: Connection, cursor: Any, sql: str, error: Exception) -> BaseException:
-    """The error as SQLAlchemy has it; a connection that is lost is used no more, and no other that is as old."""
+    """The error as SQLAlchemy has it; a connection that is lost is used no more."""
     dialect: Any = connection.dialect
     is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)
     if is_lost:
         connection.invalidate(error)
-        connection.engine.dispose()
     return DBAPIError.instance(
         sql,
         None,

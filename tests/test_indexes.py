@@ -196,8 +196,10 @@ def sent() -> Iterator[list[tuple[str, Any]]]:
 
     engine = database().engine
     event.listen(engine, "before_cursor_execute", note)
-    yield statements
-    event.remove(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 def indexes_of(statements: list[tuple[str, Any]]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError
 
 from portal_actions_plugin.db import Database, Transaction, new_id
 from portal_actions_plugin.models import ActionRunRow, AuditRow, WorkerRow
+from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runs.states import ACTIVE
 from portal_actions_plugin.sql import now_plus
 from portal_actions_plugin.statements import CompiledOnce
@@ -164,6 +166,25 @@ def test_a_lost_connection_is_an_operational_error_and_used_no_more(database: Da
     assert lost.value.connection_invalidated
     with database.reading() as db:
         assert db.rows(count, {"of": "default"}) == []
+
+
+def test_a_time_limit_ends_a_statement_that_waits_and_its_connection(database: Database) -> None:
+    if database.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite waits before its transaction begins")
+    join = CompiledOnce(insert(WorkerRow).values(started_at=now_plus(0), seen_at=now_plus(0)))
+    worker = {"name": "w", "queue": "default", "host": "h", "pid": 1}
+    with database._writer.connect() as other:
+        join.run(other, worker)
+        with pytest.raises(TimeLimitError), database.transaction("test") as tx, time_limit(0.2):
+            tx.changed(join, worker)
+    with database.transaction("test") as tx:
+        assert tx.changed(join, worker) == 1
+
+
+def test_whoever_has_statements_logged_sees_them(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "sqlalchemy.engine"), database.rehearsing() as tx:
+        tx.changed(ADD_ONE, {"id": new_id(), **ENTRY})
+    assert "INSERT INTO portal_actions_audit" in caplog.text
 
 
 def test_reads_with_them_see_one_state(database: Database) -> None:

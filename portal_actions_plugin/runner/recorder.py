@@ -20,7 +20,7 @@ from portal_actions_plugin.runner import bounds, checkpoints
 from portal_actions_plugin.runner.job import Job
 from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs import log_lines, transitions
-from portal_actions_plugin.runs.claims import LeaseLostError
+from portal_actions_plugin.runs.claims import LeaseLostError, is_of
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.states import RUNNING
@@ -180,8 +180,7 @@ class DatabaseRecorder:
             raise LeaseLostError(self._job.ref.id)
 
     def _ours_only(self) -> tuple[Any, ...]:
-        ours = (ActionRunRow.process_token == self._token, ActionRunRow.status == RUNNING)
-        return (ActionRunRow.id == self._job.ref.id, *ours)
+        return ActionRunRow.id == self._job.ref.id, ActionRunRow.status == RUNNING, is_of(self._token)
 
     def _ours(self) -> Any:
         return select(ActionRunRow.id).where(*self._ours_only())

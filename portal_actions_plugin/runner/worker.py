@@ -251,8 +251,11 @@ def work(app: Flask, queue: str, place: str, connections: Connections) -> None:
 
 def hears_our_rings() -> bool:
     """Whether the RQ that is installed listens where a start rings: it does that without RQ."""
-    theirs = (Queue.redis_queues_keys, Queue.redis_queue_namespace_prefix, Job.redis_job_namespace_prefix)
-    return theirs == (RQ_QUEUES, RQ_QUEUE, RQ_JOB)
+    return (
+        getattr(Queue, "redis_queues_keys", None),
+        getattr(Queue, "redis_queue_namespace_prefix", None),
+        getattr(Job, "redis_job_namespace_prefix", None),
+    ) == (RQ_QUEUES, RQ_QUEUE, RQ_JOB)
 
 
 def _birth(app: Flask, queue: str, place: str, connections: Connections) -> StepWorker:

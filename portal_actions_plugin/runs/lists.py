@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Select
 
-from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.models import ActionRunRow, RunRow
 from portal_actions_plugin.runs import rows
 from portal_actions_plugin.runs.filters import conditions
 from portal_actions_plugin.runs.paging import first_of
@@ -16,13 +16,11 @@ from portal_actions_plugin.runs.paging import first_of
 KEPT = 200
 """So many statements are kept, the last ones that were asked for: few of all combinations of filters are ever in use."""
 
-RunRow = type[ActionRunRow] | type[TemplateRunRow]
-
 _EXECUTED = rows.select_action_runs().where(ActionRunRow.taken_over_from.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ListKind:
     """What the statement of a list depends on: all but the values.
 
     Attributes:
@@ -37,12 +35,12 @@ class Kind:
 
 
 @lru_cache(maxsize=KEPT)
-def statement_of(kind: Kind) -> Select[Any]:
+def statement_of(kind: ListKind) -> Select[Any]:
     """What reads a page of such a list, for ``Stretch.read``."""
     return first_of(narrowed(kind), kind.row.id, older=kind.older)
 
 
-def narrowed(kind: Kind) -> Select[Any]:
+def narrowed(kind: ListKind) -> Select[Any]:
     """All runs that such a list has, in no order."""
     whole = _EXECUTED if kind.row is ActionRunRow else rows.select_template_runs()
     return whole.where(*conditions(kind.row, kind.filters))

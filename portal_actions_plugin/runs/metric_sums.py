@@ -184,12 +184,12 @@ def _action_runs(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
         .prefix_with("MATERIALIZED")  # else each bucket works out the times anew
     )
     times = (*_histogram("ran", ended.c.ran), *_histogram("waited", ended.c.waited))
-    tried = (_number_of(ended.c.attempt > 0).label("tried"), _number_of(ended.c.attempt > 1).label("retried"))
-    statement = select(ended.c.action, ended.c.status, func.count().label("runs"), *tried, *times)
+    retried = _number_of(ended.c.attempt > 1).label("retried")
+    statement = select(ended.c.action, ended.c.status, func.count().label("runs"), retried, *times)
     for row in db.rows(statement.group_by(ended.c.action, ended.c.status)):
         yield (ACTION_RUNS, row["action"], row["status"]), row["runs"]
         if row["status"] == SUCCESS:
-            yield (ATTEMPTS, row["action"], SUCCESS), row["tried"]
+            yield (ATTEMPTS, row["action"], SUCCESS), row["runs"]
             yield (RETRIES, row["action"], ""), row["retried"]
         for metric, name in ((DURATION, "ran"), (WAIT, "waited")):
             for detail in (*map(str, BUCKETS), EVERY, MILLISECONDS):

@@ -12,11 +12,11 @@ from portal_actions_plugin.db import Row, Transaction, reading
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Attempt, LockHolder, LogLine, Page, TemplateRun
-from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow, WorkerRow
+from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, RunRow, TemplateRunRow, WorkerRow
 from portal_actions_plugin.runs import rows
 from portal_actions_plugin.runs.filters import RunFilter, set_filters, values_of
 from portal_actions_plugin.runs.limits import Quota, quota
-from portal_actions_plugin.runs.lists import Kind, RunRow, statement_of
+from portal_actions_plugin.runs.lists import ListKind, statement_of
 from portal_actions_plugin.runs.paging import Reader, no_run, page, parse_id
 from portal_actions_plugin.runs.search import Search
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
@@ -47,7 +47,7 @@ class LogEnd:
 # -- the statements of every look at a run: made once, since making one takes longer than running it --------------------
 
 
-def _retried_as(row: type[ActionRunRow] | type[TemplateRunRow]) -> ColumnElement[Any]:
+def _retried_as(row: RunRow) -> ColumnElement[Any]:
     again = row.__table__.alias().c
     newest = select(again.id).where(again.retry_of == row.id).order_by(again.id.desc()).limit(ONE)
     return newest.scalar_subquery().label("retried_as")
@@ -267,7 +267,7 @@ def _reader(row: RunRow, wanted: RunFilter) -> Reader:
     names, values = tuple(filters), values_of(filters)
     if wanted.q and (prefix := wanted.q.strip()):
         return Search(row, prefix, names, values).read
-    return lambda db, stretch: stretch.read(db, statement_of(Kind(row, names, stretch.older)), values)
+    return lambda db, stretch: stretch.read(db, statement_of(ListKind(row, names, stretch.older)), values)
 
 
 def active_counts() -> dict[str, int]:

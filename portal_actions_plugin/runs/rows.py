@@ -22,7 +22,7 @@ from portal_actions_plugin.host import (
     Step,
     TemplateRun,
 )
-from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
+from portal_actions_plugin.models import ActionRunRow, RunRow, TemplateRunRow
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.states import RUNNING, SUCCESS, unrun_step_status
 from portal_actions_plugin.sql import now_plus
@@ -36,7 +36,7 @@ _FOR_WORKERS = frozenset(
 """What nobody is shown of a run. A list reads fifty rows, and each column of them costs."""
 
 
-def _shown_columns(row: type[ActionRunRow] | type[TemplateRunRow]) -> list[Column[Any]]:
+def _shown_columns(row: RunRow) -> list[Column[Any]]:
     return [column for column in row.__table__.columns if column.name not in _FOR_WORKERS]
 
 

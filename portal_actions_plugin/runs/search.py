@@ -28,9 +28,9 @@ from sqlalchemy import (
 )
 
 from portal_actions_plugin.db import Transaction
-from portal_actions_plugin.models import SEARCHED
+from portal_actions_plugin.models import SEARCHED, RunRow
 from portal_actions_plugin.runs.filters import conditions, is_known
-from portal_actions_plugin.runs.lists import KEPT, Kind, RunRow, narrowed
+from portal_actions_plugin.runs.lists import KEPT, ListKind, narrowed
 from portal_actions_plugin.runs.paging import Found, Stretch, beyond, first_of, in_order
 from portal_actions_plugin.sql import ONE, Id, checked, folded
 from portal_actions_plugin.statements import CompiledOnce, Values
@@ -69,7 +69,7 @@ class Search:
         words, own = self._words(db), _ids_that_begin(self.prefix)
         if not words and not own:
             return [], False
-        kind = Kind(self.row, self.filters, stretch.older)
+        kind = ListKind(self.row, self.filters, stretch.older)
         values = {**self.values, "prefix": self.prefix, **own}
         if None in words.values():
             end = self._end_of_walk(db, stretch)
@@ -100,13 +100,13 @@ class Search:
 class _Indexes:
     """Which indexes know what begins so. ``one_word`` and ``several`` name their columns, ``own_id`` is the id itself."""
 
-    kind: Kind
+    kind: ListKind
     one_word: tuple[str, ...]
     several: tuple[str, ...]
     own_id: bool
 
     @classmethod
-    def of(cls, kind: Kind, words: Words, own: Values) -> _Indexes:
+    def of(cls, kind: ListKind, words: Words, own: Values) -> _Indexes:
         one_word = tuple(name for name, word in words.items() if word is not None)
         return cls(kind, one_word, tuple(name for name in words if name not in one_word), bool(own))
 
@@ -175,7 +175,7 @@ def _walk(row: RunRow, of_one_status: bool, older: bool) -> CompiledOnce:  # noq
 
 
 @lru_cache(maxsize=KEPT)
-def _walked(kind: Kind, own_id: bool) -> Select[Any]:  # noqa: FBT001 likewise
+def _walked(kind: ListKind, own_id: bool) -> Select[Any]:  # noqa: FBT001 likewise
     """What begins so among the rows up to the end of the walk."""
     row = kind.row
     fits = [*map(_begins, SEARCHED[row]), *([_is_own(row)] if own_id else ())]

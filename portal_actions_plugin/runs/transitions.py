@@ -26,7 +26,7 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.db import Row, Transaction, new_id
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import Link
-from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow
+from portal_actions_plugin.models import ActionRunRow, AttemptRow, RunRow, TemplateRunRow
 from portal_actions_plugin.runs import locks, log_lines, rows
 from portal_actions_plugin.runs.claims import (
     LOCK_TEMPLATE_RUN,
@@ -275,7 +275,7 @@ def cancel_one_off(tx: Transaction, run_id: str) -> list[Canceled]:
 # -- the sweeper's ---------------------------------------------------------------------------------------------------
 
 
-def announced(tx: Transaction, row: type[ActionRunRow] | type[TemplateRunRow], run_id: str) -> None:
+def announced(tx: Transaction, row: RunRow, run_id: str) -> None:
     """Remember that a finished run's signals went out."""
     tx.changed(update(row).where(row.id == run_id, row.announced_at.is_(None)).values(announced_at=NOW))
 

@@ -120,8 +120,10 @@ def _rebuild(table: str, columns: Sequence[sa.Column[Any]], *, with_rowid: bool)
         sqlite_with_rowid=with_rowid,
     )
     names = ", ".join(column.name for column in columns)
+    # What somebody has left without its run, by deleting that with a tool that knows no foreign keys, would be refused.
+    of_runs = f"action_run_id IN (SELECT id FROM {_ACTION_RUNS})"
     # In the order of the key pages are filled one after the other.
-    op.execute(f"INSERT INTO {rebuilt} ({names}) SELECT {names} FROM {table} ORDER BY {', '.join(key)}")  # noqa: S608 our names
+    op.execute(f"INSERT INTO {rebuilt} ({names}) SELECT {names} FROM {table} WHERE {of_runs} ORDER BY {', '.join(key)}")  # noqa: S608 our names
     op.drop_table(table)
     op.rename_table(rebuilt, table)
 
