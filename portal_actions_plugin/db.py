@@ -38,6 +38,7 @@ Row = Mapping[str, Any]
 Statement = Executable | CompiledOnce
 NOTHING: Values = MappingProxyType({})
 
+_PASS_ONE_BY_ONE = CompiledOnce(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"))
 _PAUSES = (0.1, 0.2, 0.5, 1.0)
 _in_transaction: ContextVar[bool] = ContextVar("portal_actions_in_transaction", default=False)
 _one_state: ContextVar[tuple[Database, Transaction] | None] = ContextVar("portal_actions_one_state", default=None)
@@ -88,7 +89,7 @@ class Transaction:
     def lock(self, name: str) -> None:
         """Let one transaction at a time pass here, by name, until it ends. SQLite has one writer anyway."""
         if self._connection.dialect.name == "postgresql":
-            self._connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+            self.changed(_PASS_ONE_BY_ONE, {"name": name})
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Call back as soon as the rows are committed and the connection is given back: for doorbells."""

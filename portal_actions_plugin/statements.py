@@ -50,7 +50,9 @@ class CompiledOnce:
     def run_for_each(self, connection: Connection, several: Sequence[Values]) -> None:
         """Run it for each of several values, at least one, all of the same names. Raises likewise."""
         form = self._form(connection.dialect, several[0])
-        _ask(connection, form.sql, [form.bound(values) for values in several])
+        parameters = [form.bound(values) for values in several]
+        # For a single one PostgreSQL's driver would ask twice.
+        _ask(connection, form.sql, parameters if len(parameters) > 1 else parameters[0])
 
     def read(self, connection: Connection, values: Values) -> list[dict[str, Any]]:
         """Run it, and give the rows that it returns, by their columns' names. Raises likewise."""
