@@ -85,7 +85,7 @@ def test_times_are_of_each_request(app: Flask) -> None:
 
 def test_the_same_filters_are_one_statement_and_others_another() -> None:
     kinds = [
-        lists.Kind(row=ActionRunRow, filters=filters, older=older)
+        lists.ListKind(row=ActionRunRow, filters=filters, older=older)
         for filters in ((), ("status",), ("template",), ("status", "template"))
         for older in (True, False)
     ]
