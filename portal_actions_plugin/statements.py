@@ -15,8 +15,7 @@ Processor = Callable[[Any], Any]
 Answer = tuple[int, Sequence[Sequence[Any]]]
 """How many rows a statement hit, and those that it returns, as the driver has them."""
 
-
-_STATEMENTS = logging.getLogger("sqlalchemy.engine.Engine")
+_SQL_LOG = logging.getLogger("sqlalchemy.engine.Engine")
 """Where SQLAlchemy logs statements, for whoever asks for them."""
 
 
@@ -92,9 +91,7 @@ def _ask(connection: Connection, sql: str, parameters: Any) -> Answer:
 def _is_watched(connection: Connection) -> bool:
     """Whether somebody watches SQLAlchemy's statements, or has them logged: these are among them then."""
     watchers = connection.dispatch
-    return bool(
-        watchers.before_cursor_execute or watchers.after_cursor_execute or _STATEMENTS.isEnabledFor(logging.INFO)
-    )
+    return bool(watchers.before_cursor_execute or watchers.after_cursor_execute or _SQL_LOG.isEnabledFor(logging.INFO))
 
 
 def _failure(connection: Connection, cursor: Any, sql: str, error: Exception) -> BaseException:

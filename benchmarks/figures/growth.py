@@ -120,7 +120,7 @@ def _run_and_page(
 
 
 def _with_page(effort: Effort, client: Client, runs: Sequence[Mapping[str, float]], path: str) -> Mapping[str, float]:
-    page = page_and_304(client, {"run page": path}, replace(effort, rounds=1, requests=10))
+    page = page_and_304(client, path, replace(effort, rounds=1, requests=10))
     return {
         "POST": median(run["POST"] for run in runs),
         "to success": median(run["to success"] for run in runs),

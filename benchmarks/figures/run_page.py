@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import insert
 
@@ -35,16 +35,12 @@ def measure(rig: Rig, effort: Effort) -> Values:
             one_run(rig, client, 0, _TEMPLATE)
         run_id = rig.number(f"SELECT id FROM portal_actions_template_runs WHERE template = '{_TEMPLATE}'")
         _lengthen_logs(rig, run_id)
-        return page_and_304(client, {"run page": f"/templates/runs/{run_id}"}, effort)
+        return page_and_304(client, f"/templates/runs/{run_id}", effort)
 
 
-def page_and_304(client: Client, pages: Mapping[str, str], effort: Effort) -> Values:
-    """The median of a page, and of its 304."""
-    found: dict[str, Sequence[float]] = {}
-    for name, path in pages.items():
-        found |= medians(client, {name: path}, effort)
-        found[f"{name}, 304"] = _unchanged(client, path, effort)
-    return found
+def page_and_304(client: Client, path: str, effort: Effort) -> Values:
+    """The median of a run's page, and of its 304."""
+    return {**medians(client, {"run page": path}, effort), "run page, 304": _unchanged(client, path, effort)}
 
 
 def _unchanged(client: Client, path: str, effort: Effort) -> Sequence[float]:

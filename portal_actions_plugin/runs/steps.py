@@ -87,16 +87,14 @@ def prepare_step(course: Course, position: int) -> dict[str, Any]:
 def queue_first(tx: Transaction, values: Mapping[str, Any]) -> Row:
     """Insert what a start begins with as a queued row, ring for it and tell of it after the commit, and give the row."""
     row = transitions.accept_action_run(tx, values, extension().config.ring_again_seconds)
-    dispatch.ring_after_commit(tx, row["id"], values["queue"])
-    dispatch.tell_after_commit(tx, signals.action_run_queued, row["id"])
+    _ring_and_tell(tx, row["id"], values["queue"])
     return row
 
 
 def queue_step(tx: Transaction, step: Mapping[str, Any]) -> str:
     """Insert a prepared step's queued row, and ring for it and tell of it after the commit."""
     run_id = transitions.queue_action_run(tx, step, extension().config.ring_again_seconds)
-    dispatch.ring_after_commit(tx, run_id, step["queue"])
-    dispatch.tell_after_commit(tx, signals.action_run_queued, run_id)
+    _ring_and_tell(tx, run_id, step["queue"])
     return run_id
 
 
@@ -117,3 +115,8 @@ def begin_step(tx: Transaction, step: Mapping[str, Any], wish: Claim) -> bool:
     else:
         dispatch.ring_after_commit(tx, step["id"], step["queue"])
     return claimed
+
+
+def _ring_and_tell(tx: Transaction, run_id: str, queue: str) -> None:
+    dispatch.ring_after_commit(tx, run_id, queue)
+    dispatch.tell_after_commit(tx, signals.action_run_queued, run_id)
