@@ -15,12 +15,12 @@ from portal_actions_plugin.blueprints.log_filter import LogFilter
 from portal_actions_plugin.blueprints.page_answer import MOVING, STILL, page, page_url
 from portal_actions_plugin.blueprints.page_errors import show_errors
 from portal_actions_plugin.blueprints.page_query import PANEL_WORDS, ListQuery
-from portal_actions_plugin.blueprints.run_page import due_moments, one_off_facts, rest, template_run_facts
+from portal_actions_plugin.blueprints.run_page import AT_WORK, due_moments, one_off_facts, rest, template_run_facts
 from portal_actions_plugin.db import in_one_state
 from portal_actions_plugin.errors import UnauthenticatedError
 from portal_actions_plugin.host import ActionRun, Identity, Page, TemplateRun
 from portal_actions_plugin.runs import access, reads, service
-from portal_actions_plugin.runs.accept import Ask
+from portal_actions_plugin.runs.accept import Ask, Started
 from portal_actions_plugin.runs.identity import current_identity
 from portal_actions_plugin.runs.queries import COUNT_CAP
 from portal_actions_plugin.runs.states import ACTIVE, STATUSES
@@ -117,13 +117,13 @@ def download_log(run_id: str) -> Response:
 @blueprint.post("/templates/runs/<run_id>/retry")
 def retry_template_run(run_id: str) -> AnyResponse:
     """Start the run anew and go there."""
-    return _go_to(service.retry_template_run(_somebody(), run_id, _ask()).run)
+    return _go_to_started(service.retry_template_run(_somebody(), run_id, _ask()))
 
 
 @blueprint.post("/templates/runs/<run_id>/resume")
 def resume_template_run(run_id: str) -> AnyResponse:
     """Go on where the run left off, in a new run, and go there."""
-    return _go_to(service.resume_template_run(_somebody(), run_id, _ask()).run)
+    return _go_to_started(service.resume_template_run(_somebody(), run_id, _ask()))
 
 
 @blueprint.post("/templates/runs/<run_id>/cancel")
@@ -135,7 +135,7 @@ def cancel_template_run(run_id: str) -> AnyResponse:
 @blueprint.post("/actions/runs/<run_id>/retry")
 def retry_action_run(run_id: str) -> AnyResponse:
     """Run the one-off again and go there."""
-    return _go_to(service.retry_action_run(_somebody(), run_id, _ask()).run)
+    return _go_to_started(service.retry_action_run(_somebody(), run_id, _ask()))
 
 
 @blueprint.post("/actions/runs/<run_id>/cancel")
@@ -159,10 +159,15 @@ def back_to_action_run(run_id: str) -> AnyResponse:
     return redirect(page_url("action_run", run_id=run_id))
 
 
-def _go_to(run: ActionRun | TemplateRun) -> AnyResponse:
+def _go_to(run: ActionRun | TemplateRun, **query: str) -> AnyResponse:
     # Where a fix is at work already, that one is what comes back, and it may be of the other kind.
     kind = "template_run" if isinstance(run, TemplateRun) else "action_run"
-    return redirect(page_url(kind, run_id=run.id), 303)
+    return redirect(page_url(kind, run_id=run.id, **query), 303)
+
+
+def _go_to_started(started: Started) -> AnyResponse:
+    # The page says that nothing was started: it would look like a new run.
+    return _go_to(started.run, **({AT_WORK: "yes"} if started.at_work else {}))
 
 
 def _somebody() -> Identity:

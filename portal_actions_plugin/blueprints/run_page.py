@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from flask import request
+
 from portal_actions_plugin.blueprints.log_filter import LOG_FILTERS, LogFilter
 from portal_actions_plugin.blueprints.log_html import log_items
 from portal_actions_plugin.blueprints.page_answer import MOVING, run_url
@@ -14,6 +16,9 @@ from portal_actions_plugin.host import ActionRun, Identity, RunError, Step, Temp
 from portal_actions_plugin.runs import access, reads
 from portal_actions_plugin.runs.states import ACTIVE, FAILED, RUNNING, SUCCESS
 from portal_actions_plugin.runs.token_shapes import MASK
+
+AT_WORK = "at_work"
+"""The query's word for: somebody asked for another run, and was led to this one instead."""
 
 LOG_LINES = 500
 FOLDED_LOG_LINES = 100
@@ -61,6 +66,7 @@ def _facts(
         "live": MOVING if run.status in ACTIVE else None,
         "can_read_logs": access.allowed(identity, "action:read"),
         "can_retry": can_retry,
+        "was_at_work": AT_WORK in request.args,
         "can_cancel": access.can_cancel(identity, run),
         "error": _error(run, runs) if can_retry else None,
         "quota": reads.starts_left(identity) if can_retry else None,

@@ -13,7 +13,7 @@ from flask.cli import with_appcontext
 from portal_actions_plugin.cli.asker import identity_of, identity_option, role_option, says_errors
 from portal_actions_plugin.host import ActionRun, Attempt, TemplateRun
 from portal_actions_plugin.runs import queries, reads, service
-from portal_actions_plugin.runs.accept import Ask
+from portal_actions_plugin.runs.accept import Ask, Started
 from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.states import OVER, STATUSES, SUCCESS
 
@@ -58,7 +58,7 @@ def run_template(
     wait: bool,  # noqa: FBT001 click hands it over
 ) -> None:
     """Start a template."""
-    _started(service.start_template_run(identity_of(requester, roles), name, inputs, _ask(secrets)).run, wait)
+    _started(service.start_template_run(identity_of(requester, roles), name, inputs, _ask(secrets)), wait)
 
 
 @click.command("run-action")
@@ -79,7 +79,7 @@ def run_action(
     wait: bool,  # noqa: FBT001 click hands it over
 ) -> None:
     """Start a one-off."""
-    _started(service.start_action_run(identity_of(requester, roles), action_id, data, _ask(secrets)).run, wait)
+    _started(service.start_action_run(identity_of(requester, roles), action_id, data, _ask(secrets)), wait)
 
 
 @click.command("retry")
@@ -95,7 +95,7 @@ def retry(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO |
     identity = identity_of(requester, roles)
     run = reads.any_run(identity, run_id)
     again = service.retry_template_run if isinstance(run, TemplateRun) else service.retry_action_run
-    _started(again(identity, run_id, _ask(secrets)).run, wait)
+    _started(again(identity, run_id, _ask(secrets)), wait)
 
 
 @click.command("resume")
@@ -108,7 +108,7 @@ def retry(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO |
 @says_errors
 def resume(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO | None, wait: bool) -> None:  # noqa: FBT001 click hands it over
     """Start a template run anew at the step that failed."""
-    _started(service.resume_template_run(identity_of(requester, roles), run_id, _ask(secrets)).run, wait)
+    _started(service.resume_template_run(identity_of(requester, roles), run_id, _ask(secrets)), wait)
 
 
 @click.command("cancel")
@@ -161,7 +161,10 @@ def _ask(secrets: TextIO | None) -> Ask:
     return Ask(secrets=_json_object(secrets.read())) if secrets else Ask()
 
 
-def _started(run: Run, wait: bool) -> None:  # noqa: FBT001 it is the command's own switch
+def _started(started: Started, wait: bool) -> None:  # noqa: FBT001 it is the command's own switch
+    run = started.run
+    if started.at_work:
+        click.echo("Nothing new was started: this run is at work on the same.", err=True)
     click.echo(run.id)
     if not wait:
         return

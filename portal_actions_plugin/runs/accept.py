@@ -19,6 +19,7 @@ from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.idempotency import IdempotencyKey
 from portal_actions_plugin.runs.limits import Quota, TooManyStartsError
 from portal_actions_plugin.runs.paging import no_run
+from portal_actions_plugin.runs.states import ACTIVE
 
 TEMPLATE_RUN = "template_run"
 ACTION_RUN = "action_run"
@@ -48,11 +49,19 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A started run; ``replayed`` when it was there before. ``quota`` is what the identity has left."""
+    """What a start came to.
+
+    Attributes:
+        run: the started run, or the one that was there before.
+        replayed: whether it was there before.
+        quota: what the identity has left.
+        at_work: whether it was there under no key of the asker's: a fix of the same rule, or a retry of the same run.
+    """
 
     run: ActionRun | TemplateRun
     replayed: bool
     quota: Quota
+    at_work: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +97,8 @@ def accept(start: Start) -> Started:
         with transaction("refuse") as tx:
             audit.record_refusal(tx, AuditEntry(start.asker.id, start.event, audit.RATE_LIMITED, start.target))
         raise
-    if isinstance(run, str):
-        return Started(_there(start.asker, run), replayed=True, quota=left)
+    if isinstance(run, _There):
+        return Started(_there(start.asker, run.run_id), replayed=True, quota=left, at_work=run.at_work)
     return Started(run, replayed=False, quota=left)
 
 
@@ -98,7 +107,7 @@ def _there(asker: Identity, run_id: str) -> ActionRun | TemplateRun:
 
     Raises:
         NotFoundError: it is the asker's own, and the host hides it by now.
-        ConflictError: it is somebody else's, whom the asker may not look at.
+        ConflictError: it is somebody else's, and the asker may not look at it.
     """
     run = queries.any_run(run_id)
     permission = access.read_permission(run)
@@ -107,23 +116,31 @@ def _there(asker: Identity, run_id: str) -> ActionRun | TemplateRun:
             raise no_run("run", run_id)
     elif not access.allowed(asker, permission) or not access.allowed(asker, permission, run):
         raise ConflictError(
-            "Somebody else's fix of the same rule is there for this, and you may not see it.",
+            "Somebody else's run is at work on the same, and you may not see it.",
             hint="Ask again once it has ended, with a new Idempotency-Key.",
         )
     return run
 
 
-def _write(tx: Transaction, start: Start) -> tuple[ActionRun | TemplateRun | str, Quota]:
-    """The run as it is written, or the id of the one that is there for this start; and what is left after it."""
+@dataclass(frozen=True, slots=True)
+class _There:
+    """A run that is there for a start, so that none is written; ``at_work`` as in ``Started``."""
+
+    run_id: str
+    at_work: bool
+
+
+def _write(tx: Transaction, start: Start) -> tuple[ActionRun | TemplateRun | _There, Quota]:
+    """The run as it is written, or the one that is there for this start; and what is left after it."""
     rate = extension().config.rate_limit
-    # One start of an identity, and one fix of a rule, at a time: keys, limits and fixes are exact because of it.
+    # One start of an identity, one fix of a rule and one retry of a run at a time: keys, limits, fixes and retries are
+    # exact because of it.
     tx.lock(f"start:{start.asker.id}")
     if start.origin:
         tx.lock(f"fix:{fix_key(start.origin)}")
-    there = idempotency.find(tx, start.key)
-    if there is None and (there := _active_fix(tx, start)):
-        idempotency.keep(tx, start.key, start.kind, there)
-    if there:
+    if start.retry_of:
+        tx.lock(f"retry:{start.retry_of}")
+    if there := _already_there(tx, start):
         return there, limits.quota(tx, start.asker.id, rate)
     left = limits.take(tx, start.asker.id, rate)
     run = start.write(tx)
@@ -145,6 +162,16 @@ def _write(tx: Transaction, start: Start) -> tuple[ActionRun | TemplateRun | str
     return run, left
 
 
+def _already_there(tx: Transaction, start: Start) -> _There | None:
+    if known_run := idempotency.find(tx, start.key):
+        return _There(known_run, at_work=False)
+    found = _active_fix(tx, start) or _active_retry(tx, start)
+    if found is None:
+        return None
+    idempotency.keep(tx, start.key, start.kind, found)
+    return _There(found, at_work=True)
+
+
 def _why(start: Start) -> dict[str, Any]:
     """What else the audit says of a start: which run it repeats, and which rule it fixes."""
     again = {"retry_of": start.retry_of} if start.retry_of else {}
@@ -160,6 +187,15 @@ def _active_fix(tx: Transaction, start: Start) -> str | None:
             run_id: str = found["id"]
             return run_id
     return None
+
+
+def _active_retry(tx: Transaction, start: Start) -> str | None:
+    """The retry of the same run that is queued or running: it has the same inputs, whoever asked for it."""
+    if start.retry_of is None:
+        return None
+    row = TemplateRunRow if start.kind == TEMPLATE_RUN else ActionRunRow
+    found = tx.row(select(row.id).where(row.retry_of == start.retry_of, row.status.in_(ACTIVE)).limit(1))
+    return found["id"] if found else None
 
 
 def fix_key(origin: Origin | None) -> str | None:

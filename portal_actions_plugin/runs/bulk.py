@@ -16,7 +16,7 @@ from portal_actions_plugin.errors import (
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
 from portal_actions_plugin.runs import access, queries, reads, service
-from portal_actions_plugin.runs.accept import Ask
+from portal_actions_plugin.runs.accept import Ask, Started
 from portal_actions_plugin.runs.paging import parse_id
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED
 from portal_actions_plugin.runs.token_shapes import MASK
@@ -57,12 +57,14 @@ class Result:
         run_id: the id that stands for it, as it was asked for.
         run: as it is now; None where there is none that the asker may know of.
         again: the run that a retry led to.
+        at_work: whether that one was there before: a fix of the same rule, or a retry of the same run.
         error: why nothing was done.
     """
 
     run_id: str
     run: Run | None
     again: Run | None = None
+    at_work: bool = False
     error: PortalActionsError | None = None
 
 
@@ -158,7 +160,7 @@ def _carry_out(asker: Identity, deed: str, one: _Selected, key: str | None) -> R
         if deed == CANCEL:
             return Result(one.run_id, one.cancel(asker))
         again = one.retry(asker, f"{key}-{one.run_id}" if key else None)
-        return Result(one.run_id, one.read(asker), again)
+        return Result(one.run_id, one.read(asker), again.run, at_work=again.at_work)
     except PortalActionsError as error:
         return _refused(deed, one.run_id, one.read(asker), error)
 
@@ -197,11 +199,11 @@ class _Selected:
             return service.cancel_template_run(asker, self.template_run_id)
         return service.cancel_action_run(asker, self.run_id)
 
-    def retry(self, asker: Identity, key: str | None) -> Run:
+    def retry(self, asker: Identity, key: str | None) -> Started:
         ask = Ask(idempotency_key=key)
         if self.template_run_id:
-            return service.retry_template_run(asker, self.template_run_id, ask).run
-        return service.retry_action_run(asker, self.run_id, ask).run
+            return service.retry_template_run(asker, self.template_run_id, ask)
+        return service.retry_action_run(asker, self.run_id, ask)
 
 
 def _selected(asker: Identity, run_ids: Iterable[str]) -> list[tuple[_Selected, Run | None]]:
