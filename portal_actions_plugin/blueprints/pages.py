@@ -166,8 +166,9 @@ def _go_to(run: ActionRun | TemplateRun, **query: str) -> AnyResponse:
 
 
 def _go_to_started(started: Started) -> AnyResponse:
-    # The page says that nothing was started: it would look like a new run.
-    return _go_to(started.run, **({AT_WORK: "yes"} if started.at_work else {}))
+    # The page of a retry says that it was there before: it would look like the one that was asked for.
+    was_there = started.at_work and started.run.retry_of
+    return _go_to(started.run, **({AT_WORK: "yes"} if was_there else {}))
 
 
 def _somebody() -> Identity:

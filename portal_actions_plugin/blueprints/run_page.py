@@ -18,7 +18,7 @@ from portal_actions_plugin.runs.states import ACTIVE, FAILED, RUNNING, SUCCESS
 from portal_actions_plugin.runs.token_shapes import MASK
 
 AT_WORK = "at_work"
-"""The query's word for: somebody asked for another run, and was led to this one instead."""
+"""The query's word for: somebody asked for another retry, and was led to this one instead."""
 
 LOG_LINES = 500
 FOLDED_LOG_LINES = 100
@@ -66,7 +66,7 @@ def _facts(
         "live": MOVING if run.status in ACTIVE else None,
         "can_read_logs": access.allowed(identity, "action:read"),
         "can_retry": can_retry,
-        "was_at_work": AT_WORK in request.args,
+        "was_at_work": AT_WORK in request.args and run.retry_of is not None,
         "can_cancel": access.can_cancel(identity, run),
         "error": _error(run, runs) if can_retry else None,
         "quota": reads.starts_left(identity) if can_retry else None,
