@@ -88,6 +88,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("RETRY_MAX_SECONDS", 600, "The longest such wait. When the other side names a wait, that one counts."),
     Setting("DRAIN_SECONDS", 300, "How long a worker that is told to stop may go on with its running step."),
     Setting(
+        "STALL_SECONDS",
+        60,
+        "How long a worker may stand by while a run waits on its queue, and how long any loop of a worker may stand still, "
+        "before that counts as stalled and is ended. It is told after half of that.",
+    ),
+    Setting(
         "LOCAL_SCM_ROOT",
         None,
         "Folder of the `local` provider: a folder per owner, bare git repositories in it. "
@@ -148,6 +154,7 @@ class Config:
     retry_seconds: float
     retry_max_seconds: float
     drain_seconds: float
+    stall_seconds: float
     local_scm_root: Path | None
     local_scm_url: str | None
     http_allowed_hosts: tuple[HostRule, ...]
@@ -190,6 +197,7 @@ class Config:
             retry_seconds=read.seconds("RETRY_SECONDS"),
             retry_max_seconds=read.seconds("RETRY_MAX_SECONDS"),
             drain_seconds=read.seconds("DRAIN_SECONDS"),
+            stall_seconds=read.seconds("STALL_SECONDS"),
             local_scm_root=read.folder("LOCAL_SCM_ROOT"),
             local_scm_url=read.optional_text("LOCAL_SCM_URL"),
             http_allowed_hosts=read.hosts("HTTP_ALLOWED_HOSTS"),

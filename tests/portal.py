@@ -51,6 +51,10 @@ def create_app(**config: Any) -> Flask:
         time_machine.travel(datetime.now(UTC) + timedelta(hours=float(hours))).start()
     if pid_file := os.environ.get("TEST_PORTAL_LEAVES_BEHIND"):
         change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: leave_behind(Path(pid_file)))
+    if harm := os.environ.get("TEST_PORTAL_HARM"):
+        from tests import worker_harm
+
+        worker_harm.HARMS[harm](folder)
     if (status := os.environ.get("TEST_PORTAL_EXITS")) is not None:
         change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: os._exit(int(status)))
     if os.environ.get("TEST_PORTAL_LOCKED"):

@@ -66,7 +66,7 @@ def worker(workers: int, queues: tuple[str, ...]) -> None:
     if not logging.getLogger().handlers:
         _log_to_stderr()
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 forked workers need the app itself
-    Supervisor(app, queues or queues_in_use(), workers).run()
+    raise SystemExit(Supervisor(app, queues or queues_in_use(), workers).run())
 
 
 @click.command("sweep")

@@ -8,7 +8,7 @@ import os
 import select as io
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import cast
 
@@ -146,8 +146,13 @@ class Leash:
         self._wait()
 
 
-def watch(job: JobProcess, stop: StopRequest) -> bool:
+def watch(job: JobProcess, stop: StopRequest, turned: Callable[[], None]) -> bool:
     """Stay with a job process until it is gone, or stands by. Redis is not asked for anything here.
+
+    Args:
+        job: the process.
+        stop: whether the worker was told to stop.
+        turned: called at each turn of the loop, for who watches that it turns.
 
     Returns:
         Whether it was ended because the worker has to stop: its step is to be handed back.
@@ -160,6 +165,7 @@ def watch(job: JobProcess, stop: StopRequest) -> bool:
         while not job.wait(min(LOOK_SECONDS, config.lease_renew_seconds)):
             if job.stands_by:
                 return False
+            turned()
             if stop.calm:
                 job.dismiss()
             now = time.monotonic()

@@ -1,4 +1,4 @@
-"""The supervisor: starts the workers, restarts those that die, and sweeps."""
+"""The supervisor: starts the workers, restarts those that die or have stalled, and sweeps."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from flask import Flask
-from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import Transaction, transaction
+from portal_actions_plugin.db import transaction
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import WorkerRow
 from portal_actions_plugin.pause_points import reached
+from portal_actions_plugin.runner.lookout import Lookout, ToReplace
+from portal_actions_plugin.runner.places import Place
 from portal_actions_plugin.runner.preload import preload
 from portal_actions_plugin.runner.processes import (
     Connections,
@@ -27,40 +26,22 @@ from portal_actions_plugin.runner.processes import (
     reset_after_fork,
     signals_held,
 )
+from portal_actions_plugin.runner.service_manager import ServiceManager
 from portal_actions_plugin.runner.sweeper import sweep
+from portal_actions_plugin.runner.watchdog import Watchdog
 from portal_actions_plugin.runner.worker import work
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.runs import workers
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
 BEAT_SECONDS = 5
-FORGET_SECONDS = 3600
-CALM_RESTART_SECONDS = 10
-MAX_RESTART_SECONDS = 30
 
+STOPPED = 0
+"""Exit status of a supervisor that was told to stop."""
 
-@dataclass(slots=True)
-class Place:
-    """A worker's place: when its worker dies, another takes it, later each time it dies young."""
-
-    queue: str
-    name: str
-    pid: int = 0
-    born: float = 0.0
-    start_at: float = 0.0
-    backoff: float = 0.5
-
-    def died(self, now: float) -> None:
-        self.pid = 0
-        lived_long = now - self.born > CALM_RESTART_SECONDS
-        self.backoff = 0.5 if lived_long else min(self.backoff * 2, MAX_RESTART_SECONDS)
-        self.start_at = now + (0 if lived_long else self.backoff)
-
-
-def forget_gone(tx: Transaction) -> int:
-    """Forget the workers that nobody has seen for an hour; says how many those are."""
-    return tx.changed(delete(WorkerRow).where(WorkerRow.seen_at < now_plus(-FORGET_SECONDS)))
+CANNOT_FORK = 71
+"""Exit status of a supervisor that could not fork a worker for too long: EX_OSERR of sysexits.h."""
 
 
 class Supervisor:
@@ -75,38 +56,63 @@ class Supervisor:
             workers: worker processes for each queue.
         """
         self._app = app
-        host = socket.gethostname()
+        host, now = socket.gethostname(), time.monotonic()
         self._places = [
-            Place(queue, f"{host}:{os.getpid()}:{queue}:{n + 1}") for queue in queues for n in range(workers)
+            Place(queue, f"{host}:{os.getpid()}:{queue}:{n + 1}", empty_since=now)
+            for queue in queues
+            for n in range(workers)
         ]
         self._connections = Connections()
+        self._lookout = Lookout(self._places)
+        self._manager = ServiceManager()
+        self._watchdog = Watchdog("the supervisor", extension().config.stall_seconds)
+        self._cannot_fork_since: float | None = None
 
-    def run(self) -> None:
-        """Keep the workers alive and sweep, until told to stop; then wait for them."""
+    def run(self) -> int:
+        """Keep the workers alive and sweep, until told to stop; then wait for them.
+
+        Returns:
+            The process's exit status: ``STOPPED`` or ``CANNOT_FORK``. One that stands still ends by its watchdog.
+        """
         stop = StopRequest()
         preload(extension())
         # What is there stays: no collection of a worker or a job process looks through it, or copies its memory.
         gc.collect()
         gc.freeze()
-        self._start_due()
+        with self._watchdog:
+            self._lookout.forget_predecessors()
+            self._start_due()
+            self._manager.ready()
+            self._keep_going(stop)
+            self._manager.stopping()
+            self._stop(stop)
+        return STOPPED if stop.calm else CANNOT_FORK
+
+    def _keep_going(self, stop: StopRequest) -> None:
         swept = beaten = float("-inf")
-        while not stop.calm:
+        beat_seconds = min(BEAT_SECONDS, extension().config.stall_seconds / 8)
+        while not stop.calm and not self._has_given_up():
             now = time.monotonic()
+            self._turned()
             self._reap()
             self._start_due()
             if now - swept >= extension().config.sweep_seconds:
                 self._sweep()
                 swept = now
-            if now - beaten >= BEAT_SECONDS:
-                self._beat()
+            if now - beaten >= beat_seconds:
+                self._look_after_workers()
                 beaten = now
             time.sleep(TICK_SECONDS)
-        self._stop(stop)
+
+    def _turned(self) -> None:
+        self._watchdog.turned()
+        there = sum(1 for place in self._places if place.pid)
+        self._manager.turned(f"{there} of {len(self._places)} workers are there")
 
     def _sweep(self) -> None:
         # A context of its own: what a host's receiver opens in it is closed with it, before the next fork.
         with self._app.app_context():
-            sweep()
+            sweep(self._watchdog.turned)
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -115,30 +121,45 @@ class Supervisor:
                 self._start(place)
 
     def _start(self, place: Place) -> None:
-        place.born = time.monotonic()
+        place.began(time.monotonic())
         try:
             self._connections.close_all()
-        except RuntimeError:
+            self._fork(place)
+        except (RuntimeError, OSError):
             log.exception("the worker %s cannot be forked yet", place.name)
-            return place.died(place.born)
+            place.died(place.born)
+            self._cannot_fork_since = self._cannot_fork_since or place.born
+        else:
+            self._cannot_fork_since = None
+
+    def _fork(self, place: Place) -> None:
         parent = os.getpid()
         reached("fork_worker.before")
-        with signals_held():
+        with self._watchdog.away(), signals_held():
             place.pid = os.fork()
             if place.pid == 0:
                 self._be_a_worker(place, parent)
         reached("fork_worker.parent")
-        return None
+
+    def _has_given_up(self) -> bool:
+        """Whether no worker could be forked for too long: whoever restarts this process mends more than it can."""
+        seconds = extension().config.stall_seconds
+        since = self._cannot_fork_since
+        if since is None or time.monotonic() - since < seconds:
+            return False
+        log.critical("no worker could be forked for %g s: ending with status %d", seconds, CANNOT_FORK)
+        return True
 
     def _be_a_worker(self, place: Place, parent: int) -> None:
         status = 1
         try:
+            self._watchdog.forget()
             os.setsid()
             die_with_parent(parent, signal.SIGTERM)
             reset_after_fork()
             self._connections.forget()
             reached("fork_worker.child")
-            work(self._app, place.queue, place.name, self._connections)
+            work(self._app, place.queue, place.name, self._connections, place.pulse)
             status = 0
         except BaseException:
             log.exception("the worker %s failed", place.name)
@@ -151,37 +172,34 @@ class Supervisor:
             if place.pid:
                 pid, status = os.waitpid(place.pid, os.WNOHANG)
                 if pid:
+                    place.died_with = status
                     place.died(time.monotonic())
                     log.warning("the worker %s died with status %d and is started again", place.name, status)
 
-    def _beat(self) -> None:
-        alive = [place for place in self._places if place.pid]
+    def _look_after_workers(self) -> None:
+        self._replace(self._lookout.standing_still())
+        self._lookout.say_who_is_missing()
         try:
-            with transaction("workers_seen") as tx:
-                forget_gone(tx)
-                for place in alive:
-                    seen = update(WorkerRow).where(WorkerRow.name == place.name)
-                    if not tx.changed(seen.values(seen_at=now_plus(0), pid=place.pid)):
-                        tx.execute(
-                            insert(WorkerRow).values(
-                                name=place.name,
-                                queue=place.queue,
-                                host=socket.gethostname(),
-                                pid=place.pid,
-                                started_at=now_plus(0),
-                                seen_at=now_plus(0),
-                            )
-                        )
+            self._lookout.tell()
+            self._replace(self._lookout.deaf())
         except SQLAlchemyError as error:
             log.warning("the workers could not be marked as alive: %s", error)
+
+    def _replace(self, stalled: Sequence[ToReplace]) -> None:
+        for one in stalled:
+            log.error("killing the worker %s (process %d): %s", one.place.name, one.place.pid, one.why)
+            # A calm end is for who hears: one that was stopped, or hangs, does not.
+            os.kill(one.place.pid, signal.SIGKILL)
 
     def _stop(self, stop: StopRequest) -> None:
         log.info("stopping: workers finish their steps; a second signal ends them at once")
         sent = 0
         while any(place.pid for place in self._places):
-            if sent < min(stop.count, 2):
+            self._turned()
+            if sent < min(max(stop.count, 1), 2):
                 sent += 1
                 self._signal_workers()
+            self._replace(self._lookout.standing_still())
             for place in self._places:
                 if place.pid and os.waitpid(place.pid, os.WNOHANG)[0]:
                     place.pid = 0
@@ -196,6 +214,6 @@ class Supervisor:
     def _forget_workers(self) -> None:
         try:
             with transaction("workers_stopped") as tx:
-                tx.changed(delete(WorkerRow).where(WorkerRow.name.in_([place.name for place in self._places])))
+                workers.forget(tx, [place.name for place in self._places])
         except SQLAlchemyError as error:
             log.warning("the workers could not be marked as stopped: %s", error)

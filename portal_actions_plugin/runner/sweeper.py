@@ -46,10 +46,25 @@ class _RefusedError(Exception):
     """What a part was about to do was not taken."""
 
 
-def sweep() -> Swept:
-    """Do one pass."""
-    parts = {"doorbells": _ring_again, "leases": _act_on_lapses, "signals": _announce}
-    done = {name: _safely(part) for name, part in parts.items()}
+def _nobody() -> None:
+    """Tell nobody: nobody watches."""
+
+
+def sweep(turned: Callable[[], None] = _nobody) -> Swept:
+    """Do one pass.
+
+    Args:
+        turned: called before each part and each row of a part, for who watches that the pass gets on.
+    """
+    parts: dict[str, Callable[[], int]] = {
+        "doorbells": _ring_again,
+        "leases": partial(_act_on_lapses, turned),
+        "signals": partial(_announce, turned),
+    }
+    done: dict[str, int | None] = {}
+    for name, part in parts.items():
+        turned()
+        done[name] = _safely(part)
     failed = tuple(name for name, count in done.items() if count is None)
     return Swept(done["doorbells"] or 0, done["leases"] or 0, done["signals"] or 0, failed)
 
@@ -111,7 +126,7 @@ def _route(tx: Transaction, row: Row) -> str:
 # -- leases ----------------------------------------------------------------------------------------------------------
 
 
-def _act_on_lapses() -> int:
+def _act_on_lapses(turned: Callable[[], None]) -> int:
     """Note fresh lapses, and act on those that were noted long enough ago and still stand."""
     grace = extension().config.lapse_grace_seconds
     with transaction("note_lapses") as tx:
@@ -119,6 +134,7 @@ def _act_on_lapses() -> int:
         dispatch.ring_for_locks_after_commit(tx, locks.free_lapsed(tx, grace))
     second_look = recovery.lapsed(grace, RINGS_A_PASS)
     for row in second_look:
+        turned()
         _safely(partial(recovery.recover_lapsed, row))
     return len(second_look)
 
@@ -126,13 +142,15 @@ def _act_on_lapses() -> int:
 # -- signals ---------------------------------------------------------------------------------------------------------
 
 
-def _announce() -> int:
+def _announce(turned: Callable[[], None]) -> int:
     """Send the finished signals of runs whose process died between its commit and its signals."""
     action_runs = _unannounced(ActionRunRow)
     template_runs = _unannounced(TemplateRunRow)
     for run_id in action_runs:
+        turned()
         _safely(partial(dispatch.announce_action_run, run_id))
     for run_id in template_runs:
+        turned()
         _safely(partial(dispatch.announce_template_run, run_id))
     return len(action_runs) + len(template_runs)
 

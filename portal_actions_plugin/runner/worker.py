@@ -9,11 +9,14 @@ import time
 import uuid
 import zlib
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, cast
 
 from flask import Flask
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import DequeueTimeout
 from rq.intermediate_queue import IntermediateQueue
@@ -29,8 +32,10 @@ from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runner.child import DONE, DONE_HOLDING_A_LOCK, NOBODY, Child
 from portal_actions_plugin.runner.monitor import JobProcess, watch
 from portal_actions_plugin.runner.processes import Connections, StopRequest, signals_held
+from portal_actions_plugin.runner.pulse import Doing, Pulse
 from portal_actions_plugin.runner.rehearsal import rehearse
 from portal_actions_plugin.runner.shared import Shared
+from portal_actions_plugin.runner.watchdog import Watchdog
 from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.dispatch import DOORBELL, QUEUE_PREFIX, RQ_JOB, RQ_QUEUE, RQ_QUEUES
 
@@ -81,12 +86,27 @@ def _rung_for(payload: bytes) -> str | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What proves that a worker's loop turns: to its supervisor, and to its own watchdog."""
+
+    pulse: Pulse
+    watchdog: Watchdog
+
+    def turn(self, doing: Doing) -> None:
+        """Say that the loop turns, and what it is about to do."""
+        self.pulse.turn(doing)
+        self.watchdog.turned()
+
+
 class StepWorker(BaseWorker):
     """One RQ worker on one queue, with a loop of its own: RQ's blocks on Redis, and lets healthy steps die with it."""
 
     job_class = Doorbell
 
-    def __init__(self, app: Flask, queue: str, place: str, connection: Redis, connections: Connections) -> None:
+    def __init__(
+        self, app: Flask, queue: str, place: str, connection: Redis, connections: Connections, vitals: Vitals
+    ) -> None:
         super().__init__(
             [Queue(QUEUE_PREFIX + queue, connection=connection, serializer=JSONSerializer, job_class=Doorbell)],
             name=uuid.uuid4().hex,
@@ -99,6 +119,7 @@ class StepWorker(BaseWorker):
         self._queue = queue
         self._place = place
         self._connections = connections
+        self._vitals = vitals
         self._beat_at = 0.0
         self._job: JobProcess | None = None
 
@@ -176,8 +197,9 @@ class StepWorker(BaseWorker):
     def run(self, run_id: str, stop: StopRequest) -> None:
         """Let a job process begin with a run and stay with it until it is gone, or stands by again."""
         job = self.stand_by()
+        self._vitals.turn(Doing.WORKING)
         job.begin(run_id)
-        stopped = watch(job, stop)
+        stopped = watch(job, stop, lambda: self._vitals.turn(Doing.WORKING))
         if job.stands_by:
             return
         self._job = None
@@ -201,9 +223,10 @@ class StepWorker(BaseWorker):
         orders, told = os.pipe()
         shared = Shared()
         reached("fork_job.before")
-        with signals_held():
+        with self._vitals.watchdog.away(), signals_held():
             pid = os.fork()
             if pid == 0:
+                self._vitals.watchdog.forget()
                 os.close(heard)
                 os.close(told)
                 child = Child(self._app, self._queue, self._place, process_token, shared, orders=orders, words=words)
@@ -224,22 +247,26 @@ def still_due(run_ids: Collection[str]) -> Collection[str]:
         return run_ids
 
 
-def work(app: Flask, queue: str, place: str, connections: Connections) -> None:
+def work(app: Flask, queue: str, place: str, connections: Connections, pulse: Pulse) -> None:
     """Be the worker at a place until told to stop; returns once the running step is finished."""
     stop = StopRequest()
-    with app.app_context():
+    with app.app_context(), Watchdog(f"the worker {place}", extension().config.stall_seconds) as watchdog:
+        vitals = Vitals(pulse, watchdog)
         rehearse()
         worker: StepWorker | None = None
         while not stop.calm:
             try:
-                worker = worker or _birth(app, queue, place, connections)
+                vitals.turn(Doing.STARTING if worker is None else pulse.doing)
+                worker = worker or _birth(app, queue, place, connections, vitals)
                 worker.stand_by()
+                vitals.turn(Doing.STANDING_BY)
                 run_id = worker.hear()
                 if run_id and not still_due([run_id]):
                     worker.drop_stale()
                     continue
             except (RedisError, OSError) as error:
                 log.warning("Redis is away, trying again: %s", error)
+                vitals.turn(Doing.REDIS_AWAY)
                 time.sleep(WAIT_FOR_REDIS)
                 continue
             if run_id:
@@ -258,9 +285,15 @@ def hears_our_rings() -> bool:
     ) == (RQ_QUEUES, RQ_QUEUE, RQ_JOB)
 
 
-def _birth(app: Flask, queue: str, place: str, connections: Connections) -> StepWorker:
-    redis: Any = Redis.from_url(extension().config.redis_url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=2)
-    worker = StepWorker(app, queue, place, redis, connections)
+def _birth(app: Flask, queue: str, place: str, connections: Connections, vitals: Vitals) -> StepWorker:
+    redis: Any = Redis.from_url(
+        extension().config.redis_url,
+        socket_timeout=REDIS_SECONDS,
+        socket_connect_timeout=2,
+        # Once more, for a connection that was closed. More often, the client would wait where nobody sees the loop turn.
+        retry=Retry(NoBackoff(), 1),
+    )
+    worker = StepWorker(app, queue, place, redis, connections, vitals)
     worker.register_birth()  # type: ignore[no-untyped-call]
     worker.set_state(WorkerStatus.IDLE)
     log.info("worker %s listens on %s", worker.name, queue)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,17 +13,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.db import Transaction, reading
 from portal_actions_plugin.extension import extension, queues_in_use
-from portal_actions_plugin.models import ActionRunRow, WorkerRow
-from portal_actions_plugin.runs import locks, metric_sums
+from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.runs import locks, metric_sums, workers
 from portal_actions_plugin.runs.audit import DENIED, RATE_LIMITED
 from portal_actions_plugin.runs.metric_sums import BUCKETS, EVERY, MILLISECONDS, STARTS, Sums
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, LOST, OVER, QUEUED, SUCCESS
 from portal_actions_plugin.sql import milliseconds_between, now_plus
 
 log = logging.getLogger(__name__)
-
-ALIVE_SECONDS = 30
-"""A worker that was seen so lately counts: its supervisor sees it every few seconds."""
 
 DUE = "due"
 WAITING = "waiting"
@@ -86,7 +84,13 @@ RUNNING = Metric("portal_actions_running", Kind.GAUGE, "Action runs that are run
 WORKERS = Metric(
     "portal_actions_workers",
     Kind.GAUGE,
-    f"Workers that were seen alive within the last {ALIVE_SECONDS} seconds.",
+    "Workers whose loop has turned lately, within half of PORTAL_ACTIONS_STALL_SECONDS.",
+    ("queue",),
+)
+WORKERS_STALLED = Metric(
+    "portal_actions_workers_stalled",
+    Kind.GAUGE,
+    "Workers that should be at work and are not: stopped, hanging, missing, or standing by while a run waits in vain.",
     ("queue",),
 )
 COUNTERS = (
@@ -126,7 +130,7 @@ HISTOGRAMS = (
         ("action",),
     ),
 )
-METRICS = (UP, QUEUE_DEPTH, OLDEST_QUEUED, RUNNING, WORKERS, *COUNTERS, *HISTOGRAMS)
+METRICS = (UP, QUEUE_DEPTH, OLDEST_QUEUED, RUNNING, WORKERS, WORKERS_STALLED, *COUNTERS, *HISTOGRAMS)
 
 DOWN = (Reading(UP, {(): 0}),)
 """What can be said when the database does not answer."""
@@ -135,7 +139,7 @@ DOWN = (Reading(UP, {(): 0}),)
 def read() -> Sequence[Reading]:
     """The values of all metrics right now; raises what the database raises when it does not answer."""
     with reading() as db:
-        gauges = (*_queues(db), _workers(db))
+        gauges = (*_queues(db), *_workers(db))
     try:
         metric_sums.sum_up()
     except SQLAlchemyError as error:
@@ -178,11 +182,11 @@ def _queues(db: Transaction) -> Sequence[Reading]:
     return (Reading(QUEUE_DEPTH, depth), Reading(OLDEST_QUEUED, oldest), Reading(RUNNING, running))
 
 
-def _workers(db: Transaction) -> Reading:
-    alive = select(WorkerRow.queue, func.count().label("workers")).where(WorkerRow.seen_at > now_plus(-ALIVE_SECONDS))
-    workers: dict[Labels, float] = {(queue,): 0 for queue in queues_in_use()}
-    workers |= {(row["queue"],): row["workers"] for row in db.rows(alive.group_by(WorkerRow.queue))}
-    return Reading(WORKERS, workers)
+def _workers(db: Transaction) -> Sequence[Reading]:
+    none: dict[Labels, float] = {(queue,): 0 for queue in queues_in_use()}
+    alive = {(queue,): number for queue, number in workers.alive_by_queue(db).items()}
+    stalled = Counter((one.queue,) for one in workers.stalled(db))
+    return Reading(WORKERS, none | alive), Reading(WORKERS_STALLED, none | stalled)
 
 
 # -- counters and histograms -----------------------------------------------------------------------------------------

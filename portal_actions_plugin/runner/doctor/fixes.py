@@ -23,12 +23,10 @@ from portal_actions_plugin.runner.doctor.rows import (
     FORGOTTEN,
     STUCK_SECONDS,
     stranded,
-    workers_by_queue,
 )
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
-from portal_actions_plugin.runner.supervisor import forget_gone
 from portal_actions_plugin.runner.sweeper import RINGS_A_PASS, sweep
-from portal_actions_plugin.runs import doorbells
+from portal_actions_plugin.runs import doorbells, workers
 from portal_actions_plugin.runs.locks import DUE_SINCE
 from portal_actions_plugin.runs.states import RUNNING
 from portal_actions_plugin.sql import now_plus
@@ -102,7 +100,7 @@ def _prepared() -> tuple[int, int]:
     """Let the sweep find what it would not; says how many workers were forgotten, and doorbells made due."""
     with transaction("doctor_mends") as tx:
         limit_statements(tx)
-        return forget_gone(tx), doorbells.due_at_once(tx, _unrung(tx))
+        return workers.forget_gone(tx), doorbells.due_at_once(tx, _unrung(tx))
 
 
 def _unrung(tx: Transaction) -> list[str]:
@@ -110,7 +108,7 @@ def _unrung(tx: Transaction) -> list[str]:
 
     Those that nobody else ever rings for come first.
     """
-    hopeless = or_(FORGOTTEN, stranded(workers_by_queue(tx)))
+    hopeless = or_(FORGOTTEN, stranded(workers.alive_by_queue(tx)))
     in_vain = and_(DUE, now_plus(-STUCK_SECONDS) > DUE_SINCE)
     rows = tx.rows(
         select(ActionRunRow.id)

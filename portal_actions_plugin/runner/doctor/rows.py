@@ -26,13 +26,13 @@ from portal_actions_plugin.runner.doctor.findings import (
     warning,
 )
 from portal_actions_plugin.runner.doctor.parts import looking
-from portal_actions_plugin.runs import locks
+from portal_actions_plugin.runs import locks, workers
 from portal_actions_plugin.runs.locks import DUE_SINCE
 from portal_actions_plugin.runs.states import ACTIVE, OVER, QUEUED, RUNNING
+from portal_actions_plugin.runs.workers import Stalled
 from portal_actions_plugin.sql import now_plus
 
 NOW = now_plus(0)
-ALIVE_SECONDS = 30
 SLOW_SECONDS = 60
 STUCK_SECONDS = 600
 
@@ -73,12 +73,6 @@ def affected(db: Transaction, table: Any, which: Any, since: Any) -> Affected | 
 # -- workers and queues ----------------------------------------------------------------------------------------------
 
 
-def workers_by_queue(db: Transaction) -> Counter[str]:
-    """How many workers that are alive each queue has."""
-    rows = db.rows(select(WorkerRow.queue).where(WorkerRow.seen_at > now_plus(-ALIVE_SECONDS)))
-    return Counter(row["queue"] for row in rows)
-
-
 def _waiting_by_queue(db: Transaction) -> Counter[str]:
     rows = db.rows(select(ActionRunRow.queue, func.count().label("n")).where(DUE).group_by(ActionRunRow.queue))
     return Counter({row["queue"]: row["n"] for row in rows})
@@ -86,8 +80,9 @@ def _waiting_by_queue(db: Transaction) -> Counter[str]:
 
 def _workers() -> Iterator[Finding]:
     with looking() as db:
-        alive, waiting = workers_by_queue(db), _waiting_by_queue(db)
+        alive, waiting = workers.alive_by_queue(db), _waiting_by_queue(db)
         seen = _last_seen(db)
+        stalled = workers.stalled(db)
     for queue in queues_in_use():
         if queue not in alive:
             lately = f", the last one was seen {duration(seen[queue])} ago" if queue in seen else ""
@@ -97,9 +92,30 @@ def _workers() -> Iterator[Finding]:
     for queue in sorted(alive.keys() - set(queues_in_use())):
         message = f"{counted(alive[queue], 'worker')} on the queue {queue}, which no action of this portal uses"
         yield warning("workers", message, "stop it, and start it again without --queue: flask actions worker")
+    # A queue on which nobody works has been said already.
+    for one in (one for one in stalled if one.queue in alive or one.is_missing):
+        yield critical("workers", _why(one), _mend_stalled(one))
     if alive:
         each = ", ".join(f"{number} on {queue}" for queue, number in sorted(alive.items()))
         yield fine("workers", f"alive: {each}")
+
+
+def _why(one: Stalled) -> str:
+    lasting = duration(one.seconds)
+    if one.is_missing:
+        return f"there is no worker at {one.name} for {lasting}, though its supervisor was told to have one"
+    where = f"{one.name} (process {one.pid} on {one.host})"
+    if one.waiting:
+        return f"the worker {where} stands by, and the run {one.waiting} on its queue has been due for {lasting}"
+    return f"the worker {where} has not turned for {lasting}: it, or its supervisor, was stopped, hangs or was killed"
+
+
+def _mend_stalled(one: Stalled) -> str:
+    if one.is_missing:
+        return "the supervisor's log says what its workers die of; it starts another one every half minute"
+    if one.waiting:
+        return f"its supervisor replaces it within a minute; else start `flask actions worker` on {one.host} anew"
+    return f"look at the processes on {one.host}; if nothing replaces it within a minute, start `flask actions worker` anew"
 
 
 def _last_seen(db: Transaction) -> Mapping[str, float]:
@@ -124,7 +140,7 @@ def _stranded() -> Iterator[Finding]:
     with looking() as db:
         rows = db.rows(
             select(ActionRunRow.queue, ActionRunRow.action.in_(known).label("moves"), func.count().label("n"))
-            .where(stranded(workers_by_queue(db)))
+            .where(stranded(workers.alive_by_queue(db)))
             .group_by(ActionRunRow.queue, "moves")
             .order_by(ActionRunRow.queue)
         )
@@ -141,9 +157,7 @@ def _hosts() -> Iterator[Finding]:
     if extension().database.engine.dialect.name != "sqlite":
         return
     with looking() as db:
-        rows = db.rows(
-            select(WorkerRow.host).where(WorkerRow.seen_at > now_plus(-ALIVE_SECONDS)).distinct().order_by("host")
-        )
+        rows = db.rows(select(WorkerRow.host).where(workers.is_alive()).distinct().order_by("host"))
     if len(rows) > 1:
         hosts = ", ".join(row["host"] for row in rows)
         message = f"workers on several machines ({hosts}) share {database_address()}: SQLite loses runs that way"
@@ -201,7 +215,7 @@ FORGOTTEN = and_(DUE, ActionRunRow.ring_again_at.is_(None))
 
 def _nobody_sweeps(db: Transaction) -> str:
     """Why a sweep has not done it yet: every worker's supervisor sweeps."""
-    return "no sweeper has got to them yet" if workers_by_queue(db) else "no sweeper is alive"
+    return "no sweeper has got to them yet" if workers.alive_by_queue(db) else "no sweeper is alive"
 
 
 def _doorbells() -> Iterator[Finding]:

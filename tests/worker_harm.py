@@ -1,0 +1,61 @@
+"""What goes wrong in the processes of ``flask actions worker``, done to them by the portal that they load."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def deaf(folder: Path) -> None:
+    """Let the first worker hear nothing, though its loop turns; whoever takes its place hears."""
+    from portal_actions_plugin.runner.worker import StepWorker
+
+    hear, first = StepWorker.hear, folder / "deaf.pid"
+
+    def hear_nothing(self: Any) -> str | None:
+        try:
+            with first.open("x") as out:
+                out.write(str(os.getpid()))
+        except FileExistsError:
+            pass
+        if first.read_text() != str(os.getpid()):
+            return hear(self)
+        time.sleep(0.2)
+        return None
+
+    StepWorker.hear = hear_nothing
+
+
+def sweep_hangs(_folder: Path) -> None:
+    """Let the supervisor's sweep never come back."""
+    from portal_actions_plugin.runner import supervisor
+
+    supervisor.sweep = lambda *_args: time.sleep(100_000)
+
+
+def cannot_fork(_folder: Path) -> None:
+    """Let a connection that nobody closes keep the supervisor from forking."""
+    from portal_actions_plugin.runner.processes import Connections
+
+    def refuse(_self: object) -> None:
+        raise RuntimeError("1 database connections are open at a fork: a transaction is running.")
+
+    Connections.close_all = refuse
+
+
+def dies_young(_folder: Path) -> None:
+    """Let every worker end as soon as it is forked."""
+    from portal_actions_plugin.runner import supervisor
+
+    def die(*_args: object) -> None:
+        os._exit(3)
+
+    supervisor.work = die
+
+
+HARMS: dict[str, Callable[[Path], None]] = {
+    harm.__name__: harm for harm in (deaf, sweep_hangs, cannot_fork, dies_young)
+}
