@@ -24,6 +24,12 @@ from sqlalchemy.types import TypeEngine
 
 from portal_actions_plugin.sql import Id, UtcDateTime
 
+PREFIX = "portal_actions_"
+"""Of every table's name."""
+
+WITHOUT_ROWID = {"sqlite_with_rowid": False}
+"""SQLite then keeps the rows in their primary key, where it else keeps both."""
+
 _NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",

@@ -7,14 +7,16 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     ColumnClause,
-    Double,
     ForeignKey,
     Index,
     UniqueConstraint,
     text,
 )
 
+import portal_actions_plugin.side_tables  # noqa: F401 whoever has these tables has those in the metadata too
 from portal_actions_plugin.columns import (
+    PREFIX,
+    WITHOUT_ROWID,
     Base,
     column,
     identifier,
@@ -28,11 +30,7 @@ from portal_actions_plugin.columns import (
 )
 from portal_actions_plugin.sql import folded
 
-PREFIX = "portal_actions_"
 VERSION_TABLE = f"{PREFIX}alembic_version"
-
-_WITHOUT_ROWID = {"sqlite_with_rowid": False}
-"""SQLite then keeps the rows in their primary key, where it else keeps both."""
 
 _ENDED = text("finished_at IS NOT NULL")
 _IS_RETRY = text("retry_of IS NOT NULL")
@@ -57,7 +55,10 @@ WANTS_LOCK = text("status = 'queued' AND lock_key IS NOT NULL")
 NO_SUCCESS = text("outcome <> 'success'")
 """Of attempts, likewise: a success is told by its run."""
 
-WAITS_FOR_NO_LOCK = text("status = 'queued' AND lock_key IS NULL")
+WAITS_FOR_NOBODY = text("status = 'queued' AND lock_key IS NULL AND held_back_at IS NULL")
+"""Of action runs, likewise."""
+
+HELD_BACK = text("status = 'queued' AND held_back_at IS NOT NULL")
 """Of action runs, likewise."""
 
 
@@ -107,6 +108,7 @@ class TemplateRunRow(Base):
     started_at = optional(moment())
     finished_at = optional(moment())
     announced_at = optional(moment())
+    failed_at_step = optional(integer())
 
 
 class ActionRunRow(Base):
@@ -114,7 +116,8 @@ class ActionRunRow(Base):
 
     __tablename__ = f"{PREFIX}action_runs"
     __table_args__ = (
-        UniqueConstraint("template_run_id", "step_id", "item"),
+        UniqueConstraint("template_run_id", "step_id", "item"),  # goes with a later migration, which copies the table
+        Index(f"uq_{PREFIX}action_runs_place", "template_run_id", "position", "item", unique=True),
         Index(None, "status", "id"),
         Index(None, "retry_of", sqlite_where=_IS_RETRY, postgresql_where=_IS_RETRY),
         Index(
@@ -132,11 +135,18 @@ class ActionRunRow(Base):
             postgresql_where=QUEUED_ROW,
         ),
         Index(
-            f"ix_{PREFIX}action_runs_due",
+            f"ix_{PREFIX}action_runs_ready",
             "queue",
             "id",
-            sqlite_where=WAITS_FOR_NO_LOCK,
-            postgresql_where=WAITS_FOR_NO_LOCK,
+            sqlite_where=WAITS_FOR_NOBODY,
+            postgresql_where=WAITS_FOR_NOBODY,
+        ),
+        Index(
+            f"ix_{PREFIX}action_runs_held_back",
+            "requested_by",
+            "id",
+            sqlite_where=HELD_BACK,
+            postgresql_where=HELD_BACK,
         ),
         Index(
             f"ix_{PREFIX}action_runs_process_token",
@@ -221,6 +231,8 @@ class ActionRunRow(Base):
     deadline_at = optional(moment())
     lock_key = optional(word())
     lock_held = column(Boolean(), default=False)
+    input_fingerprint = optional(word(64))
+    held_back_at = optional(moment())
 
 
 RunRow = type[ActionRunRow] | type[TemplateRunRow]
@@ -262,7 +274,7 @@ class AttemptRow(Base):
 
     __tablename__ = f"{PREFIX}attempts"
     __table_args__ = (Index(None, "finished_at", sqlite_where=NO_SUCCESS, postgresql_where=NO_SUCCESS),)
-    __table_options__ = _WITHOUT_ROWID
+    __table_options__ = WITHOUT_ROWID
 
     action_run_id = identifier(ForeignKey(f"{PREFIX}action_runs.id", ondelete="CASCADE"), primary_key=True)
     number = integer(primary_key=True, autoincrement=False)
@@ -278,7 +290,7 @@ class LogLineRow(Base):
     """A line of an action run's log."""
 
     __tablename__ = f"{PREFIX}log_lines"
-    __table_options__ = _WITHOUT_ROWID
+    __table_options__ = WITHOUT_ROWID
 
     action_run_id = identifier(ForeignKey(f"{PREFIX}action_runs.id", ondelete="CASCADE"), primary_key=True)
     seq = integer(primary_key=True, autoincrement=False)
@@ -347,23 +359,8 @@ class WorkerRow(Base):
     pid = integer()
     started_at = moment()
     seen_at = moment(index=True)
-
-
-class MetricSumRow(Base):
-    """What a metric has come to over everything up to the watermark: it stays when the runs go."""
-
-    __tablename__ = f"{PREFIX}metric_sums"
-
-    metric = word(64, primary_key=True)
-    subject = word(primary_key=True)
-    detail = word(32, primary_key=True)
-    value: ColumnClause[float] = column(Double())
-
-
-class MetricWatermarkRow(Base):
-    """Up to when everything is in the sums: one row, as soon as anything is."""
-
-    __tablename__ = f"{PREFIX}metric_watermark"
-
-    id = integer(primary_key=True, autoincrement=False)
-    summed_until = moment()
+    version = optional(word(64))
+    supervisor = optional(word())
+    state = optional(word(16))
+    state_since = optional(moment())
+    turned_at = optional(moment())

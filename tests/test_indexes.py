@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, Index, TextClause, event, select, text, update
+from sqlalchemy import Engine, Index, TextClause, event, inspect, select, text, update
 
 from benchmarks import seed
 from portal_actions_plugin import migrations
@@ -19,7 +19,12 @@ from portal_actions_plugin.columns import Base
 from portal_actions_plugin.db import Database, Transaction, database, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Origin
-from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow
+from portal_actions_plugin.models import (
+    ActionRunRow,
+    AttemptRow,
+    LogLineRow,
+    TemplateRunRow,
+)
 from portal_actions_plugin.runner import recovery, sweeper
 from portal_actions_plugin.runs import (
     accept,
@@ -43,6 +48,7 @@ from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.states import QUEUED, STATUSES
 from portal_actions_plugin.runs.transitions import Result
+from portal_actions_plugin.side_tables import DatabaseIdentityRow, SearchTermRow
 from portal_actions_plugin.sql import now_plus
 from tests.conftest import work_off
 from tests.run_helpers import ADA
@@ -71,7 +77,7 @@ QUERIES: Mapping[str, tuple[Query, set[str]]] = {
     "leases that ran out": (claims.note_lapses, {"action_runs_status_id"}),
     "locks of lapsed leases": (lambda tx: locks.free_lapsed(tx, 10), {"action_runs_held_lock_key"}),
     # A job process's, and its parent's.
-    "the oldest due run": (lambda tx: due.oldest(tx, "default", 5), {"action_runs_due"}),
+    "the oldest due run": (lambda tx: due.oldest(tx, "default", 5), {"action_runs_ready"}),
     "the leases of a process": (lambda tx: claims.renew(tx, TOKEN, 30), {"action_runs_process_token"}),
     "whether a lock is free": (
         lambda tx: tx.rows(select(ActionRunRow.id).where(ActionRunRow.id == TOKEN, *locks.is_free("shop"))),
@@ -243,9 +249,14 @@ def test_the_way_down_and_up_keeps_every_row(store: Database) -> None:
     seed.fill(store, 200)
     before = contents(store.engine)
     assert all(before[row.__tablename__] for row in (TemplateRunRow, ActionRunRow, AttemptRow, LogLineRow))
-    for move in (migrations.downgrade, migrations.upgrade):
-        move(store, "0005" if move is migrations.downgrade else "head")
-        assert contents(store.engine) == before
+    migrations.downgrade(store, "0005")
+    for name, rows in contents(store.engine).items():
+        assert rows == [
+            {column: row[column] for column in found} for row, found in zip(before[name], rows, strict=True)
+        ]
+    migrations.upgrade(store)
+    made = DatabaseIdentityRow.__tablename__
+    assert contents(store.engine) | {made: None} == before | {made: None}
     with store.transaction("test") as tx:
         tx.execute(text("DELETE FROM portal_actions_template_runs"))
         tx.execute(text("DELETE FROM portal_actions_action_runs"))
@@ -269,15 +280,20 @@ def test_sqlite_keeps_attempts_and_lines_in_their_primary_keys(sqlite_url: str) 
     store = Database(sqlite_url)
     without = {name for name, sql in definitions(store.engine).items() if "WITHOUT ROWID" in sql}
     store.close_connections()
-    assert without == {AttemptRow.__tablename__, LogLineRow.__tablename__}
+    assert without == {row.__tablename__ for row in (AttemptRow, LogLineRow, SearchTermRow)}
 
 
-def contents(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
-    with engine.connect() as connection:
-        return {
-            name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
-            for name, table in Base.metadata.tables.items()
-        }
+def contents(engine: Engine) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each table that there is, with those of today's columns that it has."""
+    there = inspect(engine)
+    found = {}
+    for name in set(there.get_table_names()) & set(Base.metadata.tables):
+        table = Base.metadata.tables[name]
+        columns = [table.c[column["name"]] for column in there.get_columns(name)]
+        with engine.connect() as connection:
+            rows = connection.execute(select(*columns).order_by(*table.primary_key)).mappings()
+            found[name] = [dict(row) for row in rows]
+    return found
 
 
 def definitions(engine: Engine) -> dict[str, str]:

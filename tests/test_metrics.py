@@ -26,11 +26,12 @@ from portal_actions_plugin.columns import Base
 from portal_actions_plugin.db import database, reading, transaction
 from portal_actions_plugin.errors import PermissionDeniedError, RateLimitedError, RemoteError
 from portal_actions_plugin.metrics import collector, exposition
-from portal_actions_plugin.models import ActionRunRow, MetricSumRow, WorkerRow
+from portal_actions_plugin.models import ActionRunRow, WorkerRow
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runs import metric_sums, service
 from portal_actions_plugin.runs.metrics import METRICS, Kind
 from portal_actions_plugin.runs.retention import Ages, prune
+from portal_actions_plugin.side_tables import MetricSumRow
 from portal_actions_plugin.sql import UtcDateTime, now_plus
 from tests.conftest import work_off
 from tests.page_rows import add_action_run, add_template_run

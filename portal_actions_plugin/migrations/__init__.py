@@ -12,8 +12,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from portal_actions_plugin.columns import PREFIX
 from portal_actions_plugin.db import Database
-from portal_actions_plugin.models import PREFIX, VERSION_TABLE
+from portal_actions_plugin.models import VERSION_TABLE
 
 
 def include_name(name: str | None, type_: str, _parent_names: Any = None) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Integer, String, bindparam, select
 
 from portal_actions_plugin.db import Transaction
-from portal_actions_plugin.models import WAITS_FOR_NO_LOCK, ActionRunRow
+from portal_actions_plugin.models import WAITS_FOR_NOBODY, ActionRunRow
 from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.states import QUEUED
 from portal_actions_plugin.statements import CompiledOnce
@@ -23,12 +23,12 @@ def among(db: Transaction, ids: Collection[str]) -> set[str]:
 
 _OLDEST = CompiledOnce(
     select(ActionRunRow.id)
-    .where(WAITS_FOR_NO_LOCK, ActionRunRow.queue == bindparam("of_queue", type_=String()), locks.is_due(ActionRunRow))
+    .where(WAITS_FOR_NOBODY, ActionRunRow.queue == bindparam("of_queue", type_=String()), locks.is_due(ActionRunRow))
     .order_by(ActionRunRow.id)
     .limit(bindparam("most", type_=Integer()))
 )
 
 
 def oldest(db: Transaction, queue: str, limit: int) -> Sequence[str]:
-    """The oldest due runs of a queue. Those that were refused for their lock are left to who frees it and then rings."""
+    """The oldest due runs of a queue. Those that were refused, for their lock or their bound, are left to who frees it and then rings."""
     return [row["id"] for row in db.rows(_OLDEST, {"of_queue": queue, "most": limit})]

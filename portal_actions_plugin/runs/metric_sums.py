@@ -22,11 +22,10 @@ from portal_actions_plugin.models import (
     ActionRunRow,
     AttemptRow,
     AuditRow,
-    MetricSumRow,
-    MetricWatermarkRow,
     TemplateRunRow,
 )
 from portal_actions_plugin.runs.states import SUCCESS
+from portal_actions_plugin.side_tables import MetricSumRow, MetricWatermarkRow
 from portal_actions_plugin.sql import milliseconds_between, now_plus
 
 ACTION_RUNS = "portal_actions_action_runs_total"

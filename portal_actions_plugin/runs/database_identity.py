@@ -1,0 +1,37 @@
+"""Which database this is: an id of its own, which names on a Redis that several portals share carry."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from sqlalchemy import insert, select, update
+
+from portal_actions_plugin.db import Transaction
+from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.side_tables import OLDEST_CODE, DatabaseIdentityRow
+from portal_actions_plugin.sql import now_plus
+
+
+def identity_of(db: Transaction) -> str:
+    """The database's identity, a UUID as text. It changes only by ``renew``, so whoever asks may keep it.
+
+    Raises:
+        ConfigurationError: when somebody has deleted the row that says it.
+    """
+    row = db.row(select(DatabaseIdentityRow.identity))
+    if row is None:
+        raise ConfigurationError(
+            f"{DatabaseIdentityRow.__tablename__} is empty: the database does not know which one it is.",
+            hint="Run `flask actions db new-identity`, then start workers and web processes again.",
+        )
+    identity: str = row["identity"]
+    return identity
+
+
+def renew(tx: Transaction) -> str:
+    """Give the database another identity, as after it was copied; returns it."""
+    identity = str(uuid4())
+    if not tx.changed(update(DatabaseIdentityRow).values(identity=identity, made_at=now_plus(0))):
+        made = {"id": 1, "identity": identity, "made_at": now_plus(0), "oldest_code": OLDEST_CODE}
+        tx.execute(insert(DatabaseIdentityRow).values(**made))
+    return identity
