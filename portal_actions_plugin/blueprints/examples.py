@@ -189,11 +189,18 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "retry_template_run": _AGAIN,
     "resume_template_run": {**_AGAIN, "resumed_step": "create-repo"},
     "list_audit": _page(_AUDIT_ENTRY),
-    "get_health": {"status": "ok", "database": True, "redis": True, "workers": 2, "oldest_queued_seconds": None},
+    "get_health": {"status": "ok", "database": True, "redis": True, "workers": 2, "workers_stalled": 0, "oldest_queued_seconds": None},
 }  # fmt: skip
 """What each operation answers when it works, by operation id."""
 
-DOWN = {"status": "down", "database": False, "redis": False, "workers": 0, "oldest_queued_seconds": None}
+DOWN = {
+    "status": "down",
+    "database": False,
+    "redis": False,
+    "workers": 0,
+    "workers_stalled": 0,
+    "oldest_queued_seconds": None,
+}
 
 BODIES: dict[str, dict[str, Any]] = {
     "start_action_run": {"input": {"message": "Hello"}, "entity": "component:default/orders"},

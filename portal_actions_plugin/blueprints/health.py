@@ -14,8 +14,6 @@ from portal_actions_plugin.runs import queries
 
 log = logging.getLogger(__name__)
 
-WORKER_SECONDS = 30
-
 blueprint = Blueprint("portal_actions_health", __name__, url_prefix="/health", description="For monitoring.")
 
 
@@ -26,14 +24,15 @@ blueprint = Blueprint("portal_actions_health", __name__, url_prefix="/health", d
 def get_health() -> Any:
     """Say whether the parts answer; no identity needed."""
     try:
-        health = queries.health(WORKER_SECONDS)
+        health = queries.health()
     except SQLAlchemyError as error:
         log.warning("the database does not answer: %s", error)
         return DOWN, 503
     return {
-        "status": "ok" if health.redis and health.workers else "degraded",
+        "status": "ok" if health.redis and health.workers and not health.workers_stalled else "degraded",
         "database": True,
         "redis": health.redis,
         "workers": health.workers,
+        "workers_stalled": health.workers_stalled,
         "oldest_queued_seconds": health.oldest_queued_seconds,
     }

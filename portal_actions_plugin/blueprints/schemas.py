@@ -342,5 +342,9 @@ class HealthSchema(Schema):
     status = fields.String(required=True, validate=validate.OneOf(["ok", "degraded", "down"]))
     database = fields.Boolean(required=True)
     redis = fields.Boolean(required=True)
-    workers = fields.Integer(required=True, metadata={"description": "Seen in the last 30 s."})
+    workers = fields.Integer(required=True, metadata={"description": "Whose loop has turned lately."})
+    workers_stalled = fields.Integer(
+        required=True,
+        metadata={"description": "That should be at work and are not: stopped, hanging, missing or deaf."},
+    )
     oldest_queued_seconds = fields.Float(required=True, allow_none=True)

@@ -12,8 +12,8 @@ from portal_actions_plugin.db import Row, Transaction, reading
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Attempt, LockHolder, LogLine, Page, TemplateRun
-from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, RunRow, TemplateRunRow, WorkerRow
-from portal_actions_plugin.runs import rows
+from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, RunRow, TemplateRunRow
+from portal_actions_plugin.runs import rows, workers
 from portal_actions_plugin.runs.filters import RunFilter, set_filters, values_of
 from portal_actions_plugin.runs.limits import Quota, quota
 from portal_actions_plugin.runs.lists import ListKind, statement_of
@@ -33,6 +33,7 @@ class Health:
 
     redis: bool
     workers: int
+    workers_stalled: int
     oldest_queued_seconds: float | None
 
 
@@ -284,12 +285,12 @@ def starts_left(identity_id: str) -> Quota:
         return quota(db, identity_id, extension().config.rate_limit)
 
 
-def health(worker_seconds: float) -> Health:
-    """Whether the parts answer; raises what the database raises. Workers count while seen in ``worker_seconds``."""
+def health() -> Health:
+    """Whether the parts answer; raises what the database raises."""
     with reading() as db:
+        alive, stalled = workers.alive_by_queue(db).total(), len(workers.stalled(db))
         row = db.row(
             select(
-                select(func.count()).where(WorkerRow.seen_at > now_plus(-worker_seconds)).scalar_subquery().label("n"),
                 select(func.min(ActionRunRow.queued_at))
                 .where(
                     ActionRunRow.status == "queued",
@@ -306,4 +307,4 @@ def health(worker_seconds: float) -> Health:
         redis = bool(extension().redis.ping())
     except Exception:  # noqa: BLE001 whatever the client raises, the answer is that Redis is away
         redis = False
-    return Health(redis, row["n"], waited)
+    return Health(redis, alive, stalled, waited)

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, not_, or_, sel
 
 from portal_actions_plugin.db import Row, Transaction
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import WAITS_FOR_NO_LOCK, ActionRunRow, WorkerRow
+from portal_actions_plugin.models import WAITS_FOR_NOBODY, ActionRunRow, WorkerRow
 from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.states import RUNNING
 from portal_actions_plugin.sql import milliseconds_between, now_plus
@@ -150,7 +150,7 @@ def waits_in_vain(db: Transaction, queue: str) -> Row | None:
     """The oldest run of a queue that needs no lock and has been due for too long: its ``id``, ``waited`` in milliseconds."""
     return db.row(
         select(ActionRunRow.id, milliseconds_between(locks.DUE_SINCE, now_plus(0)).label("waited"))
-        .where(WAITS_FOR_NO_LOCK, ActionRunRow.queue == queue, locks.is_due(ActionRunRow))
+        .where(WAITS_FOR_NOBODY, ActionRunRow.queue == queue, locks.is_due(ActionRunRow))
         .where(now_plus(-extension().config.stall_seconds) > locks.DUE_SINCE)
         .order_by(ActionRunRow.id)
         .limit(1)
