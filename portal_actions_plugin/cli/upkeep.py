@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -52,9 +53,17 @@ def upgrade() -> None:
 @click.command("worker")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes for each queue.")
 @click.option("--queue", "queues", multiple=True, help="Only this queue; repeatable. Default: all that actions use.")
+@click.option(
+    "--alive-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Touch this file while the supervisor's loop turns, for a probe.",
+)
 @with_appcontext
-def worker(workers: int, queues: tuple[str, ...]) -> None:
-    """Run steps until stopped: SIGTERM finishes the running ones, a second one ends them at once."""
+def worker(workers: int, queues: tuple[str, ...], alive_file: Path | None) -> None:
+    """Run steps until stopped: SIGTERM finishes the running ones, a second one ends them at once.
+
+    Exits with 0 when it was stopped, 70 when it stood still, 71 when it could not fork for long.
+    """
     from portal_actions_plugin import migrations
     from portal_actions_plugin.runner.supervisor import Supervisor
     from portal_actions_plugin.runner.worker import hears_our_rings
@@ -66,7 +75,7 @@ def worker(workers: int, queues: tuple[str, ...]) -> None:
     if not logging.getLogger().handlers:
         _log_to_stderr()
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 forked workers need the app itself
-    raise SystemExit(Supervisor(app, queues or queues_in_use(), workers).run())
+    raise SystemExit(Supervisor(app, queues or queues_in_use(), workers, alive_file).run())
 
 
 @click.command("sweep")

@@ -146,7 +146,11 @@ class Leash:
         self._wait()
 
 
-def watch(job: JobProcess, stop: StopRequest, turned: Callable[[], None]) -> bool:
+def _nobody() -> None:
+    """Tell nobody: nobody watches."""
+
+
+def watch(job: JobProcess, stop: StopRequest, turned: Callable[[], None] = _nobody) -> bool:
     """Stay with a job process until it is gone, or stands by. Redis is not asked for anything here.
 
     Args:

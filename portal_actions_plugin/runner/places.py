@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from portal_actions_plugin.runner.pulse import Pulse
@@ -19,24 +20,24 @@ class Place:
     Attributes:
         queue: the queue that its worker hears.
         name: what the database and the log call it.
-        empty_since: since when it has no worker.
         pid: its worker's process; 0 when it has none.
         born: when that was forked.
         start_at: from when on another one may be forked.
         backoff: how long the next one waits, in seconds, should it die young.
         died_with: the status that the last worker ended with, as ``os.waitpid`` has it.
         pulse: what its worker says of itself.
+        empty_since: since when it has no worker.
     """
 
     queue: str
     name: str
-    empty_since: float
     pid: int = 0
     born: float = 0.0
     start_at: float = 0.0
     backoff: float = 0.5
     died_with: int | None = None
     pulse: Pulse = field(default_factory=Pulse)
+    empty_since: float = field(default_factory=time.monotonic)
 
     def began(self, now: float) -> None:
         """Expect a worker that is about to be forked: nothing is known of it yet."""

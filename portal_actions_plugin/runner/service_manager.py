@@ -1,6 +1,6 @@
-"""What systemd is told, where it asks for it: that the supervisor is ready, that it turns, and that it stops.
+"""What a service manager is told: that the supervisor is ready, that it turns, and that it stops.
 
-The protocol is that of sd_notify(3): a datagram to the socket that ``NOTIFY_SOCKET`` names.
+systemd asks for that with ``NOTIFY_SOCKET``, to which sd_notify(3) sends datagrams. Others look at a file.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ import logging
 import os
 import socket
 import time
+from pathlib import Path
 
 log = logging.getLogger(__name__)
+
+TOUCH_SECONDS = 1.0
 
 
 class ServiceManager:
@@ -19,7 +22,14 @@ class ServiceManager:
     The variables are taken out of the environment: what a handler starts must not speak for the supervisor.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alive_file: Path | None = None) -> None:
+        """Prepare.
+
+        Args:
+            alive_file: touched at least once a second while the supervisor's loop turns.
+        """
+        self._alive_file = alive_file
+        self._touched_at = float("-inf")
         self._address = os.environ.pop("NOTIFY_SOCKET", "")
         asked = os.environ.pop("WATCHDOG_USEC", "")
         pid = os.environ.pop("WATCHDOG_PID", "")
@@ -35,9 +45,18 @@ class ServiceManager:
     def turned(self, status: str) -> None:
         """Say that the supervisor's loop turns, as often as that is asked for, and how it is going."""
         now = time.monotonic()
+        if self._alive_file and now - self._touched_at >= TOUCH_SECONDS:
+            self._touched_at = now
+            self._touch(self._alive_file)
         if self._every is not None and now - self._told_at >= self._every:
             self._told_at = now
             self._tell(f"WATCHDOG=1\nSTATUS={status}")
+
+    def _touch(self, file: Path) -> None:
+        try:
+            file.touch()
+        except OSError as error:
+            log.warning("the alive file cannot be touched, so a probe takes this for dead: %s", error)
 
     def stopping(self) -> None:
         """Say that the supervisor was told to stop, and waits for its workers."""

@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
@@ -47,24 +48,23 @@ CANNOT_FORK = 71
 class Supervisor:
     """Runs until it is told to stop: once for a calm end, twice for one at once."""
 
-    def __init__(self, app: Flask, queues: Sequence[str], workers: int) -> None:
+    def __init__(self, app: Flask, queues: Sequence[str], workers: int, alive_file: Path | None = None) -> None:
         """Prepare.
 
         Args:
             app: the host's app, loaded already: workers are forked from it.
             queues: the queues to work on; a worker process has one.
             workers: worker processes for each queue.
+            alive_file: a file to touch while the loop turns, for a probe.
         """
         self._app = app
-        host, now = socket.gethostname(), time.monotonic()
+        host = socket.gethostname()
         self._places = [
-            Place(queue, f"{host}:{os.getpid()}:{queue}:{n + 1}", empty_since=now)
-            for queue in queues
-            for n in range(workers)
+            Place(queue, f"{host}:{os.getpid()}:{queue}:{n + 1}") for queue in queues for n in range(workers)
         ]
         self._connections = Connections()
         self._lookout = Lookout(self._places)
-        self._manager = ServiceManager()
+        self._manager = ServiceManager(alive_file)
         self._watchdog = Watchdog("the supervisor", extension().config.stall_seconds)
         self._cannot_fork_since: float | None = None
 
