@@ -25,9 +25,9 @@ from portal_actions_plugin.models import ActionRunRow, WorkerRow
 from portal_actions_plugin.pause_points import set_visitor
 from portal_actions_plugin.runner import execute, monitor, recovery, sweeper
 from portal_actions_plugin.runner.monitor import JobProcess, watch
+from portal_actions_plugin.runner.places import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
 from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, time_limit
 from portal_actions_plugin.runner.shared import Shared, SpokenLines
-from portal_actions_plugin.runner.places import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
 from portal_actions_plugin.runs import claims, queries, service
 from portal_actions_plugin.runs.claims import LeaseLostError
 from portal_actions_plugin.sql import now_plus
