@@ -161,7 +161,7 @@ def test_a_file_that_somebody_writes_to_for_long_is_told_as_such(
 # -- stopped in between ------------------------------------------------------------------------------------------------
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """A process that is killed after so many statements."""
 
 
@@ -175,7 +175,7 @@ def stopped_after(statements: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         def run_or_stop(*args: Any, **kw: Any) -> Any:
             nonlocal left
             if not left:
-                raise Stopped
+                raise StoppedError
             left -= 1
             return run(*args, **kw)
 
@@ -197,7 +197,7 @@ def test_what_was_stopped_anywhere_is_gone_on_with(
     wanted = definitions(store.engine)
     begin_at(store, start)
     for statements in range(100):
-        with stopped_after(statements, monkeypatch), contextlib.suppress(Stopped):
+        with stopped_after(statements, monkeypatch), contextlib.suppress(StoppedError):
             go(store, end)
             break
     assert statements > 5
