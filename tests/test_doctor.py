@@ -510,10 +510,20 @@ def test_old_tables_want_an_upgrade(app: Flask) -> None:
 def test_tables_of_a_newer_version_want_that_version(app: Flask) -> None:
     with transaction("test") as tx:
         tx.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+        tx.execute(text("UPDATE portal_actions_database_identity SET oldest_code = '9998'"))
     tables = found("tables")
     assert tables.level == "critical"
-    assert "9999, which this version does not know" in tables.message
+    assert "at 9999, which this version (" in tables.message
     assert "db upgrade" not in (tables.mend or "")
+    assert "db downgrade 0007" in (tables.mend or "")
+
+
+def test_tables_of_a_newer_version_that_say_so_are_lived_with(app: Flask) -> None:
+    with transaction("test") as tx:
+        tx.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    tables = found("tables")
+    assert tables.level == "ok"
+    assert "of a newer version" in tables.message
 
 
 def test_a_clock_that_is_off_is_a_warning(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

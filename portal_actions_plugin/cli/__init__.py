@@ -8,7 +8,7 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin.cli import audit, runs, upkeep
+from portal_actions_plugin.cli import audit, runs, tables, upkeep
 
 
 class _Commands(AppGroup):
@@ -27,7 +27,8 @@ for _command in (*upkeep.COMMANDS, *runs.COMMANDS):
     actions.add_command(_command)
 
 _db = AppGroup("db", help="The plugin's own tables.")
-_db.add_command(upkeep.upgrade)
+for _command in tables.COMMANDS:
+    _db.add_command(_command)
 actions.add_command(_db)
 
 _audit = AppGroup("audit", help="Who did what.")

@@ -40,16 +40,6 @@ def _age(text: str) -> int:
     return seconds
 
 
-@click.command("upgrade")
-@with_appcontext
-def upgrade() -> None:
-    """Create the plugin's tables, or bring them up to date."""
-    from portal_actions_plugin import migrations
-
-    migrations.upgrade(extension().database)
-    click.echo("The tables are up to date.")
-
-
 @click.command("worker")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes for each queue.")
 @click.option("--queue", "queues", multiple=True, help="Only this queue; repeatable. Default: all that actions use.")
@@ -70,8 +60,9 @@ def worker(workers: int, queues: tuple[str, ...], alive_file: Path | None) -> No
 
     if not hears_our_rings():
         raise click.ClickException(f"RQ {version('rq')} does not listen where starts ring: install RQ 3.")
-    if not migrations.is_current(extension().database):
-        raise click.ClickException("The tables are not up to date: run `flask actions db upgrade` first.")
+    tables = migrations.standing(extension().database)
+    if not tables.usable:
+        raise click.ClickException(f"No worker can start on these tables: {tables.trouble}.\n  → {tables.mend}")
     if not logging.getLogger().handlers:
         _log_to_stderr()
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 forked workers need the app itself

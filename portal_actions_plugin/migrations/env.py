@@ -1,8 +1,9 @@
-"""Run by alembic, with the connection that ``migrations.upgrade`` opened."""
+"""Run by alembic, with the connection that ``migrations`` opened: its transaction is not alembic's to end."""
 
 from alembic import context
 
 from portal_actions_plugin.columns import Base
+from portal_actions_plugin.migrations.stages import use_stages
 from portal_actions_plugin.models import VERSION_TABLE
 
 connection = context.config.attributes["connection"]
@@ -12,5 +13,6 @@ context.configure(
     version_table=VERSION_TABLE,
     render_as_batch=connection.dialect.name == "sqlite",
 )
-with context.begin_transaction():
-    context.run_migrations()
+if context.config.attributes["in_stages"]:
+    use_stages(context.get_context())
+context.run_migrations()

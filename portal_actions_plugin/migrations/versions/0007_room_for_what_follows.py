@@ -17,6 +17,8 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
+in_stages = True  # On SQLite too: each statement below is committed by itself, and can be repeated.
+
 _TEMPLATE_RUNS = "portal_actions_template_runs"
 _ACTION_RUNS = "portal_actions_action_runs"
 _WORKERS = "portal_actions_workers"

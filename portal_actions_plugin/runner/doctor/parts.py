@@ -177,14 +177,10 @@ def _tables() -> Iterator[Finding]:
     tables = migrations.standing(database())
     if tables.found == tables.needed:
         yield fine("tables", f"they are those of this version ({tables.needed})")
-    elif tables.found is None:
-        yield critical("tables", "there are none yet", "flask actions db upgrade")
-    elif tables.known:
-        message = f"they are at {tables.found} and this version needs {tables.needed}"
-        yield critical("tables", message, "flask actions db upgrade")
+    elif tables.usable:
+        yield fine("tables", f"they are at {tables.found}, of a newer version, and this one lives with them")
     else:
-        message = f"they are at {tables.found}, which this version does not know: a newer one has upgraded them"
-        yield critical("tables", message, "install that version here too: pip install -U portal-actions-plugin")
+        yield critical("tables", tables.trouble, tables.mend)
 
 
 # -- beside the database ---------------------------------------------------------------------------------------------

@@ -1,0 +1,101 @@
+"""The commands of the plugin's own tables: up, back, where they stand, and which database they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from flask.cli import with_appcontext
+
+from portal_actions_plugin.db import reading, transaction
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs import database_identity
+
+_yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.command("upgrade")
+@with_appcontext
+def upgrade() -> None:
+    """Create the plugin's tables, or bring them up to date, while workers are at work."""
+    from portal_actions_plugin import migrations
+
+    with _says_why_not():
+        before = migrations.upgrade(extension().database)
+    if before.lived_with:
+        click.echo(f"The tables are at {before.found}, newer than this version, which lives with them. Nothing to do.")
+    else:
+        click.echo("The tables are up to date.")
+
+
+@click.command("downgrade")
+@click.argument("revision")
+@_yes
+@with_appcontext
+def downgrade(revision: str, yes: bool) -> None:  # noqa: FBT001 click hands it over
+    """Take the tables back to REVISION, for an older version of the plugin. Stop this version's workers first."""
+    from portal_actions_plugin import migrations
+    from portal_actions_plugin.migrations.losses import losses
+
+    database = extension().database
+    with _says_why_not():
+        lost = losses(database, revision)
+        found = migrations.standing(database).found
+        if found is None or not migrations.way_down(migrations.standing(database), revision):
+            click.echo(f"The tables are at {found or 'base: there are none'}. Nothing to do.")
+            return
+        click.echo(f"The tables go from {found} back to {revision}.")
+        for loss in lost:
+            if loss.rows:
+                click.echo(f"  lost: {loss}")
+        empty = sum(not loss.rows for loss in lost)
+        click.echo(f"  {'nothing is lost' if empty == len(lost) else 'and nothing else'}: {empty} that go are empty")
+        if not yes:
+            click.confirm("Workers and web processes of this version fail from then on. Go back?", abort=True)
+        migrations.downgrade(database, revision)
+    click.echo(f"The tables are at {revision}.")
+
+
+@click.command("current")
+@with_appcontext
+def current() -> None:
+    """Say where the tables stand, and which database they are in; exits with 1 when this version cannot use them."""
+    from portal_actions_plugin import migrations
+
+    tables = migrations.standing(extension().database)
+    click.echo(f"found     {tables.found or 'none'}\nneeded    {tables.needed}")
+    if tables.known and tables.usable:
+        with reading() as db:
+            click.echo(f"identity  {database_identity.identity_of(db)}")
+    if not tables.usable:
+        raise click.ClickException(f"{tables.trouble}\n  → {tables.mend}")
+
+
+@click.command("new-identity")
+@_yes
+@with_appcontext
+def new_identity(yes: bool) -> None:  # noqa: FBT001 click hands it over
+    """Give the database another identity, after it was copied: two portals with one would take each other's doorbells."""
+    if not yes:
+        click.echo(
+            "Names of queues and channels on Redis carry the identity. Workers and web processes go on with the old one\n"
+            "until they are started again; what was rung for meanwhile is rung for again by a sweeper. Nothing is lost."
+        )
+        click.confirm("Is this the copy, and not the portal that it was copied from?", abort=True)
+    with transaction("new_identity") as tx:
+        identity = database_identity.renew(tx)
+    click.echo(f"This database is {identity} now. Start its workers and web processes again.")
+
+
+COMMANDS = (upgrade, downgrade, current, new_identity)
+
+
+@contextmanager
+def _says_why_not() -> Iterator[None]:
+    from portal_actions_plugin.migrations import MigrationError
+
+    try:
+        yield
+    except MigrationError as error:
+        raise click.ClickException(str(error)) from None
