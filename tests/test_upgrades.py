@@ -123,14 +123,14 @@ def test_writers_go_on_while_the_tables_go_up_and_down(store: Database) -> None:
 def test_an_upgrade_that_is_kept_waiting_says_by_whom_and_changes_nothing(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from portal_actions_plugin.migrations import stages
-
     database = extension().database
     if database.engine.dialect.name != "postgresql":
         pytest.skip("SQLite locks no table")
     migrations.downgrade(database, "0006")
-    monkeypatch.setattr(stages, "LOCK_SECONDS", 0.01)
-    monkeypatch.setattr(stages, "LOCK_PAUSES", (0.01,) * 2)
+    with contextlib.suppress(ImportError):  # a version before this one waits as long as it takes
+        from portal_actions_plugin.migrations import stages
+
+        monkeypatch.setattr(stages, "LOCK_PAUSES", (0.01,) * 2)
     with database.engine.connect() as somebody:
         pid = somebody.execute(text("SELECT pg_backend_pid()")).scalar()
         somebody.execute(text("LOCK TABLE portal_actions_template_runs IN ROW EXCLUSIVE MODE"))

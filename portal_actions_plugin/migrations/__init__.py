@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,7 @@ from portal_actions_plugin.columns import PREFIX
 from portal_actions_plugin.db import Database
 from portal_actions_plugin.engines import BUSY_SECONDS, WRITES
 from portal_actions_plugin.migrations.one_at_a_time import one_at_a_time
-from portal_actions_plugin.migrations.stages import LOCK_SECONDS, BlockedError, wait_at_most
+from portal_actions_plugin.migrations.stages import BlockedError, each_alone
 from portal_actions_plugin.models import VERSION_TABLE
 from portal_actions_plugin.side_tables import DatabaseIdentityRow
 
@@ -223,18 +223,11 @@ def _blocked(tables: Standing, who: str) -> str:
 def _move(connection: Connection, move: Callable[..., None], revision: str, *, in_stages: bool) -> None:
     """Let alembic go to a revision: in a transaction, or each statement in its own."""
     connection.rollback()  # what was read so far
-    alone = in_stages and connection.dialect.name == "postgresql"
-    if alone:
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        wait_at_most(connection, LOCK_SECONDS)
-        connection.rollback()
-    connection.begin()
-    try:
-        move(_config(connection=connection, in_stages=in_stages), revision)
-        connection.commit()
-    finally:
-        connection.rollback()
-        if alone:
-            wait_at_most(connection)
+    each_for_itself = in_stages and connection.dialect.name == "postgresql"
+    with each_alone(connection) if each_for_itself else nullcontext():
+        connection.begin()
+        try:
+            move(_config(connection=connection, in_stages=in_stages), revision)
+            connection.commit()
+        finally:
             connection.rollback()
-            connection.execution_options(isolation_level=connection.default_isolation_level)

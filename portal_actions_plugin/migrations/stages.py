@@ -172,9 +172,26 @@ class _OnPostgresql(PostgresqlImpl):
         raise BlockedError(_who_is_there(_connection(self)))
 
 
-def wait_at_most(connection: Connection, seconds: float = BUSY_SECONDS) -> None:
-    """Let a session of PostgreSQL wait so long for a lock; by default as all of ours do."""
+def wait_at_most(connection: Connection, seconds: float) -> None:
+    """Let a session of PostgreSQL wait so long for a lock."""
     connection.exec_driver_sql(f"SET lock_timeout = {seconds * 1000:.0f}")
+
+
+@contextmanager
+def each_alone(connection: Connection) -> Iterator[None]:
+    """Let each statement of a session of PostgreSQL commit by itself, wait briefly for its lock, and take its time then."""
+    usual = connection.default_isolation_level
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    wait_at_most(connection, LOCK_SECONDS)
+    connection.exec_driver_sql("SET statement_timeout = 0")
+    connection.rollback()  # of nothing: SQLAlchemy has begun a transaction that the server does not know
+    try:
+        yield
+    finally:
+        wait_at_most(connection, BUSY_SECONDS)
+        connection.exec_driver_sql("RESET statement_timeout")
+        connection.rollback()
+        connection.execution_options(isolation_level=usual)
 
 
 def _who_is_there(connection: Connection) -> str:
