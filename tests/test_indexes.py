@@ -51,6 +51,7 @@ from portal_actions_plugin.runs.transitions import Result
 from portal_actions_plugin.side_tables import DatabaseIdentityRow, SearchTermRow
 from portal_actions_plugin.sql import now_plus
 from tests.conftest import work_off
+from tests.definitions import definitions
 from tests.run_helpers import ADA
 
 RUNS = 5_000
@@ -294,16 +295,3 @@ def contents(engine: Engine) -> dict[str, list[dict[str, Any]]]:
             rows = connection.execute(select(*columns).order_by(*table.primary_key)).mappings()
             found[name] = [dict(row) for row in rows]
     return found
-
-
-def definitions(engine: Engine) -> dict[str, str]:
-    """Tables and indexes as the database has them written down, by name; PostgreSQL rebuilds no table."""
-    sqlite = engine.dialect.name == "sqlite"
-    every = (
-        "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
-        if sqlite
-        else "SELECT indexname, indexdef FROM pg_indexes"
-    )
-    with engine.connect() as connection:
-        found = connection.execute(text(every)).all()
-    return {name: " ".join(sql.replace(chr(34), "").split()) for name, sql in found}

@@ -11,6 +11,8 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+in_stages = True
+
 _ENDING = ("portal_actions_action_runs", "portal_actions_template_runs", "portal_actions_attempts")
 _REFUSALS = "ix_portal_actions_audit_refusals"
 

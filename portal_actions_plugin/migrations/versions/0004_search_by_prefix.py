@@ -11,6 +11,8 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+in_stages = True
+
 _TEMPLATE_RUNS = "portal_actions_template_runs"
 _ACTION_RUNS = "portal_actions_action_runs"
 _WHOLE_WORDS = {

@@ -11,6 +11,8 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+in_stages = True
+
 _TABLE = "portal_actions_action_runs"
 _INDEX = "ix_portal_actions_action_runs_due"
 

@@ -2,6 +2,7 @@
 
 The unique constraint of template run, step id and item stays for now, beside the index of place that takes it over:
 SQLite cannot drop one without copying the table. A later migration does, once no code of today is at work any more.
+For the same reason the way back leaves the columns of runs there.
 
 Revision ID: 0007
 """
@@ -65,12 +66,16 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     _index(_DUE, ["queue", "id"], "status = 'queued' AND lock_key IS NULL")
+    if _is_sqlite():
+        # It would copy all rows to drop a column. One that may be NULL harms nobody, if nobody is held back for good.
+        op.execute(f"UPDATE {_ACTION_RUNS} SET held_back_at = NULL WHERE status = 'queued' AND held_back_at IS NOT NULL")
     for name in (_READY, _HELD_BACK, _PLACE):
         op.drop_index(name, table_name=_ACTION_RUNS)
     for name in (*_OTHER_TABLES, *reversed(_TABLES_OF_RUNS)):
         op.drop_table(f"portal_actions_{name}")
     for table, name, _ in _COLUMNS:
-        op.drop_column(table, name)
+        if table == _WORKERS or not _is_sqlite():
+            op.drop_column(table, name)
 
 
 def _index(name: str, columns: list[str], where: str) -> None:
