@@ -182,6 +182,14 @@ class Database:
             yield Transaction(connection)
 
     @contextmanager
+    def probing(self, seconds: float) -> Iterator[Transaction]:
+        """Open a write transaction that waits for nothing longer than so many seconds, and is undone at its end."""
+        with self.engine.execution_options(**{WRITES: seconds}).connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
+            yield Transaction(connection)
+
+    @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Open a read that sees one state of the database; within another one, the same state, until something is written."""
         outer = _one_state.get()
