@@ -23,8 +23,9 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
+from portal_actions_plugin import away
 from portal_actions_plugin.engines import WRITES, make_engine
 from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.statements import CompiledOnce, Values
@@ -109,8 +110,11 @@ class Transaction:
         for callback in (*self._doorbells, *self._news, *gathered):
             try:
                 callback()
-            except Exception:
-                log.exception("after commit: %r failed; what was committed stays", callback)
+            except Exception as error:
+                if away.is_away(error):
+                    away.bear(error, log, "after commit: the database is away, and a sweeper makes up for it")
+                else:
+                    log.exception("after commit: %r failed; what was committed stays", callback)
 
 
 class Database:
@@ -175,6 +179,14 @@ class Database:
     def rehearsing(self) -> Iterator[Transaction]:
         """Open a write transaction that is undone at its end: nothing of it stays, and nobody hears of it."""
         with self._writer.connect() as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def probing(self, seconds: float) -> Iterator[Transaction]:
+        """Open a write transaction that waits for nothing longer than so many seconds, and is undone at its end."""
+        with self.engine.execution_options(**{WRITES: seconds}).connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
             yield Transaction(connection)
 
     @contextmanager
@@ -257,9 +269,9 @@ def ride_out(work: Callable[[], T], seconds: float) -> T:
     for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
         try:
             return work()
-        except (OperationalError, InterfaceError) as error:
+        except DBAPIError as error:
             if time.monotonic() + pause > give_up:
                 raise
-            log.warning("the database is away, trying again in %s s: %s", pause, error)
+            away.bear(error, log, "the database is away, trying again")
             time.sleep(pause)
     raise AssertionError("endless")

@@ -15,6 +15,9 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 BUSY_SECONDS = 15
 CONNECT_SECONDS = 5
+POOL_SECONDS = 10
+"""How long a request waits for one of its process's connections, when others have all of them."""
+
 TRUSTED_SECONDS = 0.1
 """How long a connection that was used is believed to be alive still: no server restarts in less time."""
 
@@ -25,7 +28,7 @@ _AS_TEXT = 0
 """The format in which PostgreSQL sends what it is not asked to send in binary."""
 
 WRITES = "portal_actions_writes"
-"""The execution option of connections that write: SQLite's begin with the one writer's lock."""
+"""The execution option of connections that write: SQLite's begin with the one writer's lock. Seconds wait no longer."""
 
 
 def make_engine(url: URL) -> Engine:
@@ -36,6 +39,7 @@ def make_engine(url: URL) -> Engine:
             url,
             hide_parameters=True,
             isolation_level="READ COMMITTED",
+            pool_timeout=POOL_SECONDS,
             connect_args={"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": BUSY_SECONDS * 1000},
         )
         event.listen(engine, "connect", _set_up_postgresql)
@@ -92,25 +96,26 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    if not connection.get_execution_options().get(WRITES):
+    writes = connection.get_execution_options().get(WRITES)
+    if not writes:
         connection.exec_driver_sql("BEGIN")
         return
     driver: Any = connection.connection.driver_connection
     driver.execute("PRAGMA busy_timeout = 0")
     try:
-        _begin_to_write(driver)
+        _begin_to_write(driver, BUSY_SECONDS if writes is True else writes)
     except sqlite3.Error as error:
         raise DBAPIError.instance("BEGIN IMMEDIATE", {}, error, sqlite3.Error) from error
     finally:
         driver.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
-def _begin_to_write(driver: sqlite3.Connection) -> None:
+def _begin_to_write(driver: sqlite3.Connection, seconds: float) -> None:
     """Wait for the one writer, and look again soon: SQLite's own wait soon sleeps for 25 ms and more at a time.
 
     Of the driver: a look that SQLAlchemy has to make an error of takes as long as somebody else's transaction.
     """
-    give_up, wait = time.monotonic() + BUSY_SECONDS, _FIRST_LOOK
+    give_up, wait = time.monotonic() + seconds, _FIRST_LOOK
     while True:
         try:
             driver.execute("BEGIN IMMEDIATE")

@@ -57,6 +57,25 @@ class PermissionDeniedError(PortalActionsError):
     hint = "Ask your platform team for the permission that is named."
 
 
+class UnavailableError(PortalActionsError):
+    """The portal's database does not answer."""
+
+    code = "UNAVAILABLE"
+    http_status = 503
+    hint = "Try again in a moment. What is sent again with the same Idempotency-Key never starts twice."
+    retryable = True
+    verdict = "Retrying helps once the database is back."
+
+
+class NotSetUpError(PortalActionsError):
+    """This portal's database is not set up for this version."""
+
+    code = "NOT_SET_UP"
+    http_status = 503
+    hint = "The portal's team has to finish the set-up; their log says how."
+    verdict = "Retrying helps once the set-up is finished."
+
+
 class ActionError(PortalActionsError):
     """An action failed. Handlers raise one of its subclasses; anything else is an internal error."""
 

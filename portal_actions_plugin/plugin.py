@@ -14,7 +14,7 @@ from portal_actions_plugin.config import Config
 from portal_actions_plugin.db import Database
 from portal_actions_plugin.extension import NAME, Extension, extension
 from portal_actions_plugin.host import ActionRun, Hooks, Identity, NavItem, TemplateRun, TemplateSource
-from portal_actions_plugin.runs import access, fixes, reads, relay, service
+from portal_actions_plugin.runs import access, fixes, outage, reads, relay, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.identity import current_identity
 from portal_actions_plugin.runs.limits import Quota
@@ -89,15 +89,16 @@ class PortalActions:
     # -- what the host gets ------------------------------------------------------------------------------------------
 
     def nav_items(self, identity: Identity | None) -> list[NavItem]:
-        """The navigation entries that this identity may see."""
-        if not access.allowed(identity, "action:read"):
+        """The navigation entries that this identity may see; none while it cannot be known what those are."""
+        if not outage.unless_away(lambda: access.allowed(identity, "action:read"), otherwise=False):
             return []
         active = request.blueprint == blueprints.PAGES if request else False
         return [NavItem("Actions", url_for(f"{blueprints.PAGES}.action_runs"), "play", active)]
 
     def _nav_of_the_visitor(self) -> list[NavItem]:
-        return self.nav_items(current_identity())
+        return self.nav_items(outage.unless_away(current_identity, otherwise=None))
 
+    @outage.told()
     def starts_left(self, identity: Identity) -> Quota:
         """What is left of the identity's start limit right now, to be told before somebody clicks."""
         return reads.starts_left(identity)
@@ -110,6 +111,7 @@ class PortalActions:
         """Whether a start of this action as a one-off would be let through; raises NotFoundError."""
         return access.may_start_action(identity, extension().registry.get(action_id))
 
+    @outage.told()
     def run_template(
         self, identity: Identity, name: str, inputs: Mapping[str, Any], ask: Ask | None = None
     ) -> ActionRun | TemplateRun:
@@ -119,12 +121,14 @@ class PortalActions:
         """
         return service.start_template_run(identity, name, inputs, ask or Ask()).run
 
+    @outage.told()
     def run_action(
         self, identity: Identity, action_id: str, data: Mapping[str, Any], ask: Ask | None = None
     ) -> ActionRun | TemplateRun:
         """Start a one-off; see ``runs.service.start_action_run`` for arguments and errors. Returns as above."""
         return service.start_action_run(identity, action_id, data, ask or Ask()).run
 
+    @outage.told()
     def retry(
         self, identity: Identity, run: ActionRun | TemplateRun, ask: Ask | None = None
     ) -> ActionRun | TemplateRun:
@@ -132,10 +136,12 @@ class PortalActions:
         again = service.retry_template_run if isinstance(run, TemplateRun) else service.retry_action_run
         return again(identity, run.id, ask or Ask()).run
 
+    @outage.told()
     def resume(self, identity: Identity, run: TemplateRun, ask: Ask | None = None) -> ActionRun | TemplateRun:
         """Start a new run at the failed step; see ``runs.service``."""
         return service.resume_template_run(identity, run.id, ask or Ask()).run
 
+    @outage.told()
     def cancel(self, identity: Identity, run: ActionRun | TemplateRun) -> ActionRun | TemplateRun:
         """Cancel a run; see ``runs.service``."""
         if isinstance(run, TemplateRun):

@@ -647,6 +647,7 @@ def test_health_tells_nobody_any_detail(person: Callable[[str], Person]) -> None
         "workers",
         "oldest_queued_seconds",
         "workers_stalled",
+        "writable",
     }
 
 

@@ -366,6 +366,25 @@ def test_without_a_database_the_rest_says_so_once_each(
     assert ("mended    nothing: " in result.output) == bool(options)
 
 
+@pytest.mark.parametrize(
+    ("change", "looks_like"),
+    [
+        ({"username": "nobody"}, "the password"),
+        ({"database": "nowhere"}, "the name"),
+        ({"query": {"host": "/nowhere"}}, "the network"),
+        ({"query": {}, "host": "127.0.0.1", "port": 1}, "the network"),
+        ({"query": {}, "host": "db.invalid"}, "the network"),
+    ],
+)
+def test_a_database_that_cannot_be_connected_to_is_told_apart(
+    make_app: Any, postgres: str, change: dict[str, Any], looks_like: str
+) -> None:
+    url = make_url(postgres).set(drivername="postgresql+psycopg", **change)
+    result = call(make_app(PORTAL_ACTIONS_DATABASE_URL=url.render_as_string(hide_password=False)))
+    assert result.output.count(f"it looks like {looks_like}:") >= 1
+    assert len(set(re.findall("it looks like the [a-z]+", result.output))) == 1
+
+
 def test_a_database_that_never_answers_keeps_nobody_waiting(make_app: Any, silent_port: int) -> None:
     app = make_app(PORTAL_ACTIONS_DATABASE_URL=f"postgresql://me:geheim@127.0.0.1:{silent_port}/portal")
     began = time.monotonic()

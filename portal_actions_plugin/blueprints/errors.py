@@ -6,9 +6,11 @@ import math
 from http import HTTPStatus
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from portal_actions_plugin.errors import PortalActionsError, UnauthenticatedError, ValidationError
+from portal_actions_plugin.runs import outage
 from portal_actions_plugin.runs.limits import Quota, TooManyStartsError
 
 Answer = tuple[dict[str, Any], int, dict[str, str]]
@@ -42,6 +44,14 @@ def handle_api_error(error: PortalActionsError) -> Answer:
     if isinstance(error, TooManyStartsError):
         headers.update(quota_headers(error.quota))
     return body, status.value, headers
+
+
+def handle_database_error(error: SQLAlchemyError) -> Answer:
+    """Answer with 503 while the database cannot be used; anything else that it says is a bug, for Flask to log."""
+    ours = outage.as_ours(error)
+    if ours is None:
+        raise error
+    return handle_api_error(ours)
 
 
 def handle_http_error(error: HTTPException) -> Answer:

@@ -189,18 +189,21 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "retry_template_run": _AGAIN,
     "resume_template_run": {**_AGAIN, "resumed_step": "create-repo"},
     "list_audit": _page(_AUDIT_ENTRY),
-    "get_health": {"status": "ok", "database": True, "redis": True, "workers": 2, "workers_stalled": 0, "oldest_queued_seconds": None},
+    "get_health": {"status": "ok", "database": True, "writable": True, "redis": True, "workers": 2, "workers_stalled": 0, "oldest_queued_seconds": None},
+    "get_readiness": {"ready": True},
 }  # fmt: skip
 """What each operation answers when it works, by operation id."""
 
 DOWN = {
     "status": "down",
     "database": False,
-    "redis": False,
-    "workers": 0,
-    "workers_stalled": 0,
+    "writable": None,
+    "redis": None,
+    "workers": None,
+    "workers_stalled": None,
     "oldest_queued_seconds": None,
 }
+NOT_READY = {"ready": False}
 
 BODIES: dict[str, dict[str, Any]] = {
     "start_action_run": {"input": {"message": "Hello"}, "entity": "component:default/orders"},
@@ -232,10 +235,14 @@ _SAY = {
           "Wait 42 s, then start again."),
     500: ("Internal Server Error", "INTERNAL_ERROR", "The server encountered an internal error.",
           "Give the run id to your platform team: it finds the log."),
-    503: ("Service Unavailable", "CONFIGURATION_ERROR", "This portal has no key to keep secret inputs with.",
-          "Tell your platform team."),
+    503: ("Service Unavailable", "UNAVAILABLE", "The portal's database does not answer.",
+          "Try again in a moment. What is sent again with the same Idempotency-Key never starts twice."),
 }  # fmt: skip
-_MORE: dict[int, dict[str, Any]] = {422: {"errors": {"name": ["is required"]}}, 429: {"retry_after": 42}}
+_MORE: dict[int, dict[str, Any]] = {
+    422: {"errors": {"name": ["is required"]}},
+    429: {"retry_after": 42},
+    503: {"retry_after": 5},
+}
 
 
 def error(status: int) -> dict[str, Any]:

@@ -79,13 +79,12 @@ def _context(layout: str, facts: Mapping[str, Any], state: str | None) -> Simple
         style_url=_static_url(STYLESHEET),
         script_url=_static_url(SCRIPT),
         text=PageText(datetime.now(UTC), absolute),
-        identity=current_identity(),
         absolute=absolute,
         new_key=str(uuid.uuid4()),
         url=cache(page_url),
         once=cache(_called),
         state=state,
-        **{"live": None, **facts},
+        **{"live": None, **({} if "identity" in facts else {"identity": current_identity()}), **facts},
     )
 
 

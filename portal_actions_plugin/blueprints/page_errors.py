@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any, NoReturn
 
 from flask import Blueprint, current_app, request
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, default_exceptions
 
+from portal_actions_plugin.away import said
 from portal_actions_plugin.blueprints.errors import quota_headers
-from portal_actions_plugin.blueprints.page_answer import page
-from portal_actions_plugin.errors import PortalActionsError, UnauthenticatedError
+from portal_actions_plugin.blueprints.page_answer import OWN_LAYOUT, page
+from portal_actions_plugin.errors import NotSetUpError, PortalActionsError, UnauthenticatedError, UnavailableError
+from portal_actions_plugin.runs import outage
 from portal_actions_plugin.runs.limits import TooManyStartsError
+
+log = logging.getLogger(__name__)
 
 _TITLES = {
     400: "This request cannot be read",
@@ -29,6 +35,7 @@ _TITLES = {
 def show_errors(blueprint: Blueprint) -> None:
     """Answer every error of a blueprint's views with a page, whatever handlers the host has on its app."""
     blueprint.register_error_handler(PortalActionsError, _show_error)
+    blueprint.register_error_handler(SQLAlchemyError, _show_database_error)
     # One by one: the host's handler of a status would win over ours of their common class.
     for error in default_exceptions.values():
         blueprint.register_error_handler(error, _show_http_error)
@@ -37,7 +44,7 @@ def show_errors(blueprint: Blueprint) -> None:
 
 def _show_error(error: PortalActionsError) -> Any:
     headers: dict[str, str] = {}
-    more: dict[str, Any] = {"fields": _lines(error.fields)}
+    more: dict[str, Any] = {"fields": _lines(error.fields), "title": _title(error)}
     if isinstance(error, UnauthenticatedError):
         if request.method in ("GET", "HEAD") and (sign_in := _sign_in()) is not None:
             return sign_in
@@ -48,6 +55,27 @@ def _show_error(error: PortalActionsError) -> Any:
         headers.update(quota_headers(error.quota))
         more["wait"] = error.quota.reset
     return _page(error.http_status, error.message, error.hint, headers, **more)
+
+
+def _show_database_error(error: SQLAlchemyError) -> Any:
+    ours = outage.as_ours(error)
+    if ours is None:
+        raise error
+    try:
+        return _show_error(ours)
+    except Exception as of_host:  # noqa: BLE001 whatever a host's layout or its identities need the database for
+        log.warning("the host's layout cannot be shown without the database: %s", said(of_host))
+    headers = {"Retry-After": str(math.ceil(ours.retry_after or 0))}
+    alone = {"title": _title(ours), "identity": None}
+    return _page(ours.http_status, ours.message, ours.hint, headers, layout=OWN_LAYOUT, **alone)
+
+
+def _title(error: PortalActionsError) -> str:
+    if isinstance(error, UnavailableError):
+        return "Not available just now"
+    if isinstance(error, NotSetUpError):
+        return "This portal is not set up yet"
+    return _TITLES.get(error.http_status, "Something went wrong")
 
 
 def _show_http_error(error: HTTPException) -> Any:
@@ -72,7 +100,7 @@ def _sign_in() -> Any:
         return None  # The host has no sign-in page to go to.
 
 
-def _page(status: int, message: str, hint: str, headers: dict[str, str], **more: Any) -> Any:
+def _page(status: int, message: str, hint: str, headers: dict[str, str], layout: str | None = None, **more: Any) -> Any:
     run_id = (request.view_args or {}).get("run_id") if request.method == "POST" else None
     facts = {
         "status": status,
@@ -85,7 +113,7 @@ def _page(status: int, message: str, hint: str, headers: dict[str, str], **more:
         "run_page": "template_run" if (request.endpoint or "").endswith("_template_run") else "action_run",
         **more,
     }
-    return page("error.html", facts, status=status, headers=headers)
+    return page("error.html", facts, status=status, headers=headers, layout=layout)
 
 
 def _lines(fields: Any, path: str = "") -> tuple[str, ...]:

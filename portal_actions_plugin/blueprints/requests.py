@@ -107,7 +107,7 @@ def starts(blueprint: Blueprint, schema: Any) -> Callable[[F], F]:
     """Document a view that starts a run: its answers, headers and errors."""
 
     def document(view: F) -> F:
-        view = fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422, 429, 503)(view)
+        view = fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422, 429)(view)
         view = blueprint.alt_response(
             200, schema=schema, headers=STARTED, description="The run that this Idempotency-Key started before."
         )(view)

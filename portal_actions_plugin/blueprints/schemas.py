@@ -340,11 +340,21 @@ class HealthSchema(Schema):
     """Whether the parts answer."""
 
     status = fields.String(required=True, validate=validate.OneOf(["ok", "degraded", "down"]))
-    database = fields.Boolean(required=True)
-    redis = fields.Boolean(required=True)
-    workers = fields.Integer(required=True, metadata={"description": "Whose loop has turned lately."})
+    database = fields.Boolean(required=True, metadata={"description": "Whether it answers."})
+    writable = fields.Boolean(
+        required=True, allow_none=True, metadata={"description": "Whether it can be written: not so in a failover."}
+    )
+    redis = fields.Boolean(required=True, allow_none=True)
+    workers = fields.Integer(required=True, allow_none=True, metadata={"description": "Whose loop has turned lately."})
     workers_stalled = fields.Integer(
         required=True,
+        allow_none=True,
         metadata={"description": "That should be at work and are not: stopped, hanging, missing or deaf."},
     )
     oldest_queued_seconds = fields.Float(required=True, allow_none=True)
+
+
+class ReadinessSchema(Schema):
+    """Whether requests can be served."""
+
+    ready = fields.Boolean(required=True)

@@ -78,7 +78,7 @@ def get_template_run(run_id: str) -> TemplateRun:
 
 @blueprint.post("/template-runs/<run_id>/cancel")
 @blueprint.response(200, schemas.TemplateRunDetailSchema)
-@fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422, 503)
+@fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422)
 def cancel_template_run(run_id: str) -> TemplateRun:
     """Cancel a queued or running template run and its active step."""
     return service.cancel_template_run(current_identity(), run_id)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import click
-from flask.cli import AppGroup
-from sqlalchemy.exc import DBAPIError
+from flask.cli import AppGroup, ScriptInfo
+from sqlalchemy.exc import SQLAlchemyError
 
+from portal_actions_plugin.away import said
 from portal_actions_plugin.cli import audit, runs, tables, upkeep
+from portal_actions_plugin.runs.outage import unusable_tables
 
 
 class _Commands(AppGroup):
@@ -17,9 +20,15 @@ class _Commands(AppGroup):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except DBAPIError as error:
-            reason = str(error.orig).strip().partition("\n")[0]
-            raise click.ClickException(f"The database failed: {reason}\n  → flask actions doctor") from None
+        except SQLAlchemyError as error:
+            raise click.ClickException(_in_words(ctx, error)) from None
+
+
+def _in_words(ctx: click.Context, error: SQLAlchemyError) -> str:
+    with suppress(SQLAlchemyError), ctx.ensure_object(ScriptInfo).load_app().app_context():
+        if tables := unusable_tables(error):
+            return f"The tables cannot be used: {tables.trouble}.\n  → {tables.mend}"
+    return f"The database failed: {said(error)}\n  → flask actions doctor"
 
 
 actions = _Commands("actions", help="Run, watch and repair self-service actions.")

@@ -55,18 +55,18 @@ def worker(workers: int, queues: tuple[str, ...], alive_file: Path | None) -> No
     Exits with 0 when it was stopped, 70 when it stood still, 71 when it could not fork for long.
     """
     from portal_actions_plugin import migrations
-    from portal_actions_plugin.runner.supervisor import Supervisor
+    from portal_actions_plugin.runner import supervisor
     from portal_actions_plugin.runner.worker import hears_our_rings
 
     if not hears_our_rings():
         raise click.ClickException(f"RQ {version('rq')} does not listen where starts ring: install RQ 3.")
-    tables = migrations.standing(extension().database)
-    if not tables.usable:
-        raise click.ClickException(f"No worker can start on these tables: {tables.trouble}.\n  → {tables.mend}")
     if not logging.getLogger().handlers:
         _log_to_stderr()
+    tables = supervisor.once_it_answers(lambda: migrations.standing(extension().database))
+    if not tables.usable:
+        raise click.ClickException(f"No worker can start on these tables: {tables.trouble}.\n  → {tables.mend}")
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 forked workers need the app itself
-    raise SystemExit(Supervisor(app, queues or queues_in_use(), workers, alive_file).run())
+    raise SystemExit(supervisor.Supervisor(app, queues or queues_in_use(), workers, alive_file).run())
 
 
 @click.command("sweep")
@@ -187,7 +187,8 @@ def _load(script: ScriptInfo) -> Flask | Finding:
 
 
 def _does_not_start(error: BaseException) -> Finding:
-    from portal_actions_plugin.runner.doctor.findings import critical, without_credentials
+    from portal_actions_plugin.away import without_credentials
+    from portal_actions_plugin.runner.doctor.findings import critical
 
     if isinstance(error, PortalActionsError):
         return critical("portal", without_credentials(f"the portal does not start: {error.message}"), error.hint)

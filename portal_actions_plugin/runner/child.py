@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from flask import Flask
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
+from portal_actions_plugin import away
 from portal_actions_plugin.db import single_read
 from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import execute, run_logs
@@ -136,8 +137,8 @@ class Child:
         try:
             with self._app.app_context():
                 load_job(NOBODY)
-        except SQLAlchemyError as error:
-            log.debug("the database is away; the first run rides that out: %s", error)
+        except DBAPIError as error:
+            away.bear(error, log, "a job process stands by without the database")
 
     def _work(self, run_id: str | None) -> None:
         """Make the run that the worker named, and then what is due, each at most once: a row may be refused for ever."""
@@ -184,8 +185,8 @@ class Child:
         try:
             with single_read() as db:
                 return due.oldest(db, self._queue, CANDIDATES)
-        except SQLAlchemyError as error:
-            log.warning("a job process ends, since it cannot know what is due: %s", error)
+        except DBAPIError as error:
+            away.bear(error, log, "a job process ends, since it cannot know what is due")
             return None
 
     def _tell(self, seconds: float) -> None:

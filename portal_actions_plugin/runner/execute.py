@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy.exc import InterfaceError, OperationalError, StatementError
+from sqlalchemy.exc import StatementError
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.actions.context import ActionContext, Recorder
 from portal_actions_plugin.actions.http_guard import HttpRules
 from portal_actions_plugin.actions.registry import Action
+from portal_actions_plugin.away import is_away
 from portal_actions_plugin.db import ride_out, transaction
 from portal_actions_plugin.errors import ActionError, InternalError
 from portal_actions_plugin.extension import extension
@@ -188,9 +189,9 @@ def _claim(attempt: Attempt) -> Claimed | None:
     asked_at = time.monotonic()
     try:
         is_ours = _ride_out(partial(_claim_once, attempt))
-    except (OperationalError, InterfaceError):
-        raise
     except StatementError as why:
+        if is_away(why):
+            raise
         attempt = attempt.refused(why)
         is_ours = _ride_out(partial(_claim_once, attempt))
     return Claimed(attempt, asked_at) if is_ours else None

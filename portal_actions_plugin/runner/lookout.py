@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
+from portal_actions_plugin import away
 from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.places import Place
@@ -63,8 +64,8 @@ class Lookout:
                 gone = [name for name in workers.supervisors_on(tx, self._host) if not self._lives(name)]
                 if gone:
                     workers.forget_of(tx, gone)
-        except SQLAlchemyError as error:
-            log.warning("the workers of supervisors that are gone could not be forgotten: %s", error)
+        except DBAPIError as error:
+            away.bear(error, log, "the workers of supervisors that are gone cannot be forgotten")
 
     def _lives(self, supervisor: str) -> bool:
         pid = supervisor.rpartition(":")[2]

@@ -13,8 +13,9 @@ from types import FrameType
 from typing import cast
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
+from portal_actions_plugin import away
 from portal_actions_plugin.db import Row, single_read, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
@@ -32,6 +33,9 @@ ORDER_BYTES = 36
 LOOK_SECONDS = 0.5
 LEASH = 0.9
 """The part of a lease after which a job process is killed when it was not renewed: before anybody else may act."""
+
+LAST_WORDS_SECONDS = 10
+"""How long the lines that a process has left wait for a database that is away; its run is over, or not to be saved."""
 
 _STANDING_BY = b"."
 _WORDS_AT_ONCE = 64
@@ -182,8 +186,8 @@ def watch(job: JobProcess, stop: StopRequest, turned: Callable[[], None] = _nobo
                         claims.renew(tx, job.process_token, config.lease_seconds)
                     leash.renewed(now)
                     renewed = now
-            except SQLAlchemyError as error:
-                log.warning("the lease of job process %d could not be renewed: %s", job.pid, error)
+            except DBAPIError as error:
+                away.bear(error, log, "the lease of a job process cannot be renewed")
             lines.write_what_waits()
     lines.write_what_is_left()
     return job.killed and _time_is_up(stop)
@@ -249,14 +253,16 @@ class _Lines:
 
     def write_what_is_left(self) -> None:
         """Write all that is there: what a process said last says why it is gone."""
-        self._write(self._spoken.waiting())
+        give_up = time.monotonic() + LAST_WORDS_SECONDS
+        while not self._write(self._spoken.waiting()) and time.monotonic() < give_up:
+            time.sleep(LOOK_SECONDS)
 
     def _write(self, lines: Sequence[Line]) -> bool:
         try:
             if lines:
                 with transaction("log") as tx:
                     log_lines.add_left(tx, lines)
-        except SQLAlchemyError as error:
-            log.warning("%d lines of a job process could not be written: %s", len(lines), error)
+        except DBAPIError as error:
+            away.bear(error, log, "the lines of a job process cannot be written")
             return False
         return True

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError, StatementError
+from sqlalchemy.exc import StatementError
 
 from portal_actions_plugin import signals
+from portal_actions_plugin.away import is_away
 from portal_actions_plugin.db import Transaction, reading, ride_out, transaction
 from portal_actions_plugin.errors import ActionError, ActionTimeoutError, InternalError
 from portal_actions_plugin.extension import extension
@@ -74,9 +75,9 @@ def record(attempt: Attempt, doer: Doer, result: Result, error: ActionError | No
         else:
             _failed(attempt, result, error, redactor)
             recorded = Recorded()
-    except (LeaseLostError, OperationalError):
-        raise
     except Exception as refused:
+        if is_away(refused):
+            raise
         log.exception("the outcome of run %s could not be recorded as it is", attempt.job.ref.id)
         instead = InternalError(f"The outcome could not be recorded: {type(refused).__name__}.")
         _failed(attempt, Result(lines=result.lines), instead, redactor)
@@ -115,9 +116,9 @@ def _succeeded(attempt: Attempt, doer: Doer, result: Result, redactor: Redactor)
     if attempt.claim.lock_key is None and doer.may_go_on():
         try:
             return _go_on(attempt, result, step, prepare(next_job(job, course, step), doer, redactor))
-        except (OperationalError, InterfaceError):
-            raise
         except StatementError as refused:
+            if is_away(refused):
+                raise
             # Most likely it is the next step's input. That step is queued alone, and says so when it fails.
             log.warning("the step after run %s is not claimed along: %s", job.ref.id, type(refused).__name__)
     _ride_out(partial(_succeed, attempt, result, partial(queue_step, step=step)))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 import os
 import random
 import signal
+import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
+from weakref import ref
 
-from sqlalchemy import Engine, event
-from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy import event
+from sqlalchemy.pool import ConnectionPoolEntry, Pool, PoolProxiedConnection
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -30,37 +33,86 @@ class Connections:
     """
 
     def __init__(self) -> None:
-        """Start to watch; connections that are idle already are closed once, so that the count starts true."""
-        self._engines: set[Engine] = {found for found in gc.get_objects() if isinstance(found, Engine)}
-        self._open: set[int] = set()
-        for engine in self._engines:
-            engine.dispose()
-        event.listen(Engine, "engine_connect", self._saw_engine)
+        """Watch what pools have open, and what they will open."""
+        self._entries: set[ref[ConnectionPoolEntry]] = set()
+        self._detached: dict[int, Any] = {}
+        # What a host has frozen is not among the objects otherwise. The supervisor freezes it again.
+        gc.unfreeze()
+        for found in gc.get_objects():
+            # Its type alone: to ask a host's proxies for anything else makes them look for what they stand for.
+            if issubclass(type(found), ConnectionPoolEntry):
+                self._opened(None, found)
+            elif issubclass(type(found), PoolProxiedConnection) and found.is_detached:
+                self._was_detached(found.dbapi_connection)
         event.listen(Pool, "connect", self._opened)
-        event.listen(Pool, "close", self._closed)
-        event.listen(Pool, "close_detached", lambda dbapi_connection: self._closed(dbapi_connection, None))
+        event.listen(Pool, "detach", self._was_detached)
+        event.listen(Pool, "close_detached", self._closed_detached)
 
     def close_all(self) -> None:
         """Close every idle connection; raises RuntimeError when one is in use."""
-        in_use = sum(engine.pool.checkedout() for engine in self._engines if isinstance(engine.pool, QueuePool))
-        if not in_use:
-            for engine in self._engines:
-                engine.dispose()
-        if self._open:
-            raise RuntimeError(f"{len(self._open)} database connections are open at a fork: a transaction is running.")
+        for entry in self._pooled():
+            if not entry.in_use:
+                _close(entry)
+        if still_open := sum(map(_is_open, self._all())):
+            raise RuntimeError(f"{still_open} database connections are open at a fork: a transaction is running.")
 
     def forget(self) -> None:
         """Start anew after a fork: nothing was open then."""
-        self._open.clear()
+        self._entries.clear()
+        self._detached.clear()
 
-    def _saw_engine(self, connection: Any) -> None:
-        self._engines.add(connection.engine)
+    def _pooled(self) -> list[ConnectionPoolEntry]:
+        """The entries of pools that have a connection. One whose set-up failed has none: nobody says that it is closed."""
+        entries = [entry for known in list(self._entries) if (entry := known())]
+        return [entry for entry in entries if entry.dbapi_connection is not None]
 
-    def _opened(self, dbapi_connection: Any, _record: object) -> None:
-        self._open.add(id(dbapi_connection))
+    def _all(self) -> list[Any]:
+        for key in [key for key in list(self._detached) if not _is_held(self._detached, key)]:
+            with suppress(Exception):
+                self._detached[key].close()
+            del self._detached[key]
+        return [*(entry.driver_connection for entry in self._pooled()), *self._detached.values()]
 
-    def _closed(self, dbapi_connection: Any, _record: object) -> None:
-        self._open.discard(id(dbapi_connection))
+    def _opened(self, _connection: object, entry: ConnectionPoolEntry) -> None:
+        self._entries.add(ref(entry, self._entries.discard))
+
+    def _was_detached(self, connection: Any, _entry: object = None) -> None:
+        if connection is not None:
+            self._detached[id(connection)] = connection
+
+    def _closed_detached(self, connection: Any) -> None:
+        self._detached.pop(id(connection), None)
+
+
+def _close(entry: ConnectionPoolEntry) -> None:
+    if entry.driver_connection is entry.dbapi_connection:
+        entry.close()
+        return
+    # An asynchronous driver's connection is closed in an event loop, and this process has none at a fork.
+    from sqlalchemy.util import greenlet_spawn
+
+    asyncio.run(greenlet_spawn(entry.close))
+
+
+def _is_held(connections: Mapping[int, Any], key: int) -> bool:
+    """Whether anybody beside this dictionary has a connection. A weak reference would tell, but SQLite's allow none."""
+    is_sqlite = isinstance(connections[key], sqlite3.Connection)
+    # Such a one refers to itself, by its cache of statements.
+    nobody_s: dict[int, Any] = {key: sqlite3.connect(":memory:") if is_sqlite else object()}
+    is_held = sys.getrefcount(connections[key]) > sys.getrefcount(nobody_s[key])
+    if is_sqlite:
+        nobody_s[key].close()
+    return is_held
+
+
+def _is_open(connection: Any) -> bool:
+    """Whether a driver's connection is open; one that does not tell is."""
+    if isinstance(connection, sqlite3.Connection):
+        try:
+            return connection.total_changes >= 0
+        except sqlite3.ProgrammingError:
+            return False
+    return not getattr(connection, "closed", False)
 
 
 def die_with_parent(parent: int, death_signal: signal.Signals) -> None:

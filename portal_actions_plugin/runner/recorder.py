@@ -9,10 +9,11 @@ from threading import RLock
 from typing import Any, TypeVar
 
 from sqlalchemy import and_, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from portal_actions_plugin.away import is_away
 from portal_actions_plugin.db import Transaction, reading, ride_out, single_read, single_write, transaction
-from portal_actions_plugin.errors import InternalError
+from portal_actions_plugin.errors import InternalError, RemoteError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link
 from portal_actions_plugin.models import ActionRunRow, CheckpointRow, LogLineRow, TemplateRunRow
@@ -48,7 +49,7 @@ class DatabaseRecorder:
         self._spoken = spoken
         self._speaking = RLock()
         # Earlier attempts may have said something.
-        self._seq = _last_line(job.ref.id) if job.attempt else 0
+        self._seq = self._ride_out(partial(_last_line, job.ref.id)) if job.attempt else 0
 
     def log(self, level: str, message: str) -> None:
         """Write a line; past the run's limit one last line says that the log is cut."""
@@ -172,7 +173,14 @@ class DatabaseRecorder:
 
     def _ride_out(self, work: Callable[[], T]) -> T:
         """A handler does not fail because the database blinks: it has until its lease is over."""
-        return ride_out(work, extension().config.lease_seconds)
+        seconds = extension().config.lease_seconds
+        try:
+            return ride_out(work, seconds)
+        except DBAPIError as error:
+            if not is_away(error):
+                raise
+            # What the database said has SQL in it, and is no fault of the action.
+            raise RemoteError(f"The portal's database was away for {seconds:g} s.") from None
 
     def ensure_ours(self) -> None:
         """Raise LeaseLostError when this attempt may not write to the outside any more."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from uuid import uuid4
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
+from portal_actions_plugin import away
 from portal_actions_plugin.db import Transaction, database, new_id
 from portal_actions_plugin.runner import outcomes
 from portal_actions_plugin.runner.attempt import Attempt, Doer, prepare
@@ -45,8 +46,8 @@ def rehearse() -> None:
     try:
         with database().rehearsing() as tx:
             _play(tx)
-    except SQLAlchemyError as error:
-        log.info("no rehearsal, the first run takes a little longer: %s", error)
+    except DBAPIError as error:
+        away.bear(error, log, "no rehearsal, the first run takes a little longer")
 
 
 def _play(tx: Transaction) -> None:

@@ -8,12 +8,14 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from flask import Flask
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
+from portal_actions_plugin import away
 from portal_actions_plugin.db import transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.pause_points import reached
@@ -35,7 +37,10 @@ from portal_actions_plugin.runs import workers
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 TICK_SECONDS = 0.25
+WAIT_FOR_DATABASE = 1.0
 BEAT_SECONDS = 5
 
 STOPPED = 0
@@ -43,6 +48,16 @@ STOPPED = 0
 
 CANNOT_FORK = 71
 """Exit status of a supervisor that could not fork a worker for too long: EX_OSERR of sysexits.h."""
+
+
+def once_it_answers(ask: Callable[[], T]) -> T:
+    """Ask the database something, for as long as it is away: to end would be to wait for somebody who starts this anew."""
+    while True:
+        try:
+            return ask()
+        except DBAPIError as error:
+            away.bear(error, log, "no worker starts while the database is away (what to do: flask actions doctor)")
+        time.sleep(WAIT_FOR_DATABASE)
 
 
 class Supervisor:
@@ -182,8 +197,8 @@ class Supervisor:
         try:
             self._lookout.tell()
             self._replace(self._lookout.deaf())
-        except SQLAlchemyError as error:
-            log.warning("the workers could not be marked as alive: %s", error)
+        except DBAPIError as error:
+            away.bear(error, log, "the workers cannot be marked as alive")
 
     def _replace(self, stalled: Sequence[ToReplace]) -> None:
         for one in stalled:
@@ -215,5 +230,5 @@ class Supervisor:
         try:
             with transaction("workers_stopped") as tx:
                 workers.forget(tx, [place.name for place in self._places])
-        except SQLAlchemyError as error:
-            log.warning("the workers could not be marked as stopped: %s", error)
+        except DBAPIError as error:
+            away.bear(error, log, "the workers cannot be marked as stopped")

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
+from portal_actions_plugin import away
 from portal_actions_plugin.db import Row, Transaction, reading, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import TO_ANNOUNCE, ActionRunRow, TemplateRunRow
@@ -73,12 +73,13 @@ def _safely(part: Callable[[], T]) -> T | None:
     """Do one part of a pass: one row that cannot be dealt with must not keep the others waiting."""
     try:
         return part()
-    except SQLAlchemyError as error:
-        log.warning("this part of the sweep has to wait for the database: %s", error)
     except _RefusedError as error:
         log.warning("this part of the sweep is for the next pass: %s", error)
-    except Exception:
-        log.exception("this part of the sweep failed; the next pass tries again")
+    except Exception as error:
+        if away.is_away(error):
+            away.bear(error, log, "a part of the sweep has to wait for the database")
+        else:
+            log.exception("this part of the sweep failed; the next pass tries again")
     return None
 
 

@@ -23,8 +23,9 @@ from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker, WorkerStatus
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
+from portal_actions_plugin import away
 from portal_actions_plugin.db import single_read
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.pause_points import reached
@@ -212,8 +213,8 @@ class StepWorker(BaseWorker):
                 if job.exit_status != DONE_HOLDING_A_LOCK:
                     log.warning("the job process of run %s ended with status %s", run_id, job.exit_status)
                     recovery.ring_soon(run_id)
-            except SQLAlchemyError as error:
-                log.warning("the job process is gone; a sweeper deals with what it left: %s", error)
+            except DBAPIError as error:
+                away.bear(error, log, "a job process is gone; a sweeper deals with what it left")
 
     def _fork(self) -> JobProcess:
         process_token = str(uuid.uuid4())
@@ -242,8 +243,8 @@ def still_due(run_ids: Collection[str]) -> Collection[str]:
     try:
         with single_read() as db:
             return due.among(db, run_ids)
-    except SQLAlchemyError as error:
-        log.warning("the database cannot be asked what is due: %s", error)
+    except DBAPIError as error:
+        away.bear(error, log, "the database cannot be asked what is due")
         return run_ids
 
 

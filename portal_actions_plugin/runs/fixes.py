@@ -11,6 +11,7 @@ from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.host import ActionRun, Identity, Origin, TemplateRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
+from portal_actions_plugin.runs.outage import told
 from portal_actions_plugin.signals import scorecard_fix_requested
 
 
@@ -20,7 +21,7 @@ def listen(app: Flask) -> None:
 
 
 def _on_fix_requested(app: Flask, **asked: Any) -> ActionRun | TemplateRun:
-    with app.app_context():
+    with app.app_context(), told():
         return start_fix(
             asked.get("requested_by"),
             Origin(str(asked["entity"]), str(asked["scorecard"]), str(asked["rule"])),

@@ -5,6 +5,17 @@ from __future__ import annotations
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 MEND_DATABASE = "start the database or let this machine reach it, or correct PORTAL_ACTIONS_DATABASE_URL"
+MEND_NETWORK = (
+    "it looks like the network: start the database, let this machine reach it, or correct host and port in "
+    "PORTAL_ACTIONS_DATABASE_URL"
+)
+MEND_CREDENTIALS = (
+    "it looks like the password: correct user and password in PORTAL_ACTIONS_DATABASE_URL, or what the server's "
+    "pg_hba.conf asks of that user"
+)
+MEND_NAME = "it looks like the name: correct the database's in PORTAL_ACTIONS_DATABASE_URL, or create it"
+MEND_SETTLING = "the server starts, stops or recovers: wait a moment, and read its log should it stay so"
+MEND_CROWDED = "the server has no connection left: raise its max_connections, or let web processes and workers be fewer"
 MEND_LOCKED = (
     "somebody keeps a table locked: look at pg_stat_activity and pg_blocking_pids(), and end that session, "
     "such as with pg_terminate_backend(pid)"
@@ -25,12 +36,33 @@ _BY_STATE = {
     "42703": MEND_TABLES,
     "42501": MEND_RIGHTS,
     "25006": MEND_READ_ONLY,
+    "53300": MEND_CROWDED,
+    "57P03": MEND_SETTLING,
 }
 _BY_WORDS = {
     "database is locked": MEND_LOCKED_FILE,
     "no such table": MEND_TABLES,
     "no such column": MEND_TABLES,
     "readonly database": MEND_READ_ONLY_FILE,
+    # PostgreSQL's driver gives no code to a failure to connect. A role that is unknown comes before a database is.
+    "password authentication failed": MEND_CREDENTIALS,
+    "no password supplied": MEND_CREDENTIALS,
+    "authentication failed": MEND_CREDENTIALS,
+    "pg_hba.conf": MEND_CREDENTIALS,
+    'role "': MEND_CREDENTIALS,
+    'FATAL:  database "': MEND_NAME,
+    "too many clients": MEND_CROWDED,
+    "too many connections": MEND_CROWDED,
+    "remaining connection slots": MEND_CROWDED,
+    "the database system is": MEND_SETTLING,
+    "resolve host": MEND_NETWORK,
+    "translate host name": MEND_NETWORK,
+    "Connection refused": MEND_NETWORK,
+    "No route to host": MEND_NETWORK,
+    "Network is unreachable": MEND_NETWORK,
+    "timeout expired": MEND_NETWORK,
+    "No such file or directory": MEND_NETWORK,
+    "server closed the connection": MEND_NETWORK,
 }
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from portal_actions_plugin.away import said
 from portal_actions_plugin.runner.doctor import causes, parts, rows
-from portal_actions_plugin.runner.doctor.findings import CRITICAL, Check, Finding, critical, fine, said, warning
+from portal_actions_plugin.runner.doctor.findings import CRITICAL, Check, Finding, critical, fine, warning
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 
 __all__ = ["Finding", "examine"]
@@ -97,7 +98,7 @@ def _refused(check: Check, error: SQLAlchemyError) -> _Seen:
         # On SQLite a missing table is the same class of error as a database that is away.
         mend, skipped = causes.mend_of(error) or MEND_ODD, ""
     else:
-        mend, skipped = causes.MEND_DATABASE, parts.AWAY
+        mend, skipped = causes.mend_of(error) or causes.MEND_DATABASE, parts.AWAY
     return _Seen([_unchecked(check, error, mend)], skipped, mend)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from redis import Redis
 from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.extension import extension
 
@@ -17,9 +15,6 @@ WARNING = "warning"
 CRITICAL = "critical"
 LEVELS = (OK, WARNING, CRITICAL)
 """From good to bad; the place of the worst one is the exit code, as monitoring plugins have it."""
-
-_BEFORE_HOST = re.compile(r"://\S*@")
-_IN_QUERY = re.compile(r"(password=)[^&\s'\"]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +75,6 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(0, seconds):.0f} s"
-
-
-def said(error: BaseException) -> str:
-    """What an error says, on one line, without a password or the link that SQLAlchemy adds."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return without_credentials(" ".join(str(cause).split()) or type(cause).__name__)[:300]
-
-
-def without_credentials(text: str) -> str:
-    """Leave out what addresses say of users and passwords."""
-    return _IN_QUERY.sub(r"\1***", _BEFORE_HOST.sub("://***@", text))
 
 
 def database_address() -> str:

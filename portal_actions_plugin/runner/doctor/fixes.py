@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from sqlalchemy import and_, case, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from portal_actions_plugin.away import said
 from portal_actions_plugin.db import Transaction, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
-from portal_actions_plugin.runner.doctor.findings import counted, said
+from portal_actions_plugin.runner.doctor.findings import counted
 from portal_actions_plugin.runner.doctor.parts import is_loaded, is_ready, limit_statements, looking
 from portal_actions_plugin.runner.doctor.rows import (
     DUE,

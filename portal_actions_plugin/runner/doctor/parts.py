@@ -16,6 +16,7 @@ from sqlalchemy import false, insert, make_url, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin import migrations
+from portal_actions_plugin.away import said
 from portal_actions_plugin.db import Transaction, database, reading, transaction
 from portal_actions_plugin.extension import NAME, extension
 from portal_actions_plugin.host import TemplateProblem
@@ -38,7 +39,6 @@ from portal_actions_plugin.runner.doctor.findings import (
     duration,
     fine,
     redis_address,
-    said,
     warning,
 )
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
@@ -135,7 +135,7 @@ def _database() -> Iterator[Finding]:
             db.row(select(now_plus(0).label("now")))
     except SQLAlchemyError as error:
         message = f"{where} does not answer, so nothing can be started, run or shown: {said(error)}"
-        yield critical("database", message, causes.MEND_DATABASE)
+        yield critical("database", message, causes.mend_of(error) or causes.MEND_DATABASE)
     else:
         yield fine("database", f"{where} answers in {(time.monotonic() - began) * 1000:.0f} ms")
 
