@@ -68,6 +68,12 @@ SETTINGS: tuple[Setting, ...] = (
         },
         "Which role has which permissions, for hosts without an authorizer of their own.",
     ),
+    Setting(
+        "REQUIRE_AUTHORIZER",
+        False,  # noqa: FBT003 a default, like the others
+        "`True`: while no `authorizer` is registered, nobody may do anything, whatever their roles. For portals whose own "
+        "rules are stricter than the table of roles.",
+    ),
     Setting("RATE_LIMIT", "10 per minute", "Starts that one identity may make, as `N per second|minute|hour`."),
     Setting(
         "QUEUES",
@@ -144,6 +150,7 @@ class Config:
     template_path: tuple[Path, ...]
     default_roles: frozenset[str]
     role_permissions: Mapping[str, frozenset[str]]
+    require_authorizer: bool
     rate_limit: RateLimit
     queues: Mapping[str, str]
     lease_seconds: float
@@ -187,6 +194,7 @@ class Config:
             template_path=tuple(Path(folder).absolute() for folder in read.words("TEMPLATE_PATH", ":")),
             default_roles=frozenset(read.words("DEFAULT_ROLES", ",")),
             role_permissions=read.role_permissions("ROLE_PERMISSIONS"),
+            require_authorizer=read.switch("REQUIRE_AUTHORIZER"),
             rate_limit=read.rate_limit("RATE_LIMIT"),
             queues=read.queues("QUEUES"),
             lease_seconds=read.seconds("LEASE_SECONDS"),

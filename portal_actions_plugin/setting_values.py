@@ -124,6 +124,12 @@ class Reader:
             raise wrong(name, value, "a number of seconds above 0")
         return float(value)
 
+    def switch(self, name: str) -> bool:
+        value = self._get(name)
+        if not isinstance(value, bool):
+            raise wrong(name, value, "True or False")
+        return value
+
     def count(self, name: str) -> int:
         value = self._get(name)
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:

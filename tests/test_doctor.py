@@ -273,7 +273,7 @@ def test_what_takes_too_long_is_a_finding_and_the_others_go_on(app: Flask, monke
             threading.Event().wait()
             raise AssertionError("nothing sets it")
 
-    app.extensions["portal_actions"] = replace(extension(), templates=Source())
+    app.extensions["portal_actions"] = replace(extension(), folder_templates=Source())
     monkeypatch.setattr(examination, "CHECK_SECONDS", 1)
     monkeypatch.setattr(parts, "TEMPLATES_SECONDS", 0.2)
     result = call(app)
@@ -896,7 +896,7 @@ def test_a_template_of_the_hosts_that_names_a_missing_action_is_found(app: Flask
         def list(self) -> TemplateListing:
             return TemplateListing((wrong,), (TemplateProblem("store", 3, "spec", "odd"),))
 
-    app.extensions["portal_actions"] = replace(extension(), templates=Source())
+    app.extensions["portal_actions"] = replace(extension(), folder_templates=Source())
     messages = [one.message for one in examination.examine() if one.part == "templates"]
     assert messages == [
         "store:3: spec: odd",
@@ -909,7 +909,7 @@ def test_a_template_source_that_fails_is_one_critical_finding(app: Flask) -> Non
         def list(self) -> TemplateListing:
             raise OSError("the store is away")
 
-    app.extensions["portal_actions"] = replace(extension(), templates=Source())
+    app.extensions["portal_actions"] = replace(extension(), folder_templates=Source())
     add_worker()
     critical = [one for one in examination.examine() if one.level == "critical"]
     assert [one.part for one in critical] == ["templates"]

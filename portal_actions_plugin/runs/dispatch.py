@@ -14,6 +14,7 @@ from blinker import NamedSignal
 from flask import Flask, current_app
 
 from portal_actions_plugin import signals
+from portal_actions_plugin.answers import settled
 from portal_actions_plugin.db import Transaction, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, TemplateRun
@@ -154,7 +155,7 @@ def send(signal: NamedSignal, run: ActionRun | TemplateRun) -> None:
     reached(f"signal.{signal.name}.before")
     for receiver in signal.receivers_for(app):
         try:
-            receiver(app, run=run)
+            settled(receiver(app, run=run))
         except Exception:
             log.exception("a receiver of %s failed on run %s", signal.name, run.id)
     reached(f"signal.{signal.name}.after")
