@@ -37,6 +37,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("REDIS_URL", "redis://localhost:6379/0", "Redis or Valkey that RQ rings on; `unix://` paths work too."),
     Setting(
+        "NAMESPACE",
+        None,
+        "Part of the names of queues, keys and channels on Redis, so that several portals may share one: 1 to 64 letters, "
+        "digits, `-` and `_`; web processes and workers need the same. Default: the identity of the database, which "
+        "`flask actions db current` shows.",
+    ),
+    Setting(
         "PUBLIC_URL",
         None,
         "The portal's public address, for links made in workers, such as "
@@ -142,6 +149,7 @@ class Config:
 
     database_url: str
     redis_url: str
+    namespace: str | None
     public_url: str
     secret_keys: tuple[str, ...] = field(repr=False)
     url_prefix: str
@@ -186,6 +194,7 @@ class Config:
         config = cls(
             database_url=database_url(app),
             redis_url=read.redis_url("REDIS_URL"),
+            namespace=read.namespace("NAMESPACE"),
             public_url=(read.optional_text("PUBLIC_URL") or "").rstrip("/"),
             secret_keys=read.keys("SECRET_KEYS"),
             url_prefix=read.path("URL_PREFIX"),

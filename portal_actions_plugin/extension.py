@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import current_app
 
@@ -59,6 +59,11 @@ class Extension:
             "everything is denied: PORTAL_ACTIONS_REQUIRE_AUTHORIZER is set, and no authorizer is registered: "
             "@plugin.authorizer"
         )
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What a process has found out and keeps, by who found it out."""
+        return {}
 
     @cached_property
     def redis(self) -> Redis:
