@@ -14,11 +14,8 @@ from portal_actions_plugin.host import (
     TemplateRun,
     TemplateSource,
 )
-from portal_actions_plugin.plugin import PortalActions
+from portal_actions_plugin.plugin import PortalActions, plugin
 from portal_actions_plugin.runs.accept import Ask
-
-plugin = PortalActions()
-"""The one that the entry point ``portal.plugins`` names; its hooks are copied into each app by ``init_app``."""
 
 __all__ = [
     "Action",

@@ -37,6 +37,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("REDIS_URL", "redis://localhost:6379/0", "Redis or Valkey that RQ rings on; `unix://` paths work too."),
     Setting(
+        "NAMESPACE",
+        None,
+        "Part of the names of queues, keys and channels on Redis, so that several portals may share one: 1 to 64 letters, "
+        "digits, `-` and `_`; web processes and workers need the same. Default: the identity of the database, which "
+        "`flask actions db current` shows.",
+    ),
+    Setting(
         "PUBLIC_URL",
         None,
         "The portal's public address, for links made in workers, such as "
@@ -67,6 +74,12 @@ SETTINGS: tuple[Setting, ...] = (
             "viewer": _READ,
         },
         "Which role has which permissions, for hosts without an authorizer of their own.",
+    ),
+    Setting(
+        "REQUIRE_AUTHORIZER",
+        False,  # noqa: FBT003 a default, like the others
+        "`True`: while no `authorizer` is registered, nobody may do anything, whatever their roles. For portals whose own "
+        "rules are stricter than the table of roles.",
     ),
     Setting("RATE_LIMIT", "10 per minute", "Starts that one identity may make, as `N per second|minute|hour`."),
     Setting(
@@ -136,6 +149,7 @@ class Config:
 
     database_url: str
     redis_url: str
+    namespace: str | None
     public_url: str
     secret_keys: tuple[str, ...] = field(repr=False)
     url_prefix: str
@@ -144,6 +158,7 @@ class Config:
     template_path: tuple[Path, ...]
     default_roles: frozenset[str]
     role_permissions: Mapping[str, frozenset[str]]
+    require_authorizer: bool
     rate_limit: RateLimit
     queues: Mapping[str, str]
     lease_seconds: float
@@ -179,6 +194,7 @@ class Config:
         config = cls(
             database_url=database_url(app),
             redis_url=read.redis_url("REDIS_URL"),
+            namespace=read.namespace("NAMESPACE"),
             public_url=(read.optional_text("PUBLIC_URL") or "").rstrip("/"),
             secret_keys=read.keys("SECRET_KEYS"),
             url_prefix=read.path("URL_PREFIX"),
@@ -187,6 +203,7 @@ class Config:
             template_path=tuple(Path(folder).absolute() for folder in read.words("TEMPLATE_PATH", ":")),
             default_roles=frozenset(read.words("DEFAULT_ROLES", ",")),
             role_permissions=read.role_permissions("ROLE_PERMISSIONS"),
+            require_authorizer=read.switch("REQUIRE_AUTHORIZER"),
             rate_limit=read.rate_limit("RATE_LIMIT"),
             queues=read.queues("QUEUES"),
             lease_seconds=read.seconds("LEASE_SECONDS"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import current_app
+
+from portal_actions_plugin import hooks as host_hooks
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -14,7 +17,10 @@ if TYPE_CHECKING:
     from portal_actions_plugin.actions.registry import Registry
     from portal_actions_plugin.config import Config
     from portal_actions_plugin.db import Database
+    from portal_actions_plugin.hooks import HookTable
     from portal_actions_plugin.host import Hooks, TemplateSource
+
+log = logging.getLogger(__name__)
 
 NAME = "portal_actions"
 
@@ -27,10 +33,37 @@ class Extension:
     """The parts of one app. Two apps in one process have two of these and never meet."""
 
     config: Config
-    hooks: Hooks
+    hook_table: HookTable
     database: Database
     registry: Registry
-    templates: TemplateSource
+    folder_templates: TemplateSource
+
+    @property
+    def hooks(self) -> Hooks:
+        """What the host has given by now: it may give more at any time."""
+        return self.hook_table.hooks
+
+    @property
+    def templates(self) -> TemplateSource:
+        """Where templates come from by now: the host's source, else the folders."""
+        source = self.hooks.template_source
+        return host_hooks.templates(source) if source else self.folder_templates
+
+    def say_that_nobody_may(self) -> None:
+        """Log once why everything is denied."""
+        _ = self._nobody_may
+
+    @cached_property
+    def _nobody_may(self) -> None:
+        log.error(
+            "everything is denied: PORTAL_ACTIONS_REQUIRE_AUTHORIZER is set, and no authorizer is registered: "
+            "@plugin.authorizer"
+        )
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What a process has found out and keeps, by who found it out."""
+        return {}
 
     @cached_property
     def redis(self) -> Redis:

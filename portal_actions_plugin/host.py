@@ -276,11 +276,12 @@ class Scorecards(Protocol):
 IdentityLoader = Callable[[], Identity | None]
 Authorizer = Callable[[Identity, str, Any], bool]
 ScmCredentials = Callable[[str, str], str | None]
+"""These may be async as well, and so may the methods above."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What a host handed to the plugin before ``init_app``; None means the default."""
+    """What a host has given to the plugin; None means the default."""
 
     identity_loader: IdentityLoader | None = None
     authorizer: Authorizer | None = None

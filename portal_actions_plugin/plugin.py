@@ -2,89 +2,206 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast, overload
+from weakref import WeakSet
 
-from flask import Flask, request, url_for
+from flask import Flask, current_app, has_app_context, request, url_for
 
 from portal_actions_plugin import blueprints
 from portal_actions_plugin.actions.registry import Registry
+from portal_actions_plugin.answers import name_of
 from portal_actions_plugin.config import Config
 from portal_actions_plugin.db import Database
+from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import NAME, Extension, extension
-from portal_actions_plugin.host import ActionRun, Hooks, Identity, NavItem, TemplateRun, TemplateSource
+from portal_actions_plugin.hooks import HookTable
+from portal_actions_plugin.host import ActionRun, Identity, NavItem, TemplateRun
 from portal_actions_plugin.runs import access, fixes, outage, reads, relay, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.identity import current_identity
 from portal_actions_plugin.runs.limits import Quota
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 
-H = TypeVar("H", bound=Callable[..., Any])
+H = TypeVar("H")
+_NOT_GIVEN: Any = object()
 
 
-class PortalActions:
+class Decorator(Protocol):
+    """Registers a hook: ``@plugin.authorizer``, ``@plugin.authorizer(replace=True)`` or ``plugin.authorizer(hook)``.
+
+    Another one of its kind is an error unless it ``replace``s that. It returns what it was given.
+    """
+
+    @overload
+    def __call__(self, hook: H, *, replace: bool = False) -> H: ...
+
+    @overload
+    def __call__(self, *, replace: bool = False) -> Callable[[H], H]: ...
+
+
+def _decorator(kind: str, doc: str) -> Decorator:
+    def register(self: HookDecorators, hook: Any = _NOT_GIVEN, *, replace: bool = False) -> Any:
+        if hook is _NOT_GIVEN:
+            return partial(register, self, replace=replace)
+        self._register(kind, hook, replaces=replace)
+        return hook
+
+    register.__name__, register.__qualname__, register.__doc__ = kind, f"HookDecorators.{kind}", doc
+    return cast("Decorator", register)
+
+
+class HookDecorators:
+    """What a host registers hooks with, at any time. They are looked up at each call."""
+
+    identity_loader = _decorator(
+        "identity_loader", "Register ``() -> Identity | None``: who asks, in the current request."
+    )
+    authorizer = _decorator(
+        "authorizer", "Register ``(identity, permission, target) -> bool``, instead of the role table."
+    )
+    template_source = _decorator(
+        "template_source", "Register an object, or a class without arguments, with ``list()`` and ``get(name)``."
+    )
+    catalog = _decorator(
+        "catalog", "Register an object, or a class without arguments, with ``register_entity(entity, source)``."
+    )
+    scorecards = _decorator(
+        "scorecards",
+        "Register an object, or a class without arguments, with ``evaluate(entity_id, scorecard_id, force)``.",
+    )
+    scm_credentials = _decorator("scm_credentials", "Register ``(provider, owner) -> token | None``.")
+
+    def _register(self, kind: str, hook: Any, *, replaces: bool) -> None:
+        raise NotImplementedError
+
+
+class HooksOfAnApp(HookDecorators):
+    """The hooks of one app: what ``plugin.of(app)`` gives."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+
+    def _register(self, kind: str, hook: Any, *, replaces: bool) -> None:
+        how = f"plugin.of(app).{kind}(…, replace=True)"
+        _hook_table(self._app).register(kind, hook, replaces=replaces, how=how)
+
+
+def _hook_table(app: Flask) -> HookTable:
+    table: HookTable = app.extensions.setdefault(f"{NAME}_hooks", HookTable())
+    return table
+
+
+def _table_of_active_app(kind: str) -> HookTable:
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 Flask's documented way
+    if NAME not in app.extensions:
+        raise ConfigurationError(
+            f"The {kind} would be for the app {app.name}, whose context is active, and it has no Portal Actions yet. "
+            f"Call init_app(app) first, or name the app: plugin.of(app).{kind}(…)."
+        )
+    return _hook_table(app)
+
+
+class _Apps:
+    """The apps that are alive and have the plugin, of all objects.
+
+    A host may make an object for its app, and give hooks to the one that is there already.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.all: WeakSet[Flask] = WeakSet()
+        self._are_looked_through = False
+
+    def add(self, app: Flask) -> None:
+        self.all.add(app)
+        self._are_looked_through = False
+
+    def forget_dropped(self) -> None:
+        """An app is in cycles of references: it lives until those are looked for. Takes long, so it is done once."""
+        if not self._are_looked_through:
+            gc.collect()
+            self._are_looked_through = True
+
+
+_apps = _Apps()
+
+
+class PortalActions(HookDecorators):
     """Action Runs for a Flask portal.
 
     ``PortalActions(app)``, or ``init_app`` later. The object keeps no app: the state of each is in
     ``app.extensions["portal_actions"]``, so one object serves any number of apps.
+
+    A hook that is registered before the first ``init_app`` is one that each app begins with. A later one is for the app
+    whose context is active, else for the only one there is. ``of(app)`` names the app.
     """
 
     def __init__(self, app: Flask | None = None) -> None:
-        self._hooks = Hooks()
+        self._defaults = HookTable()
+        self._apps: WeakSet[Flask] = WeakSet()
         if app is not None:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Wire the plugin into an app, with the hooks given so far.
+        """Wire the plugin into an app. The hooks given before the first one are what each app begins with.
 
         Raises:
             ConfigurationError: a wrong setting, a broken entry point, an action or a route that is taken; each named.
         """
         config = Config.from_app(app)
         registry = Registry.from_entry_points()
+        hook_table = _hook_table(app)
+        for defaults in (self._defaults, plugin._defaults):
+            hook_table.take_defaults(defaults)
         app.extensions[NAME] = Extension(
             config=config,
-            hooks=self._hooks,
+            hook_table=hook_table,
             database=Database(config.database_url),
             registry=registry,
-            templates=_templates(self._hooks, config, registry),
+            folder_templates=FolderTemplateSource(config.template_path, registry),
         )
         blueprints.register(app, config)
         fixes.listen(app)
         relay.listen(app)
         app.jinja_env.globals["portal_actions_nav"] = self._nav_of_the_visitor
+        with _apps.lock:
+            self._apps.add(app)
+            _apps.add(app)
 
-    # -- what the host gives -----------------------------------------------------------------------------------------
+    def of(self, app: Flask) -> HooksOfAnApp:
+        """The hooks of one app, before or after ``init_app``."""
+        return HooksOfAnApp(getattr(app, "_get_current_object", lambda: app)())
 
-    def identity_loader(self, hook: H) -> H:
-        """Register ``() -> Identity | None``: who asks, in the current request."""
-        return self._hook("identity_loader", hook)
+    def _register(self, kind: str, hook: Any, *, replaces: bool) -> None:
+        for table in self._tables_for(kind, hook):
+            table.register(kind, hook, replaces=replaces, how=f"plugin.{kind}(…, replace=True)")
 
-    def authorizer(self, hook: H) -> H:
-        """Register ``(identity, permission, target) -> bool``, instead of the role table."""
-        return self._hook("authorizer", hook)
+    def _tables_for(self, kind: str, hook: Any) -> list[HookTable]:
+        """Whose hook it is: none's, where all have it already. Raises ConfigurationError when nobody can tell."""
+        with _apps.lock:
+            apps = _apps.all if self is plugin else self._apps
+            if not apps:
+                return [self._defaults]
+            if has_app_context():
+                return [_table_of_active_app(kind), *self._for_later()]
+            _apps.forget_dropped()
+            tables = [_hook_table(app) for app in apps]
+        if len(tables) > 1 and all(table.has(kind, hook) for table in tables):
+            return []
+        if len(tables) > 1:
+            raise ConfigurationError(
+                f"Nobody can tell which app the {kind} {name_of(hook)} is for: {len(tables)} apps have Portal Actions, "
+                f"and no app context is active. Name the app: plugin.of(app).{kind}(…)."
+            )
+        return [*tables, *self._for_later()]
 
-    def template_source(self, hook: H) -> H:
-        """Register an object, or a class without arguments, with ``list()`` and ``get(name)``."""
-        return self._hook("template_source", hook)
-
-    def catalog(self, hook: H) -> H:
-        """Register an object, or a class without arguments, with ``register_entity(entity, source)``."""
-        return self._hook("catalog", hook)
-
-    def scorecards(self, hook: H) -> H:
-        """Register an object, or a class without arguments, with ``evaluate(entity_id, scorecard_id, force)``."""
-        return self._hook("scorecards", hook)
-
-    def scm_credentials(self, hook: H) -> H:
-        """Register ``(provider, owner) -> token | None``."""
-        return self._hook("scm_credentials", hook)
-
-    def _hook(self, name: str, hook: H) -> H:
-        given: Any = hook() if isinstance(hook, type) else hook
-        self._hooks = replace(self._hooks, **{name: given})
-        return hook
+    def _for_later(self) -> list[HookTable]:
+        """The defaults too, when the app is another object's: this one's own may be yet to come."""
+        return [] if self._apps else [self._defaults]
 
     # -- what the host gets ------------------------------------------------------------------------------------------
 
@@ -149,5 +266,5 @@ class PortalActions:
         return service.cancel_action_run(identity, run.id)
 
 
-def _templates(hooks: Hooks, config: Config, registry: Registry) -> TemplateSource:
-    return hooks.template_source or FolderTemplateSource(config.template_path, registry)
+plugin = PortalActions()
+"""The one that the entry point ``portal.plugins`` names. Its hooks are for the apps of other objects as well."""

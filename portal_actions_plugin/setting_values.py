@@ -22,6 +22,7 @@ MAX_DAYS = 36_500
 """A hundred years: further back, the calendar of a database ends."""
 
 _QUEUE_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
+_NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RATE = re.compile(r"^\s*(\d+)\s*(?:per|/)\s*(second|minute|hour)\s*$")
 _PERMISSION = re.compile(r"^[a-z][a-z-]*:[a-z][a-z0-9-]*$")
 _HOST_RULE = re.compile(
@@ -101,6 +102,12 @@ class Reader:
     def optional_text(self, name: str) -> str | None:
         return None if self._get(name) in (None, "") else self.text(name)
 
+    def namespace(self, name: str) -> str | None:
+        value = self.optional_text(name)
+        if value is not None and not _NAMESPACE.fullmatch(value):
+            raise wrong(name, value, "1 to 64 letters, digits, - and _")
+        return value
+
     def path(self, name: str) -> str:
         value = self._get(name) or ""
         if not isinstance(value, str) or (value and not value.startswith("/")):
@@ -123,6 +130,12 @@ class Reader:
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             raise wrong(name, value, "a number of seconds above 0")
         return float(value)
+
+    def switch(self, name: str) -> bool:
+        value = self._get(name)
+        if not isinstance(value, bool):
+            raise wrong(name, value, "True or False")
+        return value
 
     def count(self, name: str) -> int:
         value = self._get(name)

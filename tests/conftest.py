@@ -28,6 +28,7 @@ from portal_actions_plugin.extension import Extension
 from portal_actions_plugin.runner import execute, recovery
 from portal_actions_plugin.runs import queries
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.names import names
 from tests.portal import create_app
 
 TWO_STEPS = """\
@@ -265,6 +266,16 @@ def wait_until(true: Callable[[], Any], seconds: float = 30) -> Any:
         time.sleep(pause)
         pause = min(pause * 1.5, 0.2)
     raise AssertionError(f"not within {seconds} s: {true}")
+
+
+def queue_key(queue: str = "default") -> str:
+    """Where Redis has the doorbells of a queue of the current app."""
+    return f"rq:queue:{names().queue(queue)}"
+
+
+def doorbells_on(redis: Any) -> int:
+    """How many doorbells there are on a Redis, whichever portal rang."""
+    return sum(redis.llen(key) for key in redis.keys("rq:queue:portal-actions.*"))
 
 
 class Workers:

@@ -40,7 +40,7 @@ def create_app(**config: Any) -> Flask:
     app.config.update(config)
     plugin = PortalActions()
     plugin.identity_loader(load_identity)
-    plugin.catalog(Catalog(folder))
+    plugin.catalog(AsyncCatalog(folder) if os.environ.get("TEST_PORTAL_ASYNC_CATALOG") else Catalog(folder))
     plugin.init_app(app)
     app.add_url_rule("/fix", view_func=fix, methods=["POST"])
     if seconds := os.environ.get("TEST_PORTAL_STUBBORN_SECONDS"):
@@ -123,6 +123,13 @@ class Catalog:
         self._folder.mkdir(exist_ok=True)
         (self._folder / entity_id.replace("/", "_")).write_text(str(source))
         return entity_id
+
+
+class AsyncCatalog(Catalog):
+    """Likewise, as a host has it whose catalog is behind an async client."""
+
+    async def register_entity(self, entity: Any, source: str | None) -> str:  # type: ignore[override]
+        return super().register_entity(entity, source)
 
 
 def note_imports_of_job_processes(file: Path) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal_actions_plugin import Identity
+from portal_actions_plugin import Identity, plugin
 from portal_actions_plugin.db import new_id, reading
 from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.extension import extension
@@ -39,8 +38,7 @@ def portal(make_app: Callable[..., Flask]) -> Iterator[Flask]:
 
 
 def decide(portal: Flask, authorizer: Authorizer) -> None:
-    parts = portal.extensions["portal_actions"]
-    portal.extensions["portal_actions"] = replace(parts, hooks=replace(parts.hooks, authorizer=authorizer))
+    plugin.of(portal).authorizer(authorizer, replace=True)
 
 
 def own_runs_only(identity: Identity, _permission: str, target: Any) -> bool:

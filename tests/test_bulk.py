@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +13,7 @@ from flask import Flask
 from jinja2 import StrictUndefined
 from sqlalchemy import delete, select, update
 
+from portal_actions_plugin import plugin
 from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
 from portal_actions_plugin.runs import queries, service
@@ -235,8 +235,7 @@ def test_a_run_that_the_host_hides_reads_like_one_that_is_not_there(portal: Flas
     def authorizer(identity: Any, permission: str, target: Any) -> bool:
         return getattr(target, "requested_by", identity.id) == identity.id
 
-    parts = portal.extensions["portal_actions"]
-    portal.extensions["portal_actions"] = replace(parts, hooks=replace(parts.hooks, authorizer=authorizer))
+    plugin.of(portal).authorizer(authorizer, replace=True)
     # Two steps of one run: nothing may tell that they belong together.
     steps = add_template_run("running", ("success", "running"), **TWO_STEPS, **BOB)[1]
     hidden = (*steps, add_action_run("running", **BOB))

@@ -41,7 +41,7 @@ from portal_actions_plugin.host import TemplateListing, TemplateProblem
 from portal_actions_plugin.models import VERSION_TABLE, ActionRunRow, AttemptRow, WorkerRow
 from portal_actions_plugin.runner.doctor import examination, fixes, parts, rows
 from portal_actions_plugin.runner.doctor.findings import Check, Finding
-from portal_actions_plugin.runs.dispatch import QUEUE_PREFIX, SIGN_OF_LIFE
+from portal_actions_plugin.runs.names import names
 from portal_actions_plugin.sql import now_plus
 from tests.conftest import wait_until
 from tests.page_rows import add_action_run, add_attempt, add_template_run, ago
@@ -89,7 +89,7 @@ def row_of(run_id: str) -> Any:
 
 def rung_for(queue_name: str = "default") -> list[str]:
     """The ids that are on a queue's doorbells."""
-    name = QUEUE_PREFIX + queue_name
+    name = names().queue(queue_name)
     return [job.args[0] for job in Queue(name, connection=extension().redis, serializer=JSONSerializer).get_jobs()]
 
 
@@ -137,7 +137,7 @@ def test_a_healthy_portal_with_workers_exits_with_0(app: Flask, start_workers: C
 
 def test_mending_a_healthy_portal_leaves_its_rows_alone(app: Flask) -> None:
     add_worker()
-    extension().redis.set(SIGN_OF_LIFE, "1")
+    extension().redis.set(names().sign_of_life, "1")
     ids = [
         add_queued(),
         add_queued(not_before=ago(-60), ring_again_at=ago(-60)),
@@ -273,7 +273,7 @@ def test_what_takes_too_long_is_a_finding_and_the_others_go_on(app: Flask, monke
             threading.Event().wait()
             raise AssertionError("nothing sets it")
 
-    app.extensions["portal_actions"] = replace(extension(), templates=Source())
+    app.extensions["portal_actions"] = replace(extension(), folder_templates=Source())
     monkeypatch.setattr(examination, "CHECK_SECONDS", 1)
     monkeypatch.setattr(parts, "TEMPLATES_SECONDS", 0.2)
     result = call(app)
@@ -915,7 +915,7 @@ def test_a_template_of_the_hosts_that_names_a_missing_action_is_found(app: Flask
         def list(self) -> TemplateListing:
             return TemplateListing((wrong,), (TemplateProblem("store", 3, "spec", "odd"),))
 
-    app.extensions["portal_actions"] = replace(extension(), templates=Source())
+    app.extensions["portal_actions"] = replace(extension(), folder_templates=Source())
     messages = [one.message for one in examination.examine() if one.part == "templates"]
     assert messages == [
         "store:3: spec: odd",
@@ -928,7 +928,7 @@ def test_a_template_source_that_fails_is_one_critical_finding(app: Flask) -> Non
         def list(self) -> TemplateListing:
             raise OSError("the store is away")
 
-    app.extensions["portal_actions"] = replace(extension(), templates=Source())
+    app.extensions["portal_actions"] = replace(extension(), folder_templates=Source())
     add_worker()
     critical = [one for one in examination.examine() if one.level == "critical"]
     assert [one.part for one in critical] == ["templates"]

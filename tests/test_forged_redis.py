@@ -17,10 +17,10 @@ from redis import Redis
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.runs import dispatch, queries
-from tests.conftest import Workers, wait_until
+from portal_actions_plugin.runs.names import names
+from tests.conftest import Workers, queue_key, wait_until
 from tests.run_helpers import run_one_off
 
-QUEUE = "rq:queue:portal-actions.default"
 HELLO = {"message": "hello"}
 
 
@@ -65,9 +65,13 @@ def forgeries(owned: Path) -> Iterator[dict[str, bytes]]:
 
 def plant(redis: Any, forged: dict[str, bytes]) -> None:
     job_id = f"forged-{uuid.uuid4()}"
-    about = {"origin": b"portal-actions.default", "status": b"queued", "created_at": b"2026-01-01T00:00:00.000000Z"}
+    about = {
+        "origin": names().queue("default").encode(),
+        "status": b"queued",
+        "created_at": b"2026-01-01T00:00:00.000000Z",
+    }
     redis.hset(f"rq:job:{job_id}", mapping={**about, **forged})
-    redis.rpush(QUEUE, job_id)
+    redis.rpush(queue_key(), job_id)
 
 
 def test_a_worker_runs_no_forged_job_and_unpickles_nothing(
@@ -76,13 +80,13 @@ def test_a_worker_runs_no_forged_job_and_unpickles_nothing(
     with Redis.from_url(redis_url) as redis:
         for forged in forgeries(owned):
             plant(redis, forged)
-        redis.rpush(QUEUE, "a job that is not there", b"\xff\xfe", pickle.dumps(Touches(owned)))
+        redis.rpush(queue_key(), "a job that is not there", b"\xff\xfe", pickle.dumps(Touches(owned)))
         redis.sadd("rq:workers", "rq:worker:forged")
         redis.hset("rq:worker:forged", mapping={"queues": pickle.dumps(Touches(owned)), "birth": "never"})
         run_id = run_one_off("debug.log@v1", HELLO)
         workers = start_workers()
         wait_until(lambda: queries.action_run(run_id).status == "success")
-        wait_until(lambda: redis.llen(QUEUE) == 0)
+        wait_until(lambda: redis.llen(queue_key()) == 0)
     assert workers.process.poll() is None
     assert not owned.exists()
     log = workers.log.read_text()
@@ -99,7 +103,7 @@ def test_a_forged_doorbell_of_a_real_run_only_wakes_a_worker(
         for _ in range(5):
             plant(redis, {"data": payload, "success_callback_name": b"os.system", "meta": pickle.dumps(Touches(owned))})
         start_workers(2)
-        wait_until(lambda: redis.llen(QUEUE) == 0 and queries.action_run(run_id).status == "success")
+        wait_until(lambda: redis.llen(queue_key()) == 0 and queries.action_run(run_id).status == "success")
     assert len(queries.action_run(run_id).attempts) == 1
     assert not owned.exists()
 
@@ -114,7 +118,7 @@ def test_a_forged_echo_says_nothing_that_the_database_does_not(app: Flask, redis
     with signals.run_changed.connected_to(receive, sender=app), Redis.from_url(redis_url) as redis:
         app.test_client().get("/api/v1/health")  # the relay starts with the first request
         for forged in (pickle.dumps(Touches(owned)), b"action_run ../../etc", b"\xff" * 2000, b"", b"template_run \0"):
-            wait_until(lambda forged=forged: redis.publish(dispatch.CHANNEL, forged))
-        wait_until(lambda: redis.publish(dispatch.CHANNEL, f"action_run {run_id}".encode()) and heard)
+            wait_until(lambda forged=forged: redis.publish(names().channel, forged))
+        wait_until(lambda: redis.publish(names().channel, f"action_run {run_id}".encode()) and heard)
     assert set(heard) == {"queued"}
     assert not owned.exists()

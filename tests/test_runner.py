@@ -33,8 +33,9 @@ from portal_actions_plugin.runner.processes import Connections
 from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs import claims, dispatch, doorbells, queries, service
 from portal_actions_plugin.runs.claims import Claim, LeaseLostError, StepRef
+from portal_actions_plugin.runs.names import names
 from portal_actions_plugin.sql import now_plus
-from tests.conftest import Person, Workers, wait_until, work_off
+from tests.conftest import Person, Workers, queue_key, wait_until, work_off
 from tests.portal import PEOPLE
 
 ADA = PEOPLE["ada"]
@@ -269,13 +270,13 @@ def test_a_forged_job_runs_nothing(
     with Redis.from_url(redis_url) as redis:
         forged = {
             "data": compress(payload),
-            "origin": "portal-actions.default",
+            "origin": names().queue("default"),
             "meta": pickle.dumps(os.system),
             "success_callback_name": "os.abort",
             "failure_callback_name": "os.abort",
         }
         redis.hset("rq:job:forged", mapping=forged)
-        redis.lpush("rq:queue:portal-actions.default", "forged")
+        redis.lpush(queue_key(), "forged")
     assert heard(app, redis_url) is None
 
 
@@ -357,7 +358,7 @@ def test_a_lost_doorbell_rings_again_later_each_time(app: Flask, redis_url: str)
     run_id = run_one_off("debug.log@v1", HELLO)
     sweeper.sweep()
     with Redis.from_url(redis_url) as redis:
-        redis.delete("rq:queue:portal-actions.default")
+        redis.delete(queue_key())
     assert sweeper.sweep().rung == 0
     set_columns(run_id, rings=1, ring_again_at=now_plus(-1))
     assert sweeper.sweep().rung == 1

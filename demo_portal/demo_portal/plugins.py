@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 GROUP = "portal.plugins"
 
-# Hooks know no app: they ask for the current one. So a plugin object that several apps share may get them again.
 HOOKS = {
     "identity_loader": people.current_identity,
     "catalog": hooks.Catalog(),
@@ -30,8 +29,10 @@ def load(app: Flask) -> dict[str, Any]:
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:
             plugin = point.load()
+            # Several apps may share the plugin's object: the hooks are for this one.
+            ours = plugin.of(app) if hasattr(plugin, "of") else plugin
             for name, hook in HOOKS.items():
-                if take := getattr(plugin, name, None):
+                if take := getattr(ours, name, None):
                     take(hook)
             plugin.init_app(app)
         except Exception as error:

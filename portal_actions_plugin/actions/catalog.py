@@ -78,6 +78,6 @@ def register_entity(ctx: ActionContext, *, entity: Mapping[str, Any], source: st
     """Create or update an entity. Kind, namespace and name are its key, so doing it twice changes nothing."""
     catalog = ctx.catalog
     ctx.recorder.ensure_ours()
-    entity_id = str(catalog.register_entity(entity, source))
+    entity_id = catalog.register_entity(entity, source)
     ctx.log(f"registered {entity['kind']}:{entity['namespace']}/{entity['name']} as {entity_id}")
     return {"entityId": entity_id}

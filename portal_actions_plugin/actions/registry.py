@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields
 from marshmallow import ValidationError as SchemaError
 
-from portal_actions_plugin.errors import ConfigurationError, NotFoundError, ValidationError
+from portal_actions_plugin.answers import drop, refuse_async
+from portal_actions_plugin.errors import ConfigurationError, InternalError, NotFoundError, ValidationError
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
@@ -80,16 +81,23 @@ class Action:
         """What only one run may write at a time, for an input; raises what the action's own function raises."""
         if self.lock is None:
             return None
-        key = self.lock(self._open_part(data))
+        key: Any = self.lock(self._open_part(data))
         if key is None:
             return None
+        if not isinstance(key, str):
+            drop(key)
+            raise ConfigurationError(f"{self.id}: its lock answered with a {type(key).__name__}, not a text or None.")
         return key if len(key) <= MAX_LOCK_KEY else hashlib.sha256(key.encode()).hexdigest()
 
     def may_be_repeated(self, data: Mapping[str, Any]) -> bool:
         """Whether what was done with an input may be done again; raises what the action's own function raises."""
         if isinstance(self.idempotent, bool):
             return self.idempotent
-        return bool(self.idempotent(self._open_part(data)))
+        answer: Any = self.idempotent(self._open_part(data))
+        if not isinstance(answer, bool):
+            drop(answer)
+            raise ConfigurationError(f"{self.id}: its idempotent answered with a {type(answer).__name__}, not a bool.")
+        return answer
 
     def _open_part(self, data: Mapping[str, Any]) -> dict[str, Any]:
         secret = self.secret_names()
@@ -97,7 +105,10 @@ class Action:
 
     def run(self, ctx: ActionContext, data: Mapping[str, Any]) -> dict[str, Any]:
         """Validate the input, call the handler and return its outputs."""
-        outputs = self.handler(ctx, **self.load_input(data))
+        outputs: Any = self.handler(ctx, **self.load_input(data))
+        if outputs is not None and not isinstance(outputs, Mapping):
+            drop(outputs)
+            raise InternalError(f"The handler of {self.id} returned a {type(outputs).__name__}, not a mapping or None.")
         return dict(outputs or {})
 
 
@@ -118,17 +129,22 @@ def action(
     """Declare an action. The decorated name becomes the ``Action``; see there for the arguments.
 
     Raises:
-        ConfigurationError: the id is not ``name@vN``, or a number is out of range.
+        ConfigurationError: the id is not ``name@vN``, a number is out of range, or a function is async.
     """
     if not _ID.fullmatch(action_id):
         raise ConfigurationError(f"{action_id!r} is not an action id: write it like scm.createRepo@v1.")
     if timeout <= 0 or max_attempts < 1:
         raise ConfigurationError(f"{action_id}: timeout must be above 0 seconds and max_attempts at least 1.")
 
+    for name, function in (("idempotent", idempotent), ("lock", lock)):
+        refuse_async(function, f"{action_id}: its {name}")
+    if isinstance(permissions, str):
+        raise ConfigurationError(f"{action_id}: permissions is one text, and it takes a tuple: ({permissions!r},).")
     if nested := sorted(_nested_secrets(input())):
         raise ConfigurationError(f"{action_id}: a secret must be a field of its own, not inside {', '.join(nested)}.")
 
     def declare(handler: Handler) -> Action:
+        refuse_async(handler, f"{action_id}: its handler")
         words = description or (handler.__doc__ or "").strip().partition("\n")[0]
         return Action(
             action_id, handler, title, words, input, output, idempotent, timeout, max_attempts, queue, lock, permissions

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.exc import StatementError
 
-from portal_actions_plugin import signals
+from portal_actions_plugin import hooks, signals
 from portal_actions_plugin.actions.context import ActionContext, Recorder
 from portal_actions_plugin.actions.http_guard import HttpRules
 from portal_actions_plugin.actions.registry import Action
@@ -239,13 +239,13 @@ def _call_handler(attempt: Attempt, doer: Doer, time_left: TimeLeft, redactor: R
 
 
 def _context(attempt: Attempt, doer: Doer, redactor: Redactor) -> ActionContext:
-    hooks, job = extension().hooks, attempt.job
+    given, job = extension().hooks, attempt.job
     return ActionContext(
         run=job.info(),
         recorder=DatabaseRecorder(job, doer.process_token, redactor, doer.spoken),
         make_scm=partial(_open_scm, job),
-        host_catalog=hooks.catalog,
-        host_scorecards=hooks.scorecards,
+        host_catalog=hooks.catalog(given.catalog),
+        host_scorecards=hooks.scorecards(given.scorecards),
         http=HttpRules.of(extension().config),
         secrets={name: str(value) for name, value in attempt.secrets.items()},
         read_skeleton=partial(read_skeleton, job.course.template) if job.course else None,

@@ -19,6 +19,7 @@ from portal_actions_plugin import away
 from portal_actions_plugin.db import transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.pause_points import reached
+from portal_actions_plugin.runner import neighbours
 from portal_actions_plugin.runner.lookout import Lookout, ToReplace
 from portal_actions_plugin.runner.places import Place
 from portal_actions_plugin.runner.preload import preload
@@ -127,6 +128,7 @@ class Supervisor:
     def _sweep(self) -> None:
         # A context of its own: what a host's receiver opens in it is closed with it, before the next fork.
         with self._app.app_context():
+            neighbours.be_seen()
             sweep(self._watchdog.turned)
 
     def _start_due(self) -> None:

@@ -18,8 +18,9 @@ from portal_actions_plugin import away
 from portal_actions_plugin.db import Row, Transaction, reading, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import TO_ANNOUNCE, ActionRunRow, TemplateRunRow
-from portal_actions_plugin.runner import recovery
+from portal_actions_plugin.runner import old_queues, recovery
 from portal_actions_plugin.runs import claims, dispatch, doorbells, locks
+from portal_actions_plugin.runs.names import NamespaceUnknownError, names
 from portal_actions_plugin.runs.states import OVER
 from portal_actions_plugin.sql import checked, now_plus
 
@@ -88,6 +89,7 @@ def _safely(part: Callable[[], T]) -> T | None:
 
 def _ring_again() -> int:
     _notice_that_redis_forgot()
+    old_queues.bring_over()
     with transaction("ring_again") as tx:
         due = doorbells.take_due(tx, RINGS_A_PASS, extension().config.ring_again_seconds)
         routed = [(row["id"], _route(tx, row)) for row in due]
@@ -101,13 +103,14 @@ def _ring_again() -> int:
 def _notice_that_redis_forgot() -> None:
     """When Redis has come back without its data, and so without our doorbells, let all of them ring again."""
     try:
-        if extension().redis.exists(dispatch.SIGN_OF_LIFE):
+        sign_of_life = names().sign_of_life
+        if extension().redis.exists(sign_of_life):
             return
         with transaction("redis_forgot") as tx:
             doorbells.all_due(tx)
         # Not before the commit: should this process die in between, the next sweep does it again.
-        extension().redis.set(dispatch.SIGN_OF_LIFE, "1")
-    except (RedisError, OSError) as error:
+        extension().redis.set(sign_of_life, "1")
+    except (RedisError, OSError, NamespaceUnknownError) as error:
         log.debug("Redis cannot be asked whether it has forgotten: %s", error)
 
 

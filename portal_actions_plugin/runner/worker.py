@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
 import uuid
-import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, cast
@@ -31,6 +29,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runner.child import DONE, DONE_HOLDING_A_LOCK, NOBODY, Child
+from portal_actions_plugin.runner.foreign import Foreign
 from portal_actions_plugin.runner.monitor import JobProcess, watch
 from portal_actions_plugin.runner.processes import Connections, StopRequest, signals_held
 from portal_actions_plugin.runner.pulse import Doing, Pulse
@@ -38,7 +37,9 @@ from portal_actions_plugin.runner.rehearsal import rehearse
 from portal_actions_plugin.runner.shared import Shared
 from portal_actions_plugin.runner.watchdog import Watchdog
 from portal_actions_plugin.runs import due
-from portal_actions_plugin.runs.dispatch import DOORBELL, QUEUE_PREFIX, RQ_JOB, RQ_QUEUE, RQ_QUEUES
+from portal_actions_plugin.runs.dispatch import RQ_JOB, RQ_QUEUE, RQ_QUEUES
+from portal_actions_plugin.runs.dispatch import rung_for as _rung_for
+from portal_actions_plugin.runs.names import NamespaceUnknownError, names
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +48,10 @@ REDIS_SECONDS = 10
 WORKER_TTL = 60
 BEAT_SECONDS = 20
 WAIT_FOR_REDIS = 1.0
+WAIT_FOR_DATABASE = 5.0
 DISMISS_SECONDS = 1.0
 STALE_AT_ONCE = 200
 """Doorbells looked at in one go when runs have been taken without them."""
-
-MAX_PAYLOAD = 1000
-"""Bytes: a doorbell's name and one id are far shorter."""
 
 
 def doorbell(run_id: str) -> None:
@@ -77,16 +76,6 @@ class Doorbell(Job):
         return _rung_for(self.payload)
 
 
-def _rung_for(payload: bytes) -> str | None:
-    try:
-        name, instance, args, kwargs = json.loads(zlib.decompressobj().decompress(payload, MAX_PAYLOAD))
-        if name != DOORBELL or instance is not None or kwargs or len(args) != 1:
-            return None
-        return str(uuid.UUID(args[0]))
-    except (ValueError, TypeError, AttributeError, RecursionError, zlib.error):
-        return None
-
-
 @dataclass(frozen=True, slots=True)
 class Vitals:
     """What proves that a worker's loop turns: to its supervisor, and to its own watchdog."""
@@ -109,7 +98,7 @@ class StepWorker(BaseWorker):
         self, app: Flask, queue: str, place: str, connection: Redis, connections: Connections, vitals: Vitals
     ) -> None:
         super().__init__(
-            [Queue(QUEUE_PREFIX + queue, connection=connection, serializer=JSONSerializer, job_class=Doorbell)],
+            [Queue(names().queue(queue), connection=connection, serializer=JSONSerializer, job_class=Doorbell)],
             name=uuid.uuid4().hex,
             connection=connection,
             job_class=Doorbell,
@@ -242,10 +231,15 @@ def still_due(run_ids: Collection[str]) -> Collection[str]:
     """Those of these runs that are to be begun; all, when the database cannot say: a job process rides that out."""
     try:
         with single_read() as db:
-            return due.among(db, run_ids)
+            known = due.known(db, run_ids)
     except DBAPIError as error:
         away.bear(error, log, "the database cannot be asked what is due")
         return run_ids
+    _foreign.heard([run_id for run_id in run_ids if run_id not in known and run_id != NOBODY])
+    return [run_id for run_id, is_due in known.items() if is_due]
+
+
+_foreign = Foreign()
 
 
 def work(app: Flask, queue: str, place: str, connections: Connections, pulse: Pulse) -> None:
@@ -258,6 +252,7 @@ def work(app: Flask, queue: str, place: str, connections: Connections, pulse: Pu
         while not stop.calm:
             try:
                 vitals.turn(Doing.STARTING if worker is None else pulse.doing)
+                _foreign.tell(queue)
                 worker = worker or _birth(app, queue, place, connections, vitals)
                 worker.stand_by()
                 vitals.turn(Doing.STANDING_BY)
@@ -265,6 +260,10 @@ def work(app: Flask, queue: str, place: str, connections: Connections, pulse: Pu
                 if run_id and not still_due([run_id]):
                     worker.drop_stale()
                     continue
+            except NamespaceUnknownError as error:
+                log.warning("nobody can listen yet: %s", error)
+                time.sleep(WAIT_FOR_DATABASE)
+                continue
             except (RedisError, OSError) as error:
                 log.warning("Redis is away, trying again: %s", error)
                 vitals.turn(Doing.REDIS_AWAY)
@@ -297,7 +296,7 @@ def _birth(app: Flask, queue: str, place: str, connections: Connections, vitals:
     worker = StepWorker(app, queue, place, redis, connections, vitals)
     worker.register_birth()  # type: ignore[no-untyped-call]
     worker.set_state(WorkerStatus.IDLE)
-    log.info("worker %s listens on %s", worker.name, queue)
+    log.info("worker %s listens on %s", worker.name, names().queue(queue))
     return worker
 
 

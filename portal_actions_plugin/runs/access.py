@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NoReturn
 
+from portal_actions_plugin import hooks
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.db import transaction
 from portal_actions_plugin.errors import ActionError, NotFoundError, PermissionDeniedError, UnauthenticatedError
@@ -25,6 +26,8 @@ Demand = tuple[str, str]
 def allowed(identity: Identity | None, permission: str, target: Any = None) -> bool:
     """Whether the identity has the permission: the host's authorizer decides, else the role table.
 
+    Nobody has any while the setting asks for an authorizer and there is none.
+
     Args:
         identity: who asks.
         permission: such as ``template:run``.
@@ -35,7 +38,10 @@ def allowed(identity: Identity | None, permission: str, target: Any = None) -> b
         return False
     parts = extension()
     if parts.hooks.authorizer:
-        return bool(parts.hooks.authorizer(identity, permission, target))
+        return hooks.may(parts.hooks.authorizer, identity, permission, target)
+    if parts.config.require_authorizer:
+        parts.say_that_nobody_may()
+        return False
     roles = identity.roles or parts.config.default_roles
     return any(permission in parts.config.role_permissions.get(role, ()) for role in roles)
 

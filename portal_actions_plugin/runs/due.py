@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Integer, String, bindparam, select
+from sqlalchemy import Integer, String, and_, bindparam, select
 
 from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.models import WAITS_FOR_NOBODY, ActionRunRow
@@ -13,12 +13,11 @@ from portal_actions_plugin.runs.states import QUEUED
 from portal_actions_plugin.statements import CompiledOnce
 
 
-def among(db: Transaction, ids: Collection[str]) -> set[str]:
-    """Those of these runs that are queued and due."""
-    still = select(ActionRunRow.id).where(
-        ActionRunRow.id.in_(ids), ActionRunRow.status == QUEUED, locks.is_due(ActionRunRow)
-    )
-    return {row["id"] for row in db.rows(still)}
+def known(db: Transaction, ids: Collection[str]) -> Mapping[str, bool]:
+    """Those of these runs that there are, and whether each is queued and due."""
+    is_due = and_(ActionRunRow.status == QUEUED, locks.is_due(ActionRunRow))
+    rows = db.rows(select(ActionRunRow.id, is_due.label("is_due")).where(ActionRunRow.id.in_(ids)))
+    return {row["id"]: bool(row["is_due"]) for row in rows}
 
 
 _OLDEST = CompiledOnce(

@@ -6,6 +6,8 @@ from typing import Any
 
 from flask import g, has_request_context
 
+from portal_actions_plugin import hooks
+from portal_actions_plugin.answers import settled
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
 
@@ -16,7 +18,7 @@ def current_identity() -> Identity | None:
         return None
     loader = extension().hooks.identity_loader
     if loader:
-        return loader()
+        return hooks.identity(loader)
     return _from_user(_flask_login_user() or g.get("user"))
 
 
@@ -35,12 +37,12 @@ def _flask_login_user() -> Any:
 def _from_user(user: Any) -> Identity | None:
     if isinstance(user, Identity):
         return user
-    if not user or not getattr(user, "is_authenticated", True):
+    if not user or not _is_authenticated(user):
         return None
     if isinstance(user, str):
         return Identity(user if ":" in user else f"user:{user}", user)
     get_id = getattr(user, "get_id", None)
-    found = get_id() if get_id else getattr(user, "id", None)
+    found = settled(get_id()) if get_id else getattr(user, "id", None)
     if found in (None, ""):
         return None
     user_id = str(found)
@@ -51,3 +53,9 @@ def _from_user(user: Any) -> Identity | None:
         name,
         frozenset(str(getattr(role, "name", role)) for role in roles),
     )
+
+
+def _is_authenticated(user: Any) -> bool:
+    """Whether the user says so. A method, as some hosts have it, is true whatever it would answer: it is asked."""
+    says = getattr(user, "is_authenticated", True)
+    return bool(settled(says() if callable(says) else says))

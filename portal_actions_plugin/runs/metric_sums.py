@@ -34,6 +34,7 @@ ATTEMPTS = "portal_actions_attempts_total"
 RETRIES = "portal_actions_retries_total"
 LEASE_LOSSES = "portal_actions_lease_losses_total"
 STARTS_REFUSED = "portal_actions_starts_refused_total"
+FOREIGN_DOORBELLS = "portal_actions_foreign_doorbells_total"
 DURATION = "portal_actions_action_run_duration_seconds"
 WAIT = "portal_actions_action_run_queued_seconds"
 
@@ -80,6 +81,14 @@ def sum_up() -> None:
     """Add what has settled to the kept sums, in slices; any number may do so at once."""
     while (part := _next_slice()) is not None:
         _keep(part)
+
+
+def add(tx: Transaction, key: Key, number: float) -> None:
+    """Add to a kept sum what no row tells of: such a key is in no slice."""
+    tx.lock("metrics")
+    where = [column == part for column, part in zip(_KEY, key, strict=True)]
+    if not tx.changed(update(MetricSumRow).where(*where).values(value=MetricSumRow.value + number)):
+        tx.execute(insert(MetricSumRow).values(**_row(key, number)))
 
 
 @dataclass(frozen=True, slots=True)

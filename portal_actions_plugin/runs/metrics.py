@@ -115,6 +115,12 @@ COUNTERS = (
         "Starts, retries and resumes that a permission or the start limit refused.",
         ("event", "outcome"),
     ),
+    Metric(
+        metric_sums.FOREIGN_DOORBELLS,
+        Kind.COUNTER,
+        "Doorbells of runs that this database does not know: another portal goes by the same namespace on this Redis.",
+        ("queue",),
+    ),
 )
 HISTOGRAMS = (
     Metric(
@@ -197,6 +203,7 @@ def _nothing_yet() -> Sums:
     known = {
         (metric_sums.STARTS_REFUSED, event, outcome): 0.0 for event in STARTS for outcome in (DENIED, RATE_LIMITED)
     }
+    known |= {(metric_sums.FOREIGN_DOORBELLS, queue, ""): 0.0 for queue in queues_in_use()}
     for action in extension().registry:
         known |= {(metric_sums.ACTION_RUNS, action.id, status): 0.0 for status in OVER}
         known |= {(metric_sums.ATTEMPTS, action.id, outcome): 0.0 for outcome in (SUCCESS, FAILED, CANCELED, LOST)}

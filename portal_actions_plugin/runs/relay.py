@@ -14,6 +14,7 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import dispatch, queries
+from portal_actions_plugin.runs.names import NamespaceUnknownError, names
 
 log = logging.getLogger(__name__)
 
@@ -50,22 +51,22 @@ class _Relay:
     def _run(self) -> None:
         from redis.exceptions import RedisError  # as in `dispatch`
 
-        with self._app.app_context():
-            url = extension().config.redis_url
         while self._is_heard():
             try:
-                self._relay(url)
-            except (RedisError, OSError) as error:
-                log.info("the live echo waits for Redis: %s", error)
+                with self._app.app_context():
+                    url, channel = extension().config.redis_url, names().channel
+                self._relay(url, channel)
+            except (RedisError, OSError, NamespaceUnknownError) as error:
+                log.info("the live echo has to wait: %s", error)
                 time.sleep(WAIT_FOR_REDIS)
         self._started_in = None
 
-    def _relay(self, url: str) -> None:
+    def _relay(self, url: str, channel: str) -> None:
         from redis import Redis
 
         client: Any = Redis.from_url(url, socket_connect_timeout=2, health_check_interval=15)
         with client.pubsub(ignore_subscribe_messages=True) as news:
-            news.subscribe(dispatch.CHANNEL)
+            news.subscribe(channel)
             while self._is_heard():
                 message = news.get_message(timeout=1)
                 if message and self._is_heard():

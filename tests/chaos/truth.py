@@ -16,6 +16,7 @@ from portal_actions_plugin.db import Database
 from portal_actions_plugin.models import ActionRunRow, AttemptRow, AuditRow, IdempotencyKeyRow, TemplateRunRow
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client
+from tests.conftest import doorbells_on
 
 T = TypeVar("T")
 Row = Any
@@ -48,7 +49,7 @@ class Truth:
                 "keys": {row["key"]: row["run_id"] for row in db.rows(select(IdempotencyKeyRow.__table__))},
             }
         with Redis.from_url(arena.redis_url) as redis:
-            doorbells: Any = redis.llen("rq:queue:portal-actions.default")
+            doorbells = doorbells_on(redis)
         return cls(
             **truth,
             attempts=grouped(attempts, lambda row: row["action_run_id"]),

@@ -30,7 +30,7 @@ from portal_actions_plugin.models import (
     TemplateRunRow,
     WorkerRow,
 )
-from portal_actions_plugin.runner.doctor import causes
+from portal_actions_plugin.runner.doctor import causes, names_on_redis
 from portal_actions_plugin.runner.doctor.findings import (
     Check,
     Finding,
@@ -226,6 +226,9 @@ def _settings() -> Iterator[Finding]:
     if not current_app.secret_key:
         message = "SECRET_KEY is not set: the buttons of the pages are refused, since forms cannot be signed"
         yield critical("settings", message, 'SECRET_KEY=$(python -c "import secrets; print(secrets.token_hex(32))")')
+    if config.require_authorizer and not extension().hooks.authorizer:
+        message = "PORTAL_ACTIONS_REQUIRE_AUTHORIZER is set and no authorizer is registered: nobody may do anything"
+        yield critical("settings", message, "register one where the app is made: @plugin.authorizer")
     if not config.secret_keys and (wanting := _wanting_secrets()):
         message = f"PORTAL_ACTIONS_SECRET_KEYS is not set: starts with secrets are refused, such as of {wanting[0]}"
         yield warning("settings", message, f"PORTAL_ACTIONS_SECRET_KEYS=$({NEW_KEY})")
@@ -250,6 +253,7 @@ OF_THE_DATABASE = (
 )
 OTHERS = (
     Check("redis", _redis),
+    Check("namespace", names_on_redis.look),
     Check("templates", _templates, "every template file can be used"),
     Check("settings", _settings, "nothing is missing"),
 )

@@ -1,0 +1,233 @@
+"""The hooks of an app: given at any time, looked up at each call, and their answers checked."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from types import MethodType
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import has_request_context, request
+
+from portal_actions_plugin.answers import drop, name_of, require_async, settled
+from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.host import (
+    Authorizer,
+    Catalog,
+    Hooks,
+    Identity,
+    IdentityLoader,
+    Json,
+    Scorecards,
+    TemplateListing,
+    TemplateSource,
+)
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.software_templates.spec import Template
+
+log = logging.getLogger(__name__)
+
+METHODS: Mapping[str, Sequence[str]] = {
+    "identity_loader": (),
+    "authorizer": (),
+    "template_source": ("list", "get"),
+    "catalog": ("register_entity",),
+    "scorecards": ("evaluate",),
+    "scm_credentials": (),
+}
+"""What each hook is asked by: methods of an object, or the hook itself."""
+
+KINDS = tuple(METHODS)
+assert set(KINDS) == {hook.name for hook in fields(Hooks)}  # noqa: S101 a hook of which nobody knows how to ask it
+
+
+class HookTable:
+    """The hooks of one app, or those that apps begin with. A reader needs no lock: ``hooks`` is replaced as a whole."""
+
+    def __init__(self) -> None:
+        self.hooks = Hooks()
+        self._given: dict[str, Any] = {}
+        self._defaults: set[str] = set()
+        self._lock = threading.Lock()
+
+    def register(self, kind: str, given: Any, *, replaces: bool, how: str) -> None:
+        """Take a hook.
+
+        Args:
+            kind: one of ``KINDS``.
+            given: what the host gave; a class is called without arguments.
+            replaces: whether another one of this kind may be there already.
+            how: how to say that it replaces, for the message of the error.
+
+        Raises:
+            ConfigurationError: there is another one, or this one cannot be asked.
+        """
+        if self.has(kind, given):
+            return
+        hook = _usable(kind, given() if isinstance(given, type) else given)
+        with self._lock:
+            before = self._given.get(kind)
+            if before is not None and not replaces and not _is_reloaded(before, given):
+                default = "the default that was registered before init_app" if kind in self._defaults else "registered"
+                raise ConfigurationError(
+                    f"{name_of(given)} would be a second {kind}: {name_of(before)} is {default}. "
+                    f"Keep one of them, or say that the new one takes its place: {how}."
+                )
+            self._given[kind] = given
+            self._defaults.discard(kind)
+            self.hooks = replace(self.hooks, **{kind: hook})
+
+    def take_defaults(self, defaults: HookTable) -> None:
+        """Begin with these, where no hook of an app's own is there yet."""
+        with self._lock:
+            new = {kind: given for kind, given in defaults._given.items() if kind not in self._given}
+            self.hooks = replace(self.hooks, **{kind: getattr(defaults.hooks, kind) for kind in new})
+            self._given |= new
+            self._defaults |= set(new)
+
+    def has(self, kind: str, given: Any) -> bool:
+        """Whether this very hook is there already."""
+        return kind in self._given and _is_same(self._given[kind], given)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, MethodType) and isinstance(other, MethodType):
+        return one.__self__ is other.__self__ and one.__func__ is other.__func__
+    return one is other
+
+
+def _is_reloaded(before: Any, given: Any) -> bool:
+    """Whether it is the same line of code, of a module that was loaded again."""
+    names = [getattr(hook, "__qualname__", None) for hook in (before, given)]
+    return (
+        names[0] is not None
+        and names[0] == names[1]
+        and "<" not in names[0]  # what a function makes, or a lambda: each is one of its own
+        and not isinstance(given, MethodType)
+        and before.__module__ == given.__module__
+    )
+
+
+def _usable(kind: str, hook: Any) -> Any:
+    for method in METHODS[kind] or ("",):
+        what = f"The {kind}" + (f"'s {method}" if method else "")
+        function = getattr(hook, method, None) if method else hook
+        if not callable(function):
+            raise ConfigurationError(f"{what} cannot be called: {name_of(hook)} was registered as {kind}.")
+        require_async(function, what)
+    return hook
+
+
+# -- what they answer ------------------------------------------------------------------------------------------------
+
+
+def identity(loader: IdentityLoader) -> Identity | None:
+    """Who asks, as the host's loader says; nobody, when it says something else. Raises what the loader raises."""
+    answer: Any = settled(loader())
+    if answer is None or isinstance(answer, Identity):
+        return answer
+    _say_once(loader, f"answered {_kind(answer)}, which is no Identity: nobody is signed in")
+    return None
+
+
+def may(authorizer: Authorizer, who: Identity, permission: str, target: Any) -> bool:
+    """Whether the host's authorizer answers with ``True`` itself; whatever else happens is a denial."""
+    try:
+        answer: Any = settled(authorizer(who, permission, target))
+    except Exception:  # noqa: BLE001 whatever goes wrong in there opens no door
+        _say_once(authorizer, f"failed when it was asked for {permission}: denied", with_traceback=True)
+        return False
+    if answer is True or answer is False:
+        return answer
+    _say_once(authorizer, f"answered {_kind(answer)} when it was asked for {permission}, which is no bool: denied")
+    drop(answer)
+    return False
+
+
+def _kind(answer: Any) -> str:
+    return "None" if answer is None else f"with a {type(answer).__name__}"
+
+
+def _say_once(hook: Any, message: str, *, with_traceback: bool = False) -> None:
+    """Log what a hook does wrong, once in each request: a page asks a hundred times."""
+    if has_request_context():
+        said = request.environ.setdefault("portal_actions.said_of_hooks", set())
+        if (id(hook), message) in said:
+            return
+        said.add((id(hook), message))
+    log.error("the hook %s %s", name_of(hook), message, exc_info=with_traceback)
+
+
+class _Checked:
+    """A host's object: what it has of its own is there too, and its async methods are awaited."""
+
+    def __init__(self, hook: Any) -> None:
+        self._hook = hook
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._hook, name)
+        return _awaiting(value) if callable(value) and not isinstance(value, type) else value
+
+    def _answer(self, method: str, *arguments: Any, wanted: type) -> Any:
+        answer = settled(getattr(self._hook, method)(*arguments))
+        if not isinstance(answer, wanted):
+            drop(answer)
+            raise ConfigurationError(
+                f"The hook {name_of(self._hook)} answered {method} {_kind(answer)} instead of a {wanted.__name__}."
+            )
+        return answer
+
+
+def _awaiting(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return settled(function(*args, **kwargs))
+
+    return call
+
+
+class CheckedTemplates(_Checked):
+    """A host's template source."""
+
+    def list(self) -> TemplateListing:
+        from portal_actions_plugin.software_templates.spec import Template
+
+        listing: TemplateListing = self._answer("list", wanted=TemplateListing)
+        if odd := next((one for one in listing.templates if not isinstance(one, Template)), None):
+            raise ConfigurationError(f"The hook {name_of(self._hook)} lists {_kind(odd)} instead of a Template.")
+        return listing
+
+    def get(self, name: str) -> Template:
+        from portal_actions_plugin.software_templates.spec import Template
+
+        return cast("Template", self._answer("get", name, wanted=Template))
+
+
+class CheckedCatalog(_Checked):
+    """A host's catalog."""
+
+    def register_entity(self, entity: Mapping[str, Json], source: str | None) -> str:
+        return cast("str", self._answer("register_entity", entity, source, wanted=str))
+
+
+class CheckedScorecards(_Checked):
+    """A host's scorecards."""
+
+    def evaluate(self, entity_id: str, scorecard_id: str, force: bool) -> Mapping[str, Json]:  # noqa: FBT001 the host contract's signature
+        return cast("Mapping[str, Json]", self._answer("evaluate", entity_id, scorecard_id, force, wanted=Mapping))
+
+
+def templates(source: TemplateSource) -> TemplateSource:
+    return CheckedTemplates(source)
+
+
+def catalog(given: Catalog | None) -> Catalog | None:
+    return None if given is None else CheckedCatalog(given)
+
+
+def scorecards(given: Scorecards | None) -> Scorecards | None:
+    return None if given is None else CheckedScorecards(given)

@@ -1,0 +1,70 @@
+"""The doctor's look at the names that several portals share on one Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from redis.exceptions import RedisError
+from sqlalchemy import select
+
+from portal_actions_plugin.db import reading
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.models import WorkerRow
+from portal_actions_plugin.runner import neighbours
+from portal_actions_plugin.runner.doctor.findings import Finding, counted, critical, fine, warning
+from portal_actions_plugin.runner.foreign import LATELY_SECONDS
+from portal_actions_plugin.runs.names import Names, NamespaceUnknownError, namespace
+from portal_actions_plugin.sql import now_plus
+
+ALIVE_SECONDS = 30
+MEND_SHARED = (
+    "where the copy is: flask actions db new-identity, and start its workers and web processes again; "
+    "or give each portal a PORTAL_ACTIONS_NAMESPACE of its own"
+)
+MEND_RENAMED = "start workers and web processes again: they go by the names that they were started with"
+
+
+def look() -> Iterator[Finding]:
+    """Whether this portal's names are its own, and its workers go by them."""
+    try:
+        known = Names(namespace())
+    except NamespaceUnknownError as error:
+        yield fine("namespace", f"not known: {error}")  # what is wrong with the database is said elsewhere
+        return
+    try:
+        found = [*_shared(known), *_renamed(known)]
+    except (RedisError, OSError):
+        yield fine("namespace", f"{known.namespace}; Redis does not answer")
+        return
+    yield from found
+    if not found:
+        yield fine("namespace", f"names on Redis carry {known.namespace}, and no other portal goes by that")
+
+
+def _shared(known: Names) -> Iterator[Finding]:
+    if shared := neighbours.together(known):
+        who = " and ".join(one.where for one in shared)
+        message = (
+            f"{counted(len(shared), 'database')} go by {known.namespace} on this Redis, and take each other's "
+            f"doorbells, so that runs wait: {who}"
+        )
+        yield critical("namespace", message, MEND_SHARED)
+    elif heard := int(extension().redis.get(known.foreign) or 0):
+        message = (
+            f"{counted(heard, 'doorbell')} of another portal came to this one's workers, the last one within "
+            f"{LATELY_SECONDS // 60} min: it goes by {known.namespace} on this Redis too, or somebody else writes there"
+        )
+        yield warning("namespace", message, MEND_SHARED)
+
+
+def _renamed(known: Names) -> Iterator[Finding]:
+    """Whether workers are alive, and none of them goes by the names of today."""
+    alive = select(WorkerRow.name).where(WorkerRow.version.is_not(None), WorkerRow.seen_at > now_plus(-ALIVE_SECONDS))
+    with reading() as db:
+        own, workers = neighbours.fingerprint(db), len(db.rows(alive))
+    if workers and own not in {one.fingerprint for one in neighbours.seen(known)}:
+        message = (
+            f"{counted(workers, 'worker')} go by another namespace than {known.namespace}, which is this database's "
+            "by now: what web processes ring for waits until a sweeper rings again"
+        )
+        yield warning("namespace", message, MEND_RENAMED)

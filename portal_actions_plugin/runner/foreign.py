@@ -1,0 +1,60 @@
+"""Doorbells of runs that this database does not know: another portal rings by the same names. They are dropped and counted.
+
+Their owner's sweeper rings again, so nothing is lost, but both portals keep each other waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal_actions_plugin.db import transaction
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs import metric_sums
+from portal_actions_plugin.runs.names import names
+
+log = logging.getLogger(__name__)
+
+TELL_SECONDS = 60
+LATELY_SECONDS = 600
+"""How long after the last one people are told how many there were."""
+
+
+class Foreign:
+    """What one worker has heard of other portals' doorbells, told once a minute."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._told_at = float("-inf")
+
+    def heard(self, ids: Collection[str]) -> None:
+        """Count runs that were rung for and are not there."""
+        self._count += len(ids)
+
+    def tell(self, queue: str) -> None:
+        """Tell of those counted so far, unless that was done a moment ago: to the log, Redis and the sums of metrics."""
+        if not self._count or time.monotonic() - self._told_at < TELL_SECONDS:
+            return
+        count, self._count, self._told_at = self._count, 0, time.monotonic()
+        log.warning(
+            "%d doorbells were dropped, of runs that this database does not know: another portal rings on %s "
+            "(what to do: flask actions doctor)",
+            count,
+            names().queue(queue),
+        )
+        try:
+            with extension().redis.pipeline() as together:
+                together.incrby(names().foreign, count)
+                together.expire(names().foreign, LATELY_SECONDS)
+                together.execute()
+        except (RedisError, OSError) as error:
+            log.debug("Redis could not be told of foreign doorbells: %s", error)
+        try:
+            with transaction("foreign_doorbells") as tx:
+                metric_sums.add(tx, (metric_sums.FOREIGN_DOORBELLS, queue, ""), count)
+        except SQLAlchemyError as error:
+            log.warning("foreign doorbells could not be counted: %s", error)

@@ -1,0 +1,86 @@
+"""The names of this portal's things on Redis: several portals may share one, so each name carries a namespace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal_actions_plugin.db import single_read
+from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs import database_identity
+
+OLD_PREFIX = "portal-actions."
+"""Of the queues of the version before, which had no namespace."""
+
+
+class NamespaceUnknownError(Exception):
+    """The database cannot say which one it is, and so by which names its portal goes; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names that carry a namespace."""
+
+    namespace: str
+
+    def queue(self, queue: str) -> str:
+        """An RQ queue. RQ keeps who listens on it under that name, too."""
+        return f"portal-actions.{self.namespace}.{queue}"
+
+    @property
+    def channel(self) -> str:
+        """Where changes are published."""
+        return self._key("changed")
+
+    @property
+    def sign_of_life(self) -> str:
+        """A key without a time to live: when it is gone, so are the doorbells."""
+        return self._key("alive")
+
+    @property
+    def foreign(self) -> str:
+        """How many doorbells were heard lately that another portal rang."""
+        return self._key("foreign")
+
+    @property
+    def databases(self) -> str:
+        """Which databases go by this namespace, and until when each was seen."""
+        return self._key("databases")
+
+    @property
+    def databases_since(self) -> str:
+        """Since when each of them has been seen."""
+        return self._key("databases-since")
+
+    def _key(self, what: str) -> str:
+        return f"portal-actions:{self.namespace}:{what}"
+
+
+def names() -> Names:
+    """The names that this process goes by, for as long as it lives.
+
+    Raises:
+        NamespaceUnknownError: neither a setting nor the database says so.
+    """
+    kept = extension().kept
+    if "names" not in kept:
+        kept["names"] = Names(namespace())
+    found: Names = kept["names"]
+    return found
+
+
+def namespace() -> str:
+    """The namespace by now: another one than ``names`` has, once the database has got a new identity. Raises likewise."""
+    if (given := extension().config.namespace) is not None:
+        return given
+    try:
+        with single_read() as db:
+            return database_identity.identity_of(db)
+    except (SQLAlchemyError, ConfigurationError) as error:
+        cause = getattr(error, "orig", None) or error
+        said = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        raise NamespaceUnknownError(
+            f"the database does not say which one it is: {said} (if its tables are missing: flask actions db upgrade)"
+        ) from error
