@@ -18,9 +18,7 @@ from portal_actions_plugin.db import reading
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.child import MAX_RUNS
 from portal_actions_plugin.runner.processes import Connections
-from portal_actions_plugin.runner.pulse import Pulse
-from portal_actions_plugin.runner.watchdog import Watchdog
-from portal_actions_plugin.runner.worker import StepWorker, Vitals
+from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.names import names
 from portal_actions_plugin.sql import now_plus
@@ -227,7 +225,7 @@ def test_doorbells_of_runs_that_were_made_without_them_are_dropped_many_at_once(
         redis.hset("rq:job:foreign", mapping={"data": "garbage", "origin": names().queue("default")})
         redis.lpush(queue_key(), "foreign")
         commands = redis.info("stats")["total_commands_processed"]
-        worker = StepWorker(app, "default", "test", redis, Connections(), Vitals(Pulse(), Watchdog("test", 60)))
+        worker = StepWorker(app, "default", "test", redis, Connections())
         worker.drop_stale()
         assert redis.info("stats")["total_commands_processed"] - commands < 30 * 4 + 20
         assert redis.llen(queue_key()) == 2

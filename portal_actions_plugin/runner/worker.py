@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 import uuid
@@ -95,8 +96,24 @@ class StepWorker(BaseWorker):
     job_class = Doorbell
 
     def __init__(
-        self, app: Flask, queue: str, place: str, connection: Redis, connections: Connections, vitals: Vitals
+        self,
+        app: Flask,
+        queue: str,
+        place: str,
+        connection: Redis,
+        connections: Connections,
+        vitals: Vitals | None = None,
     ) -> None:
+        """Prepare.
+
+        Args:
+            app: the host's app.
+            queue: what it hears.
+            place: its name, for people.
+            connection: to Redis.
+            connections: of this process to databases.
+            vitals: what its loop tells at each turn; nobody, when there is no loop.
+        """
         super().__init__(
             [Queue(names().queue(queue), connection=connection, serializer=JSONSerializer, job_class=Doorbell)],
             name=uuid.uuid4().hex,
@@ -109,7 +126,7 @@ class StepWorker(BaseWorker):
         self._queue = queue
         self._place = place
         self._connections = connections
-        self._vitals = vitals
+        self._vitals = vitals or Vitals(Pulse(), Watchdog(f"the worker {place}", math.inf))
         self._beat_at = 0.0
         self._job: JobProcess | None = None
 
