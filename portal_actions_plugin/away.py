@@ -75,13 +75,18 @@ def bear(error: Exception, log: logging.Logger, what: str) -> None:
     """
     if not is_away(error):
         raise error
-    told, now = said(error), time.monotonic()
-    before, at = _told.get(what, ("", -AGAIN_SECONDS))
-    if told == before and now - at < AGAIN_SECONDS:
-        log.debug("%s: %s", what, told)
+    tell(log, what, said(error))
+
+
+def tell(log: logging.Logger, what: str, why: str) -> None:
+    """Say in a log that something cannot be done, and why: at once, and then once a minute."""
+    now = time.monotonic()
+    told, at = _told.get(what, ("", -AGAIN_SECONDS))
+    if told == why and now - at < AGAIN_SECONDS:
+        log.debug("%s: %s", what, why)
         return
-    _told[what] = (told, now)
-    log.warning("%s: %s", what, told)
+    _told[what] = (why, now)
+    log.warning("%s: %s", what, why)
 
 
 def said(error: BaseException) -> str:

@@ -225,3 +225,21 @@ def test_riding_out_from_several_threads_says_it_once(
     for thread in threads:
         thread.join(60)
     assert len([record for record in caplog.records if record.levelno == logging.WARNING]) <= 3
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_workers_whose_database_goes_away_stay_and_say_why_once_each(
+    database_url: str, start_workers: Callable[..., Workers]
+) -> None:
+    with HangingUp(database_url) as server:
+        workers = start_workers(PORTAL_ACTIONS_DATABASE_URL=server.url, PORTAL_ACTIONS_SWEEP_SECONDS=0.2)
+        wait_until(workers.grandchildren, 60)
+        at_work = workers.children()
+        server.hang_up()
+        wait_until(lambda: server.hung_up > 60, 60)
+        said = [line for line in workers.log.read_text().splitlines() if " WARNING " in line]
+        assert workers.children() == at_work
+        assert said
+        assert len(said) == len({line.partition(" WARNING ")[2] for line in said}), said
+        server.answer()
+        workers.stop()

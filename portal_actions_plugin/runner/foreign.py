@@ -10,8 +10,9 @@ import time
 from collections.abc import Collection
 
 from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
+from portal_actions_plugin import away
 from portal_actions_plugin.db import transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import metric_sums
@@ -56,5 +57,5 @@ class Foreign:
         try:
             with transaction("foreign_doorbells") as tx:
                 metric_sums.add(tx, (metric_sums.FOREIGN_DOORBELLS, queue, ""), count)
-        except SQLAlchemyError as error:
-            log.warning("foreign doorbells could not be counted: %s", error)
+        except DBAPIError as error:
+            away.bear(error, log, "foreign doorbells cannot be counted")

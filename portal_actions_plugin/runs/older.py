@@ -11,6 +11,7 @@ import time
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from portal_actions_plugin import away
 from portal_actions_plugin.db import single_read
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import WorkerRow
@@ -42,5 +43,5 @@ def _workers_live() -> bool:
         with single_read() as db:
             return db.row(old.limit(1)) is not None
     except SQLAlchemyError as error:
-        log.warning("the database cannot be asked whether workers of the version before live: %s", error)
+        away.tell(log, "the database cannot be asked whether workers of the version before live", away.said(error))
         return False
