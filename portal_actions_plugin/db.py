@@ -210,15 +210,6 @@ class Database:
         with (self._at_once or self.engine).connect() as connection:
             yield Transaction(connection)
 
-    @contextmanager
-    def migrating(self) -> Iterator[Connection]:
-        """Open a connection for migrations: one process at a time, the others wait."""
-        with self._writer.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
-            Transaction(connection).lock("migrations")
-            yield connection
-
     def close_connections(self) -> None:
         """Close every idle connection, as before a fork."""
         self.engine.dispose()

@@ -36,6 +36,9 @@ INDEX_SECONDS = 60
 
 INDEX_PAUSES = (1.0,) * 4
 
+GIVE_WAY_SECONDS = 0.1
+"""How long the next statement leaves SQLite to other writers, at most."""
+
 _TAKEN = ("55P03", "40P01")
 """A lock that was not to be had in time, and a deadlock: nothing has happened then."""
 
@@ -54,8 +57,11 @@ class _OnSqlite(SQLiteImpl):
     """Each statement is a transaction: other writers pass in between."""
 
     def _exec(self, construct: Any, *args: Any, **kw: Any) -> Any:
+        began = time.monotonic()
         result = super()._exec(construct, *args, **kw)
         _connection(self).commit()
+        # There is no queue for the next writer: who asks again at once would mostly be the one.
+        time.sleep(min(time.monotonic() - began, GIVE_WAY_SECONDS))
         return result
 
     def create_table(self, table: Table, **kw: Any) -> None:
