@@ -4,6 +4,7 @@ PORT ?= 5000
 DATA_DIR ?= var/demo
 WORKERS ?= 2
 CHAOS_RUNS ?= 200
+CHAOS_SEEDS ?= 1
 TEST_PROCESSES ?= 3
 
 py := $(VENV)/bin/python
@@ -15,7 +16,7 @@ needs := setup.cfg pyproject.toml demo_portal/setup.cfg .ci/install
 help:
 	@echo "make demo    start the demo portal: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS)"
 	@echo "make test    run the tests in $(TEST_PROCESSES) processes: ARGS=… goes to pytest"
-	@echo "make chaos   run $(CHAOS_RUNS) template runs while everything dies: ARGS=… goes to pytest"
+	@echo "make chaos   run $(CHAOS_RUNS) template runs while everything dies, and all scenarios with CHAOS_SEEDS=$(CHAOS_SEEDS)"
 	@echo "make lint    check style, types, import rules and dependencies"
 	@echo "make docs    build the documentation into docs/_build/html"
 	@echo "make bench   measure everything, in half an hour: ARGS=… goes to the script, such as --quick"
@@ -31,7 +32,8 @@ test: $(VENV)/.installed-dev
 	$(py) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(VENV)/.installed-dev
-	CHAOS_RUNS=$(CHAOS_RUNS) $(py) -m pytest tests/chaos -s $(ARGS)
+	status=0; CHAOS_RUNS=$(CHAOS_RUNS) $(py) -m pytest tests/chaos -s $(ARGS) || status=1; \
+	$(py) -m tests.outside --all --seeds $(CHAOS_SEEDS) || status=1; exit $$status
 
 lint: $(VENV)/.installed-dev
 	$(py) -m ruff check .

@@ -60,7 +60,14 @@ def _set_up_postgresql(connection: Any, _record: object) -> None:
     Moments and ids come as they are used, in UTC and as text: a page of logs has thousands of them.
     """
     connection.autocommit = True
-    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS * 1000:.0f}ms'; SET TIME ZONE 'UTC'")
+    answers = connection.execute(
+        f"SET lock_timeout = '{BUSY_SECONDS * 1000:.0f}ms'; SET TIME ZONE 'UTC'; SELECT pg_backend_pid()"
+    )
+    answers.set_result(-1)
+    if answers.fetchone()[0] != connection.info.backend_pid:
+        # A pooler is in between, whose clients have made up process ids: the next transaction may come to another
+        # server process, which knows nothing of what was prepared in this one.
+        connection.prepare_threshold = None
     connection.autocommit = False
     adapters = connection.adapters
     adapters.register_loader("uuid", adapters.get_loader(adapters.types["text"].oid, _AS_TEXT))

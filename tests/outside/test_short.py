@@ -1,0 +1,42 @@
+"""A short choice of the scenarios: ``python -m tests.outside --list`` has them all, ``make chaos`` plays them."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.outside.__main__ import play
+from tests.outside.play import Asked
+from tests.outside.scenarios import load
+
+RUNS = 12
+LONGEST_SECONDS = 420
+"""Most of it is patience, which only a fault uses up."""
+
+pytestmark = pytest.mark.timeout(LONGEST_SECONDS)
+
+
+def go(scenario: str, database: str, runs: int = RUNS) -> None:
+    load()
+    verdict = play(Asked(scenario, database, seed=1, runs=runs, python=sys.executable))
+    assert verdict.ok, "\n".join([verdict.line(), *verdict.notes])
+
+
+@pytest.mark.fault("0a")
+def test_a_storm_of_ended_sessions_leaves_every_worker_alive_and_every_run_done() -> None:
+    go("terminate-storm", "postgresql")
+
+
+@pytest.mark.fault("0c")
+@pytest.mark.fault("0f")
+def test_a_read_only_moment_ends_no_step_that_did_its_work() -> None:
+    go("read-only-moments", "postgresql")
+
+
+def test_killed_processes_lose_nothing_and_are_replaced() -> None:
+    go("kill-processes", "sqlite")
+
+
+def test_a_redis_that_forgets_everything_loses_nothing() -> None:
+    go("redis-killed", "sqlite")
