@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,31 +136,24 @@ def test_a_server_that_takes_no_more_connections_is_a_503(admin: Callable[..., P
 
 @pytest.mark.fault("0f")
 def test_the_navigation_on_a_host_s_page_is_empty_when_nobody_knows_who_asks(
-    make_app: Callable[..., Flask], away_url: str
+    settings: dict[str, Any], away_url: str
 ) -> None:
-    app = make_app(PORTAL_ACTIONS_DATABASE_URL=away_url)
+    plugin = PortalActions()
+
+    @plugin.identity_loader
+    def from_the_database() -> Any:
+        connect(away_url)
+
+    app = Flask("host", instance_path=settings["INSTANCE_PATH"])
+    app.config.update(settings, SECRET_KEY="for tests only", PORTAL_ACTIONS_DATABASE_URL=away_url)
+    plugin.init_app(app)
     with app.test_request_context():
-
-        def from_the_database() -> Any:
-            create_engine(make_url(away_url).set(drivername=driver(away_url))).connect()
-
-        with hooked(app, identity_loader=from_the_database):
-            assert app.jinja_env.globals["portal_actions_nav"]() == []
+        assert app.jinja_env.globals["portal_actions_nav"]() == []
 
 
-def driver(url: str) -> str:
-    return "sqlite" if url.startswith("sqlite") else "postgresql+psycopg"
-
-
-@contextmanager
-def hooked(app: Flask, **hooks: Any) -> Iterator[None]:
-    parts = app.extensions["portal_actions"]
-    before = parts.hooks
-    object.__setattr__(parts, "hooks", replace(before, **hooks))
-    try:
-        yield
-    finally:
-        object.__setattr__(parts, "hooks", before)
+def connect(url: str) -> None:
+    driver = "sqlite" if url.startswith("sqlite") else "postgresql+psycopg"
+    create_engine(make_url(url).set(drivername=driver)).connect()
 
 
 @pytest.mark.fault("0f")
@@ -173,10 +165,7 @@ def test_a_host_whose_layout_needs_the_database_still_shows_the_error(
     (tmp_path / "layouts" / "theirs.html").write_text("{{ menu() }}{% block content %}{% endblock %}")
     app.jinja_loader = FileSystemLoader(tmp_path / "layouts")
 
-    def menu() -> Any:
-        create_engine(make_url(away_url).set(drivername=driver(away_url))).connect()
-
-    app.jinja_env.globals["menu"] = menu
+    app.jinja_env.globals["menu"] = lambda: connect(away_url)
     answer = Person(app.test_client(), "ada").get("/actions")
     assert answer.status_code == 503
     assert "does not answer" in answer.text
