@@ -75,7 +75,12 @@ def bear(error: Exception, log: logging.Logger, what: str) -> None:
     """
     if not is_away(error):
         raise error
-    told, now = said(error), time.monotonic()
+    say_again(log, what, said(error))
+
+
+def say_again(log: logging.Logger, what: str, told: str) -> None:
+    """Log why something has to wait: at once, and then once a minute. ``what`` is in the same words each time."""
+    now = time.monotonic()
     before, at = _told.get(what, ("", -AGAIN_SECONDS))
     if told == before and now - at < AGAIN_SECONDS:
         log.debug("%s: %s", what, told)

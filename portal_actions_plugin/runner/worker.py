@@ -261,7 +261,7 @@ def work(app: Flask, queue: str, place: str, connections: Connections, pulse: Pu
                     worker.drop_stale()
                     continue
             except NamespaceUnknownError as error:
-                log.warning("nobody can listen yet: %s", error)
+                away.say_again(log, "nobody can listen yet", str(error))
                 time.sleep(WAIT_FOR_DATABASE)
                 continue
             except (RedisError, OSError) as error:
