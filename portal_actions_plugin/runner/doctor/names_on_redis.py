@@ -11,7 +11,7 @@ from portal_actions_plugin.db import reading
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import WorkerRow
 from portal_actions_plugin.runner import neighbours
-from portal_actions_plugin.runner.doctor.findings import Finding, counted, critical, fine, warning
+from portal_actions_plugin.runner.doctor.findings import Check, Finding, counted, critical, fine, warning
 from portal_actions_plugin.runner.foreign import LATELY_SECONDS
 from portal_actions_plugin.runs.names import Names, NamespaceUnknownError, namespace
 from portal_actions_plugin.sql import now_plus
@@ -21,6 +21,7 @@ MEND_SHARED = (
     "where the copy is: flask actions db new-identity, and start its workers and web processes again; "
     "or give each portal a PORTAL_ACTIONS_NAMESPACE of its own"
 )
+MEND_UNKNOWN = "flask actions db new-identity, and start workers and web processes again"
 MEND_RENAMED = "start workers and web processes again: they go by the names that they were started with"
 
 
@@ -29,7 +30,7 @@ def look() -> Iterator[Finding]:
     try:
         known = Names(namespace())
     except NamespaceUnknownError as error:
-        yield fine("namespace", f"not known: {error}")  # what is wrong with the database is said elsewhere
+        yield critical("namespace", f"nothing can be rung for: {error}", MEND_UNKNOWN)
         return
     try:
         found = [*_shared(known), *_renamed(known)]
@@ -68,3 +69,6 @@ def _renamed(known: Names) -> Iterator[Finding]:
             "by now: what web processes ring for waits until a sweeper rings again"
         )
         yield warning("namespace", message, MEND_RENAMED)
+
+
+CHECK = Check("namespace", look)

@@ -30,7 +30,7 @@ from portal_actions_plugin.models import (
     TemplateRunRow,
     WorkerRow,
 )
-from portal_actions_plugin.runner.doctor import causes, names_on_redis
+from portal_actions_plugin.runner.doctor import causes
 from portal_actions_plugin.runner.doctor.findings import (
     Check,
     Finding,
@@ -253,7 +253,6 @@ OF_THE_DATABASE = (
 )
 OTHERS = (
     Check("redis", _redis),
-    Check("namespace", names_on_redis.look),
     Check("templates", _templates, "every template file can be used"),
     Check("settings", _settings, "nothing is missing"),
 )
