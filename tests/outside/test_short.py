@@ -34,6 +34,11 @@ def test_a_read_only_moment_ends_no_step_that_did_its_work() -> None:
     go("read-only-moments", "postgresql")
 
 
+@pytest.mark.fault("0b")
+def test_a_worker_whose_job_process_dies_just_as_it_stands_by_takes_the_next_run() -> None:
+    go("job-killed-as-it-stands-by", "sqlite")
+
+
 def test_killed_processes_lose_nothing_and_are_replaced() -> None:
     go("kill-processes", "sqlite")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
-from tests.outside.parts import signal_all, wait_until
+from tests.outside.parts import is_alive, signal_all, wait_until
 from tests.outside.play import PROBES, Play
 from tests.outside.scenarios import scenario
 from tests.outside.stage import Stage, children, parent_of
@@ -50,33 +51,38 @@ def stop_processes(play: Play) -> None:
 
 @scenario("job-killed-as-it-stands-by")
 def job_killed_as_it_stands_by(play: Play) -> None:
-    """A worker is stopped while its job process makes a run, says that it stands by, and is killed; then it goes on."""
+    """A worker is stopped for a moment in which its job process says that it stands by, and is killed; then it goes on."""
     stage = play.open(workers=1)
-    for number in range(3):
+    for number in range(4):
         for queue, action in PROBES.items():
-            stage.client.start_action(action, {"seconds": 0.7}, key=f"stands-by-{queue}-{number}")
-            begun = _line(stage, "begin", action, number)
-            worker = parent_of(begun["pid"])
+            stage.client.start_action(action, {"seconds": 0.3}, key=f"stands-by-{queue}-{number}")
+            begun = _begun(stage, action, number)
+            job, worker = begun["pid"], parent_of(begun["pid"])
+            time.sleep(max(0.0, begun["at"] + 0.22 - time.monotonic()))
             signal_all([worker], signal.SIGSTOP)
-            _line(stage, "end", action, number)
-            play.wait(0.4)
-            signal_all([begun["pid"]], signal.SIGKILL)
-            play.wait(0.1)
-            play.excuses.resumed[worker] = time.monotonic()
+            # A worker that was stopped for longer finds its own wait over, and does not read the word.
+            give_up = time.monotonic() + 0.4
+            while time.monotonic() < give_up and "pipe_read" not in Path(f"/proc/{job}/wchan").read_text():
+                time.sleep(0.002)
+            time.sleep(0.02)
+            signal_all([job], signal.SIGKILL)
+            while is_alive(job):
+                time.sleep(0.002)
             signal_all([worker], signal.SIGCONT)
             play.probe(stage, queue, 60)
     play.settle()
 
 
-def _line(stage: Stage, event: str, action: str, number: int) -> dict[str, Any]:
-    """The line that a run left at its begin or end, when it comes: of the runs that take their time."""
-
-    def found() -> dict[str, Any] | None:
-        lines = [line for line in stage.lines("effects") if line["action"] == action and line["event"] == event]
-        slow = [line for line in lines if line["seconds"] > 0.5]
-        return slow[number] if len(slow) > number else None
-
-    return wait_until(found, 60, f"the {event} of {action}")
+def _begun(stage: Stage, action: str, number: int) -> dict[str, Any]:
+    """The line that a run leaves at its begin, as soon as it is there: of the runs that take their time."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        begun = [line for line in stage.lines("effects") if line["action"] == action and line["event"] == "begin"]
+        slow = [line for line in begun if line["seconds"] > 0.2]
+        if len(slow) > number:
+            return slow[number]
+        time.sleep(0.005)
+    raise TimeoutError(f"no begin of {action}")
 
 
 @scenario("kill-at-pause-points")
