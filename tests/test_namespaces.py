@@ -170,7 +170,7 @@ def test_the_doctor_knows_of_two_databases_of_one_identity(
         with portal.app_context(), transaction("test") as tx:
             tx.execute(update(DatabaseIdentityRow).values(identity=identity))
     monkeypatch.setattr(neighbours, "TELL_SECONDS", 0)
-    monkeypatch.setattr(neighbours, "TOGETHER_SECONDS", 0.01)
+    monkeypatch.setattr(neighbours, "TOGETHER_SECONDS", 1e-5)
     neighbours.be_seen()
     assert [one.level for one in findings()] == ["ok"]
     for portal in (copy, app) * 3:
