@@ -103,7 +103,9 @@ def _behind_pgbouncer(play: Play, mode: str) -> tuple[Stage, Postgres]:
     pooler = subprocess.Popen(command, preexec_fn=end_with_us, **database.as_user())
     play.at_the_end(lambda: (pooler.send_signal(signal.SIGKILL), pooler.wait()))  # type: ignore[func-returns-value]
     wait_until(lambda: Path(folder / "pgbouncer.pid").exists(), 20, "pgbouncer is up")
-    return play.make_stage(database, DATABASE_URL=database.url_at("127.0.0.1", port)), database
+    stage = play.make_stage(database)  # the docs say: tables are upgraded over a connection to the server itself
+    stage.settings["DATABASE_URL"] = database.url_at("127.0.0.1", port)
+    return stage, database
 
 
 def _stop_the_server(play: Play, mode: str) -> None:
