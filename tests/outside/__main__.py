@@ -34,7 +34,7 @@ def main() -> int:
     )
     asked.add_argument("--keep", action="store_true", help="keep the folders, and print the ends of the logs")
     asked.add_argument("--json", type=Path, help="write the verdict there, too")
-    asked.add_argument("--processes", type=int, default=2, help="how many scenarios play at a time, with --all")
+    asked.add_argument("--processes", type=int, default=3, help="how many scenarios play at a time, with --all")
     given = asked.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))
