@@ -43,12 +43,19 @@ RED, GREEN, ERROR, SKIPPED = "red", "green", "error", "skipped"
 # -- in pytest, as the plugin "proves" -----------------------------------------------------------------------------------
 
 
+def faults_of(item: pytest.Item) -> list[str]:
+    """The faults of a test. They are counted through, so ``33`` and ``F33`` are the same."""
+    by_number = {name.lstrip("ABCDEF"): name for name in NAMED}
+    marked = [str(mark.args[0]) for mark in item.iter_markers("fault")]
+    return [by_number.get(name.lstrip("ABCDEF"), name) for name in marked]
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Note at each report of a test which faults it is of, and what ended it."""
     outcome: Any = yield
     report = outcome.get_result()
-    faults = [str(mark.args[0]) for mark in item.iter_markers("fault")]
+    faults = faults_of(item)
     kind = call.excinfo.typename if call.excinfo else ""
     said = str(call.excinfo.value).strip().partition("\n")[0][:120] if call.excinfo else ""
     report.user_properties.append(("fault", json.dumps({"faults": faults, "kind": kind, "said": said})))
@@ -57,7 +64,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Write down which tests there are, and of which faults."""
     if out := os.environ.get("PROVES_COLLECTED"):
-        found = {item.nodeid: [str(mark.args[0]) for mark in item.iter_markers("fault")] for item in session.items}
+        found = {item.nodeid: faults_of(item) for item in session.items}
         Path(out).write_text(json.dumps(found))
 
 
@@ -206,7 +213,10 @@ def run(folder: Path, python: Path, tests: Sequence[str], processes: str) -> lis
         subprocess.run(
             [*command, *parallel, *files], cwd=place, env=environment, stdout=written, stderr=written, check=False
         )
-    return [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    if not out.exists():
+        print(log.read_text()[-3000:])
+        return []
+    return [json.loads(line) for line in out.read_text().splitlines()]
 
 
 def judge(collected: dict[str, list[str]], reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

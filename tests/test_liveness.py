@@ -19,7 +19,6 @@ from sqlalchemy import select
 from portal_actions_plugin.db import reading
 from portal_actions_plugin.models import WorkerRow
 from portal_actions_plugin.runner.doctor import examination
-from portal_actions_plugin.runner.service_manager import ServiceManager
 from portal_actions_plugin.runs import metrics
 from tests.conftest import Person, Workers, wait_until
 
@@ -237,6 +236,8 @@ def test_systemd_hears_that_the_supervisor_is_ready_turns_and_stops(
 
 
 def test_a_probe_sees_by_a_file_that_the_supervisor_turns(tmp_path: Path) -> None:
+    from portal_actions_plugin.runner.service_manager import ServiceManager
+
     file = tmp_path / "alive"
     manager = ServiceManager(file)
     assert not file.exists()
@@ -245,5 +246,7 @@ def test_a_probe_sees_by_a_file_that_the_supervisor_turns(tmp_path: Path) -> Non
 
 
 def test_a_file_that_cannot_be_touched_ends_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from portal_actions_plugin.runner.service_manager import ServiceManager
+
     ServiceManager(tmp_path / "missing" / "alive").turned("1 of 1 workers are there")
     assert "a probe takes this for dead" in caplog.text

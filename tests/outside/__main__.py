@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import random
@@ -33,10 +34,11 @@ def main() -> int:
     )
     asked.add_argument("--keep", action="store_true", help="keep the folders, and print the ends of the logs")
     asked.add_argument("--json", type=Path, help="write the verdict there, too")
-    asked.add_argument("--processes", type=int, default=2, help="how many scenarios play at a time, with --all")
+    asked.add_argument("--processes", type=int, default=3, help="how many scenarios play at a time, with --all")
     given = asked.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    _end_with_parent()
     if given.list or not (given.scenario or given.all):
         for name, scenario in SCENARIOS.items():
             print(f"{name:<28} {', '.join(scenario.databases):<20} {scenario.doc}")
@@ -52,6 +54,12 @@ def main() -> int:
     if given.json:
         given.json.write_text(json.dumps(verdict.as_json()))
     return 0 if verdict.ok else 1
+
+
+def _end_with_parent() -> None:
+    """Be told to end when a test that started this is gone; a person's shell may go."""
+    if not sys.stdin.isatty():
+        ctypes.CDLL(None).prctl(1, int(signal.SIGTERM))
 
 
 def play(asked: Asked) -> Verdict:

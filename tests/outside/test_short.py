@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.outside.__main__ import play
-from tests.outside.play import Asked
-from tests.outside.scenarios import load
-
+ROOT = Path(__file__).parent.parent.parent
 RUNS = 12
 LONGEST_SECONDS = 420
 """Most of it is patience, which only a fault uses up."""
@@ -18,9 +17,25 @@ pytestmark = pytest.mark.timeout(LONGEST_SECONDS)
 
 
 def go(scenario: str, database: str, runs: int = RUNS) -> None:
-    load()
-    verdict = play(Asked(scenario, database, seed=1, runs=runs, python=sys.executable))
-    assert verdict.ok, "\n".join([verdict.line(), *verdict.notes])
+    """Play in a process of its own: what it starts ends with it, and it with this one."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.outside",
+        scenario,
+        "--database",
+        database,
+        "--seed",
+        "1",
+        "--runs",
+        str(runs),
+    ]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            said, _ = process.communicate(timeout=LONGEST_SECONDS - 20)
+        finally:
+            process.terminate()
+    assert process.returncode == 0, said
 
 
 @pytest.mark.fault("0a")

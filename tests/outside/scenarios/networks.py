@@ -8,7 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.outside.parts import Postgres, free_port, wait_until
+from tests.outside.parts import Postgres, end_with_us, free_port, wait_until
 from tests.outside.play import Play, SkipScenarioError
 from tests.outside.proxy import Proxy
 from tests.outside.scenarios import scenario
@@ -99,10 +99,13 @@ def _behind_pgbouncer(play: Play, mode: str) -> tuple[Stage, Postgres]:
     port, folder = free_port(), database.folder
     settings = BOUNCER.format(server=folder, server_port=database.port, port=port, mode=mode, folder=folder)
     (folder / "pgbouncer.ini").write_text(settings)
-    pooler = subprocess.Popen([program, "-q", str(folder / "pgbouncer.ini")], **database.as_user())
+    command = [program, "-q", str(folder / "pgbouncer.ini")]
+    pooler = subprocess.Popen(command, preexec_fn=end_with_us, **database.as_user())
     play.at_the_end(lambda: (pooler.send_signal(signal.SIGKILL), pooler.wait()))  # type: ignore[func-returns-value]
     wait_until(lambda: Path(folder / "pgbouncer.pid").exists(), 20, "pgbouncer is up")
-    return play.make_stage(database, DATABASE_URL=database.url_at("127.0.0.1", port)), database
+    stage = play.make_stage(database)  # the docs say: tables are upgraded over a connection to the server itself
+    stage.settings["DATABASE_URL"] = database.url_at("127.0.0.1", port)
+    return stage, database
 
 
 def _stop_the_server(play: Play, mode: str) -> None:

@@ -23,7 +23,7 @@ def two_portals(play: Play) -> None:
         stage.start(workers=1)
         play.measure(stage)
     for stage in stages:
-        play.people(stage, 20, cancel=0)
+        play.people(stage, 20, cancel=0, runs=max(5, play.asked.runs // 3))
     play.settle()
     for stage in stages:
         for wait, row in _waits(stage):
