@@ -31,9 +31,10 @@ from portal_actions_plugin.runner.processes import (
     adopt_orphans,
     die_with_parent,
     reset_after_fork,
+    seed_anew,
 )
 from portal_actions_plugin.runner.shared import Shared, Word
-from portal_actions_plugin.runner.traces import Surroundings, peak_memory
+from portal_actions_plugin.runner.traces import Surroundings, open_files, peak_memory
 from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.redaction import Redactor
 
@@ -50,6 +51,9 @@ MAX_SECONDS = 20.0
 
 MAX_GROWTH = 64 * 2**20
 """Bytes of memory that a process may gain before it is replaced."""
+
+MAX_OPEN_FILES = 64
+"""More than that it may not have open than it had at first."""
 
 CANDIDATES = 4
 """Other workers want the oldest run too: whoever comes too late takes the next one."""
@@ -119,10 +123,21 @@ class Child:
             return False
         if self._is_dismissed():
             return False
-        if changed := Surroundings.of_this_process().changed_since(self._surroundings):
+        if changed := self._changed():
             log.info("a handler has left its process changed, which ends with it: %s", ", ".join(changed))
             return False
         return peak_memory() - self._memory <= MAX_GROWTH
+
+    def _changed(self) -> Sequence[str]:
+        try:
+            changed = Surroundings.of_this_process().changed_since(self._surroundings)
+            if _settings(self._app) != self._settings:
+                changed.append("the app's settings")
+            if open_files() - self._open_files > MAX_OPEN_FILES:
+                changed.append("open files")
+        except Exception as error:  # noqa: BLE001 even what is asked here can be replaced
+            return [f"it cannot be looked at: {type(error).__name__}"]
+        return changed
 
     def _set_up(self, parent: int, connections: Connections) -> None:
         os.setpgid(0, 0)
@@ -133,6 +148,8 @@ class Child:
         reached("fork_job.child")
         self._warm_up()
         self._surroundings = Surroundings.of_this_process()
+        self._settings = _settings(self._app)
+        self._open_files = open_files()
         self._memory = peak_memory()
 
     def _warm_up(self) -> None:
@@ -154,6 +171,7 @@ class Child:
     def _make(self, run_id: str) -> Sequence[str]:
         """Make a run, and say what is due then; does not return when this process may not go on."""
         redactor = Redactor()
+        seed_anew()
         with run_logs.speaking(redactor, {"run_id": run_id}):
             try:
                 # What a handler sets for its context is gone with it.
@@ -217,3 +235,8 @@ class Child:
             logging.shutdown()
         finally:
             os._exit(0 if word else 1)
+
+
+def _settings(app: Flask) -> dict[str, int]:
+    """Which objects the app's settings are: no code of theirs is asked."""
+    return {name: id(value) for name, value in app.config.items()}

@@ -329,8 +329,10 @@ def _as_action_error(cause: BaseException, job: Job) -> ActionError:
         return cause
     if isinstance(cause, TimeLimitError):
         return outcomes.timed_out(job.action)
+    # It is asked first: whoever formats a traceback swallows whatever it raises, and the end of its time with that.
+    said = _said(cause)
     log.error("run %s: the handler failed unexpectedly", job.ref.id, exc_info=cause)
-    return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {_said(cause)}")
+    return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {said}")
 
 
 def _said(cause: BaseException) -> str:

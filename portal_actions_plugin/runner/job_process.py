@@ -15,6 +15,7 @@ from portal_actions_plugin.runner.shared import Shared, Word
 
 log = logging.getLogger(__name__)
 
+_OUTPUT = (0, 1, 2)
 _WAKE_UP = b"."
 _WAKE_UPS_AT_ONCE = 64
 _LOOK_MILLISECONDS = 50
@@ -80,6 +81,7 @@ class JobProcess:
         self._told = 0
         self._leftovers = leftovers
         self._buried = False
+        self._blocking = _blocking()
         # They forget their numbers when they are closed: no other file is ever taken for them.
         self._orders = FileIO(orders, "w")
         self._words = FileIO(words, "r")
@@ -166,6 +168,8 @@ class JobProcess:
         for file in (self._orders, self._words, self._handle):
             if file:
                 file.close()
+        for descriptor, blocks in self._blocking.items():
+            os.set_blocking(descriptor, blocks)
         self.exit_status = os.waitstatus_to_exitcode(status)
         self._state = State.GONE
 
@@ -176,6 +180,15 @@ class JobProcess:
             if os.getpgid(self.pid) == self.pid:
                 os.killpg(self.pid, signal.SIGKILL)
             os.kill(self.pid, signal.SIGKILL)
+
+
+def _blocking() -> dict[int, bool]:
+    """Whether who writes to standard output waits: what a handler sets there holds for all that have the file, us too."""
+    found = {}
+    for descriptor in _OUTPUT:
+        with suppress(OSError):
+            found[descriptor] = os.get_blocking(descriptor)
+    return found
 
 
 def _handle(pid: int) -> FileIO | None:
