@@ -166,7 +166,7 @@ def test_a_process_that_is_gone_is_never_asked_again(make_app: Callable[..., Fla
 def test_what_is_not_redis_trouble_is_not_called_so() -> None:
     from redis.exceptions import RedisError
 
-    from portal_actions_plugin.runner.worker import asking_redis
+    from portal_actions_plugin.runner.redis_calls import asking_redis
 
     with pytest.raises(RedisError), asking_redis():
         raise ConnectionResetError(errno.ECONNRESET, "reset")

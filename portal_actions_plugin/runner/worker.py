@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import os
 import time
 import uuid
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Any, cast
 
 from flask import Flask
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue
@@ -39,8 +35,10 @@ from portal_actions_plugin.runner.leftovers import Leftovers, own_children
 from portal_actions_plugin.runner.monitor import watch
 from portal_actions_plugin.runner.processes import Connections, StopRequest, adopt_orphans, signals_held
 from portal_actions_plugin.runner.pulse import Doing, Pulse
+from portal_actions_plugin.runner.redis_calls import asking_redis
 from portal_actions_plugin.runner.rehearsal import rehearse
 from portal_actions_plugin.runner.shared import Shared, Word
+from portal_actions_plugin.runner.vitals import Vitals
 from portal_actions_plugin.runner.watchdog import Watchdog
 from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.dispatch import RQ_JOB, RQ_QUEUE, RQ_QUEUES
@@ -63,10 +61,6 @@ STALE_AT_ONCE = 200
 """Doorbells looked at in one go when runs have been taken without them."""
 
 
-_OUR_OWN_TROUBLE = (errno.EBADF, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""What says nothing of Redis: this process is to end, and another one to start."""
-
-
 def doorbell(run_id: str) -> None:
     """What a job is named after. RQ's own workers must never run it: they would know nothing of leases."""
     raise RuntimeError(f"The doorbell of run {run_id} was heard by a foreign worker: run `flask actions worker`.")
@@ -87,19 +81,6 @@ class Doorbell(Job):
     def run_id(self) -> str | None:
         """The run to look at, when this is one of our doorbells."""
         return _rung_for(self.payload)
-
-
-@dataclass(frozen=True, slots=True)
-class Vitals:
-    """What proves that a worker's loop turns: to its supervisor, and to its own watchdog."""
-
-    pulse: Pulse
-    watchdog: Watchdog
-
-    def turn(self, doing: Doing) -> None:
-        """Say that the loop turns, and what it is about to do."""
-        self.pulse.turn(doing)
-        self.watchdog.turned()
 
 
 class StepWorker(BaseWorker):
@@ -277,23 +258,6 @@ class StepWorker(BaseWorker):
         os.close(words)
         os.close(orders)
         return JobProcess(pid, process_token, shared, orders=told, words=heard, leftovers=leftovers)
-
-
-@contextmanager
-def asking_redis() -> Iterator[None]:
-    """Tell what is Redis' from every other error of the operating system, which is not to be taken for it.
-
-    Raises:
-        RedisError: Redis is away.
-    """
-    try:
-        yield
-    except RedisError:
-        raise
-    except OSError as error:
-        if error.errno in _OUR_OWN_TROUBLE:
-            raise
-        raise RedisConnectionError(str(error)) from error
 
 
 def still_due(run_ids: Collection[str]) -> Collection[str]:
