@@ -145,6 +145,7 @@ def _make(claimed: Claimed, doer: Doer, tell: TellTime, redactor: Redactor) -> R
         result, error = failed.result, failed.error
     finally:
         time_left.over()
+    reached("record.before")
     try:
         return outcomes.record(claimed.attempt, doer, result, error, redactor)
     except LeaseLostError:

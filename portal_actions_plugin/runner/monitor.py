@@ -22,6 +22,7 @@ from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs import claims, log_lines
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.states import CANCELED, RUNNING
+from portal_actions_plugin.sql import now_plus
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +149,9 @@ class _Look:
     def __init__(self, process_token: str, lease_seconds: float) -> None:
         self._process_token = process_token
         self._lease_seconds = lease_seconds
+        # It may have been stopped before it could tell its deadline, or after it was through. To record takes a lease
+        # at most, and another one when that has to be recorded as an error.
+        self._overdue = ActionRunRow.deadline_at < now_plus(-2 * lease_seconds)
         self._had: set[str] = set()
         self._active_at = time.monotonic()
 
@@ -158,6 +162,8 @@ class _Look:
             return "another process has taken its run over"
         if any(row["status"] == CANCELED for row in rows):
             return "its run was canceled"
+        if any(row["status"] == RUNNING and row["overdue"] for row in rows):
+            return "its run is long past its deadline, and it does not record how that ended"
         self._had = {row["id"] for row in rows if row["status"] == RUNNING}
         if self._had:
             self._active_at = time.monotonic()
@@ -168,7 +174,9 @@ class _Look:
     def _rows(self) -> Sequence[Row]:
         with single_read() as db:
             return db.rows(
-                select(ActionRunRow.id, ActionRunRow.status).where(ActionRunRow.process_token == self._process_token)
+                select(ActionRunRow.id, ActionRunRow.status, self._overdue.label("overdue")).where(
+                    ActionRunRow.process_token == self._process_token
+                )
             )
 
 
