@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 from flask import Flask, current_app, request
 
 from portal_actions_plugin import Identity, PortalActions
+from portal_actions_plugin.pause_points import set_visitor
 from portal_actions_plugin.signals import scorecard_fix_requested
 
 PEOPLE = {
@@ -61,16 +63,26 @@ def create_app(**config: Any) -> Flask:
         change_action(app, "debug.wait@v1", lock=lambda _data: "the only one")
     if imported := os.environ.get("TEST_PORTAL_IMPORTED"):
         note_imports_of_job_processes(Path(imported))
-    if os.environ.get("TEST_PORTAL_DEEDS"):
-        from tests import deeds
-
-        deeds.register(app)
+    add_tests_own_actions(app)
     if os.environ.get("TEST_PORTAL_CANARY"):
         from tests import canary
 
         canary.register(app)
         canary.watch(app, folder)
     return app
+
+
+def add_tests_own_actions(app: Flask) -> None:
+    if os.environ.get("TEST_PORTAL_DEEDS"):
+        from tests import deeds
+
+        deeds.register(app)
+    if os.environ.get("TEST_PORTAL_HOSTILE"):
+        from tests import hostile
+
+        hostile.register(app)
+    if harm := os.environ.get("TEST_PORTAL_HARM_AT"):
+        harm_once(*json.loads(harm))
 
 
 def fix() -> dict[str, str]:
@@ -91,6 +103,37 @@ def change_action(app: Flask, action_id: str, **values: Any) -> None:
     """Declare an installed action otherwise."""
     registry = app.extensions["portal_actions"].registry
     registry._actions[action_id] = replace(registry.get(action_id), **values)
+
+
+def harm_once(point: str, victim: str, signal_number: int, mark: str) -> None:
+    """Send a signal to the process that comes to a pause point first, its parent or its child; a file says who it was.
+
+    Without that file, it happens again.
+    """
+
+    def visit(name: str) -> None:
+        if name != point:
+            return
+        pid = {"itself": os.getpid, "its parent": os.getppid, "its child": child_of_this_process}[victim]()
+        try:
+            with Path(mark).open("x") as out:
+                out.write(str(pid))
+        except FileExistsError:
+            return
+        os.kill(pid, signal_number)
+
+    set_visitor(visit)
+
+
+def child_of_this_process() -> int:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid():
+            return int(stat.parent.name)
+    raise AssertionError("it has no child")
 
 
 def make_stubborn(app: Flask, timeout: float) -> None:

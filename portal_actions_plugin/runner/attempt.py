@@ -10,6 +10,7 @@ from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.job import Job, find_action
+from portal_actions_plugin.runner.own_process import OwnProcess
 from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs.claims import Claim
 from portal_actions_plugin.runs.redaction import Redactor
@@ -27,12 +28,14 @@ class Doer:
         worker: the worker's name, for people.
         may_go_on: whether the process may make one attempt more, of the next step, when one has succeeded.
         spoken: where the lines wait that its handlers say in quick succession.
+        ours: knows whether a handler has left the process what it was.
     """
 
     process_token: str
     worker: str
     may_go_on: Callable[[], bool]
     spoken: SpokenLines
+    ours: OwnProcess = field(default_factory=OwnProcess)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,14 @@
-"""How much of what a handler says is kept: masked first, then cut, and what is cut says so."""
+"""How much of what a handler says is kept, masked, and what is cut says so.
+
+A handler may say very much. No more of it is looked at than is kept, and what a secret needs that stands at the cut.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
+from portal_actions_plugin.errors import PortalActionsError
 from portal_actions_plugin.host import Link
 from portal_actions_plugin.runs.redaction import Redactor
 
@@ -20,21 +25,46 @@ MAX_CHECKPOINTS = 1_000
 
 CUT = " … (cut)"
 
+LONGEST_TOKEN = 4_096
+"""Characters: of what is known to be secret by its shape alone, such as a private key."""
+
+E = TypeVar("E", bound=PortalActionsError)
+
 
 def cut(text: str, longest: int) -> str:
     """The text, or as much of it as may be kept."""
     return text if len(text) <= longest else text[:longest] + CUT
 
 
-def error_text(text: str) -> str:
-    """An error's message or hint as it is kept."""
-    return cut(text, MAX_ERROR_CHARS)
+def masked(text: str, longest: int, redactor: Redactor) -> str:
+    """A text as it is kept, at most so many characters of it, and no part of a secret.
+
+    Args:
+        text: of any length.
+        longest: how many characters may be kept.
+        redactor: knows what to mask.
+    """
+    beyond = max(LONGEST_TOKEN, redactor.longest)
+    if len(text) <= longest + 2 * beyond:
+        return cut(redactor.text(text), longest)
+    looked_at = redactor.text(text[: longest + 2 * beyond])
+    # A secret that is there in part, and so not masked, is at the very end. What was masked has moved that forward.
+    return looked_at[: len(looked_at) - beyond][:longest] + CUT
+
+
+def error(said: E, redactor: Redactor) -> E:
+    """An error that says no more than is kept."""
+    said.message = masked(str(said.message), MAX_ERROR_CHARS, redactor)
+    said.hint = masked(str(said.hint), MAX_ERROR_CHARS, redactor)
+    said.fields = redactor.data(said.fields)
+    said.args = (said.message,)
+    return said
 
 
 def links(made: Sequence[Link], redactor: Redactor) -> list[Link]:
     """The links as they are kept. An address that is cut is none any more: a page shows it as text."""
     return [
-        Link(cut(redactor.text(str(link.title)), MAX_LINK_TITLE), cut(redactor.text(str(link.url)), MAX_LINK_URL))
+        Link(masked(str(link.title), MAX_LINK_TITLE, redactor), masked(str(link.url), MAX_LINK_URL, redactor))
         for link in made[:MAX_LINKS]
     ]
 
@@ -46,4 +76,4 @@ def warnings(said: Sequence[str], links_made: int, redactor: Redactor) -> list[s
         for made, kept, things in ((links_made, MAX_LINKS, "links"), (len(said), MAX_WARNINGS, "warnings"))
         if made > kept
     ]
-    return [cut(redactor.text(str(text)), MAX_WARNING_CHARS) for text in said[:MAX_WARNINGS]] + lost
+    return [masked(str(text), MAX_WARNING_CHARS, redactor) for text in said[:MAX_WARNINGS]] + lost

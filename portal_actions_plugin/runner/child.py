@@ -9,7 +9,7 @@ import contextvars
 import logging
 import math
 import os
-import select as io
+import select
 import signal
 import time
 from collections.abc import Sequence
@@ -24,25 +24,24 @@ from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import execute, run_logs
 from portal_actions_plugin.runner.execute import Left
 from portal_actions_plugin.runner.job import load_job
-from portal_actions_plugin.runner.monitor import ORDER_BYTES, tell_standing_by
+from portal_actions_plugin.runner.job_process import wake_up
+from portal_actions_plugin.runner.own_process import OwnProcess
 from portal_actions_plugin.runner.processes import (
     Connections,
     adopt_orphans,
     die_with_parent,
     reset_after_fork,
+    seed_anew,
 )
-from portal_actions_plugin.runner.shared import Shared
-from portal_actions_plugin.runner.traces import Surroundings, peak_memory
+from portal_actions_plugin.runner.shared import Shared, Word
+from portal_actions_plugin.runner.traces import Surroundings, open_files, peak_memory
 from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.redaction import Redactor
 
 log = logging.getLogger(__name__)
 
-DONE = 10
-"""Exit status of a job process that has left nothing to do. It is not 0: a handler's library may exit with that."""
-
-DONE_HOLDING_A_LOCK = 11
-"""Likewise, but its lock is only free now that it is gone."""
+ORDER_BYTES = 36
+"""The length of a run's id."""
 
 MAX_RUNS = 500
 """After so many, a fork costs nothing beside them, and what handlers leak bit by bit goes with the process."""
@@ -52,6 +51,9 @@ MAX_SECONDS = 20.0
 
 MAX_GROWTH = 64 * 2**20
 """Bytes of memory that a process may gain before it is replaced."""
+
+MAX_OPEN_FILES = 64
+"""More than that it may not have open than it had at first."""
 
 CANDIDATES = 4
 """Other workers want the oldest run too: whoever comes too late takes the next one."""
@@ -83,7 +85,7 @@ class Child:
             process_token: carried by every write.
             shared: where the worker finds how long an attempt may take, and lines that are not written yet.
             orders: a pipe on which the worker names a run while this process stands by, and which it closes to end it.
-            words: a pipe on which the worker hears that this process stands by.
+            words: a pipe that wakes the worker, to look at what is said in shared memory.
         """
         self._app = app
         self._queue = queue
@@ -94,21 +96,26 @@ class Child:
         self._words = words
         self._claims = 0
         self._began: float | None = None
+        self._ours = OwnProcess(orders, words, spoilt=self._tell_spoilt)
 
     def live(self, parent: int, connections: Connections) -> NoReturn:
         """Set up, obey, and end."""
-        status = 1
         try:
             self._set_up(parent, connections)
             while run_id := os.read(self._orders, ORDER_BYTES).decode():
+                reached("order.read")
+                self._shared.said.begin()
                 self._work(run_id)
-                reached("stand_by")
-                tell_standing_by(self._words)
-            status = DONE
+                reached("stand_by.before")
+                self._shared.said.stand_by()
+                reached("stand_by.said")
+                wake_up(self._words)
+                reached("stand_by.after")
+            self._end(Word.DONE)
         except BaseException:
             log.exception("a job process failed")
         finally:
-            _end(status)
+            self._end(Word.NOTHING)
 
     def may_go_on(self) -> bool:
         """Whether the next run may be made in this process, should all of it go well until now."""
@@ -116,10 +123,21 @@ class Child:
             return False
         if self._is_dismissed():
             return False
-        if changed := Surroundings.of_this_process().changed_since(self._surroundings):
+        if changed := self._changed():
             log.info("a handler has left its process changed, which ends with it: %s", ", ".join(changed))
             return False
         return peak_memory() - self._memory <= MAX_GROWTH
+
+    def _changed(self) -> Sequence[str]:
+        try:
+            changed = Surroundings.of_this_process().changed_since(self._surroundings)
+            if _settings(self._app) != self._settings:
+                changed.append("the app's settings")
+            if open_files() - self._open_files > MAX_OPEN_FILES:
+                changed.append("open files")
+        except Exception as error:  # noqa: BLE001 even what is asked here can be replaced
+            return [f"it cannot be looked at: {type(error).__name__}"]
+        return changed
 
     def _set_up(self, parent: int, connections: Connections) -> None:
         os.setpgid(0, 0)
@@ -130,6 +148,8 @@ class Child:
         reached("fork_job.child")
         self._warm_up()
         self._surroundings = Surroundings.of_this_process()
+        self._settings = _settings(self._app)
+        self._open_files = open_files()
         self._memory = peak_memory()
 
     def _warm_up(self) -> None:
@@ -151,18 +171,19 @@ class Child:
     def _make(self, run_id: str) -> Sequence[str]:
         """Make a run, and say what is due then; does not return when this process may not go on."""
         redactor = Redactor()
+        seed_anew()
         with run_logs.speaking(redactor, {"run_id": run_id}):
             try:
                 # What a handler sets for its context is gone with it.
                 left, due_now = contextvars.copy_context().run(self._perform, run_id, redactor)
             except BaseException:
                 log.exception("the job process of run %s failed", run_id)
-                _end(1)
+                self._end(Word.NOTHING)
             # Masked to the very end: a thread of the handler may still be at it when the attempt is over.
             if left.lock:
-                _end(DONE_HOLDING_A_LOCK)
+                self._end(Word.DONE_HOLDING_A_LOCK)
             if due_now is None:
-                _end(DONE)
+                self._end(Word.DONE)
         return due_now
 
     def _perform(self, run_id: str, redactor: Redactor) -> tuple[Left, Sequence[str] | None]:
@@ -175,6 +196,7 @@ class Child:
                 redactor=redactor,
                 may_go_on=self.may_go_on,
                 spoken=self._shared.spoken,
+                ours=self._ours,
             )
             reached("perform.after")
             may_go_on = not left.trouble and not left.lock and self.may_go_on()
@@ -196,11 +218,25 @@ class Child:
 
     def _is_dismissed(self) -> bool:
         # While this process is at work nobody writes to the pipe: it can be read only when it is closed.
-        return bool(io.select([self._orders], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(self._orders, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _tell_spoilt(self) -> None:
+        self._shared.said.end(Word.SPOILT)
+
+    def _end(self, word: Word) -> NoReturn:
+        """End, and let the worker know what is left to do. All is recorded by now, also should this last step hang."""
+        self._ours.leave_if_not_ours()
+        reached("end.before")
+        self._shared.said.end(word)
+        reached("end.said")
+        try:
+            logging.shutdown()
+        finally:
+            os._exit(0 if word else 1)
 
 
-def _end(status: int) -> NoReturn:
-    try:
-        logging.shutdown()
-    finally:
-        os._exit(status)
+def _settings(app: Flask) -> dict[str, int]:
+    """Which objects the app's settings are: no code of theirs is asked."""
+    return {name: id(value) for name, value in app.config.items()}

@@ -6,8 +6,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,6 +27,7 @@ from portal_actions_plugin.runner import bounds, outcomes, run_logs
 from portal_actions_plugin.runner.attempt import GRACE_SECONDS, Attempt, Claimed, Doer, prepare
 from portal_actions_plugin.runner.job import Job, find_action, load_job
 from portal_actions_plugin.runner.outcomes import Recorded
+from portal_actions_plugin.runner.own_process import OwnProcess
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runner.recorder import DatabaseRecorder
 from portal_actions_plugin.runner.shared import SpokenLines
@@ -42,6 +43,9 @@ from portal_actions_plugin.software_templates.loader import read_skeleton
 log = logging.getLogger(__name__)
 
 TellTime = Callable[[float], None]
+
+SPEAK_SECONDS = GRACE_SECONDS - 1
+"""How long a handler's result or error may take to say what it is, when the handler's own time is over."""
 
 FRESH = 1 / 3
 """The part of a lease within which a claim needs no second look: nobody may touch its row before all of it is over."""
@@ -77,6 +81,7 @@ def perform(
     redactor: Redactor | None = None,
     may_go_on: Callable[[], bool] = _never,
     spoken: SpokenLines | None = None,
+    ours: OwnProcess | None = None,
 ) -> Left:
     """Run the next attempt of an action run, if it is still due, and the steps after it, as long as that is allowed.
 
@@ -90,6 +95,7 @@ def perform(
         may_go_on: asked just before the success of a step that holds no lock is recorded; when it says so, the next
             step is claimed along with that, and made here and now.
         spoken: where lines wait that handlers say in quick succession, for whoever watches over this process.
+        ours: knows whether a handler has left this process what it was.
 
     Returns:
         What it leaves behind.
@@ -98,7 +104,7 @@ def perform(
     if job is None:
         return Left()
     redactor = redactor or Redactor()
-    doer = Doer(process_token, worker, may_go_on, spoken or SpokenLines())
+    doer = Doer(process_token, worker, may_go_on, spoken or SpokenLines(), ours or OwnProcess())
     with run_logs.speaking(redactor, _marks(job)):
         claimed = _claim(prepare(job, doer, redactor))
         if claimed is None:
@@ -136,11 +142,16 @@ def _make(claimed: Claimed, doer: Doer, tell: TellTime, redactor: Redactor) -> R
         log.warning("run %s was canceled or taken over: stopping", job.ref.id)
         return Recorded()
     except _HandlerError as failed:
-        result, error = failed.result, _as_action_error(failed.cause, job)
+        result, error = failed.result, failed.error
+    finally:
+        time_left.over()
+    reached("record.before")
     try:
         return outcomes.record(claimed.attempt, doer, result, error, redactor)
     except LeaseLostError:
         log.warning("run %s was canceled or taken over: its outcome changes nothing", job.ref.id)
+    finally:
+        doer.ours.leave_if_not_ours()  # a host's receiver may have forked
     return Recorded()
 
 
@@ -163,21 +174,27 @@ class TimeLeft:
         """Whether the claim is so fresh that nobody can have taken the row over since."""
         return time.monotonic() < self._surely_ours_until
 
-    @contextmanager
-    def for_the_handler(self) -> Iterator[None]:
+    def for_the_handler(self) -> AbstractContextManager[None]:
         """Interrupt what takes too long, in time to clean up; the watch ends what is not to be interrupted."""
-        try:
-            with time_limit(max(self._deadline - GRACE_SECONDS - time.monotonic(), 0.001)):
-                yield
-        finally:
-            self._tell(math.inf)
+        return time_limit(max(self._until_grace(), 0.001))
+
+    def to_speak(self) -> AbstractContextManager[None]:
+        """Interrupt likewise what a handler has made and is now asked what it says, such as an error."""
+        return time_limit(max(self._until_grace(), SPEAK_SECONDS))
+
+    def over(self) -> None:
+        """Let the watch know that the handler is through: what comes now is only recorded."""
+        self._tell(math.inf)
+
+    def _until_grace(self) -> float:
+        return self._deadline - GRACE_SECONDS - time.monotonic()
 
 
 class _HandlerError(Exception):
-    """A handler raised; what it had gathered by then is kept."""
+    """A handler failed; what it had gathered by then is kept."""
 
-    def __init__(self, cause: BaseException, result: Result) -> None:
-        self.cause = cause
+    def __init__(self, error: ActionError, result: Result) -> None:
+        self.error = error
         self.result = result
 
 
@@ -229,20 +246,47 @@ def _call_handler(attempt: Attempt, doer: Doer, time_left: TimeLeft, redactor: R
             ctx.recorder.ensure_ours()
         with time_left.for_the_handler():
             reached("handler.before")
-            outputs = action.run(ctx, attempt.data)
+            outputs = _run(action, ctx, attempt, doer.ours)
             reached("handler.after")
-        return _gathered(ctx, _checked(outputs), redactor)
+        with time_left.to_speak():
+            return _gathered(ctx, _checked(outputs), redactor)
     except LeaseLostError:
         raise
     except BaseException as cause:
-        raise _HandlerError(cause, _gathered(ctx, {}, redactor)) from cause
+        raise _told(cause, ctx, attempt.job, time_left, redactor) from cause
+
+
+def _run(action: Action, ctx: ActionContext, attempt: Attempt, ours: OwnProcess) -> Any:
+    try:
+        outputs = action.run(ctx, attempt.data)
+    except BaseException as cause:
+        ours.leave_if_not_ours(cause)
+        raise
+    ours.leave_if_not_ours()
+    return outputs
+
+
+def _told(
+    cause: BaseException, ctx: ActionContext | None, job: Job, time_left: TimeLeft, redactor: Redactor
+) -> _HandlerError:
+    """A handler's error as it is kept: its own code says what it is, and may fail at that, or never end."""
+    name = type(cause).__name__
+    error: ActionError = InternalError(f"An unexpected error stopped the action: {name}: it cannot be shown")
+    result = Result()
+    try:
+        with time_left.to_speak():
+            result = _gathered(ctx, {}, redactor)
+            error = bounds.error(_as_action_error(cause, job), redactor)
+    except BaseException as failed:  # noqa: BLE001 whatever it raises when it is asked
+        log.warning("run %s: the error %s cannot be shown: %s", job.ref.id, name, type(failed).__name__)
+    return _HandlerError(error, result)
 
 
 def _context(attempt: Attempt, doer: Doer, redactor: Redactor) -> ActionContext:
     given, job = extension().hooks, attempt.job
     return ActionContext(
         run=job.info(),
-        recorder=DatabaseRecorder(job, doer.process_token, redactor, doer.spoken),
+        recorder=DatabaseRecorder(job, doer, redactor),
         make_scm=partial(_open_scm, job),
         host_catalog=hooks.catalog(given.catalog),
         host_scorecards=hooks.scorecards(given.scorecards),
@@ -286,8 +330,10 @@ def _as_action_error(cause: BaseException, job: Job) -> ActionError:
         return cause
     if isinstance(cause, TimeLimitError):
         return outcomes.timed_out(job.action)
+    # It is asked first: whoever formats a traceback swallows whatever it raises, and the end of its time with that.
+    said = _said(cause)
     log.error("run %s: the handler failed unexpectedly", job.ref.id, exc_info=cause)
-    return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {_said(cause)}")
+    return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {said}")
 
 
 def _said(cause: BaseException) -> str:

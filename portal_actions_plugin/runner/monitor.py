@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import select as io
 import signal
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import cast
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
@@ -19,104 +16,38 @@ from portal_actions_plugin import away
 from portal_actions_plugin.db import Row, single_read, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.runner.job_process import JobProcess
 from portal_actions_plugin.runner.processes import StopRequest
-from portal_actions_plugin.runner.shared import Shared, SpokenLines
+from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs import claims, log_lines
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.states import CANCELED, RUNNING
+from portal_actions_plugin.sql import now_plus
 
 log = logging.getLogger(__name__)
 
-ORDER_BYTES = 36
-"""The length of a run's id."""
-
 LOOK_SECONDS = 0.5
+WOKEN_SECONDS = 0.01
+"""A pause after a wake-up with no news: a handler may write for ever to what wakes this process."""
+
 LEASH = 0.9
 """The part of a lease after which a job process is killed when it was not renewed: before anybody else may act."""
 
 LAST_WORDS_SECONDS = 10
 """How long the lines that a process has left wait for a database that is away; its run is over, or not to be saved."""
 
-_STANDING_BY = b"."
-_WORDS_AT_ONCE = 64
-
-
-def tell_standing_by(pipe: int) -> None:
-    """Tell the parent, from the job process, that all it was told to do is done and it waits for more."""
-    os.write(pipe, _STANDING_BY)
-
-
-class JobProcess:
-    """A forked child in a process group of its own, a pipe to it and one from it, and its deadline.
-
-    Attributes:
-        deadline: when its time is over; never, when its handler is through.
-        spoken: the lines of its run's log that wait to be written.
-        exit_status: None while it runs; below 0 when a signal ended it.
-        killed: whether it was told to go.
-        stands_by: whether it waits for a run; then it has no row, no lock and no lease.
-    """
-
-    def __init__(self, pid: int, process_token: str, shared: Shared, *, orders: int, words: int) -> None:
-        self.pid = pid
-        self.process_token = process_token
-        self.deadline = shared.deadline
-        self.spoken = shared.spoken
-        self.exit_status: int | None = None
-        self.killed = False
-        self.stands_by = True
-        self._words = words
-        self._orders: int | None = orders
-
-    def begin(self, run_id: str) -> None:
-        """Tell a child that stands by which run to begin with."""
-        self.stands_by = False
-        try:
-            os.write(cast("int", self._orders), run_id.encode())
-        except BrokenPipeError:
-            log.debug("job process %d is gone; whoever waits for it sees that", self.pid)
-
-    def dismiss(self) -> None:
-        """Let the child end when its run is over, and at once when it stands by."""
-        if self._orders is not None:
-            os.close(self._orders)
-            self._orders = None
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for it to stand by or end, at most so long; True once it is reaped, and what it started is gone."""
-        if io.select([self._words], [], [], seconds)[0] and os.read(self._words, _WORDS_AT_ONCE):
-            self.stands_by = True
-        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            return False
-        # Before it is reaped its id is nobody else's, and what it left behind may still be writing.
-        self._kill_all()
-        _, status = os.waitpid(self.pid, 0)
-        self.exit_status = os.waitstatus_to_exitcode(status)
-        os.close(self._words)
-        self.dismiss()
-        return True
-
-    def kill(self) -> None:
-        """Kill the child and what it started; ``wait`` then reaps it."""
-        if self.exit_status is None:
-            self.killed = True
-            self._kill_all()
-
-    def _kill_all(self) -> None:
-        # Never a group that is not the child's own: it could be ours.
-        if os.getpgid(self.pid) == self.pid:
-            os.killpg(self.pid, signal.SIGKILL)
-        else:
-            os.kill(self.pid, signal.SIGKILL)
-
 
 class Leash:
     """Kills a job process whose lease was not renewed in time, or whose time is over.
 
-    It needs no database for that: a parent may hang in it, and others may reach it when this one does not.
+    It needs no database for that, and no log: a parent may hang in either, and others may reach what this one does not.
+
+    Attributes:
+        has_killed: whether it did.
     """
 
     def __init__(self, job: JobProcess, seconds: float) -> None:
+        self.has_killed = False
         self._job = job
         self._seconds = seconds
         self._lease_ends_at = time.monotonic() + seconds
@@ -145,8 +76,8 @@ class Leash:
 
     def _look(self, _signum: int, _frame: FrameType | None) -> None:
         if time.monotonic() >= self._ends_at():
-            log.warning("killing job process %d: its time is over, or its lease not renewed in time", self._job.pid)
             self._job.kill()
+            self.has_killed = True
         self._wait()
 
 
@@ -168,19 +99,24 @@ def watch(job: JobProcess, stop: StopRequest, turned: Callable[[], None] = _nobo
     config = extension().config
     look = _Look(job.process_token, config.lease_seconds)
     lines = _Lines(job.spoken)
-    renewed = time.monotonic()
+    renewed = looked = time.monotonic()
+    pause = min(LOOK_SECONDS, config.lease_renew_seconds)
     with Leash(job, config.lease_seconds * LEASH) as leash:
-        while not job.wait(min(LOOK_SECONDS, config.lease_renew_seconds)):
+        while not job.wait(pause):
             if job.stands_by:
                 return False
             turned()
             if stop.calm:
                 job.dismiss()
             now = time.monotonic()
+            if now - looked < pause / 2:
+                time.sleep(WOKEN_SECONDS)
+                continue
+            looked = now
             try:
                 if not job.killed and (why := _must_end(job, stop, look)):
-                    log.warning("killing job process %d: %s", job.pid, why)
                     job.kill()
+                    log.warning("killed job process %d: %s", job.pid, why)
                 if now - renewed >= config.lease_renew_seconds:
                     with transaction("renew") as tx:
                         claims.renew(tx, job.process_token, config.lease_seconds)
@@ -189,6 +125,8 @@ def watch(job: JobProcess, stop: StopRequest, turned: Callable[[], None] = _nobo
             except DBAPIError as error:
                 away.bear(error, log, "the lease of a job process cannot be renewed")
             lines.write_what_waits()
+    if leash.has_killed:
+        log.warning("killed job process %d: its time was over, or its lease not renewed in time", job.pid)
     lines.write_what_is_left()
     return job.killed and _time_is_up(stop)
 
@@ -211,6 +149,9 @@ class _Look:
     def __init__(self, process_token: str, lease_seconds: float) -> None:
         self._process_token = process_token
         self._lease_seconds = lease_seconds
+        # It may have been stopped before it could tell its deadline, or after it was through. To record takes a lease
+        # at most, and another one when that has to be recorded as an error.
+        self._overdue = ActionRunRow.deadline_at < now_plus(-2 * lease_seconds)
         self._had: set[str] = set()
         self._active_at = time.monotonic()
 
@@ -221,6 +162,8 @@ class _Look:
             return "another process has taken its run over"
         if any(row["status"] == CANCELED for row in rows):
             return "its run was canceled"
+        if any(row["status"] == RUNNING and row["overdue"] for row in rows):
+            return "its run is long past its deadline, and it does not record how that ended"
         self._had = {row["id"] for row in rows if row["status"] == RUNNING}
         if self._had:
             self._active_at = time.monotonic()
@@ -231,7 +174,9 @@ class _Look:
     def _rows(self) -> Sequence[Row]:
         with single_read() as db:
             return db.rows(
-                select(ActionRunRow.id, ActionRunRow.status).where(ActionRunRow.process_token == self._process_token)
+                select(ActionRunRow.id, ActionRunRow.status, self._overdue.label("overdue")).where(
+                    ActionRunRow.process_token == self._process_token
+                )
             )
 
 

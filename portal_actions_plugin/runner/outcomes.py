@@ -28,7 +28,6 @@ from portal_actions_plugin.runs.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.retries import Tried
-from portal_actions_plugin.runs.secrets import mask_error
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
 from portal_actions_plugin.runs.steps import Course, begin_step, prepare_step, queue_step
 from portal_actions_plugin.runs.transitions import Again, Result
@@ -92,8 +91,7 @@ def _ride_out(record: Callable[[], T]) -> T:
 
 def _failed(attempt: Attempt, result: Result, error: ActionError, redactor: Redactor) -> None:
     job, token = attempt.job, attempt.claim.process_token
-    mask_error(error, redactor)
-    error.message, error.hint = bounds.error_text(error.message), bounds.error_text(error.hint)
+    bounds.error(error, redactor)
     wait = retries.next_attempt_in(error, Tried(job.action, job.attempt + 1, job.max_attempts, attempt.kept_input()))
     if wait is None:
         _ride_out(partial(record_failure, job.ref, token, error, result, _about(job)))

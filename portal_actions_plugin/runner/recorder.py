@@ -18,8 +18,8 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link
 from portal_actions_plugin.models import ActionRunRow, CheckpointRow, LogLineRow, TemplateRunRow
 from portal_actions_plugin.runner import bounds, checkpoints
+from portal_actions_plugin.runner.attempt import Doer
 from portal_actions_plugin.runner.job import Job
-from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs import log_lines, transitions
 from portal_actions_plugin.runs.claims import LeaseLostError, is_of
 from portal_actions_plugin.runs.log_lines import Line
@@ -42,18 +42,20 @@ class DatabaseRecorder:
     Of lines that follow each other quickly, the last ones may still wait, in memory that outlives the process.
     """
 
-    def __init__(self, job: Job, process_token: str, redactor: Redactor, spoken: SpokenLines) -> None:
+    def __init__(self, job: Job, doer: Doer, redactor: Redactor) -> None:
         self._job = job
-        self._token = process_token
+        self._token = doer.process_token
+        self._ours = doer.ours
         self._redactor = redactor
-        self._spoken = spoken
+        self._spoken = doer.spoken
         self._speaking = RLock()
         # Earlier attempts may have said something.
         self._seq = self._ride_out(partial(_last_line, job.ref.id)) if job.attempt else 0
 
     def log(self, level: str, message: str) -> None:
         """Write a line; past the run's limit one last line says that the log is cut."""
-        text = self._redactor.text(str(message))
+        self._ours.require()
+        text = bounds.masked(str(message), extension().config.max_log_line_chars, self._redactor)
         log.log(_LEVELS.get(level, logging.INFO), "%s", text)
         # A handler's threads may speak at once, and a finalizer while its own thread speaks.
         with self._speaking:
@@ -63,7 +65,6 @@ class DatabaseRecorder:
         config = extension().config
         if self._seq > config.max_log_lines:
             return
-        text = bounds.cut(text, config.max_log_line_chars)
         if self._seq == config.max_log_lines:
             level, text = "warning", f"The log is cut here: a run keeps {config.max_log_lines} lines."
         self._seq += 1
@@ -152,7 +153,7 @@ class DatabaseRecorder:
 
         def write() -> None:
             with transaction("checkpoint") as tx:
-                if not tx.row(self._ours().with_for_update()):
+                if not tx.row(self._row().with_for_update()):
                     raise LeaseLostError(self._job.ref.id)
                 there = select(CheckpointRow.key).where(
                     CheckpointRow.action_run_id == self._job.ref.id, CheckpointRow.key == key
@@ -169,10 +170,11 @@ class DatabaseRecorder:
 
     def _canceled(self) -> bool:
         with single_read() as db:
-            return db.row(self._ours()) is None
+            return db.row(self._row()) is None
 
     def _ride_out(self, work: Callable[[], T]) -> T:
         """A handler does not fail because the database blinks: it has until its lease is over."""
+        self._ours.require()
         seconds = extension().config.lease_seconds
         try:
             return ride_out(work, seconds)
@@ -190,7 +192,7 @@ class DatabaseRecorder:
     def _ours_only(self) -> tuple[Any, ...]:
         return ActionRunRow.id == self._job.ref.id, ActionRunRow.status == RUNNING, is_of(self._token)
 
-    def _ours(self) -> Any:
+    def _row(self) -> Any:
         return select(ActionRunRow.id).where(*self._ours_only())
 
 

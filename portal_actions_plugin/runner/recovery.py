@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import and_, or_, select
 
 from portal_actions_plugin.db import Row, reading, transaction
-from portal_actions_plugin.errors import ActionError, WorkerLostError
+from portal_actions_plugin.errors import ActionError, InternalError, WorkerLostError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.outcomes import Subject, queue_again, record_failure, timed_out
@@ -56,6 +56,12 @@ def hand_back(process_token: str) -> None:
         error = WorkerLostError(f"The worker was stopped during attempt {row['attempt']} of {row['action']}.")
         again = is_idempotent(row["action"], row["input"] or {})
         _recover(row, process_token, error, 0.0 if again else None, free_attempts=1)
+
+
+def fail_spoilt(process_token: str) -> None:
+    """End what a process was running whose handler has closed or replaced the descriptors that it records with."""
+    for row in _left_by(process_token):
+        _recover(row, process_token, _spoilt(row), None)
 
 
 def ring_soon(run_id: str) -> None:
@@ -116,3 +122,11 @@ def _tried(row: Row) -> Tried:
 
 def _worker_lost(row: Row) -> WorkerLostError:
     return WorkerLostError(f"The worker died during attempt {row['attempt']} of {row['action']}.")
+
+
+def _spoilt(row: Row) -> InternalError:
+    return InternalError(
+        f"{row['action']} has closed or replaced files of its process that are not its own, so what came of it is not "
+        "known.",
+        hint="Tell your platform team: a handler may close what it has opened, and nothing else.",
+    )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
+from portal_actions_plugin.runner import bounds
 from portal_actions_plugin.runs.redaction import Redactor
 
 NOT_AT_A_RUN = "-"
@@ -21,6 +22,12 @@ WORKER_FORMAT = (
 
 _LONGEST_LINE = 65_536
 """Characters of an unfinished line that are kept waiting for its end: a value that is written in parts is one then."""
+
+_LONGEST_RECORD = 65_536
+"""Characters of a record's message, traceback or attribute that are passed on."""
+
+_LONGEST_WRITTEN = 1_048_576
+"""Characters of a line of standard output that are passed on."""
 
 _NAMES = ("name", "threadName", "taskName", "processName")
 """Attributes of a record that anybody may name as they like, such as a thread after what it fetches."""
@@ -84,13 +91,15 @@ def _masking(factory: Factory, redactor: Redactor, marks: Mapping[str, Any]) -> 
 
     def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = factory(*args, **kwargs)
-        record.msg, record.args = redactor.text(_message(record)), ()
+        record.msg, record.args = _kept(_message(record), redactor), ()
         if record.exc_info:
             # The text alone: a handler that formats the exception itself would find the values in it.
-            record.exc_text, record.exc_info = redactor.text(formatter.formatException(record.exc_info)), None
+            record.exc_text, record.exc_info = _kept(formatter.formatException(record.exc_info), redactor), None
         if record.stack_info:
-            record.stack_info = redactor.text(record.stack_info)
-        named = {name: redactor.text(value) for name in _NAMES if isinstance(value := getattr(record, name, None), str)}
+            record.stack_info = _kept(record.stack_info, redactor)
+        named = {
+            name: _kept(value, redactor) for name in _NAMES if isinstance(value := getattr(record, name, None), str)
+        }
         record.__dict__.update(named)
         record.__dict__ = _Attributes(record.__dict__, redactor, marks)
         return record
@@ -102,23 +111,36 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:  # noqa: BLE001 whatever a value's own __str__ raises: a wrong call is still a line
-        return f"{record.msg!s} (its arguments do not fit)"
+        return f"{_shown(record.msg)} (its arguments do not fit)"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 likewise
+        return "a message that cannot be shown"
+
+
+def _kept(text: str, redactor: Redactor, longest: int = _LONGEST_RECORD) -> str:
+    return bounds.masked(text, longest, redactor)
 
 
 def _masked(value: Any, redactor: Redactor) -> Any:
     """A value of any kind, as the text that it shows when that holds a secret."""
     if isinstance(value, Mapping):
-        return {redactor.text(str(name)): _masked(part, redactor) for name, part in value.items()}
+        return {_kept(str(name), redactor): _masked(part, redactor) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_masked(part, redactor) for part in value]
-    if value is None or isinstance(value, str | bool | int | float):
+    if isinstance(value, str):
+        return _kept(value, redactor)
+    if value is None or isinstance(value, bool | int | float):
         return redactor.data(value)
     try:
         shown = (str(value), repr(value))
     except Exception:  # noqa: BLE001 a value that cannot be shown shows nothing
         return value
-    masked = redactor.text(shown[0])
-    return value if (masked, redactor.text(shown[1])) == shown else masked
+    masked = _kept(shown[0], redactor)
+    return value if (masked, _kept(shown[1], redactor)) == shown else masked
 
 
 # -- standard output -------------------------------------------------------------------------------------------------
@@ -152,8 +174,16 @@ class _MaskedStream:
             self._stream.flush()
 
     def _pass_on(self, text: str) -> None:
+        if len(text) > _LONGEST_WRITTEN:
+            text = "".join(self._bounded(text.splitlines(keepends=True)))
         if text:
             self._stream.write(self._redactor.text(text))
+
+    def _bounded(self, lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            said = line.removesuffix("\n")
+            cut = len(line) > _LONGEST_WRITTEN
+            yield _kept(said, self._redactor, _LONGEST_WRITTEN) + line[len(said) :] if cut else line
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

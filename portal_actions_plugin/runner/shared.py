@@ -11,6 +11,7 @@ import mmap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from portal_actions_plugin.runs.log_lines import Line
 
@@ -33,6 +34,50 @@ class SharedDeadline:
     def moment(self) -> float:
         """When it is over, by the machine's monotonic clock."""
         return self._ends_at[0]
+
+
+class Word(IntEnum):
+    """What a job process says just before it ends. A process that was killed, or that a handler ended, has said nothing."""
+
+    NOTHING = 0
+    DONE = 1
+    DONE_HOLDING_A_LOCK = 2
+    SPOILT = 3
+    """A handler has closed or replaced its descriptors, so it could not record how its run ended."""
+
+
+class Said:
+    """What a job process tells its worker: how many of the runs it was told it has begun and done, and its last word.
+
+    No handler writes here by accident: an exit status, or a byte in a pipe, is easily another's.
+    """
+
+    def __init__(self) -> None:
+        self._cells = memoryview(mmap.mmap(-1, 3 * _NUMBER)).cast("Q")
+
+    def begin(self) -> None:
+        """Say that it has read what to begin with."""
+        self._cells[0] += 1
+
+    def begun(self) -> int:
+        """How many it has begun."""
+        return self._cells[0]
+
+    def stand_by(self) -> None:
+        """Say that all it was told is done, and recorded."""
+        self._cells[1] = self._cells[0]
+
+    def done(self) -> int:
+        """How many it has done."""
+        return self._cells[1]
+
+    def end(self, word: Word) -> None:
+        """Say the last word."""
+        self._cells[2] = word
+
+    def word(self) -> Word:
+        """The last word."""
+        return Word(self._cells[2])
 
 
 class SpokenLines:
@@ -98,3 +143,4 @@ class Shared:
 
     deadline: SharedDeadline = field(default_factory=SharedDeadline)
     spoken: SpokenLines = field(default_factory=SpokenLines)
+    said: Said = field(default_factory=Said)

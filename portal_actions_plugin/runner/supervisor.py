@@ -20,12 +20,14 @@ from portal_actions_plugin.db import transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import neighbours
+from portal_actions_plugin.runner.leftovers import Leftovers, own_children
 from portal_actions_plugin.runner.lookout import Lookout, ToReplace
 from portal_actions_plugin.runner.places import Place
 from portal_actions_plugin.runner.preload import preload
 from portal_actions_plugin.runner.processes import (
     Connections,
     StopRequest,
+    adopt_orphans,
     die_with_parent,
     reset_after_fork,
     signals_held,
@@ -43,6 +45,7 @@ T = TypeVar("T")
 TICK_SECONDS = 0.25
 WAIT_FOR_DATABASE = 1.0
 BEAT_SECONDS = 5
+END_LEFTOVERS_SECONDS = 2.0
 
 STOPPED = 0
 """Exit status of a supervisor that was told to stop."""
@@ -91,7 +94,9 @@ class Supervisor:
             The process's exit status: ``STOPPED`` or ``CANNOT_FORK``. One that stands still ends by its watchdog.
         """
         stop = StopRequest()
+        adopt_orphans()
         preload(extension())
+        self._hosts_own = own_children()
         # What is there stays: no collection of a worker or a job process looks through it, or copies its memory.
         gc.collect()
         gc.freeze()
@@ -192,6 +197,15 @@ class Supervisor:
                     place.died_with = status
                     place.died(time.monotonic())
                     log.warning("the worker %s died with status %d and is started again", place.name, status)
+                    self._end_leftovers()
+
+    def _end_leftovers(self) -> None:
+        """End what the job process of a dead worker has started: nobody else is left to do it, and it may be writing."""
+        workers = {place.pid for place in self._places if place.pid}
+        # Each worker is a session of its own, so what is in ours was started here, by the host.
+        its_own = own_children(os.getsid(0))
+        if not Leftovers(self._hosts_own | its_own | workers).end(END_LEFTOVERS_SECONDS):
+            log.error("a dead worker's job process has started what cannot be ended")
 
     def _look_after_workers(self) -> None:
         self._replace(self._lookout.standing_still())

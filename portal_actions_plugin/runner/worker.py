@@ -8,7 +8,6 @@ import os
 import time
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any, cast
 
 from flask import Flask
@@ -29,13 +28,17 @@ from portal_actions_plugin.db import single_read
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import recovery
-from portal_actions_plugin.runner.child import DONE, DONE_HOLDING_A_LOCK, NOBODY, Child
+from portal_actions_plugin.runner.child import NOBODY, Child
 from portal_actions_plugin.runner.foreign import Foreign
-from portal_actions_plugin.runner.monitor import JobProcess, watch
-from portal_actions_plugin.runner.processes import Connections, StopRequest, signals_held
+from portal_actions_plugin.runner.job_process import JobProcess
+from portal_actions_plugin.runner.leftovers import Leftovers, own_children
+from portal_actions_plugin.runner.monitor import watch
+from portal_actions_plugin.runner.processes import Connections, StopRequest, adopt_orphans, signals_held
 from portal_actions_plugin.runner.pulse import Doing, Pulse
+from portal_actions_plugin.runner.redis_calls import asking_redis
 from portal_actions_plugin.runner.rehearsal import rehearse
-from portal_actions_plugin.runner.shared import Shared
+from portal_actions_plugin.runner.shared import Shared, Word
+from portal_actions_plugin.runner.vitals import Vitals
 from portal_actions_plugin.runner.watchdog import Watchdog
 from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.dispatch import RQ_JOB, RQ_QUEUE, RQ_QUEUES
@@ -51,6 +54,9 @@ BEAT_SECONDS = 20
 WAIT_FOR_REDIS = 1.0
 WAIT_FOR_DATABASE = 5.0
 DISMISS_SECONDS = 1.0
+BEGIN_ATTEMPTS = 3
+"""A process that dies before it has read which run to begin with has done nothing: another one may begin at once."""
+
 STALE_AT_ONCE = 200
 """Doorbells looked at in one go when runs have been taken without them."""
 
@@ -75,19 +81,6 @@ class Doorbell(Job):
     def run_id(self) -> str | None:
         """The run to look at, when this is one of our doorbells."""
         return _rung_for(self.payload)
-
-
-@dataclass(frozen=True, slots=True)
-class Vitals:
-    """What proves that a worker's loop turns: to its supervisor, and to its own watchdog."""
-
-    pulse: Pulse
-    watchdog: Watchdog
-
-    def turn(self, doing: Doing) -> None:
-        """Say that the loop turns, and what it is about to do."""
-        self.pulse.turn(doing)
-        self.watchdog.turned()
 
 
 class StepWorker(BaseWorker):
@@ -138,9 +131,10 @@ class StepWorker(BaseWorker):
         """Wait a moment for a doorbell and take it off Redis; the id of the run that it rings for."""
         self._beat()
         try:
-            found = Queue.dequeue_any(
-                self.queues, LISTEN_SECONDS, self.connection, job_class=Doorbell, serializer=JSONSerializer
-            )
+            with asking_redis():
+                found = Queue.dequeue_any(
+                    self.queues, LISTEN_SECONDS, self.connection, job_class=Doorbell, serializer=JSONSerializer
+                )
         except DequeueTimeout:
             return None
         except (ValueError, TypeError) as error:
@@ -151,7 +145,7 @@ class StepWorker(BaseWorker):
             return None
         job, queue = cast("tuple[Doorbell, Queue]", found)
         # Heard is heard: the row says what is due, and the sweeper rings again for it.
-        with self.connection.pipeline(transaction=False) as redis:
+        with asking_redis(), self.connection.pipeline(transaction=False) as redis:
             IntermediateQueue(queue.key, connection=redis).remove(job.id)
             redis.delete(job.key)
             redis.execute()
@@ -164,13 +158,14 @@ class StepWorker(BaseWorker):
     def drop_stale(self) -> None:
         """Take doorbells off Redis, many at once, whose runs are not to be begun any more."""
         key = self.queues[0].key
-        waiting = cast("list[bytes]", self.connection.lrange(key, 0, STALE_AT_ONCE - 1))
-        job_keys = {job_id: Doorbell.key_for(job_id.decode(errors="replace")) for job_id in waiting}
-        with self.connection.pipeline(transaction=False) as redis:
+        with asking_redis(), self.connection.pipeline(transaction=False) as redis:
+            waiting = cast("list[bytes]", self.connection.lrange(key, 0, STALE_AT_ONCE - 1))
+            job_keys = {job_id: Doorbell.key_for(job_id.decode(errors="replace")) for job_id in waiting}
             for job_key in job_keys.values():
                 redis.hget(job_key, "data")
             rung_for = dict(zip(job_keys, (_rung_for(payload or b"") for payload in redis.execute()), strict=True))
-            due_still = still_due({run_id for run_id in rung_for.values() if run_id})
+        due_still = still_due({run_id for run_id in rung_for.values() if run_id})
+        with asking_redis(), self.connection.pipeline(transaction=False) as redis:
             # What is not a doorbell of ours is left for `hear`, which says so.
             for job_id in (job_id for job_id, run_id in rung_for.items() if run_id and run_id not in due_still):
                 redis.lrem(key, 1, cast("str", job_id))  # it takes bytes too
@@ -180,7 +175,8 @@ class StepWorker(BaseWorker):
     def _beat(self) -> None:
         now = time.monotonic()
         if now - self._beat_at > BEAT_SECONDS:
-            self.heartbeat()
+            with asking_redis():
+                self.heartbeat()
             self._beat_at = now
 
     def stand_by(self) -> JobProcess:
@@ -203,20 +199,39 @@ class StepWorker(BaseWorker):
 
     def run(self, run_id: str, stop: StopRequest) -> None:
         """Let a job process begin with a run and stay with it until it is gone, or stands by again."""
-        job = self.stand_by()
-        self._vitals.turn(Doing.WORKING)
-        job.begin(run_id)
-        stopped = watch(job, stop, lambda: self._vitals.turn(Doing.WORKING))
-        if job.stands_by:
+        for _ in range(BEGIN_ATTEMPTS):
+            job = self.stand_by()
+            self._vitals.turn(Doing.WORKING)
+            reached("begin.before")
+            job.begin(run_id)
+            reached("begin.after")
+            stopped = watch(job, stop, lambda: self._vitals.turn(Doing.WORKING))
+            if not job.gone:
+                return
+            self._job = None
+            if job.has_begun() or stopped:
+                break
+        self._deal_with(job, run_id, stopped)
+
+    def _deal_with(self, job: JobProcess, run_id: str, stopped: bool) -> None:  # noqa: FBT001 what `watch` says
+        """See to what a process that is gone has left: it may hold a lock, and may not have recorded how a run ended."""
+        if not job.leaves_nobody:
+            log.error(
+                "what the job process of run %s has started cannot be ended: its lock is kept until its lease is over",
+                run_id,
+            )
             return
-        self._job = None
-        if job.exit_status == DONE:
+        if job.has_done() and job.word() is not Word.DONE_HOLDING_A_LOCK:
             return
-        deal_with = recovery.hand_back if stopped else recovery.recover_process
         with self._app.app_context():
             try:
-                deal_with(job.process_token)
-                if job.exit_status != DONE_HOLDING_A_LOCK:
+                if job.word() is Word.SPOILT:
+                    recovery.fail_spoilt(job.process_token)
+                elif stopped:
+                    recovery.hand_back(job.process_token)
+                else:
+                    recovery.recover_process(job.process_token)
+                if not job.has_done():
                     log.warning("the job process of run %s ended with status %s", run_id, job.exit_status)
                     recovery.ring_soon(run_id)
             except DBAPIError as error:
@@ -226,6 +241,7 @@ class StepWorker(BaseWorker):
         process_token = str(uuid.uuid4())
         self._connections.close_all()
         parent = os.getpid()
+        leftovers = Leftovers(own_children())
         heard, words = os.pipe()
         orders, told = os.pipe()
         shared = Shared()
@@ -241,7 +257,7 @@ class StepWorker(BaseWorker):
         reached("fork_job.parent")
         os.close(words)
         os.close(orders)
-        return JobProcess(pid, process_token, shared, orders=told, words=heard)
+        return JobProcess(pid, process_token, shared, orders=told, words=heard, leftovers=leftovers)
 
 
 def still_due(run_ids: Collection[str]) -> Collection[str]:
@@ -262,6 +278,7 @@ _foreign = Foreign()
 def work(app: Flask, queue: str, place: str, connections: Connections, pulse: Pulse) -> None:
     """Be the worker at a place until told to stop; returns once the running step is finished."""
     stop = StopRequest()
+    adopt_orphans()
     with app.app_context(), Watchdog(f"the worker {place}", extension().config.stall_seconds) as watchdog:
         vitals = Vitals(pulse, watchdog)
         rehearse()
@@ -281,7 +298,7 @@ def work(app: Flask, queue: str, place: str, connections: Connections, pulse: Pu
                 away.tell(log, "nobody can listen yet", str(error))
                 time.sleep(WAIT_FOR_DATABASE)
                 continue
-            except (RedisError, OSError) as error:
+            except RedisError as error:
                 log.warning("Redis is away, trying again: %s", error)
                 vitals.turn(Doing.REDIS_AWAY)
                 time.sleep(WAIT_FOR_REDIS)
@@ -310,15 +327,17 @@ def _birth(app: Flask, queue: str, place: str, connections: Connections, vitals:
         # Once more, for a connection that was closed. More often, the client would wait where nobody sees the loop turn.
         retry=Retry(NoBackoff(), 1),
     )
-    worker = StepWorker(app, queue, place, redis, connections, vitals)
-    worker.register_birth()  # type: ignore[no-untyped-call]
-    worker.set_state(WorkerStatus.IDLE)
+    with asking_redis():
+        worker = StepWorker(app, queue, place, redis, connections, vitals)
+        worker.register_birth()  # type: ignore[no-untyped-call]
+        worker.set_state(WorkerStatus.IDLE)
     log.info("worker %s listens on %s", worker.name, names().queue(queue))
     return worker
 
 
 def _death(worker: StepWorker) -> None:
     try:
-        worker.register_death()  # type: ignore[no-untyped-call]
-    except (RedisError, OSError):
+        with asking_redis():
+            worker.register_death()  # type: ignore[no-untyped-call]
+    except RedisError:
         log.debug("Redis is away; it forgets the worker %s by itself", worker.name)

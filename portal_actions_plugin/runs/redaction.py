@@ -51,6 +51,11 @@ class Redactor:
                     self._finder.add(set(spellings(text)))
             self._values = {**self._values, **new}
 
+    @property
+    def longest(self) -> int:
+        """Characters of the longest spelling of what it masks."""
+        return self._finder.longest
+
     def text(self, text: str) -> str:
         """Mask inside a text; what a database would refuse is replaced too."""
         return storable(mask_tokens(self._known(text)))
@@ -151,6 +156,7 @@ class _Finder:
     """
 
     def __init__(self) -> None:
+        self.longest = 0
         self._by_head: dict[str, tuple[str, ...]] = {}
         self._heads: tuple[int, re.Pattern[str]] = (0, re.compile("(?!)"))
 
@@ -158,6 +164,7 @@ class _Finder:
         new: dict[str, set[str]] = {}
         for word in words:
             new.setdefault(word[:MIN_INSIDE], set()).add(word)
+            self.longest = max(self.longest, len(word))
         for head, found in new.items():
             found.update(self._by_head.get(head, ()))
             self._by_head[head] = tuple(sorted(found, key=len, reverse=True))
