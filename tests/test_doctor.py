@@ -289,10 +289,11 @@ def test_a_look_at_the_database_that_takes_too_long_is_the_last_one(
         return []
 
     monkeypatch.setattr(examination, "OF_THE_DATABASE", (Check("odd", block), *examination.OF_THE_DATABASE))
-    monkeypatch.setattr(examination, "CHECK_SECONDS", 0.2)
-    assert found("odd").message == "could not be checked within 0.2 s"
-    assert found("tables").message == "not checked: the database takes too long"
-    assert found("redis").level == "ok"
+    monkeypatch.setattr(examination, "CHECK_SECONDS", 6)
+    findings = {one.part: one for one in examination.examine()}
+    assert findings["odd"].message == "could not be checked within 6 s"
+    assert findings["tables"].message == "not checked: the database takes too long"
+    assert findings["redis"].level == "ok"
 
 
 def test_a_mend_that_takes_too_long_or_fails_is_said(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -857,7 +858,7 @@ def test_a_run_past_its_time_limit_is_found(app: Flask) -> None:
     run_id = add_action_run("running", deadline_at=ago(100))
     assert (found("time limits").level, found("time limits").mend) == ("critical", "flask actions sweep")
     message = found("time limits").message
-    assert re.search(rf"2 runs still running after the time limit \(over: {run_id}, 10\d s ago\)", message), message
+    assert re.search(rf"2 runs still running after the time limit \(over: {run_id}, \d+ s ago\)", message), message
 
 
 def test_a_lock_whose_holder_is_gone_is_found_and_freed(app: Flask) -> None:

@@ -27,7 +27,7 @@ class Program:
         self.word, self.temporary, self.notes = uuid.uuid4().hex, folder / "tmp", folder / "notes"
         self.temporary.mkdir()
         self.output = folder / "output"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "XDG_"))}
         given = {WORD: self.word, "INTERRUPTED_NOTES": str(self.notes), "TMPDIR": str(self.temporary)}
         with self.output.open("wb") as out:
             self.process = subprocess.Popen(
