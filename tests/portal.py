@@ -49,18 +49,11 @@ def create_app(**config: Any) -> Flask:
         import time_machine
 
         time_machine.travel(datetime.now(UTC) + timedelta(hours=float(hours))).start()
-    if gate := os.environ.get("TEST_PORTAL_GATE"):
-        change_action(app, "debug.wait@v1", handler=lambda _ctx, **_input: wait_at(Path(gate)))
-    if pid_file := os.environ.get("TEST_PORTAL_LEAVES_BEHIND"):
-        change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: leave_behind(Path(pid_file)))
+    change_actions(app)
     if harm := os.environ.get("TEST_PORTAL_HARM"):
         from tests import worker_harm
 
         worker_harm.HARMS[harm](folder)
-    if (status := os.environ.get("TEST_PORTAL_EXITS")) is not None:
-        change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: os._exit(int(status)))
-    if os.environ.get("TEST_PORTAL_LOCKED"):
-        change_action(app, "debug.wait@v1", lock=lambda _data: "the only one")
     if imported := os.environ.get("TEST_PORTAL_IMPORTED"):
         note_imports_of_job_processes(Path(imported))
     if os.environ.get("TEST_PORTAL_DEEDS"):
@@ -73,6 +66,18 @@ def create_app(**config: Any) -> Flask:
         canary.register(app)
         canary.watch(app, folder)
     return app
+
+
+def change_actions(app: Flask) -> None:
+    """Let installed actions do what the environment says."""
+    if gate := os.environ.get("TEST_PORTAL_GATE"):
+        change_action(app, "debug.wait@v1", handler=lambda _ctx, **_input: wait_at(Path(gate)))
+    if pid_file := os.environ.get("TEST_PORTAL_LEAVES_BEHIND"):
+        change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: leave_behind(Path(pid_file)))
+    if (status := os.environ.get("TEST_PORTAL_EXITS")) is not None:
+        change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: os._exit(int(status)))
+    if os.environ.get("TEST_PORTAL_LOCKED"):
+        change_action(app, "debug.wait@v1", lock=lambda _data: "the only one")
 
 
 def fix() -> dict[str, str]:
