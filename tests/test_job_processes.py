@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,12 +22,12 @@ from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.names import names
 from portal_actions_plugin.sql import now_plus
 from tests import deeds
-from tests.conftest import Person, Workers, queue_key, wait_until
+from tests.conftest import PATIENCE_SECONDS, Gate, Person, Workers, queue_key, wait_until
 from tests.run_helpers import run_one_off, set_columns
 
 StartWorkers = Callable[..., Workers]
 SHORT_LEASES = {
-    "PORTAL_ACTIONS_LEASE_SECONDS": 2,
+    "PORTAL_ACTIONS_LEASE_SECONDS": 8,
     "PORTAL_ACTIONS_LEASE_RENEW_SECONDS": 0.5,
     "PORTAL_ACTIONS_LAPSE_GRACE_SECONDS": 0.5,
     "PORTAL_ACTIONS_SWEEP_SECONDS": 0.3,
@@ -46,7 +45,8 @@ def app(make_app: Callable[..., Flask], database_url: str, monkeypatch: pytest.M
 
 
 def start(ada: Person, deed: str = "nothing") -> str:
-    answer = ada.post("/api/v1/actions/test.deed@v1/runs", {"input": {"deed": deed}})
+    action = "lateDeed" if deed == "take too long" else "deed"
+    answer = ada.post(f"/api/v1/actions/test.{action}@v1/runs", {"input": {"deed": deed}})
     assert answer.status_code == 202, answer.json
     return answer.headers["Location"]
 
@@ -56,10 +56,8 @@ def start_wait(ada: Person, seconds: float) -> str:
     return answer.headers["Location"]
 
 
-def ended(ada: Person, path: str, seconds: float = 30) -> dict[str, Any]:
-    return wait_until(
-        lambda: (run := ada.get(path).json)["status"] in ("success", "failed", "canceled") and run, seconds
-    )
+def ended(ada: Person, path: str) -> dict[str, Any]:
+    return wait_until(lambda: (run := ada.get(path).json)["status"] in ("success", "failed", "canceled") and run)
 
 
 def made_by(ada: Person, path: str) -> int:
@@ -91,7 +89,7 @@ def test_a_process_is_replaced_after_a_bounded_number_of_runs(app: Flask, start_
             found = [row["outputs"] for row in db.rows(ActionRunRow.__table__.select())]
         return all(found) and Counter(outputs["pid"] for outputs in found)
 
-    made = wait_until(pids, 60)
+    made = wait_until(pids)
     assert sum(made.values()) == len(ids)
     # On a slow machine its seconds are over first.
     assert max(made.values()) <= MAX_RUNS
@@ -111,42 +109,41 @@ def test_whatever_a_handler_does_to_its_process_ends_with_it(ada: Person, start_
         run = ended(ada, start(ada, deed))
         after = made_by(ada, start(ada))
         assert after != before, f"the process that made {deed!r} was used again"
-        assert wait_until(lambda gone=before: is_gone(gone), 5)
+        assert wait_until(lambda gone=before: is_gone(gone))
         if run["status"] == "success":
             assert run["outputs"]["pid"] == before, "it was made by the process that had stood by"
         before = after
     assert workers.children() == at_work
 
 
-def test_a_canceled_step_is_gone_within_two_seconds_also_when_it_is_the_fifth_of_its_process(
+def test_a_canceled_step_is_gone_also_when_it_is_the_fifth_of_its_process(
     ada: Person, start_workers: StartWorkers
 ) -> None:
     paths = [start(ada) for _ in range(4)]
-    fifth = start_wait(ada, 60)
+    fifth = start_wait(ada, 3000)
     workers = start_workers()
     pids = {made_by(ada, path) for path in paths}
     wait_until(lambda: ada.get(fifth).json["status"] == "running")
     [child] = workers.grandchildren()
     assert pids == {child}
-    began = time.monotonic()
     assert ada.post(f"{fifth}/cancel").json["status"] == "canceled"
-    wait_until(lambda: is_gone(child), 5)
-    assert time.monotonic() - began < 2.5, "2 s, and what this machine needs to look"
+    wait_until(lambda: is_gone(child))
     assert made_by(ada, start(ada)) != child
     assert ada.get(fifth).json["status"] == "canceled"
 
 
 def test_a_run_whose_worker_is_killed_is_retried_also_when_it_is_not_the_first_of_its_process(
-    ada: Person, start_workers: StartWorkers
+    ada: Person, start_workers: StartWorkers, gate: Gate
 ) -> None:
     workers = start_workers(**SHORT_LEASES)
     before = made_by(ada, start(ada))
-    path = start_wait(ada, 3)
+    path = start_wait(ada, 1)
     wait_until(lambda: ada.get(path).json["status"] == "running")
     assert workers.grandchildren() == [before]
     [parent] = workers.children()
     os.kill(parent, signal.SIGKILL)
-    wait_until(lambda: is_gone(before), 5)
+    wait_until(lambda: is_gone(before))
+    gate.open()
     run = ended(ada, path)
     assert [attempt["outcome"] for attempt in run["attempts"]] == ["lost", "success"]
 
@@ -154,11 +151,11 @@ def test_a_run_whose_worker_is_killed_is_retried_also_when_it_is_not_the_first_o
 def test_a_drain_does_not_wait_for_what_its_processes_could_go_on_with(
     ada: Person, start_workers: StartWorkers
 ) -> None:
-    paths = [start_wait(ada, 0.5) for _ in range(20)]
+    paths = [start_wait(ada, 0.5) for _ in range(60)]
     workers = start_workers()
     wait_until(lambda: ada.get(paths[1]).json["status"] == "running")
     workers.process.send_signal(signal.SIGTERM)
-    assert workers.process.wait(15) == 0
+    assert workers.process.wait(PATIENCE_SECONDS) == 0
     statuses = Counter(ada.get(path).json["status"] for path in paths)
     assert set(statuses) == {"success", "queued"}
     assert statuses["queued"] > 10
@@ -193,23 +190,21 @@ def test_a_process_that_is_killed_while_it_stands_by_is_replaced(ada: Person, st
     workers = start_workers()
     [child] = wait_until(workers.grandchildren)
     os.kill(child, signal.SIGKILL)
-    run = ended(ada, start(ada), 10)
+    run = ended(ada, start(ada))
     assert (run["status"], len(run["attempts"])) == ("success", 1)
     assert run["outputs"]["pid"] != child
 
 
 def test_what_stands_by_goes_with_its_worker(ada: Person, start_workers: StartWorkers) -> None:
-    workers = start_workers()
+    workers = start_workers(PORTAL_ACTIONS_DRAIN_SECONDS=3600)
     made_by(ada, start(ada))
     [child] = workers.grandchildren()
     os.kill(workers.children()[0], signal.SIGKILL)
-    assert wait_until(lambda: is_gone(child), 5)
+    assert wait_until(lambda: is_gone(child))
     everyone = wait_until(lambda: (found := workers.children()) and workers.grandchildren() and found)
     everyone += workers.grandchildren()
-    began = time.monotonic()
     workers.process.send_signal(signal.SIGTERM)
-    assert workers.process.wait(15) == 0
-    assert time.monotonic() - began < 5
+    assert workers.process.wait(PATIENCE_SECONDS) == 0
     assert all(is_gone(pid) for pid in everyone)
 
 

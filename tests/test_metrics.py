@@ -288,7 +288,7 @@ def test_of_several_that_sum_up_the_same_rows_at_once_one_does(app: Flask, monke
 
     def keep_together(part: Any) -> None:
         if not hasattr(mine, "waited"):
-            mine.waited = together.wait(20)
+            mine.waited = together.wait()
         keep(part)
 
     def scrape(_number: int) -> dict[str, float]:

@@ -19,7 +19,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.demo_server import DemoServer, demo_server
 from tests.portal import create_app
 
@@ -65,10 +65,10 @@ def go_through(demo: DemoServer, url: str, token: str, *options: str, document: 
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", location, "--url", url,
         "--header", f"Authorization: Bearer {token}", "--checks", "all", "--no-color", "--no-shrink",
-        "--continue-on-failure", "--suppress-health-check", "all", "--request-timeout", "30",
+        "--continue-on-failure", "--suppress-health-check", "all", "--request-timeout", str(PATIENCE_SECONDS),
         "--report", "ndjson", "--report-ndjson-path", str(report), *options,
     ]  # fmt: skip
-    done = subprocess.run(command, cwd=demo.folder, capture_output=True, text=True, timeout=500, check=False)
+    done = subprocess.run(command, cwd=demo.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
     return read(report)
 
@@ -98,7 +98,7 @@ def operations(document: Any) -> dict[str, Any]:
 
 def ask(address: str) -> Any:
     request = urllib.request.Request(address, headers={"Authorization": "Bearer demo-developer"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         return json.load(answer)
 
 
@@ -179,7 +179,7 @@ def test_without_a_public_address_the_server_is_where_the_portal_was_found(tmp_p
 # -- against a running portal ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(1800)
 def test_a_developer_finds_nothing_that_the_document_does_not_say(demo: DemoServer, url: str) -> None:
     document = with_real_runs(ask(f"{url}/api/v1/openapi.json"), url)
     found = go_through(demo, url, "demo-developer", "--max-examples", "42", document=document)
@@ -189,7 +189,7 @@ def test_a_developer_finds_nothing_that_the_document_does_not_say(demo: DemoServ
     assert "Traceback" not in demo.log("web")
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(1800)
 def test_what_fits_the_schema_of_an_action_or_template_starts_it_and_nothing_else_does(
     demo: DemoServer, url: str
 ) -> None:
@@ -226,7 +226,7 @@ def start(url: str, what: str, body: Any) -> str:
         data=json.dumps(body).encode(),
         headers={"Authorization": "Bearer demo-developer", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         return str(answer.headers["Location"])
 
 
@@ -258,7 +258,7 @@ def with_real_inputs(document: Any, url: str) -> Any:
     return {**document, "paths": runs}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("token", "never"), [("demo-viewer", 403), ("demo-admin", None)])
 def test_viewers_and_administrators_find_nothing_either(
     demo: DemoServer, url: str, token: str, never: int | None
@@ -269,7 +269,7 @@ def test_viewers_and_administrators_find_nothing_either(
     assert (200 in found.statuses["GET /api/v1/audit"]) == (token == "demo-admin")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 def test_the_default_limit_answers_429_as_the_document_says(demo: DemoServer) -> None:
     url = demo.web()
     document = with_real_inputs(ask(f"{url}/api/v1/openapi.json"), url)

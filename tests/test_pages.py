@@ -934,6 +934,23 @@ def test_nobody_is_sent_to_flask_logins_sign_in_where_there_is_one(portal: Flask
     assert nobody.post("/templates/runs/x/retry").status_code == 401
 
 
+@pytest.mark.fault("5")
+def test_nobody_gets_a_401_and_one_log_line_where_the_host_s_sign_in_page_cannot_be_found(
+    portal: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Flask-AppBuilder's login manager names an endpoint that the app does not have."""
+    from flask_login import LoginManager
+
+    manager = LoginManager(portal)
+    manager.user_loader(lambda _: None)
+    manager.login_view = "login"
+    portal.config.update(TESTING=False, PROPAGATE_EXCEPTIONS=False)
+    assert Visitor(portal, "").see("/actions", 401).one("h1").text == "You are not signed in"
+    [line] = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    assert "the host's login manager gives no sign-in page: BuildError" in line.getMessage()
+    assert line.exc_info is None
+
+
 def test_who_may_not_read_gets_a_403_and_no_navigation(make_app: Callable[..., Flask]) -> None:
     app = make_app(PORTAL_ACTIONS_ROLE_PERMISSIONS={})
     page = Visitor(app, "ada").see("/actions", 403)

@@ -6,7 +6,6 @@ import base64
 import html
 import json
 import secrets
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -107,12 +106,10 @@ def test_known_in_names_the_values_that_data_holds() -> None:
 
 
 def test_many_values_do_not_make_it_slow() -> None:
-    redactor = Redactor([secrets.token_urlsafe(48) for _ in range(200)])
-    line = "2026-01-01 cloned https://example.com/acme/orders?ref=main to /srv/work " * 50
-    began = time.perf_counter()
-    for _ in range(100):
-        redactor.text(line)
-    assert time.perf_counter() - began < 2, "a log line takes about a millisecond"
+    """It takes a second or two. Work that grows with values times characters would outlast the time of a test."""
+    redactor = Redactor([secrets.token_urlsafe(48) for _ in range(10_000)])
+    text = "2026-01-01 cloned https://example.com/acme/orders?ref=main to /srv/work " * 100_000
+    assert redactor.text(text) == text
 
 
 # -- tokens ----------------------------------------------------------------------------------------------------------
@@ -211,19 +208,21 @@ def test_what_is_no_token_survives(text: str) -> None:
 
 
 def test_a_long_text_without_an_end_does_not_make_it_slow() -> None:
-    began = time.perf_counter()
-    for text in ("-----BEGIN RSA PRIVATE KEY-----" * 5_000, "://a:" * 50_000, "eyJ" + "a" * 200_000, "xoxb-" * 50_000):
+    """Work that grows with the square of the length would outlast the time of a test."""
+    for text in (
+        "-----BEGIN RSA PRIVATE KEY-----" * 100_000,
+        "://a:" * 1_000_000,
+        "eyJ" + "a" * 3_000_000,
+        "xoxb-" * 500_000,
+    ):
         mask_tokens(text)
-    assert time.perf_counter() - began < 5
 
 
 def test_a_long_value_of_many_lines_does_not_make_it_slow() -> None:
-    began = time.perf_counter()
-    lines = [secrets.token_urlsafe(47) for _ in range(250)]
+    lines = [secrets.token_urlsafe(47) for _ in range(4_000)]
     redactor = Redactor(["\n".join(lines), secrets.token_urlsafe(12_000)])
     assert redactor.text(f"line 7 is {lines[7]}.") == f"line 7 is {MASK}."
     redactor.data({"lines": ["a line of a log without any of it"] * 10_000})
-    assert time.perf_counter() - began < 2
 
 
 def test_lines_that_begin_like_each_other_are_no_trouble() -> None:
@@ -232,12 +231,10 @@ def test_lines_that_begin_like_each_other_are_no_trouble() -> None:
 
 
 def test_many_values_named_between_lines_are_no_trouble() -> None:
-    began = time.perf_counter()
     redactor = Redactor()
-    for number in range(300):
+    for number in range(1_200):
         redactor.add(f"token-{number}-of-a-repository")
         assert redactor.text(f"made token-{number}-of-a-repository") == f"made {MASK}"
-    assert time.perf_counter() - began < 5
 
 
 @pytest.mark.parametrize(

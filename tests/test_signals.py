@@ -140,12 +140,12 @@ def test_every_web_process_hears_an_echo_of_changes_elsewhere(make_app: Callable
                 dispatch.announce_action_run(run_id)
                 return bool(heard)
 
-            wait_until(heard_of_it, 10)
+            wait_until(heard_of_it)
             execute.perform(run_id, str(uuid.uuid4()), "test")
-        assert wait_until(lambda: ("run_changed", "debug.log@v1", "success") in heard, 10)
+        assert wait_until(lambda: ("run_changed", "debug.log@v1", "success") in heard)
     relays = [thread for thread in threading.enumerate() if thread.name == "portal-actions-relay"]
     assert relays
-    wait_until(lambda: not any(relay.is_alive() for relay in relays), 10)  # nobody listens any more
+    wait_until(lambda: not any(relay.is_alive() for relay in relays))  # nobody listens any more
 
 
 # -- scorecard fixes ---------------------------------------------------------------------------------------------------

@@ -108,10 +108,10 @@ def test_a_deadline_is_never_read_while_it_is_half_written() -> None:
     pid = os.fork()
     if pid == 0:
         while True:
-            deadline.set(60.0)
+            deadline.set(36_000.0)
             deadline.set(math.inf)
     try:
-        assert all(deadline.moment() > time.monotonic() + 50 for _ in range(500_000))
+        assert all(deadline.moment() > time.monotonic() + 18_000 for _ in range(500_000))
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -274,7 +274,7 @@ def test_a_line_that_is_written_at_once_takes_one_statement_and_no_round_trip_mo
 
 
 def start_a_step_that_speaks_and_waits(ada: Person) -> str:
-    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 60}})
+    answer = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": 3000}})
     return answer.headers["Location"]
 
 
@@ -282,13 +282,12 @@ def lines_of(ada: Person, path: str) -> list[str]:
     return [found["message"] for found in ada.get(f"{path}/logs").json["data"]]
 
 
-def test_what_a_silent_process_has_said_is_there_within_a_second(ada: Person, start_workers: StartWorkers) -> None:
+def test_what_a_silent_process_has_said_is_there_while_it_is_silent(ada: Person, start_workers: StartWorkers) -> None:
     start_workers()
     path = start_a_step_that_speaks_and_waits(ada)
     wait_until(lambda: ada.get(path).json["status"] == "running")
-    began = time.monotonic()
-    assert wait_until(lambda: lines_of(ada, path), 5)
-    assert time.monotonic() - began < 2
+    assert wait_until(lambda: lines_of(ada, path))
+    assert ada.get(path).json["status"] == "running"
     ada.post(f"{path}/cancel")
 
 
@@ -301,5 +300,5 @@ def test_what_a_handler_said_just_before_it_killed_its_process_is_kept(
     start_workers()
     answer = ada.post("/api/v1/actions/test.lastWords@v1/runs", {"input": {"deed": "die"}})
     path = answer.headers["Location"]
-    wait_until(lambda: ada.get(path).json["status"] == "failed", 15)
+    wait_until(lambda: ada.get(path).json["status"] == "failed")
     assert lines_of(ada, path) == ["first", "second", "last words"]

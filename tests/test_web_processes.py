@@ -21,7 +21,7 @@ from sqlalchemy import func, select
 
 from portal_actions_plugin.db import reading
 from portal_actions_plugin.models import ActionRunRow, AuditRow
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.portal import PEOPLE
 
 START = "/api/v1/actions/debug.log@v1/runs"
@@ -40,7 +40,7 @@ class Web:
         sent = {"Authorization": f"Bearer {person}", "Content-Type": "application/json", **headers}
         request = Request(self._base + path, json.dumps(HELLO).encode(), sent)
         try:
-            with urlopen(request, timeout=60) as answer:
+            with urlopen(request, timeout=PATIENCE_SECONDS) as answer:
                 return answer.status, dict(answer.headers), json.load(answer)
         except HTTPError as error:
             with error:
@@ -82,7 +82,7 @@ def web(app: Flask, settings: dict[str, Any], database_url: str, tmp_path: Path)
         yield Web(base)
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait()
 
 
 def audit_counts() -> dict[str, int]:

@@ -98,6 +98,9 @@ def _sign_in() -> Any:
         return manager.unauthorized()
     except HTTPException:
         return None  # The host has no sign-in page to go to.
+    except Exception as error:  # noqa: BLE001 it is the host's, and whoever is not signed in is told so all the same
+        log.warning("the host's login manager gives no sign-in page: %s: %s", type(error).__name__, error)
+        return None
 
 
 def _page(status: int, message: str, hint: str, headers: dict[str, str], layout: str | None = None, **more: Any) -> Any:

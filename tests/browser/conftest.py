@@ -13,6 +13,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 
 from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving
+from tests.conftest import PATIENCE_SECONDS
 from tests.page_rows import BOB, add_action_run, add_attempt, add_log, add_template_run, ago
 from tests.test_pages import AUTH_ERROR, ORIGIN, TWO_STEPS
 
@@ -76,7 +77,7 @@ def window(chromium: Any, site: Site) -> Iterator[Callable[..., Window]]:
             color_scheme="dark" if dark else "light",
             java_script_enabled=javascript,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
         context.add_cookies([{"name": "person", "value": person, "url": site.url}])
         contexts.append(context)
         opened = Window(context.new_page(), site)

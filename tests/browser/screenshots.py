@@ -25,7 +25,7 @@ from portal_actions_plugin.models import AuditRow
 from portal_actions_plugin.runs import audit, queries
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.filters import RunFilter
-from tests import portal_day
+from tests import portal_day, reaper
 from tests.browser.harbor import create_harbor
 from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving
 from tests.page_rows import ago
@@ -132,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make the pictures of the docs.")
     parser.add_argument("--folder", type=Path, default=PICTURES, help="where to put them, if not docs/pictures")
     folder = parser.parse_args().folder
+    reaper.watch_over_this_process()
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(time_machine.travel(NOW, tick=False))

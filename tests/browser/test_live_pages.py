@@ -15,6 +15,7 @@ from portal_actions_plugin.db import transaction
 from portal_actions_plugin.models import ActionRunRow, LogLineRow, TemplateRunRow
 from portal_actions_plugin.runs import queries
 from tests.browser.conftest import Site, Window
+from tests.conftest import PATIENCE_SECONDS
 from tests.page_rows import BOB, add_action_run, add_log, add_template_run, ago
 from tests.test_pages import AUTH_ERROR, TWO_STEPS
 
@@ -207,7 +208,7 @@ def test_it_asks_quickly_at_first_then_slower_until_somebody_is_there(
     seen = window("ada")
     seen.tab.add_init_script(FASTER)
     tab = seen.open("/actions")
-    tab.wait_for_function(f"() => waits.at(-1) === {slow}", timeout=30_000)
+    tab.wait_for_function(f"() => waits.at(-1) === {slow}")
     waits = tab.evaluate("waits")
     assert waits[0] == quick
     assert max(waits) == slow
@@ -219,7 +220,7 @@ def test_it_does_not_ask_in_a_hidden_tab_and_asks_at_once_when_it_is_seen_again(
     window: OpenWindow, asked: Asked
 ) -> None:
     tab = window("ada").open("/actions")
-    asked.asked.wait(10)
+    asked.asked.wait(PATIENCE_SECONDS)
     tab.evaluate(HIDE, True)
     asked.answer = ("", 304)
     assert asks_no_more(tab, asked) or asks_no_more(tab, asked), "one may have been under way"
@@ -432,7 +433,7 @@ def in_sight(tab: Any, line: str) -> bool:
 def test_nothing_changes_under_a_form_that_is_on_its_way(window: OpenWindow, asked: Asked) -> None:
     # A second click has to send the idempotency key that the first one sent.
     tab = window("ada").open("/actions")
-    asked.asked.wait(10)
+    asked.asked.wait(PATIENCE_SECONDS)
     tab.evaluate(
         """() => {
             const form = document.createElement("form");

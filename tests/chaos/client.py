@@ -11,8 +11,8 @@ from collections import Counter
 from http.client import HTTPException
 from typing import Any
 
-PATIENCE_SECONDS = 90
-ANSWER_SECONDS = 8
+PATIENCE_SECONDS = 600
+ANSWER_SECONDS = 60
 
 
 class Client:
