@@ -29,6 +29,7 @@ from portal_actions_plugin.extension import Extension
 from portal_actions_plugin.runner import execute, recovery
 from portal_actions_plugin.runs import queries
 from portal_actions_plugin.runs.filters import RunFilter
+from tests import reaper
 from tests.portal import create_app
 
 TWO_STEPS = """\
