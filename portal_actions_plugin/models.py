@@ -363,4 +363,3 @@ class WorkerRow(Base):
     supervisor = optional(word())
     state = optional(word(16))
     state_since = optional(moment())
-    turned_at = optional(moment())

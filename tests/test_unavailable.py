@@ -228,6 +228,22 @@ def test_tables_of_a_newer_version_that_this_one_cannot_read_are_said_to_be_so(
     assert "of a newer version" in answer.text
 
 
+@pytest.mark.fault("A7")
+def test_a_table_that_somebody_has_taken_away_is_a_503_too(
+    admin: Callable[..., Person], database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(database_url)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE portal_actions_action_runs RENAME TO elsewhere")
+    database.close_connections()
+    answer = admin(database_url).get("/actions")
+    assert answer.status_code == 503
+    assert "team has to finish the set-up" in answer.text
+    require_no_detail(answer.text)
+    [said] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "restore a backup" in said.getMessage()
+
+
 def test_a_command_without_tables_names_the_one_that_makes_them(make_app: Callable[..., Flask], empty_url: str) -> None:
     result = make_app(PORTAL_ACTIONS_DATABASE_URL=empty_url).test_cli_runner().invoke(actions, ["list"])
     assert result.exit_code == 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeftError
 
 from portal_actions_plugin.away import is_away, said
@@ -28,9 +29,21 @@ AGAIN_WHEN_SET_UP_SECONDS = 60
 """When to ask again while somebody has to finish the set-up."""
 
 
+_UNDEFINED = ("42P01", "42703")
+"""SQLSTATEs: a table and a column that are not there."""
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether the database is away, or has no connection left for this process."""
     return is_away(error) or isinstance(error, NoConnectionLeftError)
+
+
+def is_missing(error: BaseException) -> bool:
+    """Whether an error says that a table or a column is not there."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    if getattr(cause, "sqlstate", None) in _UNDEFINED:
+        return True
+    return isinstance(cause, sqlite3.OperationalError) and str(cause).startswith(("no such table", "no such column"))
 
 
 def unusable_tables(error: BaseException) -> Standing | None:
@@ -61,6 +74,13 @@ def as_ours(error: SQLAlchemyError) -> PortalActionsError | None:
             "The database is of a newer version than this portal." if is_newer else None,
             retry_after=AGAIN_WHEN_SET_UP_SECONDS,
         )
+    if is_missing(error):
+        log.error(
+            "a table or column is not there, though the tables say that they are up to date; restore a backup, or run "
+            "flask actions db upgrade on an empty database: %s",
+            said(error),
+        )
+        return NotSetUpError(retry_after=AGAIN_WHEN_SET_UP_SECONDS)
     if is_outage(error):
         log.warning("the database is away (what to do: flask actions doctor): %s", said(error))
         return UnavailableError(retry_after=AGAIN_SECONDS)

@@ -38,7 +38,6 @@ _COLUMNS = (
     (_WORKERS, "supervisor", sa.String(length=255)),
     (_WORKERS, "state", sa.String(length=16)),
     (_WORKERS, "state_since", _MOMENT),
-    (_WORKERS, "turned_at", _MOMENT),
 )
 _TABLES_OF_RUNS = ("step_lists", "step_items", "workspaces", "workspace_blobs")
 _OTHER_TABLES = ("search_terms", "forge_pauses", "database_identity")
