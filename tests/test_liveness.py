@@ -129,6 +129,25 @@ def test_a_worker_that_is_busy_for_long_is_left_alone(app: Flask, ada: Person, s
     assert (ada.get(busy).json["attempt"], workers.children()) == (1, before)
 
 
+def test_a_worker_that_was_told_to_stop_and_finishes_its_step_has_not_stalled(
+    app: Flask, ada: Person, start_workers: StartWorkers
+) -> None:
+    workers = start_workers(**QUICK)
+    seconds = QUICK["PORTAL_ACTIONS_STALL_SECONDS"] * 2
+    busy = ada.post("/api/v1/actions/debug.wait@v1/runs", {"input": {"seconds": seconds}}).headers["Location"]
+    wait_until(lambda: ada.get(busy).json["status"] == "running", LONG)
+    workers.process.send_signal(signal.SIGTERM)
+    told = []
+
+    def is_over() -> bool:
+        told.append(ada.get("/api/v1/health").json["workers_stalled"])
+        return bool(ada.get(busy).json["status"] == "success")
+
+    wait_until(is_over, LONG)
+    assert set(told) == {0}
+    assert workers.process.wait(LONG) == 0
+
+
 @pytest.mark.fault("F32")
 def test_a_supervisor_whose_loop_stands_still_ends_with_70_and_says_where_it_stood(
     app: Flask, start_workers: StartWorkers, monkeypatch: pytest.MonkeyPatch

@@ -344,3 +344,21 @@ def test_rings_go_to_old_workers_too_while_they_live(app: Flask, redis_url: str)
 def rung_for(redis: Any, queue: str) -> list[str | None]:
     jobs = redis.lrange(f"rq:queue:{queue}", 0, -1)
     return [dispatch.rung_for(redis.hget(f"rq:job:{job.decode()}", "data")) for job in jobs]
+
+
+def test_a_sweep_multiplies_no_doorbells_while_old_workers_live(app: Flask, redis_url: str) -> None:
+    from portal_actions_plugin.runner.old_queues import bring_over
+
+    with transaction("test") as tx:
+        old = {"queue": "default", "host": "old", "pid": 1, "started_at": now_plus(0), "seen_at": now_plus(0)}
+        tx.execute(insert(WorkerRow).values(name="old:1:default:1", **old))
+    with Redis.from_url(redis_url) as redis:
+        # RQ lists the old worker, as it does while that lives.
+        redis.sadd("rq:workers:portal-actions.default", "rq:worker:old")
+        for _ in range(3):
+            service.start_action_run(ADA, "debug.log@v1", HELLO)
+        queues = sorted(key for key in redis.scan_iter("rq:queue:*"))
+        before = [redis.llen(key) for key in queues]
+        assert [bring_over() for _ in range(3)] == [0, 0, 0]
+        assert [redis.llen(key) for key in queues] == before
+    assert len(queues) == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 
 from portal_actions_plugin.runs import queries
@@ -90,3 +91,20 @@ def test_whoever_presses_retry_while_one_is_at_work_is_led_there_and_told(
     assert [answer.location.partition("?")[0] for answer in answers] == [f"/templates/runs/{again}"] * 2
     assert "Nothing new was started: this retry was at work already." in visitor.see(answers[1].location).text
     assert "Nothing new was started" not in visitor.see(answers[0].location).text
+
+
+@pytest.mark.parametrize(("given", "is_same"), [("first", True), ("second", False)])
+def test_a_retry_with_other_secrets_is_another_one(
+    make_app: Callable[..., Flask], database_url: str, template_folder: Path, given: str, is_same: bool
+) -> None:
+    template = template_folder / "two-steps.yaml"
+    declared = "loud: {type: boolean, default: false}\n        token: {type: string, writeOnly: true}"
+    template.write_text(template.read_text().replace("loud: {type: boolean, default: false}", declared))
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=database_url, PORTAL_ACTIONS_SECRET_KEYS=Fernet.generate_key().decode())
+    with app.app_context():
+        ada = Person(app.test_client(), "ada")
+        run = ada.post("/api/v1/templates/two-steps/runs", {"inputs": {"name": "orders", "token": "wrong"}})
+        path = run.headers["Location"]
+        assert ada.post(f"{path}/cancel").status_code == 200
+        first, again = (ada.post(f"{path}/retry", {"secrets": {"token": word}}) for word in ("first", given))
+    assert (first.status_code, first.json["id"] == again.json["id"]) == (202, is_same)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal_actions_plugin.away import said
 from portal_actions_plugin.blueprints import schemas
 from portal_actions_plugin.blueprints.examples import DOWN, NOT_READY
-from portal_actions_plugin.runs import queries, readiness
+from portal_actions_plugin.runs import outage, queries, readiness
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ def get_health() -> Any:
     try:
         health = queries.health()
     except SQLAlchemyError as error:
-        log.warning("the database does not answer: %s", said(error))
+        if outage.as_ours(error) is None:
+            log.warning("the database does not answer: %s", said(error))
         return DOWN, 503
     writable = readiness.is_ready()
     is_well = health.redis and health.workers and not health.workers_stalled and writable

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from portal_actions_plugin.actions.registry import Action
+from portal_actions_plugin.away import is_away
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.job import Job, find_action
@@ -75,12 +76,15 @@ class Claimed:
 
 
 def prepare(job: Job, doer: Doer, redactor: Redactor) -> Attempt:
-    """Render an attempt's input, so that the claim can keep it. Never raises: what is wrong is the attempt's refusal.
+    """Render an attempt's input, so that the claim can keep it. What is wrong with it is the attempt's refusal.
 
     Args:
         job: what is due.
         doer: who will claim it.
         redactor: learns the run's secrets.
+
+    Raises:
+        DBAPIError: a database that a lock of the host's asks is away: nothing is wrong with the input.
     """
     lease = extension().config.lease_seconds
     deadline = _timeout(job) + GRACE_SECONDS
@@ -95,7 +99,9 @@ def prepare(job: Job, doer: Doer, redactor: Redactor) -> Attempt:
         _require_lock(action, data, claim.lock_key)
         redactor.add([data[name] for name in action.secret_names() if name in data])
         kept = replace(claim, input=redactor.data(data)) if job.course else claim
-    except Exception as why:  # noqa: BLE001 a template, a lock of a host's: whatever it is, it has to be said on the run
+    except Exception as why:
+        if is_away(why):
+            raise
         return attempt.refused(why)
     return Attempt(job, kept, secrets, data)
 

@@ -106,7 +106,7 @@ def perform(
     redactor = redactor or Redactor()
     doer = Doer(process_token, worker, may_go_on, spoken or SpokenLines(), ours or OwnProcess())
     with run_logs.speaking(redactor, _marks(job)):
-        claimed = _claim(prepare(job, doer, redactor))
+        claimed = _claim(ride_out(partial(prepare, job, doer, redactor), extension().config.lease_seconds))
         if claimed is None:
             return Left()
         doer.spoken.all_written()

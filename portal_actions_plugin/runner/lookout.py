@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 
 from sqlalchemy.exc import DBAPIError
@@ -22,7 +22,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.places import Place
 from portal_actions_plugin.runner.pulse import Doing
 from portal_actions_plugin.runs import dispatch, workers
-from portal_actions_plugin.runs.workers import IDLE_SECONDS, MISSING, Sign
+from portal_actions_plugin.runs.workers import IDLE_SECONDS, MISSING, STOPPING, Sign
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Lookout:
         self._supervisor = f"{self._host}:{os.getpid()}"
         self._version = _version()
         self._rung_for: dict[str, _RungFor] = {}
-        self._replaced_for: set[str] = set()
+        self._in_vain: set[str] = set()
         self._said_at = float("-inf")
 
     def forget_predecessors(self) -> None:
@@ -86,6 +86,15 @@ class Lookout:
             workers.forget_gone(tx)
             for place in self._places:
                 workers.keep(tx, self._sign(place, now))
+
+    def tell_of_those_left(self) -> None:
+        """Let everybody know which workers still finish their steps, and forget the others: they were told to stop."""
+        now = time.monotonic()
+        with transaction("workers_leave") as tx:
+            workers.forget(tx, [place.name for place in self._places if not place.pid])
+            for place in self._places:
+                if place.pid:
+                    workers.keep(tx, replace(self._sign(place, now), state=STOPPING))
 
     def _sign(self, place: Place, now: float) -> Sign:
         pulse = place.pulse
@@ -144,7 +153,8 @@ class Lookout:
                     for place in idle
                     if place.queue == queue and self._has_stood_by_since(place, since.at) and not _is_at_work(place)
                 ]
-                self._replaced_for.add(since.run_id)
+                # Whoever takes their place did not take it either: it is not to be had by killing another one.
+                self._in_vain.add(since.run_id)
         return found
 
     def _has_stood_by_since(self, place: Place, moment: float) -> bool:
@@ -153,13 +163,11 @@ class Lookout:
     def _rung_in_vain(self, queue: str, is_anybody_idle: bool) -> _RungFor | None:  # noqa: FBT001 of one caller
         """The run that was rung for while somebody stood by, and still waits; rings for one that was not yet."""
         with reading() as db:
-            waits = workers.waits_in_vain(db, queue) if is_anybody_idle else None
-        before = self._rung_for.get(queue)
-        if waits is None or waits["id"] in self._replaced_for:
-            # A run that another worker did not take either is not to be had by killing a third one.
+            waits = workers.waits_in_vain(db, queue, self._in_vain) if is_anybody_idle else None
+        if waits is None:
             self._rung_for.pop(queue, None)
             return None
-        now = time.monotonic()
+        before, now = self._rung_for.get(queue), time.monotonic()
         if before is None or before.run_id != waits["id"]:
             log.warning(
                 "the run %s waits for %.0f s while workers stand by: ringing", waits["id"], waits["waited"] / 1000

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from portal_actions_plugin.db import single_read
 from portal_actions_plugin.extension import extension, queues_in_use
-from portal_actions_plugin.runs import dispatch, due
+from portal_actions_plugin.runs import dispatch, due, older
 from portal_actions_plugin.runs.dispatch import RQ_JOB, RQ_QUEUE
 from portal_actions_plugin.runs.names import OLD_PREFIX
 
@@ -29,6 +29,8 @@ def bring_over() -> int:
 
     Says how many those are. Should this process die in between, the sweeper rings again as for any lost doorbell.
     """
+    if older.workers_live():
+        return 0  # they hear what waits there, and a ring goes there too: what is brought over would come back
     redis = extension().redis
     queues = queues_in_use()
     try:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 
-from portal_actions_plugin import signals
+from portal_actions_plugin import away, signals
 from portal_actions_plugin.away import is_away
 from portal_actions_plugin.db import Transaction, reading, ride_out, transaction
 from portal_actions_plugin.errors import ActionError, ActionTimeoutError, InternalError
@@ -111,9 +111,10 @@ def _succeeded(attempt: Attempt, doer: Doer, result: Result, redactor: Redactor)
         _ride_out(partial(_succeed_last, attempt, result, outputs))
         return None
     step = prepare_step(course, position)
-    if attempt.claim.lock_key is None and doer.may_go_on():
+    may_go_on = attempt.claim.lock_key is None and doer.may_go_on()
+    if ahead := _prepared(next_job(job, course, step), doer, redactor) if may_go_on else None:
         try:
-            return _go_on(attempt, result, step, prepare(next_job(job, course, step), doer, redactor))
+            return _go_on(attempt, result, step, ahead)
         except StatementError as refused:
             if is_away(refused):
                 raise
@@ -121,6 +122,15 @@ def _succeeded(attempt: Attempt, doer: Doer, result: Result, redactor: Redactor)
             log.warning("the step after run %s is not claimed along: %s", job.ref.id, type(refused).__name__)
     _ride_out(partial(_succeed, attempt, result, partial(queue_step, step=step)))
     return None
+
+
+def _prepared(job: Job, doer: Doer, redactor: Redactor) -> Attempt | None:
+    """The next step's attempt; None while its lock cannot be worked out: it is queued alone then, and waits for that."""
+    try:
+        return prepare(job, doer, redactor)
+    except DBAPIError as error:
+        away.bear(error, log, "the step after a run is not prepared along")
+        return None
 
 
 def _succeed(attempt: Attempt, result: Result, and_then: Callable[[Transaction], T]) -> T:

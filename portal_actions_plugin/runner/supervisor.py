@@ -85,6 +85,7 @@ class Supervisor:
         self._lookout = Lookout(self._places)
         self._manager = ServiceManager(alive_file)
         self._watchdog = Watchdog("the supervisor", extension().config.stall_seconds)
+        self._beat_seconds = min(BEAT_SECONDS, extension().config.stall_seconds / 8)
         self._cannot_fork_since: float | None = None
 
     def run(self) -> int:
@@ -111,7 +112,6 @@ class Supervisor:
 
     def _keep_going(self, stop: StopRequest) -> None:
         swept = beaten = float("-inf")
-        beat_seconds = min(BEAT_SECONDS, extension().config.stall_seconds / 8)
         while not stop.calm and not self._has_given_up():
             now = time.monotonic()
             self._turned()
@@ -120,7 +120,7 @@ class Supervisor:
             if now - swept >= extension().config.sweep_seconds:
                 self._sweep()
                 swept = now
-            if now - beaten >= beat_seconds:
+            if now - beaten >= self._beat_seconds:
                 self._look_after_workers()
                 beaten = now
             time.sleep(TICK_SECONDS)
@@ -146,15 +146,22 @@ class Supervisor:
         place.began(time.monotonic())
         try:
             self._connections.close_all()
+        except RuntimeError as error:
+            return self._cannot_fork(place, error)
+        try:
             self._fork(place)
-        except (RuntimeError, OSError):
-            log.exception("the worker %s cannot be forked yet", place.name)
-            place.died(place.born)
-            self._cannot_fork_since = self._cannot_fork_since or place.born
-        else:
-            self._cannot_fork_since = None
+        except OSError as error:
+            return self._cannot_fork(place, error)
+        self._cannot_fork_since = None
+        return None
+
+    def _cannot_fork(self, place: Place, error: Exception) -> None:
+        log.error("the worker %s cannot be forked yet: %s", place.name, error)
+        place.died(place.born)
+        self._cannot_fork_since = self._cannot_fork_since or place.born
 
     def _fork(self, place: Place) -> None:
+        """Fork a place's worker. A watchdog that cannot be started again ends this process: its worker is alive by then."""
         parent = os.getpid()
         reached("fork_worker.before")
         with self._watchdog.away(), signals_held():
@@ -224,9 +231,12 @@ class Supervisor:
 
     def _stop(self, stop: StopRequest) -> None:
         log.info("stopping: workers finish their steps; a second signal ends them at once")
-        sent = 0
+        sent, beaten = 0, float("-inf")
         while any(place.pid for place in self._places):
             self._turned()
+            if time.monotonic() - beaten >= self._beat_seconds:
+                self._mark_those_left()
+                beaten = time.monotonic()
             if sent < min(max(stop.count, 1), 2):
                 sent += 1
                 self._signal_workers()
@@ -234,6 +244,7 @@ class Supervisor:
             for place in self._places:
                 if place.pid and os.waitpid(place.pid, os.WNOHANG)[0]:
                     place.pid = 0
+                    self._end_leftovers()
             time.sleep(0.05)
         self._forget_workers()
 
@@ -241,6 +252,12 @@ class Supervisor:
         for place in self._places:
             if place.pid:
                 os.kill(place.pid, signal.SIGTERM)
+
+    def _mark_those_left(self) -> None:
+        try:
+            self._lookout.tell_of_those_left()
+        except DBAPIError as error:
+            away.bear(error, log, "the workers that finish their steps cannot be marked as alive")
 
     def _forget_workers(self) -> None:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from portal_actions_plugin.db import Transaction, reading, transaction
-from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.errors import ConfigurationError, ConflictError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, Origin, TemplateRun
 from portal_actions_plugin.models import ACTIVE_FIX, ActionRunRow, TemplateRunRow
@@ -19,6 +19,7 @@ from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.idempotency import IdempotencyKey
 from portal_actions_plugin.runs.limits import Quota, TooManyStartsError
 from portal_actions_plugin.runs.paging import no_run
+from portal_actions_plugin.runs.secrets import unseal
 from portal_actions_plugin.runs.states import ACTIVE
 
 TEMPLATE_RUN = "template_run"
@@ -66,7 +67,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A valid start on its way into the database; ``end_at_once`` ends a run that has nothing to do."""
+    """A valid start on its way into the database.
+
+    ``end_at_once`` ends a run that has nothing to do, and ``sealed`` has the secret inputs, as a run keeps them.
+    """
 
     asker: Identity
     event: str
@@ -77,6 +81,7 @@ class Start:
     origin: Origin | None
     retry_of: str | None
     end_at_once: Callable[[Transaction], TemplateRun] | None = None
+    sealed: bytes | None = field(default=None, repr=False)
 
 
 def known(asker: Identity, key: IdempotencyKey | None) -> Started | None:
@@ -190,12 +195,24 @@ def _active_fix(tx: Transaction, start: Start) -> str | None:
 
 
 def _active_retry(tx: Transaction, start: Start) -> str | None:
-    """The retry of the same run that is queued or running: it has the same inputs, whoever asked for it."""
+    """The retry of the same run that is queued or running with the same inputs, whoever asked for it.
+
+    A retry has the inputs of the run that it repeats, but for secrets: those are wiped, and were given again.
+    """
     if start.retry_of is None:
         return None
     row = TemplateRunRow if start.kind == TEMPLATE_RUN else ActionRunRow
-    found = tx.row(select(row.id).where(row.retry_of == start.retry_of, row.status.in_(ACTIVE)).limit(1))
-    return found["id"] if found else None
+    active = select(row.id, row.secrets).where(row.retry_of == start.retry_of, row.status.in_(ACTIVE))
+    return next((found["id"] for found in tx.rows(active) if _same_secrets(found["secrets"], start.sealed)), None)
+
+
+def _same_secrets(there: bytes | None, given: bytes | None) -> bool:
+    """Whether two seals hold the same; one that no key opens any more is another one."""
+    keys = extension().config.secret_keys
+    try:
+        return unseal(there, keys) == unseal(given, keys)
+    except ConfigurationError:
+        return False
 
 
 def fix_key(origin: Origin | None) -> str | None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal_actions_plugin.away import said
 from portal_actions_plugin.db import database
 from portal_actions_plugin.models import ActionRunRow, WorkerRow
+from portal_actions_plugin.runs import outage
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ def is_ready() -> bool:
             tx.rows(_READ)
             tx.changed(_WRITE)
     except SQLAlchemyError as error:
-        log.warning("the database takes no writes (what to do: flask actions doctor): %s", said(error))
+        if outage.as_ours(error) is None:
+            log.warning("the database takes no writes (what to do: flask actions doctor): %s", said(error))
         return False
     if _is_full():
         log.warning("the database takes no writes: the disk of its file is full")
@@ -42,7 +44,7 @@ def is_ready() -> bool:
 
 
 def _is_full() -> bool:
-    """Whether SQLite's file has no room to grow. A server knows that itself, and says so when it is asked to write."""
+    """Whether SQLite's file has no room to grow. Of a server's disk nobody here knows."""
     engine = database().engine
     file = engine.url.database
     if engine.dialect.name != "sqlite" or not file or not Path(file).is_file():

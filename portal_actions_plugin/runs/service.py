@@ -127,6 +127,7 @@ def _start_template(
             ask.origin,
             retry_of,
             end_at_once=rows.end if rows.step is None else None,
+            sealed=kept.sealed,
         )
     )
 
@@ -205,7 +206,7 @@ def _start_action(
         )
         return queries.whole_action_run(tx, row)
 
-    return accept(Start(asker, event, action.id, ACTION_RUN, key, write, ask.origin, retry_of))
+    return accept(Start(asker, event, action.id, ACTION_RUN, key, write, ask.origin, retry_of, sealed=kept.sealed))
 
 
 def _key(asker: Identity, asked: list[str], field: str, data: Mapping[str, Any], ask: Ask) -> IdempotencyKey | None:

@@ -6,7 +6,7 @@ Every age is by the database's clock. A worker is alive when its loop has turned
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, not_, or_, select, update
@@ -23,6 +23,9 @@ MISSING = "missing"
 
 STANDING_BY = "standing_by"
 """The state of a worker that says of itself that it waits for a doorbell."""
+
+STOPPING = "stopping"
+"""The state of a worker that was told to stop, and finishes its step."""
 
 IDLE_SECONDS = 10
 """A worker has stood by for at least so long before it can be said to be deaf: a busy one stands by now and then."""
@@ -146,12 +149,18 @@ def _waiting_by_queue(db: Transaction) -> dict[str, tuple[str, float]]:
     return found
 
 
-def waits_in_vain(db: Transaction, queue: str) -> Row | None:
-    """The oldest run of a queue that needs no lock and has been due for too long: its ``id``, ``waited`` in milliseconds."""
+def waits_in_vain(db: Transaction, queue: str, besides: Collection[str] = ()) -> Row | None:
+    """The oldest run of a queue that needs no lock and has been due for too long: its ``id``, ``waited`` in milliseconds.
+
+    Args:
+        db: where to look.
+        queue: the queue's name.
+        besides: the ids of runs that are not meant.
+    """
     return db.row(
         select(ActionRunRow.id, milliseconds_between(locks.DUE_SINCE, now_plus(0)).label("waited"))
         .where(WAITS_FOR_NOBODY, ActionRunRow.queue == queue, locks.is_due(ActionRunRow))
-        .where(now_plus(-extension().config.stall_seconds) > locks.DUE_SINCE)
+        .where(now_plus(-extension().config.stall_seconds) > locks.DUE_SINCE, ActionRunRow.id.not_in(besides))
         .order_by(ActionRunRow.id)
         .limit(1)
     )
