@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -90,6 +91,7 @@ def main() -> int:
     asked.add_argument("--processes", "-n", default="2", help="how many tests run at a time")
     asked.add_argument("-k", default="", help="only these tests, as pytest takes it; then no fault has to have one")
     given = asked.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="proves-") as temporary:
         folder = (given.keep or Path(temporary)).absolute()
         folder.mkdir(exist_ok=True)
@@ -209,10 +211,16 @@ def run(folder: Path, python: Path, tests: Sequence[str], processes: str) -> lis
     parallel = ["-n", processes, "--dist", "loadfile"] if processes not in ("0", "1") else []
     log = folder / "pytest.log"
     print(f"running {len(tests)} tests of {len(files)} files against {where} (log: {log}) …", flush=True)
-    with log.open("w") as written:
-        subprocess.run(
-            [*command, *parallel, *files], cwd=place, env=environment, stdout=written, stderr=written, check=False
-        )
+    with (
+        log.open("w") as written,
+        subprocess.Popen(
+            [*command, *parallel, *files], cwd=place, env=environment, stdout=written, stderr=written
+        ) as process,
+    ):
+        try:
+            process.wait()
+        finally:
+            process.terminate()  # however this script ends: then the tests end what they have started
     if not out.exists():
         print(log.read_text()[-3000:])
         return []

@@ -31,7 +31,8 @@ class Program:
         given = {WORD: self.word, "INTERRUPTED_NOTES": str(self.notes), "TMPDIR": str(self.temporary)}
         with self.output.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                # Also where whoever started these tests ignores the signal, as a shell does for what is in the background.
+                ["env", "--default-signal=INT", sys.executable, "-m", *arguments],
                 cwd=ROOT,
                 env=kept | given,
                 stdout=out,

@@ -6,6 +6,7 @@ The rows are queued and claimed as always. What is saved is the fork, and what a
 from __future__ import annotations
 
 import contextvars
+import decimal
 import logging
 import math
 import os
@@ -187,6 +188,8 @@ class Child:
         return due_now
 
     def _perform(self, run_id: str, redactor: Redactor) -> tuple[Left, Sequence[str] | None]:
+        # The context of decimals is an object that is changed in place: a copy of a context variable has the same one.
+        decimal.setcontext(decimal.getcontext().copy())
         with self._app.app_context():
             left = execute.perform(
                 run_id,

@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from redis import Redis
+from redis.exceptions import RedisError
 from sqlalchemy import Insert, func, insert, select
 
 from portal_actions_plugin.db import Database, new_id, ride_out
 from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
+from portal_actions_plugin.runs import dispatch
 from portal_actions_plugin.runs.states import ACTIVE, RUNNING
 from portal_actions_plugin.sql import now_plus
 from tests.chaos import invariants
@@ -131,6 +134,16 @@ class Play:
 
     def be_refused(self) -> None:
         self._ask(self.client.be_refused)
+
+    def ring_for_nobody(self) -> None:
+        """Ring for a run that the database does not know, as another portal of the same name would."""
+        try:
+            with Redis.from_url(self.arena.redis_url) as redis:
+                for workers in redis.scan_iter("rq:workers:portal-actions.*"):
+                    queue = workers.decode().removeprefix("rq:workers:")
+                    dispatch._enqueue(redis, new_id(), queue, queue)
+        except RedisError:
+            return  # it is harmed too
 
     def _ask(self, call: Callable[..., Any], *args: Any) -> None:
         self._asked.append(self._pool.submit(call, *args))

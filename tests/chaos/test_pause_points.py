@@ -21,7 +21,9 @@ AT_ONCE = 8
 PATIENCE_SECONDS = {"kill": 1200, "stop": 2400, "cancel": 1200}
 NUDGE_SECONDS = 1.5
 
-NOT_REACHABLE: dict[str, dict[str, str]] = {"kill": {}, "stop": {}, "cancel": {}}
+_ANOTHER_PORTAL = "a portal that gets another identity is stopped before: its names on Redis are others then"
+_NEVER = dict.fromkeys(("new_identity.before_commit", "new_identity.committed"), _ANOTHER_PORTAL)
+NOT_REACHABLE: dict[str, dict[str, str]] = {"kill": _NEVER, "stop": _NEVER, "cancel": _NEVER}
 """By mode, points that no process can come to in it, and why."""
 
 
@@ -62,6 +64,8 @@ def nudge(play: Play, left: set[str]) -> None:
         play.cancel_one()
     if "refuse" in names:
         play.be_refused()
+    if "foreign_doorbells" in names:
+        play.ring_for_nobody()
     if "doorbell_lost" in names and play.rng.random() < 0.3:
         play.arena.kill_redis(1.5, keep_data=True)
     if "redis_forgot" in names and play.rng.random() < 0.3:
