@@ -11,14 +11,15 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import wait_until
+from tests.guests import servers
 from tests.guests.browser import Answer, Browser
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,13 +30,17 @@ PASSWORD = "a password of the night"
 
 @dataclass(frozen=True)
 class Guest:
-    """A portal: what pip installs for it, how it gets its first user, and how that one signs in."""
+    """A portal: what pip installs for it, how it gets its first user, how that one signs in, and servers of its own.
+
+    Its servers are told to it by variables of the environment. One that has a PostgreSQL shares it with the plugin.
+    """
 
     name: str
     packages: tuple[str, ...]
     set_up: tuple[tuple[str, ...], ...]
     sign_in: Callable[[Browser], Answer]
-    environment: tuple[tuple[str, str], ...] = ()
+    has_servers: Callable[[], AbstractContextManager[dict[str, str]]] = lambda: nullcontext({})
+    against_its_word: tuple[str, ...] = ()
 
 
 def sign_in_to_appbuilder(browser: Browser) -> Answer:
@@ -44,6 +49,23 @@ def sign_in_to_appbuilder(browser: Browser) -> Answer:
 
 def sign_in_to_security(browser: Browser) -> Answer:
     return browser.submit(browser.get("/login").form("password"), email="ada@example.com", password=PASSWORD)
+
+
+def sign_in_to_flexmeasures(browser: Browser) -> Answer:
+    form = browser.get("/login").form("password")
+    return browser.submit(form, email="toy-user@flexmeasures.io", password="toy-password")
+
+
+@contextmanager
+def servers_of_flexmeasures() -> Iterator[dict[str, str]]:
+    with servers.whole_postgresql("cube", "earthdistance") as uri, servers.redis_on_a_port() as port:
+        yield {
+            "SQLALCHEMY_DATABASE_URI": uri,
+            "FLEXMEASURES_REDIS_PORT": str(port),
+            "FLEXMEASURES_ENV": "development",
+            "LOGGING_LEVEL": "WARNING",
+            "SECRET_KEY": "only for this night",
+        }
 
 
 GUESTS = (
@@ -63,6 +85,14 @@ GUESTS = (
         ("flask-security-too", "flask-talisman", "flask-session", "flask-babel", "flask-limiter", "flask-sqlalchemy"),
         (("make-user",),),
         sign_in_to_security,
+    ),
+    Guest(
+        "flexmeasures",
+        ("flexmeasures==1.0.1", "flask-security-too<5.9"),  # it sets a time as "1 week", which newer ones refuse
+        (("db", "upgrade"), ("add", "toy-account")),
+        sign_in_to_flexmeasures,
+        servers_of_flexmeasures,
+        ("setuptools<81",),  # it asks for newer ones, and its timely-beliefs imports pkg_resources, which those lack
     ),
 )
 
@@ -84,7 +114,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Portal:
     """A guest at work, on a database of its own."""
 
-    def __init__(self, guest: Guest, wheel: Path, redis_url: str, database_url: str) -> None:
+    def __init__(self, guest: Guest, wheel: Path, redis_url: str, environment: Mapping[str, str]) -> None:
         self.guest = guest
         self.folder = Path(tempfile.mkdtemp(prefix=f"{guest.name}-"))
         (self.folder / "git" / "acme").mkdir(parents=True)
@@ -93,9 +123,8 @@ class Portal:
             **{name: value for name, value in os.environ.items() if not name.startswith(("FLASK_", "PYTHON"))},
             "PYTHONPATH": str(HERE),
             "GUEST_FOLDER": str(self.folder),
-            "GUEST_DATABASE": database_url,
             "GUEST_REDIS": redis_url,
-            **dict(guest.environment),
+            **environment,
         }
         self._running: list[subprocess.Popen[bytes]] = []
 
@@ -111,9 +140,7 @@ class Portal:
 
     def serve(self) -> str:
         """Start a web process; its address."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = servers.free_port()
         web = self.start("web", "run", "--port", str(port), "--with-threads")
         wait_until(lambda: web.poll() is not None or _listens(port))
         assert web.poll() is None, self.log("web").read_text()
@@ -151,7 +178,10 @@ def install(guest: Guest, wheel: Path) -> Path:
     pip = [str(python), "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, f"{wheel}[postgres]"], check=True)
     subprocess.run([*pip, "--force-reinstall", "--no-deps", str(wheel)], check=True)
-    subprocess.run([str(python), "-m", "pip", "check"], check=True)
+    if guest.against_its_word:
+        subprocess.run([*pip, *guest.against_its_word], check=True)
+    else:
+        subprocess.run([str(python), "-m", "pip", "check"], check=True)
     return python
 
 
@@ -161,15 +191,14 @@ def _listens(port: int) -> bool:
 
 
 @pytest.fixture(params=GUESTS, ids=lambda guest: guest.name)
-def portal(
-    request: pytest.FixtureRequest, wheel: Path, redis_url: str, postgres: str, empty_database: str
-) -> Iterator[Portal]:
-    portal = Portal(request.param, wheel, redis_url, empty_database)
-    portal.command("actions", "db", "upgrade")
-    for words in portal.guest.set_up:
-        portal.command(*words)
-    yield portal
-    portal.stop()
+def portal(request: pytest.FixtureRequest, wheel: Path, redis_url: str, empty_database: str) -> Iterator[Portal]:
+    guest: Guest = request.param
+    with guest.has_servers() as environment:
+        portal = Portal(guest, wheel, redis_url, environment or {"GUEST_DATABASE": empty_database})
+        for words in (*guest.set_up, ("actions", "db", "upgrade")):
+            portal.command(*words)
+        yield portal
+        portal.stop()
 
 
 @pytest.fixture

@@ -14,14 +14,15 @@ FOLDER = Path(os.environ["GUEST_FOLDER"])
 def settings() -> dict[str, Any]:
     """The settings that the host checklist names, with the roles of this guest mapped."""
     run = ["action:read", "action:run", "template:read", "template:run"]
+    database = {"PORTAL_ACTIONS_DATABASE_URL": url} if (url := os.environ.get("GUEST_DATABASE")) else {}
     return {
+        **database,
         "SECRET_KEY": "only for this night",
-        "PORTAL_ACTIONS_DATABASE_URL": os.environ["GUEST_DATABASE"],
         "PORTAL_ACTIONS_REDIS_URL": os.environ["GUEST_REDIS"],
         "PORTAL_ACTIONS_TEMPLATE_PATH": str(Path(__file__).parent / "templates"),
         "PORTAL_ACTIONS_LOCAL_SCM_ROOT": str(FOLDER / "git"),
         "PORTAL_ACTIONS_RETRY_SECONDS": 0.1,
-        "PORTAL_ACTIONS_ROLE_PERMISSIONS": {"Admin": run, "admin": run},
+        "PORTAL_ACTIONS_ROLE_PERMISSIONS": dict.fromkeys(("Admin", "admin", "account-admin"), run),
     }
 
 

@@ -49,6 +49,12 @@ listen(app)
 give_token(app)
 
 
+@app.get("/")
+def home() -> str:
+    """Where Flask-Security leads to after the sign-in."""
+    return "home"
+
+
 @app.cli.command("make-user")
 def make_user() -> None:
     """Make the tables and somebody who may sign in."""
