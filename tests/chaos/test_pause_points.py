@@ -55,6 +55,15 @@ def missing(play: Play, points: list[str]) -> set[str]:
     return set(points) - {reached.point for reached in play.points.values()}
 
 
+def nudge_redis(play: Play, names: set[str]) -> None:
+    if "foreign_doorbells" in names:
+        play.ring_for_nobody()
+    if "doorbell_lost" in names and play.rng.random() < 0.3:
+        play.arena.kill_redis(1.5, keep_data=True)
+    if "redis_forgot" in names and play.rng.random() < 0.3:
+        play.arena.kill_redis(0.5, keep_data=False)
+
+
 def nudge(play: Play, left: set[str]) -> None:
     """Now and then bring about what some points need: they lie on ways that a healthy portal does not take."""
     if play.rng.random() > TICK_SECONDS / NUDGE_SECONDS:
@@ -64,12 +73,7 @@ def nudge(play: Play, left: set[str]) -> None:
         play.cancel_one()
     if "refuse" in names:
         play.be_refused()
-    if "foreign_doorbells" in names:
-        play.ring_for_nobody()
-    if "doorbell_lost" in names and play.rng.random() < 0.3:
-        play.arena.kill_redis(1.5, keep_data=True)
-    if "redis_forgot" in names and play.rng.random() < 0.3:
-        play.arena.kill_redis(0.5, keep_data=False)
+    nudge_redis(play, names)
     if names & {"doctor_mends", "doctor_writes"}:
         play.arena.command("doctor", "--fix")
     if names & {"prune", "sum_metrics"}:
