@@ -30,6 +30,7 @@ from marshmallow import Schema, fields
 
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import ActionError
+from portal_actions_plugin.signals import action_run_finished
 
 kept: list[Any] = []
 
@@ -403,6 +404,7 @@ HOSTILE: dict[str, dict[str, Callable[[Any], Any]]] = {
         "limits its files": lambda _: _limit(resource.RLIMIT_NOFILE, 40),
         "limits its core dumps": lambda _: _limit(resource.RLIMIT_CORE, 4096),
         "limits what it may write": lambda _: _limit(resource.RLIMIT_FSIZE, 2**24),
+        "may write nothing": lambda _: _limit(resource.RLIMIT_FSIZE, 0),
         "is nice": lambda _: os.nice(7),
         "keeps to one processor": lambda _: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
         "recurses less": lambda _: sys.setrecursionlimit(sys.getrecursionlimit() - 100),
@@ -551,5 +553,10 @@ def register(app: Flask) -> None:
     def look(_ctx: Any, folder: str) -> dict[str, Any]:
         return {"alive": alive(folder)}
 
+    def hear(app: Flask, run: Any, **_: Any) -> None:
+        with (Path(app.instance_path) / "ends").open("a") as out:
+            out.write(f"{run.id}\n")
+
+    action_run_finished.connect(hear, app, weak=False)
     for declared in (hostile, innocent, leave, look):
         app.extensions["portal_actions"].registry.add(declared, "the tests")

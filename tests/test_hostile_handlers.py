@@ -26,6 +26,7 @@ SHORT_LEASES = {
 ENDED = ("success", "failed", "canceled")
 
 EXPECTED: dict[str, tuple[str, str | None]] = {
+    "may write nothing": ("success", None),
     "returns from a forked child": ("success", None),
     "returns from a forked child first": ("success", None),
     "fails in a forked child": ("success", None),
@@ -102,6 +103,16 @@ def test_a_run_after_a_hostile_one_finds_nothing_of_it(
             }
     assert not wrong, json.dumps(wrong, indent=1)[:5000]
     assert workers.children() == [worker], "and the worker is the same"
+
+
+@pytest.mark.fault("0e")
+def test_a_handlers_limits_keep_neither_its_outcome_nor_the_hosts_receivers_from_writing(
+    ada: Person, start_workers: StartWorkers, tmp_path: Path
+) -> None:
+    start_workers()
+    run = ended(ada, start(ada, "test.hostile@v1", kind="limits", deed="may write nothing"))
+    assert run["status"] == "success", run["error"]
+    assert wait_until(lambda: run["id"] in (tmp_path / "ends").read_text())
 
 
 @pytest.mark.fault("0e")

@@ -31,6 +31,7 @@ from portal_actions_plugin.runner.own_process import OwnProcess
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runner.recorder import DatabaseRecorder
 from portal_actions_plugin.runner.shared import SpokenLines
+from portal_actions_plugin.runner.traces import limits_kept
 from portal_actions_plugin.runs import claims, dispatch, locks
 from portal_actions_plugin.runs.claims import LeaseLostError
 from portal_actions_plugin.runs.redaction import Redactor
@@ -244,7 +245,7 @@ def _call_handler(attempt: Attempt, doer: Doer, time_left: TimeLeft, redactor: R
         # This process may have been stopped since the claim, and its row be another's by now.
         if not time_left.is_surely_ours():
             ctx.recorder.ensure_ours()
-        with time_left.for_the_handler():
+        with limits_kept(), time_left.for_the_handler():
             reached("handler.before")
             outputs = _run(action, ctx, attempt, doer.ours)
             reached("handler.after")

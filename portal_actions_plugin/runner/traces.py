@@ -13,6 +13,7 @@ import gc
 import json
 import locale
 import logging
+import math
 import os
 import resource
 import signal
@@ -27,7 +28,8 @@ import warnings
 
 # `signal.getsignal` makes enum members of what it finds, which takes longer than all the rest that is looked at here.
 from _signal import getsignal  # type: ignore[import-not-found]
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,33 @@ _answer = ctypes.c_int()
 _answer_at = ctypes.byref(_answer)
 
 
+_lifted = 0
+"""How often a handler's limits were undone: its process ends with its run all the same."""
+
+
+@contextmanager
+def limits_kept() -> Iterator[None]:
+    """Undo the limits that are set within: they would fail the outcome's own writes, and the host's receivers."""
+    global _lifted  # noqa: PLW0603 of one process
+    before = _limits()
+    try:
+        yield
+    finally:
+        if _limits() != before:
+            _lifted += 1
+            for limit, (soft, _) in zip(_LIMITS, before, strict=True):
+                hard = resource.getrlimit(limit)[1]
+                resource.setrlimit(limit, (min(soft, hard, key=_height), hard))
+
+
+def _height(limit: int) -> float:
+    return math.inf if limit == resource.RLIM_INFINITY else limit
+
+
+def _limits() -> tuple[tuple[int, int], ...]:
+    return tuple(map(resource.getrlimit, _LIMITS))
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a process has around it that a handler can change, and the next one would find changed."""
@@ -99,7 +128,7 @@ class Surroundings:
             folder=_folder(),
             umask=_umask(),
             environment=_ENVIRONMENT.copy(),
-            limits=tuple(map(resource.getrlimit, _LIMITS)),
+            limits=(*_limits(), (_lifted, 0)),
             priority=_priority(),
             user=(os.getresuid(), os.getresgid(), os.getgroups()),
             kernel_settings=_kernel_settings(),

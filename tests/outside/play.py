@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import tempfile
 import threading
 import time
@@ -99,6 +100,7 @@ class Play:
         self._people: list[threading.Thread] = []
         self._probes = 0
         self._crowds = 0
+        self._folders: list[Path] = []
         self._closers: list[Callable[[], None]] = []
 
     # -- setting up --------------------------------------------------------------------------------------------------
@@ -120,7 +122,10 @@ class Play:
         return redis
 
     def make_folder(self) -> Path:
-        return Path(tempfile.mkdtemp(prefix="outside-"))
+        """A folder that is gone at the end, unless it is to be kept."""
+        folder = Path(tempfile.mkdtemp(prefix="outside-"))
+        self._folders.append(folder)
+        return folder
 
     def make_stage(self, database: Database | None = None, redis: Redis | None = None, **settings: Any) -> Stage:
         """A portal whose tables are there, and none of whose processes is up."""
@@ -284,8 +289,8 @@ class Play:
         for close in reversed(self._closers):
             close()
         if not self.asked.keep:
-            for stage in self.stages:
-                stage.remove()
+            for folder in self._folders:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

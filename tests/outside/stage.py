@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -275,9 +274,6 @@ class Stage:
                 if service.process:
                     service.process.poll()
             time.sleep(0.05)
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def parent_of(pid: int) -> int:
