@@ -37,6 +37,7 @@ COPIED = (
     "CHANGELOG.md",
     "README.md",
 )
+LONGEST_SECONDS = 150
 MISSING = ("ImportError", "ModuleNotFoundError", "NameError")
 RED, GREEN, ERROR, SKIPPED = "red", "green", "error", "skipped"
 
@@ -60,6 +61,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     kind = call.excinfo.typename if call.excinfo else ""
     said = str(call.excinfo.value).strip().partition("\n")[0][:120] if call.excinfo else ""
     report.user_properties.append(("fault", json.dumps({"faults": faults, "kind": kind, "said": said})))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let no test wait for long for what does not come there."""
+    if os.environ.get("PROVES_REPORTS"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(LONGEST_SECONDS), append=False)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -88,7 +96,7 @@ def main() -> int:
     asked.add_argument(
         "--keep", type=Path, help="a folder to work in, kept and used again: its wheel and environment too"
     )
-    asked.add_argument("--processes", "-n", default="2", help="how many tests run at a time")
+    asked.add_argument("--processes", "-n", default="3", help="how many tests run at a time")
     asked.add_argument("-k", default="", help="only these tests, as pytest takes it; then no fault has to have one")
     given = asked.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -100,7 +108,7 @@ def main() -> int:
             print("No test is marked with a fault.")
             return 1
         python = install(folder, given.commit)
-        reports = run(folder, python, sorted(collected), given.processes)
+        reports = run(folder, python, sorted(collected), given.processes, given.k)
     verdicts = judge(collected, reports)
     show(verdicts)
     return complain(verdicts, () if given.k else NAMED)
@@ -176,7 +184,7 @@ def needs() -> list[str]:
     return [line for line in lines if line and not line.startswith("portal-actions-plugin")]
 
 
-def run(folder: Path, python: Path, tests: Sequence[str], processes: str) -> list[dict[str, Any]]:
+def run(folder: Path, python: Path, tests: Sequence[str], processes: str, expression: str) -> list[dict[str, Any]]:
     """Run them outside of the checkout, so that nothing but the wheel is there to be imported."""
     place, out = folder / "outside", folder / "reports.jsonl"
     shutil.rmtree(place, ignore_errors=True)
@@ -195,6 +203,7 @@ def run(folder: Path, python: Path, tests: Sequence[str], processes: str) -> lis
     )
     if not Path(where).is_relative_to(python.parent.parent):
         sys.exit(f"The tests would import {where} instead of the installed wheel.")
+    chosen = ["-k", expression] if expression else []
     files = sorted({test.partition("::")[0] for test in tests})
     command = [
         python,
@@ -208,13 +217,13 @@ def run(folder: Path, python: Path, tests: Sequence[str], processes: str) -> lis
         "-q",
         "--tb=short",
     ]
-    parallel = ["-n", processes, "--dist", "loadfile"] if processes not in ("0", "1") else []
+    parallel = ["-n", processes, "--dist", "worksteal"] if processes not in ("0", "1") else []
     log = folder / "pytest.log"
     print(f"running {len(tests)} tests of {len(files)} files against {where} (log: {log}) …", flush=True)
     with (
         log.open("w") as written,
         subprocess.Popen(
-            [*command, *parallel, *files], cwd=place, env=environment, stdout=written, stderr=written
+            [*command, *parallel, *chosen, *files], cwd=place, env=environment, stdout=written, stderr=written
         ) as process,
     ):
         try:
