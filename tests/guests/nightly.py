@@ -121,7 +121,7 @@ class Portal:
         self._flask = [str(install(guest, wheel)), "-m", "flask", "--app", "portal"]
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("FLASK_", "PYTHON"))},
-            "PYTHONPATH": str(HERE),
+            "PYTHONPATH": f"{HERE}:{HERE / guest.name}",
             "GUEST_FOLDER": str(self.folder),
             "GUEST_REDIS": redis_url,
             **environment,
@@ -162,7 +162,7 @@ class Portal:
 
     @property
     def _where(self) -> dict[str, object]:
-        return {"cwd": HERE / self.guest.name, "env": self._environment}
+        return {"cwd": self.folder, "env": self._environment}
 
 
 def install(guest: Guest, wheel: Path) -> Path:
