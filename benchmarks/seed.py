@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, create_engine, text
 
 from benchmarks.portal import PEOPLE, THREE_STEPS
-from portal_actions_plugin.db import Database
+from portal_actions_plugin.storage.sessions import Database
 
 DAYS = 90
 ACTIVE = 60

@@ -6,8 +6,8 @@ import pprint
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any
 
-from portal_actions_plugin.config import SETTINGS
-from portal_actions_plugin.setting_values import PREFIX
+from portal_actions_plugin.settings.config import SETTINGS
+from portal_actions_plugin.settings.values import PREFIX
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from portal_actions_plugin.actions.registry import Registry
-    from portal_actions_plugin.config import Config
-    from portal_actions_plugin.db import Database
     from portal_actions_plugin.hooks import HookTable
     from portal_actions_plugin.host import Hooks, TemplateSource
+    from portal_actions_plugin.settings.config import Config
+    from portal_actions_plugin.storage.sessions import Database
 
 log = logging.getLogger(__name__)
 

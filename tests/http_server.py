@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from portal_actions_plugin.setting_values import HostRule
+from portal_actions_plugin.settings.values import HostRule
 
 Respond = Callable[["Handler"], None]
 

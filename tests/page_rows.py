@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from portal_actions_plugin.db import new_id, transaction
-from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow
 from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates.spec import Step, Template
+from portal_actions_plugin.storage.sessions import new_id, transaction
+from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow
 
 ADA = {"requested_by": "user:ada@example.com", "requester_name": "Ada Lovelace"}
 BOB = {"requested_by": "user:bob@example.com", "requester_name": "Bob Kahn"}

@@ -16,8 +16,8 @@ from typing import Any
 from flask import Flask, current_app, request
 
 from portal_actions_plugin import Identity, PortalActions
-from portal_actions_plugin.pause_points import set_visitor
 from portal_actions_plugin.signals import scorecard_fix_requested
+from portal_actions_plugin.storage.pause_points import set_visitor
 
 PEOPLE = {
     "ada": Identity("user:ada@example.com", "Ada Lovelace", frozenset({"developer"})),

@@ -11,12 +11,12 @@ from marshmallow import Schema, fields
 from sqlalchemy import RowMapping, select, update
 
 from portal_actions_plugin.actions.registry import action
-from portal_actions_plugin.db import transaction
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import execute
 from portal_actions_plugin.runs import claims, service
 from portal_actions_plugin.runs.claims import Claim, StepRef
+from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.portal import PEOPLE
 
 ADA = PEOPLE["ada"]

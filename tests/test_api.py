@@ -12,9 +12,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from portal_actions_plugin.db import reading, transaction
-from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
 from tests.conftest import Person, work_off
 
 LOG = "/api/v1/actions/debug.log@v1/runs"

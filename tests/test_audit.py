@@ -22,10 +22,7 @@ import portal_actions_plugin
 from portal_actions_plugin import plugin
 from portal_actions_plugin.blueprints.audit_page import EVENT_WORDS
 from portal_actions_plugin.cli import actions
-from portal_actions_plugin.db import new_id, reading, transaction
 from portal_actions_plugin.errors import AuthError, PermissionDeniedError, RemoteError
-from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
-from portal_actions_plugin.pause_points import set_visitor
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runs import audit, audit_log, queries, retention, service
 from portal_actions_plugin.runs.audit import AuditEntry
@@ -34,7 +31,10 @@ from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.limits import TooManyStartsError
 from portal_actions_plugin.runs.retention import Ages
 from portal_actions_plugin.signals import scorecard_fix_requested
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.pause_points import set_visitor
+from portal_actions_plugin.storage.sessions import new_id, reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.conftest import Person, work_off
 from tests.page_rows import add_template_run, ago
 from tests.portal import PEOPLE
@@ -439,7 +439,7 @@ def test_only_the_audit_adds_rows_and_only_retention_deletes_them() -> None:
     assert written == {("runs/audit.py", "insert"), ("runs/audit.py", "update"), ("runs/retention.py", "delete")}
     naming = {file.name for file in PACKAGE.rglob("*.py") if re.search(r"\bAuditRow\b", file.read_text())}
     # The doctor tries whether the table takes writes, with one that hits no row.
-    assert naming == {"models.py", "audit.py", "audit_log.py", "metric_sums.py", "retention.py", "parts.py"}
+    assert naming == {"storage/tables.py", "audit.py", "audit_log.py", "metric_sums.py", "retention.py", "parts.py"}
     by_name = {file.name for file in PACKAGE.rglob("*.py") if "portal_actions_audit" in file.read_text()}
     migrations = {"0001_the_tables_of_runs.py", "0003_sums_of_metrics.py", "0006_fewer_pages_for_each_run.py"}
     # These two name the API's blueprint.

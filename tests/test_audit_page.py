@@ -11,9 +11,9 @@ from jinja2 import StrictUndefined
 from sqlalchemy import insert
 
 from portal_actions_plugin.blueprints.pages import PAGE_SIZE
-from portal_actions_plugin.db import new_id, transaction
-from portal_actions_plugin.models import AuditRow
 from portal_actions_plugin.runs.audit_log import EVENTS, OUTCOMES
+from portal_actions_plugin.storage.sessions import new_id, transaction
+from portal_actions_plugin.storage.tables import AuditRow
 from tests.page_html import Element
 from tests.page_rows import ago
 from tests.test_pages import Visitor, query, rows

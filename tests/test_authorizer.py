@@ -10,12 +10,12 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from portal_actions_plugin import Identity, plugin
-from portal_actions_plugin.db import new_id, reading
 from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Origin, TemplateRun
-from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
 from portal_actions_plugin.runs import access, fixes, queries, service
+from portal_actions_plugin.storage.sessions import new_id, reading
+from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.conftest import Person, work_off
 from tests.portal import PEOPLE
 from tests.run_helpers import ADA, run_one_off

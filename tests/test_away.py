@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 
-from portal_actions_plugin import away
-from portal_actions_plugin.db import Database, ride_out
+from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage.sessions import Database, ride_out
 from tests.conftest import Workers, wait_until
 from tests.hanging_up import HangingUp
 

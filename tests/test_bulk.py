@@ -14,10 +14,10 @@ from jinja2 import StrictUndefined
 from sqlalchemy import delete, select, update
 
 from portal_actions_plugin import plugin
-from portal_actions_plugin.db import reading, transaction
-from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
 from portal_actions_plugin.runs import queries, service
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.storage.sessions import reading, transaction
+from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests import page_html
 from tests.page_html import Element
 from tests.page_rows import BOB, add_action_run, add_template_run

@@ -247,8 +247,8 @@ def test_a_secret_is_found_nowhere(  # noqa: C901 one long way, with a look at e
 def checkpoints(app: Flask) -> Any:
     from sqlalchemy import select
 
-    from portal_actions_plugin.db import reading
-    from portal_actions_plugin.models import CheckpointRow
+    from portal_actions_plugin.storage.sessions import reading
+    from portal_actions_plugin.storage.tables import CheckpointRow
 
     assert extension()
     with reading() as db:

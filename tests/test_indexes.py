@@ -14,17 +14,8 @@ from flask import Flask
 from sqlalchemy import Engine, Index, TextClause, event, inspect, select, text, update
 
 from benchmarks import seed
-from portal_actions_plugin import migrations
-from portal_actions_plugin.columns import Base
-from portal_actions_plugin.db import Database, Transaction, database, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Origin
-from portal_actions_plugin.models import (
-    ActionRunRow,
-    AttemptRow,
-    LogLineRow,
-    TemplateRunRow,
-)
 from portal_actions_plugin.runner import recovery, sweeper
 from portal_actions_plugin.runs import (
     accept,
@@ -48,8 +39,12 @@ from portal_actions_plugin.runs.filters import RunFilter
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.states import QUEUED, STATUSES
 from portal_actions_plugin.runs.transitions import Result
-from portal_actions_plugin.side_tables import DatabaseIdentityRow, SearchTermRow
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage.columns import Base
+from portal_actions_plugin.storage.sessions import Database, Transaction, database, transaction
+from portal_actions_plugin.storage.side_tables import DatabaseIdentityRow, SearchTermRow
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow
 from tests.conftest import work_off
 from tests.definitions import definitions
 from tests.run_helpers import ADA

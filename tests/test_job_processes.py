@@ -13,14 +13,14 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from portal_actions_plugin.db import reading
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.child import MAX_RUNS
 from portal_actions_plugin.runner.processes import Connections
 from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.names import names
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import reading
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow
 from tests import deeds
 from tests.conftest import PATIENCE_SECONDS, Gate, Person, Workers, queue_key, wait_until
 from tests.run_helpers import run_one_off, set_columns

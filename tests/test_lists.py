@@ -13,10 +13,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 from sqlalchemy.dialects import sqlite
 
-from portal_actions_plugin.db import database
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs import lists, queries
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.storage.sessions import database
+from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.page_rows import ADA, BOB, add_action_run, add_log, add_template_run, ago
 
 FILTERS = (

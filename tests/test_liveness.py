@@ -16,10 +16,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal_actions_plugin.db import reading
-from portal_actions_plugin.models import WorkerRow
 from portal_actions_plugin.runner.doctor import examination
 from portal_actions_plugin.runs import metrics
+from portal_actions_plugin.storage.sessions import reading
+from portal_actions_plugin.storage.tables import WorkerRow
 from tests.conftest import Person, Workers, wait_until
 
 StartWorkers = Callable[..., Workers]

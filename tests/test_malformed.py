@@ -15,10 +15,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
-from portal_actions_plugin.setting_values import RateLimit
+from portal_actions_plugin.settings.values import RateLimit
+from portal_actions_plugin.storage.sessions import reading, transaction
+from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.conftest import Person, work_off
 
 JSON = "application/json"

@@ -13,11 +13,11 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, Index, MetaData, inspect, text
 from sqlalchemy.schema import CreateIndex
 
-from portal_actions_plugin import migrations
-from portal_actions_plugin.columns import Base
-from portal_actions_plugin.db import Database
-from portal_actions_plugin.models import PREFIX, VERSION_TABLE
-from portal_actions_plugin.sql import folded
+from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage.columns import Base
+from portal_actions_plugin.storage.sessions import Database
+from portal_actions_plugin.storage.sql import folded
+from portal_actions_plugin.storage.tables import PREFIX, VERSION_TABLE
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Skipped unsupported reflection of expression-based index",

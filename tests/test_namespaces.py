@@ -15,13 +15,13 @@ from redis import Redis
 from sqlalchemy import insert, text, update
 
 from portal_actions_plugin.cli import actions
-from portal_actions_plugin.db import transaction
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow, WorkerRow
 from portal_actions_plugin.runner.sweeper import sweep
 from portal_actions_plugin.runs import dispatch, queries, service
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow, WorkerRow
 from tests.conftest import Workers, wait_until
 from tests.portal import PEOPLE
 
@@ -162,7 +162,7 @@ def test_the_doctor_knows_of_two_databases_of_one_identity(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     from portal_actions_plugin.runner import neighbours
-    from portal_actions_plugin.side_tables import DatabaseIdentityRow
+    from portal_actions_plugin.storage.side_tables import DatabaseIdentityRow
 
     copy = make_app(PORTAL_ACTIONS_DATABASE_URL=other_url)
     identity = str(uuid.uuid4())
@@ -248,9 +248,9 @@ def test_everything_on_redis_carries_the_namespace(make_app: Callable[..., Flask
 
 
 def test_without_a_setting_the_namespace_is_the_databases_own_and_asked_for_once(app: Flask) -> None:
-    from portal_actions_plugin.db import reading
-    from portal_actions_plugin.runs.database_identity import identity_of
     from portal_actions_plugin.runs.names import names
+    from portal_actions_plugin.storage.database_identity import identity_of
+    from portal_actions_plugin.storage.sessions import reading
 
     with reading() as db:
         assert names().namespace == identity_of(db)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Flask
 from sqlalchemy import func, insert, select
 
-from portal_actions_plugin.db import database, in_one_state, new_id, reading, transaction
-from portal_actions_plugin.models import AuditRow
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import database, in_one_state, new_id, reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import AuditRow
 
 
 def rows_seen() -> int:

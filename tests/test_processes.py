@@ -19,10 +19,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.errors import RemoteError
-from portal_actions_plugin.models import ActionRunRow, WorkerRow
-from portal_actions_plugin.pause_points import set_visitor
 from portal_actions_plugin.runner import execute, monitor, recovery, sweeper
 from portal_actions_plugin.runner.monitor import JobProcess, watch
 from portal_actions_plugin.runner.places import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
@@ -30,7 +27,10 @@ from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, 
 from portal_actions_plugin.runner.shared import Shared, SpokenLines
 from portal_actions_plugin.runs import claims, queries, service
 from portal_actions_plugin.runs.claims import LeaseLostError
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.pause_points import set_visitor
+from portal_actions_plugin.storage.sessions import reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow, WorkerRow
 from tests.conftest import PATIENCE_SECONDS, Gate, Person, Workers, children_of, wait_until, work_off
 from tests.run_helpers import ADA, change_action, claim, columns, make_due, perform, register, run_one_off, set_columns
 

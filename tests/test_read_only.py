@@ -14,10 +14,10 @@ import psycopg
 import pytest
 from flask import Flask
 
-from portal_actions_plugin import migrations
-from portal_actions_plugin.db import Database
 from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage.sessions import Database
 from tests.conftest import Person, Workers, wait_until, work_off
 from tests.run_helpers import ADA, perform, register, run_one_off
 

@@ -11,11 +11,17 @@ import pytest
 from flask import Flask
 from sqlalchemy import event, func, insert, select, update
 
-from portal_actions_plugin import pause_points
 from portal_actions_plugin.cli import actions
-from portal_actions_plugin.db import database, new_id, reading, transaction
 from portal_actions_plugin.errors import ConfigurationError, NotFoundError
-from portal_actions_plugin.models import (
+from portal_actions_plugin.runner import execute
+from portal_actions_plugin.runs import audit, retention, service
+from portal_actions_plugin.runs.accept import Ask
+from portal_actions_plugin.runs.audit import AuditEntry
+from portal_actions_plugin.runs.retention import Ages, Pruned, prunable, prune
+from portal_actions_plugin.storage import pause_points
+from portal_actions_plugin.storage.sessions import database, new_id, reading, transaction
+from portal_actions_plugin.storage.side_tables import StepItemRow, StepListRow, WorkspaceBlobRow, WorkspaceRow
+from portal_actions_plugin.storage.tables import (
     ActionRunRow,
     AuditRow,
     Base,
@@ -24,12 +30,6 @@ from portal_actions_plugin.models import (
     LogLineRow,
     TemplateRunRow,
 )
-from portal_actions_plugin.runner import execute
-from portal_actions_plugin.runs import audit, retention, service
-from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.retention import Ages, Pruned, prunable, prune
-from portal_actions_plugin.side_tables import StepItemRow, StepListRow, WorkspaceBlobRow, WorkspaceRow
 from tests.page_rows import add_action_run, add_attempt, add_log, add_template_run, ago
 from tests.portal import PEOPLE
 

@@ -24,7 +24,7 @@ from portal_actions_plugin.errors import (
 from portal_actions_plugin.runner import sweeper
 from portal_actions_plugin.runs import dispatch, queries, retries, service
 from portal_actions_plugin.runs.retries import Tried, next_attempt_in
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sql import now_plus
 from tests.conftest import Person, work_off
 from tests.run_helpers import ADA, change_action, columns, make_due, perform, register, run_one_off, set_columns
 

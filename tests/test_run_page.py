@@ -13,10 +13,10 @@ from sqlalchemy import event, insert, select
 from portal_actions_plugin import errors
 from portal_actions_plugin.blueprints import page_answer
 from portal_actions_plugin.blueprints.page_text import PageText
-from portal_actions_plugin.db import database, new_id, transaction
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs import queries, reads
 from portal_actions_plugin.runs.usual_times import FEWEST, LAST, MAX_ROWS, usual_times
+from portal_actions_plugin.storage.sessions import database, new_id, transaction
+from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.page_html import Element
 from tests.page_rows import add_action_run, add_attempt, add_log, add_template_run, ago
 from tests.portal import PEOPLE

@@ -24,17 +24,17 @@ from sqlalchemy import select, update
 
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
-from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner import execute, recovery, sweeper
 from portal_actions_plugin.runner.processes import Connections
 from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs import claims, dispatch, doorbells, queries, service
 from portal_actions_plugin.runs.claims import Claim, LeaseLostError, StepRef
 from portal_actions_plugin.runs.names import names
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.conftest import Person, Workers, queue_key, wait_until, work_off
 from tests.portal import PEOPLE
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from portal_actions_plugin.config import Config
 from portal_actions_plugin.errors import (
     ConfigurationError,
     ConflictError,
@@ -22,6 +21,7 @@ from portal_actions_plugin.scm import local_git, names
 from portal_actions_plugin.scm.base import Author, FileChange, RepoRef
 from portal_actions_plugin.scm.local import LocalProvider
 from portal_actions_plugin.scm.providers import open_provider
+from portal_actions_plugin.settings.config import Config
 from tests.action_helpers import ADA, LostError, git, git_in, snapshot
 
 CREATE = {"visibility": "private", "description": "", "init_with_readme": True, "claim": "c1"}

@@ -14,15 +14,15 @@ from marshmallow import Schema, fields
 from sqlalchemy import select
 
 from portal_actions_plugin.actions.registry import action
-from portal_actions_plugin.db import reading
 from portal_actions_plugin.errors import ConfigurationError, PermissionDeniedError, RemoteError, ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Origin
-from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
 from portal_actions_plugin.runs import queries, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.secrets import seal, unseal
 from portal_actions_plugin.runs.token_shapes import MASK
+from portal_actions_plugin.storage.sessions import reading
+from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.conftest import work_off
 from tests.portal import PEOPLE
 

@@ -15,15 +15,20 @@ from marshmallow import Schema, fields
 from sqlalchemy import select, update
 
 from portal_actions_plugin.actions.registry import action
-from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.errors import RemoteError, ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow, CheckpointRow, IdempotencyKeyRow, TemplateRunRow
 from portal_actions_plugin.runner import bounds, recovery, sweeper
 from portal_actions_plugin.runs import queries, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.token_shapes import MASK
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import (
+    ActionRunRow,
+    CheckpointRow,
+    IdempotencyKeyRow,
+    TemplateRunRow,
+)
 from tests.conftest import work_off
 from tests.run_helpers import ADA, change_action, claim, perform, register, run_one_off, set_columns
 

@@ -14,12 +14,12 @@ from flask import Flask
 from sqlalchemy import update
 
 from portal_actions_plugin import ActionRun, Identity, signals
-from portal_actions_plugin.db import transaction
 from portal_actions_plugin.errors import PermissionDeniedError, ValidationError
-from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runner import execute, sweeper
 from portal_actions_plugin.runs import dispatch, queries, service
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
 from tests.conftest import wait_until, work_off
 from tests.portal import PEOPLE
 

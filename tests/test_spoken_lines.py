@@ -16,13 +16,13 @@ import pytest
 from flask import Flask, current_app
 from sqlalchemy import event
 
-from portal_actions_plugin.db import database, transaction
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.host import LogLine
 from portal_actions_plugin.runner import execute, recorder
 from portal_actions_plugin.runner.shared import SharedDeadline, SpokenLines
 from portal_actions_plugin.runs import log_lines, queries, service, transitions
 from portal_actions_plugin.runs.log_lines import Line
+from portal_actions_plugin.storage.sessions import database, transaction
 from tests import deeds
 from tests.conftest import Person, Workers, wait_until
 from tests.run_helpers import ADA, claim, perform, register, run_one_off

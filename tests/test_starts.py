@@ -12,7 +12,7 @@ from portal_actions_plugin.actions.context import ActionContext
 from portal_actions_plugin.host import Origin
 from portal_actions_plugin.runs import limits, queries, service
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.setting_values import RateLimit
+from portal_actions_plugin.settings.values import RateLimit
 from tests.run_helpers import ADA, claim, register
 from tests.test_going_on import HELLO, counting, go_on, start
 from tests.test_going_on import nobody_listens as nobody_listens  # noqa: PLC0414 a fixture

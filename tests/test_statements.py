@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import ClauseElement, Column, MetaData, String, Table, bindparam, event, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError, StatementError
 
-from portal_actions_plugin.db import Database, Transaction, new_id
-from portal_actions_plugin.models import ActionRunRow, AuditRow, WorkerRow
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runs.states import ACTIVE
-from portal_actions_plugin.sql import now_plus
-from portal_actions_plugin.statements import CompiledOnce
+from portal_actions_plugin.storage.sessions import Database, Transaction, new_id
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, WorkerRow
 
 ADD = CompiledOnce(insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0)).returning(AuditRow.__table__))
 ADD_ONE = CompiledOnce(insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0)))

@@ -10,14 +10,14 @@ from flask import Flask
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
-from portal_actions_plugin.db import transaction
 from portal_actions_plugin.errors import RemoteError
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs import claims, queries, service, transitions
 from portal_actions_plugin.runs.claims import Claim, LeaseLostError, StepRef
 from portal_actions_plugin.runs.steps import prepare_step, queue_step
 from portal_actions_plugin.runs.transitions import Again, Result
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.portal import PEOPLE
 
 ADA = PEOPLE["ada"]

@@ -21,11 +21,11 @@ from sqlalchemy.exc import OperationalError
 
 from portal_actions_plugin import PortalActions
 from portal_actions_plugin.cli import actions
-from portal_actions_plugin.db import Database
 from portal_actions_plugin.errors import PortalActionsError
-from portal_actions_plugin.models import VERSION_TABLE
 from portal_actions_plugin.runs import accept, queries
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.storage.sessions import Database
+from portal_actions_plugin.storage.tables import VERSION_TABLE
 from tests.conftest import Person
 from tests.run_helpers import ADA
 from tests.test_read_only import Failover, server

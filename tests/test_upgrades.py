@@ -15,12 +15,12 @@ from flask import Flask
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin import migrations
 from portal_actions_plugin.cli import actions
-from portal_actions_plugin.db import Database, new_id
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import VERSION_TABLE
 from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage.sessions import Database, new_id
+from portal_actions_plugin.storage.tables import VERSION_TABLE
 from tests.conftest import wait_until
 from tests.definitions import definitions
 from tests.run_helpers import ADA
@@ -129,7 +129,7 @@ def test_an_upgrade_that_is_kept_waiting_says_by_whom_and_changes_nothing(
         pytest.skip("SQLite locks no table")
     migrations.downgrade(database, "0006")
     with contextlib.suppress(ImportError):  # a version before this one waits as long as it takes
-        from portal_actions_plugin.migrations import stages
+        from portal_actions_plugin.storage.migrations import stages
 
         monkeypatch.setattr(stages, "LOCK_PAUSES", (0.01,) * 2)
     with database.engine.connect() as somebody:
@@ -147,7 +147,7 @@ def test_an_upgrade_that_is_kept_waiting_says_by_whom_and_changes_nothing(
 def test_a_file_that_somebody_writes_to_for_long_is_told_as_such(
     make_app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from portal_actions_plugin import engines
+    from portal_actions_plugin.storage import engines
 
     app = make_app()
     database = app.extensions["portal_actions"].database
@@ -168,7 +168,7 @@ class StoppedError(Exception):
 
 @contextlib.contextmanager
 def stopped_after(statements: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    from portal_actions_plugin.migrations import stages
+    from portal_actions_plugin.storage.migrations import stages
 
     left = statements
 
@@ -345,7 +345,7 @@ def test_only_the_version_that_upgraded_can_go_back(app: Flask) -> None:
 
 
 def identity(database: Database) -> str:
-    from portal_actions_plugin.runs.database_identity import identity_of
+    from portal_actions_plugin.storage.database_identity import identity_of
 
     with database.reading() as db:
         return identity_of(db)
@@ -382,7 +382,7 @@ def test_a_database_that_lost_its_identity_says_what_to_run(app: Flask) -> None:
 
 
 def test_the_tables_say_what_code_may_work_with_them(store: Database) -> None:
-    from portal_actions_plugin.side_tables import OLDEST_CODE
+    from portal_actions_plugin.storage.side_tables import OLDEST_CODE
 
     with store.reading() as db:
         (row,) = db.rows(text("SELECT oldest_code FROM portal_actions_database_identity"))

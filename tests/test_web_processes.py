@@ -19,8 +19,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal_actions_plugin.db import reading
-from portal_actions_plugin.models import ActionRunRow, AuditRow
+from portal_actions_plugin.storage.sessions import reading
+from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow
 from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.portal import PEOPLE
 

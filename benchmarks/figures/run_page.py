@@ -13,8 +13,8 @@ from benchmarks.figures.pages import medians
 from benchmarks.figures.statistics import percentile
 from benchmarks.portal import LOG, write_template
 from benchmarks.rig import Rig
-from portal_actions_plugin.models import LogLineRow
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import LogLineRow
 
 STEPS = 10
 LINES = 100

@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 from portal_actions_plugin.errors import ConfigurationError, ValidationError
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.config import Config
-    from portal_actions_plugin.setting_values import HostRule
+    from portal_actions_plugin.settings.config import Config
+    from portal_actions_plugin.settings.values import HostRule
 
 HOSTS_SETTING = "PORTAL_ACTIONS_HTTP_ALLOWED_HOSTS"
 NETWORKS_SETTING = "PORTAL_ACTIONS_HTTP_ALLOWED_NETWORKS"

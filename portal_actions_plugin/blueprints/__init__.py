@@ -34,8 +34,8 @@ from portal_actions_plugin.blueprints.requests import (
     refuse_what_is_cut_off,
 )
 from portal_actions_plugin.blueprints.schemas import ErrorSchema
-from portal_actions_plugin.config import Config
 from portal_actions_plugin.errors import ConfigurationError, PortalActionsError
+from portal_actions_plugin.settings.config import Config
 
 PAGES = pages.blueprint.name
 API_PREFIX = "PORTAL_ACTIONS_"

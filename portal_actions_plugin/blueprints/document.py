@@ -10,8 +10,8 @@ from flask import Flask
 
 from portal_actions_plugin.blueprints import csrf, examples, headers
 from portal_actions_plugin.blueprints.schemas import ErrorSchema
-from portal_actions_plugin.config import Config
 from portal_actions_plugin.runs.idempotency import KEY
+from portal_actions_plugin.settings.config import Config
 
 Json = dict[str, Any]
 

@@ -8,10 +8,10 @@ from typing import Any
 from flask_smorest import Blueprint
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.away import said
 from portal_actions_plugin.blueprints import schemas
 from portal_actions_plugin.blueprints.examples import DOWN, NOT_READY
 from portal_actions_plugin.runs import outage, queries, readiness
+from portal_actions_plugin.storage.away import said
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,6 @@ from portal_actions_plugin.blueprints.page_answer import MOVING, STILL, page, pa
 from portal_actions_plugin.blueprints.page_errors import show_errors
 from portal_actions_plugin.blueprints.page_query import PANEL_WORDS, ListQuery
 from portal_actions_plugin.blueprints.run_page import AT_WORK, due_moments, one_off_facts, rest, template_run_facts
-from portal_actions_plugin.db import in_one_state
 from portal_actions_plugin.errors import UnauthenticatedError
 from portal_actions_plugin.host import ActionRun, Identity, Page, TemplateRun
 from portal_actions_plugin.runs import access, reads, service
@@ -24,6 +23,7 @@ from portal_actions_plugin.runs.accept import Ask, Started
 from portal_actions_plugin.runs.identity import current_identity
 from portal_actions_plugin.runs.queries import COUNT_CAP
 from portal_actions_plugin.runs.states import ACTIVE, STATUSES
+from portal_actions_plugin.storage.sessions import in_one_state
 
 PAGE_SIZE = 50
 

@@ -9,9 +9,9 @@ import click
 from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.away import said
 from portal_actions_plugin.cli import audit, runs, tables, upkeep
 from portal_actions_plugin.runs.outage import unusable_tables
+from portal_actions_plugin.storage.away import said
 
 
 class _Commands(AppGroup):

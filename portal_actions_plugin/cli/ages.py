@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time
 
 import click
 
-from portal_actions_plugin.setting_values import MAX_DAYS
+from portal_actions_plugin.settings.values import MAX_DAYS
 
 DAY = 24 * 3600
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import click
 from flask.cli import with_appcontext
 
-from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs import database_identity
+from portal_actions_plugin.storage import database_identity
+from portal_actions_plugin.storage.sessions import reading, transaction
 
 _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -19,7 +19,7 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 @with_appcontext
 def upgrade() -> None:
     """Create the plugin's tables, or bring them up to date, while workers are at work."""
-    from portal_actions_plugin import migrations
+    from portal_actions_plugin.storage import migrations
 
     with _says_why_not():
         before = migrations.upgrade(extension().database)
@@ -35,8 +35,8 @@ def upgrade() -> None:
 @with_appcontext
 def downgrade(revision: str, yes: bool) -> None:  # noqa: FBT001 click hands it over
     """Take the tables back to REVISION, for an older version of the plugin. Stop this version's workers first."""
-    from portal_actions_plugin import migrations
-    from portal_actions_plugin.migrations.losses import losses
+    from portal_actions_plugin.storage import migrations
+    from portal_actions_plugin.storage.migrations.losses import losses
 
     database = extension().database
     with _says_why_not():
@@ -61,7 +61,7 @@ def downgrade(revision: str, yes: bool) -> None:  # noqa: FBT001 click hands it 
 @with_appcontext
 def current() -> None:
     """Say where the tables stand, and which database they are in; exits with 1 when this version cannot use them."""
-    from portal_actions_plugin import migrations
+    from portal_actions_plugin.storage import migrations
 
     tables = migrations.standing(extension().database)
     click.echo(f"found     {tables.found or 'none'}\nneeded    {tables.needed}")
@@ -93,7 +93,7 @@ COMMANDS = (upgrade, downgrade, current, new_identity)
 
 @contextmanager
 def _says_why_not() -> Iterator[None]:
-    from portal_actions_plugin.migrations import MigrationError
+    from portal_actions_plugin.storage.migrations import MigrationError
 
     try:
         yield

@@ -54,9 +54,9 @@ def worker(workers: int, queues: tuple[str, ...], alive_file: Path | None) -> No
 
     Exits with 0 when it was stopped, 70 when it stood still, 71 when it could not fork for long.
     """
-    from portal_actions_plugin import migrations
     from portal_actions_plugin.runner import supervisor
     from portal_actions_plugin.runner.worker import hears_our_rings
+    from portal_actions_plugin.storage import migrations
 
     if not hears_our_rings():
         raise click.ClickException(f"RQ {version('rq')} does not listen where starts ring: install RQ 3.")
@@ -187,8 +187,8 @@ def _load(script: ScriptInfo) -> Flask | Finding:
 
 
 def _does_not_start(error: BaseException) -> Finding:
-    from portal_actions_plugin.away import without_credentials
     from portal_actions_plugin.runner.doctor.findings import critical
+    from portal_actions_plugin.storage.away import without_credentials
 
     if isinstance(error, PortalActionsError):
         return critical("portal", without_credentials(f"the portal does not start: {error.message}"), error.hint)

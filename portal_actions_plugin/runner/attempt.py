@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from portal_actions_plugin.actions.registry import Action
-from portal_actions_plugin.away import is_away
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.job import Job, find_action
@@ -15,6 +14,7 @@ from portal_actions_plugin.runner.own_process import OwnProcess
 from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs.claims import Claim
 from portal_actions_plugin.runs.redaction import Redactor
+from portal_actions_plugin.storage.away import is_away
 
 GRACE_SECONDS = 3.0
 """How long after its timeout a handler may clean up. Then its parent ends it, whatever it does."""

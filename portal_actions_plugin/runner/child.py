@@ -19,9 +19,6 @@ from typing import NoReturn
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin import away
-from portal_actions_plugin.db import single_read
-from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import execute, run_logs
 from portal_actions_plugin.runner.execute import Left
 from portal_actions_plugin.runner.job import load_job
@@ -38,6 +35,9 @@ from portal_actions_plugin.runner.shared import Shared, Word
 from portal_actions_plugin.runner.traces import Surroundings, open_files, peak_memory
 from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.redaction import Redactor
+from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage.pause_points import reached
+from portal_actions_plugin.storage.sessions import single_read
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,8 @@ from portal_actions_plugin import hooks, signals
 from portal_actions_plugin.actions.context import ActionContext, Recorder
 from portal_actions_plugin.actions.http_guard import HttpRules
 from portal_actions_plugin.actions.registry import Action
-from portal_actions_plugin.away import is_away
-from portal_actions_plugin.db import ride_out, transaction
 from portal_actions_plugin.errors import ActionError, InternalError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import bounds, outcomes, run_logs
 from portal_actions_plugin.runner.attempt import GRACE_SECONDS, Attempt, Claimed, Doer, prepare
 from portal_actions_plugin.runner.job import Job, find_action, load_job
@@ -40,6 +37,9 @@ from portal_actions_plugin.runs.transitions import Result
 from portal_actions_plugin.scm.base import Author, ScmProvider
 from portal_actions_plugin.scm.providers import open_provider
 from portal_actions_plugin.software_templates.loader import read_skeleton
+from portal_actions_plugin.storage.away import is_away
+from portal_actions_plugin.storage.pause_points import reached
+from portal_actions_plugin.storage.sessions import ride_out, transaction
 
 log = logging.getLogger(__name__)
 

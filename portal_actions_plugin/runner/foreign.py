@@ -12,11 +12,11 @@ from collections.abc import Collection
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin import away
-from portal_actions_plugin.db import transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import metric_sums
 from portal_actions_plugin.runs.names import names
+from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage.sessions import transaction
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,9 @@ from sqlalchemy import Uuid, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.actions.context import RunInfo
-from portal_actions_plugin.db import Row, Transaction, single_read
 from portal_actions_plugin.errors import ActionError, ConfigurationError, InternalError, NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link, Origin
-from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.claims import StepRef
 from portal_actions_plugin.runs.redaction import Redactor
@@ -25,7 +23,9 @@ from portal_actions_plugin.runs.steps import Course
 from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
-from portal_actions_plugin.statements import CompiledOnce
+from portal_actions_plugin.storage.sessions import Row, Transaction, single_read
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
 
 log = logging.getLogger(__name__)
 

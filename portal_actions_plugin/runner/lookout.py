@@ -16,13 +16,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin import away
-from portal_actions_plugin.db import reading, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.places import Place
 from portal_actions_plugin.runner.pulse import Doing
 from portal_actions_plugin.runs import dispatch, workers
 from portal_actions_plugin.runs.workers import IDLE_SECONDS, MISSING, STOPPING, Sign
+from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage.sessions import reading, transaction
 
 log = logging.getLogger(__name__)
 

@@ -12,17 +12,17 @@ from types import FrameType
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin import away
-from portal_actions_plugin.db import Row, single_read, transaction
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.job_process import JobProcess
 from portal_actions_plugin.runner.processes import StopRequest
 from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runs import claims, log_lines
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.states import CANCELED, RUNNING
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage.sessions import Row, single_read, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow
 
 log = logging.getLogger(__name__)
 

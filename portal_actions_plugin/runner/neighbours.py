@@ -18,9 +18,9 @@ from redis.exceptions import RedisError
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import Transaction, database, single_read
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.names import Names, NamespaceUnknownError, names
+from portal_actions_plugin.storage.sessions import Transaction, database, single_read
 
 log = logging.getLogger(__name__)
 

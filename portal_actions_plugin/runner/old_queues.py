@@ -12,11 +12,11 @@ from typing import cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from portal_actions_plugin.db import single_read
 from portal_actions_plugin.extension import extension, queues_in_use
 from portal_actions_plugin.runs import dispatch, due, older
 from portal_actions_plugin.runs.dispatch import RQ_JOB, RQ_QUEUE
 from portal_actions_plugin.runs.names import OLD_PREFIX
+from portal_actions_plugin.storage.sessions import single_read
 
 log = logging.getLogger(__name__)
 

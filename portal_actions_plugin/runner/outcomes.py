@@ -14,9 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from portal_actions_plugin import away, signals
-from portal_actions_plugin.away import is_away
-from portal_actions_plugin.db import Transaction, reading, ride_out, transaction
+from portal_actions_plugin import signals
 from portal_actions_plugin.errors import ActionError, ActionTimeoutError, InternalError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import bounds
@@ -33,6 +31,9 @@ from portal_actions_plugin.runs.steps import Course, begin_step, prepare_step, q
 from portal_actions_plugin.runs.transitions import Again, Result
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.plan import ConditionError
+from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage.away import is_away
+from portal_actions_plugin.storage.sessions import Transaction, reading, ride_out, transaction
 
 log = logging.getLogger(__name__)
 

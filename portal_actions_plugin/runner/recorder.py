@@ -11,12 +11,9 @@ from typing import Any, TypeVar
 from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from portal_actions_plugin.away import is_away
-from portal_actions_plugin.db import Transaction, reading, ride_out, single_read, single_write, transaction
 from portal_actions_plugin.errors import InternalError, RemoteError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Link
-from portal_actions_plugin.models import ActionRunRow, CheckpointRow, LogLineRow, TemplateRunRow
 from portal_actions_plugin.runner import bounds, checkpoints
 from portal_actions_plugin.runner.attempt import Doer
 from portal_actions_plugin.runner.job import Job
@@ -25,7 +22,17 @@ from portal_actions_plugin.runs.claims import LeaseLostError, is_of
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.states import RUNNING
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.away import is_away
+from portal_actions_plugin.storage.sessions import (
+    Transaction,
+    reading,
+    ride_out,
+    single_read,
+    single_write,
+    transaction,
+)
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow, CheckpointRow, LogLineRow, TemplateRunRow
 
 log = logging.getLogger(__name__)
 

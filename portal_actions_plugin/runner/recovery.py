@@ -8,17 +8,17 @@ from collections.abc import Sequence
 
 from sqlalchemy import and_, or_, select
 
-from portal_actions_plugin.db import Row, reading, transaction
 from portal_actions_plugin.errors import ActionError, InternalError, WorkerLostError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.outcomes import Subject, queue_again, record_failure, timed_out
 from portal_actions_plugin.runs import claims, dispatch, doorbells, locks
 from portal_actions_plugin.runs.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.states import LOST, RUNNING
 from portal_actions_plugin.runs.transitions import Again, Result
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import Row, reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow
 
 log = logging.getLogger(__name__)
 

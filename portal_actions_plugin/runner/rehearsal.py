@@ -7,8 +7,6 @@ from uuid import uuid4
 
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin import away
-from portal_actions_plugin.db import Transaction, database, new_id
 from portal_actions_plugin.runner import outcomes
 from portal_actions_plugin.runner.attempt import Attempt, Doer, prepare
 from portal_actions_plugin.runner.job import next_job, read_job
@@ -19,6 +17,8 @@ from portal_actions_plugin.runs.redaction import Redactor
 from portal_actions_plugin.runs.steps import Course, begin_step, prepare_step, queue_step
 from portal_actions_plugin.runs.transitions import Result
 from portal_actions_plugin.software_templates.spec import Step, Template
+from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage.sessions import Transaction, database, new_id
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,7 @@ from typing import TypeVar
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin import away
-from portal_actions_plugin.db import transaction
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import neighbours
 from portal_actions_plugin.runner.leftovers import Leftovers, own_children
 from portal_actions_plugin.runner.lookout import Lookout, ToReplace
@@ -37,6 +34,9 @@ from portal_actions_plugin.runner.sweeper import sweep
 from portal_actions_plugin.runner.watchdog import Watchdog
 from portal_actions_plugin.runner.worker import work
 from portal_actions_plugin.runs import workers
+from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage.pause_points import reached
+from portal_actions_plugin.storage.sessions import transaction
 
 log = logging.getLogger(__name__)
 

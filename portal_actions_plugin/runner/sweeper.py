@@ -14,15 +14,15 @@ from typing import Any, TypeVar
 from redis.exceptions import RedisError
 from sqlalchemy import select
 
-from portal_actions_plugin import away
-from portal_actions_plugin.db import Row, Transaction, reading, transaction
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import TO_ANNOUNCE, ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runner import old_queues, recovery
 from portal_actions_plugin.runs import claims, dispatch, doorbells, locks
 from portal_actions_plugin.runs.names import NamespaceUnknownError, names
 from portal_actions_plugin.runs.states import OVER
-from portal_actions_plugin.sql import checked, now_plus
+from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage.sessions import Row, Transaction, reading, transaction
+from portal_actions_plugin.storage.sql import checked, now_plus
+from portal_actions_plugin.storage.tables import TO_ANNOUNCE, ActionRunRow, TemplateRunRow
 
 log = logging.getLogger(__name__)
 

@@ -23,10 +23,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker, WorkerStatus
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin import away
-from portal_actions_plugin.db import single_read
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runner.child import NOBODY, Child
 from portal_actions_plugin.runner.foreign import Foreign
@@ -44,6 +41,9 @@ from portal_actions_plugin.runs import due
 from portal_actions_plugin.runs.dispatch import RQ_JOB, RQ_QUEUE, RQ_QUEUES
 from portal_actions_plugin.runs.dispatch import rung_for as _rung_for
 from portal_actions_plugin.runs.names import NamespaceUnknownError, names
+from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage.pause_points import reached
+from portal_actions_plugin.storage.sessions import single_read
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from portal_actions_plugin.db import Transaction, reading, transaction
 from portal_actions_plugin.errors import ConfigurationError, ConflictError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, Origin, TemplateRun
-from portal_actions_plugin.models import ACTIVE_FIX, ActionRunRow, TemplateRunRow
 from portal_actions_plugin.runs import access, audit, idempotency, limits, queries
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.idempotency import IdempotencyKey
@@ -21,6 +19,8 @@ from portal_actions_plugin.runs.limits import Quota, TooManyStartsError
 from portal_actions_plugin.runs.paging import no_run
 from portal_actions_plugin.runs.secrets import unseal
 from portal_actions_plugin.runs.states import ACTIVE
+from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
+from portal_actions_plugin.storage.tables import ACTIVE_FIX, ActionRunRow, TemplateRunRow
 
 TEMPLATE_RUN = "template_run"
 ACTION_RUN = "action_run"

@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 
 from portal_actions_plugin import hooks
 from portal_actions_plugin.actions.registry import Action
-from portal_actions_plugin.db import transaction
 from portal_actions_plugin.errors import ActionError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
@@ -18,6 +17,7 @@ from portal_actions_plugin.runs.resume import first_step, left_off
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, OVER
 from portal_actions_plugin.runs.steps import Course
 from portal_actions_plugin.software_templates.spec import Template
+from portal_actions_plugin.storage.sessions import transaction
 
 Demand = tuple[str, str]
 """A permission that a template or an action demands, and which of them does."""

@@ -14,12 +14,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, TextClause, insert, select, update
 
-from portal_actions_plugin.db import Transaction, new_id
-from portal_actions_plugin.models import REFUSED, AuditRow
 from portal_actions_plugin.runs.text import storable
 from portal_actions_plugin.runs.token_shapes import mask_tokens
-from portal_actions_plugin.sql import now_plus
-from portal_actions_plugin.statements import CompiledOnce
+from portal_actions_plugin.storage.sessions import Transaction, new_id
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import REFUSED, AuditRow
 
 log = logging.getLogger("portal_actions_plugin.audit")
 

@@ -10,16 +10,16 @@ from typing import Any
 
 from sqlalchemy import CompoundSelect, Select, select
 
-from portal_actions_plugin.db import NOTHING, Transaction, reading
 from portal_actions_plugin.host import Page
-from portal_actions_plugin.models import UNUSUAL, AuditRow
 from portal_actions_plugin.runs import audit, rows
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.filters import first_id, id_at, last_id
 from portal_actions_plugin.runs.paging import Found, Stretch, first_of, page, parse_id
 from portal_actions_plugin.runs.states import OVER, SUCCESS
 from portal_actions_plugin.runs.text import require_storable
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import NOTHING, Transaction, reading
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import UNUSUAL, AuditRow
 
 EVENTS = (
     "template_run.start",

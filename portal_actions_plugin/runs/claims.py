@@ -14,12 +14,12 @@ from sqlalchemy import ColumnElement, Float, Uuid, and_, bindparam, case, func, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Update
 
-from portal_actions_plugin.db import Transaction
-from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow
 from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED, RUNNING
-from portal_actions_plugin.sql import checked, now_plus, right_now
-from portal_actions_plugin.statements import CompiledOnce
+from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.sql import checked, now_plus, right_now
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, TemplateRunRow
 
 NOW = now_plus(0)
 

@@ -15,13 +15,13 @@ from flask import Flask, current_app
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.answers import settled
-from portal_actions_plugin.db import Transaction, transaction
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, TemplateRun
-from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
-from portal_actions_plugin.pause_points import reached
 from portal_actions_plugin.runs import doorbells, locks, older, queries, transitions
 from portal_actions_plugin.runs.names import OLD_PREFIX, NamespaceUnknownError, names
+from portal_actions_plugin.storage.pause_points import reached
+from portal_actions_plugin.storage.sessions import Transaction, transaction
+from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
 
 if TYPE_CHECKING:
     # Only what talks to Redis imports its client: it takes long, and a page does not need it.

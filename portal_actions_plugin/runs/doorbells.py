@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import case, or_, select, update
 
-from portal_actions_plugin.db import Row, Transaction
-from portal_actions_plugin.models import QUEUED_ROW, ActionRunRow
 from portal_actions_plugin.runs.states import QUEUED
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import Row, Transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import QUEUED_ROW, ActionRunRow
 
 NOW = now_plus(0)
 

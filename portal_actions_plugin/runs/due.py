@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Integer, String, and_, bindparam, select
 
-from portal_actions_plugin.db import Transaction
-from portal_actions_plugin.models import WAITS_FOR_NOBODY, ActionRunRow
 from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.states import QUEUED
-from portal_actions_plugin.statements import CompiledOnce
+from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import WAITS_FOR_NOBODY, ActionRunRow
 
 
 def known(db: Transaction, ids: Collection[str]) -> Mapping[str, bool]:

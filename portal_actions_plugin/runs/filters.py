@@ -10,9 +10,9 @@ from typing import Any, cast
 
 from sqlalchemy import BindParameter, Column, ColumnClause, ColumnElement, String, and_, bindparam, select, true
 
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs.text import require_storable
-from portal_actions_plugin.sql import Id, UtcDateTime, checked, folded
+from portal_actions_plugin.storage.sql import Id, UtcDateTime, checked, folded
+from portal_actions_plugin.storage.tables import ActionRunRow
 
 CLOCKS_APART_SECONDS = 3600
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.host import TemplateRun
 from portal_actions_plugin.runs import audit, dispatch, queries, retention, transitions
 from portal_actions_plugin.runs.audit import AuditEntry
@@ -16,6 +15,7 @@ from portal_actions_plugin.runs.resume import LeftOff
 from portal_actions_plugin.runs.states import SUCCESS
 from portal_actions_plugin.runs.steps import Course, prepare_step, queue_first
 from portal_actions_plugin.software_templates import plan
+from portal_actions_plugin.storage.sessions import Transaction
 
 
 @dataclass(frozen=True, slots=True)

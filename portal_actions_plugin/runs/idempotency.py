@@ -12,12 +12,12 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import String, bindparam, insert, select
 
-from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import IdempotencyKeyRow
-from portal_actions_plugin.sql import now_plus
-from portal_actions_plugin.statements import CompiledOnce
+from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import IdempotencyKeyRow
 
 MAX_LENGTH = 255
 KEY = r"^[!-~]([ -~]*[!-~])?$"

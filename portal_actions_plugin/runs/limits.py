@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Float, Integer, bindparam, func, literal_column, select, union_all
 
-from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.errors import RateLimitedError
-from portal_actions_plugin.models import ActionRunRow, TemplateRunRow
-from portal_actions_plugin.setting_values import RateLimit
-from portal_actions_plugin.sql import now_plus
-from portal_actions_plugin.statements import CompiledOnce
+from portal_actions_plugin.settings.values import RateLimit
+from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Select
 
-from portal_actions_plugin.models import ActionRunRow, RunRow
 from portal_actions_plugin.runs import rows
 from portal_actions_plugin.runs.filters import conditions
 from portal_actions_plugin.runs.paging import first_of
+from portal_actions_plugin.storage.tables import ActionRunRow, RunRow
 
 KEPT = 200
 """So many statements are kept, the last ones that were asked for: few of all combinations of filters are ever in use."""

@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import and_, case, func, not_, or_, select, tuple_, update
 
 from portal_actions_plugin.actions.registry import Action
-from portal_actions_plugin.db import Transaction
-from portal_actions_plugin.models import WANTS_LOCK, ActionRunRow, AttemptRow
 from portal_actions_plugin.runs.states import QUEUED, RUNNING
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import WANTS_LOCK, ActionRunRow, AttemptRow
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Float, Integer, String, Text, Uuid, bindparam, insert, not_, or_, select
 
-from portal_actions_plugin.db import Transaction
-from portal_actions_plugin.models import ActionRunRow, LogLineRow
 from portal_actions_plugin.runs.claims import is_of
 from portal_actions_plugin.runs.states import CANCELED, RUNNING
-from portal_actions_plugin.sql import now_plus
-from portal_actions_plugin.statements import CompiledOnce
+from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import ActionRunRow, LogLineRow
 
 
 class Line(NamedTuple):

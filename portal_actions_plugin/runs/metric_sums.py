@@ -14,9 +14,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, select, true, tuple_, update
 
-from portal_actions_plugin.db import Transaction, reading, transaction
 from portal_actions_plugin.errors import WorkerLostError
-from portal_actions_plugin.models import (
+from portal_actions_plugin.runs.states import SUCCESS
+from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
+from portal_actions_plugin.storage.side_tables import MetricSumRow, MetricWatermarkRow
+from portal_actions_plugin.storage.sql import milliseconds_between, now_plus
+from portal_actions_plugin.storage.tables import (
     NO_SUCCESS,
     REFUSED,
     ActionRunRow,
@@ -24,9 +27,6 @@ from portal_actions_plugin.models import (
     AuditRow,
     TemplateRunRow,
 )
-from portal_actions_plugin.runs.states import SUCCESS
-from portal_actions_plugin.side_tables import MetricSumRow, MetricWatermarkRow
-from portal_actions_plugin.sql import milliseconds_between, now_plus
 
 ACTION_RUNS = "portal_actions_action_runs_total"
 TEMPLATE_RUNS = "portal_actions_template_runs_total"

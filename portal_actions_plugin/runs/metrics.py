@@ -11,14 +11,14 @@ from enum import Enum
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import Transaction, reading
 from portal_actions_plugin.extension import extension, queues_in_use
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs import locks, metric_sums, workers
 from portal_actions_plugin.runs.audit import DENIED, RATE_LIMITED
 from portal_actions_plugin.runs.metric_sums import BUCKETS, EVERY, MILLISECONDS, STARTS, Sums
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, LOST, OVER, QUEUED, SUCCESS
-from portal_actions_plugin.sql import milliseconds_between, now_plus
+from portal_actions_plugin.storage.sessions import Transaction, reading
+from portal_actions_plugin.storage.sql import milliseconds_between, now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow
 
 log = logging.getLogger(__name__)
 

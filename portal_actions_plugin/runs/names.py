@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.db import single_read
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs import database_identity
+from portal_actions_plugin.storage import database_identity
+from portal_actions_plugin.storage.sessions import single_read
 
 OLD_PREFIX = "portal-actions."
 """Of the queues of the version before, which had no namespace."""

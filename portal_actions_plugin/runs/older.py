@@ -11,11 +11,11 @@ import time
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin import away
-from portal_actions_plugin.db import single_read
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import WorkerRow
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage.sessions import single_read
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import WorkerRow
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeftError
 
-from portal_actions_plugin.away import is_away, said
-from portal_actions_plugin.db import database
 from portal_actions_plugin.errors import NotSetUpError, PortalActionsError, UnavailableError
+from portal_actions_plugin.storage.away import is_away, said
+from portal_actions_plugin.storage.sessions import database
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.migrations import Standing
+    from portal_actions_plugin.storage.migrations import Standing
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def unusable_tables(error: BaseException) -> Standing | None:
     if not isinstance(error, OperationalError | ProgrammingError) or is_away(error):
         return None
     # It takes long to import, and only who has met an error needs it.
-    from portal_actions_plugin import migrations
+    from portal_actions_plugin.storage import migrations
 
     tables = migrations.standing(database())
     return None if tables.usable else tables

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam
 
-from portal_actions_plugin.db import Row, Transaction, reading
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import Page
-from portal_actions_plugin.sql import Id
-from portal_actions_plugin.statements import Values
+from portal_actions_plugin.storage.sessions import Row, Transaction, reading
+from portal_actions_plugin.storage.sql import Id
+from portal_actions_plugin.storage.statements import Values
 
 CURSOR = r"^(b[g-v]|c[A-P])[A-Za-z0-9_-]{21}$"
 """What a cursor looks like: a direction, ``n`` or ``p``, and 16 bytes of an id, in 23 characters of base64."""

@@ -8,11 +8,9 @@ from typing import Any
 
 from sqlalchemy import ColumnClause, ColumnElement, Integer, Select, String, bindparam, func, or_, select
 
-from portal_actions_plugin.db import Row, Transaction, reading
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Attempt, LockHolder, LogLine, Page, TemplateRun
-from portal_actions_plugin.models import ActionRunRow, AttemptRow, LogLineRow, RunRow, TemplateRunRow
 from portal_actions_plugin.runs import rows, workers
 from portal_actions_plugin.runs.filters import RunFilter, set_filters, values_of
 from portal_actions_plugin.runs.limits import Quota, quota
@@ -20,8 +18,10 @@ from portal_actions_plugin.runs.lists import ListKind, statement_of
 from portal_actions_plugin.runs.paging import Reader, no_run, page, parse_id
 from portal_actions_plugin.runs.search import Search
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
-from portal_actions_plugin.sql import ONE, Id, now_plus
-from portal_actions_plugin.statements import CompiledOnce
+from portal_actions_plugin.storage.sessions import Row, Transaction, reading
+from portal_actions_plugin.storage.sql import ONE, Id, now_plus
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, LogLineRow, RunRow, TemplateRunRow
 
 COUNT_CAP = 1000
 """Chips count at most this far: a long queue must not make the page slow."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from sqlalchemy import false, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.away import said
-from portal_actions_plugin.db import database
-from portal_actions_plugin.models import ActionRunRow, WorkerRow
 from portal_actions_plugin.runs import outage
+from portal_actions_plugin.storage.away import said
+from portal_actions_plugin.storage.sessions import database
+from portal_actions_plugin.storage.tables import ActionRunRow, WorkerRow
 
 log = logging.getLogger(__name__)
 

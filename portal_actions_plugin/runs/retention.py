@@ -16,14 +16,20 @@ from typing import Any
 
 from sqlalchemy import and_, delete, func, not_, or_, select
 
-from portal_actions_plugin.db import Transaction, reading, transaction
 from portal_actions_plugin.errors import NotFoundError
-from portal_actions_plugin.models import ActionRunRow, AuditRow, IdempotencyKeyRow, LogLineRow, TemplateRunRow
 from portal_actions_plugin.runs import audit, metric_sums
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.states import OVER
-from portal_actions_plugin.setting_values import MAX_DAYS
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.settings.values import MAX_DAYS
+from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import (
+    ActionRunRow,
+    AuditRow,
+    IdempotencyKeyRow,
+    LogLineRow,
+    TemplateRunRow,
+)
 
 SHORTEST_SECONDS = 3600
 """Start limits are counted over the runs of up to an hour, so none of those may be missing."""

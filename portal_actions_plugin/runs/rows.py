@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import Column, Select, and_, false, select
 
-from portal_actions_plugin.db import Row
 from portal_actions_plugin.errors import error_class
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import (
@@ -22,10 +21,11 @@ from portal_actions_plugin.host import (
     Step,
     TemplateRun,
 )
-from portal_actions_plugin.models import ActionRunRow, RunRow, TemplateRunRow
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.states import RUNNING, SUCCESS, unrun_step_status
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import Row
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow, RunRow, TemplateRunRow
 
 _FOR_WORKERS = frozenset(
     {

@@ -27,13 +27,13 @@ from sqlalchemy import (
     union_all,
 )
 
-from portal_actions_plugin.db import Transaction
-from portal_actions_plugin.models import SEARCHED, RunRow
 from portal_actions_plugin.runs.filters import conditions, is_known
 from portal_actions_plugin.runs.lists import KEPT, ListKind, narrowed
 from portal_actions_plugin.runs.paging import Found, Stretch, beyond, first_of, in_order
-from portal_actions_plugin.sql import ONE, Id, checked, folded
-from portal_actions_plugin.statements import CompiledOnce, Values
+from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.sql import ONE, Id, checked, folded
+from portal_actions_plugin.storage.statements import CompiledOnce, Values
+from portal_actions_plugin.storage.tables import SEARCHED, RunRow
 
 WALK = 2_000
 """So many rows are looked at one by one before the indexes are asked."""

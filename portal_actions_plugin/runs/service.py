@@ -8,7 +8,6 @@ from typing import Any
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.actions.registry import no_action
-from portal_actions_plugin.db import Transaction, new_id, transaction
 from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
@@ -26,6 +25,7 @@ from portal_actions_plugin.runs.text import require_storable
 from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates.loader import no_template
 from portal_actions_plugin.software_templates.spec import Template, validate_inputs
+from portal_actions_plugin.storage.sessions import Transaction, new_id, transaction
 
 _PLAIN = Ask()
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.db import Row, Transaction, new_id
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import claims, dispatch, locks, transitions
@@ -15,6 +14,7 @@ from portal_actions_plugin.runs.claims import Claim
 from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
+from portal_actions_plugin.storage.sessions import Row, Transaction, new_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,8 @@ from sqlalchemy import (
 )
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.db import Row, Transaction, new_id
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import Link
-from portal_actions_plugin.models import ActionRunRow, AttemptRow, RunRow, TemplateRunRow
 from portal_actions_plugin.runs import locks, log_lines, rows
 from portal_actions_plugin.runs.claims import (
     LOCK_TEMPLATE_RUN,
@@ -39,8 +37,10 @@ from portal_actions_plugin.runs.claims import (
 )
 from portal_actions_plugin.runs.log_lines import Line
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
-from portal_actions_plugin.sql import now_plus, right_now
-from portal_actions_plugin.statements import CompiledOnce
+from portal_actions_plugin.storage.sessions import Row, Transaction, new_id
+from portal_actions_plugin.storage.sql import now_plus, right_now
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, RunRow, TemplateRunRow
 
 ENDED = right_now()
 

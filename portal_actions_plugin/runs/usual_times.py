@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import ColumnClause, Integer, Select, String, Subquery, bindparam, func, select
 
-from portal_actions_plugin.db import reading
 from portal_actions_plugin.host import ActionRun, TemplateRun
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runs.filters import same
 from portal_actions_plugin.runs.states import SUCCESS
-from portal_actions_plugin.sql import Id, UtcDateTime, milliseconds_between
+from portal_actions_plugin.storage.sessions import reading
+from portal_actions_plugin.storage.sql import Id, UtcDateTime, milliseconds_between
+from portal_actions_plugin.storage.tables import ActionRunRow
 
 LAST = 20
 """The usual time is the median of so many successful runs."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, not_, or_, select, update
 
-from portal_actions_plugin.db import Row, Transaction
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import WAITS_FOR_NOBODY, ActionRunRow, WorkerRow
 from portal_actions_plugin.runs import locks
 from portal_actions_plugin.runs.states import RUNNING
-from portal_actions_plugin.sql import milliseconds_between, now_plus
+from portal_actions_plugin.storage.sessions import Row, Transaction
+from portal_actions_plugin.storage.sql import milliseconds_between, now_plus
+from portal_actions_plugin.storage.tables import WAITS_FOR_NOBODY, ActionRunRow, WorkerRow
 
 MISSING = "missing"
 """The state of a place that has no worker, though its supervisor was told to have one there."""

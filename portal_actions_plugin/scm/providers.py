@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from portal_actions_plugin.errors import ConfigurationError, ValidationError
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.config import Config
     from portal_actions_plugin.scm.base import Author, Guard, ScmProvider
+    from portal_actions_plugin.settings.config import Config
 
 PROVIDERS = ("local",)
 

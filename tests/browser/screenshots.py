@@ -19,12 +19,12 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from sqlalchemy import update
 
-from portal_actions_plugin import migrations
-from portal_actions_plugin.db import transaction
-from portal_actions_plugin.models import AuditRow
 from portal_actions_plugin.runs import audit, queries
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.storage.tables import AuditRow
 from tests import portal_day, reaper
 from tests.browser.harbor import create_harbor
 from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving

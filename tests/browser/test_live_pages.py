@@ -11,9 +11,9 @@ import pytest
 from flask import Flask, request
 from sqlalchemy import update
 
-from portal_actions_plugin.db import transaction
-from portal_actions_plugin.models import ActionRunRow, LogLineRow, TemplateRunRow
 from portal_actions_plugin.runs import queries
+from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.storage.tables import ActionRunRow, LogLineRow, TemplateRunRow
 from tests.browser.conftest import Site, Window
 from tests.conftest import PATIENCE_SECONDS
 from tests.page_rows import BOB, add_action_run, add_log, add_template_run, ago

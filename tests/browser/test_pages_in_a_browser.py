@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from portal_actions_plugin.db import new_id, transaction
-from portal_actions_plugin.models import AuditRow
 from portal_actions_plugin.runs import audit, queries
 from portal_actions_plugin.runs.audit import AuditEntry
 from portal_actions_plugin.runs.audit_log import OUTCOMES
 from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.storage.sessions import new_id, transaction
+from portal_actions_plugin.storage.tables import AuditRow
 from tests import conftest
 from tests.browser.conftest import Site, Window
 from tests.page_rows import add_action_run, add_template_run, ago

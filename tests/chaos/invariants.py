@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from sqlalchemy import or_, select
 
-from portal_actions_plugin.db import Database
-from portal_actions_plugin.models import ActionRunRow, AttemptRow, TemplateRunRow
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, LOST, OVER, SUCCESS
+from portal_actions_plugin.storage.sessions import Database
+from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, TemplateRunRow
 from tests.chaos.actions import ONCE, REFUSED, STEP_IDS
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client

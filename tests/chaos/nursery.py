@@ -14,8 +14,8 @@ from typing import Any
 
 from flask import cli
 
-from portal_actions_plugin import migrations
 from portal_actions_plugin.runner import supervisor
+from portal_actions_plugin.storage import migrations
 from tests.chaos import portal
 
 IMPORTED = (migrations, supervisor, portal)

@@ -14,11 +14,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Insert, func, insert, select
 
-from portal_actions_plugin.db import Database, new_id, ride_out
-from portal_actions_plugin.models import ActionRunRow, AuditRow, TemplateRunRow
 from portal_actions_plugin.runs import dispatch
 from portal_actions_plugin.runs.states import ACTIVE, RUNNING
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import Database, new_id, ride_out
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.chaos import invariants
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client

@@ -12,8 +12,14 @@ from typing import Any, TypeVar
 from redis import Redis
 from sqlalchemy import select
 
-from portal_actions_plugin.db import Database
-from portal_actions_plugin.models import ActionRunRow, AttemptRow, AuditRow, IdempotencyKeyRow, TemplateRunRow
+from portal_actions_plugin.storage.sessions import Database
+from portal_actions_plugin.storage.tables import (
+    ActionRunRow,
+    AttemptRow,
+    AuditRow,
+    IdempotencyKeyRow,
+    TemplateRunRow,
+)
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client
 from tests.conftest import doorbells_on

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from portal_actions_plugin import pause_points
+from portal_actions_plugin.storage import pause_points
 
 CANCEL_WAIT_SECONDS = 2.0
 

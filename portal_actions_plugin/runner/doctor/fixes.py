@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import and_, case, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.away import said
-from portal_actions_plugin.db import Transaction, transaction
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import ActionRunRow
 from portal_actions_plugin.runner.doctor.findings import counted
 from portal_actions_plugin.runner.doctor.parts import is_loaded, is_ready, limit_statements, looking
 from portal_actions_plugin.runner.doctor.rows import (
@@ -30,7 +27,10 @@ from portal_actions_plugin.runner.sweeper import RINGS_A_PASS, sweep
 from portal_actions_plugin.runs import doorbells, workers
 from portal_actions_plugin.runs.locks import DUE_SINCE
 from portal_actions_plugin.runs.states import RUNNING
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.away import said
+from portal_actions_plugin.storage.sessions import Transaction, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow
 
 log = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from redis.exceptions import RedisError
 from sqlalchemy import select
 
-from portal_actions_plugin.db import reading
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.models import WorkerRow
 from portal_actions_plugin.runner import neighbours
 from portal_actions_plugin.runner.doctor.findings import Check, Finding, counted, critical, fine, warning
 from portal_actions_plugin.runner.foreign import LATELY_SECONDS
 from portal_actions_plugin.runs.names import Names, NamespaceUnknownError, namespace
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import reading
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import WorkerRow
 
 ALIVE_SECONDS = 30
 MEND_SHARED = (

@@ -15,21 +15,8 @@ from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import false, insert, make_url, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin import migrations
-from portal_actions_plugin.away import said
-from portal_actions_plugin.db import Transaction, database, reading, transaction
 from portal_actions_plugin.extension import NAME, extension
 from portal_actions_plugin.host import TemplateProblem
-from portal_actions_plugin.models import (
-    ActionRunRow,
-    AttemptRow,
-    AuditRow,
-    CheckpointRow,
-    IdempotencyKeyRow,
-    LogLineRow,
-    TemplateRunRow,
-    WorkerRow,
-)
 from portal_actions_plugin.runner.doctor import causes
 from portal_actions_plugin.runner.doctor.findings import (
     Check,
@@ -42,7 +29,20 @@ from portal_actions_plugin.runner.doctor.findings import (
     warning,
 )
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage.away import said
+from portal_actions_plugin.storage.sessions import Transaction, database, reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import (
+    ActionRunRow,
+    AttemptRow,
+    AuditRow,
+    CheckpointRow,
+    IdempotencyKeyRow,
+    LogLineRow,
+    TemplateRunRow,
+    WorkerRow,
+)
 
 AWAY = "the database is away"
 LOCKED = "somebody keeps the database waiting with a lock"

@@ -12,9 +12,7 @@ from typing import Any
 
 from sqlalchemy import and_, func, not_, select
 
-from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.extension import extension, queues_in_use
-from portal_actions_plugin.models import ActionRunRow, TemplateRunRow, WorkerRow
 from portal_actions_plugin.runner.doctor.findings import (
     Check,
     Finding,
@@ -30,7 +28,9 @@ from portal_actions_plugin.runs import locks, workers
 from portal_actions_plugin.runs.locks import DUE_SINCE
 from portal_actions_plugin.runs.states import ACTIVE, OVER, QUEUED, RUNNING
 from portal_actions_plugin.runs.workers import Stalled
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow, WorkerRow
 
 NOW = now_plus(0)
 SLOW_SECONDS = 60

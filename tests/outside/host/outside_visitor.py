@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from portal_actions_plugin import pause_points
+from portal_actions_plugin.storage import pause_points
 
 _NUMBERS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 

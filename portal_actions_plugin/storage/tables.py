@@ -13,8 +13,8 @@ from sqlalchemy import (
     text,
 )
 
-import portal_actions_plugin.side_tables  # noqa: F401 whoever has these tables has those in the metadata too
-from portal_actions_plugin.columns import (
+import portal_actions_plugin.storage.side_tables  # noqa: F401 whoever has these tables has those in the metadata too
+from portal_actions_plugin.storage.columns import (
     PREFIX,
     WITHOUT_ROWID,
     Base,
@@ -28,7 +28,7 @@ from portal_actions_plugin.columns import (
     sealed,
     word,
 )
-from portal_actions_plugin.sql import folded
+from portal_actions_plugin.storage.sql import folded
 
 VERSION_TABLE = f"{PREFIX}alembic_version"
 

@@ -18,13 +18,13 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, inspect, select
 from sqlalchemy.exc import OperationalError
 
-from portal_actions_plugin.columns import PREFIX
-from portal_actions_plugin.db import Database
-from portal_actions_plugin.engines import BUSY_SECONDS, WRITES
-from portal_actions_plugin.migrations.one_at_a_time import one_at_a_time
-from portal_actions_plugin.migrations.stages import BlockedError, each_alone
-from portal_actions_plugin.models import VERSION_TABLE
-from portal_actions_plugin.side_tables import DatabaseIdentityRow
+from portal_actions_plugin.storage.columns import PREFIX
+from portal_actions_plugin.storage.engines import BUSY_SECONDS, WRITES
+from portal_actions_plugin.storage.migrations.one_at_a_time import one_at_a_time
+from portal_actions_plugin.storage.migrations.stages import BlockedError, each_alone
+from portal_actions_plugin.storage.sessions import Database
+from portal_actions_plugin.storage.side_tables import DatabaseIdentityRow
+from portal_actions_plugin.storage.tables import VERSION_TABLE
 
 _BASE = "base"
 _DOES_NOT_KNOW = "which this version ({}) does not know: a newer version has upgraded them"

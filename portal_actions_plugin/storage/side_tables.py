@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, ColumnClause, Double, ForeignKey, String
 
-from portal_actions_plugin.columns import (
+from portal_actions_plugin.storage.columns import (
     PREFIX,
     WITHOUT_ROWID,
     Base,

@@ -25,10 +25,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin import away
-from portal_actions_plugin.engines import WRITES, make_engine
-from portal_actions_plugin.pause_points import reached
-from portal_actions_plugin.statements import CompiledOnce, Values
+from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage.engines import WRITES, make_engine
+from portal_actions_plugin.storage.pause_points import reached
+from portal_actions_plugin.storage.statements import CompiledOnce, Values
 
 log = logging.getLogger(__name__)
 

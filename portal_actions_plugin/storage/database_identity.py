@@ -6,10 +6,10 @@ from uuid import uuid4
 
 from sqlalchemy import insert, select, update
 
-from portal_actions_plugin.db import Transaction
 from portal_actions_plugin.errors import ConfigurationError
-from portal_actions_plugin.side_tables import OLDEST_CODE, DatabaseIdentityRow
-from portal_actions_plugin.sql import now_plus
+from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.side_tables import OLDEST_CODE, DatabaseIdentityRow
+from portal_actions_plugin.storage.sql import now_plus
 
 
 def identity_of(db: Transaction) -> str:

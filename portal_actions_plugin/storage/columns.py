@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
-from portal_actions_plugin.sql import Id, UtcDateTime
+from portal_actions_plugin.storage.sql import Id, UtcDateTime
 
 PREFIX = "portal_actions_"
 """Of every table's name."""

@@ -2,9 +2,9 @@
 
 from alembic import context
 
-from portal_actions_plugin.columns import Base
-from portal_actions_plugin.migrations.stages import use_stages
-from portal_actions_plugin.models import VERSION_TABLE
+from portal_actions_plugin.storage.columns import Base
+from portal_actions_plugin.storage.migrations.stages import use_stages
+from portal_actions_plugin.storage.tables import VERSION_TABLE
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -53,7 +53,7 @@ def _moment_in_utc(value: datetime | None) -> datetime | None:
 class Id(Uuid[str]):
     """An id as text, without a UUID object on the way.
 
-    SQLite keeps its digits alone, and the dashes are put in between. From PostgreSQL ``db.py`` has it as text.
+    SQLite keeps its digits alone, and the dashes are put in between. From PostgreSQL ``storage/sessions.py`` has it as text.
     """
 
     cache_ok = True

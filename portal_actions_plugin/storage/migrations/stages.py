@@ -22,8 +22,8 @@ from sqlalchemy import Column, Connection, Index, Table, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import quoted_name
 
-from portal_actions_plugin.engines import BUSY_SECONDS
-from portal_actions_plugin.models import VERSION_TABLE
+from portal_actions_plugin.storage.engines import BUSY_SECONDS
+from portal_actions_plugin.storage.tables import VERSION_TABLE
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.host import PERMISSIONS
-from portal_actions_plugin.setting_values import PREFIX, HostRule, RateLimit, Reader, database_url, wrong
+from portal_actions_plugin.settings.values import PREFIX, HostRule, RateLimit, Reader, database_url, wrong
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -10,8 +10,8 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, Table, column, func, inspect, select, table
 
-from portal_actions_plugin.db import Database
-from portal_actions_plugin.migrations import standing, way_down
+from portal_actions_plugin.storage.migrations import standing, way_down
+from portal_actions_plugin.storage.sessions import Database
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The database: sessions and engines, tables and their migrations, and what is written in SQL."""
