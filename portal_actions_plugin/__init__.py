@@ -2,19 +2,9 @@
 
 from portal_actions_plugin.actions.context import ActionContext
 from portal_actions_plugin.actions.registry import Action, action
-from portal_actions_plugin.host import (
-    ActionRun,
-    Catalog,
-    Identity,
-    NavItem,
-    Origin,
-    Scorecards,
-    Step,
-    TemplateListing,
-    TemplateRun,
-    TemplateSource,
-)
+from portal_actions_plugin.host import Catalog, Identity, NavItem, Scorecards, TemplateListing, TemplateSource
 from portal_actions_plugin.plugin import PortalActions, plugin
+from portal_actions_plugin.run_types import ActionRun, Origin, Step, TemplateRun
 from portal_actions_plugin.runs.accept import Ask
 
 __all__ = [

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.runs import metrics
-from portal_actions_plugin.runs.metrics import METRICS, Kind, Reading
+from portal_actions_plugin.upkeep import measures
+from portal_actions_plugin.upkeep.measures import METRICS, Kind, Reading
 
 try:
     from prometheus_client import CollectorRegistry, generate_latest
@@ -48,12 +48,12 @@ class Collector(_Collector):
     def _read(self) -> Sequence[Reading]:
         try:
             with self._app.app_context():
-                return metrics.read()
+                return measures.read()
         except SQLAlchemyError as error:
             log.warning("the database gives no metrics (what to do: flask actions doctor): %s", error)
         except Exception:
             log.exception("the metrics cannot be read")  # the host's own metrics are on the same page
-        return metrics.DOWN
+        return measures.DOWN
 
 
 def collector(app: Flask) -> Collector:

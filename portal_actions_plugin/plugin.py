@@ -17,11 +17,15 @@ from portal_actions_plugin.answers import name_of
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import NAME, Extension, extension
 from portal_actions_plugin.hooks import HookTable
-from portal_actions_plugin.host import ActionRun, Identity, NavItem, TemplateRun
-from portal_actions_plugin.runs import access, fixes, outage, reads, relay, service
+from portal_actions_plugin.host import Identity, NavItem
+from portal_actions_plugin.run_types import ActionRun, TemplateRun
+from portal_actions_plugin.runs import outage, scorecard_fixes, service
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.identity import current_identity
-from portal_actions_plugin.runs.limits import Quota
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards.identity import current_identity
+from portal_actions_plugin.runs.guards.limits import Quota
+from portal_actions_plugin.runs.news import relay
+from portal_actions_plugin.runs.reading import permitted
 from portal_actions_plugin.settings.config import Config
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from portal_actions_plugin.storage.sessions import Database
@@ -165,7 +169,7 @@ class PortalActions(HookDecorators):
             folder_templates=FolderTemplateSource(config.template_path, registry),
         )
         blueprints.register(app, config)
-        fixes.listen(app)
+        scorecard_fixes.listen(app)
         relay.listen(app)
         app.jinja_env.globals["portal_actions_nav"] = self._nav_of_the_visitor
         with _apps.lock:
@@ -218,7 +222,7 @@ class PortalActions(HookDecorators):
     @outage.told()
     def starts_left(self, identity: Identity) -> Quota:
         """What is left of the identity's start limit right now, to be told before somebody clicks."""
-        return reads.starts_left(identity)
+        return permitted.starts_left(identity)
 
     def may_run_template(self, identity: Identity | None, name: str) -> bool:
         """Whether a start of this template would be let through; raises NotFoundError, or what its file has wrong."""

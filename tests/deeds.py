@@ -16,7 +16,7 @@ from flask import Flask
 from marshmallow import Schema, fields
 
 from portal_actions_plugin.actions.registry import action
-from portal_actions_plugin.runs.redaction import Redactor
+from portal_actions_plugin.runs.secrets.redaction import Redactor
 
 kept: list[Any] = []
 

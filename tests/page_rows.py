@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from portal_actions_plugin.runs.token_shapes import MASK
+from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.software_templates.spec import Step, Template
 from portal_actions_plugin.storage.sessions import new_id, transaction
 from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow

@@ -13,8 +13,9 @@ from sqlalchemy import RowMapping, select, update
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import execute
-from portal_actions_plugin.runs import claims, service
-from portal_actions_plugin.runs.claims import Claim, StepRef
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.changes import claims
+from portal_actions_plugin.runs.changes.claims import Claim, StepRef
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.portal import PEOPLE

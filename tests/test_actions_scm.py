@@ -6,7 +6,8 @@ import pytest
 
 from portal_actions_plugin.actions.scm import create_or_update_file, create_repo, open_pr_or_mr, push_skeleton
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, NotFoundError, ValidationError
-from portal_actions_plugin.host import Link, SkeletonFile
+from portal_actions_plugin.host import SkeletonFile
+from portal_actions_plugin.run_types import Link
 from tests.action_helpers import LostError, MemoryRecorder, git, git_in, make_context, snapshot
 
 NEW = {"provider": "local", "owner": "acme", "repo": "shop"}

@@ -196,7 +196,7 @@ def test_actions_and_templates_are_listed_with_their_schemas(ada: Person, templa
 
 
 def test_a_page_ends_early_when_its_runs_are_large(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal_actions_plugin.runs.paging.MAX_PAGE_BYTES", 5_000)
+    monkeypatch.setattr("portal_actions_plugin.runs.reading.paging.MAX_PAGE_BYTES", 5_000)
     ids = [ada.post(LOG, {"input": {"message": "x" * 3_000}}).json["id"] for _ in range(5)]
     seen: list[list[str]] = []
     path = "/api/v1/action-runs?limit=4"
@@ -380,7 +380,7 @@ def test_a_bug_is_a_500_in_json_without_a_stack_trace(
     make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(TESTING=False)
-    monkeypatch.setattr("portal_actions_plugin.runs.queries.action_runs", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("portal_actions_plugin.runs.reading.queries.action_runs", lambda *_, **__: 1 / 0)
     answer = Person(app.test_client(), "ada").get("/api/v1/action-runs")
     assert answer.status_code == 500
     assert answer.json["error_code"] == "INTERNAL_ERROR"

@@ -23,18 +23,20 @@ from portal_actions_plugin import plugin
 from portal_actions_plugin.blueprints.audit_page import EVENT_WORDS
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import AuthError, PermissionDeniedError, RemoteError
+from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runner import recovery
-from portal_actions_plugin.runs import audit, audit_log, queries, retention, service
-from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.audit_log import EVENTS, OUTCOMES, AuditFilter
-from portal_actions_plugin.runs.filters import RunFilter
-from portal_actions_plugin.runs.limits import TooManyStartsError
-from portal_actions_plugin.runs.retention import Ages
+from portal_actions_plugin.runs import audit, service
+from portal_actions_plugin.runs.guards.limits import TooManyStartsError
+from portal_actions_plugin.runs.reading import audit_trail, queries
+from portal_actions_plugin.runs.reading.audit_trail import EVENTS, OUTCOMES, AuditFilter
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.signals import scorecard_fix_requested
 from portal_actions_plugin.storage.pause_points import set_visitor
 from portal_actions_plugin.storage.sessions import new_id, reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
+from portal_actions_plugin.upkeep import retention
+from portal_actions_plugin.upkeep.retention import Ages
 from tests.conftest import Person, work_off
 from tests.page_rows import add_template_run, ago
 from tests.portal import PEOPLE
@@ -436,7 +438,7 @@ def test_only_the_audit_adds_rows_and_only_retention_deletes_them() -> None:
         for file in PACKAGE.rglob("*.py")
         for verb in re.findall(r"\b(insert|update|delete|merge|add)\(\s*AuditRow\b", file.read_text())
     }
-    assert written == {("runs/audit.py", "insert"), ("runs/audit.py", "update"), ("runs/retention.py", "delete")}
+    assert written == {("runs/audit.py", "insert"), ("runs/audit.py", "update"), ("upkeep/retention.py", "delete")}
     naming = {file.name for file in PACKAGE.rglob("*.py") if re.search(r"\bAuditRow\b", file.read_text())}
     # The doctor tries whether the table takes writes, with one that hits no row.
     assert naming == {"storage/tables.py", "audit.py", "audit_log.py", "metric_sums.py", "retention.py", "parts.py"}
@@ -567,14 +569,14 @@ def test_pages_of_the_audit_follow_by_cursor(app: Flask, margaret: Person) -> No
 def test_an_export_is_read_in_pieces_and_misses_and_repeats_nothing(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit_log, "ROWS_A_PIECE", 3)
+    monkeypatch.setattr(audit_trail, "ROWS_A_PIECE", 3)
     ids = [add() for _ in range(9)]
-    rows = audit_log.export(AuditFilter(since=ago(60)))
+    rows = audit_trail.export(AuditFilter(since=ago(60)))
     assert [next(rows).id for _ in range(4)] == ids[:4]
     late = add()
     add(actor="user:eve")
     assert [entry.id for entry in rows if entry.actor == ADA_ID] == [*ids[4:], late]
-    assert [entry.id for entry in audit_log.export(AuditFilter(actor="user:nobody"))] == []
+    assert [entry.id for entry in audit_trail.export(AuditFilter(actor="user:nobody"))] == []
 
 
 # -- the command -------------------------------------------------------------------------------------------------------

@@ -12,8 +12,10 @@ from sqlalchemy import func, select
 from portal_actions_plugin import Identity, plugin
 from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import ActionRun, Origin, TemplateRun
-from portal_actions_plugin.runs import access, fixes, queries, service
+from portal_actions_plugin.run_types import ActionRun, Origin, TemplateRun
+from portal_actions_plugin.runs import scorecard_fixes, service
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import new_id, reading
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.conftest import Person, work_off
@@ -107,7 +109,7 @@ def test_somebody_elses_fix_that_is_hidden_is_told_of_and_not_shown(portal: Flas
     assert "for Ada only" not in refused.text
     assert first not in refused.text
     with pytest.raises(ConflictError, match="you may not see it"):
-        fixes.start_fix(BOB, Origin(**ORIGIN), action="debug.log@v1", template=None, data=HELLO["input"])
+        scorecard_fixes.start_fix(BOB, Origin(**ORIGIN), action="debug.log@v1", template=None, data=HELLO["input"])
 
 
 def test_who_wants_to_change_a_run_that_is_hidden_is_told_nothing_and_leaves_a_row(portal: Flask) -> None:

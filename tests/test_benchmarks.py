@@ -13,8 +13,8 @@ from benchmarks import report, seed
 from benchmarks.effort import QUICK
 from benchmarks.figures.statistics import percentile
 from benchmarks.plots import Line, svg
-from portal_actions_plugin.runs import queries
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, AuditRow, TemplateRunRow
 

@@ -14,8 +14,9 @@ from jinja2 import StrictUndefined
 from sqlalchemy import delete, select, update
 
 from portal_actions_plugin import plugin
-from portal_actions_plugin.runs import queries, service
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests import page_html

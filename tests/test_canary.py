@@ -19,7 +19,7 @@ from redis import Redis
 from portal_actions_plugin import signals
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs.token_shapes import MASK
+from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from tests import canary
 from tests.canary import CANARY, require_absent
 from tests.conftest import Person, Workers, wait_until

@@ -17,8 +17,9 @@ from marshmallow import Schema, fields
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import RemoteError
-from portal_actions_plugin.runs import queries, service
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage import migrations
 from tests.conftest import wait_until, work_off
 from tests.portal import PEOPLE

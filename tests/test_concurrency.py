@@ -15,11 +15,13 @@ from sqlalchemy import select
 from portal_actions_plugin import Origin
 from portal_actions_plugin.runner import execute
 from portal_actions_plugin.runner.job import load_job
-from portal_actions_plugin.runs import claims, queries, service, transitions
+from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.claims import Claim, StepRef
-from portal_actions_plugin.runs.steps import prepare_step, queue_step
-from portal_actions_plugin.runs.transitions import Result
+from portal_actions_plugin.runs.changes import claims, transitions
+from portal_actions_plugin.runs.changes.claims import Claim, StepRef
+from portal_actions_plugin.runs.changes.steps import prepare_step, queue_step
+from portal_actions_plugin.runs.changes.transitions import Result
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import transaction
 from tests.conftest import Person
 from tests.portal import PEOPLE

@@ -37,7 +37,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
 from portal_actions_plugin.runner.doctor import examination, fixes, parts, rows
 from portal_actions_plugin.runner.doctor.findings import Check, Finding
-from portal_actions_plugin.runs.names import names
+from portal_actions_plugin.runs.news.redis_names import names
 from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus

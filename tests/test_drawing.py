@@ -11,7 +11,7 @@ from flask import Flask
 from jinja2 import StrictUndefined
 
 from portal_actions_plugin.blueprints.log_html import log_items
-from portal_actions_plugin.host import LogLine
+from portal_actions_plugin.run_types import LogLine
 from tests import page_html
 from tests.page_html import Element
 from tests.page_rows import add_action_run, add_template_run

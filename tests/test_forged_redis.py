@@ -16,8 +16,9 @@ from flask import Flask
 from redis import Redis
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.runs import dispatch, queries
-from portal_actions_plugin.runs.names import names
+from portal_actions_plugin.runs.news import ring
+from portal_actions_plugin.runs.news.redis_names import names
+from portal_actions_plugin.runs.reading import queries
 from tests.conftest import Workers, queue_key, wait_until
 from tests.run_helpers import run_one_off
 
@@ -43,13 +44,13 @@ def owned(tmp_path: Path) -> Path:
 def forgeries(owned: Path) -> Iterator[dict[str, bytes]]:
     """RQ jobs that Redis might hold, each of which would make the file if it were believed."""
     evil, touch = pickle.dumps(Touches(owned)), f"touch {owned}"
-    real = json.dumps([dispatch.DOORBELL, None, [str(uuid.uuid4())], {}]).encode()
+    real = json.dumps([ring.DOORBELL, None, [str(uuid.uuid4())], {}]).encode()
     for payload in (
         json.dumps(["os.system", None, [touch], {}]).encode(),
         json.dumps(["posix.system", None, [touch], {}]).encode(),
         json.dumps(["subprocess.getoutput", None, [touch], {}]).encode(),
-        json.dumps([dispatch.DOORBELL, None, [touch], {}]).encode(),
-        json.dumps([dispatch.DOORBELL, "os", ["system"], {"command": touch}]).encode(),
+        json.dumps([ring.DOORBELL, None, [touch], {}]).encode(),
+        json.dumps([ring.DOORBELL, "os", ["system"], {"command": touch}]).encode(),
         evil,
         pickle.dumps(("os.system", None, (touch,), {})),
     ):
@@ -98,7 +99,7 @@ def test_a_forged_doorbell_of_a_real_run_only_wakes_a_worker(
     app: Flask, redis_url: str, start_workers: Callable[..., Workers], owned: Path
 ) -> None:
     run_id = run_one_off("debug.log@v1", HELLO)
-    payload = zlib.compress(json.dumps([dispatch.DOORBELL, None, [run_id], {}]).encode())
+    payload = zlib.compress(json.dumps([ring.DOORBELL, None, [run_id], {}]).encode())
     with Redis.from_url(redis_url) as redis:
         for _ in range(5):
             plant(redis, {"data": payload, "success_callback_name": b"os.system", "meta": pickle.dumps(Touches(owned))})

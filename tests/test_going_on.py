@@ -16,12 +16,14 @@ from sqlalchemy.exc import OperationalError
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import TemplateRun
+from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runner import execute, outcomes, recovery
 from portal_actions_plugin.runner.rehearsal import rehearse
-from portal_actions_plugin.runs import dispatch, queries, service
-from portal_actions_plugin.runs.filters import RunFilter
-from portal_actions_plugin.runs.names import names
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.news import ring, tell
+from portal_actions_plugin.runs.news.redis_names import names
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import Database, database, transaction
 from portal_actions_plugin.storage.tables import AuditRow
 from tests.conftest import wait_until, work_off
@@ -35,7 +37,7 @@ HELLO = {"action": "debug.log@v1", "input": {"message": "hello"}}
 def rung(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs that doorbells ring for from now on; none of them reaches Redis."""
     heard: list[str] = []
-    monkeypatch.setattr(dispatch, "ring", lambda due: heard.extend(run_id for run_id, _ in due) or len(due))
+    monkeypatch.setattr(ring, "ring", lambda due: heard.extend(run_id for run_id, _ in due) or len(due))
     return heard
 
 
@@ -322,6 +324,6 @@ def test_an_echo_leaves_nothing_to_read_for_who_has_its_connection_next(app: Fla
     redis = extension().echoes
     connection = redis.client_id()
     for number in range(5):
-        dispatch._echo([f"action_run {number}"])
+        tell._echo([f"action_run {number}"])
         assert redis.echo(str(number)) == str(number).encode()
     assert redis.client_id() == connection, "else it was thrown away, since there was something to read"

@@ -20,7 +20,9 @@ from portal_actions_plugin import Identity, PortalActions, action, signals
 from portal_actions_plugin.errors import ConfigurationError, InternalError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.doctor.examination import examine
-from portal_actions_plugin.runs import access, queries, service
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.reading import queries
 from tests.action_helpers import make_context
 from tests.conftest import Workers, wait_until, work_off
 from tests.portal import PEOPLE, change_action
@@ -597,7 +599,7 @@ def test_an_action_made_of_async_functions_is_refused() -> None:
 @three
 @pytest.mark.parametrize("answer", ["no", 1, None, lambda: False], ids=["text", "one", "none", "function"])
 def test_an_action_is_repeated_only_where_its_function_says_true(app: Flask, answer: Any) -> None:
-    from portal_actions_plugin.runs.retries import is_idempotent
+    from portal_actions_plugin.runs.guards.retries import is_idempotent
 
     for given, may in ((says(answer), False), (says(True), True), (hides_its_coroutine_too, False)):
         change_action(app, "debug.log@v1", idempotent=given)

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from portal_actions_plugin.runner import bounds
-from portal_actions_plugin.runs.redaction import Redactor
+from portal_actions_plugin.runs.secrets.redaction import Redactor
 from tests import hostile
 from tests.conftest import Person, Workers, wait_until
 

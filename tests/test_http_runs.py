@@ -15,10 +15,11 @@ from sqlalchemy import select
 from portal_actions_plugin.errors import ConflictError, RemoteError, WorkerLostError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import recovery
-from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.retries import Tried, is_idempotent, next_attempt_in
-from portal_actions_plugin.runs.secrets import MASK
+from portal_actions_plugin.runs.guards.retries import Tried, is_idempotent, next_attempt_in
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.secrets.sealing import MASK
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, LogLineRow, TemplateRunRow
 from tests.conftest import Person, work_off

@@ -15,30 +15,20 @@ from sqlalchemy import Engine, Index, TextClause, event, inspect, select, text, 
 
 from benchmarks import seed
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import Origin
+from portal_actions_plugin.run_types import AuditEntry, Origin
 from portal_actions_plugin.runner import recovery, sweeper
-from portal_actions_plugin.runs import (
-    accept,
-    audit,
-    audit_log,
-    claims,
-    doorbells,
-    due,
-    limits,
-    locks,
-    log_lines,
-    queries,
-    service,
-    transitions,
-)
+from portal_actions_plugin.runs import accept, audit, service
 from portal_actions_plugin.runs.accept import Start
-from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.audit_log import AuditFilter
-from portal_actions_plugin.runs.claims import LeaseLostError, StepRef
-from portal_actions_plugin.runs.filters import RunFilter
-from portal_actions_plugin.runs.log_lines import Line
+from portal_actions_plugin.runs.changes import claims, due, locks, log_lines, transitions
+from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
+from portal_actions_plugin.runs.changes.log_lines import Line
+from portal_actions_plugin.runs.changes.transitions import Result
+from portal_actions_plugin.runs.guards import limits
+from portal_actions_plugin.runs.news import doorbells
+from portal_actions_plugin.runs.reading import audit_trail, queries
+from portal_actions_plugin.runs.reading.audit_trail import AuditFilter
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.states import QUEUED, STATUSES
-from portal_actions_plugin.runs.transitions import Result
 from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.columns import Base
 from portal_actions_plugin.storage.sessions import Database, Transaction, database, transaction
@@ -114,15 +104,15 @@ READS: Mapping[str, tuple[Callable[[], object], set[str]]] = {
     ),
     "leases that ran out for good": (lambda: recovery.lapsed(10, 200), {"action_runs_status_id"}),
     "a page of failures in the audit": (
-        lambda: audit_log.entries(AuditFilter(outcome="failed"), limit=50),
+        lambda: audit_trail.entries(AuditFilter(outcome="failed"), limit=50),
         {"audit_outcome_id"},
     ),
     "a page of what somebody did": (
-        lambda: audit_log.entries(AuditFilter(actor=SOMEBODY), limit=50),
+        lambda: audit_trail.entries(AuditFilter(actor=SOMEBODY), limit=50),
         {"audit_actor_id"},
     ),
-    "a page of what was accepted": (lambda: audit_log.entries(AuditFilter(outcome="accepted"), limit=50), set()),
-    "a page of successes": (lambda: audit_log.entries(AuditFilter(outcome="success"), limit=50), set()),
+    "a page of what was accepted": (lambda: audit_trail.entries(AuditFilter(outcome="accepted"), limit=50), set()),
+    "a page of successes": (lambda: audit_trail.entries(AuditFilter(outcome="success"), limit=50), set()),
 }
 """The same for what opens a transaction of its own."""
 

@@ -16,8 +16,8 @@ from redis import Redis
 from portal_actions_plugin.runner.child import MAX_RUNS
 from portal_actions_plugin.runner.processes import Connections
 from portal_actions_plugin.runner.worker import StepWorker
-from portal_actions_plugin.runs import due
-from portal_actions_plugin.runs.names import names
+from portal_actions_plugin.runs.changes import due
+from portal_actions_plugin.runs.news.redis_names import names
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow

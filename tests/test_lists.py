@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 from sqlalchemy.dialects import sqlite
 
-from portal_actions_plugin.runs import lists, queries
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.reading import list_statements, queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import database
 from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.page_rows import ADA, BOB, add_action_run, add_log, add_template_run, ago
@@ -85,14 +85,14 @@ def test_times_are_of_each_request(app: Flask) -> None:
 
 def test_the_same_filters_are_one_statement_and_others_another() -> None:
     kinds = [
-        lists.ListKind(row=ActionRunRow, filters=filters, older=older)
+        list_statements.ListKind(row=ActionRunRow, filters=filters, older=older)
         for filters in ((), ("status",), ("template",), ("status", "template"))
         for older in (True, False)
     ]
-    written = {str(lists.statement_of(kind).compile(dialect=sqlite.dialect())) for kind in kinds}
+    written = {str(list_statements.statement_of(kind).compile(dialect=sqlite.dialect())) for kind in kinds}
     assert len(written) == len(kinds)
     for kind in kinds:
-        assert lists.statement_of(kind) is lists.statement_of(kind)
+        assert list_statements.statement_of(kind) is list_statements.statement_of(kind)
 
 
 def test_a_list_reads_nothing_that_only_workers_need(app: Flask) -> None:

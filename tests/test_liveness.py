@@ -17,9 +17,9 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal_actions_plugin.runner.doctor import examination
-from portal_actions_plugin.runs import metrics
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.tables import WorkerRow
+from portal_actions_plugin.upkeep import measures
 from tests.conftest import Person, Workers, wait_until
 
 StartWorkers = Callable[..., Workers]
@@ -70,7 +70,7 @@ def is_told(ada: Person) -> bool:
     """Whether doctor, health and metrics all say that a worker is not at work."""
     doctor = [one for one in examination.examine() if one.part == "workers" and one.level == "critical"]
     health = ada.get("/api/v1/health").json
-    values = {reading.metric.name: reading.values for reading in metrics.read()}
+    values = {reading.metric.name: reading.values for reading in measures.read()}
     stalled = sum(values.get("portal_actions_workers_stalled", {}).values())
     return bool(doctor) and bool(stalled) and health["status"] == "degraded" and health["workers_stalled"] > 0
 

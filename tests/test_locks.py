@@ -19,7 +19,10 @@ from portal_actions_plugin.actions.scm import open_pr_or_mr
 from portal_actions_plugin.errors import RateLimitedError, RemoteError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import recovery, sweeper
-from portal_actions_plugin.runs import claims, dispatch, locks, queries, service
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.changes import claims, locks
+from portal_actions_plugin.runs.news import ring
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow
@@ -36,7 +39,7 @@ def of_value(data: Any) -> str | None:
 def rung(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs that doorbells ring for from now on; none of them reaches Redis."""
     heard: list[str] = []
-    monkeypatch.setattr(dispatch, "ring", lambda due: heard.extend(run_id for run_id, _ in due) or len(due))
+    monkeypatch.setattr(ring, "ring", lambda due: heard.extend(run_id for run_id, _ in due) or len(due))
     return heard
 
 

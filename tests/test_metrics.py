@@ -24,15 +24,16 @@ from portal_actions_plugin.cli import actions as commands
 from portal_actions_plugin.errors import PermissionDeniedError, RateLimitedError, RemoteError
 from portal_actions_plugin.metrics import collector, exposition
 from portal_actions_plugin.runner import recovery
-from portal_actions_plugin.runs import metric_sums, service
-from portal_actions_plugin.runs.metrics import METRICS, Kind
-from portal_actions_plugin.runs.retention import Ages, prune
+from portal_actions_plugin.runs import service
 from portal_actions_plugin.storage import pause_points
 from portal_actions_plugin.storage.columns import Base
 from portal_actions_plugin.storage.sessions import database, reading, transaction
 from portal_actions_plugin.storage.side_tables import MetricSumRow
 from portal_actions_plugin.storage.sql import UtcDateTime, now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow, WorkerRow
+from portal_actions_plugin.upkeep import metric_sums
+from portal_actions_plugin.upkeep.measures import METRICS, Kind
+from portal_actions_plugin.upkeep.retention import Ages, prune
 from tests.conftest import work_off
 from tests.page_rows import add_action_run, add_template_run
 from tests.portal import PEOPLE

@@ -18,7 +18,9 @@ from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.sweeper import sweep
-from portal_actions_plugin.runs import dispatch, queries, service
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.news import ring
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow, WorkerRow
@@ -122,15 +124,15 @@ def in_portal(portal: Flask, run_id: str) -> bool:
 def test_doorbells_of_runs_that_are_not_there_are_dropped_counted_and_told(
     app: Flask, start_workers: Callable[..., Workers]
 ) -> None:
-    from portal_actions_plugin.runs import metrics
-    from portal_actions_plugin.runs.metric_sums import FOREIGN_DOORBELLS
+    from portal_actions_plugin.upkeep import measures
+    from portal_actions_plugin.upkeep.metric_sums import FOREIGN_DOORBELLS
 
     def dropped() -> float:
-        (found,) = [one.values for one in metrics.read() if one.metric.name == FOREIGN_DOORBELLS]
+        (found,) = [one.values for one in measures.read() if one.metric.name == FOREIGN_DOORBELLS]
         return found["default",]
 
     assert dropped() == 0
-    dispatch.ring([(str(uuid.uuid4()), "default") for _ in range(7)])
+    ring.ring([(str(uuid.uuid4()), "default") for _ in range(7)])
     workers = start_workers()
     wait_until(lambda: dropped() == 7, 60)
     warnings = [finding for finding in findings() if finding.level == "warning"]
@@ -190,7 +192,7 @@ def test_the_doctor_knows_of_two_databases_of_one_identity(
 
 def test_a_server_that_was_started_anew_is_no_second_database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     from portal_actions_plugin.runner import neighbours
-    from portal_actions_plugin.runs.names import names
+    from portal_actions_plugin.runs.news.redis_names import names
 
     monkeypatch.setattr(neighbours, "TELL_SECONDS", 0)
     for mark in ("before", "before", "after", "after"):
@@ -202,7 +204,7 @@ def test_a_server_that_was_started_anew_is_no_second_database(app: Flask, monkey
 
 def test_the_doctor_sees_workers_that_go_by_the_name_of_before(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     from portal_actions_plugin.runner import neighbours
-    from portal_actions_plugin.runs.names import names
+    from portal_actions_plugin.runs.news.redis_names import names
 
     with transaction("test") as tx:
         tx.execute(insert(WorkerRow).values(**a_worker(version="1.0")))
@@ -248,7 +250,7 @@ def test_everything_on_redis_carries_the_namespace(make_app: Callable[..., Flask
 
 
 def test_without_a_setting_the_namespace_is_the_databases_own_and_asked_for_once(app: Flask) -> None:
-    from portal_actions_plugin.runs.names import names
+    from portal_actions_plugin.runs.news.redis_names import names
     from portal_actions_plugin.storage.database_identity import identity_of
     from portal_actions_plugin.storage.sessions import reading
 
@@ -279,7 +281,7 @@ def ring_as_before(run_id: str) -> None:
     """As web processes of the version before do, and nobody else."""
     with Redis.from_url(extension().config.redis_url) as redis:
         redis.delete(*[key for key in redis.keys("rq:queue:*") if key != f"rq:queue:{OLD_QUEUE}".encode()] or ["none"])
-        dispatch._enqueue(redis, run_id, OLD_QUEUE, OLD_QUEUE)
+        ring._enqueue(redis, run_id, OLD_QUEUE, OLD_QUEUE)
 
 
 def test_what_an_old_web_process_rings_for_starts_with_todays_workers(
@@ -299,7 +301,7 @@ def start_unheard() -> str:
     portal = extension()
     kept = dict(portal.kept)
     try:
-        from portal_actions_plugin.runs.names import Names
+        from portal_actions_plugin.runs.news.redis_names import Names
 
         portal.kept["names"] = Names("nowhere")
         return start()
@@ -315,7 +317,7 @@ def test_old_doorbells_of_other_portals_stay_where_they_are(app: Flask, redis_ur
     for run_id in (theirs, done, ours):
         ring_as_before(run_id)
     from portal_actions_plugin.runner.old_queues import bring_over
-    from portal_actions_plugin.runs.names import names
+    from portal_actions_plugin.runs.news.redis_names import names
 
     assert bring_over() == 1
     with Redis.from_url(redis_url) as redis:
@@ -324,7 +326,7 @@ def test_old_doorbells_of_other_portals_stay_where_they_are(app: Flask, redis_ur
 
 
 def test_rings_go_to_old_workers_too_while_they_live(app: Flask, redis_url: str) -> None:
-    from portal_actions_plugin.runs.names import names
+    from portal_actions_plugin.runs.news.redis_names import names
 
     with Redis.from_url(redis_url) as redis:
         alone = start()
@@ -343,7 +345,7 @@ def test_rings_go_to_old_workers_too_while_they_live(app: Flask, redis_url: str)
 
 def rung_for(redis: Any, queue: str) -> list[str | None]:
     jobs = redis.lrange(f"rq:queue:{queue}", 0, -1)
-    return [dispatch.rung_for(redis.hget(f"rq:job:{job.decode()}", "data")) for job in jobs]
+    return [ring.rung_for(redis.hget(f"rq:job:{job.decode()}", "data")) for job in jobs]
 
 
 def test_a_sweep_multiplies_no_doorbells_while_old_workers_live(app: Flask, redis_url: str) -> None:

@@ -11,8 +11,8 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 
-from portal_actions_plugin.runs import queries
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from tests.conftest import Person, work_off
 from tests.test_api import fail_a_run
 from tests.test_pages import Visitor

@@ -26,7 +26,8 @@ from portal_actions_plugin import extension as parts_of_app
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.runner import execute, outcomes, recorder, sweeper
 from portal_actions_plugin.runner.shared import SpokenLines
-from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.engines import BUSY_SECONDS
 from portal_actions_plugin.storage.sessions import Database, database, ride_out

@@ -16,10 +16,11 @@ from jinja2 import DictLoader, StrictUndefined
 from werkzeug.test import TestResponse
 
 from portal_actions_plugin.blueprints.page_text import PageText
-from portal_actions_plugin.host import Origin
-from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.run_types import Origin
+from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from tests import page_html
 from tests.page_html import Element
 from tests.page_rows import BOB, add_action_run, add_attempt, add_log, add_template_run, ago

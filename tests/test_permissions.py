@@ -15,9 +15,11 @@ from portal_actions_plugin import Identity, plugin
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import ConflictError, NotFoundError, PermissionDeniedError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import ActionRun, TemplateRun
-from portal_actions_plugin.runs import access, queries, reads, service
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.run_types import ActionRun, TemplateRun
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.reading import permitted, queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.conftest import TWO_STEPS, Person, work_off
@@ -426,7 +428,7 @@ def test_who_may_not_read_learns_nothing_about_a_run_and_leaves_a_row_when_chang
         with pytest.raises(PermissionDeniedError, match="template:read"):
             service.cancel_template_run(guest, run_id)
         with pytest.raises(PermissionDeniedError, match="template:read"):
-            reads.template_run(guest, run_id)
+            permitted.template_run(guest, run_id)
     assert [(actor, event) for actor, event, _ in denials()] == [(guest.id, "template_run.cancel")] * 2
 
 
@@ -434,8 +436,8 @@ def test_a_log_is_shown_only_to_who_may_read_it(portal: Flask) -> None:
     run_id = make("ended one-off")
     portal.extensions["portal_actions"].config.role_permissions["viewer"] = frozenset({"template:read"})
     run = queries.action_run(run_id)
-    assert reads.log_ends(VERA, [run]) == {}
-    assert run_id in reads.log_ends(ADA, [run])
-    assert reads.action_runs(ADA, RunFilter(), limit=5).items
+    assert permitted.log_ends(VERA, [run]) == {}
+    assert run_id in permitted.log_ends(ADA, [run])
+    assert permitted.action_runs(ADA, RunFilter(), limit=5).items
     with pytest.raises(PermissionDeniedError):
-        reads.action_runs(VERA, RunFilter(), limit=5)
+        permitted.action_runs(VERA, RunFilter(), limit=5)

@@ -25,8 +25,10 @@ from portal_actions_plugin.runner.monitor import JobProcess, watch
 from portal_actions_plugin.runner.places import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
 from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, time_limit
 from portal_actions_plugin.runner.shared import Shared, SpokenLines
-from portal_actions_plugin.runs import claims, queries, service
-from portal_actions_plugin.runs.claims import LeaseLostError
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.changes import claims
+from portal_actions_plugin.runs.changes.claims import LeaseLostError
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.pause_points import set_visitor
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus

@@ -15,7 +15,8 @@ import pytest
 from flask import Flask
 
 from portal_actions_plugin.runner.shared import SpokenLines
-from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.sessions import Database
 from tests.conftest import Person, Workers, wait_until, work_off

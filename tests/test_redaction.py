@@ -14,8 +14,8 @@ from urllib.parse import quote, quote_plus, urlencode
 import pytest
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.runs.redaction import Redactor
-from portal_actions_plugin.runs.token_shapes import MASK, mask_tokens, require_no_token
+from portal_actions_plugin.runs.secrets.redaction import Redactor
+from portal_actions_plugin.runs.secrets.token_shapes import MASK, mask_tokens, require_no_token
 
 HARD = "cän\"ary<4711>&'/+ 50%\\"
 """Something of everything that is spelled otherwise somewhere."""

@@ -17,8 +17,9 @@ from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import AuthError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import execute
-from portal_actions_plugin.runs import queries, service
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.states import STATUSES
 from tests.conftest import Person, work_off
 from tests.page_rows import add_template_run

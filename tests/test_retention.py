@@ -13,11 +13,11 @@ from sqlalchemy import event, func, insert, select, update
 
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import ConfigurationError, NotFoundError
+from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runner import execute
-from portal_actions_plugin.runs import audit, retention, service
+from portal_actions_plugin.runs import audit, service
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.retention import Ages, Pruned, prunable, prune
+from portal_actions_plugin.runs.changes import existing
 from portal_actions_plugin.storage import pause_points
 from portal_actions_plugin.storage.sessions import database, new_id, reading, transaction
 from portal_actions_plugin.storage.side_tables import StepItemRow, StepListRow, WorkspaceBlobRow, WorkspaceRow
@@ -30,6 +30,8 @@ from portal_actions_plugin.storage.tables import (
     LogLineRow,
     TemplateRunRow,
 )
+from portal_actions_plugin.upkeep import retention
+from portal_actions_plugin.upkeep.retention import Ages, Pruned, prunable, prune
 from tests.page_rows import add_action_run, add_attempt, add_log, add_template_run, ago
 from tests.portal import PEOPLE
 
@@ -264,7 +266,7 @@ def test_a_retry_that_is_being_written_keeps_the_run_that_it_repeats(app: Flask)
     source = old_one_off("failed")
     with ThreadPoolExecutor(1) as pool:
         with transaction("test") as tx:
-            retention.require_action_run(tx, source)
+            existing.require_action_run(tx, source)
             pruning = pool.submit(in_context(app, lambda: prune("system:cli", AGES)))
             if database().engine.dialect.name == "postgresql":
                 assert pruning.result(10) == Pruned()

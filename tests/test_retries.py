@@ -22,8 +22,11 @@ from portal_actions_plugin.errors import (
     WorkerLostError,
 )
 from portal_actions_plugin.runner import sweeper
-from portal_actions_plugin.runs import dispatch, queries, retries, service
-from portal_actions_plugin.runs.retries import Tried, next_attempt_in
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.guards import retries
+from portal_actions_plugin.runs.guards.retries import Tried, next_attempt_in
+from portal_actions_plugin.runs.news import ring
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sql import now_plus
 from tests.conftest import Person, work_off
 from tests.run_helpers import ADA, change_action, columns, make_due, perform, register, run_one_off, set_columns
@@ -159,7 +162,7 @@ def test_the_sweeper_rings_when_the_next_attempt_is_due_and_not_before(
     run_id = run_one_off("test.again@v1")
     perform(run_id)
     rung: list[str] = []
-    monkeypatch.setattr(dispatch, "ring", lambda due: rung.extend(run_id for run_id, _ in due) or len(due))
+    monkeypatch.setattr(ring, "ring", lambda due: rung.extend(run_id for run_id, _ in due) or len(due))
     sweeper.sweep()
     assert rung == []
     set_columns(run_id, not_before=now_plus(-1), ring_again_at=now_plus(-1))

@@ -19,9 +19,9 @@ from flask import Flask
 
 from portal_actions_plugin.runner import run_logs
 from portal_actions_plugin.runner.run_logs import speaking, worker_formatter
-from portal_actions_plugin.runs import queries
-from portal_actions_plugin.runs.redaction import Redactor
-from portal_actions_plugin.runs.token_shapes import MASK
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.secrets.redaction import Redactor
+from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from tests.canary import Everything
 from tests.conftest import Person, Workers, wait_until, work_off
 from tests.run_helpers import register, run_one_off

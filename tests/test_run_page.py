@@ -13,8 +13,8 @@ from sqlalchemy import event, insert, select
 from portal_actions_plugin import errors
 from portal_actions_plugin.blueprints import page_answer
 from portal_actions_plugin.blueprints.page_text import PageText
-from portal_actions_plugin.runs import queries, reads
-from portal_actions_plugin.runs.usual_times import FEWEST, LAST, MAX_ROWS, usual_times
+from portal_actions_plugin.runs.reading import permitted, queries
+from portal_actions_plugin.runs.reading.usual_times import FEWEST, LAST, MAX_ROWS, usual_times
 from portal_actions_plugin.storage.sessions import database, new_id, transaction
 from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.page_html import Element
@@ -191,10 +191,10 @@ def test_usual_times_are_of_actions_that_the_visitor_may_see(portal: Flask) -> N
     took(2, 2, 2)
     run_id, _ = add_template_run("success", ("success",), **TWO_STEPS)
     run = queries.template_run(run_id)
-    assert reads.usual_times(PEOPLE["vera"], run) != {}
-    assert reads.usual_times(None, run) == {}
+    assert permitted.usual_times(PEOPLE["vera"], run) != {}
+    assert permitted.usual_times(None, run) == {}
     decide(portal, lambda _identity, _permission, target: target != "debug.log@v1")
-    assert reads.usual_times(PEOPLE["vera"], run) == {}
+    assert permitted.usual_times(PEOPLE["vera"], run) == {}
     decide(portal, lambda _identity, permission, _target: permission != "action:read")
     assert bars(Visitor(portal, "vera").see(f"/templates/runs/{run_id}")) == []
 

@@ -29,9 +29,12 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import execute, recovery, sweeper
 from portal_actions_plugin.runner.processes import Connections
 from portal_actions_plugin.runner.worker import StepWorker
-from portal_actions_plugin.runs import claims, dispatch, doorbells, queries, service
-from portal_actions_plugin.runs.claims import Claim, LeaseLostError, StepRef
-from portal_actions_plugin.runs.names import names
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.changes import claims
+from portal_actions_plugin.runs.changes.claims import Claim, LeaseLostError, StepRef
+from portal_actions_plugin.runs.news import doorbells, ring
+from portal_actions_plugin.runs.news.redis_names import names
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow
@@ -256,8 +259,8 @@ def test_a_doorbell_is_heard_and_leaves_nothing_in_redis(app: Flask, redis_url: 
     "payload",
     [
         json.dumps(["os.system", None, ["touch /tmp/owned"], {}]).encode(),
-        json.dumps([dispatch.DOORBELL, None, ["not an id"], {}]).encode(),
-        json.dumps([dispatch.DOORBELL, None, [NOBODYS], {"also": 1}]).encode(),
+        json.dumps([ring.DOORBELL, None, ["not an id"], {}]).encode(),
+        json.dumps([ring.DOORBELL, None, [NOBODYS], {"also": 1}]).encode(),
         json.dumps(["portal_actions_plugin.cli.worker", None, [NOBODYS], {}]).encode(),
         pickle.dumps(("os.system", None, ("true",), {})),
         b"garbage",
@@ -282,12 +285,12 @@ def test_a_forged_job_runs_nothing(
 
 def test_a_doorbell_is_the_job_that_rq_itself_would_have_put_on_its_queue(app: Flask, redis_url: str) -> None:
     run_id = run_one_off("debug.log@v1", HELLO)
-    ttl = dispatch.DOORBELL_TTL
+    ttl = ring.DOORBELL_TTL
     with Redis.from_url(redis_url) as redis:
         (queue,) = Queue.all(connection=redis, serializer=JSONSerializer)
         (ours,) = queue.jobs
         rqs = queue.enqueue_call(
-            dispatch.DOORBELL,
+            ring.DOORBELL,
             args=(run_id,),
             timeout=-1,
             ttl=ttl,
@@ -306,7 +309,7 @@ def test_a_doorbell_is_the_job_that_rq_itself_would_have_put_on_its_queue(app: F
     assert {name: said[name] for name in said.keys() - moments} == {
         name: value for name, value in said_by_rq.items() if value and name not in moments
     }
-    assert (ours.func_name, ours.args, ours.kwargs) == (dispatch.DOORBELL, [run_id], {})
+    assert (ours.func_name, ours.args, ours.kwargs) == (ring.DOORBELL, [run_id], {})
     assert [len(said[name]) for name in moments] == [len(said_by_rq[name]) for name in moments]
     assert ours.created_at.tzinfo == rqs.created_at.tzinfo
     assert 0 <= (rqs.created_at - ours.enqueued_at).total_seconds() < 60
@@ -331,7 +334,7 @@ def test_a_foreign_worker_that_runs_a_doorbell_is_told_off() -> None:
 
     with pytest.raises(RuntimeError, match="flask actions worker"):
         doorbell("some-id")
-    assert f"{doorbell.__module__}.{doorbell.__name__}" == dispatch.DOORBELL
+    assert f"{doorbell.__module__}.{doorbell.__name__}" == ring.DOORBELL
 
 
 def test_actions_are_routed_to_their_queue(make_app: Callable[..., Flask], redis_url: str) -> None:
@@ -399,7 +402,7 @@ def test_a_sweep_rings_a_bounded_number_and_oldest_first(app: Flask, monkeypatch
     for age, run_id in enumerate(ids):
         set_columns(run_id, ring_again_at=now_plus(age - 10))
     rung: list[str] = []
-    monkeypatch.setattr(dispatch, "ring", lambda due: rung.extend(run_id for run_id, _ in due) or len(due))
+    monkeypatch.setattr(ring, "ring", lambda due: rung.extend(run_id for run_id, _ in due) or len(due))
     sweeper.sweep()
     assert sorted(rung) == sorted(ids[:2])
 

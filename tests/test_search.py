@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import event, insert, update
 
-from portal_actions_plugin.runs import queries, search
-from portal_actions_plugin.runs.filters import RunFilter
-from portal_actions_plugin.runs.paging import PIECE
+from portal_actions_plugin.runs.reading import queries, search
+from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.runs.reading.paging import PIECE
 from portal_actions_plugin.storage.sessions import database, new_id, reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow

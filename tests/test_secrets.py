@@ -16,11 +16,12 @@ from sqlalchemy import select
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import ConfigurationError, PermissionDeniedError, RemoteError, ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import Origin
-from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.run_types import Origin
+from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.secrets import seal, unseal
-from portal_actions_plugin.runs.token_shapes import MASK
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.secrets.sealing import seal, unseal
+from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.conftest import work_off

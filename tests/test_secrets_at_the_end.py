@@ -18,9 +18,10 @@ from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import RemoteError, ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import bounds, recovery, sweeper
-from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.token_shapes import MASK
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import (

@@ -16,7 +16,9 @@ from sqlalchemy import update
 from portal_actions_plugin import ActionRun, Identity, signals
 from portal_actions_plugin.errors import PermissionDeniedError, ValidationError
 from portal_actions_plugin.runner import execute, sweeper
-from portal_actions_plugin.runs import dispatch, queries, service
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.news import ring, tell
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
@@ -111,8 +113,8 @@ def test_signals_of_a_process_that_died_before_them_are_sent_by_the_sweeper_once
     with listening(app, "action_run_finished", "template_run_finished") as heard:
         service.start_template_run(ADA, "two-steps", {"name": "orders"})
         with monkeypatch.context() as dying:
-            dying.setattr(dispatch, "announce_action_run", lambda *_: None)
-            dying.setattr(dispatch, "announce_template_run", lambda *_: None)
+            dying.setattr(ring, "announce_action_run", lambda *_: None)
+            dying.setattr(ring, "announce_template_run", lambda *_: None)
             work_off()
         assert heard == []
         assert sweeper.sweep().announced == 0, "the process itself has some time"
@@ -137,7 +139,7 @@ def test_every_web_process_hears_an_echo_of_changes_elsewhere(make_app: Callable
 
             def heard_of_it() -> bool:
                 # The relay subscribes in its own time: tell again until it listens.
-                dispatch.announce_action_run(run_id)
+                tell.announce_action_run(run_id)
                 return bool(heard)
 
             wait_until(heard_of_it)

@@ -17,11 +17,13 @@ from flask import Flask, current_app
 from sqlalchemy import event
 
 from portal_actions_plugin.errors import RemoteError
-from portal_actions_plugin.host import LogLine
+from portal_actions_plugin.run_types import LogLine
 from portal_actions_plugin.runner import execute, recorder
 from portal_actions_plugin.runner.shared import SharedDeadline, SpokenLines
-from portal_actions_plugin.runs import log_lines, queries, service, transitions
-from portal_actions_plugin.runs.log_lines import Line
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.changes import log_lines, transitions
+from portal_actions_plugin.runs.changes.log_lines import Line
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import database, transaction
 from tests import deeds
 from tests.conftest import Person, Workers, wait_until

@@ -9,9 +9,11 @@ import pytest
 from flask import Flask
 
 from portal_actions_plugin.actions.context import ActionContext
-from portal_actions_plugin.host import Origin
-from portal_actions_plugin.runs import limits, queries, service
+from portal_actions_plugin.run_types import Origin
+from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
+from portal_actions_plugin.runs.guards import limits
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.settings.values import RateLimit
 from tests.run_helpers import ADA, claim, register
 from tests.test_going_on import HELLO, counting, go_on, start

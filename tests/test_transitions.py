@@ -11,10 +11,12 @@ from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
 from portal_actions_plugin.errors import RemoteError
-from portal_actions_plugin.runs import claims, queries, service, transitions
-from portal_actions_plugin.runs.claims import Claim, LeaseLostError, StepRef
-from portal_actions_plugin.runs.steps import prepare_step, queue_step
-from portal_actions_plugin.runs.transitions import Again, Result
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.changes import claims, transitions
+from portal_actions_plugin.runs.changes.claims import Claim, LeaseLostError, StepRef
+from portal_actions_plugin.runs.changes.steps import prepare_step, queue_step
+from portal_actions_plugin.runs.changes.transitions import Again, Result
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow

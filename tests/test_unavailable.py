@@ -22,8 +22,9 @@ from sqlalchemy.exc import OperationalError
 from portal_actions_plugin import PortalActions
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import PortalActionsError
-from portal_actions_plugin.runs import accept, queries
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs import accept
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import Database
 from portal_actions_plugin.storage.tables import VERSION_TABLE
 from tests.conftest import Person

@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs import queries, service
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.sessions import Database, new_id
 from portal_actions_plugin.storage.tables import VERSION_TABLE

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from portal_actions_plugin.actions.http_guard import HttpRules
 from portal_actions_plugin.errors import ConfigurationError
-from portal_actions_plugin.host import Catalog, Link, Origin, Scorecards, SkeletonFile
+from portal_actions_plugin.host import Catalog, Scorecards, SkeletonFile
+from portal_actions_plugin.run_types import Link, Origin
 
 if TYPE_CHECKING:
     from portal_actions_plugin.scm.base import ScmProvider

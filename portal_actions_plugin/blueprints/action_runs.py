@@ -9,9 +9,10 @@ from marshmallow import RAISE
 
 from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
-from portal_actions_plugin.host import ActionRun
-from portal_actions_plugin.runs import reads, service
-from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.run_types import ActionRun
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.guards.identity import current_identity
+from portal_actions_plugin.runs.reading import permitted
 
 blueprint = Blueprint(
     "portal_actions_action_runs", __name__, url_prefix="/action-runs", description="Executions of actions."
@@ -25,7 +26,7 @@ blueprint = Blueprint(
 def list_action_runs(query: dict[str, Any]) -> dict[str, Any]:
     """List action runs, newest first."""
     wanted, limit, cursor = arguments.run_filter(query), query["limit"], query.get("cursor")
-    return schemas.page_answer(reads.action_runs(current_identity(), wanted, limit=limit, cursor=cursor))
+    return schemas.page_answer(permitted.action_runs(current_identity(), wanted, limit=limit, cursor=cursor))
 
 
 @blueprint.get("/<run_id>")
@@ -33,7 +34,7 @@ def list_action_runs(query: dict[str, Any]) -> dict[str, Any]:
 @fails_with(blueprint, 401, 403, 404)
 def get_action_run(run_id: str) -> ActionRun:
     """Get an action run with every try."""
-    return reads.action_run(current_identity(), run_id)
+    return permitted.action_run(current_identity(), run_id)
 
 
 @blueprint.get("/<run_id>/logs")
@@ -42,7 +43,7 @@ def get_action_run(run_id: str) -> ActionRun:
 @fails_with(blueprint, 401, 403, 404, 422)
 def get_action_run_logs(query: dict[str, Any], run_id: str) -> dict[str, Any]:
     """Get log lines of an action run, oldest first."""
-    return {"data": reads.log_lines(current_identity(), run_id, after=query["after"], limit=query["limit"])}
+    return {"data": permitted.log_lines(current_identity(), run_id, after=query["after"], limit=query["limit"])}
 
 
 @blueprint.post("/<run_id>/cancel")

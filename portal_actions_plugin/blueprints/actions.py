@@ -12,9 +12,11 @@ from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.json_schema import json_schema
 from portal_actions_plugin.blueprints.names import page_of
 from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
-from portal_actions_plugin.host import ActionRun
-from portal_actions_plugin.runs import access, reads, service
-from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.run_types import ActionRun
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards.identity import current_identity
+from portal_actions_plugin.runs.reading import permitted
 
 blueprint = Blueprint("portal_actions_actions", __name__, url_prefix="/actions", description="What can be run.")
 
@@ -26,7 +28,7 @@ blueprint = Blueprint("portal_actions_actions", __name__, url_prefix="/actions",
 def list_actions(query: dict[str, Any]) -> dict[str, Any]:
     """List the registry, by id."""
     found = page_of(
-        reads.actions(current_identity()),
+        permitted.actions(current_identity()),
         name=lambda action: action.id,
         shown=_shown,
         limit=query["limit"],
@@ -40,7 +42,7 @@ def list_actions(query: dict[str, Any]) -> dict[str, Any]:
 @fails_with(blueprint, 401, 403, 404)
 def get_action(action_id: str) -> dict[str, Any]:
     """Get an action, with the JSON Schema of its input and output."""
-    return _shown(reads.action(current_identity(), action_id))
+    return _shown(permitted.action(current_identity(), action_id))
 
 
 @blueprint.post("/<action_id>/runs")

@@ -7,10 +7,10 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from portal_actions_plugin.host import Origin
-from portal_actions_plugin.runs.audit_log import EVENTS, OUTCOMES
-from portal_actions_plugin.runs.filters import RunFilter
-from portal_actions_plugin.runs.paging import CURSOR
+from portal_actions_plugin.run_types import Origin
+from portal_actions_plugin.runs.reading.audit_trail import EVENTS, OUTCOMES
+from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.runs.reading.paging import CURSOR
 from portal_actions_plugin.runs.states import STATUSES
 
 MAX_LIMIT = 200

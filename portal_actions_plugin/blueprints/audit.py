@@ -9,9 +9,10 @@ from marshmallow import RAISE
 
 from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.requests import fails_with
-from portal_actions_plugin.runs import access, audit_log
-from portal_actions_plugin.runs.audit_log import AuditFilter
-from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards.identity import current_identity
+from portal_actions_plugin.runs.reading import audit_trail
+from portal_actions_plugin.runs.reading.audit_trail import AuditFilter
 
 blueprint = Blueprint("portal_actions_audit", __name__, url_prefix="/audit", description="Who did what.")
 
@@ -24,4 +25,4 @@ def list_audit(query: dict[str, Any]) -> dict[str, Any]:
     """List the audit, newest first."""
     access.require_audit(current_identity())
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
-    return schemas.page_answer(audit_log.entries(AuditFilter(**query), limit=limit, cursor=cursor))
+    return schemas.page_answer(audit_trail.entries(AuditFilter(**query), limit=limit, cursor=cursor))

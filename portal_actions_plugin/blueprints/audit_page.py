@@ -13,13 +13,14 @@ from portal_actions_plugin.blueprints.page_answer import page
 from portal_actions_plugin.blueprints.page_query import ABSOLUTE, moment, wants_absolute, words_of
 from portal_actions_plugin.blueprints.pages import PAGE_SIZE
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.host import Page
-from portal_actions_plugin.runs import access, audit_log
-from portal_actions_plugin.runs.audit_log import EVENTS, OUTCOMES, AuditFilter
-from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.run_types import Page
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards.identity import current_identity
+from portal_actions_plugin.runs.reading import audit_trail
+from portal_actions_plugin.runs.reading.audit_trail import EVENTS, OUTCOMES, AuditFilter
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.runs.audit import AuditEntry
+    from portal_actions_plugin.run_types import AuditEntry
 
 WORDS = ("actor", "event", "target", "run_id", "since", "until")
 """The filters that are one word each; ``outcome`` is a chip."""
@@ -125,10 +126,10 @@ def audit() -> Response:
 
 def _found(query: AuditQuery) -> Page:
     wanted = query.audit_filter(datetime.now(UTC))
-    found = audit_log.entries(wanted, limit=PAGE_SIZE, cursor=query.cursor)
+    found = audit_trail.entries(wanted, limit=PAGE_SIZE, cursor=query.cursor)
     if query.cursor and not found.previous_cursor:
         # Back at the newest row: a whole page from there, not what was left over.
-        return audit_log.entries(wanted, limit=PAGE_SIZE)
+        return audit_trail.entries(wanted, limit=PAGE_SIZE)
     return found
 
 

@@ -11,10 +11,12 @@ from portal_actions_plugin.blueprints.page_answer import page, page_url
 from portal_actions_plugin.blueprints.page_query import ListQuery
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs import access, bulk, reads
+from portal_actions_plugin.runs import bulk
 from portal_actions_plugin.runs.bulk import DEEDS, MAX_RUNS, RETRY
-from portal_actions_plugin.runs.identity import current_identity
-from portal_actions_plugin.runs.limits import TooManyStartsError
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards.identity import current_identity
+from portal_actions_plugin.runs.guards.limits import TooManyStartsError
+from portal_actions_plugin.runs.reading import permitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def preview() -> Response:
         # Who loads this address again, as after signing in, sees the page again.
         "confirm_url": query.url(ready + waiting) if ready else "",
         "again_url": query.url(query.run_ids) if waiting else "",
-        "quota": reads.starts_left(identity) if query.deed == RETRY else None,
+        "quota": permitted.starts_left(identity) if query.deed == RETRY else None,
         "starts_period": extension().config.rate_limit.period,
     }
     return page("bulk.html", facts)

@@ -10,7 +10,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from portal_actions_plugin.errors import ConfigurationError, PermissionDeniedError
 from portal_actions_plugin.host import Identity
-from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.runs.guards.identity import current_identity
 
 FIELD = "csrf_token"
 HEADERS = ("X-CSRFToken", "X-CSRF-Token")

@@ -10,7 +10,7 @@ from flask import Flask
 
 from portal_actions_plugin.blueprints import csrf, examples, headers
 from portal_actions_plugin.blueprints.schemas import ErrorSchema
-from portal_actions_plugin.runs.idempotency import KEY
+from portal_actions_plugin.runs.guards.idempotency import KEY
 from portal_actions_plugin.settings.config import Config
 
 Json = dict[str, Any]

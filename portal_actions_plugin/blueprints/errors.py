@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from portal_actions_plugin.errors import PortalActionsError, UnauthenticatedError, ValidationError
 from portal_actions_plugin.runs import outage
-from portal_actions_plugin.runs.limits import Quota, TooManyStartsError
+from portal_actions_plugin.runs.guards.limits import Quota, TooManyStartsError
 
 Answer = tuple[dict[str, Any], int, dict[str, str]]
 

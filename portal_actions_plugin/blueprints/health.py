@@ -10,8 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.blueprints import schemas
 from portal_actions_plugin.blueprints.examples import DOWN, NOT_READY
-from portal_actions_plugin.runs import outage, queries, readiness
+from portal_actions_plugin.runs import outage
 from portal_actions_plugin.storage.away import said
+from portal_actions_plugin.upkeep import health, readiness
 
 log = logging.getLogger(__name__)
 
@@ -25,21 +26,21 @@ blueprint = Blueprint("portal_actions_health", __name__, url_prefix="/health", d
 def get_health() -> Any:
     """Say whether the parts answer; no identity needed. What is null was not asked."""
     try:
-        health = queries.health()
+        parts = health.health()
     except SQLAlchemyError as error:
         if outage.as_ours(error) is None:
             log.warning("the database does not answer: %s", said(error))
         return DOWN, 503
     writable = readiness.is_ready()
-    is_well = health.redis and health.workers and not health.workers_stalled and writable
+    is_well = parts.redis and parts.workers and not parts.workers_stalled and writable
     return {
         "status": "ok" if is_well else "degraded",
         "database": True,
         "writable": writable,
-        "redis": health.redis,
-        "workers": health.workers,
-        "workers_stalled": health.workers_stalled,
-        "oldest_queued_seconds": health.oldest_queued_seconds,
+        "redis": parts.redis,
+        "workers": parts.workers,
+        "workers_stalled": parts.workers_stalled,
+        "oldest_queued_seconds": parts.oldest_queued_seconds,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from portal_actions_plugin.blueprints.page_answer import run_url
 from portal_actions_plugin.blueprints.page_text import PageText
-from portal_actions_plugin.host import ActionRun
+from portal_actions_plugin.run_types import ActionRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from flask import Response, stream_with_context
 
 from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.blueprints.page_text import PageText
-from portal_actions_plugin.host import ActionRun, LogLine
-from portal_actions_plugin.runs import reads
+from portal_actions_plugin.run_types import ActionRun, LogLine
+from portal_actions_plugin.runs.reading import permitted
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -25,7 +25,7 @@ def log_file(run: ActionRun) -> Response:
 
 
 def _lines(run: ActionRun) -> Iterator[str]:
-    for lines in reads.whole_log(run):
+    for lines in permitted.whole_log(run):
         yield "".join(map(_line, lines))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import Request
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.runs.queries import LogEnd
+from portal_actions_plugin.run_types import LogEnd
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from html import escape
 from markupsafe import Markup
 
 from portal_actions_plugin.blueprints.page_text import PageText
-from portal_actions_plugin.host import LogLine
+from portal_actions_plugin.run_types import LogLine
 
 
 def log_items(lines: Sequence[LogLine]) -> Markup:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from portal_actions_plugin.host import Page
-from portal_actions_plugin.runs.paging import MAX_PAGE_BYTES
+from portal_actions_plugin.run_types import Page
+from portal_actions_plugin.runs.reading.paging import MAX_PAGE_BYTES
 
 
 def page_of(

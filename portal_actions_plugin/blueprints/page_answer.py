@@ -18,7 +18,7 @@ from portal_actions_plugin.blueprints.headers import protect_page, protect_page_
 from portal_actions_plugin.blueprints.page_query import ABSOLUTE, wants_absolute
 from portal_actions_plugin.blueprints.page_text import PageText
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.runs.guards.identity import current_identity
 
 OWN_LAYOUT = "portal_actions/base.html"
 STYLESHEET = "portal-actions.css"

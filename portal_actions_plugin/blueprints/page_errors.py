@@ -14,7 +14,7 @@ from portal_actions_plugin.blueprints.errors import quota_headers
 from portal_actions_plugin.blueprints.page_answer import OWN_LAYOUT, page
 from portal_actions_plugin.errors import NotSetUpError, PortalActionsError, UnauthenticatedError, UnavailableError
 from portal_actions_plugin.runs import outage
-from portal_actions_plugin.runs.limits import TooManyStartsError
+from portal_actions_plugin.runs.guards.limits import TooManyStartsError
 from portal_actions_plugin.storage.away import said
 
 log = logging.getLogger(__name__)

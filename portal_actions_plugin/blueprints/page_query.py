@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from flask import Request, url_for
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.states import STATUSES
 
 ABSOLUTE = "absolute"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from portal_actions_plugin.host import ActionRun, Attempt, RunError, TemplateRun, duration_ms
+from portal_actions_plugin.run_types import ActionRun, Attempt, RunError, TemplateRun, duration_ms
 from portal_actions_plugin.runs.states import LOST, RUNNING
 
 MAX_ENTRIES = 100

@@ -17,11 +17,14 @@ from portal_actions_plugin.blueprints.page_errors import show_errors
 from portal_actions_plugin.blueprints.page_query import PANEL_WORDS, ListQuery
 from portal_actions_plugin.blueprints.run_page import AT_WORK, due_moments, one_off_facts, rest, template_run_facts
 from portal_actions_plugin.errors import UnauthenticatedError
-from portal_actions_plugin.host import ActionRun, Identity, Page, TemplateRun
-from portal_actions_plugin.runs import access, reads, service
+from portal_actions_plugin.host import Identity
+from portal_actions_plugin.run_types import ActionRun, Page, TemplateRun
+from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask, Started
-from portal_actions_plugin.runs.identity import current_identity
-from portal_actions_plugin.runs.queries import COUNT_CAP
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards.identity import current_identity
+from portal_actions_plugin.runs.reading import permitted
+from portal_actions_plugin.runs.reading.paging import COUNT_CAP
 from portal_actions_plugin.runs.states import ACTIVE, STATUSES
 from portal_actions_plugin.storage.sessions import in_one_state
 
@@ -54,24 +57,24 @@ def action_runs() -> Response:
         "live": _live_list(query, found.items),
         "newer": found.previous_cursor,
         "older": found.next_cursor,
-        "counts": reads.active_counts(identity),
+        "counts": permitted.active_counts(identity),
         "count_cap": COUNT_CAP,
         "statuses": STATUSES,
         "me": identity.id,
         "panel_words": PANEL_WORDS,
         "may_audit": access.allowed(identity, "audit:read", "audit"),
         "may_change": access.may_change_runs(identity),
-        "actions": [action.id for action in reads.actions(identity)],
+        "actions": [action.id for action in permitted.actions(identity)],
     }
     return page("actions.html", facts, more=list_facts)
 
 
 def _found(identity: Identity, query: ListQuery) -> Page:
     wanted = query.run_filter(datetime.now(UTC))
-    found = reads.action_runs(identity, wanted, limit=PAGE_SIZE, cursor=query.cursor)
+    found = permitted.action_runs(identity, wanted, limit=PAGE_SIZE, cursor=query.cursor)
     if query.cursor and not found.previous_cursor:
         # Back at the newest run: a whole page from there, not what was left over.
-        return reads.action_runs(identity, wanted, limit=PAGE_SIZE)
+        return permitted.action_runs(identity, wanted, limit=PAGE_SIZE)
     return found
 
 
@@ -90,7 +93,7 @@ def _live_list(query: ListQuery, runs: Sequence[ActionRun]) -> str | None:
 def template_run(run_id: str) -> Response:
     """Show a template run with every step of its template."""
     identity = access.require_read(current_identity(), "template:read")
-    run = reads.template_run(identity, run_id)
+    run = permitted.template_run(identity, run_id)
     return page("run.html", template_run_facts(identity, run, LogFilter.of(request)), more=partial(rest, identity))
 
 
@@ -99,7 +102,7 @@ def template_run(run_id: str) -> Response:
 def action_run(run_id: str) -> AnyResponse:
     """Show a one-off; a step is shown by its template run."""
     identity = access.require_read(current_identity(), "action:read")
-    run = reads.action_run(identity, run_id)
+    run = permitted.action_run(identity, run_id)
     if run.template_run_id:
         return redirect(page_url("template_run", run_id=run.template_run_id, _anchor=f"step-{run.position + 1}"))
     return page("action_run.html", one_off_facts(identity, run, LogFilter.of(request)), more=partial(rest, identity))
@@ -108,7 +111,7 @@ def action_run(run_id: str) -> AnyResponse:
 @blueprint.get("/actions/runs/<run_id>/log.txt")
 def download_log(run_id: str) -> Response:
     """Give an action run's whole log as a file."""
-    return log_file(reads.action_run(current_identity(), run_id))
+    return log_file(permitted.action_run(current_identity(), run_id))
 
 
 # -- what buttons do -------------------------------------------------------------------------------------------------

@@ -15,9 +15,9 @@ from portal_actions_plugin.blueprints.errors import handle_http_error, quota_hea
 from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.errors import ConflictError, UnauthenticatedError, ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import ActionRun, TemplateRun
+from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs.accept import Ask, Started
-from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.runs.guards.identity import current_identity
 
 OPEN_BLUEPRINTS = ("portal_actions_health",)
 """What answers without an identity."""

@@ -12,10 +12,12 @@ from portal_actions_plugin.blueprints.log_filter import LOG_FILTERS, LogFilter
 from portal_actions_plugin.blueprints.log_html import log_items
 from portal_actions_plugin.blueprints.page_answer import MOVING, run_url
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import ActionRun, Identity, RunError, Step, TemplateRun
-from portal_actions_plugin.runs import access, reads
+from portal_actions_plugin.host import Identity
+from portal_actions_plugin.run_types import ActionRun, RunError, Step, TemplateRun
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.reading import permitted
+from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import ACTIVE, FAILED, RUNNING, SUCCESS
-from portal_actions_plugin.runs.token_shapes import MASK
 
 AT_WORK = "at_work"
 """The query's word for: somebody asked for another retry, and was led to this one instead."""
@@ -55,7 +57,7 @@ def _facts(
 ) -> dict[str, Any]:
     runs = [step.run for step in steps if step.run]
     can_retry = access.can_retry(identity, run)
-    logs = reads.log_ends(identity, runs, log.levels)
+    logs = permitted.log_ends(identity, runs, log.levels)
     return {
         "log": log,
         "log_filters": LOG_FILTERS,
@@ -69,7 +71,7 @@ def _facts(
         "was_at_work": AT_WORK in request.args and run.retry_of is not None,
         "can_cancel": access.can_cancel(identity, run),
         "error": _error(run, runs) if can_retry else None,
-        "quota": reads.starts_left(identity) if can_retry else None,
+        "quota": permitted.starts_left(identity) if can_retry else None,
         "starts_period": extension().config.rate_limit.period,
         "secret_names": sorted(name for name, value in inputs.items() if value == MASK) if can_retry else [],
     }
@@ -93,8 +95,8 @@ def rest(identity: Identity, facts: Mapping[str, Any]) -> dict[str, Any]:
         "log_items": log_items,
         "log_url": run_url("download_log", times=None),
         "lines": {
-            **reads.log_tails(facts["open_logs"], LOG_LINES, levels),
-            **reads.log_tails(facts["folded_logs"], FOLDED_LOG_LINES, levels),
+            **permitted.log_tails(facts["open_logs"], LOG_LINES, levels),
+            **permitted.log_tails(facts["folded_logs"], FOLDED_LOG_LINES, levels),
         },
     }
 
@@ -102,7 +104,7 @@ def rest(identity: Identity, facts: Mapping[str, Any]) -> dict[str, Any]:
 def _usual(identity: Identity, run: ActionRun | TemplateRun) -> dict[str, int]:
     """The usual milliseconds of each action run that has begun, where enough is known."""
     runs = [run] if isinstance(run, ActionRun) else [step.run for step in run.steps if step.run]
-    times = reads.usual_times(identity, run) if any(one.started_at for one in runs) else {}
+    times = permitted.usual_times(identity, run) if any(one.started_at for one in runs) else {}
     return {one.id: times[one.step_id, one.action] for one in runs if (one.step_id, one.action) in times}
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from marshmallow import Schema, fields, pre_dump, validate
 
-from portal_actions_plugin.host import Page, Step
-from portal_actions_plugin.runs.audit_log import OUTCOMES
+from portal_actions_plugin.run_types import Page, Step
+from portal_actions_plugin.runs.reading.audit_trail import OUTCOMES
 from portal_actions_plugin.runs.states import NOT_RUN, PENDING, SKIPPED, STATUSES
 
 STEP_STATUSES = (*STATUSES, PENDING, SKIPPED, NOT_RUN)

@@ -10,9 +10,11 @@ from marshmallow import RAISE
 from portal_actions_plugin.blueprints import arguments, schemas
 from portal_actions_plugin.blueprints.names import page_of
 from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
-from portal_actions_plugin.host import TemplateRun
-from portal_actions_plugin.runs import access, reads, service
-from portal_actions_plugin.runs.identity import current_identity
+from portal_actions_plugin.run_types import TemplateRun
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards.identity import current_identity
+from portal_actions_plugin.runs.reading import permitted
 from portal_actions_plugin.software_templates.schemas import as_given
 from portal_actions_plugin.software_templates.spec import Template
 
@@ -29,7 +31,7 @@ blueprint = Blueprint(
 @fails_with(blueprint, 401, 403, 422)
 def list_templates(query: dict[str, Any]) -> dict[str, Any]:
     """List the templates that may be run, by name, and the files that cannot be used."""
-    listing = reads.templates(current_identity())
+    listing = permitted.templates(current_identity())
     found = page_of(
         listing.templates,
         name=lambda template: template.name,
@@ -45,7 +47,7 @@ def list_templates(query: dict[str, Any]) -> dict[str, Any]:
 @fails_with(blueprint, 401, 403, 404, 422)
 def get_template(name: str) -> dict[str, Any]:
     """Get a template, with the JSON Schema of its inputs."""
-    return _shown(reads.template(current_identity(), name))
+    return _shown(permitted.template(current_identity(), name))
 
 
 @blueprint.post("/templates/<name>/runs")
@@ -65,7 +67,7 @@ def start_template_run(body: dict[str, Any], name: str) -> Any:
 def list_template_runs(query: dict[str, Any]) -> dict[str, Any]:
     """List template runs, newest first."""
     wanted, limit, cursor = arguments.run_filter(query), query["limit"], query.get("cursor")
-    return schemas.page_answer(reads.template_runs(current_identity(), wanted, limit=limit, cursor=cursor))
+    return schemas.page_answer(permitted.template_runs(current_identity(), wanted, limit=limit, cursor=cursor))
 
 
 @blueprint.get("/template-runs/<run_id>")
@@ -73,7 +75,7 @@ def list_template_runs(query: dict[str, Any]) -> dict[str, Any]:
 @fails_with(blueprint, 401, 403, 404)
 def get_template_run(run_id: str) -> TemplateRun:
     """Get a template run, with its steps in order."""
-    return reads.template_run(current_identity(), run_id)
+    return permitted.template_run(current_identity(), run_id)
 
 
 @blueprint.post("/template-runs/<run_id>/cancel")

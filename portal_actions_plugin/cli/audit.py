@@ -12,11 +12,12 @@ from flask.cli import with_appcontext
 
 from portal_actions_plugin.cli.ages import first_moment, last_moment
 from portal_actions_plugin.cli.asker import identity_of, identity_option, role_option, says_errors
-from portal_actions_plugin.runs import access, audit_log
-from portal_actions_plugin.runs.audit_log import EVENTS, OUTCOMES, AuditFilter
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.reading import audit_trail
+from portal_actions_plugin.runs.reading.audit_trail import EVENTS, OUTCOMES, AuditFilter
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.runs.audit import AuditEntry
+    from portal_actions_plugin.run_types import AuditEntry
 
 _FIELDS = (
     "id",
@@ -53,14 +54,14 @@ def export(
     """Print audit rows as JSON lines, oldest first. Ages are by the database's clock, times in UTC."""
     access.require_audit(identity_of(requester, roles))
     wanted = AuditFilter(**words, since=_moment(since), until=None if until is None else _moment(until))
-    for entry in audit_log.export(wanted):
+    for entry in audit_trail.export(wanted):
         sys.stdout.write(json.dumps(_as_the_api_says(entry)) + "\n")
     # Not left to the interpreter's end: only until then does click end quietly when the reader has gone.
     sys.stdout.flush()
 
 
 def _moment(given: int | datetime) -> datetime:
-    return given if isinstance(given, datetime) else audit_log.moment_ago(given)
+    return given if isinstance(given, datetime) else audit_trail.moment_ago(given)
 
 
 def _as_the_api_says(entry: AuditEntry) -> dict[str, Any]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any, TextIO
 
 import click
 from flask.cli import with_appcontext
 
 from portal_actions_plugin.cli.asker import identity_of, identity_option, role_option, says_errors
-from portal_actions_plugin.host import ActionRun, Attempt, TemplateRun
-from portal_actions_plugin.runs import queries, reads, service
+from portal_actions_plugin.run_types import ActionRun, Attempt, TemplateRun
+from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask, Started
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.reading import permitted
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.states import OVER, STATUSES, SUCCESS
 
 Run = ActionRun | TemplateRun
@@ -93,7 +93,7 @@ def run_action(
 def retry(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO | None, wait: bool) -> None:  # noqa: FBT001 click hands it over
     """Start a failed or canceled run anew."""
     identity = identity_of(requester, roles)
-    run = reads.any_run(identity, run_id)
+    run = permitted.any_run(identity, run_id)
     again = service.retry_template_run if isinstance(run, TemplateRun) else service.retry_action_run
     _started(again(identity, run_id, _ask(secrets)), wait)
 
@@ -120,7 +120,7 @@ def resume(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO 
 def cancel(run_id: str, requester: str, roles: tuple[str, ...]) -> None:
     """Cancel a queued or running run."""
     identity = identity_of(requester, roles)
-    run = reads.any_run(identity, run_id)
+    run = permitted.any_run(identity, run_id)
     stop = service.cancel_template_run if isinstance(run, TemplateRun) else service.cancel_action_run
     click.echo(f"{run_id} is {stop(identity, run_id).status}")
 
@@ -134,7 +134,7 @@ def cancel(run_id: str, requester: str, roles: tuple[str, ...]) -> None:
 @says_errors
 def list_runs(status: tuple[str, ...], limit: int, requester: str, roles: tuple[str, ...]) -> None:
     """List action runs, newest first."""
-    for run in reads.action_runs(identity_of(requester, roles), RunFilter(status=status), limit=limit).items:
+    for run in permitted.action_runs(identity_of(requester, roles), RunFilter(status=status), limit=limit).items:
         name = f"{run.step_id} ({run.action})" if run.step_id else run.action
         click.echo(f"{run.id}  {run.status:<8}  {run.queued_at:%Y-%m-%d %H:%M:%S}  {run.requester_name}  {name}")
 
@@ -147,7 +147,7 @@ def list_runs(status: tuple[str, ...], limit: int, requester: str, roles: tuple[
 @says_errors
 def show(run_id: str, requester: str, roles: tuple[str, ...]) -> None:
     """Show a template run or an action run, with its log."""
-    run = reads.any_run(identity_of(requester, roles), run_id)
+    run = permitted.any_run(identity_of(requester, roles), run_id)
     click.echo("\n".join(_template_run_text(run) if isinstance(run, TemplateRun) else _action_run_text(run)))
 
 
@@ -177,10 +177,9 @@ def _started(started: Started, wait: bool) -> None:  # noqa: FBT001 it is the co
 
 
 def _follow(run: Run) -> Run:
-    load: Callable[[str], Run] = queries.template_run if isinstance(run, TemplateRun) else queries.action_run
     while run.status not in OVER:
         time.sleep(FOLLOW_SECONDS)
-        run = load(run.id)
+        run = permitted.as_it_is_now(run)
     return run
 
 
@@ -233,5 +232,7 @@ def _details(run: ActionRun) -> list[str]:
     lines += [f"  {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in run.outputs.items()]
     if run.error:
         lines += [f"  {run.error.code}: {run.error.message}", f"  → {run.error.hint}", f"  {run.error.retry_verdict}"]
-    lines += [f"  {line.at:%H:%M:%S} {line.level:<7} {line.message}" for line in queries.log_lines(run.id)]
+    lines += [
+        f"  {line.at:%H:%M:%S} {line.level:<7} {line.message}" for piece in permitted.whole_log(run) for line in piece
+    ]
     return lines

@@ -18,8 +18,8 @@ from flask.cli import ScriptInfo, with_appcontext
 from portal_actions_plugin.cli.ages import DAY, age
 from portal_actions_plugin.errors import PortalActionsError
 from portal_actions_plugin.extension import extension, queues_in_use
-from portal_actions_plugin.runs import retention
-from portal_actions_plugin.runs.retention import Ages, Pruned
+from portal_actions_plugin.upkeep import retention
+from portal_actions_plugin.upkeep.retention import Ages, Pruned
 
 if TYPE_CHECKING:
     from portal_actions_plugin.runner.doctor.findings import Finding

@@ -12,8 +12,8 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.job import Job, find_action
 from portal_actions_plugin.runner.own_process import OwnProcess
 from portal_actions_plugin.runner.shared import SpokenLines
-from portal_actions_plugin.runs.claims import Claim
-from portal_actions_plugin.runs.redaction import Redactor
+from portal_actions_plugin.runs.changes.claims import Claim
+from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.storage.away import is_away
 
 GRACE_SECONDS = 3.0

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from portal_actions_plugin.errors import PortalActionsError
-from portal_actions_plugin.host import Link
-from portal_actions_plugin.runs.redaction import Redactor
+from portal_actions_plugin.run_types import Link
+from portal_actions_plugin.runs.secrets.redaction import Redactor
 
 MAX_ERROR_CHARS = 4_000
 """Of an error's message, and of its hint."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from portal_actions_plugin.errors import ConfigurationError, InternalError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs.redaction import Redactor
-from portal_actions_plugin.runs.secrets import seal, unseal
-from portal_actions_plugin.runs.text import MAX_STORED_DEPTH, require_depth
+from portal_actions_plugin.runs.secrets.redaction import Redactor
+from portal_actions_plugin.runs.secrets.sealing import seal, unseal
+from portal_actions_plugin.runs.secrets.storable import MAX_STORED_DEPTH, require_depth
 
 
 def kept(key: str, value: Any, redactor: Redactor) -> dict[str, Any]:

@@ -33,8 +33,8 @@ from portal_actions_plugin.runner.processes import (
 )
 from portal_actions_plugin.runner.shared import Shared, Word
 from portal_actions_plugin.runner.traces import Surroundings, open_files, peak_memory
-from portal_actions_plugin.runs import due
-from portal_actions_plugin.runs.redaction import Redactor
+from portal_actions_plugin.runs.changes import due
+from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.pause_points import reached
 from portal_actions_plugin.storage.sessions import single_read

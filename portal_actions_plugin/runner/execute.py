@@ -29,11 +29,12 @@ from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runner.recorder import DatabaseRecorder
 from portal_actions_plugin.runner.shared import SpokenLines
 from portal_actions_plugin.runner.traces import limits_kept
-from portal_actions_plugin.runs import claims, dispatch, locks
-from portal_actions_plugin.runs.claims import LeaseLostError
-from portal_actions_plugin.runs.redaction import Redactor
-from portal_actions_plugin.runs.text import MAX_STORED_DEPTH, require_depth
-from portal_actions_plugin.runs.transitions import Result
+from portal_actions_plugin.runs.changes import claims, locks
+from portal_actions_plugin.runs.changes.claims import LeaseLostError
+from portal_actions_plugin.runs.changes.transitions import Result
+from portal_actions_plugin.runs.news import tell
+from portal_actions_plugin.runs.secrets.redaction import Redactor
+from portal_actions_plugin.runs.secrets.storable import MAX_STORED_DEPTH, require_depth
 from portal_actions_plugin.scm.base import Author, ScmProvider
 from portal_actions_plugin.scm.providers import open_provider
 from portal_actions_plugin.software_templates.loader import read_skeleton
@@ -226,9 +227,9 @@ def _claim_once(attempt: Attempt) -> bool:
         if not claimed and wish.lock_key is not None:
             locks.wait_for(tx, job.ref.id, wish.lock_key)
         if claimed:
-            dispatch.tell_after_commit(tx, signals.action_run_started, job.ref.id)
+            tell.tell_after_commit(tx, signals.action_run_started, job.ref.id)
             if job.first and job.ref.template_run_id:
-                dispatch.tell_template_after_commit(tx, signals.template_run_started, job.ref.template_run_id)
+                tell.tell_template_after_commit(tx, signals.template_run_started, job.ref.template_run_id)
     return claimed
 
 

@@ -13,10 +13,10 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs import metric_sums
-from portal_actions_plugin.runs.names import names
+from portal_actions_plugin.runs.news.redis_names import names
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.upkeep import metric_sums
 
 log = logging.getLogger(__name__)
 

@@ -13,14 +13,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal_actions_plugin.actions.context import RunInfo
 from portal_actions_plugin.errors import ActionError, ConfigurationError, InternalError, NotFoundError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import Link, Origin
-from portal_actions_plugin.runs import locks
-from portal_actions_plugin.runs.claims import StepRef
-from portal_actions_plugin.runs.redaction import Redactor
-from portal_actions_plugin.runs.secrets import unseal
+from portal_actions_plugin.run_types import Link, Origin
+from portal_actions_plugin.runs.changes.claims import StepRef
+from portal_actions_plugin.runs.conditions import THIS_RUN
+from portal_actions_plugin.runs.course import Course, lock_key_of
+from portal_actions_plugin.runs.secrets.redaction import Redactor
+from portal_actions_plugin.runs.secrets.sealing import unseal
+from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import QUEUED, SUCCESS
-from portal_actions_plugin.runs.steps import Course
-from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.storage.sessions import Row, Transaction, single_read
@@ -41,7 +41,7 @@ _QUEUED = CompiledOnce(
         _whole.secrets.label("whole_secrets"),
     )
     .join_from(ActionRunRow, TemplateRunRow, _whole.id == _run.template_run_id, isouter=True)
-    .where(_run.id == bindparam("run", type_=Uuid(as_uuid=False)), _run.status == QUEUED)
+    .where(_run.id == THIS_RUN, _run.status == QUEUED)
 )
 _FINISHED_STEPS = CompiledOnce(
     select(_run.step_id, _run.outputs).where(
@@ -93,7 +93,7 @@ class Job:
         registry = extension().registry
         if self.course:
             return self.course.lock_key(self.position)
-        return locks.key_of(registry.get(self.action), self.input) if self.action in registry else None
+        return lock_key_of(registry.get(self.action), self.input) if self.action in registry else None
 
     def secrets(self) -> dict[str, Any]:
         """The secret inputs, decrypted; raises ConfigurationError when no key fits."""

@@ -19,8 +19,9 @@ from sqlalchemy.exc import DBAPIError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.places import Place
 from portal_actions_plugin.runner.pulse import Doing
-from portal_actions_plugin.runs import dispatch, workers
-from portal_actions_plugin.runs.workers import IDLE_SECONDS, MISSING, STOPPING, Sign
+from portal_actions_plugin.runs.news import ring
+from portal_actions_plugin.runs.reading import workers
+from portal_actions_plugin.runs.reading.workers import IDLE_SECONDS, MISSING, STOPPING, Sign
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.sessions import reading, transaction
 
@@ -172,7 +173,7 @@ class Lookout:
             log.warning(
                 "the run %s waits for %.0f s while workers stand by: ringing", waits["id"], waits["waited"] / 1000
             )
-            dispatch.ring([(waits["id"], queue)])
+            ring.ring([(waits["id"], queue)])
             self._rung_for[queue] = _RungFor(waits["id"], now)
             return None
         return before if now - before.at >= IDLE_SECONDS else None

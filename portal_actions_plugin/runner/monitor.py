@@ -16,8 +16,8 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.job_process import JobProcess
 from portal_actions_plugin.runner.processes import StopRequest
 from portal_actions_plugin.runner.shared import SpokenLines
-from portal_actions_plugin.runs import claims, log_lines
-from portal_actions_plugin.runs.log_lines import Line
+from portal_actions_plugin.runs.changes import claims, log_lines
+from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.states import CANCELED, RUNNING
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.sessions import Row, single_read, transaction

@@ -19,7 +19,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs.names import Names, NamespaceUnknownError, names
+from portal_actions_plugin.runs.news.redis_names import Names, NamespaceUnknownError, names
 from portal_actions_plugin.storage.sessions import Transaction, database, single_read
 
 log = logging.getLogger(__name__)

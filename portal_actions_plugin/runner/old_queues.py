@@ -13,9 +13,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from portal_actions_plugin.extension import extension, queues_in_use
-from portal_actions_plugin.runs import dispatch, due, older
-from portal_actions_plugin.runs.dispatch import RQ_JOB, RQ_QUEUE
-from portal_actions_plugin.runs.names import OLD_PREFIX
+from portal_actions_plugin.runs.changes import due
+from portal_actions_plugin.runs.news import older_workers, ring
+from portal_actions_plugin.runs.news.redis_names import OLD_PREFIX
+from portal_actions_plugin.runs.news.ring import RQ_JOB, RQ_QUEUE
 from portal_actions_plugin.storage.sessions import single_read
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def bring_over() -> int:
 
     Says how many those are. Should this process die in between, the sweeper rings again as for any lost doorbell.
     """
-    if older.workers_live():
+    if older_workers.workers_live():
         return 0  # they hear what waits there, and a ring goes there too: what is brought over would come back
     redis = extension().redis
     queues = queues_in_use()
@@ -44,7 +45,7 @@ def bring_over() -> int:
         return 0
     if ours:
         log.info("ringing anew for %d runs, which a web process of the version before has rung for", len(ours))
-        dispatch.ring(ours)
+        ring.ring(ours)
     return len(ours)
 
 
@@ -58,7 +59,7 @@ def _take(redis: Redis, queue: str, jobs: Sequence[bytes]) -> list[str]:
     with redis.pipeline(transaction=False) as together:
         for key in keys.values():
             together.hget(key, "data")
-        rung_for = dict(zip(keys, (dispatch.rung_for(payload or b"") for payload in together.execute()), strict=True))
+        rung_for = dict(zip(keys, (ring.rung_for(payload or b"") for payload in together.execute()), strict=True))
     with single_read() as db:
         known = due.known(db, {run_id for run_id in rung_for.values() if run_id})
     mine = [(job, run_id) for job, run_id in rung_for.items() if run_id in known]

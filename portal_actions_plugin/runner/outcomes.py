@@ -17,18 +17,22 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from portal_actions_plugin import signals
 from portal_actions_plugin.errors import ActionError, ActionTimeoutError, InternalError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runner import bounds
 from portal_actions_plugin.runner.attempt import Attempt, Claimed, Doer, prepare
 from portal_actions_plugin.runner.job import Job, next_job
-from portal_actions_plugin.runs import audit, claims, dispatch, retries, transitions
-from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.claims import LeaseLostError, StepRef
-from portal_actions_plugin.runs.log_lines import Line
-from portal_actions_plugin.runs.redaction import Redactor
-from portal_actions_plugin.runs.retries import Tried
+from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs.changes import claims, transitions
+from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
+from portal_actions_plugin.runs.changes.log_lines import Line
+from portal_actions_plugin.runs.changes.steps import begin_step, prepare_step, queue_step
+from portal_actions_plugin.runs.changes.transitions import Again, Result
+from portal_actions_plugin.runs.course import Course
+from portal_actions_plugin.runs.guards import retries
+from portal_actions_plugin.runs.guards.retries import Tried
+from portal_actions_plugin.runs.news import ring, tell
+from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
-from portal_actions_plugin.runs.steps import Course, begin_step, prepare_step, queue_step
-from portal_actions_plugin.runs.transitions import Again, Result
 from portal_actions_plugin.software_templates import plan
 from portal_actions_plugin.software_templates.plan import ConditionError
 from portal_actions_plugin.storage import away
@@ -161,7 +165,7 @@ def succeed_last(tx: Transaction, attempt: Attempt, result: Result, outputs: Map
 
 def _tell_of_success(tx: Transaction, job: Job) -> None:
     _audit_outcome(tx, job.ref, SUCCESS, _about(job))
-    dispatch.tell_after_commit(tx, signals.action_run_finished, job.ref.id)
+    tell.tell_after_commit(tx, signals.action_run_finished, job.ref.id)
 
 
 def _nothing(_tx: Transaction) -> None:
@@ -212,7 +216,7 @@ def record_failure(
     with transaction("fail") as tx:
         transitions.fail(tx, ref, process_token, error, result)
         _audit_outcome(tx, ref, FAILED, about, error.code)
-        dispatch.tell_after_commit(tx, signals.action_run_finished, ref.id)
+        tell.tell_after_commit(tx, signals.action_run_finished, ref.id)
         if ref.template_run_id:
             _audit_template_outcome(tx, ref.template_run_id, FAILED, about, error.code)
 
@@ -224,8 +228,8 @@ def queue_again(ref: StepRef, process_token: str, error: ActionError, again: Aga
     with transaction("queue_again") as tx:
         queue = transitions.queue_again(tx, ref, process_token, error, again, lines)
         if not wait:
-            dispatch.ring_after_commit(tx, ref.id, queue)
-        dispatch.tell_after_commit(tx, signals.action_run_queued, ref.id)
+            ring.ring_after_commit(tx, ref.id, queue)
+        tell.tell_after_commit(tx, signals.action_run_queued, ref.id)
 
 
 def timed_out(action: str) -> ActionTimeoutError:
@@ -247,7 +251,7 @@ def _audit_template_outcome(
 ) -> None:
     entry = AuditEntry(about.requested_by, "template_run.finish", outcome, about.template or "", run_id, run_id)
     audit.record(tx, replace(entry, details=_cause(code)))
-    dispatch.tell_template_after_commit(tx, signals.template_run_finished, run_id)
+    tell.tell_template_after_commit(tx, signals.template_run_finished, run_id)
 
 
 def _cause(code: str | None) -> dict[str, str]:

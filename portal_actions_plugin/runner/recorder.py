@@ -13,14 +13,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from portal_actions_plugin.errors import InternalError, RemoteError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import Link
+from portal_actions_plugin.run_types import Link
 from portal_actions_plugin.runner import bounds, checkpoints
 from portal_actions_plugin.runner.attempt import Doer
 from portal_actions_plugin.runner.job import Job
-from portal_actions_plugin.runs import log_lines, transitions
-from portal_actions_plugin.runs.claims import LeaseLostError, is_of
-from portal_actions_plugin.runs.log_lines import Line
-from portal_actions_plugin.runs.redaction import Redactor
+from portal_actions_plugin.runs.changes import log_lines, transitions
+from portal_actions_plugin.runs.changes.claims import LeaseLostError, is_of
+from portal_actions_plugin.runs.changes.log_lines import Line
+from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import RUNNING
 from portal_actions_plugin.storage.away import is_away
 from portal_actions_plugin.storage.sessions import (

@@ -11,11 +11,12 @@ from sqlalchemy import and_, or_, select
 from portal_actions_plugin.errors import ActionError, InternalError, WorkerLostError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.outcomes import Subject, queue_again, record_failure, timed_out
-from portal_actions_plugin.runs import claims, dispatch, doorbells, locks
-from portal_actions_plugin.runs.claims import LeaseLostError, StepRef
-from portal_actions_plugin.runs.retries import Tried, is_idempotent, next_attempt_in
+from portal_actions_plugin.runs.changes import claims, locks
+from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
+from portal_actions_plugin.runs.changes.transitions import Again, Result
+from portal_actions_plugin.runs.guards.retries import Tried, is_idempotent, next_attempt_in
+from portal_actions_plugin.runs.news import doorbells
 from portal_actions_plugin.runs.states import LOST, RUNNING
-from portal_actions_plugin.runs.transitions import Again, Result
 from portal_actions_plugin.storage.sessions import Row, reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow
@@ -86,7 +87,7 @@ def recover_lapsed(row: Row) -> None:
     try:
         with transaction("take_over") as tx:
             claims.take_over(tx, _ref(row), row["process_token"], token)
-            dispatch.ring_for_locks_after_commit(tx, [row["lock_key"]] if row["lock_key"] else [])
+            locks.ring_for_next_after_commit(tx, [row["lock_key"]] if row["lock_key"] else [])
     except LeaseLostError:
         return log.info("run %s is alive after all, or dealt with", row["id"])
     # Its deadline may be over by now as well, but what ended it is that its worker was gone.
@@ -96,7 +97,7 @@ def recover_lapsed(row: Row) -> None:
 
 def _left_by(process_token: str) -> Sequence[Row]:
     with transaction("free_locks") as tx:
-        dispatch.ring_for_locks_after_commit(tx, locks.free_of(tx, process_token))
+        locks.ring_for_next_after_commit(tx, locks.free_of(tx, process_token))
         return tx.rows(_LOST_ROWS.where(ActionRunRow.process_token == process_token))
 
 

@@ -11,11 +11,12 @@ from portal_actions_plugin.runner import outcomes
 from portal_actions_plugin.runner.attempt import Attempt, Doer, prepare
 from portal_actions_plugin.runner.job import next_job, read_job
 from portal_actions_plugin.runner.shared import SpokenLines
-from portal_actions_plugin.runs import claims, due, log_lines, transitions
-from portal_actions_plugin.runs.log_lines import Line
-from portal_actions_plugin.runs.redaction import Redactor
-from portal_actions_plugin.runs.steps import Course, begin_step, prepare_step, queue_step
-from portal_actions_plugin.runs.transitions import Result
+from portal_actions_plugin.runs.changes import claims, due, log_lines, transitions
+from portal_actions_plugin.runs.changes.log_lines import Line
+from portal_actions_plugin.runs.changes.steps import begin_step, prepare_step, queue_step
+from portal_actions_plugin.runs.changes.transitions import Result
+from portal_actions_plugin.runs.course import Course
+from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.software_templates.spec import Step, Template
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.sessions import Transaction, database, new_id

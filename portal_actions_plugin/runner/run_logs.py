@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from portal_actions_plugin.runner import bounds
-from portal_actions_plugin.runs.redaction import Redactor
+from portal_actions_plugin.runs.secrets.redaction import Redactor
 
 NOT_AT_A_RUN = "-"
 WORKER_FORMAT = (

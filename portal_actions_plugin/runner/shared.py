@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from portal_actions_plugin.runs.log_lines import Line
+from portal_actions_plugin.runs.changes.log_lines import Line
 
 _NUMBER = 8
 """Bytes. One that is written through a cast view is there as a whole or not at all; ``struct`` clears it first."""

@@ -33,7 +33,7 @@ from portal_actions_plugin.runner.service_manager import ServiceManager
 from portal_actions_plugin.runner.sweeper import sweep
 from portal_actions_plugin.runner.watchdog import Watchdog
 from portal_actions_plugin.runner.worker import work
-from portal_actions_plugin.runs import workers
+from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.pause_points import reached
 from portal_actions_plugin.storage.sessions import transaction

@@ -16,8 +16,9 @@ from sqlalchemy import select
 
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import old_queues, recovery
-from portal_actions_plugin.runs import claims, dispatch, doorbells, locks
-from portal_actions_plugin.runs.names import NamespaceUnknownError, names
+from portal_actions_plugin.runs.changes import claims, locks
+from portal_actions_plugin.runs.news import doorbells, ring, tell
+from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, names
 from portal_actions_plugin.runs.states import OVER
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.sessions import Row, Transaction, reading, transaction
@@ -95,7 +96,7 @@ def _ring_again() -> int:
         routed = [(row["id"], _route(tx, row)) for row in due]
     if routed:
         log.info("ringing again for %d queued runs", len(routed))
-    if (rung := dispatch.ring(routed)) < len(routed):
+    if (rung := ring.ring(routed)) < len(routed):
         raise _RefusedError(f"Redis took {rung} of {len(routed)} doorbells")
     return rung
 
@@ -135,7 +136,7 @@ def _act_on_lapses(turned: Callable[[], None]) -> int:
     grace = extension().config.lapse_grace_seconds
     with transaction("note_lapses") as tx:
         claims.note_lapses(tx)
-        dispatch.ring_for_locks_after_commit(tx, locks.free_lapsed(tx, grace))
+        locks.ring_for_next_after_commit(tx, locks.free_lapsed(tx, grace))
     second_look = recovery.lapsed(grace, RINGS_A_PASS)
     for row in second_look:
         turned()
@@ -152,10 +153,10 @@ def _announce(turned: Callable[[], None]) -> int:
     template_runs = _unannounced(TemplateRunRow)
     for run_id in action_runs:
         turned()
-        _safely(partial(dispatch.announce_action_run, run_id))
+        _safely(partial(tell.announce_action_run, run_id))
     for run_id in template_runs:
         turned()
-        _safely(partial(dispatch.announce_template_run, run_id))
+        _safely(partial(tell.announce_template_run, run_id))
     return len(action_runs) + len(template_runs)
 
 

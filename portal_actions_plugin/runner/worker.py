@@ -37,10 +37,10 @@ from portal_actions_plugin.runner.rehearsal import rehearse
 from portal_actions_plugin.runner.shared import Shared, Word
 from portal_actions_plugin.runner.vitals import Vitals
 from portal_actions_plugin.runner.watchdog import Watchdog
-from portal_actions_plugin.runs import due
-from portal_actions_plugin.runs.dispatch import RQ_JOB, RQ_QUEUE, RQ_QUEUES
-from portal_actions_plugin.runs.dispatch import rung_for as _rung_for
-from portal_actions_plugin.runs.names import NamespaceUnknownError, names
+from portal_actions_plugin.runs.changes import due
+from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, names
+from portal_actions_plugin.runs.news.ring import RQ_JOB, RQ_QUEUE, RQ_QUEUES
+from portal_actions_plugin.runs.news.ring import rung_for as _rung_for
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.pause_points import reached
 from portal_actions_plugin.storage.sessions import single_read

@@ -11,13 +11,15 @@ from sqlalchemy import select
 
 from portal_actions_plugin.errors import ConfigurationError, ConflictError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import ActionRun, Identity, Origin, TemplateRun
-from portal_actions_plugin.runs import access, audit, idempotency, limits, queries
-from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.idempotency import IdempotencyKey
-from portal_actions_plugin.runs.limits import Quota, TooManyStartsError
-from portal_actions_plugin.runs.paging import no_run
-from portal_actions_plugin.runs.secrets import unseal
+from portal_actions_plugin.host import Identity
+from portal_actions_plugin.run_types import ActionRun, AuditEntry, Origin, TemplateRun
+from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs.guards import access, idempotency, limits
+from portal_actions_plugin.runs.guards.idempotency import IdempotencyKey
+from portal_actions_plugin.runs.guards.limits import Quota, TooManyStartsError
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.run_ids import no_run
+from portal_actions_plugin.runs.secrets.sealing import unseal
 from portal_actions_plugin.runs.states import ACTIVE
 from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
 from portal_actions_plugin.storage.tables import ACTIVE_FIX, ActionRunRow, TemplateRunRow

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, TextClause, insert, select, update
 
-from portal_actions_plugin.runs.text import storable
-from portal_actions_plugin.runs.token_shapes import mask_tokens
+from portal_actions_plugin.run_types import AuditEntry
+from portal_actions_plugin.runs.secrets.storable import storable
+from portal_actions_plugin.runs.secrets.token_shapes import mask_tokens
 from portal_actions_plugin.storage.sessions import Transaction, new_id
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.statements import CompiledOnce
@@ -32,32 +31,6 @@ MAX_REFUSAL_ROWS = 20
 PRUNE = "prune"
 
 _ADD = CompiledOnce(insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0), count=1))
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """Who did what to what, and how it ended.
-
-    Attributes:
-        event: one of ``audit_log.EVENTS``.
-        outcome: ``accepted``, ``denied``, ``rate_limited``, or the status that a run ended with.
-        target: a template name, an action id or a run id.
-        run_id: the run that it is about; of a step, with its ``template_run_id``.
-        details: ``permission`` of a denial, ``error_code`` of a failure, ``retry_of`` and ``origin`` of a start, and
-            what a prune has deleted.
-    """
-
-    actor: str
-    event: str
-    outcome: str
-    target: str
-    run_id: str | None = None
-    template_run_id: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-    id: str = ""
-    at: datetime | None = None
-    last_at: datetime | None = None
-    count: int = 1
 
 
 def record(tx: Transaction, entry: AuditEntry) -> str:

@@ -14,12 +14,15 @@ from portal_actions_plugin.errors import (
     PortalActionsError,
 )
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
-from portal_actions_plugin.runs import access, queries, reads, service
+from portal_actions_plugin.host import Identity
+from portal_actions_plugin.run_types import ActionRun, TemplateRun
+from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask, Started
-from portal_actions_plugin.runs.paging import parse_id
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.reading import permitted, queries
+from portal_actions_plugin.runs.run_ids import parse_id
+from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED
-from portal_actions_plugin.runs.token_shapes import MASK
 
 CANCEL = "cancel"
 RETRY = "retry"
@@ -133,7 +136,7 @@ def _is_gone(asker: Identity, run: Run) -> bool:
 
 def _within_limit(asker: Identity, plans: list[Plan]) -> list[Plan]:
     """The same plans, but those starts that would go past the limit wait."""
-    left, rate = reads.starts_left(asker), extension().config.rate_limit
+    left, rate = permitted.starts_left(asker), extension().config.rate_limit
     late = [one.run_id for one in plans if one.works][left.remaining :]
     words = f"Over your limit of {rate.count} {'start' if rate.count == 1 else 'starts'} a {rate.period}."
     wait = left.reset or rate.seconds
@@ -189,8 +192,8 @@ class _Selected:
         """The run; None where there is none that the asker may know of."""
         try:
             if self.template_run_id:
-                return reads.template_run(asker, self.template_run_id)
-            return reads.action_run(asker, self.run_id)
+                return permitted.template_run(asker, self.template_run_id)
+            return permitted.action_run(asker, self.run_id)
         except (NotFoundError, PermissionDeniedError):
             return None
 

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import select
 
 from portal_actions_plugin.errors import ConflictError
-from portal_actions_plugin.runs.paging import no_run
+from portal_actions_plugin.runs.course import Course
+from portal_actions_plugin.runs.run_ids import no_run
 from portal_actions_plugin.runs.states import SUCCESS
-from portal_actions_plugin.runs.steps import Course
 from portal_actions_plugin.software_templates.plan import ConditionError
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.storage.sessions import reading

@@ -10,19 +10,24 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.actions.registry import no_action
 from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import ActionRun, Identity, TemplateRun
-from portal_actions_plugin.runs import access, audit, dispatch, locks, queries, retention, transitions
+from portal_actions_plugin.host import Identity
+from portal_actions_plugin.run_types import ActionRun, AuditEntry, TemplateRun
+from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
-from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.first_rows import FirstRows
-from portal_actions_plugin.runs.idempotency import IdempotencyKey, idempotency_key
-from portal_actions_plugin.runs.paging import no_run
+from portal_actions_plugin.runs.changes import existing, locks, transitions
+from portal_actions_plugin.runs.changes.new_template_run import FirstRows
+from portal_actions_plugin.runs.changes.steps import queue_first
+from portal_actions_plugin.runs.course import Course, lock_key_of
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards.idempotency import IdempotencyKey, idempotency_key
+from portal_actions_plugin.runs.news import tell
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.resume import LeftOff, first_step, left_off
-from portal_actions_plugin.runs.secrets import masking_errors, part, require_secret
+from portal_actions_plugin.runs.run_ids import no_run
+from portal_actions_plugin.runs.secrets.sealing import masking_errors, part, require_secret
+from portal_actions_plugin.runs.secrets.storable import require_storable
+from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import CANCELED, FAILED, OVER
-from portal_actions_plugin.runs.steps import Course, queue_first
-from portal_actions_plugin.runs.text import require_storable
-from portal_actions_plugin.runs.token_shapes import MASK
 from portal_actions_plugin.software_templates.loader import no_template
 from portal_actions_plugin.software_templates.spec import Template, validate_inputs
 from portal_actions_plugin.storage.sessions import Transaction, new_id, transaction
@@ -186,11 +191,11 @@ def _start_action(
     with masking_errors(given, action.secret_names()):
         action.load_input(given)
     kept = part(given, action.secret_names(), parts.config.secret_keys, about=ask.readable())
-    lock_key = locks.key_of(action, kept.shown)
+    lock_key = lock_key_of(action, kept.shown)
 
     def write(tx: Transaction) -> ActionRun:
         if retry_of:
-            retention.require_action_run(tx, retry_of)
+            existing.require_action_run(tx, retry_of)
         row = queue_first(
             tx,
             {
@@ -261,9 +266,9 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
             audit.record(
                 tx, AuditEntry(asker.id, "action_run.finish", CANCELED, step.action, step.id, template_run_id=run.id)
             )
-            dispatch.tell_after_commit(tx, signals.action_run_finished, step.id)
-        dispatch.ring_for_locks_after_commit(tx, [step.lock_key for step in steps if step.lock_key])
-        dispatch.tell_template_after_commit(tx, signals.template_run_finished, run.id)
+            tell.tell_after_commit(tx, signals.action_run_finished, step.id)
+        locks.ring_for_next_after_commit(tx, [step.lock_key for step in steps if step.lock_key])
+        tell.tell_template_after_commit(tx, signals.template_run_finished, run.id)
     return queries.template_run(run.id)
 
 
@@ -280,9 +285,9 @@ def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
         canceled = transitions.cancel_one_off(tx, run.id)
         if not canceled:
             raise _ended(run.id)
-        dispatch.ring_for_locks_after_commit(tx, [one.lock_key for one in canceled if one.lock_key])
+        locks.ring_for_next_after_commit(tx, [one.lock_key for one in canceled if one.lock_key])
         audit.record(tx, AuditEntry(asker.id, "action_run.cancel", CANCELED, run.action, run.id))
-        dispatch.tell_after_commit(tx, signals.action_run_finished, run.id)
+        tell.tell_after_commit(tx, signals.action_run_finished, run.id)
     return queries.action_run(run.id)
 
 

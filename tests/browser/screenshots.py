@@ -19,9 +19,10 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from sqlalchemy import update
 
-from portal_actions_plugin.runs import audit, queries
-from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.run_types import AuditEntry
+from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.tables import AuditRow

@@ -12,9 +12,9 @@ from demo_portal.app import create_app
 from demo_portal.settings import Settings
 
 from demo_portal import seed
+from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runs import audit
-from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.audit_log import OUTCOMES
+from portal_actions_plugin.runs.reading.audit_trail import OUTCOMES
 from portal_actions_plugin.storage.sessions import new_id, transaction
 from tests import portal_day
 from tests.browser.conftest import Window

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from portal_actions_plugin.runs import queries
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from tests.browser.test_pages_in_a_browser import CONTRASTS, OpenWindow
 from tests.page_rows import BOB, add_action_run, add_template_run, ago
 from tests.test_pages import AUTH_ERROR, ORIGIN, TWO_STEPS, query

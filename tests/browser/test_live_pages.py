@@ -11,7 +11,7 @@ import pytest
 from flask import Flask, request
 from sqlalchemy import update
 
-from portal_actions_plugin.runs import queries
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.tables import ActionRunRow, LogLineRow, TemplateRunRow
 from tests.browser.conftest import Site, Window

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from portal_actions_plugin.runs import audit, queries
-from portal_actions_plugin.runs.audit import AuditEntry
-from portal_actions_plugin.runs.audit_log import OUTCOMES
-from portal_actions_plugin.runs.filters import RunFilter
+from portal_actions_plugin.run_types import AuditEntry
+from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.audit_trail import OUTCOMES
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import new_id, transaction
 from portal_actions_plugin.storage.tables import AuditRow
 from tests import conftest

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from portal_actions_plugin.runs import queries
+from portal_actions_plugin.runs.reading import queries
 from tests import portal_day
 from tests.browser.conftest import Window
 from tests.page_rows import BOB, add_action_run, add_log, add_template_run

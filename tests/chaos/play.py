@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Insert, func, insert, select
 
-from portal_actions_plugin.runs import dispatch
+from portal_actions_plugin.runs.news import ring
 from portal_actions_plugin.runs.states import ACTIVE, RUNNING
 from portal_actions_plugin.storage.sessions import Database, new_id, ride_out
 from portal_actions_plugin.storage.sql import now_plus
@@ -141,7 +141,7 @@ class Play:
             with Redis.from_url(self.arena.redis_url) as redis:
                 for workers in redis.scan_iter("rq:workers:portal-actions.*"):
                     queue = workers.decode().removeprefix("rq:workers:")
-                    dispatch._enqueue(redis, new_id(), queue, queue)
+                    ring._enqueue(redis, new_id(), queue, queue)
         except RedisError:
             return  # it is harmed too
 

@@ -24,8 +24,9 @@ from portal_actions_plugin.runner.doctor.rows import (
 )
 from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
 from portal_actions_plugin.runner.sweeper import RINGS_A_PASS, sweep
-from portal_actions_plugin.runs import doorbells, workers
-from portal_actions_plugin.runs.locks import DUE_SINCE
+from portal_actions_plugin.runs.conditions import DUE_SINCE
+from portal_actions_plugin.runs.news import doorbells
+from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.runs.states import RUNNING
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.storage.sessions import Transaction, transaction

@@ -11,7 +11,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import neighbours
 from portal_actions_plugin.runner.doctor.findings import Check, Finding, counted, critical, fine, warning
 from portal_actions_plugin.runner.foreign import LATELY_SECONDS
-from portal_actions_plugin.runs.names import Names, NamespaceUnknownError, namespace
+from portal_actions_plugin.runs.news.redis_names import Names, NamespaceUnknownError, namespace
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import WorkerRow

@@ -24,19 +24,18 @@ from portal_actions_plugin.runner.doctor.findings import (
     warning,
 )
 from portal_actions_plugin.runner.doctor.parts import looking
-from portal_actions_plugin.runs import locks, workers
-from portal_actions_plugin.runs.locks import DUE_SINCE
+from portal_actions_plugin.runs.conditions import DUE_SINCE, NOW, is_due
+from portal_actions_plugin.runs.reading import workers
+from portal_actions_plugin.runs.reading.workers import Stalled
 from portal_actions_plugin.runs.states import ACTIVE, OVER, QUEUED, RUNNING
-from portal_actions_plugin.runs.workers import Stalled
 from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow, WorkerRow
 
-NOW = now_plus(0)
 SLOW_SECONDS = 60
 STUCK_SECONDS = 600
 
-DUE = and_(ActionRunRow.status == QUEUED, locks.is_due(ActionRunRow))
+DUE = and_(ActionRunRow.status == QUEUED, is_due(ActionRunRow))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,225 @@
+"""What host, API, pages and commands read of runs. All of it is frozen: nothing here is a database row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What asked for a run besides a person: the failing scorecard rule of an entity."""
+
+    entity: str
+    scorecard: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A titled address that an action or a template gives as its result."""
+
+    title: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Why a run failed, for people and programs. ``retry_at`` is when a retry can help, where the other side said."""
+
+    code: str
+    message: str
+    hint: str
+    retryable: bool
+    retry_verdict: str
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far something is: ``done`` of ``total`` parts."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of an action run. ``outcome`` is a status, or ``lost`` when the worker died."""
+
+    number: int
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    error_code: str | None
+    error_message: str | None
+    worker: str
+
+
+class LogLine(NamedTuple):
+    """A line that a handler wrote with ``ctx.log``. ``level`` is info, warning or error."""
+
+    seq: int
+    attempt: int
+    at: datetime
+    level: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """The action run that a queued one waits for, since both write to the same: ``lock`` names what."""
+
+    lock: str
+    run_id: str
+    html_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRun:
+    """One execution of one action: a step of a template run, or a one-off.
+
+    ``worker_lost`` is true while the row says running but its lease has lapsed. ``not_before`` is when the next
+    attempt of a queued run is due. ``taken_over_from`` is the template run that really executed this step, when the
+    run was resumed. ``waits_for`` and ``attempts`` are empty in lists and signals.
+    """
+
+    id: str
+    action: str
+    status: str
+    attempt: int
+    max_attempts: int
+    requested_by: str
+    requester_name: str
+    queued_at: datetime
+    html_url: str
+    version: int
+    step_id: str | None = None
+    step_name: str | None = None
+    position: int = 0
+    template_run_id: str | None = None
+    template: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    not_before: datetime | None = None
+    waits_for: LockHolder | None = None
+    worker_lost: bool = False
+    entity: str | None = None
+    origin: Origin | None = None
+    retry_of: str | None = None
+    retried_as: str | None = None
+    taken_over_from: str | None = None
+    input: Mapping[str, Json] = field(default_factory=dict)
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    links: tuple[Link, ...] = ()
+    warnings: tuple[str, ...] = ()
+    progress: Progress | None = None
+    error: RunError | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def duration_ms(self) -> int | None:
+        return duration_ms(self.started_at, self.finished_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a template run as people see it.
+
+    ``status`` is its action run's status, or ``pending``, ``skipped`` or ``not_run`` while ``run`` is None.
+    """
+
+    step_id: str
+    name: str
+    action: str
+    status: str
+    run: ActionRun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateRun:
+    """One execution of a template with one user's inputs. ``steps`` is empty in lists and signals.
+
+    ``resumed_step`` is the id of the step that this run began at, when it resumed the run it is a retry of.
+    """
+
+    id: str
+    template: str
+    title: str
+    status: str
+    requested_by: str
+    requester_name: str
+    queued_at: datetime
+    html_url: str
+    version: int
+    progress: Progress = Progress(0, 0)
+    inputs: Mapping[str, Json] = field(default_factory=dict)
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    links: tuple[Link, ...] = ()
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    entity: str | None = None
+    origin: Origin | None = None
+    retry_of: str | None = None
+    retried_as: str | None = None
+    resumed_step: str | None = None
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def duration_ms(self) -> int | None:
+        return duration_ms(self.started_at, self.finished_at)
+
+
+def duration_ms(started_at: datetime | None, finished_at: datetime | None) -> int | None:
+    """Whole milliseconds between two moments, or None while either is missing."""
+    if started_at is None or finished_at is None:
+        return None
+    return max(0, round((finished_at - started_at).total_seconds() * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A keyset page, newest first. A cursor is None where there is nothing more on that side."""
+
+    items: Sequence[Any]
+    limit: int
+    next_cursor: str | None
+    previous_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to what, and how it ended.
+
+    Attributes:
+        event: one of ``audit_trail.EVENTS``.
+        outcome: ``accepted``, ``denied``, ``rate_limited``, or the status that a run ended with.
+        target: a template name, an action id or a run id.
+        run_id: the run that it is about; of a step, with its ``template_run_id``.
+        details: ``permission`` of a denial, ``error_code`` of a failure, ``retry_of`` and ``origin`` of a start, and
+            what a prune has deleted.
+    """
+
+    actor: str
+    event: str
+    outcome: str
+    target: str
+    run_id: str | None = None
+    template_run_id: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    id: str = ""
+    at: datetime | None = None
+    last_at: datetime | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """How many lines a log has, and how many of them are of the levels asked for."""
+
+    total: int
+    matching: int

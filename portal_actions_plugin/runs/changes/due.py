@@ -1,0 +1,33 @@
+"""Which queued runs may begin now, whatever has been rung for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import Integer, String, and_, bindparam, select
+
+from portal_actions_plugin.runs.conditions import is_due
+from portal_actions_plugin.runs.states import QUEUED
+from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import WAITS_FOR_NOBODY, ActionRunRow
+
+
+def known(db: Transaction, ids: Collection[str]) -> Mapping[str, bool]:
+    """Those of these runs that there are, and whether each is queued and due."""
+    due = and_(ActionRunRow.status == QUEUED, is_due(ActionRunRow))
+    rows = db.rows(select(ActionRunRow.id, due.label("is_due")).where(ActionRunRow.id.in_(ids)))
+    return {row["id"]: bool(row["is_due"]) for row in rows}
+
+
+_OLDEST = CompiledOnce(
+    select(ActionRunRow.id)
+    .where(WAITS_FOR_NOBODY, ActionRunRow.queue == bindparam("of_queue", type_=String()), is_due(ActionRunRow))
+    .order_by(ActionRunRow.id)
+    .limit(bindparam("most", type_=Integer()))
+)
+
+
+def oldest(db: Transaction, queue: str, limit: int) -> Sequence[str]:
+    """The oldest due runs of a queue. Those that were refused, for their lock or their bound, are left to who frees it and then rings."""
+    return [row["id"] for row in db.rows(_OLDEST, {"of_queue": queue, "most": limit})]

@@ -1,0 +1,87 @@
+"""What a valid start of a template writes: its run, and the step that it begins with, or its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from portal_actions_plugin import signals
+from portal_actions_plugin.run_types import AuditEntry, TemplateRun
+from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs.changes import existing, transitions
+from portal_actions_plugin.runs.changes.steps import prepare_step, queue_first
+from portal_actions_plugin.runs.course import Course
+from portal_actions_plugin.runs.news import tell
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.resume import LeftOff
+from portal_actions_plugin.runs.secrets.redaction import Redactor
+from portal_actions_plugin.runs.states import SUCCESS
+from portal_actions_plugin.software_templates import plan
+from portal_actions_plugin.storage.sessions import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRows:
+    """Worked out before the transaction: a template's author must not keep other writers waiting.
+
+    Attributes:
+        course: the run as its steps see it.
+        values: the template run's columns.
+        step: the row of the step that it begins with; None when every step is skipped, and the run ends at once.
+        outputs: the template's, of a run that ends at once.
+        begin: of a resumed run, where the run that it resumes left off.
+    """
+
+    course: Course
+    values: Mapping[str, Any]
+    step: Mapping[str, Any] | None
+    outputs: Mapping[str, Any]
+    begin: LeftOff | None
+
+    @classmethod
+    def of(cls, course: Course, first: int | None, about: Mapping[str, Any], begin: LeftOff | None) -> FirstRows:
+        """Work them out.
+
+        Args:
+            course: the run as its steps see it.
+            first: the place of the step that it begins with, if any.
+            about: the template run's columns that say who asked for it, why, and with which secrets.
+            begin: where to resume.
+        """
+        template = course.template
+        values = {
+            "template": template.name,
+            "title": template.title,
+            "template_version": template.version,
+            "definition": template.snapshot(),
+            "inputs": course.inputs,
+            "resumed_step": template.steps[begin.position].id if begin else None,
+            **about,
+        }
+        if first is not None:
+            return cls(course, values, prepare_step(course, first), {}, begin)
+        return cls(course, values, None, Redactor().data(plan.render_output(template, course.context())), begin)
+
+    def write(self, tx: Transaction) -> TemplateRun:
+        """Insert the run, the steps that it takes over, and its first step, which is rung and told of after the commit.
+
+        Raises:
+            NotFoundError: the run that it repeats is gone by now.
+        """
+        retry_of = self.values["retry_of"]
+        if retry_of:
+            existing.require_template_run(tx, retry_of)
+        row = transitions.accept_template_run(tx, self.course.run_id, self.values)
+        if self.begin:
+            transitions.take_over_steps(tx, retry_of, self.course.run_id)
+        steps = [queue_first(tx, self.step)] if self.step is not None else []
+        return queries.template_run_within(tx, row["id"]) if self.begin else queries.whole_template_run(tx, row, steps)
+
+    def end(self, tx: Transaction) -> TemplateRun:
+        """Bring a run that has nothing to do to its end, as a success."""
+        run_id, who = self.course.run_id, self.course.requested_by
+        transitions.end_template_run(tx, run_id, SUCCESS, outputs=self.outputs)
+        audit.record(tx, AuditEntry(who, "template_run.finish", SUCCESS, self.course.template.name, run_id, run_id))
+        tell.tell_template_after_commit(tx, signals.template_run_finished, run_id)
+        return queries.template_run_within(tx, run_id)

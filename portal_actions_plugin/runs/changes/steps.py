@@ -1,0 +1,75 @@
+"""How a template run goes on: the context of its expressions, and its next queued row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from portal_actions_plugin import signals
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs.changes import claims, transitions
+from portal_actions_plugin.runs.changes.claims import Claim
+from portal_actions_plugin.runs.course import Course
+from portal_actions_plugin.runs.news import ring, tell
+from portal_actions_plugin.storage.sessions import Row, Transaction, new_id
+
+
+def prepare_step(course: Course, position: int) -> dict[str, Any]:
+    """Work out a step's row. Done before the transaction: a template's author must not keep other writers waiting."""
+    parts = extension()
+    step = course.template.steps[position]
+    known = parts.registry.get(step.action) if step.action in parts.registry else None
+    return {
+        "id": new_id(),
+        "template_run_id": course.run_id,
+        "template": course.template.name,
+        "step_id": step.id,
+        "step_name": step.name,
+        "position": position,
+        "item": 0,
+        "action": step.action,
+        "queue": parts.config.queue_for(step.action, known.queue if known else "default"),
+        "max_attempts": known.max_attempts if known else 1,
+        "lock_key": course.lock_key(position),
+        "requested_by": course.requested_by,
+        "requester_name": course.requester_name,
+        "entity": course.entity,
+    }
+
+
+def queue_first(tx: Transaction, values: Mapping[str, Any]) -> Row:
+    """Insert what a start begins with as a queued row, ring for it and tell of it after the commit, and give the row."""
+    row = transitions.accept_action_run(tx, values, extension().config.ring_again_seconds)
+    _ring_and_tell(tx, row["id"], values["queue"])
+    return row
+
+
+def queue_step(tx: Transaction, step: Mapping[str, Any]) -> str:
+    """Insert a prepared step's queued row, and ring for it and tell of it after the commit."""
+    run_id = transitions.queue_action_run(tx, step, extension().config.ring_again_seconds)
+    _ring_and_tell(tx, run_id, step["queue"])
+    return run_id
+
+
+def begin_step(tx: Transaction, step: Mapping[str, Any], wish: Claim) -> bool:
+    """Insert a prepared step's row as queued and claimed, by the process that has made it due; nobody is rung for.
+
+    Where its lock is not free, the row is queued alone, and rung for as any.
+    """
+    if wish.lock_key is None:
+        claims.begin_action_run(tx, step, wish)
+        claimed = True
+    else:
+        transitions.queue_action_run(tx, step, extension().config.ring_again_seconds)
+        claimed = claims.claim_queued(tx, wish)
+    tell.tell_after_commit(tx, signals.action_run_queued, step["id"])
+    if claimed:
+        tell.tell_after_commit(tx, signals.action_run_started, step["id"])
+    else:
+        ring.ring_after_commit(tx, step["id"], step["queue"])
+    return claimed
+
+
+def _ring_and_tell(tx: Transaction, run_id: str, queue: str) -> None:
+    ring.ring_after_commit(tx, run_id, queue)
+    tell.tell_after_commit(tx, signals.action_run_queued, run_id)

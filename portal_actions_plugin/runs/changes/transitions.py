@@ -1,0 +1,330 @@
+"""Every guarded UPDATE, beside those of ``claims``. Service, execute and sweeper call these; nobody else writes a status.
+
+A transition that finds its row in another state than it needs changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Float,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from portal_actions_plugin import signals
+from portal_actions_plugin.errors import ActionError
+from portal_actions_plugin.run_types import Link
+from portal_actions_plugin.runs.changes import locks, log_lines
+from portal_actions_plugin.runs.changes.claims import (
+    LOCK_TEMPLATE_RUN,
+    LeaseLostError,
+    StepRef,
+    is_of,
+    lock_template_run,
+    of_status,
+)
+from portal_actions_plugin.runs.changes.log_lines import Line
+from portal_actions_plugin.runs.conditions import NOW, THIS_RUN
+from portal_actions_plugin.runs.reading import rows
+from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
+from portal_actions_plugin.storage.sessions import Row, Transaction, new_id
+from portal_actions_plugin.storage.sql import now_plus, right_now
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, TemplateRunRow
+
+ENDED = right_now()
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Another attempt.
+
+    Attributes:
+        outcome: how the last one ended.
+        wait_seconds: when the next one is due.
+        ring_again_seconds: when a doorbell that was lost rings again.
+        free_attempts: 1 when the last one was not its own fault and does not count.
+    """
+
+    outcome: str
+    wait_seconds: float
+    ring_again_seconds: float
+    free_attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Canceled:
+    """A step or one-off that was canceled, and the lock that it waited for or holds."""
+
+    id: str
+    action: str
+    lock_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a handler made, and which lines of its log are not written yet."""
+
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    links: Sequence[Link] = ()
+    warnings: Sequence[str] = ()
+    lines: Sequence[Line] = ()
+
+
+# -- the statements of every run -----------------------------------------------------------------------------------------
+
+_token = bindparam("token", type_=Uuid(as_uuid=False))
+_IS_ANNOUNCED = case((bindparam("is_announced", type_=Boolean()), NOW))
+
+_ended = LOCK_TEMPLATE_RUN.values(finished_at=ENDED, secrets=None, announced_at=_IS_ANNOUNCED)
+_CANCEL_TEMPLATE_RUN = CompiledOnce(_ended)
+_END_TEMPLATE_RUN = CompiledOnce(_ended.values(started_at=func.coalesce(TemplateRunRow.started_at, NOW)))
+
+_ACCEPT = CompiledOnce(
+    insert(TemplateRunRow).values(status=QUEUED, version=1, queued_at=NOW).returning(TemplateRunRow.__table__)
+)
+_queued = insert(ActionRunRow).values(
+    status=QUEUED,
+    version=1,
+    attempt=0,
+    queued_at=NOW,
+    rung_at=NOW,
+    rings=1,
+    ring_again_at=now_plus(bindparam("ring_again_seconds", type_=Float())),
+    lock_held=False,
+)
+_QUEUE = CompiledOnce(_queued)
+_ACCEPT_ACTION_RUN = CompiledOnce(_queued.returning(*rows.QUEUED_COLUMNS))
+_ended_attempt = (
+    update(ActionRunRow)
+    .where(ActionRunRow.id == THIS_RUN, ActionRunRow.status == RUNNING, is_of(_token))
+    .values(
+        version=ActionRunRow.version + 1,
+        finished_at=ENDED,
+        secrets=None,
+        lease_expires_at=locks.kept_lease(),
+        not_before=None,
+        announced_at=_IS_ANNOUNCED,
+    )
+)
+_END = CompiledOnce(_ended_attempt)
+_CLOSE_ATTEMPT = CompiledOnce(
+    update(AttemptRow)
+    .where(AttemptRow.action_run_id == THIS_RUN, AttemptRow.finished_at.is_(None))
+    .values(finished_at=ENDED)
+)
+
+
+# -- accepting -------------------------------------------------------------------------------------------------------
+
+
+def accept_template_run(tx: Transaction, run_id: str, values: Mapping[str, Any]) -> Row:
+    """Insert a template run as queued, and give its row: whoever starts it is told without another look at it."""
+    return tx.rows(_ACCEPT, {"id": run_id, **values})[0]
+
+
+def accept_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> Row:
+    """Insert a one-off or a first step likewise; see ``queue_action_run``."""
+    return tx.rows(_ACCEPT_ACTION_RUN, {"id": new_id(), **values, "ring_again_seconds": ring_again_seconds})[0]
+
+
+def queue_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> str:
+    """Insert an action run as queued, its doorbell counted as rung, and return its id: ``values`` may say which."""
+    row = {"id": new_id(), **values}
+    tx.changed(_QUEUE, {**row, "ring_again_seconds": ring_again_seconds})
+    return str(row["id"])
+
+
+def take_over_steps(tx: Transaction, source_id: str, run_id: str) -> None:
+    """Give a resumed template run the finished steps of the run that it resumes. They are not executed again."""
+    done = tx.rows(
+        select(ActionRunRow)
+        .where(ActionRunRow.template_run_id == source_id, ActionRunRow.status == SUCCESS)
+        .order_by(ActionRunRow.id)
+    )
+    kept: tuple[str, ...] = ("template", "step_id", "step_name", "position", "item", "action", "queue", "max_attempts")
+    kept += ("requested_by", "requester_name", "entity", "input", "outputs", "links", "warnings")
+    for step in done:
+        values = {name: step[name] for name in kept}
+        values |= {"id": new_id(), "template_run_id": run_id, "taken_over_from": step["taken_over_from"] or source_id}
+        values |= {"status": SUCCESS, "version": 1, "attempt": 0, "rings": 0, "lock_held": False}
+        tx.execute(insert(ActionRunRow).values(queued_at=NOW, finished_at=NOW, announced_at=NOW, **values))
+
+
+# -- an attempt ------------------------------------------------------------------------------------------------------
+
+
+def succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) -> None:
+    """Record what the handler made. Raises LeaseLostError when the row is not this process's any more."""
+    lock_template_run(tx, ref)
+    _succeed(tx, ref, process_token, result)
+
+
+def succeed_last(tx: Transaction, ref: StepRef, process_token: str, result: Result, outputs: Mapping[str, Any]) -> None:
+    """Record what the handler of a last step made, and end the template run with it; likewise."""
+    if ref.template_run_id is None or not end_template_run(tx, ref.template_run_id, SUCCESS, outputs=outputs):
+        raise LeaseLostError(ref.id)
+    _succeed(tx, ref, process_token, result)
+
+
+def keep_links(tx: Transaction, run_id: str, process_token: str, links: Sequence[Link]) -> bool:
+    """Keep what an attempt has made so far, should it not come to its end; False when it may not go on.
+
+    Also of a run that has been canceled meanwhile: what was in the making then belongs on its receipt.
+    """
+    kept = tx.row(
+        update(ActionRunRow)
+        .where(
+            ActionRunRow.id == run_id,
+            is_of(process_token),
+            ActionRunRow.status.in_((RUNNING, CANCELED)),
+        )
+        .values(version=ActionRunRow.version + 1, links=[asdict(link) for link in links])
+        .returning(ActionRunRow.status)
+    )
+    return kept is not None and kept["status"] == RUNNING
+
+
+def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, result: Result) -> None:
+    """Record a failure, and end the template run with it. Raises LeaseLostError as ``succeed`` does."""
+    if ref.template_run_id and not end_template_run(tx, ref.template_run_id, FAILED):
+        raise LeaseLostError(ref.id)
+    _end_attempt(
+        tx,
+        ref,
+        process_token,
+        status=FAILED,
+        warnings=list(result.warnings),
+        error_code=error.code[:32],
+        error_message=error.message,
+        error_hint=error.hint,
+        retry_after=error.retry_after,
+    )
+    _close_attempt(tx, ref.id, FAILED, error)
+    log_lines.add_to_ended(tx, result.lines)
+
+
+def queue_again(
+    tx: Transaction, ref: StepRef, process_token: str, error: ActionError, again: Again, lines: Sequence[Line] = ()
+) -> str:
+    """Put a running row back into the queue for another attempt; returns the queue. Raises LeaseLostError.
+
+    The row keeps its process's token and lock: both are the process's until that is gone.
+    """
+    lock_template_run(tx, ref)
+    rings_by_itself = again.wait_seconds > 0
+    queued = tx.row(
+        of_status(ref.id, status=RUNNING)
+        .where(is_of(process_token))
+        .values(
+            status=QUEUED,
+            max_attempts=ActionRunRow.max_attempts + again.free_attempts,
+            lease_expires_at=locks.kept_lease(),
+            lapse_seen_at=None,
+            deadline_at=None,
+            progress_done=None,
+            progress_total=None,
+            not_before=now_plus(again.wait_seconds) if rings_by_itself else None,
+            rung_at=None if rings_by_itself else NOW,
+            rings=0 if rings_by_itself else 1,
+            ring_again_at=now_plus(again.wait_seconds if rings_by_itself else again.ring_again_seconds),
+        )
+        .returning(ActionRunRow.queue)
+    )
+    if queued is None:
+        raise LeaseLostError(ref.id)
+    _close_attempt(tx, ref.id, again.outcome, error)
+    log_lines.add_to_ended(tx, lines)
+    queue: str = queued["queue"]
+    return queue
+
+
+# -- the whole -------------------------------------------------------------------------------------------------------
+
+
+def end_template_run(tx: Transaction, run_id: str, status: str, **values: Any) -> bool:
+    """Bring an active template run to its end; False when it was over already."""
+    end = _CANCEL_TEMPLATE_RUN if status == CANCELED else _END_TEMPLATE_RUN
+    is_announced = not signals.template_run_finished.receivers
+    return bool(tx.changed(end, {"run": run_id, "status": status, "is_announced": is_announced, **values}))
+
+
+def cancel_template_run(tx: Transaction, run_id: str) -> list[Canceled] | None:
+    """Cancel an active template run and its active steps; returns the steps, None when it was over already."""
+    if not end_template_run(tx, run_id, CANCELED):
+        return None
+    return _cancel_action_runs(tx, ActionRunRow.template_run_id == run_id)
+
+
+def cancel_one_off(tx: Transaction, run_id: str) -> list[Canceled]:
+    """Cancel an active one-off; empty when it was over already. The row stays claimed: its process is then stopped."""
+    return list(_cancel_action_runs(tx, and_(ActionRunRow.id == run_id, ActionRunRow.template_run_id.is_(None))))
+
+
+# -- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def _succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) -> None:
+    _end_attempt(
+        tx,
+        ref,
+        process_token,
+        status=SUCCESS,
+        outputs=dict(result.outputs),
+        links=[asdict(link) for link in result.links],
+        warnings=list(result.warnings),
+    )
+    _close_attempt(tx, ref.id, SUCCESS, None)
+    log_lines.add_to_ended(tx, result.lines)
+
+
+def _end_attempt(
+    tx: Transaction, ref: StepRef, process_token: str, *, retry_after: float | None = None, **values: Any
+) -> None:
+    end = _END if retry_after is None else _ended_attempt.values(retry_at=now_plus(retry_after))
+    if not tx.changed(end, {"run": ref.id, "token": process_token, "is_announced": _nobody_listens(), **values}):
+        raise LeaseLostError(ref.id)
+
+
+def _nobody_listens() -> bool:
+    """A run that nobody listens for counts as announced: that spares a second commit."""
+    return not signals.action_run_finished.receivers
+
+
+def _close_attempt(tx: Transaction, run_id: str, outcome: str, error: ActionError | None) -> None:
+    why = {
+        "error_code": error.code[:32] if error else None,
+        "error_message": error.message if error else None,
+    }
+    tx.changed(_CLOSE_ATTEMPT, {"run": run_id, "outcome": outcome, **why})
+
+
+def _cancel_action_runs(tx: Transaction, which: Any) -> list[Canceled]:
+    rows = tx.rows(
+        update(ActionRunRow)
+        .where(which, ActionRunRow.status.in_(ACTIVE))
+        .values(
+            version=ActionRunRow.version + 1,
+            status=CANCELED,
+            finished_at=ENDED,
+            secrets=None,
+            lease_expires_at=locks.kept_lease(),
+            not_before=None,
+            announced_at=NOW if _nobody_listens() else None,
+        )
+        .returning(ActionRunRow.id, ActionRunRow.action, ActionRunRow.lock_key)
+    )
+    for row in rows:
+        _close_attempt(tx, row["id"], CANCELED, None)
+    return [Canceled(row["id"], row["action"], row["lock_key"]) for row in rows]

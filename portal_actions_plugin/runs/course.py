@@ -1,0 +1,73 @@
+"""A template run as its steps see it: what expressions may name, which step is next, and what a step would lock."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from portal_actions_plugin.actions.registry import Action
+from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs.secrets.token_shapes import MASK
+from portal_actions_plugin.software_templates import plan
+from portal_actions_plugin.software_templates.spec import Template
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A template run as its steps see it: who asked for what, and what the finished steps made."""
+
+    run_id: str
+    template: Template
+    inputs: Mapping[str, Any]
+    requested_by: str
+    requester_name: str
+    entity: str | None = None
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def context(self) -> dict[str, Any]:
+        """What expressions may name."""
+        return plan.step_context(
+            self.inputs,
+            self.outputs,
+            user={"id": self.requested_by, "ref": self.requested_by, "displayName": self.requester_name},
+            context={"runId": self.run_id, "template": self.template.name, "entity": self.entity},
+        )
+
+    def next_step(self, position: int) -> int | None:
+        """The first step at or after ``position`` whose ``if`` is true; raises ConditionError."""
+        return plan.first_or_next(self.template, position, self.context())
+
+    def lock_key(self, position: int) -> str | None:
+        """What only one run may write while this step runs; None when nothing is locked.
+
+        Secrets play no part in it. A step whose key cannot be worked out fails when it is run, and says why.
+        """
+        registry = extension().registry
+        action = self.template.steps[position].action
+        if action not in registry or registry.get(action).lock is None:
+            return None
+        masks = dict.fromkeys(self.template.secret_names, MASK)
+        context = self.context()
+        known = {**context, "parameters": {**context["parameters"], **masks}}
+        try:
+            data = plan.render_step_input(self.template, position, known, masks)
+        except ValidationError:
+            return None
+        return lock_key_of(registry.get(action), data)
+
+
+def lock_key_of(action: Action, data: Mapping[str, Any]) -> str | None:
+    """What only one run may write, for an input; None also when that cannot be worked out.
+
+    Then the run is queued all the same, and fails when its attempt begins, where the error has its name.
+    """
+    try:
+        return action.lock_key(data)
+    except Exception:
+        log.warning("the lock of %s cannot be worked out", action.id, exc_info=True)
+        return None

@@ -1,0 +1,244 @@
+"""Who may do what. Pages, API, commands and the Python API all decide here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from portal_actions_plugin import hooks
+from portal_actions_plugin.actions.registry import Action
+from portal_actions_plugin.errors import ActionError, NotFoundError, PermissionDeniedError, UnauthenticatedError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import Identity
+from portal_actions_plugin.run_types import ActionRun, AuditEntry, TemplateRun
+from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs.course import Course
+from portal_actions_plugin.runs.resume import first_step, left_off
+from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, OVER
+from portal_actions_plugin.software_templates.spec import Template
+from portal_actions_plugin.storage.sessions import transaction
+
+Demand = tuple[str, str]
+"""A permission that a template or an action demands, and which of them does."""
+
+
+def allowed(identity: Identity | None, permission: str, target: Any = None) -> bool:
+    """Whether the identity has the permission: the host's authorizer decides, else the role table.
+
+    Nobody has any while the setting asks for an authorizer and there is none.
+
+    Args:
+        identity: who asks.
+        permission: such as ``template:run``.
+        target: what for: None for a whole list and the navigation, the id of an action or the name of a template,
+            the run itself, or ``audit``.
+    """
+    if identity is None:
+        return False
+    parts = extension()
+    if parts.hooks.authorizer:
+        return hooks.may(parts.hooks.authorizer, identity, permission, target)
+    if parts.config.require_authorizer:
+        parts.say_that_nobody_may()
+        return False
+    roles = identity.roles or parts.config.default_roles
+    return any(permission in parts.config.role_permissions.get(role, ()) for role in roles)
+
+
+def require_somebody(identity: Identity | None) -> Identity:
+    """Let anybody through who is somebody; raises UnauthenticatedError."""
+    if identity is None:
+        raise UnauthenticatedError
+    return identity
+
+
+def require_read(identity: Identity | None, permission: str, target: Any = None) -> Identity:
+    """Let a reader through.
+
+    Raises:
+        UnauthenticatedError: nobody asks.
+        PermissionDeniedError: names the permission that is missing.
+    """
+    if identity is None:
+        raise UnauthenticatedError
+    if not allowed(identity, permission, target):
+        raise _denied(permission)
+    return identity
+
+
+def require(identity: Identity | None, permission: str, *, event: str, target: str) -> Identity:
+    """Let somebody through who wants to change something; a denial leaves an audit row. Raises as ``require_read``."""
+    if identity is None:
+        raise UnauthenticatedError
+    if not allowed(identity, permission, target):
+        refuse(identity, permission, event=event, target=target)
+    return identity
+
+
+def require_reader(identity: Identity | None, permission: str, *, event: str, target: str) -> Identity:
+    """Let somebody through who wants to change a run and may read such runs; which one is asked once it is known.
+
+    A denial leaves an audit row. Raises as ``require_read``.
+    """
+    asker = require_somebody(identity)
+    if not allowed(asker, permission):
+        refuse(asker, permission, event=event, target=target)
+    return asker
+
+
+def hides(identity: Identity | None, permission: str, target: Any) -> bool:
+    """Whether the host keeps this one from somebody who may read others: it does not exist for them."""
+    return allowed(identity, permission) and not allowed(identity, permission, target)
+
+
+def require_demands(asker: Identity, demands: Iterable[Demand], *, event: str, target: str) -> None:
+    """Let somebody through who has all that is demanded; a denial leaves an audit row. Raises PermissionDeniedError."""
+    for permission, what in demands:
+        if not allowed(asker, permission, what):
+            refuse(asker, permission, event=event, target=target)
+
+
+def require_again(identity: Identity | None, run: ActionRun | TemplateRun, *, event: str, target: str) -> Identity:
+    """Let somebody through who may start this very run again; what is started may demand more. Raises as ``require``."""
+    permission = run_permission(run)
+    asker = require(identity, permission, event=event, target=target)
+    if not allowed(asker, permission, run):
+        refuse(asker, permission, event=event, target=run.id)
+    return asker
+
+
+def demands_of_action(action: Action) -> list[Demand]:
+    """What an action demands of the requester beyond ``action:run``."""
+    return sorted((permission, action.id) for permission in set(action.permissions))
+
+
+def demands_of_template(template: Template) -> list[Demand]:
+    """What a template demands beyond ``template:run``: its own permissions, and those of the actions of its steps."""
+    registry = extension().registry
+    own = {(permission, template.name) for permission in template.permissions}
+    actions = [registry.get(step.action) for step in template.steps if step.action in registry]
+    return sorted(own.union(*map(demands_of_action, actions)))
+
+
+def has_all(identity: Identity | None, demands: Iterable[Demand]) -> bool:
+    """Whether the identity has all that is demanded."""
+    return all(allowed(identity, permission, what) for permission, what in demands)
+
+
+def require_audit(identity: Identity | None) -> Identity:
+    """Let somebody through who wants to read the audit; raises and audits as ``require``."""
+    return require(identity, "audit:read", event="audit.read", target="audit")
+
+
+def refuse(identity: Identity, permission: str, *, event: str, target: str) -> NoReturn:
+    """Leave the audit row of a denial and raise PermissionDeniedError."""
+    _refuse(AuditEntry(identity.id, event, audit.DENIED, target), permission)
+
+
+def refuse_cancel(identity: Identity, run: ActionRun | TemplateRun, *, event: str) -> NoReturn:
+    """Refuse likewise to cancel a run."""
+    whole = run.id if isinstance(run, TemplateRun) else run.template_run_id
+    _refuse(AuditEntry(identity.id, event, audit.DENIED, run.id, run.id, whole), "run:cancel-any")
+
+
+def refuse_unseen(identity: Identity, permission: str, error: NotFoundError, *, event: str, target: str) -> NoReturn:
+    """Refuse likewise what the host hides from the identity: only the audit knows that it is there."""
+    _leave_row(AuditEntry(identity.id, event, audit.DENIED, target), permission)
+    raise error
+
+
+def _refuse(entry: AuditEntry, permission: str) -> NoReturn:
+    _leave_row(entry, permission)
+    raise _denied(permission)
+
+
+def _leave_row(entry: AuditEntry, permission: str) -> None:
+    with transaction("refuse") as tx:
+        audit.record_refusal(tx, replace(entry, details={"permission": permission}))
+
+
+def _denied(permission: str) -> PermissionDeniedError:
+    return PermissionDeniedError(f"You need the permission {permission} for this.")
+
+
+def read_permission(run: ActionRun | TemplateRun) -> str:
+    """The permission that reading such a run takes."""
+    return "template:read" if isinstance(run, TemplateRun) else "action:read"
+
+
+def run_permission(run: ActionRun | TemplateRun) -> str:
+    """The permission that starting such a run takes."""
+    return "template:run" if isinstance(run, TemplateRun) else "action:run"
+
+
+def may_change_runs(identity: Identity | None) -> bool:
+    """Whether the identity may do anything to runs at all: what a list goes by, which does not ask about each."""
+    return any(allowed(identity, permission) for permission in ("template:run", "action:run", "run:cancel-any"))
+
+
+def may_cancel(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
+    """Whether the identity may cancel this run: its own, or anybody's with ``run:cancel-any``."""
+    if identity is None:
+        return False
+    own = identity.id == run.requested_by and allowed(identity, run_permission(run), run)
+    return own or allowed(identity, "run:cancel-any", run)
+
+
+def can_cancel(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
+    """Whether a Cancel button would work right now. A step is canceled with its template run."""
+    is_step = isinstance(run, ActionRun) and run.template_run_id is not None
+    return run.status in ACTIVE and not is_step and may_cancel(identity, run)
+
+
+def can_retry(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
+    """Whether a Retry button would work right now: a template run that ended badly, or a one-off that ended."""
+    if isinstance(run, TemplateRun):
+        return run.status in (FAILED, CANCELED) and _may_start_again(identity, run)
+    return run.template_run_id is None and run.status in OVER and _may_start_again(identity, run)
+
+
+def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
+    """Whether a Resume button would work right now, and would do something else than Retry: a step has to be done.
+
+    A resumed run goes on with the template as it was: what that demanded counts too.
+    """
+    if run.progress.done == 0 or not can_retry(identity, run):
+        return False
+    assert identity is not None  # noqa: S101 nobody can retry without being somebody
+    try:
+        begin = left_off(run.id)
+        course = Course(
+            run.id, begin.template, run.inputs, identity.id, identity.name, run.entity, outputs=begin.outputs
+        )
+        first_step(begin, extension().templates.get(run.template), course)
+    except ActionError:
+        return False
+    return has_all(identity, demands_of_template(begin.template))
+
+
+def may_start_template(identity: Identity | None, template: Template) -> bool:
+    """Whether the identity may start this template, with all that it demands."""
+    if hides(identity, "template:read", template.name):
+        return False
+    return has_all(identity, [("template:run", template.name), *demands_of_template(template)])
+
+
+def may_start_action(identity: Identity | None, action: Action) -> bool:
+    """Whether the identity may start this action as a one-off, with all that it demands."""
+    if hides(identity, "action:read", action.id):
+        return False
+    return has_all(identity, [("action:run", action.id), *demands_of_action(action)])
+
+
+def _may_start_again(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
+    """Also what the template or action demands by now; one that is gone cannot be started."""
+    parts = extension()
+    try:
+        if isinstance(run, TemplateRun):
+            may = may_start_template(identity, parts.templates.get(run.template))
+        else:
+            may = may_start_action(identity, parts.registry.get(run.action))
+    except ActionError:
+        return False
+    return may and allowed(identity, run_permission(run), run)

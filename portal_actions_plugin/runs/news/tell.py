@@ -1,0 +1,97 @@
+"""Telling the host after a commit: by its signals, and every web process by an echo over Redis. Losing either loses nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from blinker import NamedSignal
+from flask import Flask, current_app
+from sqlalchemy import update
+
+from portal_actions_plugin import signals
+from portal_actions_plugin.answers import settled
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.run_types import ActionRun, TemplateRun
+from portal_actions_plugin.runs.conditions import NOW
+from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, names
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.storage.pause_points import reached
+from portal_actions_plugin.storage.sessions import Transaction, transaction
+from portal_actions_plugin.storage.tables import ActionRunRow, RunRow, TemplateRunRow
+
+log = logging.getLogger(__name__)
+
+
+def tell_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None:
+    """Send a signal about an action run once it is committed."""
+    if signal is signals.action_run_finished and signal.receivers:
+        tx.after_commit(lambda: announce_action_run(run_id))
+        return
+    if signal.receivers:
+        tx.after_commit(lambda: send(signal, queries.action_run(run_id)))
+    tx.gather(f"action_run {run_id}", _echo)
+
+
+def tell_template_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None:
+    """Send a signal about a template run once it is committed."""
+    if signal is signals.template_run_finished and signal.receivers:
+        tx.after_commit(lambda: announce_template_run(run_id))
+        return
+    if signal.receivers:
+        tx.after_commit(lambda: send(signal, queries.template_run(run_id)))
+    tx.gather(f"template_run {run_id}", _echo)
+
+
+def announce_action_run(run_id: str) -> None:
+    """Send a finished action run's signal, and remember that it went out."""
+    if signals.action_run_finished.receivers:
+        send(signals.action_run_finished, queries.action_run(run_id))
+    with transaction("announced") as tx:
+        _keep_announced(tx, ActionRunRow, run_id)
+        tx.gather(f"action_run {run_id}", _echo)
+
+
+def announce_template_run(run_id: str) -> None:
+    """Likewise for a template run."""
+    if signals.template_run_finished.receivers:
+        send(signals.template_run_finished, queries.template_run(run_id))
+    with transaction("announced") as tx:
+        _keep_announced(tx, TemplateRunRow, run_id)
+        tx.gather(f"template_run {run_id}", _echo)
+
+
+def send(signal: NamedSignal, run: ActionRun | TemplateRun) -> None:
+    """Send a signal to each receiver; one that raises is logged and harms nobody."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 Flask's documented way to the sender
+    reached(f"signal.{signal.name}.before")
+    for receiver in signal.receivers_for(app):
+        try:
+            settled(receiver(app, run=run))
+        except Exception:
+            log.exception("a receiver of %s failed on run %s", signal.name, run.id)
+    reached(f"signal.{signal.name}.after")
+
+
+def _echo(changes: Sequence[str]) -> None:
+    """Let every web process hear of a transaction's changes; best effort."""
+    from redis.exceptions import RedisError
+
+    pool = extension().echoes.connection_pool
+    try:
+        channel = names().channel
+        connection: Any = pool.get_connection()
+        try:
+            # How many have heard it is of no use, and a worker would wait for that after each transaction.
+            echo = [("CLIENT", "REPLY", "SKIP"), ("PUBLISH", channel, "\n".join(changes))]
+            connection.send_packed_command(connection.pack_commands(echo))
+        finally:
+            pool.release(connection)
+    except (RedisError, OSError, NamespaceUnknownError) as error:
+        log.debug("no echo of %s: %s", changes, error)
+
+
+def _keep_announced(tx: Transaction, row: RunRow, run_id: str) -> None:
+    """Remember that a finished run's signals went out."""
+    tx.changed(update(row).where(row.id == run_id, row.announced_at.is_(None)).values(announced_at=NOW))

@@ -1,0 +1,1 @@
+"""Everything that pages, API and commands read of runs."""

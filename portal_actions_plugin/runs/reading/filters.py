@@ -1,0 +1,100 @@
+"""What a list of runs can be narrowed to."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import BindParameter, Column, ColumnClause, ColumnElement, String, and_, bindparam, select, true
+
+from portal_actions_plugin.runs.secrets.storable import require_storable
+from portal_actions_plugin.storage.sql import Id, UtcDateTime, checked, folded
+from portal_actions_plugin.storage.tables import ActionRunRow
+
+CLOCKS_APART_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """What a list is narrowed to; empty means everything. ``q`` is a prefix of an id, name, requester or entity."""
+
+    status: tuple[str, ...] = ()
+    action: str | None = None
+    template: str | None = None
+    requested_by: str | None = None
+    entity: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    q: str | None = None
+
+
+def set_filters(wanted: RunFilter) -> dict[str, Any]:
+    """The filters that are set, by their names, but for ``q``: that is up to ``search``. Raises ValidationError."""
+    given = asdict(wanted)
+    require_storable(given)
+    return {name: value for name, value in given.items() if value and name != "q"}
+
+
+def values_of(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that go with the conditions of these filters."""
+    return {**filters, "first_id": first_id(filters["since"])} if "since" in filters else dict(filters)
+
+
+def conditions(row: Any, names: Iterable[str]) -> list[ColumnElement[bool]]:
+    """What rows have to be, for the filters of these names, whatever their values."""
+    return [_CONDITIONS[name](row) for name in names]
+
+
+def same(column: ColumnClause[Any], value: str | BindParameter[str]) -> ColumnElement[bool]:
+    """Whether a searched column holds this very value, by the index that it has for prefixes."""
+    return and_(is_known(column), folded(column) == folded(value), checked(column == value))
+
+
+def is_known(column: ColumnClause[Any]) -> ColumnElement[bool]:
+    """What the index of a searched column is limited to: SQLite takes it only for who says so."""
+    return column.is_not(None) if cast("Column[Any]", column).nullable else true()
+
+
+def first_id(moment: datetime) -> str:
+    """The smallest UUIDv7 of a time, an hour early: ids carry the machines' clocks, ``queued_at`` the database's."""
+    return id_at(moment.timestamp() - CLOCKS_APART_SECONDS)
+
+
+def last_id(moment: datetime) -> str:
+    """The same an hour late, above every id of that time."""
+    return id_at(moment.timestamp() + CLOCKS_APART_SECONDS)
+
+
+def id_at(seconds: float) -> str:
+    """The smallest UUIDv7 of a moment, in seconds since 1970."""
+    return str(uuid.UUID(int=min(max(0, int(seconds * 1000)), 2**48 - 1) << 80))
+
+
+def _word(name: str) -> BindParameter[str]:
+    return bindparam(name, type_=String())
+
+
+def _of_action(row: Any) -> ColumnElement[bool]:
+    if row is ActionRunRow:
+        return same(ActionRunRow.action, _word("action"))
+    step = ActionRunRow
+    return select(step.id).where(step.template_run_id == row.id, step.action == _word("action")).exists()
+
+
+def _since(row: Any) -> ColumnElement[bool]:
+    since = bindparam("since", type_=UtcDateTime())
+    return and_(row.queued_at >= since, row.id >= bindparam("first_id", type_=Id()))
+
+
+_CONDITIONS: Mapping[str, Callable[[Any], ColumnElement[bool]]] = {
+    "status": lambda row: row.status.in_(bindparam("status", type_=String(), expanding=True)),
+    "action": _of_action,
+    "template": lambda row: same(row.template, _word("template")),
+    "requested_by": lambda row: same(row.requested_by, _word("requested_by")),
+    "entity": lambda row: same(row.entity, _word("entity")),
+    "since": _since,
+    "until": lambda row: row.queued_at <= bindparam("until", type_=UtcDateTime()),
+}

@@ -1,0 +1,264 @@
+"""Everything that pages, API, commands and signals read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnClause, ColumnElement, Integer, Select, String, bindparam, func, select
+
+from portal_actions_plugin.errors import NotFoundError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.run_types import ActionRun, Attempt, LockHolder, LogEnd, LogLine, Page, TemplateRun
+from portal_actions_plugin.runs.guards.limits import Quota, quota
+from portal_actions_plugin.runs.reading import rows
+from portal_actions_plugin.runs.reading.filters import RunFilter, set_filters, values_of
+from portal_actions_plugin.runs.reading.list_statements import ListKind, statement_of
+from portal_actions_plugin.runs.reading.paging import COUNT_CAP, Reader, page
+from portal_actions_plugin.runs.reading.search import Search
+from portal_actions_plugin.runs.run_ids import no_run, parse_id
+from portal_actions_plugin.runs.states import ACTIVE, QUEUED
+from portal_actions_plugin.storage.sessions import Row, Transaction, reading
+from portal_actions_plugin.storage.sql import ONE, Id
+from portal_actions_plugin.storage.statements import CompiledOnce
+from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, LogLineRow, RunRow, TemplateRunRow
+
+# -- the statements of every look at a run: made once, since making one takes longer than running it --------------------
+
+
+def _retried_as(row: RunRow) -> ColumnElement[Any]:
+    again = row.__table__.alias().c
+    newest = select(again.id).where(again.retry_of == row.id).order_by(again.id.desc()).limit(ONE)
+    return newest.scalar_subquery().label("retried_as")
+
+
+_run_id = bindparam("run_id", type_=Id())
+_ACTION_RUN = CompiledOnce(
+    rows.select_action_runs().add_columns(_retried_as(ActionRunRow)).where(ActionRunRow.id == _run_id)
+)
+_TEMPLATE_RUN = CompiledOnce(
+    rows.select_template_runs().add_columns(_retried_as(TemplateRunRow)).where(TemplateRunRow.id == _run_id)
+)
+_STEPS = CompiledOnce(
+    rows.select_action_runs().where(ActionRunRow.template_run_id == _run_id).order_by(ActionRunRow.id)
+)
+_run_ids = bindparam("run_ids", type_=Id(), expanding=True)
+_ATTEMPTS = select(AttemptRow.__table__).where(AttemptRow.action_run_id.in_(_run_ids)).order_by(AttemptRow.number)
+
+_levels = bindparam("levels", type_=String(), expanding=True)
+_limit = bindparam("limit", type_=Integer())
+_LINE: tuple[ColumnClause[Any], ...] = (
+    LogLineRow.action_run_id,
+    LogLineRow.seq,
+    LogLineRow.attempt,
+    LogLineRow.at,
+    LogLineRow.level,
+    LogLineRow.message,
+)
+
+
+def _log_ends(matching: ColumnElement[int]) -> Select[Any]:
+    line = LogLineRow
+    total = func.max(line.seq)  # They are numbered without a gap.
+    ends: tuple[Any, ...] = (line.action_run_id, total.label("total"), matching.label("matching"))
+    return select(*ends).where(line.action_run_id.in_(_run_ids)).group_by(line.action_run_id)
+
+
+def _last_lines_of_levels() -> Select[Any]:
+    line = LogLineRow
+    place = func.row_number().over(partition_by=line.action_run_id, order_by=line.seq.desc()).label("place")
+    placed = select(*_LINE, place).where(line.action_run_id.in_(_run_ids), line.level.in_(_levels)).subquery()
+    columns = [placed.c[column.key] for column in _LINE]
+    return select(*columns).where(placed.c.place <= _limit).order_by(placed.c.action_run_id, placed.c.seq)
+
+
+_LOG_ENDS = _log_ends(func.max(LogLineRow.seq))
+_LOG_ENDS_OF_LEVELS = _log_ends(func.count().filter(LogLineRow.level.in_(_levels)))
+_WHOLE_LOGS = (
+    select(*_LINE).where(LogLineRow.action_run_id.in_(_run_ids)).order_by(LogLineRow.action_run_id, LogLineRow.seq)
+)
+_LINES_AFTER = (
+    select(*_LINE)
+    .where(LogLineRow.action_run_id == _run_id, LogLineRow.seq > bindparam("after", type_=Integer()))
+    .order_by(LogLineRow.seq)
+    .limit(_limit)
+)
+_LAST_LINES_OF_LEVELS = _last_lines_of_levels()
+
+
+def _count_of(status: str) -> ColumnElement[int]:
+    some = select(ActionRunRow.id).where(ActionRunRow.status == status).limit(COUNT_CAP).subquery()
+    return select(func.count()).select_from(some).scalar_subquery().label(status)
+
+
+_ACTIVE_COUNTS = CompiledOnce(select(*map(_count_of, ACTIVE)))
+
+
+# -- one -------------------------------------------------------------------------------------------------------------
+
+
+def action_run(run_id: str) -> ActionRun:
+    """One action run with every try; raises NotFoundError."""
+    with reading() as db:
+        row = db.row(_ACTION_RUN, {"run_id": parse_id(run_id)})
+        if row is None:
+            raise no_run("action run", run_id)
+        return replace(whole_action_run(db, row), retried_as=row["retried_as"])
+
+
+def whole_action_run(db: Transaction, row: Row) -> ActionRun:
+    """An action run's row with every try."""
+    return rows.action_run(row, _attempts(db, [row])[row["id"]], _lock_holders(db, [row]).get(row["id"]))
+
+
+def template_run(run_id: str) -> TemplateRun:
+    """One template run with every step of its template in order; raises NotFoundError."""
+    with reading() as db:
+        return template_run_within(db, run_id)
+
+
+def template_run_within(db: Transaction, run_id: str) -> TemplateRun:
+    """Likewise as an open transaction or read sees it."""
+    row = db.row(_TEMPLATE_RUN, {"run_id": parse_id(run_id)})
+    if row is None:
+        raise no_run("template run", run_id)
+    whole = whole_template_run(db, row, db.rows(_STEPS, {"run_id": row["id"]}))
+    return replace(whole, retried_as=row["retried_as"])
+
+
+def whole_template_run(db: Transaction, row: Row, steps: Sequence[Row]) -> TemplateRun:
+    """A template run's row and those of its steps as one."""
+    attempts = _attempts(db, steps)
+    holders = _lock_holders(db, steps)
+    runs = {step["position"]: rows.action_run(step, attempts[step["id"]], holders.get(step["id"])) for step in steps}
+    return replace(rows.template_run(row, [run.status for run in runs.values()]), steps=rows.steps(row, runs))
+
+
+def any_run(run_id: str) -> ActionRun | TemplateRun:
+    """The template run or action run with this id; raises NotFoundError."""
+    try:
+        return template_run(run_id)
+    except NotFoundError:
+        return action_run(run_id)
+
+
+def template_runs_of(run_ids: Sequence[str]) -> dict[str, str]:
+    """The template run that each of these action runs is a step of, by the step's id."""
+    steps = select(ActionRunRow.id, ActionRunRow.template_run_id).where(
+        ActionRunRow.id.in_(run_ids), ActionRunRow.template_run_id.is_not(None)
+    )
+    with reading() as db:
+        return {row["id"]: row["template_run_id"] for row in db.rows(steps)}
+
+
+def _attempts(db: Transaction, runs: Sequence[Row]) -> dict[str, tuple[Attempt, ...]]:
+    tries: dict[str, tuple[Attempt, ...]] = {run["id"]: () for run in runs}
+    begun = [run["id"] for run in runs if run["started_at"]]
+    if begun:
+        for row in db.rows(_ATTEMPTS, {"run_ids": begun}):
+            tries[row["action_run_id"]] += (rows.attempt(row),)
+    return tries
+
+
+def _lock_holders(db: Transaction, runs: Sequence[Row]) -> dict[str, LockHolder]:
+    """Who holds the lock that a queued run waits for, by the waiting run's id."""
+    waiting = {run["id"]: run["lock_key"] for run in runs if run["status"] == QUEUED and run["lock_key"]}
+    if not waiting:
+        return {}
+    held = db.rows(
+        select(ActionRunRow.id, ActionRunRow.template_run_id, ActionRunRow.lock_key).where(
+            ActionRunRow.lock_held, ActionRunRow.lock_key.in_(set(waiting.values()))
+        )
+    )
+    holders = {row["lock_key"]: row for row in held}
+    return {
+        run_id: LockHolder(key, holder["id"], rows.action_run_url(holder["id"], holder["template_run_id"]))
+        for run_id, key in waiting.items()
+        if (holder := holders.get(key)) and holder["id"] != run_id
+    }
+
+
+def log_lines(run_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
+    """Log lines of an action run with a sequence number above ``after``, at most ``limit``."""
+    with reading() as db:
+        lines = db.execute(_LINES_AFTER, {"run_id": parse_id(run_id), "after": after, "limit": limit}).all()
+    return [LogLine._make(line[1:]) for line in lines]
+
+
+def log_ends(run_ids: Sequence[str], levels: Sequence[str] = ()) -> dict[str, LogEnd]:
+    """How far each log goes, and how many of its lines are of these levels. A run without a log is not in the answer."""
+    statement = _LOG_ENDS_OF_LEVELS if levels else _LOG_ENDS
+    with reading() as db:
+        found = db.rows(statement, {"run_ids": run_ids, "levels": levels})
+    return {row["action_run_id"]: LogEnd(row["total"], row["matching"]) for row in found}
+
+
+def log_tails(ends: Mapping[str, LogEnd], limit: int, levels: Sequence[str] = ()) -> dict[str, list[LogLine]]:
+    """The last lines of each log that ``log_ends`` gave, or of those levels, however far up they are."""
+    tails: dict[str, list[LogLine]] = {run_id: [] for run_id in ends}
+    with reading() as db:
+        for statement, values in _tails(ends, limit, levels):
+            found: Sequence[Any] = db.execute(statement, values).all()
+            for run_id, seq, attempt, at, level, message in found:
+                tails[run_id].append(LogLine(seq, attempt, at, level, message))
+    return tails
+
+
+def _tails(
+    ends: Mapping[str, LogEnd], limit: int, levels: Sequence[str]
+) -> Iterator[tuple[Select[Any], dict[str, Any]]]:
+    """The statements that read them, with their values."""
+    if levels:
+        yield _LAST_LINES_OF_LEVELS, {"run_ids": list(ends), "limit": limit, "levels": levels}
+        return
+    # All that is read as a whole takes one statement. Of a longer log so much is read that its own is no matter.
+    if whole := [run_id for run_id, end in ends.items() if end.total <= limit]:
+        yield _WHOLE_LOGS, {"run_ids": whole}
+    for run_id, end in ends.items():
+        if end.total > limit:
+            yield _LINES_AFTER, {"run_id": run_id, "after": end.total - limit, "limit": limit}
+
+
+# -- lists -----------------------------------------------------------------------------------------------------------
+
+
+def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
+    """Action runs, newest first."""
+    return page(_reader(ActionRunRow, wanted), limit, cursor, rows.action_run)
+
+
+def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
+    """Template runs, newest first, without their steps."""
+    found = page(_reader(TemplateRunRow, wanted), limit, cursor, lambda row: row)
+    ids = [row["id"] for row in found.items]
+    with reading() as db:
+        started = db.rows(
+            select(ActionRunRow.template_run_id, ActionRunRow.status).where(ActionRunRow.template_run_id.in_(ids))
+        )
+    statuses: dict[str, list[str]] = {run_id: [] for run_id in ids}
+    for row in started:
+        statuses[row["template_run_id"]].append(row["status"])
+    return replace(found, items=[rows.template_run(row, statuses[row["id"]]) for row in found.items])
+
+
+def _reader(row: RunRow, wanted: RunFilter) -> Reader:
+    filters = set_filters(wanted)
+    names, values = tuple(filters), values_of(filters)
+    if wanted.q and (prefix := wanted.q.strip()):
+        return Search(row, prefix, names, values).read
+    return lambda db, stretch: stretch.read(db, statement_of(ListKind(row, names, stretch.older)), values)
+
+
+def active_counts() -> dict[str, int]:
+    """How many action runs are queued and running, counted up to ``COUNT_CAP``."""
+    with reading() as db:
+        row = db.row(_ACTIVE_COUNTS)
+    assert row is not None  # noqa: S101 a SELECT without FROM has one row
+    return dict(row)
+
+
+def starts_left(identity_id: str) -> Quota:
+    """What the identity may still start right now."""
+    with reading() as db:
+        return quota(db, identity_id, extension().config.rate_limit)

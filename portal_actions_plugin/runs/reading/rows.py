@@ -1,0 +1,196 @@
+"""Database rows become frozen types here, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Select, and_, false, select
+
+from portal_actions_plugin.errors import error_class
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.run_types import (
+    ActionRun,
+    Attempt,
+    AuditEntry,
+    Link,
+    LockHolder,
+    Origin,
+    Progress,
+    RunError,
+    Step,
+    TemplateRun,
+)
+from portal_actions_plugin.runs.states import RUNNING, SUCCESS, unrun_step_status
+from portal_actions_plugin.storage.sessions import Row
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow, RunRow, TemplateRunRow
+
+_FOR_WORKERS = frozenset(
+    {
+        "announced_at", "deadline_at", "dedupe_key", "item", "lapse_seen_at", "lease_expires_at", "lock_held",
+        "process_token", "queue", "ring_again_at", "rings", "rung_at", "secrets", "template_version", "worker",
+    }
+)  # fmt: skip
+"""What nobody is shown of a run. A list reads fifty rows, and each column of them costs."""
+
+
+def _shown_columns(row: RunRow) -> list[Column[Any]]:
+    return [column for column in row.__table__.columns if column.name not in _FOR_WORKERS]
+
+
+QUEUED_COLUMNS = (*_shown_columns(ActionRunRow), false().label("worker_lost"))
+"""What an action run is made of, of a row that is only now being queued: nobody is on it that could be lost."""
+
+
+def select_action_runs() -> Select[Any]:
+    lost = and_(ActionRunRow.status == RUNNING, ActionRunRow.lease_expires_at < now_plus(0))
+    return select(*_shown_columns(ActionRunRow), lost.label("worker_lost"))
+
+
+def select_template_runs() -> Select[Any]:
+    return select(*_shown_columns(TemplateRunRow))
+
+
+def _origin(value: Mapping[str, Any] | None) -> Origin | None:
+    return Origin(**value) if value else None
+
+
+def run_error(code: str, message: str, hint: str, retry_at: datetime | None) -> RunError:
+    """An error as people and programs see it; page and API use the same words."""
+    kind = error_class(code)
+    verdict = kind.verdict
+    if retry_at and kind.retryable:
+        verdict = f"Retrying helps from {retry_at:%Y-%m-%d %H:%M:%S} UTC on, {kind.awaited}."
+    return RunError(code, message, hint, kind.retryable, verdict, retry_at)
+
+
+def action_run_url(run_id: str, template_run_id: str | None) -> str:
+    """The page of an action run: its template run's, or its own when it is a one-off."""
+    page = f"/templates/runs/{template_run_id}" if template_run_id else f"/actions/runs/{run_id}"
+    return extension().config.page_url(page)
+
+
+def action_run(row: Row, attempts: tuple[Attempt, ...] = (), waits_for: LockHolder | None = None) -> ActionRun:
+    """An action run of its row. A list and a signal do without the rest."""
+    error = None
+    if row["error_code"]:
+        error = run_error(row["error_code"], row["error_message"], row["error_hint"], row["retry_at"])
+    progress = Progress(row["progress_done"], row["progress_total"]) if row["progress_total"] else None
+    return ActionRun(
+        id=row["id"],
+        action=row["action"],
+        status=row["status"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        requested_by=row["requested_by"],
+        requester_name=row["requester_name"],
+        queued_at=row["queued_at"],
+        html_url=action_run_url(row["id"], row["template_run_id"]),
+        version=row["version"],
+        step_id=row["step_id"],
+        step_name=row["step_name"],
+        position=row["position"],
+        template_run_id=row["template_run_id"],
+        template=row["template"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        not_before=row["not_before"],
+        waits_for=waits_for,
+        worker_lost=bool(row["worker_lost"]),
+        entity=row["entity"],
+        origin=_origin(row["origin"]),
+        retry_of=row["retry_of"],
+        taken_over_from=row["taken_over_from"],
+        input=row["input"] or {},
+        outputs=row["outputs"] or {},
+        links=tuple(Link(**link) for link in row["links"] or ()),
+        warnings=tuple(row["warnings"] or ()),
+        progress=progress,
+        error=error,
+        attempts=attempts,
+    )
+
+
+def template_run(row: Row, step_statuses: Sequence[str]) -> TemplateRun:
+    outputs = row["outputs"] or {}
+    steps = row["definition"]["steps"]
+    # A step that was skipped counts as done once the run is through.
+    done = len(steps) if row["status"] == SUCCESS else sum(status == SUCCESS for status in step_statuses)
+    return TemplateRun(
+        id=row["id"],
+        template=row["template"],
+        title=row["title"],
+        status=row["status"],
+        requested_by=row["requested_by"],
+        requester_name=row["requester_name"],
+        queued_at=row["queued_at"],
+        html_url=extension().config.page_url(f"/templates/runs/{row['id']}"),
+        version=row["version"],
+        progress=Progress(done, len(steps)),
+        inputs=row["inputs"],
+        outputs=outputs,
+        links=_output_links(outputs),
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        entity=row["entity"],
+        origin=_origin(row["origin"]),
+        retry_of=row["retry_of"],
+        resumed_step=row["resumed_step"],
+    )
+
+
+def _output_links(outputs: Mapping[str, Any]) -> tuple[Link, ...]:
+    links = outputs.get("links")
+    if not isinstance(links, list):
+        return ()
+    return tuple(
+        Link(str(link.get("title") or link["url"]), str(link["url"]))
+        for link in links
+        if isinstance(link, dict) and link.get("url")
+    )
+
+
+def attempt(row: Row) -> Attempt:
+    return Attempt(
+        row["number"],
+        row["started_at"],
+        row["finished_at"],
+        row["outcome"],
+        row["error_code"],
+        row["error_message"],
+        row["worker"],
+    )
+
+
+def steps(row: Row, runs: Mapping[int, ActionRun]) -> tuple[Step, ...]:
+    last_started = max(runs, default=-1)
+    return tuple(
+        Step(
+            step_id=step["id"],
+            name=step.get("name") or step["id"],
+            action=step["action"],
+            status=runs[position].status
+            if position in runs
+            else unrun_step_status(position, last_started, row["status"]),
+            run=runs.get(position),
+        )
+        for position, step in enumerate(row["definition"]["steps"])
+    )
+
+
+def audit_entry(row: Row) -> AuditEntry:
+    return AuditEntry(
+        id=row["id"],
+        at=row["at"],
+        last_at=row["last_at"],
+        actor=row["actor"],
+        event=row["event"],
+        outcome=row["outcome"],
+        target=row["target"],
+        run_id=row["run_id"],
+        template_run_id=row["template_run_id"],
+        details=row["details"] or {},
+        count=row["count"],
+    )

@@ -1,0 +1,215 @@
+"""Workers as everybody sees them: who is alive, who has stalled and why, and which run waits in vain.
+
+Every age is by the database's clock. A worker is alive when its loop has turned lately, not when its process exists.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, delete, func, insert, not_, or_, select, update
+
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs.conditions import DUE_SINCE, is_due
+from portal_actions_plugin.runs.states import RUNNING
+from portal_actions_plugin.storage.sessions import Row, Transaction
+from portal_actions_plugin.storage.sql import milliseconds_between, now_plus
+from portal_actions_plugin.storage.tables import WAITS_FOR_NOBODY, ActionRunRow, WorkerRow
+
+MISSING = "missing"
+"""The state of a place that has no worker, though its supervisor was told to have one there."""
+
+STANDING_BY = "standing_by"
+"""The state of a worker that says of itself that it waits for a doorbell."""
+
+STOPPING = "stopping"
+"""The state of a worker that was told to stop, and finishes its step."""
+
+IDLE_SECONDS = 10
+"""A worker has stood by for at least so long before it can be said to be deaf: a busy one stands by now and then."""
+
+FORGET_SECONDS = 3600
+GONE_SECONDS = 600
+"""A worker that was not seen for longer was most likely given up, such as with its machine, and is no news any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """A worker that should be at work and is not.
+
+    Attributes:
+        name: its place, as attempts name it.
+        queue: the queue that it should work on.
+        host: the machine that it is on.
+        pid: its process; 0 where there is none.
+        seconds: for how long.
+        waiting: the run that waits for it though it stands by, if that is how it is known.
+        is_missing: whether there is no worker at its place at all.
+    """
+
+    name: str
+    queue: str
+    host: str
+    pid: int
+    seconds: float
+    waiting: str | None
+    is_missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What a supervisor says of a place. The moments are seconds ago, by the machine's monotonic clock.
+
+    Attributes:
+        name: of the place.
+        queue: that its worker hears.
+        host: the machine.
+        pid: the worker's process; 0 where there is none.
+        supervisor: its machine and process.
+        version: of the plugin.
+        state: what the worker says that it does, or ``MISSING``.
+        state_ago: since when.
+        turned_ago: when its loop turned last; of a missing one, when the last one died.
+    """
+
+    name: str
+    queue: str
+    host: str
+    pid: int
+    supervisor: str
+    version: str
+    state: str
+    state_ago: float
+    turned_ago: float
+
+
+def alive_seconds() -> float:
+    """How long ago a worker's loop may have turned for it to count as alive."""
+    return extension().config.stall_seconds / 2
+
+
+def is_alive() -> ColumnElement[bool]:
+    """The condition of a worker whose loop has turned lately."""
+    return WorkerRow.seen_at > now_plus(-alive_seconds())
+
+
+def alive_by_queue(db: Transaction) -> Counter[str]:
+    """How many workers that are alive each queue has."""
+    rows = db.rows(select(WorkerRow.queue, func.count().label("n")).where(is_alive()).group_by(WorkerRow.queue))
+    return Counter({row["queue"]: row["n"] for row in rows})
+
+
+def stalled(db: Transaction) -> Sequence[Stalled]:
+    """The workers that should be at work and are not: not seen lately, not there, or standing by while a run waits."""
+    waiting = _waiting_by_queue(db)
+    gone = and_(not_(is_alive()), WorkerRow.seen_at > now_plus(-GONE_SECONDS))
+    deaf = and_(is_alive(), _stands_by(), WorkerRow.queue.in_(list(waiting)))
+    rows = db.rows(
+        select(
+            *(WorkerRow.name, WorkerRow.queue, WorkerRow.host, WorkerRow.pid, WorkerRow.state),
+            gone.label("gone"),
+            milliseconds_between(WorkerRow.seen_at, now_plus(0)).label("unseen"),
+        )
+        .where(or_(gone, deaf))
+        .order_by(WorkerRow.name)
+    )
+    return [_stalled(row, waiting) for row in rows]
+
+
+def _stalled(row: Row, waiting: dict[str, tuple[str, float]]) -> Stalled:
+    is_gone = bool(row["gone"])
+    run_id, waited = (None, 0.0) if is_gone else waiting[row["queue"]]
+    return Stalled(
+        row["name"],
+        row["queue"],
+        row["host"],
+        row["pid"],
+        row["unseen"] / 1000 if is_gone else waited,
+        run_id,
+        is_gone and row["state"] == MISSING,
+    )
+
+
+def _stands_by() -> ColumnElement[bool]:
+    """That a worker had stood by for a while when its supervisor last looked, and can be heard of."""
+    return and_(
+        WorkerRow.state == STANDING_BY,
+        milliseconds_between(WorkerRow.state_since, WorkerRow.seen_at) >= IDLE_SECONDS * 1000,
+    )
+
+
+def _waiting_by_queue(db: Transaction) -> dict[str, tuple[str, float]]:
+    """Of each queue the run that has waited in vain for longest, and for how many seconds."""
+    found: dict[str, tuple[str, float]] = {}
+    for queue in [row["queue"] for row in db.rows(select(WorkerRow.queue).distinct())]:
+        if row := waits_in_vain(db, queue):
+            found[queue] = (row["id"], row["waited"] / 1000)
+    return found
+
+
+def waits_in_vain(db: Transaction, queue: str, besides: Collection[str] = ()) -> Row | None:
+    """The oldest run of a queue that needs no lock and has been due for too long: its ``id``, ``waited`` in milliseconds.
+
+    Args:
+        db: where to look.
+        queue: the queue's name.
+        besides: the ids of runs that are not meant.
+    """
+    return db.row(
+        select(ActionRunRow.id, milliseconds_between(DUE_SINCE, now_plus(0)).label("waited"))
+        .where(WAITS_FOR_NOBODY, ActionRunRow.queue == queue, is_due(ActionRunRow))
+        .where(now_plus(-extension().config.stall_seconds) > DUE_SINCE, ActionRunRow.id.not_in(besides))
+        .order_by(ActionRunRow.id)
+        .limit(1)
+    )
+
+
+def has_live_lease(db: Transaction, worker: str) -> bool:
+    """Whether a job process of this worker runs something and is known to be on it."""
+    live = select(ActionRunRow.id).where(
+        ActionRunRow.status == RUNNING, ActionRunRow.worker == worker, ActionRunRow.lease_expires_at > now_plus(0)
+    )
+    return db.row(live.limit(1)) is not None
+
+
+# -- what a supervisor writes ----------------------------------------------------------------------------------------
+
+
+def keep(tx: Transaction, sign: Sign) -> None:
+    """Keep what a supervisor says of one of its places."""
+    values = {
+        "queue": sign.queue,
+        "pid": sign.pid,
+        "supervisor": sign.supervisor,
+        "version": sign.version,
+        "state": sign.state,
+        "state_since": now_plus(-sign.state_ago),
+        "seen_at": now_plus(-sign.turned_ago),
+    }
+    if not tx.changed(update(WorkerRow).where(WorkerRow.name == sign.name).values(**values)):
+        tx.execute(insert(WorkerRow).values(name=sign.name, host=sign.host, started_at=now_plus(0), **values))
+
+
+def forget(tx: Transaction, names: Sequence[str]) -> None:
+    """Forget workers that were stopped."""
+    tx.changed(delete(WorkerRow).where(WorkerRow.name.in_(names)))
+
+
+def forget_gone(tx: Transaction) -> int:
+    """Forget the workers that nobody has seen for an hour; says how many those are."""
+    return tx.changed(delete(WorkerRow).where(WorkerRow.seen_at < now_plus(-FORGET_SECONDS)))
+
+
+def supervisors_on(db: Transaction, host: str) -> Sequence[str]:
+    """The supervisors that workers of a machine are kept of."""
+    rows = db.rows(
+        select(WorkerRow.supervisor).where(WorkerRow.host == host, WorkerRow.supervisor.is_not(None)).distinct()
+    )
+    return [row["supervisor"] for row in rows]
+
+
+def forget_of(tx: Transaction, supervisors: Sequence[str]) -> None:
+    """Forget the workers of supervisors that are known to be gone."""
+    tx.changed(delete(WorkerRow).where(WorkerRow.supervisor.in_(supervisors)))

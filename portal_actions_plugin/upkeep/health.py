@@ -1,0 +1,49 @@
+"""How the portal's parts are: for whoever asks, without a word about anybody's run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs.conditions import NOW, is_due
+from portal_actions_plugin.runs.reading import workers
+from portal_actions_plugin.runs.states import QUEUED
+from portal_actions_plugin.storage.sessions import reading
+from portal_actions_plugin.storage.tables import ActionRunRow
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the parts answer. ``oldest_queued_seconds`` is None while nothing waits."""
+
+    redis: bool
+    workers: int
+    workers_stalled: int
+    oldest_queued_seconds: float | None
+
+
+def health() -> Health:
+    """Whether the parts answer; raises what the database raises."""
+    with reading() as db:
+        alive, stalled = workers.alive_by_queue(db).total(), len(workers.stalled(db))
+        row = db.row(
+            select(
+                select(func.min(ActionRunRow.queued_at))
+                .where(
+                    ActionRunRow.status == QUEUED,
+                    is_due(ActionRunRow),
+                )
+                .scalar_subquery()
+                .label("oldest"),
+                NOW.label("now"),
+            )
+        )
+    assert row is not None  # noqa: S101 a SELECT without FROM has one row
+    waited = (row["now"] - row["oldest"]).total_seconds() if row["oldest"] else None
+    try:
+        redis = bool(extension().redis.ping())
+    except Exception:  # noqa: BLE001 whatever the client raises, the answer is that Redis is away
+        redis = False
+    return Health(redis, alive, stalled, waited)

@@ -1,0 +1,383 @@
+"""Retention: runs that are over long enough go, whole and in small batches; the audit is kept for its own time.
+
+Each batch is a transaction of its own, so a prune can be killed at any moment, and any number may run at once. A run
+goes in one of them with all that belongs to it; only a log too long for a batch goes first.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, delete, func, not_, or_, select
+
+from portal_actions_plugin.run_types import AuditEntry
+from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs.states import OVER
+from portal_actions_plugin.settings.values import MAX_DAYS
+from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import (
+    ActionRunRow,
+    AuditRow,
+    IdempotencyKeyRow,
+    LogLineRow,
+    TemplateRunRow,
+)
+from portal_actions_plugin.upkeep import metric_sums
+
+SHORTEST_SECONDS = 3600
+"""Start limits are counted over the runs of up to an hour, so none of those may be missing."""
+
+LONGEST_SECONDS = MAX_DAYS * 24 * 3600
+
+KEY_SECONDS = 24 * 3600
+"""A run whose idempotency key is younger stays: a client may count on its key for a day."""
+
+ROWS_A_PAGE = 500
+RUNS_A_BATCH = 50
+LINES_A_BATCH = 10_000
+"""Log lines are most of what a batch deletes. The log of a run that has more goes before it, in parts as large."""
+
+AUDIT_ROWS_A_BATCH = 1_000
+LONGEST_PAUSE = 1.0
+
+_BEFORE_ALL = str(uuid.UUID(int=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """How old a run, and an audit row, has to be to go, in seconds."""
+
+    runs: int
+    audit: int
+
+    def __post_init__(self) -> None:
+        for age in (self.runs, self.audit):
+            if not SHORTEST_SECONDS <= age <= LONGEST_SECONDS:
+                raise ValueError(f"an age of {age} s: it takes {SHORTEST_SECONDS} to {LONGEST_SECONDS}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How much went, or would go; ``steps`` are those of the template runs."""
+
+    template_runs: int = 0
+    steps: int = 0
+    one_offs: int = 0
+    audit_rows: int = 0
+
+    def __add__(self, other: Pruned) -> Pruned:
+        return Pruned(
+            self.template_runs + other.template_runs,
+            self.steps + other.steps,
+            self.one_offs + other.one_offs,
+            self.audit_rows + other.audit_rows,
+        )
+
+
+def prunable(ages: Ages) -> Pruned:
+    """Count what a prune would delete right now."""
+    cutoffs = _cutoffs(ages)
+    template_runs, one_offs = _TemplateRuns(cutoffs), _OneOffs(cutoffs)
+    with reading() as db:
+        return Pruned(
+            template_runs=_count(db, TemplateRunRow.id, TemplateRunRow.id.in_(_would_go(template_runs))),
+            steps=_count(db, ActionRunRow.id, ActionRunRow.template_run_id.in_(_would_go(template_runs))),
+            one_offs=_count(db, ActionRunRow.id, ActionRunRow.id.in_(_would_go(one_offs))),
+            audit_rows=_count(db, AuditRow.id, AuditRow.last_at < cutoffs.audit),
+        )
+
+
+def prune(actor: str, ages: Ages) -> Pruned:
+    """Delete runs that are over, and audit rows, of that age; one audit row says what went, after each batch.
+
+    What goes has been summed up first, so that no metric ever falls.
+    """
+    metric_sums.sum_up()
+    return _Prune(actor, ages).run()
+
+
+# -- what may go -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Cutoffs:
+    """What is older goes; taken once from the database's clock, so that a prune comes to its end."""
+
+    runs: datetime
+    audit: datetime
+    keys: datetime
+
+
+def _cutoffs(ages: Ages) -> _Cutoffs:
+    moments = (now_plus(-ages.runs).label("runs"), now_plus(-ages.audit).label("audit"))
+    with reading() as db:
+        (row,) = db.rows(select(*moments, now_plus(-KEY_SECONDS).label("keys")))
+    return _Cutoffs(**row)
+
+
+class _Runs:
+    """One kind of run that goes as a whole: what says that one may."""
+
+    row: Any
+
+    def __init__(self, cutoffs: _Cutoffs) -> None:
+        self.cutoffs = cutoffs
+
+    def is_over(self) -> Sequence[Any]:
+        """Whether a run is over and old, by its own columns."""
+        return (self.row.status.in_(OVER), self.row.finished_at.is_not(None), self.row.finished_at < self.cutoffs.runs)
+
+    def is_done_with(self) -> Sequence[Any]:
+        """Whether nobody needs a run any more, but for the runs that repeat it."""
+        key = select(IdempotencyKeyRow.run_id).where(
+            IdempotencyKeyRow.run_id == self.row.id, IdempotencyKeyRow.made_at > self.cutoffs.keys
+        )
+        return (*self.is_over(), self.row.announced_at.is_not(None), not_(key.correlate(self.row).exists()))
+
+    def may_go(self) -> Sequence[Any]:
+        """Whether a run may go now: a run that repeats it reads its checkpoints, and its page links here."""
+        again = self.row.__table__.alias().c
+        repeated = select(again.id).where(again.retry_of == self.row.id).correlate(self.row)
+        return (*self.is_done_with(), not_(repeated.exists()))
+
+    def lines(self) -> Any:
+        """About how many log lines a run has."""
+        raise NotImplementedError
+
+    def action_runs(self, run_id: str) -> Any:
+        """Which action runs a run is made of."""
+        raise NotImplementedError
+
+    def steps(self, tx: Transaction, ids: Sequence[str]) -> dict[str, int]:
+        """How many steps go with each of these runs."""
+        raise NotImplementedError
+
+    def pruned(self, runs: int, steps: int) -> Pruned:
+        raise NotImplementedError
+
+
+class _TemplateRuns(_Runs):
+    row = TemplateRunRow
+
+    def is_done_with(self) -> Sequence[Any]:
+        # A step that is over may still hold its lock, for a process that is not known to be gone.
+        needed = select(ActionRunRow.id).where(
+            ActionRunRow.template_run_id == TemplateRunRow.id,
+            or_(ActionRunRow.status.not_in(OVER), ActionRunRow.lock_held, ActionRunRow.announced_at.is_(None)),
+        )
+        return (*super().is_done_with(), not_(needed.correlate(TemplateRunRow).exists()))
+
+    def lines(self) -> Any:
+        of_steps = select(func.sum(_last_line())).where(ActionRunRow.template_run_id == TemplateRunRow.id)
+        return func.coalesce(of_steps.correlate(TemplateRunRow).scalar_subquery(), 0)
+
+    def action_runs(self, run_id: str) -> Any:
+        return ActionRunRow.template_run_id == run_id
+
+    def steps(self, tx: Transaction, ids: Sequence[str]) -> dict[str, int]:
+        of_run = ActionRunRow.template_run_id
+        rows = tx.rows(select(of_run, func.count().label("steps")).where(of_run.in_(ids)).group_by(of_run))
+        return {row["template_run_id"]: row["steps"] for row in rows}
+
+    def pruned(self, runs: int, steps: int) -> Pruned:
+        return Pruned(template_runs=runs, steps=steps)
+
+
+class _OneOffs(_Runs):
+    row = ActionRunRow
+
+    def is_over(self) -> Sequence[Any]:
+        return (ActionRunRow.template_run_id.is_(None), *super().is_over())
+
+    def is_done_with(self) -> Sequence[Any]:
+        return (*super().is_done_with(), not_(ActionRunRow.lock_held))
+
+    def lines(self) -> Any:
+        return func.coalesce(_last_line(), 0)
+
+    def action_runs(self, run_id: str) -> Any:
+        return ActionRunRow.id == run_id
+
+    def steps(self, tx: Transaction, ids: Sequence[str]) -> dict[str, int]:  # noqa: ARG002 a one-off has none
+        return {}
+
+    def pruned(self, runs: int, steps: int) -> Pruned:  # noqa: ARG002 likewise
+        return Pruned(one_offs=runs)
+
+
+def _last_line() -> Any:
+    """The number of an action run's last log line: one look into the primary key, where counting reads them all."""
+    of_run = select(func.max(LogLineRow.seq)).where(LogLineRow.action_run_id == ActionRunRow.id)
+    return of_run.correlate(ActionRunRow).scalar_subquery()
+
+
+def _would_go(runs: _Runs) -> Any:
+    """The ids that would go, whole chains of retries among them."""
+    row, done_with = runs.row, and_(*runs.is_done_with())
+    stays = (
+        select(row.retry_of.label("id"))
+        .where(row.retry_of.is_not(None), not_(done_with))
+        .cte(f"{row.__tablename__}_stay", recursive=True)
+    )
+    # A run that stays keeps what it repeats, and that what it repeats itself.
+    further = select(row.retry_of).join(stays, stays.c.id == row.id).where(row.retry_of.is_not(None))
+    stays = stays.union(further)
+    return select(row.id).where(done_with, row.id.not_in(select(stays.c.id)))
+
+
+def _count(db: Transaction, counted: Any, which: Any) -> int:
+    (row,) = db.rows(select(func.count(counted).label("number")).where(which))
+    number: int = row["number"]
+    return number
+
+
+# -- deleting --------------------------------------------------------------------------------------------------------
+
+
+class _Prune:
+    """One prune: what it has deleted so far, and the audit row that says so."""
+
+    def __init__(self, actor: str, ages: Ages) -> None:
+        self._ages = ages
+        self._cutoffs = _cutoffs(ages)
+        self._entry = AuditEntry(actor, audit.PRUNE, audit.ACCEPTED, "runs")
+        self._entry_id: str | None = None
+        self._pruned = Pruned()
+
+    def run(self) -> Pruned:
+        self._prune_runs(_TemplateRuns(self._cutoffs))
+        self._prune_runs(_OneOffs(self._cutoffs))
+        self._prune_audit()
+        return self._pruned
+
+    def _prune_runs(self, runs: _Runs) -> None:
+        row = runs.row
+        for over in _oldest_first(row, row.queued_at < self._cutoffs.runs, and_(*runs.is_over())):
+            left = over
+            # With a run goes what kept the one that it repeats: so a chain goes at once, newest first.
+            while left:
+                left = [repeated for batch in _batches(runs, left) for repeated in self._delete_batch(runs, batch)]
+
+    def _prune_audit(self) -> None:
+        row = AuditRow
+        for old in _oldest_first(row, row.at < self._cutoffs.audit, row.last_at < self._cutoffs.audit):
+            for start in range(0, len(old), AUDIT_ROWS_A_BATCH):
+                self._delete_audit(old[start : start + AUDIT_ROWS_A_BATCH])
+
+    def _delete_batch(self, runs: _Runs, batch: _Batch) -> list[str]:
+        if batch.lines > LINES_A_BATCH and not self._delete_log(runs, batch.ids[0]):
+            return []
+        return self._delete_runs(runs, batch.ids)
+
+    def _delete_log(self, runs: _Runs, run_id: str) -> bool:
+        """Delete the log of a run that goes next, in parts; False when somebody is at the run, or needs it by now."""
+        with reading() as db:
+            logs = db.rows(select(ActionRunRow.id, _last_line().label("last")).where(runs.action_runs(run_id)))
+        for log in logs:
+            for start in range(1, (log["last"] or 0) + 1, LINES_A_BATCH):
+                part = LogLineRow.seq.between(start, start + LINES_A_BATCH - 1)
+                with _giving_way(), transaction("prune") as tx:
+                    mine = _lock(tx, runs.row, [run_id])
+                    if not tx.rows(select(runs.row.id).where(runs.row.id.in_(mine), *runs.may_go())):
+                        return False
+                    tx.execute(delete(LogLineRow).where(LogLineRow.action_run_id == log["id"], part))
+        return True
+
+    def _delete_runs(self, runs: _Runs, ids: Sequence[str]) -> list[str]:
+        """Delete what may go of these runs; returns the runs that those repeat."""
+        row = runs.row
+        with _giving_way(), transaction("prune") as tx:
+            mine = _lock(tx, row, ids)
+            steps = runs.steps(tx, mine)
+            gone = tx.rows(delete(row).where(row.id.in_(mine), *runs.may_go()).returning(row.id, row.retry_of))
+            if gone:
+                tx.execute(delete(IdempotencyKeyRow).where(IdempotencyKeyRow.run_id.in_([run["id"] for run in gone])))
+                self._note(tx, runs.pruned(len(gone), sum(steps.get(run["id"], 0) for run in gone)))
+        return [run["retry_of"] for run in gone if run["retry_of"]]
+
+    def _delete_audit(self, ids: Sequence[str]) -> None:
+        with _giving_way(), transaction("prune") as tx:
+            mine = _lock(tx, AuditRow, ids)
+            gone = tx.changed(delete(AuditRow).where(AuditRow.id.in_(mine), AuditRow.last_at < self._cutoffs.audit))
+            if gone:
+                self._note(tx, Pruned(audit_rows=gone))
+
+    def _note(self, tx: Transaction, more: Pruned) -> None:
+        """Say in the audit what is gone, in the transaction in which it goes: a killed prune has said it too."""
+        self._pruned += more
+        ages = {"older_than_seconds": self._ages.runs, "audit_older_than_seconds": self._ages.audit}
+        details = {**asdict(self._pruned), **ages}
+        if self._entry_id is None:
+            self._entry_id = audit.record(tx, self._entry)
+        audit.amend_prune(tx, self._entry_id, details)
+
+
+def _oldest_first(row: Any, is_old: Any, may_go: Any) -> Iterator[list[str]]:
+    """Walk a table by its primary key, in pages, up to the first page without an old row; yields ids that may go.
+
+    Ids are in the order of time, but for the clocks of their makers: what a page hides comes with a later prune.
+    """
+    cursor, more = _BEFORE_ALL, True
+    while more:
+        with reading() as db:
+            page = db.rows(
+                select(row.id, is_old.label("is_old"), may_go.label("may_go"))
+                .where(row.id > cursor)
+                .order_by(row.id)
+                .limit(ROWS_A_PAGE)
+            )
+        yield [found["id"] for found in page if found["may_go"]]
+        more = any(found["is_old"] for found in page)
+        cursor = page[-1]["id"] if page else cursor
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Runs that go in one transaction; a run with more log lines than that may hold is alone."""
+
+    ids: list[str]
+    lines: int
+
+
+def _batches(runs: _Runs, ids: Sequence[str]) -> Iterator[_Batch]:
+    """Part those of these runs that may go into batches of so many runs or log lines, oldest first."""
+    with reading() as db:
+        found = db.rows(
+            select(runs.row.id, runs.lines().label("lines"))
+            .where(runs.row.id.in_(ids), *runs.may_go())
+            .order_by(runs.row.id)
+        )
+    batch: list[str] = []
+    lines = 0
+    for run in found:
+        if batch and (len(batch) == RUNS_A_BATCH or lines + run["lines"] > LINES_A_BATCH):
+            yield _Batch(batch, lines)
+            batch, lines = [], 0
+        batch.append(run["id"])
+        lines += run["lines"]
+    if batch:
+        yield _Batch(batch, lines)
+
+
+def _lock(tx: Transaction, row: Any, ids: Sequence[str]) -> list[str]:
+    """Lock those of these rows that nobody else is at, another prune or a retry.
+
+    Only a statement that begins with the lock held sees what others committed before: the DELETE is the next one.
+    """
+    locked = tx.rows(select(row.id).where(row.id.in_(ids)).order_by(row.id).with_for_update(skip_locked=True))
+    return [found["id"] for found in locked]
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Leave the database to others for as long as a batch took: SQLite has one writer, and no queue for the next."""
+    began = time.monotonic()
+    yield
+    time.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
