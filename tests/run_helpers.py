@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping, select, update
 
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner import execute
+from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims
 from portal_actions_plugin.runs.changes.claims import Claim, StepRef

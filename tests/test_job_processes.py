@@ -13,8 +13,8 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from portal_actions_plugin.runner.child import MAX_RUNS
-from portal_actions_plugin.runner.processes import Connections
+from portal_actions_plugin.runner.process.forking import Connections
+from portal_actions_plugin.runner.process.main import MAX_RUNS
 from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs.changes import due
 from portal_actions_plugin.runs.news.redis_names import names

@@ -111,8 +111,8 @@ def test_only_what_descends_from_the_job_process_is_ended(tmp_path: Path) -> Non
     """Whoever forks job processes may have children of his own: a host's helper, started before or meanwhile."""
     script = """
 import os, subprocess, sys, time
-from portal_actions_plugin.runner.leftovers import Leftovers, own_children
-from portal_actions_plugin.runner.processes import adopt_orphans
+from portal_actions_plugin.runner.process.leftovers import Leftovers, own_children
+from portal_actions_plugin.runner.process.forking import adopt_orphans
 
 adopt_orphans()
 sleep = ["sleep", "60"]
@@ -140,8 +140,8 @@ def test_a_bomb_of_forks_is_ended(tmp_path: Path) -> None:
     """Each of its processes starts others as fast as it can; there are never more than its limit, which is not ours."""
     script = """
 import os, resource, sys, time
-from portal_actions_plugin.runner.leftovers import Leftovers, own_children
-from portal_actions_plugin.runner.processes import adopt_orphans
+from portal_actions_plugin.runner.process.leftovers import Leftovers, own_children
+from portal_actions_plugin.runner.process.forking import adopt_orphans
 
 adopt_orphans()
 leftovers = Leftovers(own_children())

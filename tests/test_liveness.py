@@ -16,7 +16,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal_actions_plugin.runner.doctor import examination
+from portal_actions_plugin.doctor import examination
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.tables import WorkerRow
 from portal_actions_plugin.upkeep import measures
@@ -163,7 +163,7 @@ def test_a_supervisor_whose_loop_stands_still_ends_with_70_and_says_where_it_sto
 def test_a_loop_that_turns_is_never_ended() -> None:
     script = """
 import time
-from portal_actions_plugin.runner.watchdog import Watchdog
+from portal_actions_plugin.runner.liveness.watchdog import Watchdog
 with Watchdog("this", 1.0) as watchdog:
     for _ in range(60):
         time.sleep(0.05)
@@ -255,7 +255,7 @@ def test_systemd_hears_that_the_supervisor_is_ready_turns_and_stops(
 
 
 def test_a_probe_sees_by_a_file_that_the_supervisor_turns(tmp_path: Path) -> None:
-    from portal_actions_plugin.runner.service_manager import ServiceManager
+    from portal_actions_plugin.runner.liveness.service_manager import ServiceManager
 
     file = tmp_path / "alive"
     manager = ServiceManager(file)
@@ -265,7 +265,7 @@ def test_a_probe_sees_by_a_file_that_the_supervisor_turns(tmp_path: Path) -> Non
 
 
 def test_a_file_that_cannot_be_touched_ends_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    from portal_actions_plugin.runner.service_manager import ServiceManager
+    from portal_actions_plugin.runner.liveness.service_manager import ServiceManager
 
     ServiceManager(tmp_path / "missing" / "alive").turned("1 of 1 workers are there")
     assert "a probe takes this for dead" in caplog.text

@@ -71,7 +71,7 @@ def ended(run_id: str) -> bool:
 
 
 def findings(part: str = "namespace") -> list[Any]:
-    from portal_actions_plugin.runner.doctor.examination import examine
+    from portal_actions_plugin.doctor.examination import examine
 
     return [one for one in examine() if one.part == part]
 
@@ -144,7 +144,7 @@ def test_doorbells_of_runs_that_are_not_there_are_dropped_counted_and_told(
 def test_foreign_doorbells_are_told_once_a_minute(
     app: Flask, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from portal_actions_plugin.runner import foreign
+    from portal_actions_plugin.runner.doorbells import foreign
 
     heard = foreign.Foreign()
     for _ in range(3):
@@ -163,7 +163,7 @@ def test_the_doctor_knows_of_two_databases_of_one_identity(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from portal_actions_plugin.runner import neighbours
+    from portal_actions_plugin.runner.doorbells import neighbours
     from portal_actions_plugin.storage.side_tables import DatabaseIdentityRow
 
     copy = make_app(PORTAL_ACTIONS_DATABASE_URL=other_url)
@@ -191,7 +191,7 @@ def test_the_doctor_knows_of_two_databases_of_one_identity(
 
 
 def test_a_server_that_was_started_anew_is_no_second_database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    from portal_actions_plugin.runner import neighbours
+    from portal_actions_plugin.runner.doorbells import neighbours
     from portal_actions_plugin.runs.news.redis_names import names
 
     monkeypatch.setattr(neighbours, "TELL_SECONDS", 0)
@@ -203,7 +203,7 @@ def test_a_server_that_was_started_anew_is_no_second_database(app: Flask, monkey
 
 
 def test_the_doctor_sees_workers_that_go_by_the_name_of_before(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    from portal_actions_plugin.runner import neighbours
+    from portal_actions_plugin.runner.doorbells import neighbours
     from portal_actions_plugin.runs.news.redis_names import names
 
     with transaction("test") as tx:
@@ -234,7 +234,7 @@ def test_a_namespace_that_is_no_part_of_a_name_stops_the_start(make_app: Callabl
 def test_everything_on_redis_carries_the_namespace(make_app: Callable[..., Flask], redis_url: str) -> None:
     portal = make_app(PORTAL_ACTIONS_NAMESPACE="Portal_1")
     with portal.app_context(), Redis.from_url(redis_url) as redis:
-        from portal_actions_plugin.runner import neighbours
+        from portal_actions_plugin.runner.doorbells import neighbours
 
         start()
         neighbours.be_seen()
@@ -316,7 +316,7 @@ def test_old_doorbells_of_other_portals_stay_where_they_are(app: Flask, redis_ur
         tx.execute(update(ActionRunRow).where(ActionRunRow.id == done).values(status="canceled"))
     for run_id in (theirs, done, ours):
         ring_as_before(run_id)
-    from portal_actions_plugin.runner.old_queues import bring_over
+    from portal_actions_plugin.runner.doorbells.old_queues import bring_over
     from portal_actions_plugin.runs.news.redis_names import names
 
     assert bring_over() == 1
@@ -349,7 +349,7 @@ def rung_for(redis: Any, queue: str) -> list[str | None]:
 
 
 def test_a_sweep_multiplies_no_doorbells_while_old_workers_live(app: Flask, redis_url: str) -> None:
-    from portal_actions_plugin.runner.old_queues import bring_over
+    from portal_actions_plugin.runner.doorbells.old_queues import bring_over
 
     with transaction("test") as tx:
         old = {"queue": "default", "host": "old", "pid": 1, "started_at": now_plus(0), "seen_at": now_plus(0)}

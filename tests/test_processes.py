@@ -20,11 +20,13 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from portal_actions_plugin.errors import RemoteError
-from portal_actions_plugin.runner import execute, monitor, recovery, sweeper
-from portal_actions_plugin.runner.monitor import JobProcess, watch
-from portal_actions_plugin.runner.places import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
-from portal_actions_plugin.runner.processes import StopRequest, TimeLimitError, time_limit
-from portal_actions_plugin.runner.shared import Shared, SpokenLines
+from portal_actions_plugin.runner import recovery, sweeper
+from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.liveness.places import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
+from portal_actions_plugin.runner.process import monitor
+from portal_actions_plugin.runner.process.forking import StopRequest, TimeLimitError, time_limit
+from portal_actions_plugin.runner.process.monitor import JobProcess, watch
+from portal_actions_plugin.runner.process.shared_memory import Shared, SpokenLines
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims
 from portal_actions_plugin.runs.changes.claims import LeaseLostError

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from portal_actions_plugin.runner.shared import SpokenLines
+from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import migrations

@@ -16,7 +16,7 @@ from marshmallow import Schema, fields
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import AuthError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner import execute
+from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter

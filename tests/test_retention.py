@@ -14,7 +14,7 @@ from sqlalchemy import event, func, insert, select, update
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import ConfigurationError, NotFoundError
 from portal_actions_plugin.run_types import AuditEntry
-from portal_actions_plugin.runner import execute
+from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runs import audit, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.changes import existing

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal_actions_plugin.runner import run_logs
-from portal_actions_plugin.runner.run_logs import speaking, worker_formatter
+from portal_actions_plugin.runner.attempt import run_logs
+from portal_actions_plugin.runner.attempt.run_logs import speaking, worker_formatter
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.secrets.token_shapes import MASK

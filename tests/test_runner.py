@@ -26,8 +26,9 @@ from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner import execute, recovery, sweeper
-from portal_actions_plugin.runner.processes import Connections
+from portal_actions_plugin.runner import recovery, sweeper
+from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.process.forking import Connections
 from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims

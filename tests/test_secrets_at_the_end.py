@@ -17,7 +17,8 @@ from sqlalchemy import select, update
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import RemoteError, ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner import bounds, recovery, sweeper
+from portal_actions_plugin.runner import recovery, sweeper
+from portal_actions_plugin.runner.attempt import bounds
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.reading import queries

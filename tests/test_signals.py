@@ -15,7 +15,8 @@ from sqlalchemy import update
 
 from portal_actions_plugin import ActionRun, Identity, signals
 from portal_actions_plugin.errors import PermissionDeniedError, ValidationError
-from portal_actions_plugin.runner import execute, sweeper
+from portal_actions_plugin.runner import sweeper
+from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.news import ring, tell
 from portal_actions_plugin.runs.reading import queries

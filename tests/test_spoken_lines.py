@@ -18,8 +18,8 @@ from sqlalchemy import event
 
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.run_types import LogLine
-from portal_actions_plugin.runner import execute, recorder
-from portal_actions_plugin.runner.shared import SharedDeadline, SpokenLines
+from portal_actions_plugin.runner.attempt import execute, recorder
+from portal_actions_plugin.runner.process.shared_memory import SharedDeadline, SpokenLines
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import log_lines, transitions
 from portal_actions_plugin.runs.changes.log_lines import Line

@@ -79,7 +79,7 @@ def test_a_canceled_run_never_becomes_anything_else(app: Flask) -> None:
 
 
 def test_a_step_cannot_be_queued_twice(app: Flask) -> None:
-    from portal_actions_plugin.runner.job import load_job
+    from portal_actions_plugin.runner.attempt.queued_run import load_job
 
     _, ref = start()
     step = prepare_step(load_job(ref.id).course, 0)

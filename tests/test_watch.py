@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal_actions_plugin.runner import monitor
-from portal_actions_plugin.runner.monitor import JobProcess, watch
-from portal_actions_plugin.runner.processes import StopRequest
-from portal_actions_plugin.runner.shared import Shared
+from portal_actions_plugin.runner.process import monitor
+from portal_actions_plugin.runner.process.forking import StopRequest
+from portal_actions_plugin.runner.process.monitor import JobProcess, watch
+from portal_actions_plugin.runner.process.shared_memory import Shared
 from tests.conftest import wait_until
 
 
@@ -166,7 +166,7 @@ def test_a_process_that_is_gone_is_never_asked_again(make_app: Callable[..., Fla
 def test_what_is_not_redis_trouble_is_not_called_so() -> None:
     from redis.exceptions import RedisError
 
-    from portal_actions_plugin.runner.redis_calls import asking_redis
+    from portal_actions_plugin.runner.doorbells.redis_calls import asking_redis
 
     with pytest.raises(RedisError), asking_redis():
         raise ConnectionResetError(errno.ECONNRESET, "reset")

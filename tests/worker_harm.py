@@ -38,7 +38,7 @@ def sweep_hangs(_folder: Path) -> None:
 
 def cannot_fork(_folder: Path) -> None:
     """Let a connection that nobody closes keep the supervisor from forking."""
-    from portal_actions_plugin.runner.processes import Connections
+    from portal_actions_plugin.runner.process.forking import Connections
 
     def refuse(_self: object) -> None:
         raise RuntimeError("1 database connections are open at a fork: a transaction is running.")

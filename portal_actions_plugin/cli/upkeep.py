@@ -22,7 +22,7 @@ from portal_actions_plugin.upkeep import retention
 from portal_actions_plugin.upkeep.retention import Ages, Pruned
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.runner.doctor.findings import Finding
+    from portal_actions_plugin.doctor.findings import Finding
 
 START_SECONDS = 60
 """How long the doctor waits for the portal to start."""
@@ -120,15 +120,15 @@ def metrics() -> None:
 @click.pass_context
 def doctor(context: click.Context, fix: bool, as_json: bool) -> None:  # noqa: FBT001 click hands them over
     """Say what is wrong and what to run; exits with 0 when all is well, 1 on warnings, 2 on anything critical."""
-    from portal_actions_plugin.runner.doctor.findings import LEVELS, worst
+    from portal_actions_plugin.doctor.findings import LEVELS, worst
 
     script = context.ensure_object(ScriptInfo)
     done: list[str] = []
     failed: list[str] = []
     app = _load(script)
     if isinstance(app, Flask):
-        from portal_actions_plugin.runner.doctor.examination import examine
-        from portal_actions_plugin.runner.doctor.fixes import mend
+        from portal_actions_plugin.doctor.examination import examine
+        from portal_actions_plugin.doctor.fixes import mend
 
         with app.app_context():
             for one in mend() if fix else ():
@@ -165,7 +165,7 @@ def _count(number: int, thing: str) -> str:
 
 
 def _log_to_stderr() -> None:
-    from portal_actions_plugin.runner.run_logs import worker_formatter
+    from portal_actions_plugin.runner.attempt.run_logs import worker_formatter
 
     handler = logging.StreamHandler()
     handler.setFormatter(worker_formatter())
@@ -174,8 +174,8 @@ def _log_to_stderr() -> None:
 
 def _load(script: ScriptInfo) -> Flask | Finding:
     """The portal, or what keeps it from starting: whatever that is, it is a finding."""
-    from portal_actions_plugin.runner.doctor.findings import critical
-    from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
+    from portal_actions_plugin.doctor.findings import critical
+    from portal_actions_plugin.runner.process.forking import TimeLimitError, time_limit
 
     try:
         with time_limit(START_SECONDS):
@@ -187,7 +187,7 @@ def _load(script: ScriptInfo) -> Flask | Finding:
 
 
 def _does_not_start(error: BaseException) -> Finding:
-    from portal_actions_plugin.runner.doctor.findings import critical
+    from portal_actions_plugin.doctor.findings import critical
     from portal_actions_plugin.storage.away import without_credentials
 
     if isinstance(error, PortalActionsError):
@@ -212,7 +212,7 @@ def _for_this_app(mend: str | None, script: ScriptInfo) -> str | None:
 
 def _findings_text(findings: Sequence[Finding]) -> list[str]:
     """What is worst comes first; at the end, how much of each there is."""
-    from portal_actions_plugin.runner.doctor.findings import LEVELS
+    from portal_actions_plugin.doctor.findings import LEVELS
 
     worst_first = sorted(findings, key=lambda found: -LEVELS.index(found.level))
     width = max(len(found.part) for found in findings)

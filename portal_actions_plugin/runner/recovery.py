@@ -10,7 +10,7 @@ from sqlalchemy import and_, or_, select
 
 from portal_actions_plugin.errors import ActionError, InternalError, WorkerLostError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.outcomes import Subject, queue_again, record_failure, timed_out
+from portal_actions_plugin.runner.attempt.record import Subject, queue_again, record_failure, timed_out
 from portal_actions_plugin.runs.changes import claims, locks
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.changes.transitions import Again, Result

@@ -16,12 +16,12 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner import neighbours
-from portal_actions_plugin.runner.leftovers import Leftovers, own_children
-from portal_actions_plugin.runner.lookout import Lookout, ToReplace
-from portal_actions_plugin.runner.places import Place
-from portal_actions_plugin.runner.preload import preload
-from portal_actions_plugin.runner.processes import (
+from portal_actions_plugin.runner.doorbells import neighbours
+from portal_actions_plugin.runner.liveness.lookout import Lookout, ToReplace
+from portal_actions_plugin.runner.liveness.places import Place
+from portal_actions_plugin.runner.liveness.service_manager import ServiceManager
+from portal_actions_plugin.runner.liveness.watchdog import Watchdog
+from portal_actions_plugin.runner.process.forking import (
     Connections,
     StopRequest,
     adopt_orphans,
@@ -29,9 +29,9 @@ from portal_actions_plugin.runner.processes import (
     reset_after_fork,
     signals_held,
 )
-from portal_actions_plugin.runner.service_manager import ServiceManager
+from portal_actions_plugin.runner.process.leftovers import Leftovers, own_children
+from portal_actions_plugin.runner.process.preload import preload
 from portal_actions_plugin.runner.sweeper import sweep
-from portal_actions_plugin.runner.watchdog import Watchdog
 from portal_actions_plugin.runner.worker import work
 from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.storage import away

@@ -15,7 +15,8 @@ from redis.exceptions import RedisError
 from sqlalchemy import select
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner import old_queues, recovery
+from portal_actions_plugin.runner import recovery
+from portal_actions_plugin.runner.doorbells import old_queues
 from portal_actions_plugin.runs.changes import claims, locks
 from portal_actions_plugin.runs.news import doorbells, ring, tell
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, names

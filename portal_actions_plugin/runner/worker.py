@@ -25,18 +25,18 @@ from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import recovery
-from portal_actions_plugin.runner.child import NOBODY, Child
-from portal_actions_plugin.runner.foreign import Foreign
-from portal_actions_plugin.runner.job_process import JobProcess
-from portal_actions_plugin.runner.leftovers import Leftovers, own_children
-from portal_actions_plugin.runner.monitor import watch
-from portal_actions_plugin.runner.processes import Connections, StopRequest, adopt_orphans, signals_held
-from portal_actions_plugin.runner.pulse import Doing, Pulse
-from portal_actions_plugin.runner.redis_calls import asking_redis
-from portal_actions_plugin.runner.rehearsal import rehearse
-from portal_actions_plugin.runner.shared import Shared, Word
-from portal_actions_plugin.runner.vitals import Vitals
-from portal_actions_plugin.runner.watchdog import Watchdog
+from portal_actions_plugin.runner.doorbells.foreign import Foreign
+from portal_actions_plugin.runner.doorbells.redis_calls import asking_redis
+from portal_actions_plugin.runner.liveness.pulse import Doing, Pulse
+from portal_actions_plugin.runner.liveness.vitals import Vitals
+from portal_actions_plugin.runner.liveness.watchdog import Watchdog
+from portal_actions_plugin.runner.process.forking import Connections, StopRequest, adopt_orphans, signals_held
+from portal_actions_plugin.runner.process.job_process import JobProcess
+from portal_actions_plugin.runner.process.leftovers import Leftovers, own_children
+from portal_actions_plugin.runner.process.main import NOBODY, Child
+from portal_actions_plugin.runner.process.monitor import watch
+from portal_actions_plugin.runner.process.rehearsal import rehearse
+from portal_actions_plugin.runner.process.shared_memory import Shared, Word
 from portal_actions_plugin.runs.changes import due
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, names
 from portal_actions_plugin.runs.news.ring import RQ_JOB, RQ_QUEUE, RQ_QUEUES

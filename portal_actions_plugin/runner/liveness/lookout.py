@@ -17,8 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.places import Place
-from portal_actions_plugin.runner.pulse import Doing
+from portal_actions_plugin.runner.liveness.places import Place
+from portal_actions_plugin.runner.liveness.pulse import Doing
 from portal_actions_plugin.runs.news import ring
 from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.runs.reading.workers import IDLE_SECONDS, MISSING, STOPPING, Sign

@@ -15,10 +15,8 @@ from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import false, insert, make_url, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.extension import NAME, extension
-from portal_actions_plugin.host import TemplateProblem
-from portal_actions_plugin.runner.doctor import causes
-from portal_actions_plugin.runner.doctor.findings import (
+from portal_actions_plugin.doctor import causes
+from portal_actions_plugin.doctor.findings import (
     Check,
     Finding,
     critical,
@@ -28,7 +26,9 @@ from portal_actions_plugin.runner.doctor.findings import (
     redis_address,
     warning,
 )
-from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
+from portal_actions_plugin.extension import NAME, extension
+from portal_actions_plugin.host import TemplateProblem
+from portal_actions_plugin.runner.process.forking import TimeLimitError, time_limit
 from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.storage.sessions import Transaction, database, reading, transaction

@@ -20,15 +20,15 @@ from portal_actions_plugin.actions.http_guard import HttpRules
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import ActionError, InternalError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner import bounds, outcomes, run_logs
-from portal_actions_plugin.runner.attempt import GRACE_SECONDS, Attempt, Claimed, Doer, prepare
-from portal_actions_plugin.runner.job import Job, find_action, load_job
-from portal_actions_plugin.runner.outcomes import Recorded
-from portal_actions_plugin.runner.own_process import OwnProcess
-from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
-from portal_actions_plugin.runner.recorder import DatabaseRecorder
-from portal_actions_plugin.runner.shared import SpokenLines
-from portal_actions_plugin.runner.traces import limits_kept
+from portal_actions_plugin.runner.attempt import bounds, record, run_logs
+from portal_actions_plugin.runner.attempt.prepare import GRACE_SECONDS, Attempt, Claimed, Doer, prepare
+from portal_actions_plugin.runner.attempt.queued_run import Job, find_action, load_job
+from portal_actions_plugin.runner.attempt.record import Recorded
+from portal_actions_plugin.runner.attempt.recorder import DatabaseRecorder
+from portal_actions_plugin.runner.process.forking import TimeLimitError, time_limit
+from portal_actions_plugin.runner.process.own_process import OwnProcess
+from portal_actions_plugin.runner.process.shared_memory import SpokenLines
+from portal_actions_plugin.runner.process.traces import limits_kept
 from portal_actions_plugin.runs.changes import claims, locks
 from portal_actions_plugin.runs.changes.claims import LeaseLostError
 from portal_actions_plugin.runs.changes.transitions import Result
@@ -149,7 +149,7 @@ def _make(claimed: Claimed, doer: Doer, tell: TellTime, redactor: Redactor) -> R
         time_left.over()
     reached("record.before")
     try:
-        return outcomes.record(claimed.attempt, doer, result, error, redactor)
+        return record.record(claimed.attempt, doer, result, error, redactor)
     except LeaseLostError:
         log.warning("run %s was canceled or taken over: its outcome changes nothing", job.ref.id)
     finally:
@@ -331,7 +331,7 @@ def _as_action_error(cause: BaseException, job: Job) -> ActionError:
     if isinstance(cause, ActionError):
         return cause
     if isinstance(cause, TimeLimitError):
-        return outcomes.timed_out(job.action)
+        return record.timed_out(job.action)
     # It is asked first: whoever formats a traceback swallows whatever it raises, and the end of its time with that.
     said = _said(cause)
     log.error("run %s: the handler failed unexpectedly", job.ref.id, exc_info=cause)

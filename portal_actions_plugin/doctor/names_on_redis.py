@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from redis.exceptions import RedisError
 from sqlalchemy import select
 
+from portal_actions_plugin.doctor.findings import Check, Finding, counted, critical, fine, warning
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner import neighbours
-from portal_actions_plugin.runner.doctor.findings import Check, Finding, counted, critical, fine, warning
-from portal_actions_plugin.runner.foreign import LATELY_SECONDS
+from portal_actions_plugin.runner.doorbells import neighbours
+from portal_actions_plugin.runner.doorbells.foreign import LATELY_SECONDS
 from portal_actions_plugin.runs.news.redis_names import Names, NamespaceUnknownError, namespace
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.sql import now_plus

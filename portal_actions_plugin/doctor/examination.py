@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.runner.doctor import causes, names_on_redis, parts, rows
-from portal_actions_plugin.runner.doctor.findings import CRITICAL, Check, Finding, critical, fine, warning
-from portal_actions_plugin.runner.processes import TimeLimitError, time_limit
+from portal_actions_plugin.doctor import causes, names_on_redis, parts, rows
+from portal_actions_plugin.doctor.findings import CRITICAL, Check, Finding, critical, fine, warning
+from portal_actions_plugin.runner.process.forking import TimeLimitError, time_limit
 from portal_actions_plugin.storage.away import said
 
 __all__ = ["Finding", "examine"]

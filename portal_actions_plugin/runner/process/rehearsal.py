@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin.runner import outcomes
-from portal_actions_plugin.runner.attempt import Attempt, Doer, prepare
-from portal_actions_plugin.runner.job import next_job, read_job
-from portal_actions_plugin.runner.shared import SpokenLines
+from portal_actions_plugin.runner.attempt import record
+from portal_actions_plugin.runner.attempt.prepare import Attempt, Doer, prepare
+from portal_actions_plugin.runner.attempt.queued_run import next_job, read_job
+from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs.changes import claims, due, log_lines, transitions
 from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.changes.steps import begin_step, prepare_step, queue_step
@@ -63,11 +63,11 @@ def _play(tx: Transaction) -> None:
     due.oldest(tx, step["queue"], 1)
     claims.claim(tx, first.claim)
     _speak(tx, first)
-    outcomes.succeed(tx, first, Result())
+    record.succeed(tx, first, Result())
     step = prepare_step(course, 1)
     second = prepare(next_job(job, course, step), doer, redactor)
     begin_step(tx, step, second.claim)
-    outcomes.succeed_last(tx, second, Result(), {})
+    record.succeed_last(tx, second, Result(), {})
 
 
 def _accept(tx: Transaction, course: Course) -> None:

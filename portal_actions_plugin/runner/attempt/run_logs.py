@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
-from portal_actions_plugin.runner import bounds
+from portal_actions_plugin.runner.attempt import bounds
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 
 NOT_AT_A_RUN = "-"

@@ -18,9 +18,9 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.errors import ActionError, ActionTimeoutError, InternalError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import AuditEntry
-from portal_actions_plugin.runner import bounds
-from portal_actions_plugin.runner.attempt import Attempt, Claimed, Doer, prepare
-from portal_actions_plugin.runner.job import Job, next_job
+from portal_actions_plugin.runner.attempt import bounds
+from portal_actions_plugin.runner.attempt.prepare import Attempt, Claimed, Doer, prepare
+from portal_actions_plugin.runner.attempt.queued_run import Job, next_job
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.changes import claims, transitions
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from portal_actions_plugin.runner.pulse import Pulse
+from portal_actions_plugin.runner.liveness.pulse import Pulse
 
 CALM_RESTART_SECONDS = 10
 MAX_RESTART_SECONDS = 30

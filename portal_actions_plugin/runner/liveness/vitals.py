@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from portal_actions_plugin.runner.pulse import Doing, Pulse
-from portal_actions_plugin.runner.watchdog import Watchdog
+from portal_actions_plugin.runner.liveness.pulse import Doing, Pulse
+from portal_actions_plugin.runner.liveness.watchdog import Watchdog
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from contextlib import suppress
 from enum import Enum
 from io import FileIO
 
-from portal_actions_plugin.runner.leftovers import Leftovers
-from portal_actions_plugin.runner.shared import Shared, Word
+from portal_actions_plugin.runner.process.leftovers import Leftovers
+from portal_actions_plugin.runner.process.shared_memory import Shared, Word
 
 log = logging.getLogger(__name__)
 

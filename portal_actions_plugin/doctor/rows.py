@@ -12,8 +12,7 @@ from typing import Any
 
 from sqlalchemy import and_, func, not_, select
 
-from portal_actions_plugin.extension import extension, queues_in_use
-from portal_actions_plugin.runner.doctor.findings import (
+from portal_actions_plugin.doctor.findings import (
     Check,
     Finding,
     counted,
@@ -23,7 +22,8 @@ from portal_actions_plugin.runner.doctor.findings import (
     fine,
     warning,
 )
-from portal_actions_plugin.runner.doctor.parts import looking
+from portal_actions_plugin.doctor.parts import looking
+from portal_actions_plugin.extension import extension, queues_in_use
 from portal_actions_plugin.runs.conditions import DUE_SINCE, NOW, is_due
 from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.runs.reading.workers import Stalled

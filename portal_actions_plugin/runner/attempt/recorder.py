@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from portal_actions_plugin.errors import InternalError, RemoteError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import Link
-from portal_actions_plugin.runner import bounds, checkpoints
-from portal_actions_plugin.runner.attempt import Doer
-from portal_actions_plugin.runner.job import Job
+from portal_actions_plugin.runner.attempt import bounds, checkpoints
+from portal_actions_plugin.runner.attempt.prepare import Doer
+from portal_actions_plugin.runner.attempt.queued_run import Job
 from portal_actions_plugin.runs.changes import log_lines, transitions
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, is_of
 from portal_actions_plugin.runs.changes.log_lines import Line

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.job_process import JobProcess
-from portal_actions_plugin.runner.processes import StopRequest
-from portal_actions_plugin.runner.shared import SpokenLines
+from portal_actions_plugin.runner.process.forking import StopRequest
+from portal_actions_plugin.runner.process.job_process import JobProcess
+from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs.changes import claims, log_lines
 from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.states import CANCELED, RUNNING

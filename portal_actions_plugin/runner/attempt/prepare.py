@@ -9,9 +9,9 @@ from typing import Any
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.job import Job, find_action
-from portal_actions_plugin.runner.own_process import OwnProcess
-from portal_actions_plugin.runner.shared import SpokenLines
+from portal_actions_plugin.runner.attempt.queued_run import Job, find_action
+from portal_actions_plugin.runner.process.own_process import OwnProcess
+from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs.changes.claims import Claim
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.storage.away import is_away

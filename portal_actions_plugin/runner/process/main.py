@@ -19,20 +19,20 @@ from typing import NoReturn
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from portal_actions_plugin.runner import execute, run_logs
-from portal_actions_plugin.runner.execute import Left
-from portal_actions_plugin.runner.job import load_job
-from portal_actions_plugin.runner.job_process import wake_up
-from portal_actions_plugin.runner.own_process import OwnProcess
-from portal_actions_plugin.runner.processes import (
+from portal_actions_plugin.runner.attempt import execute, run_logs
+from portal_actions_plugin.runner.attempt.execute import Left
+from portal_actions_plugin.runner.attempt.queued_run import load_job
+from portal_actions_plugin.runner.process.forking import (
     Connections,
     adopt_orphans,
     die_with_parent,
     reset_after_fork,
     seed_anew,
 )
-from portal_actions_plugin.runner.shared import Shared, Word
-from portal_actions_plugin.runner.traces import Surroundings, open_files, peak_memory
+from portal_actions_plugin.runner.process.job_process import wake_up
+from portal_actions_plugin.runner.process.own_process import OwnProcess
+from portal_actions_plugin.runner.process.shared_memory import Shared, Word
+from portal_actions_plugin.runner.process.traces import Surroundings, open_files, peak_memory
 from portal_actions_plugin.runs.changes import due
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.storage import away

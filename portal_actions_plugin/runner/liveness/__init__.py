@@ -1,0 +1,1 @@
+"""Proof that workers turn: pulses, the watchdog, and a supervisor's lookout over its own."""
