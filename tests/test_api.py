@@ -219,7 +219,7 @@ def test_actions_and_templates_are_paged_by_name(
     everything = [one[key] for one in ada.get(path).json["data"]]
     assert everything == sorted(everything)
     assert len(everything) >= 3
-    monkeypatch.setattr("portal_actions_plugin.blueprints.names.MAX_PAGE_BYTES", 1)
+    monkeypatch.setattr("portal_actions_plugin.blueprints.api.named_pages.MAX_PAGE_BYTES", 1)
     seen: list[str] = []
     cursor: str | None = ""
     while cursor is not None:

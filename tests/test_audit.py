@@ -20,7 +20,7 @@ from sqlalchemy import insert, select, update
 
 import portal_actions_plugin
 from portal_actions_plugin import plugin
-from portal_actions_plugin.blueprints.audit_page import EVENT_WORDS
+from portal_actions_plugin.blueprints.pages.audit_page import EVENT_WORDS
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import AuthError, PermissionDeniedError, RemoteError
 from portal_actions_plugin.run_types import AuditEntry
@@ -441,7 +441,7 @@ def test_only_the_audit_adds_rows_and_only_retention_deletes_them() -> None:
     assert written == {("runs/audit.py", "insert"), ("runs/audit.py", "update"), ("upkeep/retention.py", "delete")}
     naming = {file.name for file in PACKAGE.rglob("*.py") if re.search(r"\bAuditRow\b", file.read_text())}
     # The doctor tries whether the table takes writes, with one that hits no row.
-    assert naming == {"storage/tables.py", "audit.py", "audit_log.py", "metric_sums.py", "retention.py", "parts.py"}
+    assert naming == {"tables.py", "audit.py", "audit_trail.py", "metric_sums.py", "retention.py", "parts.py"}
     by_name = {file.name for file in PACKAGE.rglob("*.py") if "portal_actions_audit" in file.read_text()}
     migrations = {"0001_the_tables_of_runs.py", "0003_sums_of_metrics.py", "0006_fewer_pages_for_each_run.py"}
     # These two name the API's blueprint.

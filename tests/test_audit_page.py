@@ -10,7 +10,7 @@ from flask import Flask
 from jinja2 import StrictUndefined
 from sqlalchemy import insert
 
-from portal_actions_plugin.blueprints.pages import PAGE_SIZE
+from portal_actions_plugin.blueprints.pages.routes import PAGE_SIZE
 from portal_actions_plugin.runs.reading.audit_trail import EVENTS, OUTCOMES
 from portal_actions_plugin.storage.sessions import new_id, transaction
 from portal_actions_plugin.storage.tables import AuditRow

@@ -8,14 +8,14 @@ import time
 import pytest
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.software_templates.expressions import (
+from portal_actions_plugin.software_templates.expressions.references import references
+from portal_actions_plugin.software_templates.expressions.rendering import (
     ExpressionError,
     UndefinedValueError,
     evaluate_condition,
     render,
     render_file,
 )
-from portal_actions_plugin.software_templates.references import references
 
 CONTEXT = {
     "parameters": {

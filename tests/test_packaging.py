@@ -21,7 +21,7 @@ from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import PERMISSIONS, Hooks
 from portal_actions_plugin.settings.config import SETTINGS
 from portal_actions_plugin.settings.values import PREFIX
-from portal_actions_plugin.software_templates.filters import FILTERS
+from portal_actions_plugin.software_templates.expressions.filters import FILTERS
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from tests.portal import create_app
 

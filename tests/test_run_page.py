@@ -11,8 +11,8 @@ from jinja2 import StrictUndefined
 from sqlalchemy import event, insert, select
 
 from portal_actions_plugin import errors
-from portal_actions_plugin.blueprints import page_answer
-from portal_actions_plugin.blueprints.page_text import PageText
+from portal_actions_plugin.blueprints.pages import page_answer
+from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.runs.reading import permitted, queries
 from portal_actions_plugin.runs.reading.usual_times import FEWEST, LAST, MAX_ROWS, usual_times
 from portal_actions_plugin.storage.sessions import database, new_id, transaction

@@ -295,7 +295,7 @@ def _log_commit(ctx: ActionContext, ref: RepoRef, branch: str, result: CommitRes
 
 
 def _rendered(file: SkeletonFile, values: Mapping[str, Any], folder: str) -> FileChange:
-    from portal_actions_plugin.software_templates.expressions import render_file
+    from portal_actions_plugin.software_templates.expressions.rendering import render_file
 
     where = f"{folder}/{file.path}"
     seen = {"values": values}

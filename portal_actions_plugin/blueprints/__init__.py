@@ -12,44 +12,35 @@ from flask_smorest import Api, Blueprint
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from portal_actions_plugin.blueprints import (
-    action_runs,
-    actions,
-    audit,
-    audit_page,
-    bulk,
-    csrf,
-    document,
-    health,
-    pages,
-    reference,
-    templates,
-)
-from portal_actions_plugin.blueprints.errors import handle_api_error, handle_database_error, handle_http_error
-from portal_actions_plugin.blueprints.headers import protect_if_static
-from portal_actions_plugin.blueprints.requests import (
+from portal_actions_plugin.blueprints import csrf
+from portal_actions_plugin.blueprints.api import action_runs, actions, audit, health, templates
+from portal_actions_plugin.blueprints.api.openapi import document, reference
+from portal_actions_plugin.blueprints.api.requests import (
     bound_the_body,
     finish_api_response,
     prepare_api_request,
     refuse_what_is_cut_off,
 )
-from portal_actions_plugin.blueprints.schemas import ErrorSchema
+from portal_actions_plugin.blueprints.api.schemas import ErrorSchema
+from portal_actions_plugin.blueprints.errors import handle_api_error, handle_database_error, handle_http_error
+from portal_actions_plugin.blueprints.headers import protect_if_static
+from portal_actions_plugin.blueprints.pages import audit_page, bulk_page, routes
 from portal_actions_plugin.errors import ConfigurationError, PortalActionsError
 from portal_actions_plugin.settings.config import Config
 
-PAGES = pages.blueprint.name
+PAGES = routes.blueprint.name
 API_PREFIX = "PORTAL_ACTIONS_"
 API_BLUEPRINTS = (action_runs.blueprint, templates.blueprint, actions.blueprint, audit.blueprint, health.blueprint)
 
-pages.blueprint.add_url_rule("/actions/audit", view_func=audit_page.audit)
-pages.blueprint.add_url_rule("/actions/bulk", endpoint="bulk", view_func=bulk.preview)
-pages.blueprint.add_url_rule("/actions/bulk", endpoint="do_bulk", view_func=bulk.confirm, methods=["POST"])
-for _blueprint in (pages.blueprint, *API_BLUEPRINTS):
+routes.blueprint.add_url_rule("/actions/audit", view_func=audit_page.audit)
+routes.blueprint.add_url_rule("/actions/bulk", endpoint="bulk", view_func=bulk_page.preview)
+routes.blueprint.add_url_rule("/actions/bulk", endpoint="do_bulk", view_func=bulk_page.confirm, methods=["POST"])
+for _blueprint in (routes.blueprint, *API_BLUEPRINTS):
     _blueprint.url_value_preprocessor(bound_the_body)
     _blueprint.before_request_funcs.setdefault(None, []).insert(0, csrf.check_request)
 # Before the CSRF check, which reads the form.
-pages.blueprint.before_request_funcs[None].insert(0, refuse_what_is_cut_off)
-pages.blueprint.after_request(protect_if_static)
+routes.blueprint.before_request_funcs[None].insert(0, refuse_what_is_cut_off)
+routes.blueprint.after_request(protect_if_static)
 for _blueprint in API_BLUEPRINTS:
     _blueprint.before_request(prepare_api_request)
     _blueprint.after_request(finish_api_response)
@@ -130,9 +121,9 @@ def register(app: Flask, config: Config) -> None:
     for blueprint in API_BLUEPRINTS:
         api.register_blueprint(blueprint, url_prefix=config.api_prefix + blueprint.url_prefix)
     app.register_blueprint(reference.blueprint, url_prefix=config.api_prefix)
-    app.register_blueprint(pages.blueprint, url_prefix=config.url_prefix or None)
+    app.register_blueprint(routes.blueprint, url_prefix=config.url_prefix or None)
     _refuse_taken_rules(app, taken)
-    csrf.protect(app, [pages.blueprint, *API_BLUEPRINTS])
+    csrf.protect(app, [routes.blueprint, *API_BLUEPRINTS])
 
 
 def _refuse_taken_rules(app: Flask, taken: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any
 
-from portal_actions_plugin.software_templates.expression_checks import Scope, check_condition, check_value
+from portal_actions_plugin.software_templates.expressions.checks import Scope, check_condition, check_value
 from portal_actions_plugin.software_templates.findings import Checked, Findings, written
 from portal_actions_plugin.software_templates.parameter_checks import KEY as PARAMETERS
 from portal_actions_plugin.software_templates.parameter_checks import read_pages

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.host import TemplateProblem
-from portal_actions_plugin.software_templates.limits import current_budget
+from portal_actions_plugin.software_templates.expressions.limits import current_budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

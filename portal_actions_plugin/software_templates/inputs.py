@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 from referencing import Registry
 
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates.expressions.limits import (
+    SandboxError,
+    budget,
+    current_budget,
+    measured,
+)
 from portal_actions_plugin.software_templates.keywords import FORMATS, Validator
-from portal_actions_plugin.software_templates.limits import SandboxError, budget, current_budget, measured
 from portal_actions_plugin.software_templates.schemas import declared, resolve
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError as SchemaError
 from jsonschema.validators import extend
 
-from portal_actions_plugin.software_templates.limits import current_budget
-from portal_actions_plugin.software_templates.patterns import is_pattern, matches
+from portal_actions_plugin.software_templates.expressions.limits import current_budget
+from portal_actions_plugin.software_templates.expressions.patterns import is_pattern, matches
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[SchemaError] | None]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from portal_actions_plugin.software_templates.limits import current_budget
+from portal_actions_plugin.software_templates.expressions.limits import current_budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
+from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.findings import Checked
-from portal_actions_plugin.software_templates.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.skeleton import Signature, read_skeleton, signature, stamp
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.software_templates import expressions
-from portal_actions_plugin.software_templates.limits import budget
-from portal_actions_plugin.software_templates.sandbox import Sparse
+from portal_actions_plugin.software_templates.expressions import rendering
+from portal_actions_plugin.software_templates.expressions.limits import budget
+from portal_actions_plugin.software_templates.expressions.sandbox import Sparse
 
 if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.spec import Template
@@ -63,9 +63,7 @@ def first_or_next(template: Template, position: int, context: Mapping[str, Any])
     with budget():
         for index in range(position, len(template.steps)):
             try:
-                if expressions.evaluate_condition(
-                    template.steps[index].condition, known, _where(template, index, "if")
-                ):
+                if rendering.evaluate_condition(template.steps[index].condition, known, _where(template, index, "if")):
                     return index
             except ValidationError as error:
                 raise ConditionError(error.message, index) from None
@@ -81,7 +79,7 @@ def render_step_input(
         ExpressionError: names the step, the field and the expression.
     """
     known = {**_known(template, context), "secrets": dict(secrets)}
-    rendered: dict[str, Any] = expressions.render(
+    rendered: dict[str, Any] = rendering.render(
         template.steps[position].input, known, _where(template, position, "input")
     )
     return rendered
@@ -110,9 +108,9 @@ def made_of_secrets(
     others = {**_known(template, masked[0]), "secrets": dict(masked[1])}
     where = _where(template, position, "input")
     for text in _texts(template.steps[position].input):
-        value = expressions.render(text, known, where)
+        value = rendering.render(text, known, where)
         try:
-            other = expressions.render(text, others, where)
+            other = rendering.render(text, others, where)
         except ValidationError:
             other = None
         if value != other:
@@ -164,9 +162,9 @@ def _render_output(value: Any, context: Mapping[str, Any], where: str) -> Any:
         items = [_render_item(item, context, f"{where}[{index}]") for index, item in enumerate(value)]
         return [item for item in items if item is not _DROPPED]
     try:
-        return expressions.render(value, context, where)
+        return rendering.render(value, context, where)
     except ValidationError as error:
-        if not isinstance(error, expressions.UndefinedValueError):
+        if not isinstance(error, rendering.UndefinedValueError):
             log.warning("A value of a template's output is left out: %s", error.message)
         return _DROPPED
 
@@ -176,7 +174,7 @@ def _render_item(item: Any, context: Mapping[str, Any], where: str) -> Any:
         return _render_output(item, context, where)
     wanted = {key: value for key, value in item.items() if key != "if"}
     try:
-        if not expressions.evaluate_condition(item.get("if"), context, f"{where}.if"):
+        if not rendering.evaluate_condition(item.get("if"), context, f"{where}.if"):
             return _DROPPED
     except ValidationError:
         return _DROPPED

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, ValidationError
 from portal_actions_plugin.host import SkeletonFile
-from portal_actions_plugin.software_templates.limits import current_budget
+from portal_actions_plugin.software_templates.expressions.limits import current_budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

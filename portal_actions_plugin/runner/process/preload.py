@@ -13,7 +13,7 @@ _OF_EVERY_RUN = (
     "encodings.idna",
     "encodings.utf_8_sig",
     "portal_actions_plugin.actions.http_call",
-    "portal_actions_plugin.software_templates.expressions",
+    "portal_actions_plugin.software_templates.expressions.rendering",
     "redis",
     "rq",
 )

@@ -10,7 +10,7 @@ from flask import Response, request
 from flask_smorest import Blueprint
 from werkzeug.exceptions import BadRequest, PreconditionFailed, RequestEntityTooLarge
 
-from portal_actions_plugin.blueprints.document import ERRORS, STARTED
+from portal_actions_plugin.blueprints.api.openapi.document import ERRORS, STARTED
 from portal_actions_plugin.blueprints.errors import handle_http_error, quota_headers
 from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.errors import ConflictError, UnauthenticatedError, ValidationError

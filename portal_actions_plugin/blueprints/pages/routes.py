@@ -9,13 +9,19 @@ from functools import partial
 from flask import Blueprint, Response, redirect, request
 from werkzeug import Response as AnyResponse
 
-from portal_actions_plugin.blueprints.list_rows import list_facts
-from portal_actions_plugin.blueprints.log_file import log_file
-from portal_actions_plugin.blueprints.log_filter import LogFilter
-from portal_actions_plugin.blueprints.page_answer import MOVING, STILL, page, page_url
-from portal_actions_plugin.blueprints.page_errors import show_errors
-from portal_actions_plugin.blueprints.page_query import PANEL_WORDS, ListQuery
-from portal_actions_plugin.blueprints.run_page import AT_WORK, due_moments, one_off_facts, rest, template_run_facts
+from portal_actions_plugin.blueprints.pages.errors import show_errors
+from portal_actions_plugin.blueprints.pages.list_rows import list_facts
+from portal_actions_plugin.blueprints.pages.log_file import log_file
+from portal_actions_plugin.blueprints.pages.log_filter import LogFilter
+from portal_actions_plugin.blueprints.pages.page_answer import MOVING, STILL, page, page_url
+from portal_actions_plugin.blueprints.pages.query import PANEL_WORDS, ListQuery
+from portal_actions_plugin.blueprints.pages.run_page import (
+    AT_WORK,
+    due_moments,
+    one_off_facts,
+    rest,
+    template_run_facts,
+)
 from portal_actions_plugin.errors import UnauthenticatedError
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, Page, TemplateRun
@@ -33,8 +39,8 @@ PAGE_SIZE = 50
 blueprint = Blueprint(
     "portal_actions",
     __name__,
-    template_folder="../jinja",
-    static_folder="../static/portal_actions",
+    template_folder="../../jinja",
+    static_folder="../../static/portal_actions",
     static_url_path="/portal-actions-static",
 )
 show_errors(blueprint)

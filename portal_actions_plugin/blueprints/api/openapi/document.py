@@ -8,8 +8,9 @@ from typing import Any
 from apispec import APISpec
 from flask import Flask
 
-from portal_actions_plugin.blueprints import csrf, examples, headers
-from portal_actions_plugin.blueprints.schemas import ErrorSchema
+from portal_actions_plugin.blueprints import csrf, headers
+from portal_actions_plugin.blueprints.api.openapi import examples
+from portal_actions_plugin.blueprints.api.schemas import ErrorSchema
 from portal_actions_plugin.runs.guards.idempotency import KEY
 from portal_actions_plugin.settings.config import Config
 

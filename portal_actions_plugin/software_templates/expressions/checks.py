@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from portal_actions_plugin.software_templates.limits import current_budget
-from portal_actions_plugin.software_templates.references import references
+from portal_actions_plugin.software_templates.expressions.limits import current_budget
+from portal_actions_plugin.software_templates.expressions.references import references
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.software_templates.expressions.references import References
     from portal_actions_plugin.software_templates.findings import Findings
-    from portal_actions_plugin.software_templates.references import References
     from portal_actions_plugin.software_templates.schemas import Key
 
 _EVERYWHERE = {"parameters", "steps", "user", "context", "range"}

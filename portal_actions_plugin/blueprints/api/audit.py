@@ -7,8 +7,8 @@ from typing import Any
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from portal_actions_plugin.blueprints import arguments, schemas
-from portal_actions_plugin.blueprints.requests import fails_with
+from portal_actions_plugin.blueprints.api import arguments, schemas
+from portal_actions_plugin.blueprints.api.requests import fails_with
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import audit_trail

@@ -8,10 +8,10 @@ from flask_smorest import Blueprint
 from marshmallow import RAISE
 
 from portal_actions_plugin.actions.registry import Action
-from portal_actions_plugin.blueprints import arguments, schemas
-from portal_actions_plugin.blueprints.json_schema import json_schema
-from portal_actions_plugin.blueprints.names import page_of
-from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
+from portal_actions_plugin.blueprints.api import arguments, schemas
+from portal_actions_plugin.blueprints.api.named_pages import page_of
+from portal_actions_plugin.blueprints.api.openapi.json_schema import json_schema
+from portal_actions_plugin.blueprints.api.requests import ask_from_headers, fails_with, started_answer, starts
 from portal_actions_plugin.run_types import ActionRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import access

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from flask import Request, Response, request
 from werkzeug.datastructures import MultiDict
 
-from portal_actions_plugin.blueprints.page_answer import page, page_url
-from portal_actions_plugin.blueprints.page_query import ListQuery
+from portal_actions_plugin.blueprints.pages.page_answer import page, page_url
+from portal_actions_plugin.blueprints.pages.query import ListQuery
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import bulk

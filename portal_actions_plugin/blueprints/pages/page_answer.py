@@ -15,8 +15,8 @@ from typing import Any
 from flask import Response, current_app, render_template, request, url_for
 
 from portal_actions_plugin.blueprints.headers import protect_page, protect_page_of_host, static_version
-from portal_actions_plugin.blueprints.page_query import ABSOLUTE, wants_absolute
-from portal_actions_plugin.blueprints.page_text import PageText
+from portal_actions_plugin.blueprints.pages.query import ABSOLUTE, wants_absolute
+from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.guards.identity import current_identity
 
@@ -30,7 +30,7 @@ MOVING = "moving"
 STILL = "still"
 """Nothing moves, but something may begin. A page that says neither stays as it is."""
 
-_PACKAGE = Path(__file__).parent.parent
+_PACKAGE = Path(__file__).parent.parent.parent
 _FRESH_SECONDS = 600
 _ANY_ID = str(uuid.UUID(int=0))
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from portal_actions_plugin.blueprints.page_answer import run_url
-from portal_actions_plugin.blueprints.page_text import PageText
+from portal_actions_plugin.blueprints.pages.page_answer import run_url
+from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.run_types import ActionRun
 
 

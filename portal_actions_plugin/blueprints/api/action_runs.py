@@ -7,8 +7,8 @@ from typing import Any
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from portal_actions_plugin.blueprints import arguments, schemas
-from portal_actions_plugin.blueprints.requests import ask_from_headers, fails_with, started_answer, starts
+from portal_actions_plugin.blueprints.api import arguments, schemas
+from portal_actions_plugin.blueprints.api.requests import ask_from_headers, fails_with, started_answer, starts
 from portal_actions_plugin.run_types import ActionRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards.identity import current_identity

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Request, Response, request, url_for
 
-from portal_actions_plugin.blueprints.page_answer import page
-from portal_actions_plugin.blueprints.page_query import ABSOLUTE, moment, wants_absolute, words_of
-from portal_actions_plugin.blueprints.pages import PAGE_SIZE
+from portal_actions_plugin.blueprints.pages.page_answer import page
+from portal_actions_plugin.blueprints.pages.query import ABSOLUTE, moment, wants_absolute, words_of
+from portal_actions_plugin.blueprints.pages.routes import PAGE_SIZE
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.run_types import Page
 from portal_actions_plugin.runs.guards import access

@@ -14,7 +14,7 @@ from jinja2.runtime import Undefined
 from jinja2.tests import TESTS as JINJA_TESTS
 from markupsafe import Markup
 
-from portal_actions_plugin.software_templates.limits import (
+from portal_actions_plugin.software_templates.expressions.limits import (
     MAX_DEPTH,
     MAX_INT_BITS,
     MAX_STRIPPED,

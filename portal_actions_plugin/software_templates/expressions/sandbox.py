@@ -17,7 +17,7 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from portal_actions_plugin.software_templates.filters import (
+from portal_actions_plugin.software_templates.expressions.filters import (
     FILTERS,
     METHODS,
     TESTS,
@@ -26,7 +26,7 @@ from portal_actions_plugin.software_templates.filters import (
     kind_of,
     text,
 )
-from portal_actions_plugin.software_templates.limits import (
+from portal_actions_plugin.software_templates.expressions.limits import (
     MAX_FILE_SIZE,
     MAX_RANGE,
     MAX_SIZE,

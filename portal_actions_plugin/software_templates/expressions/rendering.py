@@ -10,9 +10,9 @@ from jinja2 import Template, TemplateError, UndefinedError
 from jinja2.exceptions import TemplateRuntimeError, TemplateSyntaxError
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.software_templates import sandbox
-from portal_actions_plugin.software_templates.filters import plain, text
-from portal_actions_plugin.software_templates.limits import (
+from portal_actions_plugin.software_templates.expressions import sandbox
+from portal_actions_plugin.software_templates.expressions.filters import plain, text
+from portal_actions_plugin.software_templates.expressions.limits import (
     MAX_DEPTH,
     MAX_FILE_SIZE,
     SandboxError,

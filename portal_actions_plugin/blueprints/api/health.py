@@ -8,8 +8,8 @@ from typing import Any
 from flask_smorest import Blueprint
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.blueprints import schemas
-from portal_actions_plugin.blueprints.examples import DOWN, NOT_READY
+from portal_actions_plugin.blueprints.api import schemas
+from portal_actions_plugin.blueprints.api.openapi.examples import DOWN, NOT_READY
 from portal_actions_plugin.runs import outage
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.upkeep import health, readiness

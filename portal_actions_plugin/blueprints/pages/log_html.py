@@ -11,7 +11,7 @@ from html import escape
 
 from markupsafe import Markup
 
-from portal_actions_plugin.blueprints.page_text import PageText
+from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.run_types import LogLine
 
 

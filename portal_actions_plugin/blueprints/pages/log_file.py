@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from flask import Response, stream_with_context
 
 from portal_actions_plugin.blueprints.headers import protect_data
-from portal_actions_plugin.blueprints.page_text import PageText
+from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.run_types import ActionRun, LogLine
 from portal_actions_plugin.runs.reading import permitted
 

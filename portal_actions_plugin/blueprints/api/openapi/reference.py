@@ -7,16 +7,16 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from portal_actions_plugin.blueprints.document import whole
+from portal_actions_plugin.blueprints.api.openapi.document import whole
+from portal_actions_plugin.blueprints.api.requests import answer_conditionally
 from portal_actions_plugin.blueprints.headers import protect_data
-from portal_actions_plugin.blueprints.page_answer import OWN_LAYOUT, page
-from portal_actions_plugin.blueprints.requests import answer_conditionally
+from portal_actions_plugin.blueprints.pages.page_answer import OWN_LAYOUT, page
 from portal_actions_plugin.extension import extension
 
 blueprint = Blueprint(
     "portal_actions_reference",
     __name__,
-    template_folder="../jinja",
+    template_folder="../../../jinja",
 )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from portal_actions_plugin.blueprints.errors import quota_headers
-from portal_actions_plugin.blueprints.page_answer import OWN_LAYOUT, page
+from portal_actions_plugin.blueprints.pages.page_answer import OWN_LAYOUT, page
 from portal_actions_plugin.errors import NotSetUpError, PortalActionsError, UnauthenticatedError, UnavailableError
 from portal_actions_plugin.runs import outage
 from portal_actions_plugin.runs.guards.limits import TooManyStartsError

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from jinja2 import nodes
 
-from portal_actions_plugin.software_templates import sandbox
-from portal_actions_plugin.software_templates.expressions import FAILURES, problem_of
-from portal_actions_plugin.software_templates.filters import FILTERS, TESTS
+from portal_actions_plugin.software_templates.expressions import sandbox
+from portal_actions_plugin.software_templates.expressions.filters import FILTERS, TESTS
+from portal_actions_plugin.software_templates.expressions.rendering import FAILURES, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""The REST API: its routes, its shapes, and its OpenAPI document."""

@@ -1,0 +1,1 @@
+"""The pages: their routes, and what they show in words."""
