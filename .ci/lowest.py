@@ -24,9 +24,9 @@ TOOLS = (
 LEFT_OUT = {
     "tests/browser": "needs a browser",
     "tests/chaos": "is about processes, not about versions",
-    "tests/test_benchmarks.py": "measures",
-    "tests/test_interrupts.py": "is about the tests themselves",
-    "tests/test_openapi.py": "needs schemathesis, which wants newer versions",
+    "tests/end_to_end/test_benchmarks.py": "measures",
+    "tests/end_to_end/test_interrupts.py": "is about the tests themselves",
+    "tests/end_to_end/test_openapi.py": "needs schemathesis, which wants newer versions",
 }
 _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?>=([^,;]+)(?:,.*)?")
 

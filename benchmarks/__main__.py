@@ -16,7 +16,7 @@ from benchmarks.effort import FULL, QUICK, Effort, Values
 from benchmarks.figures import growth, imports, latency, memory, pages, polling, run_page, throughput
 from benchmarks.peers import peers
 from benchmarks.rig import Rig, Site, site
-from tests import reaper
+from tests.support import reaper
 
 DATABASES = ("postgresql", "sqlite")
 ENVIRONMENTS = Path(__file__).parent.parent / ".venv-peers"

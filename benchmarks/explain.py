@@ -26,7 +26,7 @@ from benchmarks.portal import THREE_STEPS, create_app, person
 from benchmarks.rig import Rig, site
 from portal_actions_plugin.runner.attempt.execute import perform
 from portal_actions_plugin.storage.sessions import new_id
-from tests import reaper
+from tests.support import reaper
 
 Sent = list[tuple[str, Any]]
 """Statements with their parameters, in their order."""

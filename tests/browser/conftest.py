@@ -14,8 +14,8 @@ from flask import Flask
 
 from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving
 from tests.conftest import PATIENCE_SECONDS
-from tests.page_rows import BOB, add_action_run, add_attempt, add_log, add_template_run, ago
-from tests.test_pages import AUTH_ERROR, ORIGIN, TWO_STEPS
+from tests.support.page_rows import BOB, add_action_run, add_attempt, add_log, add_template_run, ago
+from tests.web.test_pages import AUTH_ERROR, ORIGIN, TWO_STEPS
 
 MISSING = f"{CHROMIUM} is missing: no browser test has run. Install it with: apt-get install chromium"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, render_template
 
-from tests.portal import create_app
+from tests.support.portal import create_app
 
 HERE = Path(__file__).parent / "second_host"
 

@@ -26,10 +26,10 @@ from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.tables import AuditRow
-from tests import portal_day, reaper
 from tests.browser.harbor import create_harbor
 from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving
-from tests.page_rows import ago
+from tests.support import portal_day, reaper
+from tests.support.page_rows import ago
 
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "pictures"
 NOW = datetime(2025, 11, 24, 8, 41, tzinfo=UTC)

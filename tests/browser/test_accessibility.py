@@ -16,11 +16,11 @@ from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.reading.audit_trail import OUTCOMES
 from portal_actions_plugin.storage.sessions import new_id, transaction
-from tests import portal_day
 from tests.browser.conftest import Window
 from tests.browser.sites import Site, serving
-from tests.page_rows import add_action_run, add_template_run, ago
-from tests.test_pages import TWO_STEPS
+from tests.support import portal_day
+from tests.support.page_rows import add_action_run, add_template_run, ago
+from tests.web.test_pages import TWO_STEPS
 
 OpenWindow = Callable[..., Window]
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.browser.conftest import Window
 from tests.browser.test_pages_in_a_browser import CONTRASTS
-from tests.page_rows import add_action_run, add_attempt, add_log, add_template_run
-from tests.test_pages import AUTH_ERROR, TWO_STEPS
+from tests.support.page_rows import add_action_run, add_attempt, add_log, add_template_run
+from tests.web.test_pages import AUTH_ERROR, TWO_STEPS
 
 OpenWindow = Callable[..., Window]
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests import portal_day
 from tests.browser.conftest import Window
 from tests.browser.harbor import create_harbor
 from tests.browser.sites import Site, serving
 from tests.browser.test_pages_in_a_browser import CONTRASTS
-from tests.page_rows import add_template_run
-from tests.test_pages import AUTH_ERROR, TWO_STEPS
+from tests.support import portal_day
+from tests.support.page_rows import add_template_run
+from tests.web.test_pages import AUTH_ERROR, TWO_STEPS
 
 COMPUTED = """([selector, wanted]) => {
   const told = [];

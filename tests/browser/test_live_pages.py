@@ -16,8 +16,8 @@ from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.tables import ActionRunRow, LogLineRow, TemplateRunRow
 from tests.browser.conftest import Site, Window
 from tests.conftest import PATIENCE_SECONDS
-from tests.page_rows import BOB, add_action_run, add_log, add_template_run, ago
-from tests.test_pages import AUTH_ERROR, TWO_STEPS
+from tests.support.page_rows import BOB, add_action_run, add_log, add_template_run, ago
+from tests.web.test_pages import AUTH_ERROR, TWO_STEPS
 
 OpenWindow = Callable[..., Window]
 NEWS = "[data-pa-news]"

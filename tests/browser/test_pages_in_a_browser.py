@@ -18,8 +18,8 @@ from portal_actions_plugin.storage.sessions import new_id, transaction
 from portal_actions_plugin.storage.tables import AuditRow
 from tests import conftest
 from tests.browser.conftest import Site, Window
-from tests.page_rows import add_action_run, add_template_run, ago
-from tests.test_pages import AUTH_ERROR, TWO_STEPS
+from tests.support.page_rows import add_action_run, add_template_run, ago
+from tests.web.test_pages import AUTH_ERROR, TWO_STEPS
 
 OpenWindow = Callable[..., Window]
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from portal_actions_plugin.runs.reading import queries
-from tests import portal_day
 from tests.browser.conftest import Window
-from tests.page_rows import BOB, add_action_run, add_log, add_template_run
-from tests.test_pages import AUTH_ERROR, TWO_STEPS
+from tests.support import portal_day
+from tests.support.page_rows import BOB, add_action_run, add_log, add_template_run
+from tests.web.test_pages import AUTH_ERROR, TWO_STEPS
 
 OpenWindow = Callable[..., Window]
 

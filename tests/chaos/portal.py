@@ -8,8 +8,8 @@ from flask import Flask
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.runner import sweeper
-from tests import portal
 from tests.chaos import actions, visitor
+from tests.support import portal
 
 SIGNALS = (
     signals.action_run_queued,

@@ -1,0 +1,199 @@
+"""What the host hears, when, and that a host that misbehaves harms nobody."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal_actions_plugin import ActionRun, Identity, signals
+from portal_actions_plugin.errors import PermissionDeniedError, ValidationError
+from portal_actions_plugin.runner import sweeper
+from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.news import tell
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
+from tests.conftest import wait_until, work_off
+from tests.support.portal import PEOPLE
+
+ADA = PEOPLE["ada"]
+FIX = {"entity": "component:default/orders", "scorecard": "production", "rule": "readme"}
+
+
+@contextmanager
+def listening(app: Flask, *names: str) -> Iterator[list[tuple[str, str, str]]]:
+    heard: list[tuple[str, str, str]] = []
+    receivers = []
+    for name in names:
+
+        def receiver(sender: Flask, run: Any, name: str = name, **_: Any) -> None:
+            assert sender is app
+            kind = run.step_id or run.action if isinstance(run, ActionRun) else run.template
+            heard.append((name, kind, run.status))
+
+        getattr(signals, name).connect(receiver, sender=app, weak=False)
+        receivers.append((getattr(signals, name), receiver))
+    yield heard
+    for signal, receiver in receivers:
+        signal.disconnect(receiver, sender=app)
+
+
+EVERYTHING = (
+    "action_run_queued",
+    "action_run_started",
+    "action_run_finished",
+    "template_run_started",
+    "template_run_finished",
+)
+
+
+def test_a_run_is_told_from_its_start_to_its_end(app: Flask) -> None:
+    with listening(app, *EVERYTHING) as heard:
+        service.start_template_run(ADA, "two-steps", {"name": "orders"})
+        work_off()
+    assert heard == [
+        ("action_run_queued", "greet", "queued"),
+        ("action_run_started", "greet", "running"),
+        ("template_run_started", "two-steps", "running"),
+        ("action_run_finished", "greet", "success"),
+        ("action_run_queued", "part", "queued"),
+        ("action_run_started", "part", "running"),
+        ("action_run_finished", "part", "success"),
+        ("template_run_finished", "two-steps", "success"),
+    ]
+
+
+def test_signals_are_sent_after_the_commit(app: Flask) -> None:
+    seen: list[str] = []
+
+    def receiver(_app: Flask, run: Any, **_: Any) -> None:
+        with transaction("test") as tx:
+            tx.changed(update(ActionRunRow).where(ActionRunRow.id == run.id).values(entity="seen"))
+        seen.append(queries.action_run(run.id).entity or "")
+
+    with signals.action_run_finished.connected_to(receiver, sender=app):
+        service.start_action_run(ADA, "debug.log@v1", {"message": "hello"})
+        work_off()
+    assert seen == ["seen"]
+
+
+def test_a_run_is_frozen(app: Flask) -> None:
+    run = service.start_action_run(ADA, "debug.log@v1", {"message": "hello"}).run
+    with pytest.raises(FrozenInstanceError):
+        run.status = "success"  # type: ignore[misc]
+
+
+def test_a_receiver_that_raises_harms_nobody(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_app: Flask, **_: Any) -> None:
+        raise ValueError("the host's own bug")
+
+    with (
+        signals.action_run_finished.connected_to(broken, sender=app),
+        listening(app, "template_run_finished") as heard,
+    ):
+        run_id = service.start_template_run(ADA, "two-steps", {"name": "orders"}).run.id
+        work_off()
+    assert queries.template_run(run_id).status == "success"
+    assert heard == [("template_run_finished", "two-steps", "success")]
+    assert "the host's own bug" in caplog.text
+
+
+def test_signals_of_a_process_that_died_before_them_are_sent_by_the_sweeper_once(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listening(app, "action_run_finished", "template_run_finished") as heard:
+        service.start_template_run(ADA, "two-steps", {"name": "orders"})
+        with monkeypatch.context() as dying:
+            dying.setattr(tell, "announce_action_run", lambda *_: None)
+            dying.setattr(tell, "announce_template_run", lambda *_: None)
+            work_off()
+        assert heard == []
+        assert sweeper.sweep().announced == 0, "the process itself has some time"
+        with transaction("test") as tx:
+            tx.execute(update(ActionRunRow).values(finished_at=now_plus(-60)))
+            tx.execute(update(TemplateRunRow).values(finished_at=now_plus(-60)))
+        assert sweeper.sweep().announced == 3
+        assert sorted(heard) == [
+            ("action_run_finished", "greet", "success"),
+            ("action_run_finished", "part", "success"),
+            ("template_run_finished", "two-steps", "success"),
+        ]
+        assert sweeper.sweep().announced == 0
+
+
+def test_every_web_process_hears_an_echo_of_changes_elsewhere(make_app: Callable[..., Flask]) -> None:
+    web, worker = make_app(), make_app()
+    with listening(web, "run_changed") as heard:
+        web.test_client().get("/api/v1/health")
+        with worker.app_context():
+            run_id = service.start_action_run(ADA, "debug.log@v1", {"message": "hello"}).run.id
+
+            def heard_of_it() -> bool:
+                # The relay subscribes in its own time: tell again until it listens.
+                tell.announce_action_run(run_id)
+                return bool(heard)
+
+            wait_until(heard_of_it)
+            execute.perform(run_id, str(uuid.uuid4()), "test")
+        assert wait_until(lambda: ("run_changed", "debug.log@v1", "success") in heard)
+    relays = [thread for thread in threading.enumerate() if thread.name == "portal-actions-relay"]
+    assert relays
+    wait_until(lambda: not any(relay.is_alive() for relay in relays))  # nobody listens any more
+
+
+# -- scorecard fixes ---------------------------------------------------------------------------------------------------
+
+
+def ask_for_fix(app: Flask, person: Identity, **asked: Any) -> Any:
+    answers = signals.scorecard_fix_requested.send(app, **FIX, requested_by=person, **asked)
+    return next(answer for _, answer in answers if answer is not None)
+
+
+def test_a_fix_is_a_one_off_with_its_origin(app: Flask) -> None:
+    run = ask_for_fix(app, ADA, action="debug.log@v1", input={"message": "fixed"})
+    assert (run.entity, run.origin.rule, run.template_run_id) == (FIX["entity"], "readme", None)
+    origins: list[Any] = []
+
+    def receiver(_app: Flask, run: Any, **_: Any) -> None:
+        origins.append(run.origin)
+
+    with signals.action_run_finished.connected_to(receiver, sender=app):
+        work_off()
+    assert origins == [run.origin]
+
+
+def test_a_second_click_by_anybody_is_the_same_fix_until_it_has_ended(app: Flask) -> None:
+    first = ask_for_fix(app, ADA, action="debug.log@v1", input={"message": "fixed"})
+    second = ask_for_fix(app, PEOPLE["bob"], action="debug.log@v1", input={"message": "fixed"})
+    assert second.id == first.id
+    work_off()
+    third = ask_for_fix(app, PEOPLE["bob"], action="debug.log@v1", input={"message": "fixed"})
+    assert third.id != first.id
+
+
+def test_a_fix_may_be_a_template(app: Flask) -> None:
+    run = ask_for_fix(app, ADA, template="two-steps", input={"name": "orders"})
+    assert (run.template, run.origin.scorecard) == ("two-steps", "production")
+    assert ask_for_fix(app, PEOPLE["bob"], template="two-steps", input={"name": "orders"}).id == run.id
+
+
+def test_a_fix_by_an_action_and_one_by_a_template_are_the_same_fix(app: Flask) -> None:
+    run = ask_for_fix(app, ADA, action="debug.log@v1", input={"message": "fixed"})
+    assert ask_for_fix(app, PEOPLE["bob"], template="two-steps", input={"name": "orders"}).id == run.id
+
+
+def test_a_fix_is_refused_like_any_other_start(app: Flask) -> None:
+    with pytest.raises(PermissionDeniedError):
+        ask_for_fix(app, PEOPLE["vera"], action="debug.log@v1", input={"message": "fixed"})
+    with pytest.raises(ValidationError):
+        ask_for_fix(app, ADA, input={"message": "fixed"})

@@ -1,0 +1,97 @@
+"""The answer to a start: what it says, and what it takes."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from portal_actions_plugin.actions.context import ActionContext
+from portal_actions_plugin.run_types import Origin
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.accept import Ask
+from portal_actions_plugin.runs.guards import limits
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.settings.values import RateLimit
+from tests.runner.test_going_on import HELLO, counting, go_on, start
+from tests.runner.test_going_on import nobody_listens as nobody_listens  # noqa: PLC0414 a fixture
+from tests.support.run_helpers import ADA, claim, register
+
+FIX = Ask(entity="component:default/orders", origin=Origin("component:default/orders", "basics", "has-owner"))
+MESSAGE = {"message": "hello"}
+
+
+def fail(ctx: ActionContext) -> None:
+    raise ValueError("this step fails")
+
+
+def test_the_answer_to_a_start_is_what_a_look_at_the_run_says(app: Flask, template_folder: Path) -> None:
+    run = start(template_folder, HELLO, HELLO)
+    assert run == queries.template_run(run.id)
+    fix = service.start_template_run(ADA, "made", {}, FIX).run
+    assert fix == queries.template_run(fix.id)
+    one_off = service.start_action_run(ADA, "debug.log@v1", MESSAGE, Ask(entity="component:default/orders")).run
+    assert one_off == queries.action_run(one_off.id)
+    nothing = start(template_folder, {**HELLO, "if": False})
+    assert nothing.status == "success"
+    assert nothing == queries.template_run(nothing.id)
+
+
+def test_the_answer_to_a_resume_has_the_steps_that_were_taken_over(app: Flask, template_folder: Path) -> None:
+    register(fail=fail)
+    first = start(template_folder, HELLO, {"action": "test.fail@v1", "input": {}})
+    go_on(first)
+    assert queries.template_run(first.id).status == "failed"
+    resumed = service.resume_template_run(ADA, first.id).run
+    assert [step.status for step in resumed.steps] == ["success", "queued"]
+    assert resumed == queries.template_run(resumed.id)
+
+
+def test_the_answer_to_a_start_says_who_holds_its_lock(app: Flask) -> None:
+    register(lock=lambda data: "one at a time", write=lambda ctx: None)
+    holder = service.start_action_run(ADA, "test.write@v1", {}).run
+    claim(holder.id, str(uuid.uuid4()), lock_key="one at a time")
+    waiting = service.start_action_run(ADA, "test.write@v1", {}).run
+    assert waiting.waits_for.run_id == holder.id
+    assert waiting == queries.action_run(waiting.id)
+
+
+@pytest.mark.parametrize(
+    ("ask", "more"),
+    [
+        pytest.param(Ask(), 0, id="plain"),
+        pytest.param(Ask(idempotency_key="once"), 3, id="key"),  # looked for, looked for under the lock, kept
+        pytest.param(FIX, 2, id="fix"),  # is one of either kind active?
+    ],
+)
+def test_a_start_takes_one_commit_and_few_statements(
+    app: Flask, template_folder: Path, nobody_listens: None, ask: Ask, more: int
+) -> None:
+    start(template_folder, HELLO, HELLO)
+    with counting(app) as of_template:
+        service.start_template_run(ADA, "made", {}, ask)
+    with counting(app) as of_action:
+        service.start_action_run(ADA, "debug.log@v1", MESSAGE, Ask())
+    written = [[word.split()[0] for word in said if "pg_advisory" not in word] for said in (of_template, of_action)]
+    assert written[0].count("COMMIT") == written[1].count("COMMIT") == 1
+    assert len(written[0]) == 5 + more  # the limit, the run, its first step, the audit, and the commit
+    assert len(written[1]) == 4
+
+
+def test_what_is_left_is_counted_over_the_newest_starts_of_both_kinds(app: Flask, template_folder: Path) -> None:
+    few = RateLimit(3, 60)
+    left = []
+    for begin in (
+        lambda: start(template_folder, HELLO),
+        lambda: service.start_action_run(ADA, "debug.log@v1", MESSAGE),
+        lambda: start(template_folder, HELLO),
+        lambda: start(template_folder, HELLO),
+    ):
+        begin()
+        with queries.reading() as db:
+            found = limits.quota(db, ADA.id, few)
+        left.append(found.remaining)
+        assert 1 <= found.reset <= 60
+    assert left == [2, 1, 0, 0]
