@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 Json = Any
+"""A JSON value in what hosts, handlers and pages are given, who know by the action or the template what is inside."""
+JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+"""A JSON value of which nothing else is known: to be looked at before it is used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from portal_actions_plugin.actions.http_guard import HttpRules
+from portal_actions_plugin.actions.http_client.guard import HttpRules
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.host import Catalog, Scorecards, SkeletonFile
 from portal_actions_plugin.run_types import Link, Origin

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, validate, validates_schema
 from marshmallow import ValidationError as SchemaError
 
-from portal_actions_plugin.actions.http_guard import parse_target
+from portal_actions_plugin.actions.http_client.guard import parse_target
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import (
     ValidationError,
@@ -181,6 +181,9 @@ def http_request(
     accept_status: list[int],
 ) -> dict[str, Any]:
     """Call a host that the portal allows. All methods but POST and PATCH may be repeated."""
-    from portal_actions_plugin.actions.http_call import Call, call  # what opens connections comes with the first call
+    from portal_actions_plugin.actions.http_client.call import (  # what opens connections comes with the first call
+        Call,
+        call,
+    )
 
     return call(ctx, Call(method, url, headers, secret_headers, body), timeout_seconds, accept_status)

@@ -11,7 +11,7 @@ from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
-from portal_actions_plugin.software_templates import plan
+from portal_actions_plugin.software_templates import step_rendering
 from portal_actions_plugin.software_templates.spec import Template
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Course:
 
     def context(self) -> dict[str, Any]:
         """What expressions may name."""
-        return plan.step_context(
+        return step_rendering.step_context(
             self.inputs,
             self.outputs,
             user={"id": self.requested_by, "ref": self.requested_by, "displayName": self.requester_name},
@@ -40,7 +40,7 @@ class Course:
 
     def next_step(self, position: int) -> int | None:
         """The first step at or after ``position`` whose ``if`` is true; raises ConditionError."""
-        return plan.first_or_next(self.template, position, self.context())
+        return step_rendering.first_or_next(self.template, position, self.context())
 
     def lock_key(self, position: int) -> str | None:
         """What only one run may write while this step runs; None when nothing is locked.
@@ -55,7 +55,7 @@ class Course:
         context = self.context()
         known = {**context, "parameters": {**context["parameters"], **masks}}
         try:
-            data = plan.render_step_input(self.template, position, known, masks)
+            data = step_rendering.render_step_input(self.template, position, known, masks)
         except ValidationError:
             return None
         return lock_key_of(registry.get(action), data)

@@ -12,8 +12,8 @@ from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.run_ids import no_run
 from portal_actions_plugin.runs.states import SUCCESS
-from portal_actions_plugin.software_templates.plan import ConditionError
 from portal_actions_plugin.software_templates.spec import Template
+from portal_actions_plugin.software_templates.step_rendering import ConditionError
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
 

@@ -7,17 +7,18 @@ from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.software_templates.expressions.checks import Scope, check_condition, check_value
-from portal_actions_plugin.software_templates.findings import Checked, Findings, written
-from portal_actions_plugin.software_templates.parameter_checks import KEY as PARAMETERS
-from portal_actions_plugin.software_templates.parameter_checks import read_pages
+from portal_actions_plugin.software_templates.findings import Checked, Findings
+from portal_actions_plugin.software_templates.parameters.checks import KEY as PARAMETERS
+from portal_actions_plugin.software_templates.parameters.checks import read_pages
+from portal_actions_plugin.software_templates.places import written
 from portal_actions_plugin.software_templates.skeleton import SkeletonError, find_files, folder_path, hashes, signature
 from portal_actions_plugin.software_templates.spec import Step, Template, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from portal_actions_plugin.software_templates.lines import Document
-    from portal_actions_plugin.software_templates.schemas import Key
+    from portal_actions_plugin.software_templates.places import Key
+    from portal_actions_plugin.software_templates.yaml_documents import Document
 
 KIND = "Template"
 MAX_STEPS = 200

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.host import TemplateProblem
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
+from portal_actions_plugin.software_templates.places import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from portal_actions_plugin.software_templates.lines import Document
-    from portal_actions_plugin.software_templates.schemas import Key
+    from portal_actions_plugin.software_templates.places import Key
     from portal_actions_plugin.software_templates.skeleton import Signature
     from portal_actions_plugin.software_templates.spec import Template
+    from portal_actions_plugin.software_templates.yaml_documents import Document
 
 
 MAX_PROBLEMS = 200
@@ -96,9 +97,3 @@ class Findings:
         for name in parent.keys() - set(known):
             if near := get_close_matches(name, known, n=1, cutoff=0.8):
                 self.add((*key, name), f"unknown key; did you mean {near[0]}?")
-
-
-def written(key: Key) -> str:
-    """Write a place as ``spec.steps[1].action``."""
-    parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
-    return parts.removeprefix(".") or "document"

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from portal_actions_plugin.software_templates import schemas
+from portal_actions_plugin.software_templates.parameters import schemas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from portal_actions_plugin.software_templates.inputs import InputCheck
+    from portal_actions_plugin.software_templates.parameters.inputs import InputCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,9 @@ class Template:
     @cached_property
     def input_check(self) -> InputCheck:
         """What checks a user's inputs, made once for all runs of the template."""
-        from portal_actions_plugin.software_templates.inputs import InputCheck  # as the loader says of its checks
+        from portal_actions_plugin.software_templates.parameters.inputs import (
+            InputCheck,  # as the loader says of its checks
+        )
 
         return InputCheck(self.inputs_schema(), self.name)
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from portal_actions_plugin.actions.http import http_request
-from portal_actions_plugin.actions.http_guard import HttpRules
+from portal_actions_plugin.actions.http_client.guard import HttpRules
 from portal_actions_plugin.errors import (
     ActionError,
     AuthError,

@@ -7,14 +7,14 @@ import time
 import pytest
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.software_templates.plan import (
+from portal_actions_plugin.software_templates.spec import Step, Template
+from portal_actions_plugin.software_templates.step_rendering import (
     ConditionError,
     first_or_next,
     render_output,
     render_step_input,
     step_context,
 )
-from portal_actions_plugin.software_templates.spec import Step, Template
 
 
 def template(*steps: Step, output: dict | None = None, parameters: dict | None = None) -> Template:

@@ -15,7 +15,7 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import permitted
-from portal_actions_plugin.software_templates.schemas import as_given
+from portal_actions_plugin.software_templates.parameters.schemas import as_given
 from portal_actions_plugin.software_templates.spec import Template
 
 MAX_PROBLEMS = 200

@@ -16,7 +16,7 @@ from sqlalchemy.exc import StatementError
 
 from portal_actions_plugin import hooks, signals
 from portal_actions_plugin.actions.context import ActionContext, Recorder
-from portal_actions_plugin.actions.http_guard import HttpRules
+from portal_actions_plugin.actions.http_client.guard import HttpRules
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import ActionError, InternalError
 from portal_actions_plugin.extension import extension

@@ -21,7 +21,7 @@ from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.secrets.sealing import unseal
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import QUEUED, SUCCESS
-from portal_actions_plugin.software_templates import plan
+from portal_actions_plugin.software_templates import step_rendering
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.storage.sessions import Row, Transaction, single_read
 from portal_actions_plugin.storage.statements import CompiledOnce
@@ -107,8 +107,10 @@ class Job:
             return {**self.input, **secrets}
         context = self.course.context()
         # A step whose `if` could not be evaluated when the step before it ended is queued, and fails here, by name.
-        plan.first_or_next(self.course.template, self.position, context)
-        return plan.render_step_input(self.course.template, self.position, _with_secrets(context, secrets), secrets)
+        step_rendering.first_or_next(self.course.template, self.position, context)
+        return step_rendering.render_step_input(
+            self.course.template, self.position, _with_secrets(context, secrets), secrets
+        )
 
     def made_of_secrets(self, secrets: Mapping[str, Any], redactor: Redactor) -> Iterator[Any]:
         """What the template has made of secrets and nobody would know for one: a part of one, or one in capitals."""
@@ -116,7 +118,7 @@ class Job:
             return
         context, masks = self.course.context(), dict.fromkeys(secrets, MASK)
         masked = (_with_secrets(context, masks), masks)
-        for value, other in plan.made_of_secrets(
+        for value, other in step_rendering.made_of_secrets(
             self.course.template, self.position, _with_secrets(context, secrets), secrets, masked
         ):
             if redactor.data(value) != other:

@@ -33,8 +33,8 @@ from portal_actions_plugin.runs.guards.retries import Tried
 from portal_actions_plugin.runs.news import ring, tell
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
-from portal_actions_plugin.software_templates import plan
-from portal_actions_plugin.software_templates.plan import ConditionError
+from portal_actions_plugin.software_templates import step_rendering
+from portal_actions_plugin.software_templates.step_rendering import ConditionError
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.away import is_away
 from portal_actions_plugin.storage.sessions import Transaction, reading, ride_out, transaction
@@ -112,7 +112,7 @@ def _succeeded(attempt: Attempt, doer: Doer, result: Result, redactor: Redactor)
         return None
     position = _next_position(course, job.position + 1)
     if position is None:
-        outputs = redactor.data(plan.render_output(course.template, course.context()))
+        outputs = redactor.data(step_rendering.render_output(course.template, course.context()))
         _ride_out(partial(_succeed_last, attempt, result, outputs))
         return None
     step = prepare_step(course, position)

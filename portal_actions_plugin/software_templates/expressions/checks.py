@@ -13,7 +13,7 @@ from portal_actions_plugin.software_templates.expressions.references import refe
 if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.expressions.references import References
     from portal_actions_plugin.software_templates.findings import Findings
-    from portal_actions_plugin.software_templates.schemas import Key
+    from portal_actions_plugin.software_templates.places import Key
 
 _EVERYWHERE = {"parameters", "steps", "user", "context", "range"}
 _LATER = {"each", "always", "failure"}

@@ -2,90 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from jinja2.filters import FILTERS as JINJA_FILTERS
-from jinja2.runtime import Undefined
 from jinja2.tests import TESTS as JINJA_TESTS
 from markupsafe import Markup
 
 from portal_actions_plugin.software_templates.expressions.limits import (
-    MAX_DEPTH,
-    MAX_INT_BITS,
     MAX_STRIPPED,
     SandboxError,
     current_budget,
     fits,
-    measured,
     settled,
 )
+from portal_actions_plugin.software_templates.expressions.values import dump, joined, plain, text, text_only
+
+T = TypeVar("T")
 
 
-def plain(value: Any, depth: int = 0) -> Any:
-    """Copy a value as plain JSON types, or refuse what is none."""
-    if depth > MAX_DEPTH:
-        raise SandboxError(f"it makes a value nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, Undefined):
-        value()  # raises the error that says what is undefined; so does every other use of it
-    if isinstance(value, Mapping):
-        return {_key(key): plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | range):
-        return [plain(item, depth + 1) for item in value]
-    return _sound(value) if isinstance(value, str) else _plain_scalar(value)
+def parse_repo_url(url: object) -> dict[str, str]:
+    """Take a repository's URL apart, as the format writes it.
 
+    Args:
+        url: a text such as ``github.com?owner=o&repo=r``; an expression may give anything.
 
-def _sound(value: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise SandboxError("it makes a text with half a character, which nothing can store") from None
-    return str(value)
+    Returns:
+        ``host``, and what the text names of ``owner``, ``repo``, ``organization``, ``workspace`` and ``project``.
 
-
-def _plain_scalar(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise SandboxError("it makes a number that JSON does not have")
-        return value
-    if callable(value):
-        raise SandboxError("it gives a function: call it with ()")
-    raise SandboxError(f"it gives a {type(value).__name__}, which is no JSON value")
-
-
-def _key(key: Any) -> str:
-    if not isinstance(key, str):
-        raise SandboxError("the keys of an object must be texts")
-    return _sound(key)
-
-
-def text(value: Any) -> str:
-    """Write a value as text: as it is, or as JSON; null is empty, as in the format."""
-    if isinstance(value, str):
-        return _sound(value)
-    return "" if value is None else dump(value)
-
-
-def dump(value: Any, indent: int | None = None) -> str:
-    """Write a value as JSON."""
-    spaces = min(max(int(indent), 0), 8) if indent else None
-    return json.dumps(plain(measured(value)), ensure_ascii=False, indent=spaces)
-
-
-def concatenated(parts: Iterable[Any]) -> str:
-    """Join the parts of ``a ~ b``."""
-    return str(measured(_joined([text(part) for part in parts], "")))
-
-
-def parse_repo_url(url: Any) -> dict[str, str]:
-    """Take ``github.com?owner=o&repo=r`` apart into host, owner, repo, and what other forges need."""
-    parts = urlsplit("https://" + _text_only(url, "parseRepoUrl"))
+    Raises:
+        SandboxError: it is no text, or has no host, no owner or no repository.
+    """
+    parts = urlsplit("https://" + text_only(url, "parseRepoUrl"))
     if not parts.hostname:
         raise SandboxError("parseRepoUrl found no host: it takes a text such as github.com?owner=o&repo=r")
     query = parse_qs(parts.query)
@@ -101,9 +52,20 @@ def parse_repo_url(url: Any) -> dict[str, str]:
     return {"host": parts.hostname + (f":{parts.port}" if parts.port else ""), **found}
 
 
-def parse_entity_ref(ref: Any, context: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """Take ``component:default/x`` apart into kind, namespace and name."""
-    whole = _text_only(ref, "parseEntityRef")
+def parse_entity_ref(ref: object, context: Mapping[str, object] | None = None) -> dict[str, str]:
+    """Take a reference to an entity of the catalog apart.
+
+    Args:
+        ref: a text such as ``component:default/x``; an expression may give anything.
+        context: ``defaultKind`` and ``defaultNamespace``, for a reference without them.
+
+    Returns:
+        ``kind``, ``namespace`` and ``name``.
+
+    Raises:
+        SandboxError: it is no text, or one of the three is missing.
+    """
+    whole = text_only(ref, "parseEntityRef")
     defaults = context or {}
     before, colon, after = whole.partition(":")
     if not colon or "/" in before:
@@ -117,49 +79,23 @@ def parse_entity_ref(ref: Any, context: Mapping[str, Any] | None = None) -> dict
     return found
 
 
-def project_slug(url: Any) -> str:
-    """``owner/repo`` of a repository URL."""
+def project_slug(url: object) -> str:
+    """``owner/repo`` of a repository's URL; raises SandboxError for what ``parse_repo_url`` cannot read."""
     found = parse_repo_url(url)
     return f"{found.get('owner', '')}/{found.get('repo', '')}"
 
 
-def pick(value: Any, key: Any) -> Any:
-    """One part of an object."""
+def pick(value: Mapping[str, T], key: str) -> T:
+    """One part of an object, by its key; raises LookupError or TypeError when there is none."""
     return value[key]
 
 
-def _text_only(value: Any, who: str) -> str:
-    if isinstance(value, Undefined):
-        value()
-    if isinstance(value, str):
-        return str(value)
-    raise SandboxError(f"{who} takes a text, not {kind_of(value)}")
-
-
-def kind_of(value: Any) -> str:
-    """What a template author calls a value's type."""
-    names: tuple[tuple[Any, str], ...] = (
-        (bool, "true or false"),
-        (str, "a text"),
-        (int | float, "a number"),
-        (Mapping, "an object"),
-        (list | tuple | range, "a list"),
-        (type(None), "null"),
-    )
-    return next((name for kind, name in names if isinstance(value, kind)), "a function or other internal value")
-
-
-def _joined(texts: list[str], separator: str) -> str:
-    fits(sum(map(len, texts)) + len(separator) * len(texts))
-    return separator.join(texts)
-
-
-def _join(items: Iterable[Any], d: Any = "", attribute: str | None = None) -> str:
+def _join(items: Iterable[Any], d: object = "", attribute: str | None = None) -> str:
     parts = (item[attribute] for item in items) if attribute else items
-    return _joined([text(part) for part in parts], text(d))
+    return joined([text(part) for part in parts], text(d))
 
 
-def _replace(value: Any, old: str, new: str, count: int | None = None) -> str:
+def _replace(value: object, old: str, new: str, count: int | None = None) -> str:
     whole, new = text(value), text(new)
     found = whole.count(old) if old else len(whole) + 1
     times = found if count is None or count < 0 else min(found, count)
@@ -167,7 +103,7 @@ def _replace(value: Any, old: str, new: str, count: int | None = None) -> str:
     return whole.replace(old, new, times)
 
 
-def _indent(value: Any, width: int = 4, first: Any = False) -> str:  # noqa: FBT002 Jinja's signature
+def _indent(value: object, width: int = 4, first: object = False) -> str:  # noqa: FBT002 Jinja's signature
     whole = text(value)
     lines = whole.split("\n")
     fits(len(whole) + len(lines) * width)
@@ -176,7 +112,7 @@ def _indent(value: Any, width: int = 4, first: Any = False) -> str:  # noqa: FBT
     return (blank if first else "") + "\n".join(indented)
 
 
-def _round(value: Any, precision: int = 0, method: str = "common") -> float:
+def _round(value: float, precision: int = 0, method: str = "common") -> float:
     if not -15 <= precision <= 15 or method not in {"common", "ceil", "floor"}:
         raise SandboxError("round takes a precision from -15 to 15, and common, ceil or floor")
     if method == "common":
@@ -184,7 +120,7 @@ def _round(value: Any, precision: int = 0, method: str = "common") -> float:
     return float((math.ceil if method == "ceil" else math.floor)(value * 10.0**precision) / 10.0**precision)
 
 
-def _sum(items: Iterable[Any], attribute: str | None = None, start: Any = 0) -> Any:
+def _sum(items: Iterable[Any], attribute: str | None = None, start: float = 0) -> float:
     total = start
     for item in items:
         number = item[attribute] if attribute else item
@@ -194,17 +130,17 @@ def _sum(items: Iterable[Any], attribute: str | None = None, start: Any = 0) -> 
     return total
 
 
-def _of_text(function: Callable[..., Any]) -> Callable[..., Any]:
+def _of_text(function: Callable[..., T]) -> Callable[..., T]:
     """What Jinja does with ``str()`` of a value, done with its text: ``str()`` shows Python's internals."""
 
     @wraps(function)
-    def of_text(value: Any, *args: Any, **kwargs: Any) -> Any:
+    def of_text(value: object, *args: object, **kwargs: object) -> T:
         return function(text(value), *args, **kwargs)
 
     return of_text
 
 
-def _urlencode(value: Any) -> str:
+def _urlencode(value: object) -> str:
     if isinstance(value, Mapping | list | tuple):
         return str(JINJA_FILTERS["urlencode"](plain(value)))
     return str(JINJA_FILTERS["urlencode"](text(value)))
@@ -212,7 +148,7 @@ def _urlencode(value: Any) -> str:
 
 def _stripping(strip: Callable[[str, str | None], str]) -> Callable[..., str]:
     @wraps(strip)
-    def stripped(value: Any, chars: str | None = None) -> str:
+    def stripped(value: object, chars: str | None = None) -> str:
         if chars and len(chars) > MAX_STRIPPED:  # Python looks for each character of the text in them
             raise SandboxError(f"{strip.__name__} takes at most {MAX_STRIPPED} characters to take away")
         return strip(text(value), chars)
@@ -220,9 +156,9 @@ def _stripping(strip: Callable[[str, str | None], str]) -> Callable[..., str]:
     return stripped
 
 
-def _limited(function: Callable[..., Any]) -> Callable[..., Any]:
+def _limited(function: Callable[..., object]) -> Callable[..., object]:
     @wraps(function)
-    def limited(*args: Any, **kwargs: Any) -> Any:
+    def limited(*args: object, **kwargs: object) -> object:
         current_budget().check_time()
         result = settled(function(*args, **kwargs))
         return str(result) if isinstance(result, Markup) else result
@@ -235,7 +171,7 @@ _HARMLESS = (
     "rejectattr reverse select selectattr sort truncate unique"
 )
 _OF_TEXT = "capitalize lower title upper wordcount"
-FILTERS: dict[str, Callable[..., Any]] = {
+FILTERS: dict[str, Callable[..., object]] = {
     name: _limited(function)
     for name, function in {
         **{name: JINJA_FILTERS[name] for name in _HARMLESS.split()},
@@ -263,7 +199,7 @@ _UNWANTED_TESTS = {"callable", "escaped", "filter", "sameas", "test"}
 
 
 def _of_numbers(name: str) -> Callable[..., bool]:
-    def test(value: Any, *by: Any) -> bool:
+    def test(value: object, *by: object) -> bool:
         # Jinja computes value % …, which formats a text, as large as it asks for.
         if not all(isinstance(number, int | float) for number in (value, *by)):
             raise SandboxError(f"{name} is asked of numbers only")
@@ -273,9 +209,9 @@ def _of_numbers(name: str) -> Callable[..., bool]:
     return test
 
 
-def _timed(function: Callable[..., Any]) -> Callable[..., Any]:
+def _timed(function: Callable[..., T]) -> Callable[..., T]:
     @wraps(function)
-    def timed(*args: Any, **kwargs: Any) -> Any:
+    def timed(*args: object, **kwargs: object) -> T:
         current_budget().check_time()
         return function(*args, **kwargs)
 
@@ -289,8 +225,8 @@ TESTS = {
 }
 
 
-def _str_join(separator: str, items: Iterable[Any]) -> str:
-    return _joined([text(item) for item in items], separator)
+def _str_join(separator: str, items: Iterable[object]) -> str:
+    return joined([text(item) for item in items], separator)
 
 
 _TEXT_METHODS = (
@@ -298,7 +234,7 @@ _TEXT_METHODS = (
     *(str.islower, str.isnumeric, str.isupper, str.lower, str.partition, str.removeprefix, str.removesuffix),
     *(str.split, str.splitlines, str.startswith, str.swapcase, str.title, str.upper),
 )
-METHODS: tuple[tuple[type, dict[str, Callable[..., Any]]], ...] = (
+METHODS: tuple[tuple[type, dict[str, Callable[..., object]]], ...] = (
     (
         str,
         {
@@ -320,10 +256,3 @@ METHODS: tuple[tuple[type, dict[str, Callable[..., Any]]], ...] = (
     (list, {"count": list.count, "index": list.index}),
 )
 """By type, what may be called on a value. Nothing else of an object can be reached at all."""
-
-
-def check_power(base: Any, exponent: Any) -> None:
-    """Refuse a power whose number would be too long, before it is computed."""
-    whole = isinstance(base, int) and isinstance(exponent, int) and abs(base) > 1
-    if whole and abs(exponent) * base.bit_length() > MAX_INT_BITS:
-        raise SandboxError("it makes a number that is too long")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, MappingView
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 from jinja2 import Undefined
 
@@ -26,6 +26,9 @@ MAX_INT_BITS = 1_024
 MAX_STRIPPED = 100
 CPU_SECONDS = 2.0
 """Processor time of one render: a busy machine fails nobody."""
+
+
+T = TypeVar("T")
 
 
 class SandboxError(Exception):
@@ -95,11 +98,15 @@ def fits(size: int) -> None:
         raise SandboxError(f"it makes a value larger than {MAX_SIZE:,} characters or items")
 
 
-def size_of(value: Any) -> int:
-    """Count a value's characters and items; raises SandboxError when it is too large, too deep or too long a number."""
+def size_of(value: object) -> int:
+    """Count a value's characters and items, at every depth: a text counts its characters and one, all else counts one.
+
+    Raises:
+        SandboxError: it is too large, too deep or too long a number.
+    """
     current_budget().check_time()
     size = 0
-    waiting = [(value, 0)]
+    waiting: list[tuple[object, int]] = [(value, 0)]
     while waiting:
         part, depth = waiting.pop()
         if depth > MAX_DEPTH:
@@ -114,13 +121,17 @@ def size_of(value: Any) -> int:
     return size
 
 
-def measured(value: Any) -> Any:
-    """Return the value when it is within the limits."""
+def measured(value: T) -> T:
+    """Return a value as it is when it is within the limits.
+
+    Raises:
+        SandboxError: it is too large, too deep or too long a number.
+    """
     size_of(value)
     return value
 
 
-def _own_size(part: Any) -> int:
+def _own_size(part: object) -> int:
     if isinstance(part, Undefined):
         return 1
     if isinstance(part, str):
@@ -130,10 +141,17 @@ def _own_size(part: Any) -> int:
     return 1
 
 
-def settled(value: Any) -> Any:
-    """Turn what Python gives lazily into a list, one item after the other, and measure it."""
+def settled(value: object) -> object:
+    """Turn what Python gives lazily into a list, one item after the other, and measure it.
+
+    Args:
+        value: an iterator, a range or a mapping's view becomes a list; anything else stays what it is.
+
+    Raises:
+        SandboxError: it is too large, too deep or too long a number, or its items take too long to make.
+    """
     if isinstance(value, Iterator | range | MappingView):
-        items: list[Any] = []
+        items: list[object] = []
         size = 0
         for item in value:  # type: ignore[union-attr]
             current_budget().check_time()

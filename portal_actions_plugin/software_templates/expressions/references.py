@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import nodes
 
-from portal_actions_plugin.software_templates.expressions import sandbox
+from portal_actions_plugin.software_templates.expressions import compiling
 from portal_actions_plugin.software_templates.expressions.filters import FILTERS, TESTS
 from portal_actions_plugin.software_templates.expressions.rendering import FAILURES, problem_of
 
@@ -41,16 +41,16 @@ def references(text: str) -> tuple[References, ...]:
     if "${{" not in text:
         return ()
     try:
-        parts = sandbox.split(text)
+        parts = compiling.split(text)
     except FAILURES as error:
         return (References(text, problems=(problem_of(error),)),)
-    return tuple(_read(part.source) for part in parts if isinstance(part, sandbox.Expression))
+    return tuple(_read(part.source) for part in parts if isinstance(part, compiling.Expression))
 
 
 def _read(source: str) -> References:
     shown = f"${{{{ {source} }}}}"
     try:
-        tree = nodes.Output([sandbox.parse(source)])
+        tree = nodes.Output([compiling.parse(source)])
         found = References(
             shown,
             names=frozenset(_names(tree)),
@@ -60,7 +60,7 @@ def _read(source: str) -> References:
             problems=tuple(dict.fromkeys(_problems(tree))),
         )
         if not found.problems:
-            sandbox.compiled(source)
+            compiling.compiled(source)
     except FAILURES as error:
         return References(shown, problems=(problem_of(error),))
     return found

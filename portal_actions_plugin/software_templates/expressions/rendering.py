@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, overload
 
 from jinja2 import Template, TemplateError, UndefinedError
 from jinja2.exceptions import TemplateRuntimeError, TemplateSyntaxError
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.software_templates.expressions import sandbox
-from portal_actions_plugin.software_templates.expressions.filters import plain, text
+from portal_actions_plugin.software_templates.expressions import compiling
 from portal_actions_plugin.software_templates.expressions.limits import (
     MAX_DEPTH,
     MAX_FILE_SIZE,
@@ -20,6 +19,14 @@ from portal_actions_plugin.software_templates.expressions.limits import (
     current_budget,
     size_of,
 )
+from portal_actions_plugin.software_templates.expressions.undefined import Absent
+from portal_actions_plugin.software_templates.expressions.values import plain, text
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
+
+    Context = Mapping[str, JsonValue]
+    """What expressions may name, by its top-level name."""
 
 FAILURES = (
     ArithmeticError,
@@ -59,7 +66,11 @@ class AbsentValueError(UndefinedValueError):
     """An expression of the template gives exactly something that is known, but has no value in this run."""
 
 
-def render(value: Any, context: Mapping[str, Any], where: str) -> Any:
+@overload
+def render(value: Mapping[str, JsonValue], context: Context, where: str) -> dict[str, JsonValue]: ...
+@overload
+def render(value: JsonValue, context: Context, where: str) -> JsonValue: ...
+def render(value: JsonValue, context: Context, where: str) -> JsonValue:
     """Render every string of a value. Keys are never rendered.
 
     A string that is exactly one expression becomes that expression's value, with its type. Anything around it makes
@@ -79,7 +90,7 @@ def render(value: Any, context: Mapping[str, Any], where: str) -> Any:
 
 def evaluate_condition(
     condition: str | bool | None,  # noqa: FBT001 an `if` is written as true or false, too
-    context: Mapping[str, Any],
+    context: Context,
     where: str,
 ) -> bool:
     """Whether an ``if`` holds. False, null, 0, [], an empty text and the text "false" do not; no ``if`` does.
@@ -100,7 +111,7 @@ def evaluate_condition(
     return not (value is None or value in (False, 0, []))
 
 
-def render_file(content: str, context: Mapping[str, Any], where: str) -> str:
+def render_file(content: str, context: Context, where: str) -> str:
     """Render a skeleton file: ``${{ values.x }}``, ``{% if %}``, ``{% for %}`` and ``{% set %}``.
 
     GitHub Actions writes its own expressions with the same signs. Put them between ``{% raw %}`` and ``{% endraw %}``;
@@ -119,7 +130,7 @@ def render_file(content: str, context: Mapping[str, Any], where: str) -> str:
     template = None
     try:
         with budget(MAX_FILE_SIZE) as left:
-            template = sandbox.compiled_file(content)
+            template = compiling.compiled_file(content)
             written = []
             for piece in template.root_render_func(template.new_context(dict(context))):
                 left.take(len(piece))
@@ -129,7 +140,7 @@ def render_file(content: str, context: Mapping[str, Any], where: str) -> str:
         raise _file_error(error, content, where, template) from None
 
 
-def _render(value: Any, context: Mapping[str, Any], where: str, depth: int) -> Any:
+def _render(value: JsonValue, context: Context, where: str, depth: int) -> JsonValue:
     if depth > MAX_DEPTH:
         raise ValidationError(f"{where}: this is nested deeper than {MAX_DEPTH} levels.")
     if isinstance(value, Mapping):
@@ -139,14 +150,14 @@ def _render(value: Any, context: Mapping[str, Any], where: str, depth: int) -> A
     return _render_text(value, context, where) if isinstance(value, str) else value
 
 
-def _render_text(whole: str, context: Mapping[str, Any], where: str) -> Any:
+def _render_text(whole: str, context: Context, where: str) -> JsonValue:
     if "${{" not in whole:
         return whole
     try:
-        parts = sandbox.split(whole)
+        parts = compiling.split(whole)
     except FAILURES as error:
         raise _error(error, where, whole) from None
-    if len(parts) == 1 and isinstance(parts[0], sandbox.Expression):
+    if len(parts) == 1 and isinstance(parts[0], compiling.Expression):
         return _evaluate(parts[0], context, where)
     written = []
     for part in parts:
@@ -158,20 +169,20 @@ def _render_text(whole: str, context: Mapping[str, Any], where: str) -> Any:
     return "".join(written)
 
 
-def _evaluate(expression: sandbox.Expression, context: Mapping[str, Any], where: str) -> Any:
+def _evaluate(expression: compiling.Expression, context: Context, where: str) -> JsonValue:
     shown = f"${{{{ {expression.source} }}}}"
     try:
-        result = sandbox.compiled(expression.source)(context)
-        value = None if isinstance(result, sandbox.Absent) else plain(result)
+        result = compiling.compiled(expression.source)(context)
+        value = None if isinstance(result, Absent) else plain(result)
     except FAILURES as error:
         raise _error(error, where, shown) from None
-    if isinstance(result, sandbox.Absent):
+    if isinstance(result, Absent):
         raise AbsentValueError(where, shown, result.reason)
     _take(value, where, shown)
     return value
 
 
-def _take(value: Any, where: str, shown: str) -> None:
+def _take(value: JsonValue, where: str, shown: str) -> None:
     try:
         current_budget().take(size_of(value))
     except SandboxError as error:

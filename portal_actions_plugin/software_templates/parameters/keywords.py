@@ -11,7 +11,7 @@ from jsonschema.exceptions import ValidationError as SchemaError
 from jsonschema.validators import extend
 
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
-from portal_actions_plugin.software_templates.expressions.patterns import is_pattern, matches
+from portal_actions_plugin.software_templates.parameters.patterns import is_pattern, matches
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[SchemaError] | None]
 

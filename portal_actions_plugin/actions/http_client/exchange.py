@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 
 import urllib3
 
-from portal_actions_plugin.actions.http_guard import HttpRules, Target, parse_target
+from portal_actions_plugin.actions.http_client.guard import HttpRules, Target, parse_target
 from portal_actions_plugin.errors import RemoteError, ValidationError
 
 MAX_REDIRECTS = 5

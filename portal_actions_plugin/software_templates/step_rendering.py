@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.expressions import rendering
 from portal_actions_plugin.software_templates.expressions.limits import budget
-from portal_actions_plugin.software_templates.expressions.sandbox import Sparse
+from portal_actions_plugin.software_templates.expressions.undefined import Sparse
 
 if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.spec import Template

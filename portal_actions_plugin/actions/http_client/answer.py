@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection
 from email.message import Message
 from typing import Any, TypeVar
 
-from portal_actions_plugin.actions.http_exchange import Answer
-from portal_actions_plugin.actions.http_guard import HttpRules
+from portal_actions_plugin.actions.http_client.exchange import Answer
+from portal_actions_plugin.actions.http_client.guard import HttpRules
 
 _MAX_HEADERS = 50
 _MAX_HEADER_CHARS = 1_000

@@ -12,9 +12,9 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from portal_actions_plugin.actions.http_answer import beginning, outputs
-from portal_actions_plugin.actions.http_exchange import Answer, Deadline, Exchange, Request
-from portal_actions_plugin.actions.http_guard import parse_target
+from portal_actions_plugin.actions.http_client.answer import beginning, outputs
+from portal_actions_plugin.actions.http_client.exchange import Answer, Deadline, Exchange, Request
+from portal_actions_plugin.actions.http_client.guard import parse_target
 from portal_actions_plugin.errors import (
     ActionError,
     AuthError,

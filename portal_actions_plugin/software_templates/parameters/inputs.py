@@ -17,8 +17,8 @@ from portal_actions_plugin.software_templates.expressions.limits import (
     current_budget,
     measured,
 )
-from portal_actions_plugin.software_templates.keywords import FORMATS, Validator
-from portal_actions_plugin.software_templates.schemas import declared, resolve
+from portal_actions_plugin.software_templates.parameters.keywords import FORMATS, Validator
+from portal_actions_plugin.software_templates.parameters.schemas import declared, resolve
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError as SchemaError

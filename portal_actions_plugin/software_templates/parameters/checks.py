@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from portal_actions_plugin.software_templates.inputs import validator
-from portal_actions_plugin.software_templates.keywords import FORMATS
-from portal_actions_plugin.software_templates.schemas import (
+from portal_actions_plugin.software_templates.parameters.inputs import validator
+from portal_actions_plugin.software_templates.parameters.keywords import FORMATS
+from portal_actions_plugin.software_templates.parameters.schemas import (
     declared,
     follow,
     is_secret,
@@ -24,7 +24,7 @@ from portal_actions_plugin.software_templates.schemas import (
 
 if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.findings import Findings
-    from portal_actions_plugin.software_templates.schemas import Key
+    from portal_actions_plugin.software_templates.places import Key
 
 KEY: Key = ("spec", "parameters")
 MAX_VALUES = 5_000

@@ -13,7 +13,7 @@ from portal_actions_plugin.software_templates.expressions.limits import current_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from portal_actions_plugin.software_templates.schemas import Key
+    from portal_actions_plugin.software_templates.places import Key
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 50_000

@@ -1,0 +1,103 @@
+"""From a text with expressions to what can be evaluated: taken apart, parsed, and compiled once in a sandbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from jinja2 import Template, nodes
+from jinja2.environment import TemplateExpression
+from jinja2.exceptions import TemplateSyntaxError
+
+from portal_actions_plugin.software_templates.expressions.limits import MAX_FILE_SIZE, MAX_SIZE, SandboxError
+from portal_actions_plugin.software_templates.expressions.rewriting import bounded
+from portal_actions_plugin.software_templates.expressions.sandbox import Sandbox
+
+MAX_SOURCE = 8_000
+"""Characters of one expression."""
+_IN_FILES = (nodes.Output, nodes.If, nodes.For, nodes.Assign)
+
+# Expressions only: these delimiters keep `{%` and `{#` in an input's text what they are.
+_EXPRESSIONS = Sandbox(
+    block_start_string="\x02%", block_end_string="%\x02", comment_start_string="\x02#", comment_end_string="#\x02"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """The source between ``${{`` and ``}}``."""
+
+    source: str
+
+
+def split(whole: str) -> tuple[str | Expression, ...]:
+    """Take a text apart into plain text and expressions.
+
+    Raises:
+        jinja2.TemplateSyntaxError: an expression cannot be read or is not closed.
+        SandboxError: the text or an expression is too long.
+    """
+    if len(whole) > MAX_SIZE:
+        raise SandboxError(f"a text with expressions has at most {MAX_SIZE:,} characters")
+    return _split_short(whole) if len(whole) <= MAX_SOURCE else _split(whole)
+
+
+def _split(whole: str) -> tuple[str | Expression, ...]:
+    parts: list[str | Expression] = []
+    inside: list[str] | None = None
+    for line, kind, value in _EXPRESSIONS.lex(whole):
+        if kind == "variable_begin":
+            inside = []
+        elif kind == "variable_end":
+            parts.append(_expression(inside or []))
+            inside = None
+        elif inside is not None:
+            inside.append(value)
+        elif kind == "data":
+            parts.append(value)
+        else:
+            raise TemplateSyntaxError(f"{value!r} cannot be used here", line)
+    if inside is not None:
+        raise TemplateSyntaxError("the expression is not closed with }}", 1)
+    return tuple(parts)
+
+
+_split_short = lru_cache(maxsize=512)(_split)
+"""A template's texts are the same in each of its runs; long ones are not worth the memory."""
+
+
+def _expression(tokens: list[str]) -> Expression:
+    source = "".join(tokens).strip()
+    if len(source) > MAX_SOURCE:
+        raise SandboxError(f"it is longer than {MAX_SOURCE:,} characters")
+    return Expression(source)
+
+
+def parse(source: str) -> nodes.Expr:
+    """Read one expression; raises TemplateSyntaxError."""
+    body = _EXPRESSIONS.parse(f"${{{{ {source} }}}}").body
+    if len(body) == 1 and isinstance(body[0], nodes.Output) and len(body[0].nodes) == 1:
+        return body[0].nodes[0]
+    raise TemplateSyntaxError("it is not one expression", 1)
+
+
+@lru_cache(maxsize=512)
+def compiled(source: str) -> TemplateExpression:
+    """Compile one expression; call the result with the context."""
+    value = bounded(parse(source))
+    body = [nodes.Assign(nodes.Name("result", "store", lineno=1), value, lineno=1)]
+    tree = nodes.Template(body, lineno=1)
+    tree.set_environment(_EXPRESSIONS)
+    return TemplateExpression(_EXPRESSIONS.from_string(tree), undefined_to_none=False)
+
+
+def compiled_file(whole: str) -> Template:
+    """Compile a skeleton file: expressions, ``if``, ``for``, ``set`` and ``raw``."""
+    if len(whole) > MAX_FILE_SIZE:
+        raise SandboxError(f"a file with expressions has at most {MAX_FILE_SIZE:,} characters")
+    environment = Sandbox(newline_sequence="\r\n" if "\r\n" in whole else "\n")
+    tree = environment.parse(whole)
+    for statement in tree.find_all(nodes.Stmt):
+        if not isinstance(statement, _IN_FILES):
+            raise TemplateSyntaxError("only if, for, set and raw can be used in a skeleton file", statement.lineno)
+    return environment.from_string(bounded(tree))
