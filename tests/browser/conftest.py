@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 
 from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving
-from tests.conftest import PATIENCE_SECONDS
-from tests.support.page_rows import BOB, add_action_run, add_attempt, add_log, add_template_run, ago
-from tests.web.test_pages import AUTH_ERROR, ORIGIN, TWO_STEPS
+from tests.browser.windows import Window
+from tests.support.page_rows import (
+    AUTH_ERROR,
+    BOB,
+    ORIGIN,
+    TWO_STEPS,
+    add_action_run,
+    add_attempt,
+    add_log,
+    add_template_run,
+    ago,
+)
+from tests.support.waiting import PATIENCE_SECONDS
 
 MISSING = f"{CHROMIUM} is missing: no browser test has run. Install it with: apt-get install chromium"
 
@@ -42,28 +50,6 @@ def chromium() -> Iterator[Any]:
 def site(make_app: Callable[..., Flask]) -> Iterator[Site]:
     with serving(make_app(PORTAL_ACTIONS_SECRET_KEYS=Fernet.generate_key().decode())) as site:
         yield site
-
-
-@dataclass
-class Window:
-    """A browser window of somebody, and what went wrong in it."""
-
-    tab: Any
-    site: Site
-    complaints: list[str] = field(default_factory=list)
-
-    def open(self, path: str) -> Any:
-        self.tab.goto(self.site.url + path)
-        return self.tab
-
-    def watch(self) -> None:
-        self.tab.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
-        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.tab.on("request", self._check_origin)
-
-    def _check_origin(self, request: Any) -> None:
-        if urlsplit(request.url).netloc != urlsplit(self.site.url).netloc:
-            self.complaints.append(f"asks for {request.url}")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,10 @@ from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.reading.audit_trail import OUTCOMES
 from portal_actions_plugin.storage.sessions import new_id, transaction
-from tests.browser.conftest import Window
 from tests.browser.sites import Site, serving
+from tests.browser.windows import OpenWindow
 from tests.support import portal_day
-from tests.support.page_rows import add_action_run, add_template_run, ago
-from tests.web.test_pages import TWO_STEPS
-
-OpenWindow = Callable[..., Window]
+from tests.support.page_rows import TWO_STEPS, add_action_run, add_template_run, ago
 
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 BAD = ("serious", "critical")

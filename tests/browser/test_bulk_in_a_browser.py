@@ -9,9 +9,9 @@ import pytest
 
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
-from tests.browser.test_pages_in_a_browser import CONTRASTS, OpenWindow
-from tests.support.page_rows import BOB, add_action_run, add_template_run, ago
-from tests.web.test_pages import AUTH_ERROR, ORIGIN, TWO_STEPS, query
+from tests.browser.windows import CONTRASTS, OpenWindow
+from tests.support.page_html import query
+from tests.support.page_rows import AUTH_ERROR, BOB, ORIGIN, TWO_STEPS, add_action_run, add_template_run, ago
 
 
 def failed(**values: Any) -> str:

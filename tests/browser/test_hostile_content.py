@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.conftest import Window
-from tests.browser.test_pages_in_a_browser import CONTRASTS
-from tests.support.page_rows import add_action_run, add_attempt, add_log, add_template_run
-from tests.web.test_pages import AUTH_ERROR, TWO_STEPS
-
-OpenWindow = Callable[..., Window]
+from tests.browser.windows import CONTRASTS, OpenWindow
+from tests.support.page_rows import AUTH_ERROR, TWO_STEPS, add_action_run, add_attempt, add_log, add_template_run
 
 SCRIPT = "<script>window.harmed = true</script>"
 BREAKOUT = '"\'></span></a></dd><img src=x onerror="window.harmed = true"><svg onload="window.harmed = true">'

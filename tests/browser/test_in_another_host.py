@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Window
 from tests.browser.harbor import create_harbor
 from tests.browser.sites import Site, serving
-from tests.browser.test_pages_in_a_browser import CONTRASTS
+from tests.browser.windows import CONTRASTS, Window
 from tests.support import portal_day
-from tests.support.page_rows import add_template_run
-from tests.web.test_pages import AUTH_ERROR, TWO_STEPS
+from tests.support.page_rows import AUTH_ERROR, TWO_STEPS, add_template_run
 
 COMPUTED = """([selector, wanted]) => {
   const told = [];

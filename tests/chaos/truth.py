@@ -22,7 +22,7 @@ from portal_actions_plugin.storage.tables import (
 )
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client
-from tests.conftest import doorbells_on
+from tests.support.doorbells import doorbells_on
 
 T = TypeVar("T")
 Row = Any

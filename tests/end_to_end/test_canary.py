@@ -20,9 +20,11 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
-from tests.conftest import Person, Workers, wait_until
 from tests.support import canary
 from tests.support.canary import CANARY, require_absent
+from tests.support.people import Person
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 KEY = Fernet.generate_key().decode()
 LEASES = {

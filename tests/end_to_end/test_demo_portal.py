@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 
 from demo_portal import forms, seed
 from portal_actions_plugin.errors import NotFoundError
-from tests.conftest import work_off
+from tests.support.run_helpers import work_off
 
 ORDERS = "/catalog/component/default/orders"
 BEARER = {name: {"Authorization": f"Bearer demo-{name}"} for name in ("developer", "viewer", "admin")}

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PATIENCE_SECONDS, wait_until
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
 class Demo:

@@ -12,8 +12,10 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 
-from tests.conftest import Person, Workers, wait_until
 from tests.support.http_server import Server, says, serving
+from tests.support.people import Person
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 LATE = {
     "alembic",

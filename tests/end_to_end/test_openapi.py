@@ -19,9 +19,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.support.demo_server import DemoServer, demo_server
 from tests.support.portal import create_app
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 CONFIG = Path(__file__).parent.parent / "support" / "schemathesis.toml"
 AT_LEAST = 2_000

@@ -21,8 +21,8 @@ from sqlalchemy import func, select
 
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow
-from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.support.portal import PEOPLE
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 START = "/api/v1/actions/debug.log@v1/runs"
 HELLO = {"input": {"message": "hello"}}

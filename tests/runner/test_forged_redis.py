@@ -19,8 +19,10 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.runs.news import ring
 from portal_actions_plugin.runs.news.redis_names import names
 from portal_actions_plugin.runs.reading import queries
-from tests.conftest import Workers, queue_key, wait_until
+from tests.support.doorbells import queue_key
 from tests.support.run_helpers import run_one_off
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 HELLO = {"message": "hello"}
 

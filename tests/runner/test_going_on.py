@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from flask import Flask
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from portal_actions_plugin import signals
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runner import recovery
@@ -27,11 +25,10 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import Database, database, transaction
 from portal_actions_plugin.storage.tables import AuditRow
-from tests.conftest import wait_until, work_off
-from tests.runner.test_signals import EVERYTHING, listening
-from tests.support.run_helpers import ADA, claim, columns, register, run_one_off
-
-HELLO = {"action": "debug.log@v1", "input": {"message": "hello"}}
+from tests.support.listening import EVERYTHING, listening
+from tests.support.run_helpers import ADA, HELLO, claim, columns, go_on, register, run_one_off, start, work_off
+from tests.support.statements import counting
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -40,22 +37,6 @@ def rung(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     heard: list[str] = []
     monkeypatch.setattr(ring, "ring", lambda due: heard.extend(run_id for run_id, _ in due) or len(due))
     return heard
-
-
-def start(template_folder: Path, *steps: dict[str, Any]) -> TemplateRun:
-    """A run of a template with these steps."""
-    named = [{"id": f"step-{number}", "name": "A step", **step} for number, step in enumerate(steps)]
-    spec = {"owner": "team:platform", "type": "service", "parameters": [], "steps": named}
-    template = {"apiVersion": "portal-actions/v1", "kind": "Template", "metadata": {"name": "made", "title": "Made"}}
-    (template_folder / "made.yaml").write_text(yaml.safe_dump({**template, "spec": spec}))
-    return service.start_template_run(ADA, "made", {}).run
-
-
-def go_on(run: TemplateRun, may_go_on: Callable[[], bool] = lambda: True) -> str:
-    """Perform a run's first step, and go on; the token of the process."""
-    token = str(uuid.uuid4())
-    execute.perform(run.steps[0].run.id, token, "test", may_go_on=may_go_on)
-    return token
 
 
 def statuses(run: TemplateRun) -> tuple[str, list[str]]:
@@ -201,32 +182,6 @@ def test_an_input_that_the_database_refuses_fails_its_own_step(
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def nobody_listens(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A receiver makes a process read the run, and remember that it was told; another test's leaves its trace."""
-    for name in EVERYTHING:
-        monkeypatch.setattr(getattr(signals, name), "receivers", {})
-
-
-@contextmanager
-def counting(app: Flask) -> Iterator[list[str]]:
-    engine = database().engine
-    said: list[str] = []
-
-    def statement(_connection: Any, _cursor: Any, text: str, *_: Any) -> None:
-        if not text.startswith("BEGIN"):  # what SQLite is told in so many words, PostgreSQL is told by the driver
-            said.append(text)
-
-    def commit(_connection: Any) -> None:
-        said.append("COMMIT")
-
-    event.listen(engine, "before_cursor_execute", statement)
-    event.listen(engine, "commit", commit)
-    yield said
-    event.remove(engine, "before_cursor_execute", statement)
-    event.remove(engine, "commit", commit)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from flask import Flask
 
 from portal_actions_plugin.runner.attempt import bounds
 from portal_actions_plugin.runs.secrets.redaction import Redactor
-from tests.conftest import Person, Workers, wait_until
 from tests.support import hostile
+from tests.support.people import Person
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 StartWorkers = Callable[..., Workers]
 SHORT_LEASES = {

@@ -22,9 +22,9 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.secrets.sealing import MASK
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, LogLineRow, TemplateRunRow
-from tests.conftest import Person, work_off
 from tests.support.http_server import Handler, Server, says, serving
-from tests.support.run_helpers import ADA, change_action, claim, make_due, perform, run_one_off
+from tests.support.people import Person
+from tests.support.run_helpers import ADA, change_action, claim, make_due, perform, run_one_off, work_off
 
 REQUEST = "http.request@v1"
 CANARY = "canary-4711-secret"

@@ -21,9 +21,12 @@ from portal_actions_plugin.runs.news.redis_names import names
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow
-from tests.conftest import PATIENCE_SECONDS, Gate, Person, Workers, queue_key, wait_until
 from tests.support import deeds
+from tests.support.doorbells import queue_key
+from tests.support.people import Person
 from tests.support.run_helpers import run_one_off, set_columns
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
+from tests.support.workers import Gate, Workers
 
 StartWorkers = Callable[..., Workers]
 SHORT_LEASES = {

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.conftest import Person, Workers, children_of, wait_until
 from tests.support import hostile
+from tests.support.people import Person
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers, children_of
 
 StartWorkers = Callable[..., Workers]
 SHORT_LEASES = {

@@ -20,7 +20,9 @@ from portal_actions_plugin.doctor import examination
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.tables import WorkerRow
 from portal_actions_plugin.upkeep import measures
-from tests.conftest import Person, Workers, wait_until
+from tests.support.people import Person
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 StartWorkers = Callable[..., Workers]
 

@@ -26,8 +26,8 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow
-from tests.conftest import Person, Workers, wait_until
 from tests.support.page_rows import add_action_run
+from tests.support.people import Person
 from tests.support.run_helpers import (
     ADA,
     change_action,
@@ -39,6 +39,8 @@ from tests.support.run_helpers import (
     run_one_off,
     set_columns,
 )
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 
 def of_value(data: Any) -> str | None:

@@ -24,8 +24,9 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow, WorkerRow
-from tests.conftest import Workers, wait_until
 from tests.support.portal import PEOPLE
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 ADA = PEOPLE["ada"]
 HELLO = {"message": "hello"}

@@ -34,8 +34,20 @@ from portal_actions_plugin.storage.engines import BUSY_SECONDS
 from portal_actions_plugin.storage.sessions import Database, database, ride_out
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow
-from tests.conftest import PATIENCE_SECONDS, Gate, Person, Workers, wait_until, work_off
-from tests.support.run_helpers import ADA, claim, columns, make_due, perform, register, run_one_off, set_columns
+from tests.support.people import Person
+from tests.support.run_helpers import (
+    ADA,
+    claim,
+    columns,
+    make_due,
+    perform,
+    register,
+    run_one_off,
+    set_columns,
+    work_off,
+)
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
+from tests.support.workers import Gate, Workers
 
 StartWorkers = Callable[..., Workers]
 SHORT = {

@@ -35,7 +35,7 @@ from portal_actions_plugin.storage.pause_points import set_visitor
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow, WorkerRow
-from tests.conftest import PATIENCE_SECONDS, Gate, Person, Workers, children_of, wait_until, work_off
+from tests.support.people import Person
 from tests.support.run_helpers import (
     ADA,
     change_action,
@@ -46,7 +46,10 @@ from tests.support.run_helpers import (
     register,
     run_one_off,
     set_columns,
+    work_off,
 )
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
+from tests.support.workers import Gate, Workers, children_of
 
 StartWorkers = Callable[..., Workers]
 

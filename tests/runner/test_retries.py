@@ -28,8 +28,18 @@ from portal_actions_plugin.runs.guards.retries import Tried, next_attempt_in
 from portal_actions_plugin.runs.news import ring
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sql import now_plus
-from tests.conftest import Person, work_off
-from tests.support.run_helpers import ADA, change_action, columns, make_due, perform, register, run_one_off, set_columns
+from tests.support.people import Person
+from tests.support.run_helpers import (
+    ADA,
+    change_action,
+    columns,
+    make_due,
+    perform,
+    register,
+    run_one_off,
+    set_columns,
+    work_off,
+)
 
 NEVER = (
     AuthError,

@@ -22,9 +22,11 @@ from portal_actions_plugin.runner.attempt.run_logs import speaking, worker_forma
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
-from tests.conftest import Person, Workers, wait_until, work_off
 from tests.support.canary import Everything
-from tests.support.run_helpers import register, run_one_off
+from tests.support.people import Person
+from tests.support.run_helpers import register, run_one_off, work_off
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 SECRET = "secret-4711"
 MARKS = {"run_id": "r1", "action": "test.it@v1", "attempt": 2, "requested_by": "user:ada", "step_id": None}

@@ -39,8 +39,12 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow
-from tests.conftest import Person, Workers, queue_key, wait_until, work_off
+from tests.support.doorbells import queue_key
+from tests.support.people import Person
 from tests.support.portal import PEOPLE
+from tests.support.run_helpers import work_off
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 ADA = PEOPLE["ada"]
 HELLO = {"message": "hello"}

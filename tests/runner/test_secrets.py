@@ -24,8 +24,8 @@ from portal_actions_plugin.runs.secrets.sealing import seal, unseal
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
-from tests.conftest import work_off
 from tests.support.portal import PEOPLE
+from tests.support.run_helpers import work_off
 
 ADA = PEOPLE["ada"]
 CANARY = "canary-4711-secret"

@@ -31,8 +31,7 @@ from portal_actions_plugin.storage.tables import (
     IdempotencyKeyRow,
     TemplateRunRow,
 )
-from tests.conftest import work_off
-from tests.support.run_helpers import ADA, change_action, claim, perform, register, run_one_off, set_columns
+from tests.support.run_helpers import ADA, change_action, claim, perform, register, run_one_off, set_columns, work_off
 
 SECRET = "secret-4711"
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from portal_actions_plugin import ActionRun, Identity, signals
+from portal_actions_plugin import Identity, signals
 from portal_actions_plugin.errors import PermissionDeniedError, ValidationError
 from portal_actions_plugin.runner import sweeper
 from portal_actions_plugin.runner.attempt import execute
@@ -23,38 +22,13 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
-from tests.conftest import wait_until, work_off
+from tests.support.listening import EVERYTHING, listening
 from tests.support.portal import PEOPLE
+from tests.support.run_helpers import work_off
+from tests.support.waiting import wait_until
 
 ADA = PEOPLE["ada"]
 FIX = {"entity": "component:default/orders", "scorecard": "production", "rule": "readme"}
-
-
-@contextmanager
-def listening(app: Flask, *names: str) -> Iterator[list[tuple[str, str, str]]]:
-    heard: list[tuple[str, str, str]] = []
-    receivers = []
-    for name in names:
-
-        def receiver(sender: Flask, run: Any, name: str = name, **_: Any) -> None:
-            assert sender is app
-            kind = run.step_id or run.action if isinstance(run, ActionRun) else run.template
-            heard.append((name, kind, run.status))
-
-        getattr(signals, name).connect(receiver, sender=app, weak=False)
-        receivers.append((getattr(signals, name), receiver))
-    yield heard
-    for signal, receiver in receivers:
-        signal.disconnect(receiver, sender=app)
-
-
-EVERYTHING = (
-    "action_run_queued",
-    "action_run_started",
-    "action_run_finished",
-    "template_run_started",
-    "template_run_finished",
-)
 
 
 def test_a_run_is_told_from_its_start_to_its_end(app: Flask) -> None:

@@ -25,9 +25,11 @@ from portal_actions_plugin.runs.changes import log_lines, transitions
 from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import database, transaction
-from tests.conftest import Person, Workers, wait_until
 from tests.support import deeds
+from tests.support.people import Person
 from tests.support.run_helpers import ADA, claim, perform, register, run_one_off
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 StartWorkers = Callable[..., Workers]
 

@@ -15,9 +15,8 @@ from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.guards import limits
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.settings.values import RateLimit
-from tests.runner.test_going_on import HELLO, counting, go_on, start
-from tests.runner.test_going_on import nobody_listens as nobody_listens  # noqa: PLC0414 a fixture
-from tests.support.run_helpers import ADA, claim, register
+from tests.support.run_helpers import ADA, HELLO, claim, go_on, register, start
+from tests.support.statements import counting
 
 FIX = Ask(entity="component:default/orders", origin=Origin("component:default/orders", "basics", "has-owner"))
 MESSAGE = {"message": "hello"}

@@ -20,7 +20,7 @@ from portal_actions_plugin.runner.process import monitor
 from portal_actions_plugin.runner.process.forking import StopRequest
 from portal_actions_plugin.runner.process.monitor import JobProcess, watch
 from portal_actions_plugin.runner.process.shared_memory import Shared
-from tests.conftest import wait_until
+from tests.support.waiting import wait_until
 
 
 def fork(does: Callable[[Shared, int, int], Any]) -> JobProcess:

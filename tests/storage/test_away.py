@@ -16,8 +16,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Stateme
 
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.sessions import Database, ride_out
-from tests.conftest import Workers, wait_until
 from tests.support.hanging_up import HangingUp
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 AWAY = [
     "08000",

@@ -23,7 +23,7 @@ from portal_actions_plugin.runs.changes.steps import prepare_step, queue_step
 from portal_actions_plugin.runs.changes.transitions import Result
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import transaction
-from tests.conftest import Person
+from tests.support.people import Person
 from tests.support.portal import PEOPLE
 
 LOG = "/api/v1/actions/debug.log@v1/runs"

@@ -18,8 +18,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import Pool
 
 from portal_actions_plugin.runner.process.forking import Connections
-from tests.conftest import Person, Workers, wait_until
 from tests.support.hanging_up import HangingUp
+from tests.support.people import Person
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 LISTENERS = {"connect": "_opened", "detach": "_was_detached", "close_detached": "_closed_detached"}
 POOLS = {"queue": {}, "none": {"poolclass": NullPool}, "static": {"poolclass": StaticPool}}

@@ -35,9 +35,8 @@ from portal_actions_plugin.storage.sessions import Database, Transaction, databa
 from portal_actions_plugin.storage.side_tables import DatabaseIdentityRow, SearchTermRow
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow
-from tests.conftest import work_off
 from tests.support.definitions import definitions
-from tests.support.run_helpers import ADA
+from tests.support.run_helpers import ADA, work_off
 
 RUNS = 5_000
 """So many that PostgreSQL reads none of the tables whole where an index does."""

@@ -34,6 +34,7 @@ from portal_actions_plugin.upkeep import retention
 from portal_actions_plugin.upkeep.retention import Ages, Pruned, prunable, prune
 from tests.support.page_rows import add_action_run, add_attempt, add_log, add_template_run, ago
 from tests.support.portal import PEOPLE
+from tests.support.statements import plan_of
 
 DAY = 24 * 3600
 AGES = Ages(90 * DAY, 730 * DAY)
@@ -523,17 +524,6 @@ def statements_of(work: Callable[[], Any]) -> list[tuple[str, Any]]:
     finally:
         event.remove(engine, "before_cursor_execute", note)
     return list(found.items())
-
-
-def plan_of(statement: str, parameters: Any) -> list[str]:
-    engine = database().engine
-    sqlite = engine.dialect.name == "sqlite"
-    with engine.connect() as connection:
-        if not sqlite:
-            # A table of a few rows is read whole anyway; this way, only one that has no index for it is.
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        plan = connection.exec_driver_sql(f"EXPLAIN {'QUERY PLAN ' if sqlite else ''}{statement}", parameters)
-        return [str(row[-1]).strip() for row in plan]
 
 
 # -- at once, and interrupted ----------------------------------------------------------------------------------------

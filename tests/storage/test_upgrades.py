@@ -22,9 +22,9 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.sessions import Database, new_id
 from portal_actions_plugin.storage.tables import VERSION_TABLE
-from tests.conftest import wait_until
 from tests.support.definitions import definitions
 from tests.support.run_helpers import ADA
+from tests.support.waiting import wait_until
 
 NEWEST = "0007"
 

@@ -19,7 +19,7 @@ from typing import Any
 from demo_portal.settings import Settings
 from demo_portal.start import valkey
 
-from tests.conftest import PATIENCE_SECONDS, wait_until
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 _FLASK = (sys.executable, "-m", "flask", "--app", "demo_portal")
 

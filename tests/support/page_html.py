@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from urllib.parse import parse_qs, urlsplit
 
 _VOID = {"meta", "link", "input", "br", "img", "path", "circle"}
 
@@ -96,3 +97,11 @@ def read(html: str) -> Element:
     reader.close()
     assert reader.open == [reader.root], f"<{reader.open[-1].tag}> is never closed"
     return reader.root
+
+
+def query(url: str) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(url).query)
+
+
+def rows(page: Element) -> list[list[str]]:
+    return [[cell.text for cell in row.all("td")] for row in page.one("tbody").all("tr")]

@@ -23,6 +23,23 @@ STEPS = (
     ("register", "Register in the catalog", "catalog.registerEntity@v1"),
 )
 
+TWO_STEPS: dict[str, Any] = {
+    "template": "two-steps",
+    "title": "Two steps",
+    "inputs": {"name": "orders"},
+    "steps": (
+        ("greet", "Greet", "debug.log@v1"),
+        ("shout", "Shout", "debug.log@v1"),
+        ("part", "Part", "debug.log@v1"),
+    ),
+}
+AUTH_ERROR = {
+    "error_code": "AUTH_ERROR",
+    "error_message": "GitHub refused the token",
+    "error_hint": "Check SCM token",
+}
+ORIGIN = {"entity": "orders", "scorecard": "docs", "rule": "README exists"}
+
 
 def ago(seconds: float) -> datetime:
     return datetime.now(UTC) - timedelta(seconds=seconds)

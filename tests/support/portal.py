@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from flask import Flask, current_app, request
 
-from portal_actions_plugin import Identity, PortalActions
+from portal_actions_plugin import Identity, PortalActions, plugin
 from portal_actions_plugin.signals import scorecard_fix_requested
 from portal_actions_plugin.storage.pause_points import set_visitor
 
@@ -65,6 +66,11 @@ def create_app(**config: Any) -> Flask:
         canary.register(app)
         canary.watch(app, folder)
     return app
+
+
+def decide(portal: Flask, authorizer: Callable[[Identity, str, Any], bool]) -> None:
+    """Let the host of a portal decide by object."""
+    plugin.of(portal).authorizer(authorizer, replace=True)
 
 
 def add_tests_own_actions(app: Flask) -> None:

@@ -5,23 +5,32 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import yaml
 from marshmallow import Schema, fields
 from sqlalchemy import RowMapping, select, update
 
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.run_types import TemplateRun
+from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims
 from portal_actions_plugin.runs.changes.claims import Claim, StepRef
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.tables import ActionRunRow
+from tests.support.people import Person
 from tests.support.portal import PEOPLE
 
 ADA = PEOPLE["ada"]
 MARGARET = PEOPLE["margaret"]
+HELLO = {"action": "debug.log@v1", "input": {"message": "hello"}}
+"""A step of a template."""
 
 
 class Anything(Schema):
@@ -71,3 +80,42 @@ def perform(run_id: str) -> str:
 def make_due(run_id: str) -> None:
     """Let a run that waits for its next attempt wait no longer."""
     set_columns(run_id, not_before=None)
+
+
+def work_off(limit: int = 50) -> int:
+    """Run what is queued, here and now, as a worker's job process would; says how many runs that were."""
+    for done in range(limit):
+        queued = queries.action_runs(RunFilter(status=("queued",)), limit=100).items
+        if not queued:
+            return done
+        token = str(uuid.uuid4())
+        if execute.perform(queued[-1].id, token, "test").lock:
+            recovery.recover_process(token)  # as its parent does once it is gone: the lock is free then
+    raise AssertionError("the queue does not end")
+
+
+def start(template_folder: Path, *steps: dict[str, Any]) -> TemplateRun:
+    """A run of a template with these steps."""
+    named = [{"id": f"step-{number}", "name": "A step", **step} for number, step in enumerate(steps)]
+    spec = {"owner": "team:platform", "type": "service", "parameters": [], "steps": named}
+    template = {"apiVersion": "portal-actions/v1", "kind": "Template", "metadata": {"name": "made", "title": "Made"}}
+    (template_folder / "made.yaml").write_text(yaml.safe_dump({**template, "spec": spec}))
+    return service.start_template_run(ADA, "made", {}).run
+
+
+def go_on(run: TemplateRun, may_go_on: Callable[[], bool] = lambda: True) -> str:
+    """Perform a run's first step, and go on; the token of the process."""
+    token = str(uuid.uuid4())
+    execute.perform(run.steps[0].run.id, token, "test", may_go_on=may_go_on)
+    return token
+
+
+def fail_a_run(ada: Person, template_folder: Path) -> str:
+    """Let a run of ``two-steps`` fail at its last step, and mend the template; the run's address in the API."""
+    file = template_folder / "two-steps.yaml"
+    good = file.read_text()
+    file.write_text(good.replace('"goodbye ', '"${{ steps.shout.output.x }} '))
+    path: str = ada.post("/api/v1/templates/two-steps/runs", {"inputs": {"name": "orders"}}).headers["Location"]
+    work_off()
+    file.write_text(good)
+    return path

@@ -15,7 +15,8 @@ from sqlalchemy import func, select, update
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
-from tests.conftest import Person, work_off
+from tests.support.people import Person
+from tests.support.run_helpers import fail_a_run, work_off
 
 LOG = "/api/v1/actions/debug.log@v1/runs"
 TWO_STEPS = "/api/v1/templates/two-steps/runs"
@@ -469,15 +470,6 @@ def test_a_template_that_demands_more_is_refused_without_it(
 
 
 # -- retry and cancel --------------------------------------------------------------------------------------------------
-
-
-def fail_a_run(ada: Person, template_folder: Path) -> str:
-    good = (template_folder / "two-steps.yaml").read_text()
-    (template_folder / "two-steps.yaml").write_text(good.replace('"goodbye ', '"${{ steps.shout.output.x }} '))
-    path = ada.post(TWO_STEPS, ORDERS).headers["Location"]
-    work_off()
-    (template_folder / "two-steps.yaml").write_text(good)
-    return path
 
 
 def test_retry_is_a_new_run_with_the_same_inputs_and_the_template_as_it_is_now(

@@ -37,11 +37,10 @@ from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from portal_actions_plugin.upkeep import retention
 from portal_actions_plugin.upkeep.retention import Ages
-from tests.conftest import Person, work_off
 from tests.support.page_rows import add_template_run, ago
+from tests.support.people import Person, Visitor
 from tests.support.portal import PEOPLE
-from tests.support.run_helpers import ADA, MARGARET, claim, perform, register, set_columns
-from tests.web.test_pages import Visitor
+from tests.support.run_helpers import ADA, MARGARET, claim, perform, register, set_columns, work_off
 
 ADA_ID, VERA_ID, MARGARET_ID = (PEOPLE[name].id for name in ("ada", "vera", "margaret"))
 LOG = "/api/v1/actions/debug.log@v1/runs"

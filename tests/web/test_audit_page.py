@@ -14,9 +14,9 @@ from portal_actions_plugin.blueprints.pages.routes import PAGE_SIZE
 from portal_actions_plugin.runs.reading.audit_trail import EVENTS, OUTCOMES
 from portal_actions_plugin.storage.sessions import new_id, transaction
 from portal_actions_plugin.storage.tables import AuditRow
-from tests.support.page_html import Element
+from tests.support.page_html import Element, query, rows
 from tests.support.page_rows import ago
-from tests.web.test_pages import Visitor, query, rows
+from tests.support.people import Visitor
 
 RUN = "0199f2c1-7c4e-7aa1-9b1e-2f1d3c4b5a69"
 

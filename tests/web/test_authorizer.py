@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal_actions_plugin import Identity, plugin
+from portal_actions_plugin import Identity
 from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import ActionRun, Origin, TemplateRun
@@ -18,9 +18,9 @@ from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage.sessions import new_id, reading
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
-from tests.conftest import Person, work_off
-from tests.support.portal import PEOPLE
-from tests.support.run_helpers import ADA, run_one_off
+from tests.support.people import Person
+from tests.support.portal import PEOPLE, decide
+from tests.support.run_helpers import ADA, run_one_off, work_off
 
 BOB = PEOPLE["bob"]
 LOG = "/api/v1/actions/debug.log@v1/runs"
@@ -29,18 +29,12 @@ HELLO = {"input": {"message": "hello"}}
 NAMED = {"inputs": {"name": "orders"}}
 ORIGIN = {"entity": "component:default/orders", "scorecard": "basics", "rule": "readme"}
 
-Authorizer = Callable[[Identity, str, Any], bool]
-
 
 @pytest.fixture
 def portal(make_app: Callable[..., Flask]) -> Iterator[Flask]:
     app = make_app()
     with app.app_context():
         yield app
-
-
-def decide(portal: Flask, authorizer: Authorizer) -> None:
-    plugin.of(portal).authorizer(authorizer, replace=True)
 
 
 def own_runs_only(identity: Identity, _permission: str, target: Any) -> bool:

@@ -20,10 +20,10 @@ from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.support import page_html
-from tests.support.page_html import Element
-from tests.support.page_rows import BOB, add_action_run, add_template_run
+from tests.support.page_html import Element, query
+from tests.support.page_rows import AUTH_ERROR, BOB, ORIGIN, TWO_STEPS, add_action_run, add_template_run
+from tests.support.people import Visitor
 from tests.support.portal import PEOPLE
-from tests.web.test_pages import AUTH_ERROR, ORIGIN, TWO_STEPS, Visitor, query
 
 ADA = PEOPLE["ada"]
 NO_SUCH_RUN = "There is no such run."

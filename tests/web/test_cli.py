@@ -21,8 +21,9 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage import migrations
-from tests.conftest import wait_until, work_off
 from tests.support.portal import PEOPLE
+from tests.support.run_helpers import work_off
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -42,8 +42,8 @@ from portal_actions_plugin.storage import migrations
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.tables import VERSION_TABLE, ActionRunRow, AttemptRow, WorkerRow
-from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.support.page_rows import add_action_run, add_attempt, add_template_run, ago
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = "0192f0c1-2f3e-7000-8000-00000000000"

@@ -14,8 +14,8 @@ from portal_actions_plugin.blueprints.pages.log_html import log_items
 from portal_actions_plugin.run_types import LogLine
 from tests.support import page_html
 from tests.support.page_html import Element
-from tests.support.page_rows import add_action_run, add_template_run
-from tests.web.test_pages import AUTH_ERROR, TWO_STEPS, Visitor
+from tests.support.page_rows import AUTH_ERROR, TWO_STEPS, add_action_run, add_template_run
+from tests.support.people import Visitor
 
 EVIL = "\"'&<script>alert(1)</script>"
 MOMENT = datetime(2025, 11, 22, 8, 30, 1, 234_567, tzinfo=UTC)

@@ -23,9 +23,11 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.reading import queries
-from tests.conftest import Workers, wait_until, work_off
 from tests.support.action_helpers import make_context
 from tests.support.portal import PEOPLE, change_action
+from tests.support.run_helpers import work_off
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 ADA = PEOPLE["ada"]
 LOG = "/api/v1/actions/debug.log@v1/runs"

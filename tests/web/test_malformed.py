@@ -19,7 +19,8 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.settings.values import RateLimit
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
-from tests.conftest import Person, work_off
+from tests.support.people import Person
+from tests.support.run_helpers import work_off
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"

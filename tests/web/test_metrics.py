@@ -34,11 +34,10 @@ from portal_actions_plugin.storage.tables import ActionRunRow, WorkerRow
 from portal_actions_plugin.upkeep import metric_sums
 from portal_actions_plugin.upkeep.measures import METRICS, Kind
 from portal_actions_plugin.upkeep.retention import Ages, prune
-from tests.conftest import work_off
-from tests.storage.test_retention import plan_of
 from tests.support.page_rows import add_action_run, add_template_run
 from tests.support.portal import PEOPLE
-from tests.support.run_helpers import ADA, claim, make_due, perform, register, run_one_off
+from tests.support.run_helpers import ADA, claim, make_due, perform, register, run_one_off, work_off
+from tests.support.statements import plan_of
 
 LOG = "debug.log@v1"
 DAY = 24 * 3600

@@ -13,9 +13,8 @@ from flask import Flask
 
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
-from tests.conftest import Person, work_off
-from tests.web.test_api import fail_a_run
-from tests.web.test_pages import Visitor
+from tests.support.people import Person, Visitor
+from tests.support.run_helpers import fail_a_run, work_off
 
 LOG = "/api/v1/actions/debug.log@v1/runs"
 

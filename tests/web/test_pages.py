@@ -7,13 +7,11 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 from jinja2 import DictLoader, StrictUndefined
-from werkzeug.test import TestResponse
 
 from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.run_types import Origin
@@ -22,50 +20,20 @@ from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from tests.support import page_html
-from tests.support.page_html import Element
-from tests.support.page_rows import BOB, add_action_run, add_attempt, add_log, add_template_run, ago
+from tests.support.page_html import Element, query, rows
+from tests.support.page_rows import (
+    AUTH_ERROR,
+    BOB,
+    ORIGIN,
+    TWO_STEPS,
+    add_action_run,
+    add_attempt,
+    add_log,
+    add_template_run,
+    ago,
+)
+from tests.support.people import Visitor
 from tests.support.portal import PEOPLE
-
-TWO_STEPS: dict[str, Any] = {
-    "template": "two-steps",
-    "title": "Two steps",
-    "inputs": {"name": "orders"},
-    "steps": (
-        ("greet", "Greet", "debug.log@v1"),
-        ("shout", "Shout", "debug.log@v1"),
-        ("part", "Part", "debug.log@v1"),
-    ),
-}
-AUTH_ERROR = {
-    "error_code": "AUTH_ERROR",
-    "error_message": "GitHub refused the token",
-    "error_hint": "Check SCM token",
-}
-ORIGIN = {"entity": "orders", "scorecard": "docs", "rule": "README exists"}
-
-
-class Visitor:
-    """Somebody with a browser, known by a cookie."""
-
-    def __init__(self, app: Flask, name: str) -> None:
-        self._client = app.test_client()
-        self._client.set_cookie("person", name)
-
-    def get(self, path: str, **kw: Any) -> TestResponse:
-        return self._client.get(path, buffered=True, **kw)
-
-    def see(self, path: str, status: int = 200, **kw: Any) -> Element:
-        answer = self.get(path, **kw)
-        assert answer.status_code == status, answer.text
-        assert answer.mimetype == "text/html"
-        return page_html.read(answer.text)
-
-    def post(self, path: str, fields: dict[str, str] | None = None, **kw: Any) -> TestResponse:
-        return self._client.post(path, data=fields or {}, **kw)
-
-    def press(self, page: Element, button: str, **fields: str) -> TestResponse:
-        action, hidden = page.form(button)
-        return self.post(action, {**hidden, **fields})
 
 
 @pytest.fixture
@@ -89,14 +57,6 @@ def ada(visit: Callable[[str], Visitor]) -> Visitor:
 @pytest.fixture
 def vera(visit: Callable[[str], Visitor]) -> Visitor:
     return visit("vera")
-
-
-def query(url: str) -> dict[str, list[str]]:
-    return parse_qs(urlsplit(url).query)
-
-
-def rows(page: Element) -> list[list[str]]:
-    return [[cell.text for cell in row.all("td")] for row in page.one("tbody").all("tr")]
 
 
 def failed_run(**step: Any) -> str:

@@ -22,9 +22,10 @@ from portal_actions_plugin.runs.reading import permitted, queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
-from tests.conftest import TWO_STEPS, Person, work_off
+from tests.support.people import Person
 from tests.support.portal import PEOPLE
-from tests.support.run_helpers import ADA, MARGARET, change_action, register, run_one_off
+from tests.support.run_helpers import ADA, MARGARET, change_action, register, run_one_off, work_off
+from tests.support.templates import TWO_STEPS
 
 BOB, VERA = PEOPLE["bob"], PEOPLE["vera"]
 

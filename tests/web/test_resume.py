@@ -21,10 +21,10 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.states import STATUSES
-from tests.conftest import Person, work_off
-from tests.support.page_rows import add_template_run
+from tests.support.page_rows import TWO_STEPS, add_template_run
+from tests.support.people import Person, Visitor
 from tests.support.portal import PEOPLE
-from tests.web.test_pages import TWO_STEPS, Visitor
+from tests.support.run_helpers import work_off
 
 START = "/api/v1/templates/three/runs"
 ORDERS = {"inputs": {"name": "orders"}}

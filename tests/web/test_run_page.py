@@ -17,11 +17,19 @@ from portal_actions_plugin.runs.reading import permitted, queries
 from portal_actions_plugin.runs.reading.usual_times import FEWEST, LAST, MAX_ROWS, usual_times
 from portal_actions_plugin.storage.sessions import database, new_id, transaction
 from portal_actions_plugin.storage.tables import ActionRunRow
-from tests.support.page_html import Element
-from tests.support.page_rows import add_action_run, add_attempt, add_log, add_template_run, ago
-from tests.support.portal import PEOPLE
-from tests.web.test_authorizer import decide
-from tests.web.test_pages import AUTH_ERROR, ORIGIN, TWO_STEPS, Visitor, query
+from tests.support.page_html import Element, query
+from tests.support.page_rows import (
+    AUTH_ERROR,
+    ORIGIN,
+    TWO_STEPS,
+    add_action_run,
+    add_attempt,
+    add_log,
+    add_template_run,
+    ago,
+)
+from tests.support.people import Visitor
+from tests.support.portal import PEOPLE, decide
 
 LONG_AGO = 5_000
 """Seconds: when the runs ended that others are measured against."""

@@ -27,11 +27,9 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage.sessions import Database
 from portal_actions_plugin.storage.tables import VERSION_TABLE
-from tests.conftest import Person
-from tests.storage.test_read_only import Failover, server
+from tests.support.failover import Failover
+from tests.support.people import Person
 from tests.support.run_helpers import ADA
-
-__all__ = ["server"]
 
 RUN = "01890a5d-ac96-774b-bcce-b302099a8057"
 HELLO = {"input": {"message": "hello"}}
@@ -307,9 +305,11 @@ def test_a_portal_whose_database_is_away_is_not_ready(admin: Callable[..., Perso
 
 
 @pytest.mark.fault("F37")
-def test_a_server_that_takes_no_writes_is_healthy_but_not_ready(admin: Callable[..., Person], server: Failover) -> None:
-    ada = admin(server.url)
-    server.set_read_only("on")
+def test_a_server_that_takes_no_writes_is_healthy_but_not_ready(
+    admin: Callable[..., Person], failover: Failover
+) -> None:
+    ada = admin(failover.url)
+    failover.set_read_only("on")
     try:
         health = ada.get("/api/v1/health")
         assert (health.status_code, health.json["status"], health.json["writable"]) == (200, "degraded", False)
@@ -317,7 +317,7 @@ def test_a_server_that_takes_no_writes_is_healthy_but_not_ready(admin: Callable[
         assert ada.get("/api/v1/action-runs").status_code == 200, "and can be read"
         assert ada.post("/api/v1/actions/debug.log@v1/runs", HELLO).status_code == 503
     finally:
-        server.set_read_only("off")
+        failover.set_read_only("off")
     assert ada.get("/api/v1/health/ready").status_code == 200
 
 
