@@ -11,7 +11,7 @@ py := $(VENV)/bin/python
 needs := setup.cfg pyproject.toml demo_portal/setup.cfg .ci/install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos nightly lint docs bench lighthouse screenshots clean
+.PHONY: help demo test chaos nightly lint lint-style lint-types lint-imports docs bench lighthouse screenshots clean
 
 help:
 	@echo "make demo    start the demo portal: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS)"
@@ -39,13 +39,19 @@ chaos: $(VENV)/.installed-dev
 nightly: $(VENV)/.installed-dev
 	.ci/nightly "$(PYTHON)" "$(VENV)"
 
-lint: $(VENV)/.installed-dev
+lint: lint-style lint-types lint-imports
+	$(py) .ci/dependencies.py
+
+lint-style: $(VENV)/.installed-dev
 	$(py) -m ruff check .
 	$(py) -m ruff format --check .
+
+lint-types: $(VENV)/.installed-dev
 	$(py) -m mypy
 	$(py) -m mypy demo_portal/demo_portal
+
+lint-imports: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports
-	$(py) .ci/dependencies.py
 
 docs: $(VENV)/.installed-docs
 	$(py) -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -6,6 +6,7 @@ import pprint
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any
 
+from portal_actions_plugin import errors
 from portal_actions_plugin.settings.config import SETTINGS
 from portal_actions_plugin.settings.values import PREFIX
 
@@ -39,16 +40,28 @@ def settings_reference() -> str:
     )
 
 
+def error_reference() -> str:
+    """Write a row for every error that has a code, from the classes that the code raises."""
+    rows = ["| code | status | says | does a retry help? |", "| --- | --- | --- | --- |"]
+    for one in vars(errors).values():
+        if isinstance(one, type) and issubclass(one, errors.PortalActionsError) and "code" in vars(one):
+            said = (one.__doc__ or "").strip().splitlines()[0]
+            rows.append(f"| `{one.code}` | {one.http_status} | {said} | {one.verdict} |")
+    return "\n".join(rows)
+
+
 def _written(default: Any) -> str:
     if not isinstance(default, dict) or not default:
         return pprint.pformat(default)
     return "{\n" + "".join(f"    {key!r}: {value!r},\n" for key, value in default.items()) + "}"
 
 
-def _fill_in_settings(_app: Sphinx, page: str, source: list[str]) -> None:
+def _fill_in(_app: Sphinx, page: str, source: list[str]) -> None:
     if page == "settings":
         source[0] = source[0].replace("<!-- settings -->", settings_reference())
+    if page == "errors":
+        source[0] = source[0].replace("<!-- errors -->", error_reference())
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("source-read", _fill_in_settings)
+    app.connect("source-read", _fill_in)
