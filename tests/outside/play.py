@@ -211,8 +211,8 @@ class Play:
     def measure(self, stage: Stage) -> None:
         """Learn how long a new run takes on each queue while all is well: the second one, since all is warm then."""
         for queue in PROBES:
-            self.probe(stage, queue, 60)
-            self._baseline[queue] = self.probe(stage, queue, 60)
+            self.probe(stage, queue, 300)
+            self._baseline[queue] = self.probe(stage, queue, 300)
 
     def probe(self, stage: Stage, queue: str, limit: float) -> float:
         """Start a run on a queue, and say how many seconds later it had succeeded; raises when it has not."""

@@ -186,7 +186,7 @@ class Stage:
             check=check,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=900,
         )
 
     def wait_for_web(self) -> None:

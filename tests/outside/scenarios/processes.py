@@ -69,7 +69,7 @@ def job_killed_as_it_stands_by(play: Play) -> None:
             while is_alive(job):
                 time.sleep(0.002)
             signal_all([worker], signal.SIGCONT)
-            play.probe(stage, queue, 60)
+            play.probe(stage, queue, 300)
     play.settle()
 
 
