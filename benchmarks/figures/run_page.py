@@ -13,8 +13,8 @@ from benchmarks.figures.pages import medians
 from benchmarks.figures.statistics import percentile
 from benchmarks.portal import LOG, write_template
 from benchmarks.rig import Rig
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import LogLineRow
 
 STEPS = 10
 LINES = 100
@@ -74,4 +74,4 @@ def _lengthen_logs(rig: Rig, run_id: object) -> None:
         for seq in range(2, LINES + 1)
     ]
     with rig.database.engine.begin() as connection:
-        connection.execute(insert(LogLineRow).values(at=now_plus(0)), lines)
+        connection.execute(insert(tables.log_lines).values(at=now_plus(0)), lines)

@@ -23,10 +23,10 @@ from portal_actions_plugin.runs.conditions import DUE_SINCE
 from portal_actions_plugin.runs.news import doorbells
 from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.runs.states import RUNNING
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.storage.sessions import Transaction, transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow
 
 log = logging.getLogger(__name__)
 
@@ -108,9 +108,9 @@ def _unrung(tx: Transaction) -> list[str]:
     hopeless = or_(FORGOTTEN, stranded(workers.alive_by_queue(tx)))
     in_vain = and_(DUE, now_plus(-STUCK_SECONDS) > DUE_SINCE)
     rows = tx.rows(
-        select(ActionRunRow.id)
+        select(tables.action_runs.c.id)
         .where(or_(hopeless, in_vain))
-        .order_by(case((hopeless, 0), else_=1), ActionRunRow.id)
+        .order_by(case((hopeless, 0), else_=1), tables.action_runs.c.id)
         .limit(RINGS_A_PASS)
     )
     return [row["id"] for row in rows]
@@ -129,8 +129,8 @@ def _lapsed() -> int:
     with looking() as db:
         return len(
             db.rows(
-                select(ActionRunRow.id).where(
-                    ActionRunRow.status == RUNNING, ActionRunRow.lease_expires_at < now_plus(0)
+                select(tables.action_runs.c.id).where(
+                    tables.action_runs.c.status == RUNNING, tables.action_runs.c.lease_expires_at < now_plus(0)
                 )
             )
         )

@@ -12,9 +12,9 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.doorbells import neighbours
 from portal_actions_plugin.runner.doorbells.foreign import LATELY_SECONDS
 from portal_actions_plugin.runs.news.redis_names import Names, NamespaceUnknownError, namespace
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import WorkerRow
 
 ALIVE_SECONDS = 30
 MEND_SHARED = (
@@ -60,7 +60,9 @@ def _shared(known: Names) -> Iterator[Finding]:
 
 def _renamed(known: Names) -> Iterator[Finding]:
     """Whether workers are alive, and none of them goes by the names of today."""
-    alive = select(WorkerRow.name).where(WorkerRow.version.is_not(None), WorkerRow.seen_at > now_plus(-ALIVE_SECONDS))
+    alive = select(tables.workers.c.name).where(
+        tables.workers.c.version.is_not(None), tables.workers.c.seen_at > now_plus(-ALIVE_SECONDS)
+    )
     with reading() as db:
         own, workers = neighbours.fingerprint(db), len(db.rows(alive))
     if workers and own not in {one.fingerprint for one in neighbours.seen(known)}:

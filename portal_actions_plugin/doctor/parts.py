@@ -8,11 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from flask import current_app
 from redis.exceptions import RedisError, ResponseError
-from sqlalchemy import false, insert, make_url, select, text, update
+from sqlalchemy import Table, false, insert, make_url, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.doctor import causes
@@ -29,20 +28,10 @@ from portal_actions_plugin.doctor.findings import (
 from portal_actions_plugin.extension import NAME, extension
 from portal_actions_plugin.host import TemplateProblem
 from portal_actions_plugin.runner.process.forking import TimeLimitError, time_limit
-from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.storage.sessions import Transaction, database, reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import (
-    ActionRunRow,
-    AttemptRow,
-    AuditRow,
-    CheckpointRow,
-    IdempotencyKeyRow,
-    LogLineRow,
-    TemplateRunRow,
-    WorkerRow,
-)
 
 AWAY = "the database is away"
 LOCKED = "somebody keeps the database waiting with a lock"
@@ -57,15 +46,15 @@ TEMPLATES_SECONDS = 5
 """How long the settings may wait for the templates, which have a check of their own."""
 
 DOORBELL_TRIAL = "portal-actions:doctor"
-WRITTEN: Sequence[Any] = (
-    TemplateRunRow,
-    ActionRunRow,
-    AttemptRow,
-    LogLineRow,
-    CheckpointRow,
-    IdempotencyKeyRow,
-    AuditRow,
-    WorkerRow,
+WRITTEN: Sequence[Table] = (
+    tables.template_runs,
+    tables.action_runs,
+    tables.attempts,
+    tables.log_lines,
+    tables.checkpoints,
+    tables.idempotency_keys,
+    tables.audit,
+    tables.workers,
 )
 """The tables that a start, an attempt and its outcome write."""
 
@@ -147,16 +136,16 @@ def _writable() -> Iterator[Finding]:
         with transaction("doctor_writes") as tx:
             limit_statements(tx)
             for table in WRITTEN:
-                into = f" in {table.__tablename__}"
+                into = f" in {table.name}"
                 _write_no_row(tx, table)
     except SQLAlchemyError as error:
         message = f"the database takes no writes{into}, so no run can start or go on: {said(error)}"
         yield critical("writing", message, causes.mend_of(error) or causes.MEND_DATABASE)
 
 
-def _write_no_row(tx: Transaction, table: Any) -> None:
+def _write_no_row(tx: Transaction, table: Table) -> None:
     """Find out whether rows could be added and changed: rights and locks are looked at for no row too."""
-    key = list(table.__table__.primary_key)
+    key = list(table.primary_key)
     tx.execute(insert(table).from_select(key, select(*key).where(false()), include_defaults=False))
     tx.execute(update(table).values({key[0]: key[0]}).where(false()))
 
@@ -174,13 +163,13 @@ def _clock() -> Iterator[Finding]:
 
 
 def _tables() -> Iterator[Finding]:
-    tables = migrations.standing(database())
-    if tables.found == tables.needed:
-        yield fine("tables", f"they are those of this version ({tables.needed})")
-    elif tables.usable:
-        yield fine("tables", f"they are at {tables.found}, of a newer version, and this one lives with them")
+    there = migrations.standing(database())
+    if there.found == there.needed:
+        yield fine("tables", f"they are those of this version ({there.needed})")
+    elif there.usable:
+        yield fine("tables", f"they are at {there.found}, of a newer version, and this one lives with them")
     else:
-        yield critical("tables", tables.trouble, tables.mend)
+        yield critical("tables", there.trouble, there.mend)
 
 
 # -- beside the database ---------------------------------------------------------------------------------------------

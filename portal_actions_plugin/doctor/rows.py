@@ -28,14 +28,14 @@ from portal_actions_plugin.runs.conditions import DUE_SINCE, NOW, is_due
 from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.runs.reading.workers import Stalled
 from portal_actions_plugin.runs.states import ACTIVE, OVER, QUEUED, RUNNING
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow, WorkerRow
 
 SLOW_SECONDS = 60
 STUCK_SECONDS = 600
 
-DUE = and_(ActionRunRow.status == QUEUED, is_due(ActionRunRow))
+DUE = and_(tables.action_runs.c.status == QUEUED, is_due(tables.action_runs.c))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class Affected:
         return f"{self.id}, {duration(self.seconds)} ago"
 
 
-def affected(db: Transaction, table: Any, which: Any, since: Any) -> Affected | None:
+def affected(db: Transaction, table: tables.RunTable, which: Any, since: Any) -> Affected | None:
     """Find the rows of a table that a condition holds for; None when there are none."""
     row = db.row(
-        select(table.id, since.label("since"), NOW.label("now"), func.count().over().label("count"))
+        select(table.c.id, since.label("since"), NOW.label("now"), func.count().over().label("count"))
         .where(which)
-        .order_by(since, table.id)
+        .order_by(since, table.c.id)
         .limit(1)
     )
     if row is None:
@@ -73,7 +73,9 @@ def affected(db: Transaction, table: Any, which: Any, since: Any) -> Affected | 
 
 
 def _waiting_by_queue(db: Transaction) -> Counter[str]:
-    rows = db.rows(select(ActionRunRow.queue, func.count().label("n")).where(DUE).group_by(ActionRunRow.queue))
+    rows = db.rows(
+        select(tables.action_runs.c.queue, func.count().label("n")).where(DUE).group_by(tables.action_runs.c.queue)
+    )
     return Counter({row["queue"]: row["n"] for row in rows})
 
 
@@ -120,7 +122,9 @@ def _mend_stalled(one: Stalled) -> str:
 def _last_seen(db: Transaction) -> Mapping[str, float]:
     """How long ago each queue's last worker was seen, in seconds."""
     rows = db.rows(
-        select(WorkerRow.queue, func.max(WorkerRow.seen_at).label("seen"), NOW.label("now")).group_by(WorkerRow.queue)
+        select(tables.workers.c.queue, func.max(tables.workers.c.seen_at).label("seen"), NOW.label("now")).group_by(
+            tables.workers.c.queue
+        )
     )
     return {row["queue"]: (row["now"] - row["seen"]).total_seconds() for row in rows}
 
@@ -131,17 +135,21 @@ def _wait(number: int) -> str:
 
 def stranded(alive: Counter[str]) -> Any:
     """The condition of a due row on a queue that no action uses, and nobody works on."""
-    return and_(DUE, ActionRunRow.queue.not_in([*alive, *queues_in_use()]))
+    return and_(DUE, tables.action_runs.c.queue.not_in([*alive, *queues_in_use()]))
 
 
 def _stranded() -> Iterator[Finding]:
     known = [action.id for action in extension().registry]
     with looking() as db:
         rows = db.rows(
-            select(ActionRunRow.queue, ActionRunRow.action.in_(known).label("moves"), func.count().label("n"))
+            select(
+                tables.action_runs.c.queue,
+                tables.action_runs.c.action.in_(known).label("moves"),
+                func.count().label("n"),
+            )
             .where(stranded(workers.alive_by_queue(db)))
-            .group_by(ActionRunRow.queue, "moves")
-            .order_by(ActionRunRow.queue)
+            .group_by(tables.action_runs.c.queue, "moves")
+            .order_by(tables.action_runs.c.queue)
         )
     for row in rows:
         message = f"{counted(row['n'], 'run')} {_wait(row['n'])} on {row['queue']}, where nobody works"
@@ -156,7 +164,7 @@ def _hosts() -> Iterator[Finding]:
     if extension().database.engine.dialect.name != "sqlite":
         return
     with looking() as db:
-        rows = db.rows(select(WorkerRow.host).where(workers.is_alive()).distinct().order_by("host"))
+        rows = db.rows(select(tables.workers.c.host).where(workers.is_alive()).distinct().order_by("host"))
     if len(rows) > 1:
         hosts = ", ".join(row["host"] for row in rows)
         message = f"workers on several machines ({hosts}) share {database_address()}: SQLite loses runs that way"
@@ -168,19 +176,19 @@ def _hosts() -> Iterator[Finding]:
 
 def _is_held() -> Any:
     """Whether a row waits for a lock whose holder is at work: its turn comes, however long that takes."""
-    other = ActionRunRow.__table__.alias().c
+    other = tables.action_runs.alias().c
     return (
         select(other.id)
-        .where(other.lock_key == ActionRunRow.lock_key, other.lock_held, other.lease_expires_at >= NOW)
-        .correlate(ActionRunRow)
+        .where(other.lock_key == tables.action_runs.c.lock_key, other.lock_held, other.lease_expires_at >= NOW)
+        .correlate(tables.action_runs)
         .exists()
     )
 
 
 def _oldest() -> Iterator[Finding]:
     with looking() as db:
-        late = affected(db, ActionRunRow, and_(DUE, not_(_is_held())), DUE_SINCE)
-        patient = affected(db, ActionRunRow, and_(DUE, _is_held()), DUE_SINCE)
+        late = affected(db, tables.action_runs, and_(DUE, not_(_is_held())), DUE_SINCE)
+        patient = affected(db, tables.action_runs, and_(DUE, _is_held()), DUE_SINCE)
         late_for = _holder(db, late.id) if late else None
         patient_for = _holder(db, patient.id) if patient else None
     if late and late.seconds >= SLOW_SECONDS:
@@ -199,16 +207,16 @@ def _due(late: Affected) -> str:
 
 
 def _holder(db: Transaction, run_id: str) -> str | None:
-    other = ActionRunRow.__table__.alias().c
+    other = tables.action_runs.alias().c
     row = db.row(
         select(other.id)
-        .join(ActionRunRow, ActionRunRow.lock_key == other.lock_key)
-        .where(ActionRunRow.id == run_id, other.lock_held)
+        .join(tables.action_runs, tables.action_runs.c.lock_key == other.lock_key)
+        .where(tables.action_runs.c.id == run_id, other.lock_held)
     )
     return row["id"] if row else None
 
 
-FORGOTTEN = and_(DUE, ActionRunRow.ring_again_at.is_(None))
+FORGOTTEN = and_(DUE, tables.action_runs.c.ring_again_at.is_(None))
 """Due rows whose doorbell will never ring again, whoever sweeps."""
 
 
@@ -219,9 +227,9 @@ def _nobody_sweeps(db: Transaction) -> str:
 
 def _doorbells() -> Iterator[Finding]:
     with looking() as db:
-        forgotten = affected(db, ActionRunRow, FORGOTTEN, DUE_SINCE)
-        overdue = and_(DUE, ActionRunRow.ring_again_at < now_plus(-SLOW_SECONDS))
-        unheard = affected(db, ActionRunRow, overdue, ActionRunRow.ring_again_at)
+        forgotten = affected(db, tables.action_runs, FORGOTTEN, DUE_SINCE)
+        overdue = and_(DUE, tables.action_runs.c.ring_again_at < now_plus(-SLOW_SECONDS))
+        unheard = affected(db, tables.action_runs, overdue, tables.action_runs.c.ring_again_at)
         nobody = _nobody_sweeps(db)
     if forgotten:
         message = f"nobody will ever ring for {forgotten.runs} (due for longest: {forgotten.oldest})"
@@ -236,9 +244,9 @@ def _doorbells() -> Iterator[Finding]:
 
 def _leases() -> Iterator[Finding]:
     grace = extension().config.lapse_grace_seconds
-    lapsed = and_(ActionRunRow.status == RUNNING, ActionRunRow.lease_expires_at < NOW)
+    lapsed = and_(tables.action_runs.c.status == RUNNING, tables.action_runs.c.lease_expires_at < NOW)
     with looking() as db:
-        found = affected(db, ActionRunRow, lapsed, ActionRunRow.lease_expires_at)
+        found = affected(db, tables.action_runs, lapsed, tables.action_runs.c.lease_expires_at)
         nobody = _nobody_sweeps(db)
     if not found:
         return
@@ -252,9 +260,9 @@ def _leases() -> Iterator[Finding]:
 
 def _time_limits() -> Iterator[Finding]:
     grace = extension().config.lapse_grace_seconds
-    late = and_(ActionRunRow.status == RUNNING, ActionRunRow.deadline_at < now_plus(-grace))
+    late = and_(tables.action_runs.c.status == RUNNING, tables.action_runs.c.deadline_at < now_plus(-grace))
     with looking() as db:
-        found = affected(db, ActionRunRow, late, ActionRunRow.deadline_at)
+        found = affected(db, tables.action_runs, late, tables.action_runs.c.deadline_at)
     if found:
         message = f"{found.runs} still running after the time limit (over: {found.oldest}): no worker has ended it"
         say = critical if found.seconds >= grace + SLOW_SECONDS else warning
@@ -264,10 +272,12 @@ def _time_limits() -> Iterator[Finding]:
 def _locks() -> Iterator[Finding]:
     grace = extension().config.lapse_grace_seconds
     left = and_(
-        ActionRunRow.lock_held, ActionRunRow.status != RUNNING, ActionRunRow.lease_expires_at < now_plus(-grace)
+        tables.action_runs.c.lock_held,
+        tables.action_runs.c.status != RUNNING,
+        tables.action_runs.c.lease_expires_at < now_plus(-grace),
     )
     with looking() as db:
-        found = affected(db, ActionRunRow, left, ActionRunRow.lease_expires_at)
+        found = affected(db, tables.action_runs, left, tables.action_runs.c.lease_expires_at)
     if found:
         message = f"a lock is still held by {found.runs} whose process is gone (lease ran out: {found.oldest})"
         say = critical if found.seconds >= grace + SLOW_SECONDS else warning
@@ -278,10 +288,12 @@ def _locks() -> Iterator[Finding]:
 
 
 def _signals() -> Iterator[Finding]:
-    for table, what in ((ActionRunRow, "action run"), (TemplateRunRow, "template run")):
-        silent = and_(table.status.in_(OVER), table.announced_at.is_(None), table.finished_at < now_plus(-SLOW_SECONDS))
+    for table, what in ((tables.action_runs, "action run"), (tables.template_runs, "template run")):
+        silent = and_(
+            table.c.status.in_(OVER), table.c.announced_at.is_(None), table.c.finished_at < now_plus(-SLOW_SECONDS)
+        )
         with looking() as db:
-            found = affected(db, table, silent, table.finished_at)
+            found = affected(db, table, silent, table.c.finished_at)
         if found:
             message = (
                 f"the portal was not told that {counted(found.count, what)} came to an end (finished: {found.oldest})"
@@ -293,10 +305,10 @@ def _actions() -> Iterator[Finding]:
     known = [action.id for action in extension().registry]
     with looking() as db:
         rows = db.rows(
-            select(ActionRunRow.action, func.count().label("n"))
-            .where(ActionRunRow.status.in_(ACTIVE), ActionRunRow.action.not_in(known))
-            .group_by(ActionRunRow.action)
-            .order_by(ActionRunRow.action)
+            select(tables.action_runs.c.action, func.count().label("n"))
+            .where(tables.action_runs.c.status.in_(ACTIVE), tables.action_runs.c.action.not_in(known))
+            .group_by(tables.action_runs.c.action)
+            .order_by(tables.action_runs.c.action)
         )
     for row in rows:
         message = (

@@ -17,31 +17,34 @@ from portal_actions_plugin.runs.changes.transitions import Again, Result
 from portal_actions_plugin.runs.guards.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.news import doorbells
 from portal_actions_plugin.runs.states import LOST, RUNNING
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow
 
 log = logging.getLogger(__name__)
 
 # A lease that had lapsed before the deadline tells of a worker that was stopped, not of a handler that was slow.
 _LATE = and_(
-    ActionRunRow.deadline_at < now_plus(0),
-    or_(ActionRunRow.lapse_seen_at.is_(None), ActionRunRow.lapse_seen_at >= ActionRunRow.deadline_at),
+    tables.action_runs.c.deadline_at < now_plus(0),
+    or_(
+        tables.action_runs.c.lapse_seen_at.is_(None),
+        tables.action_runs.c.lapse_seen_at >= tables.action_runs.c.deadline_at,
+    ),
 )
 
 _LOST_ROWS = select(
-    ActionRunRow.id,
-    ActionRunRow.template_run_id,
-    ActionRunRow.action,
-    ActionRunRow.template,
-    ActionRunRow.attempt,
-    ActionRunRow.max_attempts,
-    ActionRunRow.requested_by,
-    ActionRunRow.process_token,
-    ActionRunRow.lock_key,
-    ActionRunRow.input,
+    tables.action_runs.c.id,
+    tables.action_runs.c.template_run_id,
+    tables.action_runs.c.action,
+    tables.action_runs.c.template,
+    tables.action_runs.c.attempt,
+    tables.action_runs.c.max_attempts,
+    tables.action_runs.c.requested_by,
+    tables.action_runs.c.process_token,
+    tables.action_runs.c.lock_key,
+    tables.action_runs.c.input,
     _LATE.label("late"),
-).where(ActionRunRow.status == RUNNING)
+).where(tables.action_runs.c.status == RUNNING)
 
 
 def recover_process(process_token: str) -> None:
@@ -76,7 +79,8 @@ def lapsed(grace_seconds: float, limit: int) -> Sequence[Row]:
     with reading() as db:
         return db.rows(
             _LOST_ROWS.where(
-                ActionRunRow.lease_expires_at < now_plus(0), ActionRunRow.lapse_seen_at < now_plus(-grace_seconds)
+                tables.action_runs.c.lease_expires_at < now_plus(0),
+                tables.action_runs.c.lapse_seen_at < now_plus(-grace_seconds),
             ).limit(limit)
         )
 
@@ -98,7 +102,7 @@ def recover_lapsed(row: Row) -> None:
 def _left_by(process_token: str) -> Sequence[Row]:
     with transaction("free_locks") as tx:
         locks.ring_for_next_after_commit(tx, locks.free_of(tx, process_token))
-        return tx.rows(_LOST_ROWS.where(ActionRunRow.process_token == process_token))
+        return tx.rows(_LOST_ROWS.where(tables.action_runs.c.process_token == process_token))
 
 
 def _recover(row: Row, process_token: str, error: ActionError, wait: float | None, free_attempts: int = 0) -> None:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from redis.exceptions import RedisError
 from sqlalchemy import select
@@ -21,10 +21,9 @@ from portal_actions_plugin.runs.changes import claims, locks
 from portal_actions_plugin.runs.news import doorbells, ring, tell
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, names
 from portal_actions_plugin.runs.states import OVER
-from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage import away, tables
 from portal_actions_plugin.storage.sessions import Row, Transaction, reading, transaction
 from portal_actions_plugin.storage.sql import checked, now_plus
-from portal_actions_plugin.storage.tables import TO_ANNOUNCE, ActionRunRow, TemplateRunRow
 
 log = logging.getLogger(__name__)
 
@@ -150,8 +149,8 @@ def _act_on_lapses(turned: Callable[[], None]) -> int:
 
 def _announce(turned: Callable[[], None]) -> int:
     """Send the finished signals of runs whose process died between its commit and its signals."""
-    action_runs = _unannounced(ActionRunRow)
-    template_runs = _unannounced(TemplateRunRow)
+    action_runs = _unannounced(tables.action_runs)
+    template_runs = _unannounced(tables.template_runs)
     for run_id in action_runs:
         turned()
         _safely(partial(tell.announce_action_run, run_id))
@@ -161,17 +160,17 @@ def _announce(turned: Callable[[], None]) -> int:
     return len(action_runs) + len(template_runs)
 
 
-def _unannounced(row: Any) -> list[str]:
+def _unannounced(table: tables.RunTable) -> list[str]:
     with reading() as db:
         found = db.rows(
-            select(row.id)
+            select(table.c.id)
             .where(
-                TO_ANNOUNCE,
-                checked(row.status.in_(OVER)),
-                row.finished_at < now_plus(-ANNOUNCE_AFTER_SECONDS),
+                tables.TO_ANNOUNCE,
+                checked(table.c.status.in_(OVER)),
+                table.c.finished_at < now_plus(-ANNOUNCE_AFTER_SECONDS),
             )
             # The former is always NULL: but the order is the index's then, and PostgreSQL does not read all that ended.
-            .order_by(row.announced_at, row.finished_at)
+            .order_by(table.c.announced_at, table.c.finished_at)
             .limit(RINGS_A_PASS)
         )
     return [run["id"] for run in found]

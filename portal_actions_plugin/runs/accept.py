@@ -21,8 +21,8 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.run_ids import no_run
 from portal_actions_plugin.runs.secrets.sealing import unseal
 from portal_actions_plugin.runs.states import ACTIVE
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
-from portal_actions_plugin.storage.tables import ACTIVE_FIX, ActionRunRow, TemplateRunRow
 
 TEMPLATE_RUN = "template_run"
 ACTION_RUN = "action_run"
@@ -189,8 +189,8 @@ def _active_fix(tx: Transaction, start: Start) -> str | None:
     if start.origin is None:
         return None
     key = fix_key(start.origin)
-    for row in (TemplateRunRow, ActionRunRow):
-        if found := tx.row(select(row.id).where(ACTIVE_FIX, row.dedupe_key == key)):
+    for table in (tables.template_runs, tables.action_runs):
+        if found := tx.row(select(table.c.id).where(tables.ACTIVE_FIX, table.c.dedupe_key == key)):
             run_id: str = found["id"]
             return run_id
     return None
@@ -203,8 +203,8 @@ def _active_retry(tx: Transaction, start: Start) -> str | None:
     """
     if start.retry_of is None:
         return None
-    row = TemplateRunRow if start.kind == TEMPLATE_RUN else ActionRunRow
-    active = select(row.id, row.secrets).where(row.retry_of == start.retry_of, row.status.in_(ACTIVE))
+    table = tables.template_runs if start.kind == TEMPLATE_RUN else tables.action_runs
+    active = select(table.c.id, table.c.secrets).where(table.c.retry_of == start.retry_of, table.c.status.in_(ACTIVE))
     return next((found["id"] for found in tx.rows(active) if _same_secrets(found["secrets"], start.sealed)), None)
 
 

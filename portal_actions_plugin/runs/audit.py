@@ -15,10 +15,10 @@ from sqlalchemy import ColumnElement, TextClause, insert, select, update
 from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runs.secrets.storable import storable
 from portal_actions_plugin.runs.secrets.token_shapes import mask_tokens
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, new_id
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.statements import CompiledOnce
-from portal_actions_plugin.storage.tables import REFUSED, AuditRow
 
 log = logging.getLogger("portal_actions_plugin.audit")
 
@@ -30,7 +30,7 @@ REPEAT_SECONDS = 60
 MAX_REFUSAL_ROWS = 20
 PRUNE = "prune"
 
-_ADD = CompiledOnce(insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0), count=1))
+_ADD = CompiledOnce(insert(tables.audit).values(at=now_plus(0), last_at=now_plus(0), count=1))
 
 
 def record(tx: Transaction, entry: AuditEntry) -> str:
@@ -55,7 +55,7 @@ def record(tx: Transaction, entry: AuditEntry) -> str:
 
 def amend_prune(tx: Transaction, entry_id: str, details: Mapping[str, Any]) -> None:
     """Say on a prune's row how much is gone by now, since a prune takes several transactions."""
-    own = update(AuditRow).where(AuditRow.id == entry_id, AuditRow.event == PRUNE)
+    own = update(tables.audit).where(tables.audit.c.id == entry_id, tables.audit.c.event == PRUNE)
     tx.changed(own.values(details=dict(details), last_at=now_plus(0)))
 
 
@@ -67,20 +67,20 @@ def record_refusal(tx: Transaction, entry: AuditEntry) -> None:
     """
     # One refusal of an actor at a time, or two at once would both add a row.
     tx.lock(f"audit:{entry.actor}")
-    recent = (REFUSED, AuditRow.actor == entry.actor, AuditRow.last_at > now_plus(-REPEAT_SECONDS))
-    alike = (*recent, AuditRow.event == entry.event, AuditRow.outcome == entry.outcome)
-    if _count_on_newest(tx, *alike, AuditRow.target == _target(entry)):
+    recent = (tables.REFUSED, tables.audit.c.actor == entry.actor, tables.audit.c.last_at > now_plus(-REPEAT_SECONDS))
+    alike = (*recent, tables.audit.c.event == entry.event, tables.audit.c.outcome == entry.outcome)
+    if _count_on_newest(tx, *alike, tables.audit.c.target == _target(entry)):
         return
-    refusals = select(AuditRow.id).where(*recent).limit(MAX_REFUSAL_ROWS)
+    refusals = select(tables.audit.c.id).where(*recent).limit(MAX_REFUSAL_ROWS)
     if len(tx.rows(refusals)) == MAX_REFUSAL_ROWS and _count_on_newest(tx, *alike):
         return
     record(tx, entry)
 
 
 def _count_on_newest(tx: Transaction, *conditions: ColumnElement[bool] | TextClause) -> bool:
-    newest = select(AuditRow.id).where(*conditions).order_by(AuditRow.id.desc()).limit(1).scalar_subquery()
-    again = update(AuditRow).where(AuditRow.id == newest)
-    return bool(tx.changed(again.values(count=AuditRow.count + 1, last_at=now_plus(0))))
+    newest = select(tables.audit.c.id).where(*conditions).order_by(tables.audit.c.id.desc()).limit(1).scalar_subquery()
+    again = update(tables.audit).where(tables.audit.c.id == newest)
+    return bool(tx.changed(again.values(count=tables.audit.c.count + 1, last_at=now_plus(0))))
 
 
 def _target(entry: AuditEntry) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import ColumnElement, Uuid, bindparam, func, or_, select
 
-from sqlalchemy import Uuid, bindparam, func, or_, select
-
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow
 
 NOW = now_plus(0)
 """The present moment, by the database's clock."""
@@ -16,14 +14,16 @@ THIS_RUN = bindparam("run", type_=Uuid(as_uuid=False))
 """The id of the run that a statement is about: the value ``run``."""
 
 DUE_SINCE = func.coalesce(
-    ActionRunRow.not_before,
+    tables.action_runs.c.not_before,
     # A second attempt that is due at once began to wait when the first one ended.
-    select(func.max(AttemptRow.finished_at)).where(AttemptRow.action_run_id == ActionRunRow.id).scalar_subquery(),
-    ActionRunRow.queued_at,
+    select(func.max(tables.attempts.c.finished_at))
+    .where(tables.attempts.c.action_run_id == tables.action_runs.c.id)
+    .scalar_subquery(),
+    tables.action_runs.c.queued_at,
 )
 """Since when a queued row that is due has been."""
 
 
-def is_due(row: Any) -> Any:
+def is_due(action_run: tables.ActionRunColumns) -> ColumnElement[bool]:
     """Whether a queued row's next attempt may begin."""
-    return or_(row.not_before.is_(None), row.not_before <= NOW)
+    return or_(action_run.not_before.is_(None), action_run.not_before <= NOW)

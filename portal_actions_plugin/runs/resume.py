@@ -14,8 +14,8 @@ from portal_actions_plugin.runs.run_ids import no_run
 from portal_actions_plugin.runs.states import SUCCESS
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.software_templates.step_rendering import ConditionError
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
-from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
 
 _RETRY = "Retry instead: that takes the template as it is now."
 
@@ -37,13 +37,16 @@ def left_off(run_id: str) -> LeftOff:
         NotFoundError: it is gone by now.
     """
     with reading() as db:
-        whole = db.row(select(TemplateRunRow.definition).where(TemplateRunRow.id == run_id))
+        whole = db.row(select(tables.template_runs.c.definition).where(tables.template_runs.c.id == run_id))
         if whole is None:
             raise no_run("template run", run_id)
         steps = db.rows(
-            select(ActionRunRow.step_id, ActionRunRow.position, ActionRunRow.status, ActionRunRow.outputs).where(
-                ActionRunRow.template_run_id == run_id
-            )
+            select(
+                tables.action_runs.c.step_id,
+                tables.action_runs.c.position,
+                tables.action_runs.c.status,
+                tables.action_runs.c.outputs,
+            ).where(tables.action_runs.c.template_run_id == run_id)
         )
     undone = [step["position"] for step in steps if step["status"] != SUCCESS]
     if not undone:

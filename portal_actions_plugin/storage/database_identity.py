@@ -7,8 +7,8 @@ from uuid import uuid4
 from sqlalchemy import insert, select, update
 
 from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
-from portal_actions_plugin.storage.side_tables import OLDEST_CODE, DatabaseIdentityRow
 from portal_actions_plugin.storage.sql import now_plus
 
 
@@ -18,10 +18,10 @@ def identity_of(db: Transaction) -> str:
     Raises:
         ConfigurationError: when somebody has deleted the row that says it.
     """
-    row = db.row(select(DatabaseIdentityRow.identity))
+    row = db.row(select(tables.database_identity.c.identity))
     if row is None:
         raise ConfigurationError(
-            f"{DatabaseIdentityRow.__tablename__} is empty: the database does not know which one it is.",
+            f"{tables.database_identity.name} is empty: the database does not know which one it is.",
             hint="Run `flask actions db new-identity`, then start workers and web processes again.",
         )
     identity: str = row["identity"]
@@ -31,7 +31,7 @@ def identity_of(db: Transaction) -> str:
 def renew(tx: Transaction) -> str:
     """Give the database another identity, as after it was copied; returns it."""
     identity = str(uuid4())
-    if not tx.changed(update(DatabaseIdentityRow).values(identity=identity, made_at=now_plus(0))):
-        made = {"id": 1, "identity": identity, "made_at": now_plus(0), "oldest_code": OLDEST_CODE}
-        tx.execute(insert(DatabaseIdentityRow).values(**made))
+    if not tx.changed(update(tables.database_identity).values(identity=identity, made_at=now_plus(0))):
+        made = {"id": 1, "identity": identity, "made_at": now_plus(0), "oldest_code": tables.OLDEST_CODE}
+        tx.execute(insert(tables.database_identity).values(**made))
     return identity

@@ -10,8 +10,8 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.conditions import NOW, is_due
 from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.runs.states import QUEUED
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
-from portal_actions_plugin.storage.tables import ActionRunRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ def health() -> Health:
         alive, stalled = workers.alive_by_queue(db).total(), len(workers.stalled(db))
         row = db.row(
             select(
-                select(func.min(ActionRunRow.queued_at))
+                select(func.min(tables.action_runs.c.queued_at))
                 .where(
-                    ActionRunRow.status == QUEUED,
-                    is_due(ActionRunRow),
+                    tables.action_runs.c.status == QUEUED,
+                    is_due(tables.action_runs.c),
                 )
                 .scalar_subquery()
                 .label("oldest"),

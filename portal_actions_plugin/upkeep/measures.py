@@ -16,9 +16,9 @@ from portal_actions_plugin.runs.audit import DENIED, RATE_LIMITED
 from portal_actions_plugin.runs.conditions import DUE_SINCE, is_due
 from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, LOST, OVER, QUEUED, SUCCESS
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, reading
 from portal_actions_plugin.storage.sql import milliseconds_between, now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow
 from portal_actions_plugin.upkeep import metric_sums
 from portal_actions_plugin.upkeep.metric_sums import BUCKETS, EVERY, MILLISECONDS, STARTS, Sums
 
@@ -165,14 +165,14 @@ def read() -> Sequence[Reading]:
 def _queues(db: Transaction) -> Sequence[Reading]:
     rows = db.rows(
         select(
-            ActionRunRow.queue,
-            ActionRunRow.status,
-            is_due(ActionRunRow).label("due"),
+            tables.action_runs.c.queue,
+            tables.action_runs.c.status,
+            is_due(tables.action_runs.c).label("due"),
             func.count().label("runs"),
             func.max(milliseconds_between(DUE_SINCE, now_plus(0))).label("milliseconds"),
         )
-        .where(ActionRunRow.status.in_(ACTIVE))
-        .group_by(ActionRunRow.queue, ActionRunRow.status, "due")
+        .where(tables.action_runs.c.status.in_(ACTIVE))
+        .group_by(tables.action_runs.c.queue, tables.action_runs.c.status, "due")
     )
     # A queue that no action goes to any more may have runs all the same.
     queues = {*queues_in_use(), *(row["queue"] for row in rows)}

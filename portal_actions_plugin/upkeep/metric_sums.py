@@ -16,17 +16,9 @@ from sqlalchemy import ColumnElement, and_, case, delete, func, insert, select, 
 
 from portal_actions_plugin.errors import WorkerLostError
 from portal_actions_plugin.runs.states import SUCCESS
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
-from portal_actions_plugin.storage.side_tables import MetricSumRow, MetricWatermarkRow
 from portal_actions_plugin.storage.sql import milliseconds_between, now_plus
-from portal_actions_plugin.storage.tables import (
-    NO_SUCCESS,
-    REFUSED,
-    ActionRunRow,
-    AttemptRow,
-    AuditRow,
-    TemplateRunRow,
-)
 
 ACTION_RUNS = "portal_actions_action_runs_total"
 TEMPLATE_RUNS = "portal_actions_template_runs_total"
@@ -66,7 +58,7 @@ Sums = Mapping[Key, float]
 
 _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 _ONLY = 1
-_KEY = (MetricSumRow.metric, MetricSumRow.subject, MetricSumRow.detail)
+_KEY = (tables.metric_sums.c.metric, tables.metric_sums.c.subject, tables.metric_sums.c.detail)
 
 
 def totals(db: Transaction) -> Sums:
@@ -87,8 +79,8 @@ def add(tx: Transaction, key: Key, number: float) -> None:
     """Add to a kept sum what no row tells of: such a key is in no slice."""
     tx.lock("metrics")
     where = [column == part for column, part in zip(_KEY, key, strict=True)]
-    if not tx.changed(update(MetricSumRow).where(*where).values(value=MetricSumRow.value + number)):
-        tx.execute(insert(MetricSumRow).values(**_row(key, number)))
+    if not tx.changed(update(tables.metric_sums).where(*where).values(value=tables.metric_sums.c.value + number)):
+        tx.execute(insert(tables.metric_sums).values(**_row(key, number)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +101,7 @@ class _Slice:
 
 
 def _watermark(db: Transaction) -> datetime:
-    row = db.row(select(MetricWatermarkRow.summed_until))
+    row = db.row(select(tables.metric_watermark.c.summed_until))
     return row["summed_until"] if row else _BEFORE_ALL
 
 
@@ -128,10 +120,10 @@ def _end_of_slice(db: Transaction, span: _Span) -> datetime | None:
     """As far as no kind of row has more than a slice's, but for those of one moment."""
     ends = [span.until]
     for moment, which in (
-        (ActionRunRow.finished_at, true()),
-        (TemplateRunRow.finished_at, true()),
-        (AttemptRow.finished_at, NO_SUCCESS),
-        (AuditRow.last_at, REFUSED),
+        (tables.action_runs.c.finished_at, true()),
+        (tables.template_runs.c.finished_at, true()),
+        (tables.attempts.c.finished_at, tables.NO_SUCCESS),
+        (tables.audit.c.last_at, tables.REFUSED),
     ):
         last = select(moment.label("at")).where(span.has(moment), which).order_by(moment).offset(ROWS_A_SLICE - 1)
         ends += [row["at"] for row in db.rows(last.limit(1))]
@@ -144,20 +136,20 @@ def _keep(part: _Slice) -> None:
         if _watermark(tx) != part.span.after:
             return  # somebody else has summed it up meanwhile
         mark = {"summed_until": part.span.until}
-        if not tx.changed(update(MetricWatermarkRow).values(**mark)):
-            tx.execute(insert(MetricWatermarkRow).values(id=_ONLY, **mark))
+        if not tx.changed(update(tables.metric_watermark).values(**mark)):
+            tx.execute(insert(tables.metric_watermark).values(id=_ONLY, **mark))
         sums = _kept(tx)
         for key, value in part.sums.items():
             sums[key] += value
         changed = sorted(part.sums)
         for start in range(0, len(changed), KEYS_AT_ONCE):
             keys = changed[start : start + KEYS_AT_ONCE]
-            tx.execute(delete(MetricSumRow).where(tuple_(*_KEY).in_(keys)))
-            tx.execute(insert(MetricSumRow).values([_row(key, sums[key]) for key in keys]))
+            tx.execute(delete(tables.metric_sums).where(tuple_(*_KEY).in_(keys)))
+            tx.execute(insert(tables.metric_sums).values([_row(key, sums[key]) for key in keys]))
 
 
 def _kept(db: Transaction) -> defaultdict[Key, float]:
-    rows = db.rows(select(MetricSumRow.__table__))
+    rows = db.rows(select(tables.metric_sums))
     return defaultdict(float, {(row["metric"], row["subject"], row["detail"]): row["value"] for row in rows})
 
 
@@ -183,11 +175,17 @@ def _action_runs(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
 
     A success is also that of its last attempt: to read it twice would take an index that every run writes to.
     """
-    ran = milliseconds_between(ActionRunRow.started_at, ActionRunRow.finished_at)
-    waited = milliseconds_between(ActionRunRow.queued_at, ActionRunRow.started_at)
+    ran = milliseconds_between(tables.action_runs.c.started_at, tables.action_runs.c.finished_at)
+    waited = milliseconds_between(tables.action_runs.c.queued_at, tables.action_runs.c.started_at)
     ended = (
-        select(ActionRunRow.action, ActionRunRow.status, ActionRunRow.attempt, ran.label("ran"), waited.label("waited"))
-        .where(span.has(ActionRunRow.finished_at), ActionRunRow.taken_over_from.is_(None))
+        select(
+            tables.action_runs.c.action,
+            tables.action_runs.c.status,
+            tables.action_runs.c.attempt,
+            ran.label("ran"),
+            waited.label("waited"),
+        )
+        .where(span.has(tables.action_runs.c.finished_at), tables.action_runs.c.taken_over_from.is_(None))
         .cte("ended")
         .prefix_with("MATERIALIZED")  # else each bucket works out the times anew
     )
@@ -215,26 +213,28 @@ def _number_of(which: ColumnElement[bool]) -> ColumnElement[int]:
 
 
 def _template_runs(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
-    by = (TemplateRunRow.template, TemplateRunRow.status)
-    statement = select(*by, func.count().label("runs")).where(span.has(TemplateRunRow.finished_at)).group_by(*by)
+    by = (tables.template_runs.c.template, tables.template_runs.c.status)
+    statement = (
+        select(*by, func.count().label("runs")).where(span.has(tables.template_runs.c.finished_at)).group_by(*by)
+    )
     for row in db.rows(statement):
         yield (TEMPLATE_RUNS, row["template"], row["status"]), row["runs"]
 
 
 def _attempts(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
     """Those that were no success."""
-    by = (ActionRunRow.action, AttemptRow.outcome)
+    by = (tables.action_runs.c.action, tables.attempts.c.outcome)
     # A run that may not be tried again fails with its worker; then only the error says that it was lost.
-    is_lost = AttemptRow.error_code == WorkerLostError.code
+    is_lost = tables.attempts.c.error_code == WorkerLostError.code
     statement = (
         select(
             *by,
             func.count().label("attempts"),
-            _number_of(AttemptRow.number > 1).label("retries"),
+            _number_of(tables.attempts.c.number > 1).label("retries"),
             _number_of(is_lost).label("lost"),
         )
-        .join(ActionRunRow, ActionRunRow.id == AttemptRow.action_run_id)
-        .where(span.has(AttemptRow.finished_at), NO_SUCCESS)
+        .join(tables.action_runs, tables.action_runs.c.id == tables.attempts.c.action_run_id)
+        .where(span.has(tables.attempts.c.finished_at), tables.NO_SUCCESS)
         .group_by(*by)
     )
     for row in db.rows(statement):
@@ -244,10 +244,10 @@ def _attempts(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
 
 
 def _refusals(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
-    by = (AuditRow.event, AuditRow.outcome)
+    by = (tables.audit.c.event, tables.audit.c.outcome)
     statement = (
-        select(*by, func.sum(AuditRow.count).label("refusals"))
-        .where(span.has(AuditRow.last_at), REFUSED, AuditRow.event.in_(STARTS))
+        select(*by, func.sum(tables.audit.c.count).label("refusals"))
+        .where(span.has(tables.audit.c.last_at), tables.REFUSED, tables.audit.c.event.in_(STARTS))
         .group_by(*by)
     )
     for row in db.rows(statement):

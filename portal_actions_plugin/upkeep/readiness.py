@@ -10,9 +10,9 @@ from sqlalchemy import false, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.runs import outage
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.storage.sessions import database
-from portal_actions_plugin.storage.tables import ActionRunRow, WorkerRow
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ PROBE_SECONDS = 2.0
 ROOM_BYTES = 2**20
 """What has to be free beside SQLite's file: a start takes less, and its log has to grow before that shows."""
 
-_READ = select(ActionRunRow.id).limit(1)
-_WRITE = update(WorkerRow).values(name=WorkerRow.name).where(false())
+_READ = select(tables.action_runs.c.id).limit(1)
+_WRITE = update(tables.workers).values(name=tables.workers.c.name).where(false())
 """Rights, locks and read-only servers are looked at for no row too."""
 
 

@@ -14,21 +14,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, func, not_, or_, select
+from sqlalchemy import Table, and_, delete, func, not_, or_, select
 
 from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.states import OVER
 from portal_actions_plugin.settings.values import MAX_DAYS
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import (
-    ActionRunRow,
-    AuditRow,
-    IdempotencyKeyRow,
-    LogLineRow,
-    TemplateRunRow,
-)
 from portal_actions_plugin.upkeep import metric_sums
 
 SHORTEST_SECONDS = 3600
@@ -48,6 +42,7 @@ AUDIT_ROWS_A_BATCH = 1_000
 LONGEST_PAUSE = 1.0
 
 _BEFORE_ALL = str(uuid.UUID(int=0))
+_PrunedTable = tables.RunTable | Table[tables.AuditColumns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +82,14 @@ def prunable(ages: Ages) -> Pruned:
     template_runs, one_offs = _TemplateRuns(cutoffs), _OneOffs(cutoffs)
     with reading() as db:
         return Pruned(
-            template_runs=_count(db, TemplateRunRow.id, TemplateRunRow.id.in_(_would_go(template_runs))),
-            steps=_count(db, ActionRunRow.id, ActionRunRow.template_run_id.in_(_would_go(template_runs))),
-            one_offs=_count(db, ActionRunRow.id, ActionRunRow.id.in_(_would_go(one_offs))),
-            audit_rows=_count(db, AuditRow.id, AuditRow.last_at < cutoffs.audit),
+            template_runs=_count(
+                db, tables.template_runs.c.id, tables.template_runs.c.id.in_(_would_go(template_runs))
+            ),
+            steps=_count(
+                db, tables.action_runs.c.id, tables.action_runs.c.template_run_id.in_(_would_go(template_runs))
+            ),
+            one_offs=_count(db, tables.action_runs.c.id, tables.action_runs.c.id.in_(_would_go(one_offs))),
+            audit_rows=_count(db, tables.audit.c.id, tables.audit.c.last_at < cutoffs.audit),
         )
 
 
@@ -125,26 +124,30 @@ def _cutoffs(ages: Ages) -> _Cutoffs:
 class _Runs:
     """One kind of run that goes as a whole: what says that one may."""
 
-    row: Any
+    table: tables.RunTable
 
     def __init__(self, cutoffs: _Cutoffs) -> None:
         self.cutoffs = cutoffs
 
     def is_over(self) -> Sequence[Any]:
         """Whether a run is over and old, by its own columns."""
-        return (self.row.status.in_(OVER), self.row.finished_at.is_not(None), self.row.finished_at < self.cutoffs.runs)
+        return (
+            self.table.c.status.in_(OVER),
+            self.table.c.finished_at.is_not(None),
+            self.table.c.finished_at < self.cutoffs.runs,
+        )
 
     def is_done_with(self) -> Sequence[Any]:
         """Whether nobody needs a run any more, but for the runs that repeat it."""
-        key = select(IdempotencyKeyRow.run_id).where(
-            IdempotencyKeyRow.run_id == self.row.id, IdempotencyKeyRow.made_at > self.cutoffs.keys
+        key = select(tables.idempotency_keys.c.run_id).where(
+            tables.idempotency_keys.c.run_id == self.table.c.id, tables.idempotency_keys.c.made_at > self.cutoffs.keys
         )
-        return (*self.is_over(), self.row.announced_at.is_not(None), not_(key.correlate(self.row).exists()))
+        return (*self.is_over(), self.table.c.announced_at.is_not(None), not_(key.correlate(self.table).exists()))
 
     def may_go(self) -> Sequence[Any]:
         """Whether a run may go now: a run that repeats it reads its checkpoints, and its page links here."""
-        again = self.row.__table__.alias().c
-        repeated = select(again.id).where(again.retry_of == self.row.id).correlate(self.row)
+        again = self.table.alias().c
+        repeated = select(again.id).where(again.retry_of == self.table.c.id).correlate(self.table)
         return (*self.is_done_with(), not_(repeated.exists()))
 
     def lines(self) -> Any:
@@ -164,25 +167,31 @@ class _Runs:
 
 
 class _TemplateRuns(_Runs):
-    row = TemplateRunRow
+    table = tables.template_runs
 
     def is_done_with(self) -> Sequence[Any]:
         # A step that is over may still hold its lock, for a process that is not known to be gone.
-        needed = select(ActionRunRow.id).where(
-            ActionRunRow.template_run_id == TemplateRunRow.id,
-            or_(ActionRunRow.status.not_in(OVER), ActionRunRow.lock_held, ActionRunRow.announced_at.is_(None)),
+        needed = select(tables.action_runs.c.id).where(
+            tables.action_runs.c.template_run_id == tables.template_runs.c.id,
+            or_(
+                tables.action_runs.c.status.not_in(OVER),
+                tables.action_runs.c.lock_held,
+                tables.action_runs.c.announced_at.is_(None),
+            ),
         )
-        return (*super().is_done_with(), not_(needed.correlate(TemplateRunRow).exists()))
+        return (*super().is_done_with(), not_(needed.correlate(tables.template_runs).exists()))
 
     def lines(self) -> Any:
-        of_steps = select(func.sum(_last_line())).where(ActionRunRow.template_run_id == TemplateRunRow.id)
-        return func.coalesce(of_steps.correlate(TemplateRunRow).scalar_subquery(), 0)
+        of_steps = select(func.sum(_last_line())).where(
+            tables.action_runs.c.template_run_id == tables.template_runs.c.id
+        )
+        return func.coalesce(of_steps.correlate(tables.template_runs).scalar_subquery(), 0)
 
     def action_runs(self, run_id: str) -> Any:
-        return ActionRunRow.template_run_id == run_id
+        return tables.action_runs.c.template_run_id == run_id
 
     def steps(self, tx: Transaction, ids: Sequence[str]) -> dict[str, int]:
-        of_run = ActionRunRow.template_run_id
+        of_run = tables.action_runs.c.template_run_id
         rows = tx.rows(select(of_run, func.count().label("steps")).where(of_run.in_(ids)).group_by(of_run))
         return {row["template_run_id"]: row["steps"] for row in rows}
 
@@ -191,19 +200,19 @@ class _TemplateRuns(_Runs):
 
 
 class _OneOffs(_Runs):
-    row = ActionRunRow
+    table = tables.action_runs
 
     def is_over(self) -> Sequence[Any]:
-        return (ActionRunRow.template_run_id.is_(None), *super().is_over())
+        return (tables.action_runs.c.template_run_id.is_(None), *super().is_over())
 
     def is_done_with(self) -> Sequence[Any]:
-        return (*super().is_done_with(), not_(ActionRunRow.lock_held))
+        return (*super().is_done_with(), not_(tables.action_runs.c.lock_held))
 
     def lines(self) -> Any:
         return func.coalesce(_last_line(), 0)
 
     def action_runs(self, run_id: str) -> Any:
-        return ActionRunRow.id == run_id
+        return tables.action_runs.c.id == run_id
 
     def steps(self, tx: Transaction, ids: Sequence[str]) -> dict[str, int]:  # noqa: ARG002 a one-off has none
         return {}
@@ -214,22 +223,22 @@ class _OneOffs(_Runs):
 
 def _last_line() -> Any:
     """The number of an action run's last log line: one look into the primary key, where counting reads them all."""
-    of_run = select(func.max(LogLineRow.seq)).where(LogLineRow.action_run_id == ActionRunRow.id)
-    return of_run.correlate(ActionRunRow).scalar_subquery()
+    of_run = select(func.max(tables.log_lines.c.seq)).where(tables.log_lines.c.action_run_id == tables.action_runs.c.id)
+    return of_run.correlate(tables.action_runs).scalar_subquery()
 
 
 def _would_go(runs: _Runs) -> Any:
     """The ids that would go, whole chains of retries among them."""
-    row, done_with = runs.row, and_(*runs.is_done_with())
+    run, done_with = runs.table.c, and_(*runs.is_done_with())
     stays = (
-        select(row.retry_of.label("id"))
-        .where(row.retry_of.is_not(None), not_(done_with))
-        .cte(f"{row.__tablename__}_stay", recursive=True)
+        select(run.retry_of.label("id"))
+        .where(run.retry_of.is_not(None), not_(done_with))
+        .cte(f"{runs.table.name}_stay", recursive=True)
     )
     # A run that stays keeps what it repeats, and that what it repeats itself.
-    further = select(row.retry_of).join(stays, stays.c.id == row.id).where(row.retry_of.is_not(None))
+    further = select(run.retry_of).join(stays, stays.c.id == run.id).where(run.retry_of.is_not(None))
     stays = stays.union(further)
-    return select(row.id).where(done_with, row.id.not_in(select(stays.c.id)))
+    return select(run.id).where(done_with, run.id.not_in(select(stays.c.id)))
 
 
 def _count(db: Transaction, counted: Any, which: Any) -> int:
@@ -258,16 +267,15 @@ class _Prune:
         return self._pruned
 
     def _prune_runs(self, runs: _Runs) -> None:
-        row = runs.row
-        for over in _oldest_first(row, row.queued_at < self._cutoffs.runs, and_(*runs.is_over())):
+        for over in _oldest_first(runs.table, runs.table.c.queued_at < self._cutoffs.runs, and_(*runs.is_over())):
             left = over
             # With a run goes what kept the one that it repeats: so a chain goes at once, newest first.
             while left:
                 left = [repeated for batch in _batches(runs, left) for repeated in self._delete_batch(runs, batch)]
 
     def _prune_audit(self) -> None:
-        row = AuditRow
-        for old in _oldest_first(row, row.at < self._cutoffs.audit, row.last_at < self._cutoffs.audit):
+        entry = tables.audit.c
+        for old in _oldest_first(tables.audit, entry.at < self._cutoffs.audit, entry.last_at < self._cutoffs.audit):
             for start in range(0, len(old), AUDIT_ROWS_A_BATCH):
                 self._delete_audit(old[start : start + AUDIT_ROWS_A_BATCH])
 
@@ -279,33 +287,42 @@ class _Prune:
     def _delete_log(self, runs: _Runs, run_id: str) -> bool:
         """Delete the log of a run that goes next, in parts; False when somebody is at the run, or needs it by now."""
         with reading() as db:
-            logs = db.rows(select(ActionRunRow.id, _last_line().label("last")).where(runs.action_runs(run_id)))
+            logs = db.rows(select(tables.action_runs.c.id, _last_line().label("last")).where(runs.action_runs(run_id)))
         for log in logs:
             for start in range(1, (log["last"] or 0) + 1, LINES_A_BATCH):
-                part = LogLineRow.seq.between(start, start + LINES_A_BATCH - 1)
+                part = tables.log_lines.c.seq.between(start, start + LINES_A_BATCH - 1)
                 with _giving_way(), transaction("prune") as tx:
-                    mine = _lock(tx, runs.row, [run_id])
-                    if not tx.rows(select(runs.row.id).where(runs.row.id.in_(mine), *runs.may_go())):
+                    mine = _lock(tx, runs.table, [run_id])
+                    if not tx.rows(select(runs.table.c.id).where(runs.table.c.id.in_(mine), *runs.may_go())):
                         return False
-                    tx.execute(delete(LogLineRow).where(LogLineRow.action_run_id == log["id"], part))
+                    tx.execute(delete(tables.log_lines).where(tables.log_lines.c.action_run_id == log["id"], part))
         return True
 
     def _delete_runs(self, runs: _Runs, ids: Sequence[str]) -> list[str]:
         """Delete what may go of these runs; returns the runs that those repeat."""
-        row = runs.row
         with _giving_way(), transaction("prune") as tx:
-            mine = _lock(tx, row, ids)
+            mine = _lock(tx, runs.table, ids)
             steps = runs.steps(tx, mine)
-            gone = tx.rows(delete(row).where(row.id.in_(mine), *runs.may_go()).returning(row.id, row.retry_of))
+            gone = tx.rows(
+                delete(runs.table)
+                .where(runs.table.c.id.in_(mine), *runs.may_go())
+                .returning(runs.table.c.id, runs.table.c.retry_of)
+            )
             if gone:
-                tx.execute(delete(IdempotencyKeyRow).where(IdempotencyKeyRow.run_id.in_([run["id"] for run in gone])))
+                tx.execute(
+                    delete(tables.idempotency_keys).where(
+                        tables.idempotency_keys.c.run_id.in_([run["id"] for run in gone])
+                    )
+                )
                 self._note(tx, runs.pruned(len(gone), sum(steps.get(run["id"], 0) for run in gone)))
         return [run["retry_of"] for run in gone if run["retry_of"]]
 
     def _delete_audit(self, ids: Sequence[str]) -> None:
         with _giving_way(), transaction("prune") as tx:
-            mine = _lock(tx, AuditRow, ids)
-            gone = tx.changed(delete(AuditRow).where(AuditRow.id.in_(mine), AuditRow.last_at < self._cutoffs.audit))
+            mine = _lock(tx, tables.audit, ids)
+            gone = tx.changed(
+                delete(tables.audit).where(tables.audit.c.id.in_(mine), tables.audit.c.last_at < self._cutoffs.audit)
+            )
             if gone:
                 self._note(tx, Pruned(audit_rows=gone))
 
@@ -319,7 +336,7 @@ class _Prune:
         audit.amend_prune(tx, self._entry_id, details)
 
 
-def _oldest_first(row: Any, is_old: Any, may_go: Any) -> Iterator[list[str]]:
+def _oldest_first(table: _PrunedTable, is_old: Any, may_go: Any) -> Iterator[list[str]]:
     """Walk a table by its primary key, in pages, up to the first page without an old row; yields ids that may go.
 
     Ids are in the order of time, but for the clocks of their makers: what a page hides comes with a later prune.
@@ -328,9 +345,9 @@ def _oldest_first(row: Any, is_old: Any, may_go: Any) -> Iterator[list[str]]:
     while more:
         with reading() as db:
             page = db.rows(
-                select(row.id, is_old.label("is_old"), may_go.label("may_go"))
-                .where(row.id > cursor)
-                .order_by(row.id)
+                select(table.c.id, is_old.label("is_old"), may_go.label("may_go"))
+                .where(table.c.id > cursor)
+                .order_by(table.c.id)
                 .limit(ROWS_A_PAGE)
             )
         yield [found["id"] for found in page if found["may_go"]]
@@ -350,9 +367,9 @@ def _batches(runs: _Runs, ids: Sequence[str]) -> Iterator[_Batch]:
     """Part those of these runs that may go into batches of so many runs or log lines, oldest first."""
     with reading() as db:
         found = db.rows(
-            select(runs.row.id, runs.lines().label("lines"))
-            .where(runs.row.id.in_(ids), *runs.may_go())
-            .order_by(runs.row.id)
+            select(runs.table.c.id, runs.lines().label("lines"))
+            .where(runs.table.c.id.in_(ids), *runs.may_go())
+            .order_by(runs.table.c.id)
         )
     batch: list[str] = []
     lines = 0
@@ -366,12 +383,14 @@ def _batches(runs: _Runs, ids: Sequence[str]) -> Iterator[_Batch]:
         yield _Batch(batch, lines)
 
 
-def _lock(tx: Transaction, row: Any, ids: Sequence[str]) -> list[str]:
+def _lock(tx: Transaction, table: _PrunedTable, ids: Sequence[str]) -> list[str]:
     """Lock those of these rows that nobody else is at, another prune or a retry.
 
     Only a statement that begins with the lock held sees what others committed before: the DELETE is the next one.
     """
-    locked = tx.rows(select(row.id).where(row.id.in_(ids)).order_by(row.id).with_for_update(skip_locked=True))
+    locked = tx.rows(
+        select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id).with_for_update(skip_locked=True)
+    )
     return [found["id"] for found in locked]
 
 

@@ -23,9 +23,8 @@ from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
-from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.sessions import transaction
-from portal_actions_plugin.storage.tables import AuditRow
 from tests.browser.harbor import create_harbor
 from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving
 from tests.support import portal_day, reaper
@@ -90,7 +89,7 @@ def write_audit(day: portal_day.Day) -> None:
         for seconds, entry in entries:
             audit.record(tx, entry)
             # The database's clock wrote it, and that one knows nothing of the made-up day.
-            tx.execute(update(AuditRow).where(AuditRow.at > NOW).values(at=ago(seconds)))
+            tx.execute(update(tables.audit).where(tables.audit.c.at > NOW).values(at=ago(seconds)))
 
 
 def many_at_once() -> str:

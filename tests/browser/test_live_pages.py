@@ -11,8 +11,8 @@ from flask import Flask, request
 from sqlalchemy import update
 
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import transaction
-from portal_actions_plugin.storage.tables import ActionRunRow, LogLineRow, TemplateRunRow
 from tests.browser.sites import Site
 from tests.browser.windows import OpenWindow
 from tests.support.page_rows import AUTH_ERROR, BOB, TWO_STEPS, add_action_run, add_log, add_template_run, ago
@@ -23,19 +23,19 @@ NEWS = "[data-pa-news]"
 
 def change_step(run_id: str, **values: Any) -> None:
     with transaction("test") as tx:
-        tx.execute(update(ActionRunRow).where(ActionRunRow.id == run_id).values(version=2, **values))
+        tx.execute(update(tables.action_runs).where(tables.action_runs.c.id == run_id).values(version=2, **values))
 
 
 def change_run(run_id: str, **values: Any) -> None:
     with transaction("test") as tx:
-        tx.execute(update(TemplateRunRow).where(TemplateRunRow.id == run_id).values(version=2, **values))
+        tx.execute(update(tables.template_runs).where(tables.template_runs.c.id == run_id).values(version=2, **values))
 
 
 def more_log(run_id: str, first: int, last: int) -> None:
     with transaction("test") as tx:
         for seq in range(first, last + 1):
             line = {"action_run_id": run_id, "seq": seq, "attempt": 1, "at": ago(0), "level": "info"}
-            tx.execute(LogLineRow.__table__.insert().values(**line, message=f"line {seq}"))
+            tx.execute(tables.log_lines.insert().values(**line, message=f"line {seq}"))
 
 
 class Asked:

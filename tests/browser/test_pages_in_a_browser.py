@@ -13,8 +13,8 @@ from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.audit_trail import OUTCOMES
 from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import new_id, transaction
-from portal_actions_plugin.storage.tables import AuditRow
 from tests.browser.sites import Site
 from tests.browser.windows import CONTRASTS, OpenWindow
 from tests.support import templates
@@ -55,7 +55,7 @@ def test_the_audit_is_as_calm_and_as_plain_to_see(
             actor, target = f"user:{outcome}@" + "example." * 12 + "com", "t" * 120
             details = {"permission": "p" * 80, "error_code": "AUTH_ERROR"}
             audit.record(tx, AuditEntry(actor, "template_run.resume", outcome, target, new_id(), new_id(), details))
-        tx.execute(update(AuditRow).values(count=4_000))
+        tx.execute(update(tables.audit).values(count=4_000))
     seen = window("margaret", width=width, dark=dark)
     for path in ("/actions", "/actions/audit", "/actions/audit?times=absolute&target=" + "t" * 120):
         tab = seen.open(path)

@@ -9,8 +9,8 @@ from itertools import pairwise
 from sqlalchemy import or_, select
 
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, LOST, OVER, SUCCESS
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database
-from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, TemplateRunRow
 from tests.chaos.actions import ONCE, REFUSED, STEP_IDS
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client
@@ -22,27 +22,27 @@ def unfinished(database: Database) -> list[str]:
     with database.reading() as db:
         rows = [
             *db.rows(
-                select(TemplateRunRow.__table__).where(
-                    or_(TemplateRunRow.status.in_(ACTIVE), TemplateRunRow.announced_at.is_(None))
+                select(tables.template_runs).where(
+                    or_(tables.template_runs.c.status.in_(ACTIVE), tables.template_runs.c.announced_at.is_(None))
                 )
             ),
             *db.rows(
-                select(ActionRunRow.__table__).where(
+                select(tables.action_runs).where(
                     or_(
-                        ActionRunRow.status.in_(ACTIVE),
-                        ActionRunRow.lock_held,
-                        ActionRunRow.announced_at.is_(None),
+                        tables.action_runs.c.status.in_(ACTIVE),
+                        tables.action_runs.c.lock_held,
+                        tables.action_runs.c.announced_at.is_(None),
                     )
                 )
             ),
-            *db.rows(select(AttemptRow.__table__).where(AttemptRow.finished_at.is_(None))),
+            *db.rows(select(tables.attempts).where(tables.attempts.c.finished_at.is_(None))),
         ]
     return [shown(row) for row in rows]
 
 
 def endings(database: Database) -> Counter[str]:
     with database.reading() as db:
-        return Counter(row["status"] for row in db.rows(select(TemplateRunRow.status)))
+        return Counter(row["status"] for row in db.rows(select(tables.template_runs.c.status)))
 
 
 def violations(database: Database, arena: Arena, client: Client) -> list[str]:

@@ -16,9 +16,9 @@ from sqlalchemy import Insert, func, insert, select
 
 from portal_actions_plugin.runs.news import ring
 from portal_actions_plugin.runs.states import ACTIVE, RUNNING
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database, new_id, ride_out
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.chaos import invariants
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client
@@ -89,14 +89,14 @@ class Play:
 
     def _step(self, run_id: str | None) -> Any:
         with self._database.reading() as db:
-            wanted = (ActionRunRow.id, ActionRunRow.status, ActionRunRow.attempt)
-            return db.row(select(*wanted).where(ActionRunRow.id == run_id)) if run_id else None
+            wanted = (tables.action_runs.c.id, tables.action_runs.c.status, tables.action_runs.c.attempt)
+            return db.row(select(*wanted).where(tables.action_runs.c.id == run_id)) if run_id else None
 
     def _template_run_of(self, run_id: str) -> str | None:
         """A run's template run; None when it is not committed, and so not to be seen."""
         with self._database.reading() as db:
-            step = db.row(select(ActionRunRow.template_run_id).where(ActionRunRow.id == run_id))
-            whole = db.row(select(TemplateRunRow.id).where(TemplateRunRow.id == run_id))
+            step = db.row(select(tables.action_runs.c.template_run_id).where(tables.action_runs.c.id == run_id))
+            whole = db.row(select(tables.template_runs.c.id).where(tables.template_runs.c.id == run_id))
         found: str | None = step["template_run_id"] if step else (whole["id"] if whole else None)
         return found
 
@@ -120,7 +120,7 @@ class Play:
     def leave_an_old_audit_row(self) -> None:
         """Leave something for a prune: the runs of this portal are all too young."""
         entry = {"actor": "user:long@ago", "event": "audit.read", "outcome": "denied", "target": "audit", "count": 1}
-        old = insert(AuditRow).values(id=new_id(), at=now_plus(-7300), last_at=now_plus(-7300), **entry)
+        old = insert(tables.audit).values(id=new_id(), at=now_plus(-7300), last_at=now_plus(-7300), **entry)
         self._ask(self._write, old)
 
     def _write(self, statement: Insert) -> None:
@@ -155,14 +155,16 @@ class Play:
     # -- what is going on --------------------------------------------------------------------------------------------
 
     def active(self, *, newest: bool = False) -> list[str]:
-        order = TemplateRunRow.id.desc() if newest else TemplateRunRow.id
+        order = tables.template_runs.c.id.desc() if newest else tables.template_runs.c.id
         with self._database.reading() as db:
-            found = db.rows(select(TemplateRunRow.id).where(TemplateRunRow.status.in_(ACTIVE)).order_by(order))
+            found = db.rows(
+                select(tables.template_runs.c.id).where(tables.template_runs.c.status.in_(ACTIVE)).order_by(order)
+            )
         return [row["id"] for row in found]
 
     def count_active(self) -> int:
         with self._database.reading() as db:
-            row = db.row(select(func.count().label("n")).where(TemplateRunRow.status.in_(ACTIVE)))
+            row = db.row(select(func.count().label("n")).where(tables.template_runs.c.status.in_(ACTIVE)))
         return int(row["n"]) if row else 0
 
     # -- the end -----------------------------------------------------------------------------------------------------

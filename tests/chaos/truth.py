@@ -12,14 +12,8 @@ from typing import Any, TypeVar
 from redis import Redis
 from sqlalchemy import select
 
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database
-from portal_actions_plugin.storage.tables import (
-    ActionRunRow,
-    AttemptRow,
-    AuditRow,
-    IdempotencyKeyRow,
-    TemplateRunRow,
-)
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client
 from tests.support.doorbells import doorbells_on
@@ -47,12 +41,12 @@ class Truth:
     @classmethod
     def read(cls, database: Database, arena: Arena, client: Client) -> Truth:
         with database.reading() as db:
-            attempts = db.rows(select(AttemptRow.__table__).order_by(AttemptRow.number))
+            attempts = db.rows(select(tables.attempts).order_by(tables.attempts.c.number))
             truth = {
-                "template_runs": {row["id"]: row for row in db.rows(select(TemplateRunRow.__table__))},
-                "action_runs": {row["id"]: row for row in db.rows(select(ActionRunRow.__table__))},
-                "audit": list(db.rows(select(AuditRow.__table__))),
-                "keys": {row["key"]: row["run_id"] for row in db.rows(select(IdempotencyKeyRow.__table__))},
+                "template_runs": {row["id"]: row for row in db.rows(select(tables.template_runs))},
+                "action_runs": {row["id"]: row for row in db.rows(select(tables.action_runs))},
+                "audit": list(db.rows(select(tables.audit))),
+                "keys": {row["key"]: row["run_id"] for row in db.rows(select(tables.idempotency_keys))},
             }
         with Redis.from_url(arena.redis_url) as redis:
             doorbells = doorbells_on(redis)

@@ -15,11 +15,11 @@ from benchmarks.figures.statistics import percentile
 from benchmarks.plots import Line, svg
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
-from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, AuditRow, TemplateRunRow
 
 RUNS = 1_000
-TABLES = (ActionRunRow, TemplateRunRow, AttemptRow, AuditRow)
+TABLES = (tables.action_runs, tables.template_runs, tables.attempts, tables.audit)
 
 
 INDEXES = {
@@ -42,10 +42,10 @@ def test_a_filled_database_has_a_believable_history_that_every_page_can_read(app
 
     with reading() as db:
         counts = {row: db.rows(select(func.count().label("n")).select_from(row))[0]["n"] for row in TABLES}
-    assert counts[ActionRunRow] == RUNS
-    assert counts[TemplateRunRow] == RUNS * 3 // 10
-    assert counts[AttemptRow] > RUNS * 0.9
-    assert counts[AuditRow] > RUNS
+    assert counts[tables.action_runs] == RUNS
+    assert counts[tables.template_runs] == RUNS * 3 // 10
+    assert counts[tables.attempts] > RUNS * 0.9
+    assert counts[tables.audit] > RUNS
 
     for status in ("success", "failed", "canceled", "queued", "running"):
         assert len(queries.action_runs(RunFilter(status=(status,)), limit=50).items) == 50, status

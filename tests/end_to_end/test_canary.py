@@ -249,12 +249,12 @@ def test_a_secret_is_found_nowhere(  # noqa: C901 one long way, with a look at e
 def checkpoints(app: Flask) -> Any:
     from sqlalchemy import select
 
+    from portal_actions_plugin.storage import tables
     from portal_actions_plugin.storage.sessions import reading
-    from portal_actions_plugin.storage.tables import CheckpointRow
 
     assert extension()
     with reading() as db:
-        return db.rows(select(CheckpointRow))
+        return db.rows(select(tables.checkpoints))
 
 
 def require_marked(lines: list[dict[str, Any]]) -> None:

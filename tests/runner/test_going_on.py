@@ -23,8 +23,8 @@ from portal_actions_plugin.runs.news import ring, tell
 from portal_actions_plugin.runs.news.redis_names import names
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database, database, transaction
-from portal_actions_plugin.storage.tables import AuditRow
 from tests.support.listening import EVERYTHING, listening
 from tests.support.run_helpers import ADA, HELLO, claim, columns, go_on, register, run_one_off, start, work_off
 from tests.support.statements import counting
@@ -59,7 +59,9 @@ def test_a_process_that_may_go_on_makes_all_steps_and_rings_for_none(
         assert [attempt.outcome for attempt in queries.action_run(step.run.id).attempts] == ["success"]
         assert [line.message for line in queries.log_lines(step.run.id)] == ["hello"]
     with transaction("test") as tx:
-        audited = tx.rows(select(AuditRow.event).where(AuditRow.template_run_id == run.id).order_by(AuditRow.id))
+        audited = tx.rows(
+            select(tables.audit.c.event).where(tables.audit.c.template_run_id == run.id).order_by(tables.audit.c.id)
+        )
     assert [row["event"] for row in audited][-4:] == ["action_run.finish"] * 3 + ["template_run.finish"]
 
 

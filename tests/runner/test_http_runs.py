@@ -20,8 +20,8 @@ from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.guards.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.secrets.sealing import MASK
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
-from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, LogLineRow, TemplateRunRow
 from tests.support.http_server import Handler, Server, says, serving
 from tests.support.people import Person
 from tests.support.run_helpers import ADA, change_action, claim, make_due, perform, run_one_off, work_off
@@ -171,7 +171,9 @@ def test_a_one_off_can_be_run_again_with_its_secret_headers_as_text(server: Serv
 
 def everything_stored() -> str:
     with reading() as db:
-        rows = [db.rows(select(row)) for row in (ActionRunRow, TemplateRunRow, LogLineRow, AuditRow)]
+        rows = [
+            db.rows(select(row)) for row in (tables.action_runs, tables.template_runs, tables.log_lines, tables.audit)
+        ]
     return str(rows)
 
 

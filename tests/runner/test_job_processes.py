@@ -18,9 +18,9 @@ from portal_actions_plugin.runner.process.main import MAX_RUNS
 from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs.changes import due
 from portal_actions_plugin.runs.news.redis_names import names
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.support import deeds
 from tests.support.doorbells import queue_key
 from tests.support.people import Person
@@ -89,7 +89,7 @@ def test_a_process_is_replaced_after_a_bounded_number_of_runs(app: Flask, start_
 
     def pids() -> Any:
         with reading() as db:
-            found = [row["outputs"] for row in db.rows(ActionRunRow.__table__.select())]
+            found = [row["outputs"] for row in db.rows(tables.action_runs.select())]
         return all(found) and Counter(outputs["pid"] for outputs in found)
 
     made = wait_until(pids)

@@ -17,8 +17,8 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal_actions_plugin.doctor import examination
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
-from portal_actions_plugin.storage.tables import WorkerRow
 from portal_actions_plugin.upkeep import measures
 from tests.support.people import Person
 from tests.support.waiting import wait_until
@@ -65,7 +65,7 @@ def succeeds(ada: Person, path: str) -> Any:
 def worker_pids() -> list[int]:
     """The workers that the database knows."""
     with reading() as db:
-        return [row["pid"] for row in db.rows(select(WorkerRow.pid).where(WorkerRow.pid != 0))]
+        return [row["pid"] for row in db.rows(select(tables.workers.c.pid).where(tables.workers.c.pid != 0))]
 
 
 def is_told(ada: Person) -> bool:
@@ -228,7 +228,7 @@ def test_the_workers_of_a_supervisor_that_was_killed_are_forgotten_when_another_
     start_workers(**QUICK)
     wait_until(lambda: is_well(ada), LONG)
     with reading() as db:
-        assert len(db.rows(select(WorkerRow.name))) == 1
+        assert len(db.rows(select(tables.workers.c.name))) == 1
 
 
 # -- the service manager -------------------------------------------------------------------------------------------------

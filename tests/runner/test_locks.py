@@ -23,9 +23,9 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims, locks
 from portal_actions_plugin.runs.news import ring
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.support.page_rows import add_action_run
 from tests.support.people import Person
 from tests.support.run_helpers import (
@@ -241,7 +241,7 @@ def test_the_statements_about_locks_read_no_whole_table(app: Flask) -> None:
     event.listen(engine, "before_cursor_execute", listen)
     with transaction("test") as tx:
         locks.free_lapsed(tx, 10)
-        tx.rows(select(ActionRunRow.id).where(*locks.is_free("shop")))
+        tx.rows(select(tables.action_runs.c.id).where(*locks.is_free("shop")))
     event.remove(engine, "before_cursor_execute", listen)
     if engine.dialect.name != "sqlite":
         pytest.skip("PostgreSQL plans by how full a table is")

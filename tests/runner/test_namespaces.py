@@ -21,9 +21,9 @@ from portal_actions_plugin.runner.sweeper import sweep
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.news import ring
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow, WorkerRow
 from tests.support.portal import PEOPLE
 from tests.support.waiting import wait_until
 from tests.support.workers import Workers
@@ -165,13 +165,13 @@ def test_the_doctor_knows_of_two_databases_of_one_identity(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     from portal_actions_plugin.runner.doorbells import neighbours
-    from portal_actions_plugin.storage.side_tables import DatabaseIdentityRow
+    from portal_actions_plugin.storage import tables
 
     copy = make_app(PORTAL_ACTIONS_DATABASE_URL=other_url)
     identity = str(uuid.uuid4())
     for portal in (app, copy):
         with portal.app_context(), transaction("test") as tx:
-            tx.execute(update(DatabaseIdentityRow).values(identity=identity))
+            tx.execute(update(tables.database_identity).values(identity=identity))
     monkeypatch.setattr(neighbours, "TELL_SECONDS", 0)
     monkeypatch.setattr(neighbours, "TOGETHER_SECONDS", 1e-5)
     neighbours.be_seen()
@@ -208,7 +208,7 @@ def test_the_doctor_sees_workers_that_go_by_the_name_of_before(app: Flask, monke
     from portal_actions_plugin.runs.news.redis_names import names
 
     with transaction("test") as tx:
-        tx.execute(insert(WorkerRow).values(**a_worker(version="1.0")))
+        tx.execute(insert(tables.workers).values(**a_worker(version="1.0")))
     neighbours.be_seen()
     assert [one.level for one in findings()] == ["ok"]
     before = names()
@@ -314,7 +314,7 @@ def start_unheard() -> str:
 def test_old_doorbells_of_other_portals_stay_where_they_are(app: Flask, redis_url: str) -> None:
     theirs, done, ours = str(uuid.uuid4()), start_unheard(), start_unheard()
     with transaction("test") as tx:
-        tx.execute(update(ActionRunRow).where(ActionRunRow.id == done).values(status="canceled"))
+        tx.execute(update(tables.action_runs).where(tables.action_runs.c.id == done).values(status="canceled"))
     for run_id in (theirs, done, ours):
         ring_as_before(run_id)
     from portal_actions_plugin.runner.doorbells.old_queues import bring_over
@@ -337,7 +337,7 @@ def test_rings_go_to_old_workers_too_while_they_live(app: Flask, redis_url: str)
         foreign = start()
         assert rung_for(redis, OLD_QUEUE) == []
         with transaction("test") as tx:
-            tx.execute(insert(WorkerRow).values(**a_worker()))
+            tx.execute(insert(tables.workers).values(**a_worker()))
         extension().kept.pop("older")
         both = start()
         assert rung_for(redis, OLD_QUEUE) == [both]
@@ -354,7 +354,7 @@ def test_a_sweep_multiplies_no_doorbells_while_old_workers_live(app: Flask, redi
 
     with transaction("test") as tx:
         old = {"queue": "default", "host": "old", "pid": 1, "started_at": now_plus(0), "seen_at": now_plus(0)}
-        tx.execute(insert(WorkerRow).values(name="old:1:default:1", **old))
+        tx.execute(insert(tables.workers).values(name="old:1:default:1", **old))
     with Redis.from_url(redis_url) as redis:
         # RQ lists the old worker, as it does while that lives.
         redis.sadd("rq:workers:portal-actions.default", "rq:worker:old")

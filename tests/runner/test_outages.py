@@ -29,11 +29,10 @@ from portal_actions_plugin.runner.attempt import execute, record, recorder
 from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
-from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.engines import BUSY_SECONDS
 from portal_actions_plugin.storage.sessions import Database, database, ride_out
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.support.people import Person
 from tests.support.run_helpers import (
     ADA,
@@ -396,6 +395,6 @@ def test_a_transaction_that_somebody_forgot_holds_nobody_up_for_ever(
     claim(run_id, "7f3f1e9c-6f3c-7bb0-8d39-3a1a2d7f0c11")
     set_columns(run_id, lease_expires_at=now_plus(-60))
     with database().engine.connect() as forgotten:
-        forgotten.execute(update(ActionRunRow).values(version=ActionRunRow.version + 1))
+        forgotten.execute(update(tables.action_runs).values(version=tables.action_runs.c.version + 1))
         assert sweeper.sweep().failed == ("leases",)
     assert sweeper.sweep().failed == ()

@@ -31,10 +31,10 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims
 from portal_actions_plugin.runs.changes.claims import LeaseLostError
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.pause_points import set_visitor
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow, WorkerRow
 from tests.support.people import Person
 from tests.support.run_helpers import (
     ADA,
@@ -74,9 +74,9 @@ def is_running(ada: Person, path: str, workers: Workers) -> Any:
 def at_work(run_path: str) -> int:
     """The job process that makes a run."""
     its_worker = (
-        select(WorkerRow.pid)
-        .join(ActionRunRow, ActionRunRow.worker == WorkerRow.name)
-        .where(ActionRunRow.id == run_path.rpartition("/")[2])
+        select(tables.workers.c.pid)
+        .join(tables.action_runs, tables.action_runs.c.worker == tables.workers.c.name)
+        .where(tables.action_runs.c.id == run_path.rpartition("/")[2])
     )
 
     def find() -> Any:

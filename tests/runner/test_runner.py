@@ -36,9 +36,9 @@ from portal_actions_plugin.runs.changes.claims import Claim, LeaseLostError, Ste
 from portal_actions_plugin.runs.news import doorbells, ring
 from portal_actions_plugin.runs.news.redis_names import names
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.support.doorbells import queue_key
 from tests.support.people import Person
 from tests.support.portal import PEOPLE
@@ -71,7 +71,7 @@ def run_one_off(action_id: str, data: dict[str, Any] | None = None) -> str:
 
 def set_columns(run_id: str, **values: Any) -> None:
     with transaction("test") as tx:
-        tx.execute(update(ActionRunRow).where(ActionRunRow.id == run_id).values(**values))
+        tx.execute(update(tables.action_runs).where(tables.action_runs.c.id == run_id).values(**values))
 
 
 def claim(run_id: str, token: str) -> None:
@@ -160,7 +160,7 @@ def test_the_watch_is_never_told_less_time_than_the_row_has(app: Flask) -> None:
     def tell(seconds: float) -> None:
         if seconds < math.inf:
             with reading() as db:
-                row = db.row(select(ActionRunRow.deadline_at, now_plus(0).label("now")))
+                row = db.row(select(tables.action_runs.c.deadline_at, now_plus(0).label("now")))
             assert row is not None
             told.append((seconds, (row["deadline_at"] - row["now"]).total_seconds()))
 
@@ -373,7 +373,7 @@ def test_a_lost_doorbell_rings_again_later_each_time(app: Flask, redis_url: str)
     assert heard(app, redis_url) == run_id
     assert sweeper.sweep().rung == 0
     with transaction("test") as tx:
-        row: Any = tx.row(ActionRunRow.__table__.select().where(ActionRunRow.id == run_id))
+        row: Any = tx.row(tables.action_runs.select().where(tables.action_runs.c.id == run_id))
     assert 55 <= (row["ring_again_at"] - row["rung_at"]).total_seconds() <= 65
 
 
@@ -396,7 +396,7 @@ def test_a_doorbell_that_a_dying_process_heard_rings_again_before_long(app: Flas
     set_columns(run_id, rings=7, ring_again_at=now_plus(1920))
     recovery.ring_soon(run_id)
     with transaction("test") as tx:
-        row: Any = tx.row(ActionRunRow.__table__.select().where(ActionRunRow.id == run_id))
+        row: Any = tx.row(tables.action_runs.select().where(tables.action_runs.c.id == run_id))
         now: Any = tx.row(select(now_plus(0).label("now")))
     assert 25 <= (row["ring_again_at"] - now["now"]).total_seconds() <= 31
 
@@ -418,7 +418,7 @@ def test_a_ring_that_redis_did_not_take_is_due_at_once(make_app: Callable[..., F
         run_id = run_one_off("debug.log@v1", HELLO)
         assert sweeper.sweep() == sweeper.Swept(0, 0, 0, ("doorbells",)), "it is not said to have been rung"
         with transaction("test") as tx:
-            due = tx.row(select(ActionRunRow.id).where(ActionRunRow.ring_again_at <= now_plus(0)))
+            due = tx.row(select(tables.action_runs.c.id).where(tables.action_runs.c.ring_again_at <= now_plus(0)))
         assert due
         assert due["id"] == run_id
 

@@ -22,8 +22,8 @@ from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.secrets.sealing import seal, unseal
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
-from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.support.portal import PEOPLE
 from tests.support.run_helpers import work_off
 
@@ -79,7 +79,7 @@ def got(make_app: Callable[..., Flask], template_folder: Path, database_url: str
 
 def everything_stored() -> str:
     with reading() as db:
-        return str([db.rows(select(row)) for row in (ActionRunRow, TemplateRunRow)]) + str(
+        return str([db.rows(select(row)) for row in (tables.action_runs, tables.template_runs)]) + str(
             [queries.log_lines(run.id) for run in queries.action_runs(queries.RunFilter(), limit=50).items]
         )
 
@@ -171,7 +171,7 @@ def test_a_token_that_somebody_takes_for_a_name_is_in_no_audit_row(got: list[str
     with pytest.raises(PermissionDeniedError):
         service.start_template_run(PEOPLE["vera"], token, {})
     with reading() as db:
-        [row] = db.rows(select(AuditRow))
+        [row] = db.rows(select(tables.audit))
     assert row["target"] == MASK
 
 
@@ -195,7 +195,7 @@ def test_secrets_are_wiped_at_the_end_and_asked_for_again_on_retry(got: list[str
     run = service.start_template_run(ADA, "with-token", {"token": CANARY, "fail": True}).run
     work_off()
     with reading() as db:
-        assert [row["secrets"] for row in db.rows(select(TemplateRunRow.secrets))] == [None]
+        assert [row["secrets"] for row in db.rows(select(tables.template_runs.c.secrets))] == [None]
     with pytest.raises(ValidationError) as refused:
         service.retry_template_run(ADA, run.id)
     assert refused.value.fields == {"secrets": {"token": ["Is needed again."]}}

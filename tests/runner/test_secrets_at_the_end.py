@@ -23,14 +23,9 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import (
-    ActionRunRow,
-    CheckpointRow,
-    IdempotencyKeyRow,
-    TemplateRunRow,
-)
 from tests.support.run_helpers import ADA, change_action, claim, perform, register, run_one_off, set_columns, work_off
 
 SECRET = "secret-4711"
@@ -101,7 +96,11 @@ def start(kind: str) -> str:
 
 def sealed() -> list[Any]:
     with reading() as db:
-        return [row["secrets"] for table in (ActionRunRow, TemplateRunRow) for row in db.rows(select(table.secrets))]
+        return [
+            row["secrets"]
+            for table in (tables.action_runs, tables.template_runs)
+            for row in db.rows(select(table.c.secrets))
+        ]
 
 
 def fails(_ctx: Any, **_: Any) -> None:
@@ -120,7 +119,9 @@ def begin(run_id: str) -> str:
     token = str(uuid.uuid4())
     if template_run := queries.action_run(run_id).template_run_id:
         with transaction("test") as tx:
-            tx.execute(update(TemplateRunRow).where(TemplateRunRow.id == template_run).values(status="running"))
+            tx.execute(
+                update(tables.template_runs).where(tables.template_runs.c.id == template_run).values(status="running")
+            )
     assert claim(run_id, token)
     return token
 
@@ -223,7 +224,9 @@ def test_without_a_secret_key_bodies_are_hashed_with_the_newest_key_for_secrets(
             ask = Ask(idempotency_key=uuid.uuid4().hex)
             service.start_action_run(ADA, "test.take@v1", {"token": SECRET}, ask)
             with reading() as db:
-                rows = db.rows(select(IdempotencyKeyRow).where(IdempotencyKeyRow.key == ask.idempotency_key))
+                rows = db.rows(
+                    select(tables.idempotency_keys).where(tables.idempotency_keys.c.key == ask.idempotency_key)
+                )
             found: str = rows[0]["fingerprint"]
             return found
 
@@ -289,7 +292,7 @@ def test_a_checkpoint_with_a_secret_is_sealed_and_masked_by_the_next_attempt(app
     assert made == [{"url": f"https://x/?t={SECRET}", "id": 12}] * 2
     assert queries.action_run(run_id).outputs == {"said": f"it is {MASK} of 12", "id": 12}
     with reading() as db:
-        kept = {row["key"]: row["value"] for row in db.rows(select(CheckpointRow))}
+        kept = {row["key"]: row["value"] for row in db.rows(select(tables.checkpoints))}
     assert kept["plain"] == {"value": {"id": 12}}
     assert list(kept["minted"]) == ["sealed"]
     assert SECRET not in str(kept)

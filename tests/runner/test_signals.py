@@ -19,9 +19,9 @@ from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.news import tell
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
 from tests.support.listening import EVERYTHING, listening
 from tests.support.portal import PEOPLE
 from tests.support.run_helpers import work_off
@@ -52,7 +52,7 @@ def test_signals_are_sent_after_the_commit(app: Flask) -> None:
 
     def receiver(_app: Flask, run: Any, **_: Any) -> None:
         with transaction("test") as tx:
-            tx.changed(update(ActionRunRow).where(ActionRunRow.id == run.id).values(entity="seen"))
+            tx.changed(update(tables.action_runs).where(tables.action_runs.c.id == run.id).values(entity="seen"))
         seen.append(queries.action_run(run.id).entity or "")
 
     with signals.action_run_finished.connected_to(receiver, sender=app):
@@ -94,8 +94,8 @@ def test_signals_of_a_process_that_died_before_them_are_sent_by_the_sweeper_once
         assert heard == []
         assert sweeper.sweep().announced == 0, "the process itself has some time"
         with transaction("test") as tx:
-            tx.execute(update(ActionRunRow).values(finished_at=now_plus(-60)))
-            tx.execute(update(TemplateRunRow).values(finished_at=now_plus(-60)))
+            tx.execute(update(tables.action_runs).values(finished_at=now_plus(-60)))
+            tx.execute(update(tables.template_runs).values(finished_at=now_plus(-60)))
         assert sweeper.sweep().announced == 3
         assert sorted(heard) == [
             ("action_run_finished", "greet", "success"),

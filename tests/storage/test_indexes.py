@@ -29,12 +29,9 @@ from portal_actions_plugin.runs.reading import audit_trail, queries
 from portal_actions_plugin.runs.reading.audit_trail import AuditFilter
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.states import QUEUED, STATUSES
-from portal_actions_plugin.storage import migrations
-from portal_actions_plugin.storage.columns import Base
+from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.sessions import Database, Transaction, database, transaction
-from portal_actions_plugin.storage.side_tables import DatabaseIdentityRow, SearchTermRow
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow
 from tests.support.definitions import definitions
 from tests.support.run_helpers import ADA, work_off
 
@@ -65,7 +62,9 @@ QUERIES: Mapping[str, tuple[Query, set[str]]] = {
     "the oldest due run": (lambda tx: due.oldest(tx, "default", 5), {"action_runs_ready"}),
     "the leases of a process": (lambda tx: claims.renew(tx, TOKEN, 30), {"action_runs_process_token"}),
     "whether a lock is free": (
-        lambda tx: tx.rows(select(ActionRunRow.id).where(ActionRunRow.id == TOKEN, *locks.is_free("shop"))),
+        lambda tx: tx.rows(
+            select(tables.action_runs.c.id).where(tables.action_runs.c.id == TOKEN, *locks.is_free("shop"))
+        ),
         {"action_runs_held_lock_key", "action_runs_lock_queue"},
     ),
     "who is next for a lock": (lambda tx: locks.take_next_in_line(tx, "shop", 30), {"action_runs_lock_queue"}),
@@ -94,11 +93,11 @@ QUERIES: Mapping[str, tuple[Query, set[str]]] = {
 
 READS: Mapping[str, tuple[Callable[[], object], set[str]]] = {
     "ends of action runs that nobody was told": (
-        lambda: sweeper._unannounced(ActionRunRow),
+        lambda: sweeper._unannounced(tables.action_runs),
         {"action_runs_to_announce"},
     ),
     "ends of template runs that nobody was told": (
-        lambda: sweeper._unannounced(TemplateRunRow),
+        lambda: sweeper._unannounced(tables.template_runs),
         {"template_runs_to_announce"},
     ),
     "leases that ran out for good": (lambda: recovery.lapsed(10, 200), {"action_runs_status_id"}),
@@ -126,11 +125,11 @@ def filled(app: Flask) -> Flask:
     """A portal with a history and a long queue, of which a part waits for locks."""
     seed.fill(extension().database, RUNS)
     with transaction("test") as tx:
-        newest = select(ActionRunRow.id).order_by(ActionRunRow.id.desc()).limit(QUEUED_RUNS)
+        newest = select(tables.action_runs.c.id).order_by(tables.action_runs.c.id.desc()).limit(QUEUED_RUNS)
         ended = {"status": QUEUED, "finished_at": None, "announced_at": None, "ring_again_at": now_plus(60)}
-        tx.execute(update(ActionRunRow).where(ActionRunRow.id.in_(newest)).values(ended))
+        tx.execute(update(tables.action_runs).where(tables.action_runs.c.id.in_(newest)).values(ended))
         last = newest.limit(QUEUED_RUNS // 4)
-        tx.execute(update(ActionRunRow).where(ActionRunRow.id.in_(last)).values(lock_key="somebody's"))
+        tx.execute(update(tables.action_runs).where(tables.action_runs.c.id.in_(last)).values(lock_key="somebody's"))
     if database().engine.dialect.name == "postgresql":
         with transaction("test") as tx:
             tx.execute(text("ANALYZE"))
@@ -165,7 +164,7 @@ def test_an_ordinary_run_leaves_nothing_in_indexes_of_what_is_not(app: Flask) ->
     service.start_template_run(ADA, "two-steps", {"name": "orders"})
     assert work_off() == 2
     partial = [
-        index for table in Base.metadata.tables.values() for index in table.indexes if condition(index) is not None
+        index for table in tables.metadata.tables.values() for index in table.indexes if condition(index) is not None
     ]
     left = {str(index.name).partition("portal_actions_")[2] for index in partial if rows_in(index)}
     assert left == {
@@ -233,22 +232,22 @@ def store(database_url: str) -> Iterator[Database]:
 def test_the_way_down_and_up_keeps_every_row(store: Database) -> None:
     seed.fill(store, 200)
     before = contents(store.engine)
-    assert all(before[row.__tablename__] for row in (TemplateRunRow, ActionRunRow, AttemptRow, LogLineRow))
+    assert all(
+        before[row.name] for row in (tables.template_runs, tables.action_runs, tables.attempts, tables.log_lines)
+    )
     migrations.downgrade(store, "0005")
     for name, rows in contents(store.engine).items():
         assert rows == [
             {column: row[column] for column in found} for row, found in zip(before[name], rows, strict=True)
         ]
     migrations.upgrade(store)
-    made = DatabaseIdentityRow.__tablename__
+    made = tables.database_identity.name
     assert contents(store.engine) | {made: None} == before | {made: None}
     with store.transaction("test") as tx:
         tx.execute(text("DELETE FROM portal_actions_template_runs"))
         tx.execute(text("DELETE FROM portal_actions_action_runs"))
     after = contents(store.engine)
-    assert after[AttemptRow.__tablename__] == after[LogLineRow.__tablename__] == [], (
-        "what belongs to a run goes with it"
-    )
+    assert after[tables.attempts.name] == after[tables.log_lines.name] == [], "what belongs to a run goes with it"
 
 
 def test_the_way_down_leads_to_what_was_there_before(store: Database) -> None:
@@ -265,15 +264,15 @@ def test_sqlite_keeps_attempts_and_lines_in_their_primary_keys(sqlite_url: str) 
     store = Database(sqlite_url)
     without = {name for name, sql in definitions(store.engine).items() if "WITHOUT ROWID" in sql}
     store.close_connections()
-    assert without == {row.__tablename__ for row in (AttemptRow, LogLineRow, SearchTermRow)}
+    assert without == {row.name for row in (tables.attempts, tables.log_lines, tables.search_terms)}
 
 
 def contents(engine: Engine) -> dict[str, list[dict[str, Any]]]:
     """The rows of each table that there is, with those of today's columns that it has."""
     there = inspect(engine)
     found = {}
-    for name in set(there.get_table_names()) & set(Base.metadata.tables):
-        table = Base.metadata.tables[name]
+    for name in set(there.get_table_names()) & set(tables.metadata.tables):
+        table = tables.metadata.tables[name]
         columns = [table.c[column["name"]] for column in there.get_columns(name)]
         with engine.connect() as connection:
             rows = connection.execute(select(*columns).order_by(*table.primary_key)).mappings()

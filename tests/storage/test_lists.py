@@ -15,8 +15,8 @@ from sqlalchemy.dialects import sqlite
 
 from portal_actions_plugin.runs.reading import list_statements, queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import database
-from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.support.page_rows import ADA, BOB, add_action_run, add_log, add_template_run, ago
 
 FILTERS = (
@@ -85,7 +85,7 @@ def test_times_are_of_each_request(app: Flask) -> None:
 
 def test_the_same_filters_are_one_statement_and_others_another() -> None:
     kinds = [
-        list_statements.ListKind(row=ActionRunRow, filters=filters, older=older)
+        list_statements.ListKind(table=tables.action_runs, filters=filters, older=older)
         for filters in ((), ("status",), ("template",), ("status", "template"))
         for older in (True, False)
     ]

@@ -13,11 +13,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, Index, MetaData, inspect, text
 from sqlalchemy.schema import CreateIndex
 
-from portal_actions_plugin.storage import migrations
-from portal_actions_plugin.storage.columns import Base
+from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.sessions import Database
 from portal_actions_plugin.storage.sql import folded
-from portal_actions_plugin.storage.tables import PREFIX, VERSION_TABLE
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Skipped unsupported reflection of expression-based index",
@@ -39,19 +37,19 @@ def engine(database: Database) -> Engine:
 
 def test_the_migrations_make_what_the_models_say(database: Database, engine: Engine) -> None:
     written = {
-        index.name for table in Base.metadata.tables.values() for index in filter(_is_of_an_expression, table.indexes)
+        index.name for table in tables.metadata.tables.values() for index in filter(_is_of_an_expression, table.indexes)
     }
     with engine.connect() as connection:
         context = MigrationContext.configure(
             connection,
             opts={
-                "version_table": VERSION_TABLE,
+                "version_table": tables.VERSION_TABLE,
                 "compare_type": True,
                 "compare_server_default": True,
                 "include_object": lambda one, name, *_: name not in written and not _is_of_an_expression(one),
             },
         )
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, tables.metadata) == []
     assert migrations.is_current(database)
 
 
@@ -63,7 +61,7 @@ def test_the_indexes_of_expressions_are_made_as_the_models_say(engine: Engine) -
         made = {_plain(definition) for definition in connection.execute(text(all_of_them)).scalars() if definition}
     said = {
         _plain(str(CreateIndex(index).compile(engine)))
-        for table in Base.metadata.tables.values()
+        for table in tables.metadata.tables.values()
         for index in table.indexes
         if _is_of_an_expression(index)
     }
@@ -82,7 +80,7 @@ def _plain(definition: str) -> str:
 
 def test_they_go_down_and_up_again(database: Database, engine: Engine) -> None:
     migrations.downgrade(database, "base")
-    assert inspect(engine).get_table_names() == [VERSION_TABLE]
+    assert inspect(engine).get_table_names() == [tables.VERSION_TABLE]
     assert not migrations.is_current(database)
     migrations.upgrade(database)
     assert migrations.is_current(database)
@@ -96,9 +94,9 @@ def test_of_several_upgrades_at_once_one_does_it_and_none_fails(database: Databa
 
 
 def test_every_table_carries_our_prefix_and_none_points_at_a_hosts(engine: Engine) -> None:
-    assert all(name.startswith(PREFIX) for name in inspect(engine).get_table_names())
-    for table in Base.metadata.tables.values():
-        assert all(key.column.table.name.startswith(PREFIX) for key in table.foreign_keys)
+    assert all(name.startswith(tables.PREFIX) for name in inspect(engine).get_table_names())
+    for table in tables.metadata.tables.values():
+        assert all(key.column.table.name.startswith(tables.PREFIX) for key in table.foreign_keys)
 
 
 def test_a_hosts_own_autogenerate_stays_silent_about_our_tables(engine: Engine) -> None:

@@ -18,18 +18,8 @@ from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runs import audit, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.changes import existing
-from portal_actions_plugin.storage import pause_points
+from portal_actions_plugin.storage import pause_points, tables
 from portal_actions_plugin.storage.sessions import database, new_id, reading, transaction
-from portal_actions_plugin.storage.side_tables import StepItemRow, StepListRow, WorkspaceBlobRow, WorkspaceRow
-from portal_actions_plugin.storage.tables import (
-    ActionRunRow,
-    AuditRow,
-    Base,
-    CheckpointRow,
-    IdempotencyKeyRow,
-    LogLineRow,
-    TemplateRunRow,
-)
 from portal_actions_plugin.upkeep import retention
 from portal_actions_plugin.upkeep.retention import Ages, Pruned, prunable, prune
 from tests.support.page_rows import add_action_run, add_attempt, add_log, add_template_run, ago
@@ -62,11 +52,13 @@ def with_a_list_and_a_workspace(run_id: str) -> None:
     """What later versions keep of a template run: a step's items, and a folder."""
     with transaction("test") as tx:
         step = {"template_run_id": run_id, "position": 0}
-        tx.execute(insert(StepListRow).values(**step, items=1, made_at=ago(0)))
-        tx.execute(insert(StepItemRow).values(**step, item=0, key="0", value={"x": 1}, runs=True))
+        tx.execute(insert(tables.step_lists).values(**step, items=1, made_at=ago(0)))
+        tx.execute(insert(tables.step_items).values(**step, item=0, key="0", value={"x": 1}, runs=True))
         folder = {"generation": 1, "store": "postgresql", "manifest": {}, "files": 1, "size": 3, "made_at": ago(0)}
-        tx.execute(insert(WorkspaceRow).values(**step, **folder))
-        tx.execute(insert(WorkspaceBlobRow).values(template_run_id=run_id, sha256="0" * 64, piece=0, content=b"abc"))
+        tx.execute(insert(tables.workspaces).values(**step, **folder))
+        tx.execute(
+            insert(tables.workspace_blobs).values(template_run_id=run_id, sha256="0" * 64, piece=0, content=b"abc")
+        )
 
 
 def old_one_off(status: str = "success", **values: Any) -> str:
@@ -79,14 +71,14 @@ def with_belongings(run_id: str) -> str:
     add_attempt(run_id, 1)
     add_log(run_id, "hello", "goodbye")
     with transaction("test") as tx:
-        tx.execute(insert(CheckpointRow).values(action_run_id=run_id, key="repo", value={"x": 1}, made_at=ago(0)))
+        tx.execute(insert(tables.checkpoints).values(action_run_id=run_id, key="repo", value={"x": 1}, made_at=ago(0)))
     return run_id
 
 
 def add_key(run_id: str, age: float = 100 * DAY, key: str | None = None) -> None:
     row = {"requested_by": "user:ada@example.com", "key": key or run_id, "fingerprint": "0" * 64, "kind": "any"}
     with transaction("test") as tx:
-        tx.execute(insert(IdempotencyKeyRow).values(run_id=run_id, made_at=ago(age), **row))
+        tx.execute(insert(tables.idempotency_keys).values(run_id=run_id, made_at=ago(age), **row))
 
 
 def add_audit(age: float, last: float | None = None) -> str:
@@ -94,7 +86,7 @@ def add_audit(age: float, last: float | None = None) -> str:
     at, last_at = ago(age), ago(age if last is None else last)
     row = {"actor": "user:ada", "event": "template_run.start", "outcome": "accepted", "target": "two-steps"}
     with transaction("test") as tx:
-        tx.execute(insert(AuditRow).values(id=row_id, at=at, last_at=last_at, count=1, **row))
+        tx.execute(insert(tables.audit).values(id=row_id, at=at, last_at=last_at, count=1, **row))
     return row_id
 
 
@@ -102,28 +94,30 @@ def counts() -> dict[str, int]:
     """How many rows each table has; those without any are left out, and what outlives the rows, such as sums of metrics."""
     found = {}
     outlive = ("metric", "database_identity")
-    tables = {name: table for name, table in Base.metadata.tables.items() if not any(word in name for word in outlive)}
+    counted = {
+        name: table for name, table in tables.metadata.tables.items() if not any(word in name for word in outlive)
+    }
     with reading() as db:
-        for name, table in tables.items():
+        for name, table in counted.items():
             (row,) = db.rows(select(func.count().label("rows")).select_from(table))
             if row["rows"]:
                 found[name.removeprefix("portal_actions_")] = row["rows"]
     return found
 
 
-def ids(row: Any) -> set[str]:
+def ids(table: Any) -> set[str]:
     with reading() as db:
-        return {found["id"] for found in db.rows(select(row.id))}
+        return {found["id"] for found in db.rows(select(table.c.id))}
 
 
-def change(row: Any, run_id: str, **values: Any) -> None:
+def change(table: Any, run_id: str, **values: Any) -> None:
     with transaction("test") as tx:
-        assert tx.changed(update(row).where(row.id == run_id).values(**values)) == 1
+        assert tx.changed(update(table).where(table.c.id == run_id).values(**values)) == 1
 
 
 def prune_rows() -> list[Any]:
     with reading() as db:
-        return list(db.rows(select(AuditRow).where(AuditRow.event == "prune")))
+        return list(db.rows(select(tables.audit).where(tables.audit.c.event == "prune")))
 
 
 # -- what goes -------------------------------------------------------------------------------------------------------
@@ -176,7 +170,7 @@ def test_an_old_run_goes_though_younger_ones_came_before_it(app: Flask) -> None:
     young = add_action_run(**YOUNG)
     old_one_off()
     assert prune("system:cli", AGES) == Pruned(one_offs=1)
-    assert ids(ActionRunRow) == {young}
+    assert ids(tables.action_runs) == {young}
 
 
 @pytest.mark.parametrize("needed", [{"announced_at": None}, {"lock_held": True, "lock_key": "acme/orders"}])
@@ -186,11 +180,11 @@ def test_a_run_whose_end_is_not_announced_or_whose_step_holds_a_lock_stays(app: 
     if "announced_at" in needed:
         add_template_run("failed", ("failed",), step_values={0: OLD}, **{**OLD, **needed})
     assert_nothing_goes()
-    for table in (ActionRunRow, TemplateRunRow):
+    for table in (tables.action_runs, tables.template_runs):
         with transaction("test") as tx:
             tx.changed(update(table).values(announced_at=ago(0)))
     with transaction("test") as tx:
-        tx.changed(update(ActionRunRow).values(lock_held=False))
+        tx.changed(update(tables.action_runs).values(lock_held=False))
     prune("system:cli", AGES)
     assert counts() == {"audit": 1}
 
@@ -211,7 +205,7 @@ def test_a_run_that_a_younger_one_repeats_stays_and_so_does_what_it_repeats_itse
     one = old_one_off("failed")
     two = add_action_run("queued", retry_of=one, **NEVER_ENDED)
     assert_nothing_goes()
-    assert (ids(TemplateRunRow), ids(ActionRunRow) & {one, two}) == ({first, second, third}, {one, two})
+    assert (ids(tables.template_runs), ids(tables.action_runs) & {one, two}) == ({first, second, third}, {one, two})
 
 
 def test_a_chain_that_is_old_goes_whole(app: Flask) -> None:
@@ -230,7 +224,7 @@ def test_of_two_retries_of_a_run_the_old_one_goes_and_the_run_stays_for_the_othe
     old_one_off("failed", retry_of=first)
     young = add_action_run(retry_of=first, **YOUNG)
     assert prunable(AGES) == prune("system:cli", AGES) == Pruned(one_offs=1)
-    assert ids(ActionRunRow) == {first, young}
+    assert ids(tables.action_runs) == {first, young}
 
 
 def test_a_run_whose_predecessor_went_in_another_way_goes_too(app: Flask) -> None:
@@ -250,13 +244,13 @@ def test_a_resumed_run_keeps_the_run_that_executed_its_steps(app: Flask) -> None
     make_old(again.id)
     pruned = prune("system:cli", AGES)
     assert pruned.template_runs == 2
-    assert ids(TemplateRunRow) == ids(ActionRunRow) == set()
+    assert ids(tables.template_runs) == ids(tables.action_runs) == set()
 
 
 def make_old(run_id: str) -> None:
-    change(TemplateRunRow, run_id, **OLD)
+    change(tables.template_runs, run_id, **OLD)
     with transaction("test") as tx:
-        tx.changed(update(ActionRunRow).where(ActionRunRow.template_run_id == run_id).values(**OLD))
+        tx.changed(update(tables.action_runs).where(tables.action_runs.c.template_run_id == run_id).values(**OLD))
 
 
 # -- retries and keys that come at the same time ---------------------------------------------------------------------
@@ -273,9 +267,9 @@ def test_a_retry_that_is_being_written_keeps_the_run_that_it_repeats(app: Flask)
                 assert pruning.result(10) == Pruned()
             row = {"action": "debug.log@v1", "queue": "default", "status": "queued", "max_attempts": 3}
             who = {"requested_by": "user:ada@example.com", "requester_name": "Ada"}
-            tx.execute(insert(ActionRunRow).values(id=new_id(), retry_of=source, queued_at=ago(0), **row, **who))
+            tx.execute(insert(tables.action_runs).values(id=new_id(), retry_of=source, queued_at=ago(0), **row, **who))
         assert pruning.result(10) == Pruned()
-    assert source in ids(ActionRunRow)
+    assert source in ids(tables.action_runs)
 
 
 @pytest.mark.parametrize("again", [service.retry_template_run, service.resume_template_run])
@@ -286,17 +280,17 @@ def test_a_retry_of_a_template_run_that_goes_meanwhile_is_refused(app: Flask, ag
     prune_before_the_retry_is_written(app)
     with pytest.raises(NotFoundError, match="gone"):
         again(PEOPLE["ada"], run.id)
-    assert ids(TemplateRunRow) == set()
+    assert ids(tables.template_runs) == set()
 
 
 def test_a_retry_of_a_one_off_that_goes_meanwhile_is_refused(app: Flask) -> None:
     run = service.start_action_run(PEOPLE["ada"], "debug.log@v1", {"message": "hello"}).run
     service.cancel_action_run(PEOPLE["ada"], run.id)
-    change(ActionRunRow, run.id, **OLD)
+    change(tables.action_runs, run.id, **OLD)
     prune_before_the_retry_is_written(app)
     with pytest.raises(NotFoundError, match="gone"):
         service.retry_action_run(PEOPLE["ada"], run.id)
-    assert ids(ActionRunRow) == set()
+    assert ids(tables.action_runs) == set()
 
 
 def prune_before_the_retry_is_written(app: Flask) -> None:
@@ -321,11 +315,11 @@ def test_a_key_goes_with_its_run_and_then_starts_another(app: Flask) -> None:
 
     first = start()
     service.cancel_action_run(PEOPLE["ada"], first.run.id)
-    change(ActionRunRow, first.run.id, **OLD)
+    change(tables.action_runs, first.run.id, **OLD)
     assert prunable(AGES) == Pruned(), "a key counts for a day"
     assert start().replayed
     with transaction("test") as tx:
-        tx.changed(update(IdempotencyKeyRow).values(made_at=ago(2 * DAY)))
+        tx.changed(update(tables.idempotency_keys).values(made_at=ago(2 * DAY)))
     assert prune("system:cli", AGES) == Pruned(one_offs=1)
     second = start()
     assert not second.replayed
@@ -348,7 +342,7 @@ def test_the_audit_outlives_its_runs_and_goes_after_its_own_time(app: Flask) -> 
     kept = {add_audit(age=700 * DAY), add_audit(age=731 * DAY, last=729 * DAY)}
     assert prunable(AGES) == prune("system:cli", AGES) == Pruned(audit_rows=1)
     (own,) = prune_rows()
-    assert ids(AuditRow) == {*kept, own["id"]}
+    assert ids(tables.audit) == {*kept, own["id"]}
 
 
 def test_a_prune_leaves_one_audit_row_that_says_who_and_how_much(app: Flask, monkeypatch: Any) -> None:
@@ -380,7 +374,7 @@ def test_a_prune_does_not_delete_its_own_audit_row_nor_that_of_another(app: Flas
 def test_amending_counts_as_news_of_the_row(app: Flask) -> None:
     with transaction("test") as tx:
         entry_id = audit.record(tx, AuditEntry("system:cli", "prune", audit.ACCEPTED, "runs"))
-    change(AuditRow, entry_id, last_at=ago(DAY))
+    change(tables.audit, entry_id, last_at=ago(DAY))
     with transaction("test") as tx:
         audit.amend_prune(tx, entry_id, {"template_runs": 2})
     (row,) = prune_rows()
@@ -414,7 +408,7 @@ def test_many_runs_go_in_batches_and_those_that_stay_are_passed_by(app: Flask, s
         add_audit(age=800 * DAY)
     batches = committed("prune")
     assert prune("system:cli", AGES) == Pruned(one_offs=7, audit_rows=5)
-    assert ids(ActionRunRow) == stay
+    assert ids(tables.action_runs) == stay
     assert len(batches) >= 7
 
 
@@ -477,7 +471,7 @@ def test_a_retry_that_comes_while_a_long_log_goes_keeps_the_run_and_the_rest(app
 def add_line(run_id: str, seq: int) -> None:
     row = {"seq": seq, "attempt": 1, "at": ago(0), "level": "info", "message": "x"}
     with transaction("test") as tx:
-        tx.execute(insert(LogLineRow).values(action_run_id=run_id, **row))
+        tx.execute(insert(tables.log_lines).values(action_run_id=run_id, **row))
 
 
 def test_young_rows_are_not_read_to_the_end(app: Flask, small: None, monkeypatch: Any) -> None:
@@ -487,9 +481,9 @@ def test_young_rows_are_not_read_to_the_end(app: Flask, small: None, monkeypatch
     pages: list[str] = []
     real = retention._oldest_first
 
-    def noted(row: Any, *conditions: Any) -> Iterator[list[str]]:
-        for page in real(row, *conditions):
-            pages.append(row.__tablename__.removeprefix("portal_actions_"))
+    def noted(table: Any, *conditions: Any) -> Iterator[list[str]]:
+        for page in real(table, *conditions):
+            pages.append(table.name.removeprefix("portal_actions_"))
             yield page
 
     monkeypatch.setattr(retention, "_oldest_first", noted)
@@ -625,7 +619,7 @@ def test_a_prune_that_finds_nothing_says_so_and_leaves_no_audit_row(app: Flask, 
 def test_an_age_has_a_unit(app: Flask, run: Any, age: str, goes: bool) -> None:
     old_one_off()
     assert run("--older-than", age).exit_code == 0
-    assert ids(ActionRunRow) == set() if goes else ids(ActionRunRow) != set()
+    assert ids(tables.action_runs) == set() if goes else ids(tables.action_runs) != set()
 
 
 def test_the_audits_time_is_a_setting_and_an_option(make_app: Callable[..., Flask]) -> None:
@@ -676,7 +670,7 @@ def test_an_age_that_is_wrong_is_named_with_an_example(
 def test_the_longest_age_is_one_that_the_database_knows(app: Flask, run: Any) -> None:
     old_one_off()
     assert run("--older-than", "36500d", "--audit-older-than", "36500d").exit_code == 0
-    assert len(ids(ActionRunRow)) == 1
+    assert len(ids(tables.action_runs)) == 1
 
 
 @pytest.mark.parametrize("ages", [(3599, DAY), (DAY, 60), (DAY, 10**12)])

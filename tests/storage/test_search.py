@@ -12,9 +12,9 @@ from sqlalchemy import event, insert, update
 from portal_actions_plugin.runs.reading import queries, search
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.reading.paging import PIECE
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import database, new_id, reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow
 
 RUNS = 400
 
@@ -37,7 +37,7 @@ def runs(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     with transaction("test") as tx:
         for run in made:
             fixed = {"queue": "default", "max_attempts": 1, "queued_at": now_plus(0)}
-            tx.execute(insert(ActionRunRow).values(**run, **fixed))
+            tx.execute(insert(tables.action_runs).values(**run, **fixed))
     return made
 
 
@@ -104,7 +104,7 @@ def test_a_page_of_many_pieces_is_whole_and_leads_back(runs: list[dict[str, Any]
 def test_a_rare_status_is_found_below_what_is_walked_through(runs: list[dict[str, Any]]) -> None:
     oldest = runs[3]["id"]
     with transaction("test") as tx:
-        tx.execute(update(ActionRunRow).values(status="canceled").where(ActionRunRow.id == oldest))
+        tx.execute(update(tables.action_runs).values(status="canceled").where(tables.action_runs.c.id == oldest))
     for q in ("user:", "legacy:", "LEGACY:thing-0", oldest[:13]):
         assert [run.id for run in queries.action_runs(RunFilter(q=q, status=("canceled",)), limit=5).items] == [oldest]
 

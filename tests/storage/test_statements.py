@@ -13,13 +13,13 @@ from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError
 
 from portal_actions_plugin.runner.process.forking import TimeLimitError, time_limit
 from portal_actions_plugin.runs.states import ACTIVE
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database, Transaction, new_id
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.statements import CompiledOnce
-from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, WorkerRow
 
-ADD = CompiledOnce(insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0)).returning(AuditRow.__table__))
-ADD_ONE = CompiledOnce(insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0)))
+ADD = CompiledOnce(insert(tables.audit).values(at=now_plus(0), last_at=now_plus(0)).returning(tables.audit))
+ADD_ONE = CompiledOnce(insert(tables.audit).values(at=now_plus(0), last_at=now_plus(0)))
 ENTRY: dict[str, Any] = {"actor": "user:ann", "event": "start", "outcome": "accepted", "target": "50 % of it: all"}
 
 
@@ -39,7 +39,7 @@ def tx(database: Database) -> Iterator[Transaction]:
 def test_rows_are_read_as_sqlalchemy_reads_them(tx: Transaction) -> None:
     entry_id = new_id()
     added = tx.row(ADD, {"id": entry_id, "details": {"a": [1, None]}, "run_id": None, **ENTRY})
-    assert added == tx.row(select(AuditRow.__table__))
+    assert added == tx.row(select(tables.audit))
     assert added
     assert (added["id"], added["details"], added["run_id"]) == (entry_id, {"a": [1, None]}, None)
     assert isinstance(added["at"], datetime)
@@ -63,15 +63,15 @@ def test_another_set_of_values_is_another_statement(tx: Transaction) -> None:
 
 def test_a_list_in_the_statement_itself_is_bound(tx: Transaction) -> None:
     which = CompiledOnce(
-        select(ActionRunRow.id).where(
-            ActionRunRow.status.in_(ACTIVE), ActionRunRow.action == bindparam("what", type_=String())
+        select(tables.action_runs.c.id).where(
+            tables.action_runs.c.status.in_(ACTIVE), tables.action_runs.c.action == bindparam("what", type_=String())
         )
     )
     assert tx.rows(which, {"what": "debug.log@v1"}) == []
 
 
 def test_a_list_among_the_values_is_refused(tx: Transaction) -> None:
-    which = CompiledOnce(select(AuditRow.id).where(AuditRow.actor.in_(bindparam("actors", expanding=True))))
+    which = CompiledOnce(select(tables.audit.c.id).where(tables.audit.c.actor.in_(bindparam("actors", expanding=True))))
     with pytest.raises(ValueError, match="actors"):
         tx.rows(which, {"actors": ["a", "b"]})
 
@@ -79,8 +79,8 @@ def test_a_list_among_the_values_is_refused(tx: Transaction) -> None:
 @pytest.mark.parametrize(
     "clause",
     [
-        select(AuditRow.id).where(AuditRow.actor == bindparam("who", callable_=lambda: "user:ann")),
-        select(AuditRow.id).where(AuditRow.actor == bindparam("who", "user:ann", literal_execute=True)),
+        select(tables.audit.c.id).where(tables.audit.c.actor == bindparam("who", callable_=lambda: "user:ann")),
+        select(tables.audit.c.id).where(tables.audit.c.actor == bindparam("who", "user:ann", literal_execute=True)),
         insert(Table("made", MetaData(), Column("who", String), Column("id", String, default=new_id))),
         update(Table("made", MetaData(), Column("who", String), Column("at", String, onupdate=new_id))),
     ],
@@ -91,9 +91,9 @@ def test_what_is_made_anew_for_each_use_is_refused(tx: Transaction, clause: Clau
 
 
 def test_several_rows_are_added_at_once(tx: Transaction) -> None:
-    add = CompiledOnce(insert(AuditRow).values(at=now_plus(0), last_at=now_plus(0)))
+    add = CompiledOnce(insert(tables.audit).values(at=now_plus(0), last_at=now_plus(0)))
     tx.add(add, [{"id": new_id(), **ENTRY, "actor": f"user:{number}"} for number in range(3)])
-    assert [row["actor"] for row in tx.rows(select(AuditRow.actor).order_by(AuditRow.id))] == [
+    assert [row["actor"] for row in tx.rows(select(tables.audit.c.actor).order_by(tables.audit.c.id))] == [
         "user:0",
         "user:1",
         "user:2",
@@ -102,20 +102,20 @@ def test_several_rows_are_added_at_once(tx: Transaction) -> None:
 
 def test_changed_says_how_many_rows_were_hit(tx: Transaction) -> None:
     tx.changed(ADD, {"id": new_id(), **ENTRY})
-    rename = CompiledOnce(update(AuditRow).where(AuditRow.actor == bindparam("who", type_=String())))
+    rename = CompiledOnce(update(tables.audit).where(tables.audit.c.actor == bindparam("who", type_=String())))
     assert tx.changed(rename, {"who": "user:ann", "target": "another"}) == 1
     assert tx.changed(rename, {"who": "user:bob", "target": "another"}) == 0
 
 
 def test_a_value_that_is_missing_is_refused_before_the_database_is_asked(tx: Transaction) -> None:
-    which = CompiledOnce(select(AuditRow.id).where(AuditRow.actor == bindparam("who", type_=String())))
+    which = CompiledOnce(select(tables.audit.c.id).where(tables.audit.c.actor == bindparam("who", type_=String())))
     tx.rows(which, {"who": "user:ann"})
     with pytest.raises(InvalidRequestError, match="'who'"):
         tx.rows(which)
 
 
 def test_a_value_that_is_none_for_its_column_is_a_statement_error(tx: Transaction) -> None:
-    late = CompiledOnce(update(AuditRow).where(AuditRow.actor == bindparam("who", type_=String())))
+    late = CompiledOnce(update(tables.audit).where(tables.audit.c.actor == bindparam("who", type_=String())))
     with pytest.raises(StatementError, match="has no time zone") as refused:
         tx.changed(late, {"who": "hunter2", "at": datetime(2026, 1, 1)})  # noqa: DTZ001 that is what is wrong with it
     assert not isinstance(refused.value, OperationalError)
@@ -131,7 +131,7 @@ def test_a_row_that_is_there_already_is_an_integrity_error_without_its_values(tx
 
 
 def test_whoever_watches_statements_sees_them_and_nothing_is_another(tx: Transaction) -> None:
-    entry_id, rename = new_id(), CompiledOnce(update(AuditRow))
+    entry_id, rename = new_id(), CompiledOnce(update(tables.audit))
     seen: list[str] = []
     engine = tx._connection.engine
 
@@ -148,14 +148,14 @@ def test_whoever_watches_statements_sees_them_and_nothing_is_another(tx: Transac
     assert [statement.split()[0] for statement in seen] == ["INSERT", "UPDATE", "INSERT"]
     assert hit == 1
     assert watched
-    assert watched | {"target": "another"} == tx.row(select(AuditRow.__table__).where(AuditRow.id == entry_id))
+    assert watched | {"target": "another"} == tx.row(select(tables.audit).where(tables.audit.c.id == entry_id))
     assert tx.changed(rename, {"target": "a third"}) == 3
 
 
 def test_a_lost_connection_is_an_operational_error_and_used_no_more(database: Database) -> None:
     if database.engine.dialect.name == "sqlite":
         pytest.skip("SQLite has no server")
-    count = CompiledOnce(select(WorkerRow.name).where(WorkerRow.queue == bindparam("of", type_=String())))
+    count = CompiledOnce(select(tables.workers.c.name).where(tables.workers.c.queue == bindparam("of", type_=String())))
     with database.reading() as db:
         db.rows(count, {"of": "default"})
         with database.single_read() as other:
@@ -171,7 +171,7 @@ def test_a_lost_connection_is_an_operational_error_and_used_no_more(database: Da
 def test_a_time_limit_ends_a_statement_that_waits_and_its_connection(database: Database) -> None:
     if database.engine.dialect.name == "sqlite":
         pytest.skip("SQLite waits before its transaction begins")
-    join = CompiledOnce(insert(WorkerRow).values(started_at=now_plus(0), seen_at=now_plus(0)))
+    join = CompiledOnce(insert(tables.workers).values(started_at=now_plus(0), seen_at=now_plus(0)))
     worker = {"name": "w", "queue": "default", "host": "h", "pid": 1}
     with database._writer.connect() as other:
         join.run(other, worker)
@@ -188,8 +188,8 @@ def test_whoever_has_statements_logged_sees_them(database: Database, caplog: pyt
 
 
 def test_reads_with_them_see_one_state(database: Database) -> None:
-    count = CompiledOnce(select(WorkerRow.name).where(WorkerRow.queue == bindparam("of", type_=String())))
-    join = CompiledOnce(insert(WorkerRow).values(started_at=now_plus(0), seen_at=now_plus(0)))
+    count = CompiledOnce(select(tables.workers.c.name).where(tables.workers.c.queue == bindparam("of", type_=String())))
+    join = CompiledOnce(insert(tables.workers).values(started_at=now_plus(0), seen_at=now_plus(0)))
     with database.reading() as db:
         assert not db.rows(count, {"of": "default"})
         with database._writer.begin() as other:

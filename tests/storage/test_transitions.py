@@ -17,9 +17,9 @@ from portal_actions_plugin.runs.changes.claims import Claim, LeaseLostError, Ste
 from portal_actions_plugin.runs.changes.steps import prepare_step, queue_step
 from portal_actions_plugin.runs.changes.transitions import Again, Result
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.support.portal import PEOPLE
 
 ADA = PEOPLE["ada"]
@@ -95,7 +95,7 @@ def test_a_lease_is_never_renewed_past_the_deadline(app: Flask) -> None:
     with transaction("test") as tx:
         assert claims.renew(tx, mine, 3600) == 1
     with transaction("test") as tx:
-        row: Any = tx.row(ActionRunRow.__table__.select().where(ActionRunRow.id == ref.id))
+        row: Any = tx.row(tables.action_runs.select().where(tables.action_runs.c.id == ref.id))
     assert row["lease_expires_at"] == row["deadline_at"]
 
 
@@ -104,7 +104,7 @@ def test_a_page_says_worker_lost_as_soon_as_the_lease_has_lapsed(app: Flask) -> 
     assert claim(ref, token())
     assert not queries.action_run(ref.id).worker_lost
     with transaction("test") as tx:
-        tx.execute(update(ActionRunRow).values(lease_expires_at=now_plus(-1)))
+        tx.execute(update(tables.action_runs).values(lease_expires_at=now_plus(-1)))
     assert queries.action_run(ref.id).worker_lost
 
 

@@ -19,9 +19,8 @@ from portal_actions_plugin.cli import actions
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
-from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.sessions import Database, new_id
-from portal_actions_plugin.storage.tables import VERSION_TABLE
 from tests.support.definitions import definitions
 from tests.support.run_helpers import ADA
 from tests.support.waiting import wait_until
@@ -254,7 +253,7 @@ def add_step(store: Database, step: str, run_id: str, step_id: str = "step") -> 
 
 
 def of_a_newer_version(database: Database, oldest_code: str) -> None:
-    run_sql(database, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    run_sql(database, f"UPDATE {tables.VERSION_TABLE} SET version_num = '9999'")
     with contextlib.suppress(DBAPIError):  # tables without a mark are lived with by nobody
         run_sql(database, f"UPDATE portal_actions_database_identity SET oldest_code = '{oldest_code}'")
 
@@ -383,8 +382,8 @@ def test_a_database_that_lost_its_identity_says_what_to_run(app: Flask) -> None:
 
 
 def test_the_tables_say_what_code_may_work_with_them(store: Database) -> None:
-    from portal_actions_plugin.storage.side_tables import OLDEST_CODE
+    from portal_actions_plugin.storage import tables
 
     with store.reading() as db:
         (row,) = db.rows(text("SELECT oldest_code FROM portal_actions_database_identity"))
-    assert row["oldest_code"] == OLDEST_CODE
+    assert row["oldest_code"] == tables.OLDEST_CODE

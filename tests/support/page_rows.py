@@ -9,8 +9,8 @@ from sqlalchemy import insert
 
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.software_templates.spec import Step, Template
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import new_id, transaction
-from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, LogLineRow, TemplateRunRow
 
 ADA = {"requested_by": "user:ada@example.com", "requester_name": "Ada Lovelace"}
 BOB = {"requested_by": "user:bob@example.com", "requester_name": "Bob Kahn"}
@@ -68,7 +68,7 @@ def add_action_run(status: str = "success", **values: Any) -> str:
         **values,
     }
     with transaction("test") as tx:
-        tx.execute(insert(ActionRunRow).values(**row))
+        tx.execute(insert(tables.action_runs).values(**row))
     return row["id"]
 
 
@@ -99,7 +99,7 @@ def add_template_run(status: str = "success", statuses: tuple[str, ...] = (), **
     }
     who = {name: row[name] for name in ("requested_by", "requester_name", "template")}
     with transaction("test") as tx:
-        tx.execute(insert(TemplateRunRow).values(**row))
+        tx.execute(insert(tables.template_runs).values(**row))
     ids = []
     for position, step_status in enumerate(statuses):
         if step_status is None:
@@ -146,11 +146,11 @@ def add_log(run_id: str, *lines: str | tuple[str, str] | tuple[str, str, int]) -
         for number, line in enumerate(whole, 1)
     ]
     with transaction("test") as tx:
-        tx.execute(insert(LogLineRow).values(rows))
+        tx.execute(insert(tables.log_lines).values(rows))
 
 
 def add_attempt(run_id: str, number: int, outcome: str | None = "failed", **values: Any) -> None:
     """Add a try of an action run."""
     row = {"started_at": ago(200 - number), "finished_at": ago(199 - number), "worker": "worker-1", **values}
     with transaction("test") as tx:
-        tx.execute(insert(AttemptRow).values(action_run_id=run_id, number=number, outcome=outcome, **row))
+        tx.execute(insert(tables.attempts).values(action_run_id=run_id, number=number, outcome=outcome, **row))

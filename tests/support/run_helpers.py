@@ -22,8 +22,8 @@ from portal_actions_plugin.runs.changes import claims
 from portal_actions_plugin.runs.changes.claims import Claim, StepRef
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import transaction
-from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.support.people import Person
 from tests.support.portal import PEOPLE
 
@@ -57,12 +57,12 @@ def run_one_off(action_id: str, data: dict[str, Any] | None = None) -> str:
 
 def columns(run_id: str) -> RowMapping:
     with transaction("test") as tx:
-        return tx.rows(select(ActionRunRow).where(ActionRunRow.id == run_id))[0]
+        return tx.rows(select(tables.action_runs).where(tables.action_runs.c.id == run_id))[0]
 
 
 def set_columns(run_id: str, **values: Any) -> None:
     with transaction("test") as tx:
-        tx.execute(update(ActionRunRow).where(ActionRunRow.id == run_id).values(**values))
+        tx.execute(update(tables.action_runs).where(tables.action_runs.c.id == run_id).values(**values))
 
 
 def claim(run_id: str, token: str, *, attempt: int = 0, lock_key: str | None = None) -> bool:

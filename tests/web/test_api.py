@@ -12,9 +12,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
 from tests.support.people import Person
 from tests.support.run_helpers import fail_a_run, work_off
 
@@ -26,7 +26,10 @@ ORDERS = {"inputs": {"name": "orders"}}
 
 def rows() -> int:
     with reading() as db:
-        counts = [db.row(select(func.count().label("n")).select_from(row)) for row in (ActionRunRow, TemplateRunRow)]
+        counts = [
+            db.row(select(func.count().label("n")).select_from(row))
+            for row in (tables.action_runs, tables.template_runs)
+        ]
     return sum(row["n"] for row in counts if row)
 
 
@@ -558,7 +561,7 @@ def test_a_start_is_free_again_when_the_oldest_is_a_minute_old(ada: Person) -> N
         ada.post(LOG, HELLO)
     assert ada.post(LOG, HELLO).status_code == 429
     with transaction("test") as tx:
-        tx.execute(update(ActionRunRow).where(ActionRunRow.id == first).values(queued_at=now_plus(-61)))
+        tx.execute(update(tables.action_runs).where(tables.action_runs.c.id == first).values(queued_at=now_plus(-61)))
     assert ada.post(LOG, HELLO).status_code == 202
     assert ada.post(LOG, HELLO).status_code == 429
 

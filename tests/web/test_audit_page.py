@@ -12,8 +12,8 @@ from sqlalchemy import insert
 
 from portal_actions_plugin.blueprints.pages.routes import PAGE_SIZE
 from portal_actions_plugin.runs.reading.audit_trail import EVENTS, OUTCOMES
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import new_id, transaction
-from portal_actions_plugin.storage.tables import AuditRow
 from tests.support.page_html import Element, query, rows
 from tests.support.page_rows import ago
 from tests.support.people import Visitor
@@ -43,7 +43,7 @@ def add(*, age: float = 120, **values: Any) -> None:
     row = {"actor": "user:ada@example.com", "event": "template_run.start", "outcome": "accepted", "count": 1}
     row = {"id": new_id(), "at": ago(age), "last_at": ago(age), "target": "two-steps", **row, **values}
     with transaction("test") as tx:
-        tx.execute(insert(AuditRow).values(**row))
+        tx.execute(insert(tables.audit).values(**row))
 
 
 def cells(page: Element) -> list[str]:

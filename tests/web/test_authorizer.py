@@ -16,8 +16,8 @@ from portal_actions_plugin.run_types import ActionRun, Origin, TemplateRun
 from portal_actions_plugin.runs import scorecard_fixes, service
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import new_id, reading
-from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.support.people import Person
 from tests.support.portal import PEOPLE, decide
 from tests.support.run_helpers import ADA, run_one_off, work_off
@@ -73,7 +73,7 @@ def test_what_is_hidden_cannot_be_started(
     assert not access.may_start_action(ADA, extension().registry.get("debug.log@v1")) or permission == "template:read"
     assert denials() == [(ADA.id, permission.replace(":read", "_run.start"), name)]
     with reading() as db:
-        for row in (ActionRunRow, TemplateRunRow):
+        for row in (tables.action_runs, tables.template_runs):
             assert db.rows(select(func.count().label("n")).select_from(row))[0]["n"] == 0
 
 
@@ -121,7 +121,7 @@ def test_who_wants_to_change_a_run_that_is_hidden_is_told_nothing_and_leaves_a_r
 
 def denials() -> list[tuple[str, str, str]]:
     with reading() as db:
-        rows = db.rows(select(AuditRow).where(AuditRow.outcome == "denied").order_by(AuditRow.id))
+        rows = db.rows(select(tables.audit).where(tables.audit.c.outcome == "denied").order_by(tables.audit.c.id))
     return [(row["actor"], row["event"], row["target"]) for row in rows]
 
 

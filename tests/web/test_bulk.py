@@ -17,8 +17,8 @@ from portal_actions_plugin import plugin
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
-from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.support import page_html
 from tests.support.page_html import Element, query
 from tests.support.page_rows import AUTH_ERROR, BOB, ORIGIN, TWO_STEPS, add_action_run, add_template_run
@@ -220,7 +220,7 @@ def test_a_preview_changes_nothing(ada: Visitor) -> None:
         ada.see(address(deed, *ticked))
     assert template_runs() == before
     with reading() as db:
-        assert db.rows(select(AuditRow)) == []
+        assert db.rows(select(tables.audit)) == []
 
 
 def test_runs_that_nobody_knows_of_are_told_of_as_such(ada: Visitor) -> None:
@@ -246,7 +246,7 @@ def test_a_run_that_the_host_hides_reads_like_one_that_is_not_there(portal: Flas
     assert set(told(results)) == {f"Refused: {NO_SUCH_RUN} The page Actions lists the runs."}
     assert "Bob" not in results.text
     with reading() as db:
-        assert {row["outcome"] for row in db.rows(select(AuditRow))} == {"denied"}
+        assert {row["outcome"] for row in db.rows(select(tables.audit))} == {"denied"}
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_a_cancel_tells_of_each_run_and_leaves_the_rows_of_single_ones(ada: Visi
     assert [badge.text for badge in results.all(class_="pa-badge")] == ["canceled", "canceled"]
     assert queries.template_run(whole).status == queries.action_run(one_off).status == "canceled"
     with reading() as db:
-        events = [row["event"] for row in db.rows(select(AuditRow).order_by(AuditRow.id))]
+        events = [row["event"] for row in db.rows(select(tables.audit).order_by(tables.audit.c.id))]
     assert events == ["template_run.cancel", "action_run.finish", "action_run.cancel"]
 
 
@@ -344,7 +344,7 @@ def test_one_refusal_stops_no_other_whoever_the_runs_belong_to(portal: Flask, ad
     assert told(results) == ["Canceled", denied, "Canceled", denied]
     assert results.one("h1").text == "Canceled 2 of 4 runs"
     with reading() as db:
-        assert [row["outcome"] for row in db.rows(select(AuditRow))].count("denied") == 2
+        assert [row["outcome"] for row in db.rows(select(tables.audit))].count("denied") == 2
     admins = Visitor(portal, "margaret").see(address("cancel", *mixed))
     assert buttons(admins) == ["Cancel 2 runs"]
     assert told(confirm(Visitor(portal, "margaret"), admins)) == ["Canceled", "Canceled"]
@@ -354,7 +354,7 @@ def test_a_run_that_ends_between_preview_and_confirmation_is_refused_alone(ada: 
     ended, step = running()
     page = ada.see(address("cancel", step, running()[1]))
     with transaction("test") as tx:
-        tx.execute(update(TemplateRunRow).where(TemplateRunRow.id == ended).values(status="success"))
+        tx.execute(update(tables.template_runs).where(tables.template_runs.c.id == ended).values(status="success"))
     results = confirm(ada, page)
     assert told(results) == [
         f"Refused: The run {ended} has ended already. Look at the run: nothing is left to cancel.",
@@ -366,7 +366,7 @@ def test_a_run_that_is_deleted_between_preview_and_confirmation_is_refused_alone
     gone = add_action_run("failed", input={"message": "hello"}, **AUTH_ERROR)
     page = ada.see(address("retry", gone, failed()[1]))
     with transaction("test") as tx:
-        tx.execute(delete(ActionRunRow).where(ActionRunRow.id == gone))
+        tx.execute(delete(tables.action_runs).where(tables.action_runs.c.id == gone))
     refused, started = told(confirm(ada, page))
     assert refused == f"Refused: {NO_SUCH_RUN} The page Actions lists the runs."
     assert started.startswith("Started ")

@@ -38,10 +38,9 @@ from portal_actions_plugin.doctor.findings import Check, Finding
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
 from portal_actions_plugin.runs.news.redis_names import names
-from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import VERSION_TABLE, ActionRunRow, AttemptRow, WorkerRow
 from tests.support.page_rows import add_action_run, add_attempt, add_template_run, ago
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
@@ -72,7 +71,7 @@ def found(part: str) -> Finding:
 def add_worker(name: str = "here:1:default:1", *, seen: float = 0, **values: Any) -> None:
     row = {"queue": "default", "host": "here", "pid": 1, "started_at": now_plus(-9999), "seen_at": now_plus(-seen)}
     with transaction("test") as tx:
-        tx.execute(insert(WorkerRow).values(name=name, **{**row, **values}))
+        tx.execute(insert(tables.workers).values(name=name, **{**row, **values}))
 
 
 def add_queued(**values: Any) -> str:
@@ -83,7 +82,7 @@ def add_queued(**values: Any) -> str:
 
 def row_of(run_id: str) -> Any:
     with reading() as db:
-        return db.row(select(ActionRunRow).where(ActionRunRow.id == run_id))
+        return db.row(select(tables.action_runs).where(tables.action_runs.c.id == run_id))
 
 
 def rung_for(queue_name: str = "default") -> list[str]:
@@ -517,28 +516,28 @@ def test_a_file_that_is_not_there_is_critical_and_not_made(
 
 def test_old_tables_want_an_upgrade(app: Flask) -> None:
     migrations.downgrade(extension().database, "0001")
-    tables = found("tables")
-    assert (tables.level, tables.mend) == ("critical", "flask actions db upgrade")
-    assert "they are at 0001" in tables.message
+    finding = found("tables")
+    assert (finding.level, finding.mend) == ("critical", "flask actions db upgrade")
+    assert "they are at 0001" in finding.message
 
 
 def test_tables_of_a_newer_version_want_that_version(app: Flask) -> None:
     with transaction("test") as tx:
-        tx.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+        tx.execute(text(f"UPDATE {tables.VERSION_TABLE} SET version_num = '9999'"))
         tx.execute(text("UPDATE portal_actions_database_identity SET oldest_code = '9998'"))
-    tables = found("tables")
-    assert tables.level == "critical"
-    assert "at 9999, which this version (" in tables.message
-    assert "db upgrade" not in (tables.mend or "")
-    assert "db downgrade 0007" in (tables.mend or "")
+    finding = found("tables")
+    assert finding.level == "critical"
+    assert "at 9999, which this version (" in finding.message
+    assert "db upgrade" not in (finding.mend or "")
+    assert "db downgrade 0007" in (finding.mend or "")
 
 
 def test_tables_of_a_newer_version_that_say_so_are_lived_with(app: Flask) -> None:
     with transaction("test") as tx:
-        tx.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    tables = found("tables")
-    assert tables.level == "ok"
-    assert "of a newer version" in tables.message
+        tx.execute(text(f"UPDATE {tables.VERSION_TABLE} SET version_num = '9999'"))
+    finding = found("tables")
+    assert finding.level == "ok"
+    assert "of a newer version" in finding.message
 
 
 def test_a_clock_that_is_off_is_a_warning(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -679,7 +678,7 @@ def test_workers_that_are_long_gone_are_forgotten(app: Flask) -> None:
     add_worker("gone:1:default:1", seen=3700)
     assert "forgot 1 worker that nobody has seen for an hour" in call(app, "--fix").output
     with reading() as db:
-        assert [row["name"] for row in db.rows(select(WorkerRow.name))] == ["here:1:default:1"]
+        assert [row["name"] for row in db.rows(select(tables.workers.c.name))] == ["here:1:default:1"]
 
 
 # -- runs that wait --------------------------------------------------------------------------------------------------
@@ -703,7 +702,7 @@ def test_a_wait_begins_when_the_attempt_is_due(app: Flask) -> None:
     again = add_queued(queued_at=ago(9000), attempt=1)
     with transaction("test") as tx:
         tx.execute(
-            insert(AttemptRow).values(
+            insert(tables.attempts).values(
                 action_run_id=again, number=1, started_at=ago(20), finished_at=ago(10), outcome="lost", worker="w"
             )
         )
@@ -778,7 +777,7 @@ def test_a_run_that_no_sweeper_rings_for_is_critical_and_rung_for(app: Flask) ->
     assert (doorbells.level, doorbells.mend) == ("critical", "flask actions sweep")
     assert " s ago): no sweeper has got to them yet" in doorbells.message
     with transaction("test") as tx:
-        tx.execute(update(WorkerRow).values(seen_at=ago(300)))
+        tx.execute(update(tables.workers).values(seen_at=ago(300)))
     assert "no sweeper is alive" in found("doorbells").message
     assert app.test_cli_runner().invoke(actions, ["sweep"]).exit_code == 0
     assert rung_for() == [run_id]
@@ -835,8 +834,8 @@ def test_a_process_that_renews_between_the_looks_keeps_its_run(app: Flask, monke
     def renew(_seconds: float) -> None:
         with transaction("test") as tx:
             tx.execute(
-                update(ActionRunRow)
-                .where(ActionRunRow.id == run_id)
+                update(tables.action_runs)
+                .where(tables.action_runs.c.id == run_id)
                 .values(lease_expires_at=now_plus(30), lapse_seen_at=None)
             )
 

@@ -17,8 +17,8 @@ from sqlalchemy import func, select, update
 
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.settings.values import RateLimit
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
-from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.support.people import Person
 from tests.support.run_helpers import work_off
 
@@ -211,8 +211,8 @@ def runs(ada: Person) -> dict[str, str]:
     t = ada.post(TWO_STEPS, STARTS[TWO_STEPS]).json["id"]
     work_off()
     with transaction("test") as tx:
-        tx.execute(update(TemplateRunRow).values(status="failed"))
-        tx.execute(update(ActionRunRow).where(ActionRunRow.step_id == "part").values(status="failed"))
+        tx.execute(update(tables.template_runs).values(status="failed"))
+        tx.execute(update(tables.action_runs).where(tables.action_runs.c.step_id == "part").values(status="failed"))
     return {"a": a, "t": t}
 
 
@@ -240,9 +240,9 @@ def refused(
 
 def accepted() -> tuple[int, ...]:
     statements = (
-        select(func.count().label("n")).select_from(ActionRunRow),
-        select(func.count().label("n")).select_from(TemplateRunRow),
-        select(func.count().label("n")).where(AuditRow.outcome == "accepted"),
+        select(func.count().label("n")).select_from(tables.action_runs),
+        select(func.count().label("n")).select_from(tables.template_runs),
+        select(func.count().label("n")).where(tables.audit.c.outcome == "accepted"),
     )
     with reading() as db:
         return tuple(row["n"] for row in map(db.row, statements) if row)

@@ -25,12 +25,9 @@ from portal_actions_plugin.errors import PermissionDeniedError, RateLimitedError
 from portal_actions_plugin.metrics import collector, exposition
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runs import service
-from portal_actions_plugin.storage import pause_points
-from portal_actions_plugin.storage.columns import Base
+from portal_actions_plugin.storage import pause_points, tables
 from portal_actions_plugin.storage.sessions import database, reading, transaction
-from portal_actions_plugin.storage.side_tables import MetricSumRow
 from portal_actions_plugin.storage.sql import UtcDateTime, now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow, WorkerRow
 from portal_actions_plugin.upkeep import metric_sums
 from portal_actions_plugin.upkeep.measures import METRICS, Kind
 from portal_actions_plugin.upkeep.retention import Ages, prune
@@ -62,7 +59,7 @@ def counted(app: Flask) -> dict[str, float]:
 def let_pass(seconds: float) -> None:
     """Let everything have happened so much earlier."""
     with transaction("test") as tx:
-        for table in Base.metadata.tables.values():
+        for table in tables.metadata.tables.values():
             moments = [column.name for column in table.columns if isinstance(column.type, UtcDateTime)]
             for row in tx.rows(select(table)) if moments else ():
                 this = [column == row[column.name] for column in table.primary_key]
@@ -72,7 +69,7 @@ def let_pass(seconds: float) -> None:
 
 def kept_sums() -> dict[tuple[str, str, str], float]:
     with reading() as db:
-        rows = db.rows(select(MetricSumRow.__table__))
+        rows = db.rows(select(tables.metric_sums))
     return {(row["metric"], row["subject"], row["detail"]): row["value"] for row in rows}
 
 
@@ -303,7 +300,7 @@ def test_of_several_that_sum_up_the_same_rows_at_once_one_does(app: Flask, monke
 def forget_sums() -> None:
     with transaction("test") as tx:
         for table in ("metric_sums", "metric_watermark"):
-            tx.execute(Base.metadata.tables[f"portal_actions_{table}"].delete())
+            tx.execute(tables.metadata.tables[f"portal_actions_{table}"].delete())
 
 
 def test_what_is_summed_up_in_slices_also_when_killed_in_between_comes_to_the_same(
@@ -344,7 +341,7 @@ def test_a_prune_lowers_no_counter(app: Flask, *, scraped: bool) -> None:
     let_pass(100 * DAY)
     assert prune("system:cli", Ages(90 * DAY, 90 * DAY)).template_runs == 1
     with reading() as db:
-        (left,) = db.rows(select(func.count().label("rows")).select_from(ActionRunRow))
+        (left,) = db.rows(select(func.count().label("rows")).select_from(tables.action_runs))
     assert left["rows"] == 0
     assert counted(app) == expected
 
@@ -398,7 +395,7 @@ def test_gauges_show_what_waits_runs_and_lives_right_now(app: Flask) -> None:
 def beat(name: str, seconds_ago: float) -> None:
     worker = {"queue": "default", "host": "here", "pid": 1, "started_at": now_plus(-99)}
     with transaction("test") as tx:
-        tx.execute(insert(WorkerRow).values(name=name, seen_at=now_plus(-seconds_ago), **worker))
+        tx.execute(insert(tables.workers).values(name=name, seen_at=now_plus(-seconds_ago), **worker))
 
 
 def test_a_run_that_is_tried_again_is_not_as_old_as_its_first_attempt(app: Flask) -> None:

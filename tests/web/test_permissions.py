@@ -20,8 +20,8 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.reading import permitted, queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
-from portal_actions_plugin.storage.tables import ActionRunRow, AuditRow, TemplateRunRow
 from tests.support.people import Person
 from tests.support.portal import PEOPLE
 from tests.support.run_helpers import ADA, MARGARET, change_action, register, run_one_off, work_off
@@ -174,7 +174,7 @@ def path_of(case: Case) -> str:
 
 def denials() -> list[tuple[str, str, int]]:
     with reading() as db:
-        rows = db.rows(select(AuditRow).where(AuditRow.outcome == "denied"))
+        rows = db.rows(select(tables.audit).where(tables.audit.c.outcome == "denied"))
     return [(row["actor"], row["event"], row["count"]) for row in rows]
 
 
@@ -201,8 +201,8 @@ def test_every_route_is_in_the_table(portal: Flask) -> None:
 def test_no_get_changes_anything(portal: Flask) -> None:
     def everything() -> list[Any]:
         with reading() as db:
-            tables = [db.rows(select(row)) for row in (ActionRunRow, TemplateRunRow)]
-            return [*tables, db.row(select(func.count()).select_from(AuditRow))]
+            runs = [db.rows(select(row)) for row in (tables.action_runs, tables.template_runs)]
+            return [*runs, db.row(select(func.count()).select_from(tables.audit))]
 
     for case in CASES:
         path = path_of(case)

@@ -15,8 +15,8 @@ from portal_actions_plugin.blueprints.pages import page_answer
 from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.runs.reading import permitted, queries
 from portal_actions_plugin.runs.reading.usual_times import FEWEST, LAST, MAX_ROWS, usual_times
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import database, new_id, transaction
-from portal_actions_plugin.storage.tables import ActionRunRow
 from tests.support.page_html import Element, query
 from tests.support.page_rows import (
     AUTH_ERROR,
@@ -105,10 +105,10 @@ def test_only_the_last_successes_make_the_usual_time(app: Flask) -> None:
 def test_a_usual_time_is_looked_for_among_a_bounded_number_of_runs(app: Flask) -> None:
     one_off_took(1, 1, 1)
     with transaction("test") as tx:
-        [first, *_] = tx.rows(select(ActionRunRow))
+        [first, *_] = tx.rows(select(tables.action_runs))
         for _ in range(MAX_ROWS // 500):
             failures = [{**first, "id": new_id(), "status": "failed"} for _ in range(500)]
-            tx.execute(insert(ActionRunRow).values(failures))
+            tx.execute(insert(tables.action_runs).values(failures))
     assert usual_times(queries.action_run(add_action_run())) == {}
 
 

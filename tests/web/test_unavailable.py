@@ -25,8 +25,8 @@ from portal_actions_plugin.errors import PortalActionsError
 from portal_actions_plugin.runs import accept
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database
-from portal_actions_plugin.storage.tables import VERSION_TABLE
 from tests.support.failover import Failover
 from tests.support.people import Person
 from tests.support.run_helpers import ADA
@@ -217,7 +217,7 @@ def test_tables_of_a_newer_version_that_this_one_cannot_read_are_said_to_be_so(
 ) -> None:
     database = Database(database_url)
     with database.engine.begin() as connection:
-        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+        connection.exec_driver_sql(f"UPDATE {tables.VERSION_TABLE} SET version_num = '9999'")
         connection.exec_driver_sql("ALTER TABLE portal_actions_action_runs RENAME TO elsewhere")
         if inspect(connection).has_table("portal_actions_database_identity"):
             connection.exec_driver_sql("UPDATE portal_actions_database_identity SET oldest_code = '9998'")

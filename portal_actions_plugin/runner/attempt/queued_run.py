@@ -23,14 +23,14 @@ from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import QUEUED, SUCCESS
 from portal_actions_plugin.software_templates import step_rendering
 from portal_actions_plugin.software_templates.spec import Template
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, Transaction, single_read
 from portal_actions_plugin.storage.statements import CompiledOnce
-from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
 
 log = logging.getLogger(__name__)
 
-_run = ActionRunRow.__table__.c
-_whole = TemplateRunRow.__table__.c
+_run = tables.action_runs.c
+_whole = tables.template_runs.c
 _QUEUED = CompiledOnce(
     select(
         *(_run.id, _run.template_run_id, _run.template, _run.action, _run.step_id, _run.position),
@@ -40,7 +40,7 @@ _QUEUED = CompiledOnce(
         _whole.status.label("whole_status"),
         _whole.secrets.label("whole_secrets"),
     )
-    .join_from(ActionRunRow, TemplateRunRow, _whole.id == _run.template_run_id, isouter=True)
+    .join_from(tables.action_runs, tables.template_runs, _whole.id == _run.template_run_id, isouter=True)
     .where(_run.id == THIS_RUN, _run.status == QUEUED)
 )
 _FINISHED_STEPS = CompiledOnce(

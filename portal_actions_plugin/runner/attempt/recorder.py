@@ -22,6 +22,7 @@ from portal_actions_plugin.runs.changes.claims import LeaseLostError, is_of
 from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import RUNNING
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.away import is_away
 from portal_actions_plugin.storage.sessions import (
     Transaction,
@@ -32,7 +33,6 @@ from portal_actions_plugin.storage.sessions import (
     transaction,
 )
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow, CheckpointRow, LogLineRow, TemplateRunRow
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class DatabaseRecorder:
 
     def progress(self, done: int, total: int) -> None:
         """Keep how far the handler is."""
-        ours = update(ActionRunRow).where(*self._ours_only())
+        ours = update(tables.action_runs).where(*self._ours_only())
         values = {"progress_done": _whole(done), "progress_total": _whole(total)}
 
         def write() -> int:
@@ -133,7 +133,9 @@ class DatabaseRecorder:
                 if run_id is None:
                     break
                 row = db.row(
-                    select(CheckpointRow.value).where(CheckpointRow.action_run_id == run_id, CheckpointRow.key == key)
+                    select(tables.checkpoints.c.value).where(
+                        tables.checkpoints.c.action_run_id == run_id, tables.checkpoints.c.key == key
+                    )
                 )
                 if row:
                     kept: Mapping[str, Any] = row["value"]
@@ -144,7 +146,7 @@ class DatabaseRecorder:
 
     def _require_room(self, db: Transaction) -> None:
         """Said before the part is done: afterwards, nobody would know that it was."""
-        kept = db.rows(select(CheckpointRow.key).where(CheckpointRow.action_run_id == self._job.ref.id))
+        kept = db.rows(select(tables.checkpoints.c.key).where(tables.checkpoints.c.action_run_id == self._job.ref.id))
         if len(kept) >= bounds.MAX_CHECKPOINTS:
             raise InternalError(f"The action makes too many checkpoints: a run keeps {bounds.MAX_CHECKPOINTS}.")
 
@@ -162,12 +164,12 @@ class DatabaseRecorder:
             with transaction("checkpoint") as tx:
                 if not tx.row(self._row().with_for_update()):
                     raise LeaseLostError(self._job.ref.id)
-                there = select(CheckpointRow.key).where(
-                    CheckpointRow.action_run_id == self._job.ref.id, CheckpointRow.key == key
+                there = select(tables.checkpoints.c.key).where(
+                    tables.checkpoints.c.action_run_id == self._job.ref.id, tables.checkpoints.c.key == key
                 )
                 # It is there when the answer to a commit was lost, not the checkpoint.
                 if not tx.row(there):
-                    tx.execute(insert(CheckpointRow).values(**row, made_at=now_plus(0)))
+                    tx.execute(insert(tables.checkpoints).values(**row, made_at=now_plus(0)))
 
         self._ride_out(write)
 
@@ -197,10 +199,10 @@ class DatabaseRecorder:
             raise LeaseLostError(self._job.ref.id)
 
     def _ours_only(self) -> tuple[Any, ...]:
-        return ActionRunRow.id == self._job.ref.id, ActionRunRow.status == RUNNING, is_of(self._token)
+        return tables.action_runs.c.id == self._job.ref.id, tables.action_runs.c.status == RUNNING, is_of(self._token)
 
     def _row(self) -> Any:
-        return select(ActionRunRow.id).where(*self._ours_only())
+        return select(tables.action_runs.c.id).where(*self._ours_only())
 
 
 def _write(line: Line) -> bool:
@@ -218,7 +220,9 @@ def _write_all(lines: Sequence[Line]) -> bool:
 
 def _last_line(run_id: str) -> int:
     with reading() as db:
-        last = db.row(select(func.max(LogLineRow.seq).label("seq")).where(LogLineRow.action_run_id == run_id))
+        last = db.row(
+            select(func.max(tables.log_lines.c.seq).label("seq")).where(tables.log_lines.c.action_run_id == run_id)
+        )
     return (last["seq"] if last else None) or 0
 
 
@@ -230,13 +234,13 @@ def _retried(db: Transaction, run_id: str) -> str | None:
     """The action run that this one repeats: a one-off's own ``retry_of``, or the same step of the retried template run."""
     row = db.row(
         select(
-            ActionRunRow.retry_of,
-            ActionRunRow.step_id,
-            ActionRunRow.item,
-            TemplateRunRow.retry_of.label("template_retry_of"),
+            tables.action_runs.c.retry_of,
+            tables.action_runs.c.step_id,
+            tables.action_runs.c.item,
+            tables.template_runs.c.retry_of.label("template_retry_of"),
         )
-        .outerjoin(TemplateRunRow, TemplateRunRow.id == ActionRunRow.template_run_id)
-        .where(ActionRunRow.id == run_id)
+        .outerjoin(tables.template_runs, tables.template_runs.c.id == tables.action_runs.c.template_run_id)
+        .where(tables.action_runs.c.id == run_id)
     )
     if row is None or row["template_retry_of"] is None:
         return row["retry_of"] if row else None
@@ -246,13 +250,15 @@ def _retried(db: Transaction, run_id: str) -> str | None:
 def _same_step(db: Transaction, template_run_id: str | None, step_id: str, item: int) -> str | None:
     """The same step of a template run, or of the one it retries when it never got that far, and so on."""
     step = and_(
-        ActionRunRow.template_run_id == TemplateRunRow.id, ActionRunRow.step_id == step_id, ActionRunRow.item == item
+        tables.action_runs.c.template_run_id == tables.template_runs.c.id,
+        tables.action_runs.c.step_id == step_id,
+        tables.action_runs.c.item == item,
     )
     for _ in range(_MAX_RETRIES_BACK):
         run = db.row(
-            select(TemplateRunRow.retry_of, ActionRunRow.id)
-            .outerjoin(ActionRunRow, step)
-            .where(TemplateRunRow.id == template_run_id)
+            select(tables.template_runs.c.retry_of, tables.action_runs.c.id)
+            .outerjoin(tables.action_runs, step)
+            .where(tables.template_runs.c.id == template_run_id)
         )
         if run is None or run["id"]:
             return run["id"] if run else None

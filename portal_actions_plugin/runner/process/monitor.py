@@ -19,10 +19,9 @@ from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs.changes import claims, log_lines
 from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.states import CANCELED, RUNNING
-from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage import away, tables
 from portal_actions_plugin.storage.sessions import Row, single_read, transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +150,7 @@ class _Look:
         self._lease_seconds = lease_seconds
         # It may have been stopped before it could tell its deadline, or after it was through. To record takes a lease
         # at most, and another one when that has to be recorded as an error.
-        self._overdue = ActionRunRow.deadline_at < now_plus(-2 * lease_seconds)
+        self._overdue = tables.action_runs.c.deadline_at < now_plus(-2 * lease_seconds)
         self._had: set[str] = set()
         self._active_at = time.monotonic()
 
@@ -174,8 +173,8 @@ class _Look:
     def _rows(self) -> Sequence[Row]:
         with single_read() as db:
             return db.rows(
-                select(ActionRunRow.id, ActionRunRow.status, self._overdue.label("overdue")).where(
-                    ActionRunRow.process_token == self._process_token
+                select(tables.action_runs.c.id, tables.action_runs.c.status, self._overdue.label("overdue")).where(
+                    tables.action_runs.c.process_token == self._process_token
                 )
             )
 

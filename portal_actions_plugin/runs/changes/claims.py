@@ -17,10 +17,10 @@ from sqlalchemy.sql.dml import Update
 from portal_actions_plugin.runs.changes import locks
 from portal_actions_plugin.runs.conditions import NOW, THIS_RUN, is_due
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED, RUNNING
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.sql import checked, now_plus, right_now
 from portal_actions_plugin.storage.statements import CompiledOnce
-from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, TemplateRunRow
 
 
 class LeaseLostError(BaseException):
@@ -59,23 +59,23 @@ class Claim:
 # -- the statements of every run -----------------------------------------------------------------------------------------
 
 LOCK_TEMPLATE_RUN = (
-    update(TemplateRunRow)
-    .where(TemplateRunRow.id == THIS_RUN, TemplateRunRow.status.in_(ACTIVE))
-    .values(version=TemplateRunRow.version + 1)
+    update(tables.template_runs)
+    .where(tables.template_runs.c.id == THIS_RUN, tables.template_runs.c.status.in_(ACTIVE))
+    .values(version=tables.template_runs.c.version + 1)
 )
 _LOCK = CompiledOnce(LOCK_TEMPLATE_RUN)
 _START_TEMPLATE_RUN = CompiledOnce(
-    LOCK_TEMPLATE_RUN.values(status=RUNNING, started_at=func.coalesce(TemplateRunRow.started_at, NOW))
+    LOCK_TEMPLATE_RUN.values(status=RUNNING, started_at=func.coalesce(tables.template_runs.c.started_at, NOW))
 )
 _CLAIM = (
-    update(ActionRunRow)
-    .where(ActionRunRow.id == THIS_RUN, ActionRunRow.status == QUEUED)
-    .where(ActionRunRow.attempt == bindparam("attempts_made"))
-    .where(is_due(ActionRunRow), not_(ActionRunRow.lock_held))
+    update(tables.action_runs)
+    .where(tables.action_runs.c.id == THIS_RUN, tables.action_runs.c.status == QUEUED)
+    .where(tables.action_runs.c.attempt == bindparam("attempts_made"))
+    .where(is_due(tables.action_runs.c), not_(tables.action_runs.c.lock_held))
     .values(
-        version=ActionRunRow.version + 1,
+        version=tables.action_runs.c.version + 1,
         status=RUNNING,
-        started_at=func.coalesce(ActionRunRow.started_at, right_now()),
+        started_at=func.coalesce(tables.action_runs.c.started_at, right_now()),
         deadline_at=now_plus(bindparam("deadline_seconds", type_=Float())),
         lease_expires_at=now_plus(bindparam("lease_seconds", type_=Float())),
         lapse_seen_at=None,
@@ -84,7 +84,7 @@ _CLAIM = (
 )
 _CLAIM_WITHOUT_LOCK = CompiledOnce(_CLAIM)
 _BEGIN = CompiledOnce(
-    insert(ActionRunRow).values(
+    insert(tables.action_runs).values(
         status=RUNNING,
         version=1,
         attempt=1,
@@ -97,7 +97,7 @@ _BEGIN = CompiledOnce(
         lock_held=False,
     )
 )
-_BEGIN_ATTEMPT = CompiledOnce(insert(AttemptRow).values(started_at=right_now()))
+_BEGIN_ATTEMPT = CompiledOnce(insert(tables.attempts).values(started_at=right_now()))
 
 
 def lock_template_run(tx: Transaction, ref: StepRef) -> None:
@@ -109,9 +109,9 @@ def lock_template_run(tx: Transaction, ref: StepRef) -> None:
 def of_status(run_id: str, *, status: str) -> Update:
     """A change of an action run that has this status, and of no other."""
     return (
-        update(ActionRunRow)
-        .where(ActionRunRow.id == run_id, ActionRunRow.status == status)
-        .values(version=ActionRunRow.version + 1)
+        update(tables.action_runs)
+        .where(tables.action_runs.c.id == run_id, tables.action_runs.c.status == status)
+        .values(version=tables.action_runs.c.version + 1)
     )
 
 
@@ -120,7 +120,7 @@ def is_of(process_token: Any) -> ColumnElement[bool]:
 
     A process has had hundreds of rows, and PostgreSQL would read them all to find that one.
     """
-    return checked(ActionRunRow.process_token == process_token)
+    return checked(tables.action_runs.c.process_token == process_token)
 
 
 class _RefusedError(Exception):
@@ -212,12 +212,15 @@ def renew(tx: Transaction, process_token: str, lease_seconds: float) -> int:
     Never past a running row's deadline.
     """
     ahead = now_plus(lease_seconds)
-    is_late = and_(ActionRunRow.status == RUNNING, ActionRunRow.deadline_at < ahead)
+    is_late = and_(tables.action_runs.c.status == RUNNING, tables.action_runs.c.deadline_at < ahead)
     return tx.changed(
-        update(ActionRunRow)
-        .where(ActionRunRow.process_token == process_token, or_(ActionRunRow.status == RUNNING, ActionRunRow.lock_held))
+        update(tables.action_runs)
+        .where(
+            tables.action_runs.c.process_token == process_token,
+            or_(tables.action_runs.c.status == RUNNING, tables.action_runs.c.lock_held),
+        )
         .values(
-            lease_expires_at=case((is_late, ActionRunRow.deadline_at), else_=ahead),
+            lease_expires_at=case((is_late, tables.action_runs.c.deadline_at), else_=ahead),
             lapse_seen_at=None,
         )
     )
@@ -229,7 +232,7 @@ def take_over(tx: Transaction, ref: StepRef, process_token: str, new_token: str)
     Raises LeaseLostError when it is not lapsed.
     """
     lock_template_run(tx, ref)
-    lapsed = of_status(ref.id, status=RUNNING).where(is_of(process_token), ActionRunRow.lease_expires_at < NOW)
+    lapsed = of_status(ref.id, status=RUNNING).where(is_of(process_token), tables.action_runs.c.lease_expires_at < NOW)
     if not tx.changed(lapsed.values(process_token=new_token, lock_held=False)):
         raise LeaseLostError(ref.id)
 
@@ -237,15 +240,17 @@ def take_over(tx: Transaction, ref: StepRef, process_token: str, new_token: str)
 def note_lapses(tx: Transaction) -> int:
     """Take a first look at leases that have run out; renewing one forgets the look."""
     return tx.changed(
-        update(ActionRunRow)
+        update(tables.action_runs)
         .where(
-            ActionRunRow.status == RUNNING, ActionRunRow.lease_expires_at < NOW, ActionRunRow.lapse_seen_at.is_(None)
+            tables.action_runs.c.status == RUNNING,
+            tables.action_runs.c.lease_expires_at < NOW,
+            tables.action_runs.c.lapse_seen_at.is_(None),
         )
         .values(lapse_seen_at=NOW)
     )
 
 
 def _owned(run_id: str, process_token: str) -> Any:
-    return select(ActionRunRow.id).where(
-        ActionRunRow.id == run_id, ActionRunRow.status == RUNNING, is_of(process_token)
+    return select(tables.action_runs.c.id).where(
+        tables.action_runs.c.id == run_id, tables.action_runs.c.status == RUNNING, is_of(process_token)
     )

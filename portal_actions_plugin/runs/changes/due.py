@@ -8,22 +8,26 @@ from sqlalchemy import Integer, String, and_, bindparam, select
 
 from portal_actions_plugin.runs.conditions import is_due
 from portal_actions_plugin.runs.states import QUEUED
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.statements import CompiledOnce
-from portal_actions_plugin.storage.tables import WAITS_FOR_NOBODY, ActionRunRow
 
 
 def known(db: Transaction, ids: Collection[str]) -> Mapping[str, bool]:
     """Those of these runs that there are, and whether each is queued and due."""
-    due = and_(ActionRunRow.status == QUEUED, is_due(ActionRunRow))
-    rows = db.rows(select(ActionRunRow.id, due.label("is_due")).where(ActionRunRow.id.in_(ids)))
+    due = and_(tables.action_runs.c.status == QUEUED, is_due(tables.action_runs.c))
+    rows = db.rows(select(tables.action_runs.c.id, due.label("is_due")).where(tables.action_runs.c.id.in_(ids)))
     return {row["id"]: bool(row["is_due"]) for row in rows}
 
 
 _OLDEST = CompiledOnce(
-    select(ActionRunRow.id)
-    .where(WAITS_FOR_NOBODY, ActionRunRow.queue == bindparam("of_queue", type_=String()), is_due(ActionRunRow))
-    .order_by(ActionRunRow.id)
+    select(tables.action_runs.c.id)
+    .where(
+        tables.WAITS_FOR_NOBODY,
+        tables.action_runs.c.queue == bindparam("of_queue", type_=String()),
+        is_due(tables.action_runs.c),
+    )
+    .order_by(tables.action_runs.c.id)
     .limit(bindparam("most", type_=Integer()))
 )
 

@@ -10,10 +10,10 @@ from sqlalchemy import Float, Integer, String, Text, Uuid, bindparam, insert, no
 from portal_actions_plugin.runs.changes.claims import is_of
 from portal_actions_plugin.runs.conditions import THIS_RUN
 from portal_actions_plugin.runs.states import CANCELED, RUNNING
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.statements import CompiledOnce
-from portal_actions_plugin.storage.tables import ActionRunRow, LogLineRow
 
 
 class Line(NamedTuple):
@@ -29,10 +29,10 @@ class Line(NamedTuple):
 
 
 _SEQ = bindparam("line_seq", type_=Integer())
-_TAKEN = select(ActionRunRow.id).where(
-    ActionRunRow.id == THIS_RUN, is_of(bindparam("token", type_=Uuid(as_uuid=False)))
+_TAKEN = select(tables.action_runs.c.id).where(
+    tables.action_runs.c.id == THIS_RUN, is_of(bindparam("token", type_=Uuid(as_uuid=False)))
 )
-_OURS = _TAKEN.where(ActionRunRow.status == RUNNING)
+_OURS = _TAKEN.where(tables.action_runs.c.status == RUNNING)
 _LINE = select(
     THIS_RUN,
     _SEQ,
@@ -41,17 +41,19 @@ _LINE = select(
     bindparam("line_level", type_=String()),
     bindparam("line_message", type_=Text()),
 )
-_THERE = select(LogLineRow.seq).where(LogLineRow.action_run_id == THIS_RUN, LogLineRow.seq == _SEQ)
+_THERE = select(tables.log_lines.c.seq).where(
+    tables.log_lines.c.action_run_id == THIS_RUN, tables.log_lines.c.seq == _SEQ
+)
 _COLUMNS = ["action_run_id", "seq", "attempt", "at", "level", "message"]
 
 _LOCK = CompiledOnce(_OURS.with_for_update())
 _LOCK_LEFT = CompiledOnce(
-    _TAKEN.where(or_(ActionRunRow.status == RUNNING, ActionRunRow.status == CANCELED)).with_for_update()
+    _TAKEN.where(or_(tables.action_runs.c.status == RUNNING, tables.action_runs.c.status == CANCELED)).with_for_update()
 )
 _ADD_OURS = CompiledOnce(
-    insert(LogLineRow).from_select(_COLUMNS, _LINE.where(_OURS.exists())).returning(LogLineRow.seq)
+    insert(tables.log_lines).from_select(_COLUMNS, _LINE.where(_OURS.exists())).returning(tables.log_lines.c.seq)
 )
-_ADD_NEW = CompiledOnce(insert(LogLineRow).from_select(_COLUMNS, _LINE.where(not_(_THERE.exists()))))
+_ADD_NEW = CompiledOnce(insert(tables.log_lines).from_select(_COLUMNS, _LINE.where(not_(_THERE.exists()))))
 
 
 def add(tx: Transaction, line: Line) -> bool:

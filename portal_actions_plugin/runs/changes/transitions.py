@@ -38,10 +38,10 @@ from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.conditions import NOW, THIS_RUN
 from portal_actions_plugin.runs.reading import rows
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, Transaction, new_id
 from portal_actions_plugin.storage.sql import now_plus, right_now
 from portal_actions_plugin.storage.statements import CompiledOnce
-from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, TemplateRunRow
 
 ENDED = right_now()
 
@@ -89,12 +89,12 @@ _IS_ANNOUNCED = case((bindparam("is_announced", type_=Boolean()), NOW))
 
 _ended = LOCK_TEMPLATE_RUN.values(finished_at=ENDED, secrets=None, announced_at=_IS_ANNOUNCED)
 _CANCEL_TEMPLATE_RUN = CompiledOnce(_ended)
-_END_TEMPLATE_RUN = CompiledOnce(_ended.values(started_at=func.coalesce(TemplateRunRow.started_at, NOW)))
+_END_TEMPLATE_RUN = CompiledOnce(_ended.values(started_at=func.coalesce(tables.template_runs.c.started_at, NOW)))
 
 _ACCEPT = CompiledOnce(
-    insert(TemplateRunRow).values(status=QUEUED, version=1, queued_at=NOW).returning(TemplateRunRow.__table__)
+    insert(tables.template_runs).values(status=QUEUED, version=1, queued_at=NOW).returning(tables.template_runs)
 )
-_queued = insert(ActionRunRow).values(
+_queued = insert(tables.action_runs).values(
     status=QUEUED,
     version=1,
     attempt=0,
@@ -107,10 +107,10 @@ _queued = insert(ActionRunRow).values(
 _QUEUE = CompiledOnce(_queued)
 _ACCEPT_ACTION_RUN = CompiledOnce(_queued.returning(*rows.QUEUED_COLUMNS))
 _ended_attempt = (
-    update(ActionRunRow)
-    .where(ActionRunRow.id == THIS_RUN, ActionRunRow.status == RUNNING, is_of(_token))
+    update(tables.action_runs)
+    .where(tables.action_runs.c.id == THIS_RUN, tables.action_runs.c.status == RUNNING, is_of(_token))
     .values(
-        version=ActionRunRow.version + 1,
+        version=tables.action_runs.c.version + 1,
         finished_at=ENDED,
         secrets=None,
         lease_expires_at=locks.kept_lease(),
@@ -120,8 +120,8 @@ _ended_attempt = (
 )
 _END = CompiledOnce(_ended_attempt)
 _CLOSE_ATTEMPT = CompiledOnce(
-    update(AttemptRow)
-    .where(AttemptRow.action_run_id == THIS_RUN, AttemptRow.finished_at.is_(None))
+    update(tables.attempts)
+    .where(tables.attempts.c.action_run_id == THIS_RUN, tables.attempts.c.finished_at.is_(None))
     .values(finished_at=ENDED)
 )
 
@@ -149,9 +149,9 @@ def queue_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seco
 def take_over_steps(tx: Transaction, source_id: str, run_id: str) -> None:
     """Give a resumed template run the finished steps of the run that it resumes. They are not executed again."""
     done = tx.rows(
-        select(ActionRunRow)
-        .where(ActionRunRow.template_run_id == source_id, ActionRunRow.status == SUCCESS)
-        .order_by(ActionRunRow.id)
+        select(tables.action_runs)
+        .where(tables.action_runs.c.template_run_id == source_id, tables.action_runs.c.status == SUCCESS)
+        .order_by(tables.action_runs.c.id)
     )
     kept: tuple[str, ...] = ("template", "step_id", "step_name", "position", "item", "action", "queue", "max_attempts")
     kept += ("requested_by", "requester_name", "entity", "input", "outputs", "links", "warnings")
@@ -159,7 +159,7 @@ def take_over_steps(tx: Transaction, source_id: str, run_id: str) -> None:
         values = {name: step[name] for name in kept}
         values |= {"id": new_id(), "template_run_id": run_id, "taken_over_from": step["taken_over_from"] or source_id}
         values |= {"status": SUCCESS, "version": 1, "attempt": 0, "rings": 0, "lock_held": False}
-        tx.execute(insert(ActionRunRow).values(queued_at=NOW, finished_at=NOW, announced_at=NOW, **values))
+        tx.execute(insert(tables.action_runs).values(queued_at=NOW, finished_at=NOW, announced_at=NOW, **values))
 
 
 # -- an attempt ------------------------------------------------------------------------------------------------------
@@ -184,14 +184,14 @@ def keep_links(tx: Transaction, run_id: str, process_token: str, links: Sequence
     Also of a run that has been canceled meanwhile: what was in the making then belongs on its receipt.
     """
     kept = tx.row(
-        update(ActionRunRow)
+        update(tables.action_runs)
         .where(
-            ActionRunRow.id == run_id,
+            tables.action_runs.c.id == run_id,
             is_of(process_token),
-            ActionRunRow.status.in_((RUNNING, CANCELED)),
+            tables.action_runs.c.status.in_((RUNNING, CANCELED)),
         )
-        .values(version=ActionRunRow.version + 1, links=[asdict(link) for link in links])
-        .returning(ActionRunRow.status)
+        .values(version=tables.action_runs.c.version + 1, links=[asdict(link) for link in links])
+        .returning(tables.action_runs.c.status)
     )
     return kept is not None and kept["status"] == RUNNING
 
@@ -229,7 +229,7 @@ def queue_again(
         .where(is_of(process_token))
         .values(
             status=QUEUED,
-            max_attempts=ActionRunRow.max_attempts + again.free_attempts,
+            max_attempts=tables.action_runs.c.max_attempts + again.free_attempts,
             lease_expires_at=locks.kept_lease(),
             lapse_seen_at=None,
             deadline_at=None,
@@ -240,7 +240,7 @@ def queue_again(
             rings=0 if rings_by_itself else 1,
             ring_again_at=now_plus(again.wait_seconds if rings_by_itself else again.ring_again_seconds),
         )
-        .returning(ActionRunRow.queue)
+        .returning(tables.action_runs.c.queue)
     )
     if queued is None:
         raise LeaseLostError(ref.id)
@@ -264,12 +264,14 @@ def cancel_template_run(tx: Transaction, run_id: str) -> list[Canceled] | None:
     """Cancel an active template run and its active steps; returns the steps, None when it was over already."""
     if not end_template_run(tx, run_id, CANCELED):
         return None
-    return _cancel_action_runs(tx, ActionRunRow.template_run_id == run_id)
+    return _cancel_action_runs(tx, tables.action_runs.c.template_run_id == run_id)
 
 
 def cancel_one_off(tx: Transaction, run_id: str) -> list[Canceled]:
     """Cancel an active one-off; empty when it was over already. The row stays claimed: its process is then stopped."""
-    return list(_cancel_action_runs(tx, and_(ActionRunRow.id == run_id, ActionRunRow.template_run_id.is_(None))))
+    return list(
+        _cancel_action_runs(tx, and_(tables.action_runs.c.id == run_id, tables.action_runs.c.template_run_id.is_(None)))
+    )
 
 
 # -- helpers ---------------------------------------------------------------------------------------------------------
@@ -312,10 +314,10 @@ def _close_attempt(tx: Transaction, run_id: str, outcome: str, error: ActionErro
 
 def _cancel_action_runs(tx: Transaction, which: Any) -> list[Canceled]:
     rows = tx.rows(
-        update(ActionRunRow)
-        .where(which, ActionRunRow.status.in_(ACTIVE))
+        update(tables.action_runs)
+        .where(which, tables.action_runs.c.status.in_(ACTIVE))
         .values(
-            version=ActionRunRow.version + 1,
+            version=tables.action_runs.c.version + 1,
             status=CANCELED,
             finished_at=ENDED,
             secrets=None,
@@ -323,7 +325,7 @@ def _cancel_action_runs(tx: Transaction, which: Any) -> list[Canceled]:
             not_before=None,
             announced_at=NOW if _nobody_listens() else None,
         )
-        .returning(ActionRunRow.id, ActionRunRow.action, ActionRunRow.lock_key)
+        .returning(tables.action_runs.c.id, tables.action_runs.c.action, tables.action_runs.c.lock_key)
     )
     for row in rows:
         _close_attempt(tx, row["id"], CANCELED, None)

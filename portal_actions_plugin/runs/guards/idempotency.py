@@ -14,22 +14,22 @@ from sqlalchemy import String, bindparam, insert, select
 
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.statements import CompiledOnce
-from portal_actions_plugin.storage.tables import IdempotencyKeyRow
 
 MAX_LENGTH = 255
 KEY = r"^[!-~]([ -~]*[!-~])?$"
 """Printable ASCII, which every client and proxy sends as it is, without blanks at its ends, which none keeps."""
 
 _KNOWN = CompiledOnce(
-    select(IdempotencyKeyRow.fingerprint, IdempotencyKeyRow.run_id).where(
-        IdempotencyKeyRow.requested_by == bindparam("asker", type_=String()),
-        IdempotencyKeyRow.key == bindparam("of_key", type_=String()),
+    select(tables.idempotency_keys.c.fingerprint, tables.idempotency_keys.c.run_id).where(
+        tables.idempotency_keys.c.requested_by == bindparam("asker", type_=String()),
+        tables.idempotency_keys.c.key == bindparam("of_key", type_=String()),
     )
 )
-_KEEP = CompiledOnce(insert(IdempotencyKeyRow).values(made_at=now_plus(0)))
+_KEEP = CompiledOnce(insert(tables.idempotency_keys).values(made_at=now_plus(0)))
 
 
 @dataclass(frozen=True, slots=True)

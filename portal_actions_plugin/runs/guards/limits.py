@@ -9,10 +9,10 @@ from sqlalchemy import Float, Integer, bindparam, func, literal_column, select, 
 
 from portal_actions_plugin.errors import RateLimitedError
 from portal_actions_plugin.settings.values import RateLimit
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.statements import CompiledOnce
-from portal_actions_plugin.storage.tables import ActionRunRow, TemplateRunRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class TooManyStartsError(RateLimitedError):
 
 _since = now_plus(bindparam("since_seconds", type_=Float()))
 _starts = union_all(
-    select(TemplateRunRow.queued_at).where(
-        TemplateRunRow.requested_by == bindparam("identity_id"), TemplateRunRow.queued_at > _since
+    select(tables.template_runs.c.queued_at).where(
+        tables.template_runs.c.requested_by == bindparam("identity_id"), tables.template_runs.c.queued_at > _since
     ),
-    select(ActionRunRow.queued_at).where(
-        ActionRunRow.requested_by == bindparam("identity_id"),
-        ActionRunRow.template_run_id.is_(None),
-        ActionRunRow.queued_at > _since,
+    select(tables.action_runs.c.queued_at).where(
+        tables.action_runs.c.requested_by == bindparam("identity_id"),
+        tables.action_runs.c.template_run_id.is_(None),
+        tables.action_runs.c.queued_at > _since,
     ),
 ).subquery()
 _newest = (

@@ -9,62 +9,66 @@ from sqlalchemy import case, or_, select, update
 
 from portal_actions_plugin.runs.conditions import NOW, is_due
 from portal_actions_plugin.runs.states import QUEUED
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, Transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import QUEUED_ROW, ActionRunRow
 
 
 def take_due(tx: Transaction, limit: int, seconds: float) -> Sequence[Row]:
     """Take queued rows whose doorbell is due, oldest first; their id, action and queue. The wait doubles every time."""
     due = (
-        select(ActionRunRow.id)
-        .where(QUEUED_ROW, ActionRunRow.ring_again_at <= NOW)
-        .order_by(ActionRunRow.ring_again_at)
+        select(tables.action_runs.c.id)
+        .where(tables.QUEUED_ROW, tables.action_runs.c.ring_again_at <= NOW)
+        .order_by(tables.action_runs.c.ring_again_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     ids = [row["id"] for row in tx.rows(due)]
     return tx.rows(
-        update(ActionRunRow)
-        .where(ActionRunRow.id.in_(ids), ActionRunRow.status == QUEUED)
+        update(tables.action_runs)
+        .where(tables.action_runs.c.id.in_(ids), tables.action_runs.c.status == QUEUED)
         .values(
             rung_at=NOW,
-            rings=ActionRunRow.rings + 1,
-            ring_again_at=now_plus(seconds * _doubling(ActionRunRow.rings)),
+            rings=tables.action_runs.c.rings + 1,
+            ring_again_at=now_plus(seconds * _doubling(tables.action_runs.c.rings)),
         )
-        .returning(ActionRunRow.id, ActionRunRow.action, ActionRunRow.queue)
+        .returning(tables.action_runs.c.id, tables.action_runs.c.action, tables.action_runs.c.queue)
     )
 
 
 def rings_again_in(tx: Transaction, run_id: str, seconds: float) -> None:
     """Let a queued row's doorbell ring again in so many seconds, or when its next attempt is due."""
-    is_early = ActionRunRow.not_before > now_plus(seconds)
+    is_early = tables.action_runs.c.not_before > now_plus(seconds)
     tx.changed(
-        update(ActionRunRow)
-        .where(ActionRunRow.id == run_id, ActionRunRow.status == QUEUED)
-        .values(rings=1, ring_again_at=case((is_early, ActionRunRow.not_before), else_=now_plus(seconds)))
+        update(tables.action_runs)
+        .where(tables.action_runs.c.id == run_id, tables.action_runs.c.status == QUEUED)
+        .values(rings=1, ring_again_at=case((is_early, tables.action_runs.c.not_before), else_=now_plus(seconds)))
     )
 
 
 def all_due(tx: Transaction) -> int:
     """Let the doorbells of all due rows ring again: none that rang before is there any more. Says how many."""
     return tx.changed(
-        update(ActionRunRow)
-        .where(QUEUED_ROW, ActionRunRow.ring_again_at > NOW, is_due(ActionRunRow))
+        update(tables.action_runs)
+        .where(tables.QUEUED_ROW, tables.action_runs.c.ring_again_at > NOW, is_due(tables.action_runs.c))
         .values(rings=1, ring_again_at=NOW)
     )
 
 
 def route(tx: Transaction, run_id: str, queue: str) -> None:
     """Move a queued row to the queue that its action goes to by now."""
-    tx.changed(update(ActionRunRow).where(ActionRunRow.id == run_id, ActionRunRow.status == QUEUED).values(queue=queue))
+    tx.changed(
+        update(tables.action_runs)
+        .where(tables.action_runs.c.id == run_id, tables.action_runs.c.status == QUEUED)
+        .values(queue=queue)
+    )
 
 
 def lost(tx: Transaction, ids: Sequence[str]) -> None:
     """Let the next sweep ring for these at once: Redis did not take the ring."""
     tx.changed(
-        update(ActionRunRow)
-        .where(ActionRunRow.id.in_(ids), ActionRunRow.status == QUEUED)
+        update(tables.action_runs)
+        .where(tables.action_runs.c.id.in_(ids), tables.action_runs.c.status == QUEUED)
         .values(rung_at=None, rings=1, ring_again_at=NOW)
     )
 
@@ -72,12 +76,12 @@ def lost(tx: Transaction, ids: Sequence[str]) -> None:
 def due_at_once(tx: Transaction, ids: Sequence[str]) -> int:
     """Let the next sweep ring for those of these that are queued, due and not to be rung for yet."""
     return tx.changed(
-        update(ActionRunRow)
+        update(tables.action_runs)
         .where(
-            ActionRunRow.id.in_(ids),
-            ActionRunRow.status == QUEUED,
-            is_due(ActionRunRow),
-            or_(ActionRunRow.ring_again_at.is_(None), ActionRunRow.ring_again_at > NOW),
+            tables.action_runs.c.id.in_(ids),
+            tables.action_runs.c.status == QUEUED,
+            is_due(tables.action_runs.c),
+            or_(tables.action_runs.c.ring_again_at.is_(None), tables.action_runs.c.ring_again_at > NOW),
         )
         .values(rung_at=None, rings=1, ring_again_at=NOW)
     )

@@ -12,10 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.storage import away
+from portal_actions_plugin.storage import away, tables
 from portal_actions_plugin.storage.sessions import single_read
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import WorkerRow
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +37,9 @@ def workers_live() -> bool:
 
 def _workers_live() -> bool:
     # A worker of today says which version it is.
-    old = select(WorkerRow.name).where(WorkerRow.version.is_(None), WorkerRow.seen_at > now_plus(-SEEN_SECONDS))
+    old = select(tables.workers.c.name).where(
+        tables.workers.c.version.is_(None), tables.workers.c.seen_at > now_plus(-SEEN_SECONDS)
+    )
     try:
         with single_read() as db:
             return db.row(old.limit(1)) is not None

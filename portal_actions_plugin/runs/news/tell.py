@@ -17,9 +17,9 @@ from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, names
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.pause_points import reached
 from portal_actions_plugin.storage.sessions import Transaction, transaction
-from portal_actions_plugin.storage.tables import ActionRunRow, RunRow, TemplateRunRow
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def announce_action_run(run_id: str) -> None:
     if signals.action_run_finished.receivers:
         send(signals.action_run_finished, queries.action_run(run_id))
     with transaction("announced") as tx:
-        _keep_announced(tx, ActionRunRow, run_id)
+        _keep_announced(tx, tables.action_runs, run_id)
         tx.gather(f"action_run {run_id}", _echo)
 
 
@@ -58,7 +58,7 @@ def announce_template_run(run_id: str) -> None:
     if signals.template_run_finished.receivers:
         send(signals.template_run_finished, queries.template_run(run_id))
     with transaction("announced") as tx:
-        _keep_announced(tx, TemplateRunRow, run_id)
+        _keep_announced(tx, tables.template_runs, run_id)
         tx.gather(f"template_run {run_id}", _echo)
 
 
@@ -92,6 +92,6 @@ def _echo(changes: Sequence[str]) -> None:
         log.debug("no echo of %s: %s", changes, error)
 
 
-def _keep_announced(tx: Transaction, row: RunRow, run_id: str) -> None:
+def _keep_announced(tx: Transaction, table: tables.RunTable, run_id: str) -> None:
     """Remember that a finished run's signals went out."""
-    tx.changed(update(row).where(row.id == run_id, row.announced_at.is_(None)).values(announced_at=NOW))
+    tx.changed(update(table).where(table.c.id == run_id, table.c.announced_at.is_(None)).values(announced_at=NOW))

@@ -18,9 +18,9 @@ from portal_actions_plugin.runs.reading.paging import Found, Stretch, first_of, 
 from portal_actions_plugin.runs.run_ids import parse_id
 from portal_actions_plugin.runs.secrets.storable import require_storable
 from portal_actions_plugin.runs.states import OVER, SUCCESS
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import NOTHING, Transaction, reading
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import UNUSUAL, AuditRow
 
 EVENTS = (
     "template_run.start",
@@ -68,7 +68,7 @@ def entries(wanted: AuditFilter, *, limit: int, cursor: str | None = None) -> Pa
     statement = _filtered(wanted)
 
     def read(db: Transaction, stretch: Stretch) -> Found:
-        return stretch.read(db, first_of(statement, AuditRow.id, older=stretch.older), NOTHING)
+        return stretch.read(db, first_of(statement, tables.audit.c.id, older=stretch.older), NOTHING)
 
     return page(read, limit, cursor, rows.audit_entry)
 
@@ -78,7 +78,7 @@ def export(wanted: AuditFilter) -> Iterator[AuditEntry]:
 
     Raises as ``entries``, when the first one is asked for.
     """
-    statement = _filtered(wanted).order_by(AuditRow.id).limit(ROWS_A_PIECE)
+    statement = _filtered(wanted).order_by(tables.audit.c.id).limit(ROWS_A_PIECE)
     piece = statement
     while True:
         with reading() as db:
@@ -86,7 +86,7 @@ def export(wanted: AuditFilter) -> Iterator[AuditEntry]:
         yield from found
         if len(found) < ROWS_A_PIECE:
             return
-        piece = statement.where(AuditRow.id > found[-1].id)
+        piece = statement.where(tables.audit.c.id > found[-1].id)
 
 
 def moment_ago(seconds: int) -> datetime:
@@ -99,23 +99,23 @@ def moment_ago(seconds: int) -> datetime:
 
 def _filtered(wanted: AuditFilter) -> Select[Any]:
     require_storable(asdict(wanted))
-    statement = select(AuditRow)
+    statement = select(tables.audit)
     for column, value in (
-        (AuditRow.actor, wanted.actor),
-        (AuditRow.event, wanted.event),
-        (AuditRow.outcome, wanted.outcome),
-        (AuditRow.target, wanted.target),
+        (tables.audit.c.actor, wanted.actor),
+        (tables.audit.c.event, wanted.event),
+        (tables.audit.c.outcome, wanted.outcome),
+        (tables.audit.c.target, wanted.target),
     ):
         if value:
             statement = statement.where(column == value)
     if wanted.outcome and wanted.outcome not in _USUAL:
-        statement = statement.where(UNUSUAL)
+        statement = statement.where(tables.UNUSUAL)
     if wanted.run_id:
-        statement = statement.where(AuditRow.id.in_(_of_run(parse_id(wanted.run_id))))
+        statement = statement.where(tables.audit.c.id.in_(_of_run(parse_id(wanted.run_id))))
     if wanted.since:
-        statement = statement.where(AuditRow.at >= wanted.since, AuditRow.id >= first_id(wanted.since))
+        statement = statement.where(tables.audit.c.at >= wanted.since, tables.audit.c.id >= first_id(wanted.since))
     if wanted.until:
-        statement = statement.where(AuditRow.at <= wanted.until, AuditRow.id <= last_id(wanted.until))
+        statement = statement.where(tables.audit.c.at <= wanted.until, tables.audit.c.id <= last_id(wanted.until))
     return statement
 
 
@@ -124,14 +124,14 @@ def _of_run(run_id: str) -> CompoundSelect[Any]:
 
     Ids are in the order of time, give or take the clocks of their makers, so their own index finds both.
     """
-    its = select(AuditRow.id).where(AuditRow.run_id == run_id)
+    its = select(tables.audit.c.id).where(tables.audit.c.run_id == run_id)
     with reading() as db:
-        end = db.row(its.where(AuditRow.outcome.in_(OVER)).order_by(AuditRow.id.desc()).limit(1))
-    of_steps = select(AuditRow.id).where(
-        AuditRow.template_run_id == run_id, AuditRow.id >= id_at(_made_at(run_id) - CLOCKS_APART_SECONDS)
+        end = db.row(its.where(tables.audit.c.outcome.in_(OVER)).order_by(tables.audit.c.id.desc()).limit(1))
+    of_steps = select(tables.audit.c.id).where(
+        tables.audit.c.template_run_id == run_id, tables.audit.c.id >= id_at(_made_at(run_id) - CLOCKS_APART_SECONDS)
     )
     if end:
-        of_steps = of_steps.where(AuditRow.id <= id_at(_made_at(end["id"]) + CLOCKS_APART_SECONDS))
+        of_steps = of_steps.where(tables.audit.c.id <= id_at(_made_at(end["id"]) + CLOCKS_APART_SECONDS))
     return its.union(of_steps)
 
 

@@ -11,8 +11,8 @@ from typing import Any, cast
 from sqlalchemy import BindParameter, Column, ColumnClause, ColumnElement, String, and_, bindparam, select, true
 
 from portal_actions_plugin.runs.secrets.storable import require_storable
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sql import Id, UtcDateTime, checked, folded
-from portal_actions_plugin.storage.tables import ActionRunRow
 
 CLOCKS_APART_SECONDS = 3600
 
@@ -43,9 +43,9 @@ def values_of(filters: Mapping[str, Any]) -> dict[str, Any]:
     return {**filters, "first_id": first_id(filters["since"])} if "since" in filters else dict(filters)
 
 
-def conditions(row: Any, names: Iterable[str]) -> list[ColumnElement[bool]]:
+def conditions(table: tables.RunTable, names: Iterable[str]) -> list[ColumnElement[bool]]:
     """What rows have to be, for the filters of these names, whatever their values."""
-    return [_CONDITIONS[name](row) for name in names]
+    return [_CONDITIONS[name](table) for name in names]
 
 
 def same(column: ColumnClause[Any], value: str | BindParameter[str]) -> ColumnElement[bool]:
@@ -77,24 +77,24 @@ def _word(name: str) -> BindParameter[str]:
     return bindparam(name, type_=String())
 
 
-def _of_action(row: Any) -> ColumnElement[bool]:
-    if row is ActionRunRow:
-        return same(ActionRunRow.action, _word("action"))
-    step = ActionRunRow
-    return select(step.id).where(step.template_run_id == row.id, step.action == _word("action")).exists()
+def _of_action(table: tables.RunTable) -> ColumnElement[bool]:
+    if table is tables.action_runs:
+        return same(tables.action_runs.c.action, _word("action"))
+    step = tables.action_runs.c
+    return select(step.id).where(step.template_run_id == table.c.id, step.action == _word("action")).exists()
 
 
-def _since(row: Any) -> ColumnElement[bool]:
+def _since(table: tables.RunTable) -> ColumnElement[bool]:
     since = bindparam("since", type_=UtcDateTime())
-    return and_(row.queued_at >= since, row.id >= bindparam("first_id", type_=Id()))
+    return and_(table.c.queued_at >= since, table.c.id >= bindparam("first_id", type_=Id()))
 
 
-_CONDITIONS: Mapping[str, Callable[[Any], ColumnElement[bool]]] = {
-    "status": lambda row: row.status.in_(bindparam("status", type_=String(), expanding=True)),
+_CONDITIONS: Mapping[str, Callable[[tables.RunTable], ColumnElement[bool]]] = {
+    "status": lambda table: table.c.status.in_(bindparam("status", type_=String(), expanding=True)),
     "action": _of_action,
-    "template": lambda row: same(row.template, _word("template")),
-    "requested_by": lambda row: same(row.requested_by, _word("requested_by")),
-    "entity": lambda row: same(row.entity, _word("entity")),
+    "template": lambda table: same(table.c.template, _word("template")),
+    "requested_by": lambda table: same(table.c.requested_by, _word("requested_by")),
+    "entity": lambda table: same(table.c.entity, _word("entity")),
     "since": _since,
-    "until": lambda row: row.queued_at <= bindparam("until", type_=UtcDateTime()),
+    "until": lambda table: table.c.queued_at <= bindparam("until", type_=UtcDateTime()),
 }

@@ -11,12 +11,12 @@ from sqlalchemy import Select
 from portal_actions_plugin.runs.reading import rows
 from portal_actions_plugin.runs.reading.filters import conditions
 from portal_actions_plugin.runs.reading.paging import first_of
-from portal_actions_plugin.storage.tables import ActionRunRow, RunRow
+from portal_actions_plugin.storage import tables
 
 KEPT = 200
 """So many statements are kept, the last ones that were asked for: few of all combinations of filters are ever in use."""
 
-_EXECUTED = rows.select_action_runs().where(ActionRunRow.taken_over_from.is_(None))
+_EXECUTED = rows.select_action_runs().where(tables.action_runs.c.taken_over_from.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,12 @@ class ListKind:
     """What the statement of a list depends on: all but the values.
 
     Attributes:
-        row: of which table.
+        table: whose runs it lists.
         filters: the names of those that are set.
         older: whether it leads to older runs from where it starts.
     """
 
-    row: RunRow
+    table: tables.RunTable
     filters: tuple[str, ...]
     older: bool
 
@@ -37,10 +37,10 @@ class ListKind:
 @lru_cache(maxsize=KEPT)
 def statement_of(kind: ListKind) -> Select[Any]:
     """What reads a page of such a list, for ``Stretch.read``."""
-    return first_of(narrowed(kind), kind.row.id, older=kind.older)
+    return first_of(narrowed(kind), kind.table.c.id, older=kind.older)
 
 
 def narrowed(kind: ListKind) -> Select[Any]:
     """All runs that such a list has, in no order."""
-    whole = _EXECUTED if kind.row is ActionRunRow else rows.select_template_runs()
-    return whole.where(*conditions(kind.row, kind.filters))
+    whole = _EXECUTED if kind.table is tables.action_runs else rows.select_template_runs()
+    return whole.where(*conditions(kind.table, kind.filters))

@@ -19,76 +19,82 @@ from portal_actions_plugin.runs.reading.paging import COUNT_CAP, Reader, page
 from portal_actions_plugin.runs.reading.search import Search
 from portal_actions_plugin.runs.run_ids import no_run, parse_id
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, Transaction, reading
 from portal_actions_plugin.storage.sql import ONE, Id
 from portal_actions_plugin.storage.statements import CompiledOnce
-from portal_actions_plugin.storage.tables import ActionRunRow, AttemptRow, LogLineRow, RunRow, TemplateRunRow
 
 # -- the statements of every look at a run: made once, since making one takes longer than running it --------------------
 
 
-def _retried_as(row: RunRow) -> ColumnElement[Any]:
-    again = row.__table__.alias().c
-    newest = select(again.id).where(again.retry_of == row.id).order_by(again.id.desc()).limit(ONE)
+def _retried_as(table: tables.RunTable) -> ColumnElement[Any]:
+    again = table.alias().c
+    newest = select(again.id).where(again.retry_of == table.c.id).order_by(again.id.desc()).limit(ONE)
     return newest.scalar_subquery().label("retried_as")
 
 
 _run_id = bindparam("run_id", type_=Id())
 _ACTION_RUN = CompiledOnce(
-    rows.select_action_runs().add_columns(_retried_as(ActionRunRow)).where(ActionRunRow.id == _run_id)
+    rows.select_action_runs().add_columns(_retried_as(tables.action_runs)).where(tables.action_runs.c.id == _run_id)
 )
 _TEMPLATE_RUN = CompiledOnce(
-    rows.select_template_runs().add_columns(_retried_as(TemplateRunRow)).where(TemplateRunRow.id == _run_id)
+    rows.select_template_runs()
+    .add_columns(_retried_as(tables.template_runs))
+    .where(tables.template_runs.c.id == _run_id)
 )
 _STEPS = CompiledOnce(
-    rows.select_action_runs().where(ActionRunRow.template_run_id == _run_id).order_by(ActionRunRow.id)
+    rows.select_action_runs().where(tables.action_runs.c.template_run_id == _run_id).order_by(tables.action_runs.c.id)
 )
 _run_ids = bindparam("run_ids", type_=Id(), expanding=True)
-_ATTEMPTS = select(AttemptRow.__table__).where(AttemptRow.action_run_id.in_(_run_ids)).order_by(AttemptRow.number)
+_ATTEMPTS = (
+    select(tables.attempts).where(tables.attempts.c.action_run_id.in_(_run_ids)).order_by(tables.attempts.c.number)
+)
 
 _levels = bindparam("levels", type_=String(), expanding=True)
 _limit = bindparam("limit", type_=Integer())
 _LINE: tuple[ColumnClause[Any], ...] = (
-    LogLineRow.action_run_id,
-    LogLineRow.seq,
-    LogLineRow.attempt,
-    LogLineRow.at,
-    LogLineRow.level,
-    LogLineRow.message,
+    tables.log_lines.c.action_run_id,
+    tables.log_lines.c.seq,
+    tables.log_lines.c.attempt,
+    tables.log_lines.c.at,
+    tables.log_lines.c.level,
+    tables.log_lines.c.message,
 )
 
 
 def _log_ends(matching: ColumnElement[int]) -> Select[Any]:
-    line = LogLineRow
+    line = tables.log_lines.c
     total = func.max(line.seq)  # They are numbered without a gap.
     ends: tuple[Any, ...] = (line.action_run_id, total.label("total"), matching.label("matching"))
     return select(*ends).where(line.action_run_id.in_(_run_ids)).group_by(line.action_run_id)
 
 
 def _last_lines_of_levels() -> Select[Any]:
-    line = LogLineRow
+    line = tables.log_lines.c
     place = func.row_number().over(partition_by=line.action_run_id, order_by=line.seq.desc()).label("place")
     placed = select(*_LINE, place).where(line.action_run_id.in_(_run_ids), line.level.in_(_levels)).subquery()
     columns = [placed.c[column.key] for column in _LINE]
     return select(*columns).where(placed.c.place <= _limit).order_by(placed.c.action_run_id, placed.c.seq)
 
 
-_LOG_ENDS = _log_ends(func.max(LogLineRow.seq))
-_LOG_ENDS_OF_LEVELS = _log_ends(func.count().filter(LogLineRow.level.in_(_levels)))
+_LOG_ENDS = _log_ends(func.max(tables.log_lines.c.seq))
+_LOG_ENDS_OF_LEVELS = _log_ends(func.count().filter(tables.log_lines.c.level.in_(_levels)))
 _WHOLE_LOGS = (
-    select(*_LINE).where(LogLineRow.action_run_id.in_(_run_ids)).order_by(LogLineRow.action_run_id, LogLineRow.seq)
+    select(*_LINE)
+    .where(tables.log_lines.c.action_run_id.in_(_run_ids))
+    .order_by(tables.log_lines.c.action_run_id, tables.log_lines.c.seq)
 )
 _LINES_AFTER = (
     select(*_LINE)
-    .where(LogLineRow.action_run_id == _run_id, LogLineRow.seq > bindparam("after", type_=Integer()))
-    .order_by(LogLineRow.seq)
+    .where(tables.log_lines.c.action_run_id == _run_id, tables.log_lines.c.seq > bindparam("after", type_=Integer()))
+    .order_by(tables.log_lines.c.seq)
     .limit(_limit)
 )
 _LAST_LINES_OF_LEVELS = _last_lines_of_levels()
 
 
 def _count_of(status: str) -> ColumnElement[int]:
-    some = select(ActionRunRow.id).where(ActionRunRow.status == status).limit(COUNT_CAP).subquery()
+    some = select(tables.action_runs.c.id).where(tables.action_runs.c.status == status).limit(COUNT_CAP).subquery()
     return select(func.count()).select_from(some).scalar_subquery().label(status)
 
 
@@ -145,8 +151,8 @@ def any_run(run_id: str) -> ActionRun | TemplateRun:
 
 def template_runs_of(run_ids: Sequence[str]) -> dict[str, str]:
     """The template run that each of these action runs is a step of, by the step's id."""
-    steps = select(ActionRunRow.id, ActionRunRow.template_run_id).where(
-        ActionRunRow.id.in_(run_ids), ActionRunRow.template_run_id.is_not(None)
+    steps = select(tables.action_runs.c.id, tables.action_runs.c.template_run_id).where(
+        tables.action_runs.c.id.in_(run_ids), tables.action_runs.c.template_run_id.is_not(None)
     )
     with reading() as db:
         return {row["id"]: row["template_run_id"] for row in db.rows(steps)}
@@ -167,8 +173,8 @@ def _lock_holders(db: Transaction, runs: Sequence[Row]) -> dict[str, LockHolder]
     if not waiting:
         return {}
     held = db.rows(
-        select(ActionRunRow.id, ActionRunRow.template_run_id, ActionRunRow.lock_key).where(
-            ActionRunRow.lock_held, ActionRunRow.lock_key.in_(set(waiting.values()))
+        select(tables.action_runs.c.id, tables.action_runs.c.template_run_id, tables.action_runs.c.lock_key).where(
+            tables.action_runs.c.lock_held, tables.action_runs.c.lock_key.in_(set(waiting.values()))
         )
     )
     holders = {row["lock_key"]: row for row in held}
@@ -225,16 +231,18 @@ def _tails(
 
 def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
     """Action runs, newest first."""
-    return page(_reader(ActionRunRow, wanted), limit, cursor, rows.action_run)
+    return page(_reader(tables.action_runs, wanted), limit, cursor, rows.action_run)
 
 
 def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
     """Template runs, newest first, without their steps."""
-    found = page(_reader(TemplateRunRow, wanted), limit, cursor, lambda row: row)
+    found = page(_reader(tables.template_runs, wanted), limit, cursor, lambda row: row)
     ids = [row["id"] for row in found.items]
     with reading() as db:
         started = db.rows(
-            select(ActionRunRow.template_run_id, ActionRunRow.status).where(ActionRunRow.template_run_id.in_(ids))
+            select(tables.action_runs.c.template_run_id, tables.action_runs.c.status).where(
+                tables.action_runs.c.template_run_id.in_(ids)
+            )
         )
     statuses: dict[str, list[str]] = {run_id: [] for run_id in ids}
     for row in started:
@@ -242,12 +250,12 @@ def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -
     return replace(found, items=[rows.template_run(row, statuses[row["id"]]) for row in found.items])
 
 
-def _reader(row: RunRow, wanted: RunFilter) -> Reader:
+def _reader(table: tables.RunTable, wanted: RunFilter) -> Reader:
     filters = set_filters(wanted)
     names, values = tuple(filters), values_of(filters)
     if wanted.q and (prefix := wanted.q.strip()):
-        return Search(row, prefix, names, values).read
-    return lambda db, stretch: stretch.read(db, statement_of(ListKind(row, names, stretch.older)), values)
+        return Search(table, prefix, names, values).read
+    return lambda db, stretch: stretch.read(db, statement_of(ListKind(table, names, stretch.older)), values)
 
 
 def active_counts() -> dict[str, int]:

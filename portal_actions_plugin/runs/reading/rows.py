@@ -23,9 +23,9 @@ from portal_actions_plugin.run_types import (
     TemplateRun,
 )
 from portal_actions_plugin.runs.states import RUNNING, SUCCESS, unrun_step_status
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.storage.tables import ActionRunRow, RunRow, TemplateRunRow
 
 _FOR_WORKERS = frozenset(
     {
@@ -36,21 +36,21 @@ _FOR_WORKERS = frozenset(
 """What nobody is shown of a run. A list reads fifty rows, and each column of them costs."""
 
 
-def _shown_columns(row: RunRow) -> list[Column[Any]]:
-    return [column for column in row.__table__.columns if column.name not in _FOR_WORKERS]
+def _shown_columns(table: tables.RunTable) -> list[Column[Any]]:
+    return [column for column in table.columns if column.name not in _FOR_WORKERS]
 
 
-QUEUED_COLUMNS = (*_shown_columns(ActionRunRow), false().label("worker_lost"))
+QUEUED_COLUMNS = (*_shown_columns(tables.action_runs), false().label("worker_lost"))
 """What an action run is made of, of a row that is only now being queued: nobody is on it that could be lost."""
 
 
 def select_action_runs() -> Select[Any]:
-    lost = and_(ActionRunRow.status == RUNNING, ActionRunRow.lease_expires_at < now_plus(0))
-    return select(*_shown_columns(ActionRunRow), lost.label("worker_lost"))
+    lost = and_(tables.action_runs.c.status == RUNNING, tables.action_runs.c.lease_expires_at < now_plus(0))
+    return select(*_shown_columns(tables.action_runs), lost.label("worker_lost"))
 
 
 def select_template_runs() -> Select[Any]:
-    return select(*_shown_columns(TemplateRunRow))
+    return select(*_shown_columns(tables.template_runs))
 
 
 def _origin(value: Mapping[str, Any] | None) -> Origin | None:

@@ -30,10 +30,10 @@ from sqlalchemy import (
 from portal_actions_plugin.runs.reading.filters import conditions, is_known
 from portal_actions_plugin.runs.reading.list_statements import KEPT, ListKind, narrowed
 from portal_actions_plugin.runs.reading.paging import Found, Stretch, beyond, first_of, in_order
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.sql import ONE, Id, checked, folded
 from portal_actions_plugin.storage.statements import CompiledOnce, Values
-from portal_actions_plugin.storage.tables import SEARCHED, RunRow
 
 WALK = 2_000
 """So many rows are looked at one by one before the indexes are asked."""
@@ -53,13 +53,13 @@ class Search:
     """A prefix of a run's id or of a searched column, whatever the capitals.
 
     Attributes:
-        row: of which table.
+        table: which is searched.
         prefix: not blank.
         filters: the names of those that narrow it further.
         values: of those.
     """
 
-    row: RunRow
+    table: tables.RunTable
     prefix: str
     filters: tuple[str, ...]
     values: Values
@@ -69,7 +69,7 @@ class Search:
         words, own = self._words(db), _ids_that_begin(self.prefix)
         if not words and not own:
             return [], False
-        kind = ListKind(self.row, self.filters, stretch.older)
+        kind = ListKind(self.table, self.filters, stretch.older)
         values = {**self.values, "prefix": self.prefix, **own}
         if None in words.values():
             end = self._end_of_walk(db, stretch)
@@ -80,10 +80,10 @@ class Search:
         return _read_by_indexes(db, stretch, _Indexes.of(kind, words, own), {**values, **_values_of(words)})
 
     def _words(self, db: Transaction) -> Words:
-        row = db.row(_ends(self.row), {"prefix": self.prefix})
+        row = db.row(_ends(self.table), {"prefix": self.prefix})
         assert row is not None  # noqa: S101 a SELECT without FROM has one row
         values: list[Any] = list(row.values())
-        pairs = zip(SEARCHED[self.row], values[::2], values[1::2], strict=True)
+        pairs = zip(tables.SEARCHED[self.table], values[::2], values[1::2], strict=True)
         return {str(column.key): low if low == high else None for column, low, high in pairs if low is not None}
 
     def _end_of_walk(self, db: Transaction, stretch: Stretch) -> str | None:
@@ -92,7 +92,7 @@ class Search:
         status = self.values.get("status", ())
         if len(status) == 1:
             values["one_status"] = status[0]
-        end = db.row(_walk(self.row, len(status) == 1, stretch.older), values)
+        end = db.row(_walk(self.table, len(status) == 1, stretch.older), values)
         return end["id"] if end else None
 
 
@@ -151,59 +151,59 @@ def _begins(column: ColumnClause[Any]) -> ColumnElement[bool]:
     return and_(is_known(column), folded(column) >= _prefix, folded(column) < _prefix.concat(_above_all))
 
 
-def _is_own(row: RunRow) -> ColumnElement[bool]:
-    return row.id.between(_id("first_own_id"), _id("last_own_id"))
+def _is_own(table: tables.RunTable) -> ColumnElement[bool]:
+    return table.c.id.between(_id("first_own_id"), _id("last_own_id"))
 
 
 @cache
-def _ends(row: RunRow) -> CompiledOnce:
+def _ends(table: tables.RunTable) -> CompiledOnce:
     """The first and the last word of each searched column that begins so."""
     ends = [
         select(folded(column)).where(_begins(column)).order_by(order).limit(ONE).scalar_subquery()
-        for column in SEARCHED[row]
+        for column in tables.SEARCHED[table]
         for order in (folded(column).asc(), folded(column).desc())
     ]
     return CompiledOnce(select(*(end.label(f"end_{place}") for place, end in enumerate(ends))))
 
 
 @cache
-def _walk(row: RunRow, of_one_status: bool, older: bool) -> CompiledOnce:  # noqa: FBT001 what it is kept by
-    ids = select(row.id).where(beyond(row.id, older=older))
+def _walk(table: tables.RunTable, of_one_status: bool, older: bool) -> CompiledOnce:  # noqa: FBT001 what it is kept by
+    ids = select(table.c.id).where(beyond(table.c.id, older=older))
     if of_one_status:
-        ids = ids.where(row.status == bindparam("one_status", type_=String()))
-    return CompiledOnce(in_order(ids, row.id, older=older).limit(ONE).offset(bindparam("walk", type_=Integer())))
+        ids = ids.where(table.c.status == bindparam("one_status", type_=String()))
+    return CompiledOnce(in_order(ids, table.c.id, older=older).limit(ONE).offset(bindparam("walk", type_=Integer())))
 
 
 @lru_cache(maxsize=KEPT)
 def _walked(kind: ListKind, own_id: bool) -> Select[Any]:  # noqa: FBT001 likewise
     """What begins so among the rows up to the end of the walk."""
-    row = kind.row
-    fits = [*map(_begins, SEARCHED[row]), *([_is_own(row)] if own_id else ())]
-    near = row.id >= _id("end") if kind.older else row.id <= _id("end")
-    return first_of(narrowed(kind).where(checked(or_(*fits)), near), row.id, older=kind.older)
+    table = kind.table
+    fits = [*map(_begins, tables.SEARCHED[table]), *([_is_own(table)] if own_id else ())]
+    near = table.c.id >= _id("end") if kind.older else table.c.id <= _id("end")
+    return first_of(narrowed(kind).where(checked(or_(*fits)), near), table.c.id, older=kind.older)
 
 
 @lru_cache(maxsize=KEPT)
 def _found_by(indexes: _Indexes) -> Select[Any]:
-    row = indexes.kind.row
-    found = narrowed(indexes.kind).where(row.id.in_(_ids_by(indexes)))
-    return first_of(found, row.id, older=indexes.kind.older)
+    table = indexes.kind.table
+    found = narrowed(indexes.kind).where(table.c.id.in_(_ids_by(indexes)))
+    return first_of(found, table.c.id, older=indexes.kind.older)
 
 
 @lru_cache(maxsize=KEPT)
 def _ids_by(indexes: _Indexes) -> Select[Any]:
     """The first ids of what begins so, each found by its index."""
-    row, older = indexes.kind.row, indexes.kind.older
-    ids = select(row.id)
+    table, older = indexes.kind.table, indexes.kind.older
+    ids = select(table.c.id)
     if "status" in indexes.kind.filters:
-        ids = ids.where(*map(checked, conditions(row, ["status"])))
-    columns = {column.key: column for column in SEARCHED[row]}
-    parts = [ids.where(_begins(columns[name]), beyond(row.id, older=older)) for name in indexes.several]
+        ids = ids.where(*map(checked, conditions(table, ["status"])))
+    columns = {column.key: column for column in tables.SEARCHED[table]}
+    parts = [ids.where(_begins(columns[name]), beyond(table.c.id, older=older)) for name in indexes.several]
     for name in indexes.one_word:
         is_word = folded(columns[name]) == bindparam(f"word_{name}", type_=String())
-        parts.append(first_of(ids.where(is_known(columns[name]), is_word), row.id, _many, older=older))
+        parts.append(first_of(ids.where(is_known(columns[name]), is_word), table.c.id, _many, older=older))
     if indexes.own_id:
-        parts.append(first_of(ids.where(_is_own(row)), row.id, _many, older=older))
+        parts.append(first_of(ids.where(_is_own(table)), table.c.id, _many, older=older))
     # Else a database may think it better to walk in the order of ids until there are enough of them.
     found = union_all(*(select(part.subquery().c.id) for part in parts)).cte().prefix_with("MATERIALIZED")
     return in_order(select(found.c.id).distinct(), found.c.id, older=older).limit(_many)

@@ -10,9 +10,9 @@ from sqlalchemy import ColumnClause, Integer, Select, String, Subquery, bindpara
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs.reading.filters import same
 from portal_actions_plugin.runs.states import SUCCESS
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.sql import Id, UtcDateTime, milliseconds_between
-from portal_actions_plugin.storage.tables import ActionRunRow
 
 LAST = 20
 """The usual time is the median of so many successful runs."""
@@ -66,15 +66,15 @@ def _last_successes(column: ColumnClause[Any], *, of_steps: bool) -> Select[Any]
 
 def _recent(column: ColumnClause[Any]) -> Subquery:
     """What an index finds newest first, and no more of it than a page has time for."""
-    row = ActionRunRow
+    run = tables.action_runs.c
     return (
-        select(row.id, row.step_id, row.action, row.status, row.started_at, row.finished_at)
-        .where(same(column, bindparam("word", type_=String())), row.id < bindparam("run_id", type_=Id()))
-        .order_by(row.id.desc())
+        select(run.id, run.step_id, run.action, run.status, run.started_at, run.finished_at)
+        .where(same(column, bindparam("word", type_=String())), run.id < bindparam("run_id", type_=Id()))
+        .order_by(run.id.desc())
         .limit(bindparam("rows", type_=Integer()))
         .subquery()
     )
 
 
-_OF_TEMPLATE = _last_successes(ActionRunRow.template, of_steps=True)
-_OF_ACTION = _last_successes(ActionRunRow.action, of_steps=False)
+_OF_TEMPLATE = _last_successes(tables.action_runs.c.template, of_steps=True)
+_OF_ACTION = _last_successes(tables.action_runs.c.action, of_steps=False)

@@ -14,9 +14,9 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, not_, or_, sel
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.conditions import DUE_SINCE, is_due
 from portal_actions_plugin.runs.states import RUNNING
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, Transaction
 from portal_actions_plugin.storage.sql import milliseconds_between, now_plus
-from portal_actions_plugin.storage.tables import WAITS_FOR_NOBODY, ActionRunRow, WorkerRow
 
 MISSING = "missing"
 """The state of a place that has no worker, though its supervisor was told to have one there."""
@@ -92,28 +92,36 @@ def alive_seconds() -> float:
 
 def is_alive() -> ColumnElement[bool]:
     """The condition of a worker whose loop has turned lately."""
-    return WorkerRow.seen_at > now_plus(-alive_seconds())
+    return tables.workers.c.seen_at > now_plus(-alive_seconds())
 
 
 def alive_by_queue(db: Transaction) -> Counter[str]:
     """How many workers that are alive each queue has."""
-    rows = db.rows(select(WorkerRow.queue, func.count().label("n")).where(is_alive()).group_by(WorkerRow.queue))
+    rows = db.rows(
+        select(tables.workers.c.queue, func.count().label("n")).where(is_alive()).group_by(tables.workers.c.queue)
+    )
     return Counter({row["queue"]: row["n"] for row in rows})
 
 
 def stalled(db: Transaction) -> Sequence[Stalled]:
     """The workers that should be at work and are not: not seen lately, not there, or standing by while a run waits."""
     waiting = _waiting_by_queue(db)
-    gone = and_(not_(is_alive()), WorkerRow.seen_at > now_plus(-GONE_SECONDS))
-    deaf = and_(is_alive(), _stands_by(), WorkerRow.queue.in_(list(waiting)))
+    gone = and_(not_(is_alive()), tables.workers.c.seen_at > now_plus(-GONE_SECONDS))
+    deaf = and_(is_alive(), _stands_by(), tables.workers.c.queue.in_(list(waiting)))
     rows = db.rows(
         select(
-            *(WorkerRow.name, WorkerRow.queue, WorkerRow.host, WorkerRow.pid, WorkerRow.state),
+            *(
+                tables.workers.c.name,
+                tables.workers.c.queue,
+                tables.workers.c.host,
+                tables.workers.c.pid,
+                tables.workers.c.state,
+            ),
             gone.label("gone"),
-            milliseconds_between(WorkerRow.seen_at, now_plus(0)).label("unseen"),
+            milliseconds_between(tables.workers.c.seen_at, now_plus(0)).label("unseen"),
         )
         .where(or_(gone, deaf))
-        .order_by(WorkerRow.name)
+        .order_by(tables.workers.c.name)
     )
     return [_stalled(row, waiting) for row in rows]
 
@@ -135,15 +143,15 @@ def _stalled(row: Row, waiting: dict[str, tuple[str, float]]) -> Stalled:
 def _stands_by() -> ColumnElement[bool]:
     """That a worker had stood by for a while when its supervisor last looked, and can be heard of."""
     return and_(
-        WorkerRow.state == STANDING_BY,
-        milliseconds_between(WorkerRow.state_since, WorkerRow.seen_at) >= IDLE_SECONDS * 1000,
+        tables.workers.c.state == STANDING_BY,
+        milliseconds_between(tables.workers.c.state_since, tables.workers.c.seen_at) >= IDLE_SECONDS * 1000,
     )
 
 
 def _waiting_by_queue(db: Transaction) -> dict[str, tuple[str, float]]:
     """Of each queue the run that has waited in vain for longest, and for how many seconds."""
     found: dict[str, tuple[str, float]] = {}
-    for queue in [row["queue"] for row in db.rows(select(WorkerRow.queue).distinct())]:
+    for queue in [row["queue"] for row in db.rows(select(tables.workers.c.queue).distinct())]:
         if row := waits_in_vain(db, queue):
             found[queue] = (row["id"], row["waited"] / 1000)
     return found
@@ -158,18 +166,20 @@ def waits_in_vain(db: Transaction, queue: str, besides: Collection[str] = ()) ->
         besides: the ids of runs that are not meant.
     """
     return db.row(
-        select(ActionRunRow.id, milliseconds_between(DUE_SINCE, now_plus(0)).label("waited"))
-        .where(WAITS_FOR_NOBODY, ActionRunRow.queue == queue, is_due(ActionRunRow))
-        .where(now_plus(-extension().config.stall_seconds) > DUE_SINCE, ActionRunRow.id.not_in(besides))
-        .order_by(ActionRunRow.id)
+        select(tables.action_runs.c.id, milliseconds_between(DUE_SINCE, now_plus(0)).label("waited"))
+        .where(tables.WAITS_FOR_NOBODY, tables.action_runs.c.queue == queue, is_due(tables.action_runs.c))
+        .where(now_plus(-extension().config.stall_seconds) > DUE_SINCE, tables.action_runs.c.id.not_in(besides))
+        .order_by(tables.action_runs.c.id)
         .limit(1)
     )
 
 
 def has_live_lease(db: Transaction, worker: str) -> bool:
     """Whether a job process of this worker runs something and is known to be on it."""
-    live = select(ActionRunRow.id).where(
-        ActionRunRow.status == RUNNING, ActionRunRow.worker == worker, ActionRunRow.lease_expires_at > now_plus(0)
+    live = select(tables.action_runs.c.id).where(
+        tables.action_runs.c.status == RUNNING,
+        tables.action_runs.c.worker == worker,
+        tables.action_runs.c.lease_expires_at > now_plus(0),
     )
     return db.row(live.limit(1)) is not None
 
@@ -188,28 +198,30 @@ def keep(tx: Transaction, sign: Sign) -> None:
         "state_since": now_plus(-sign.state_ago),
         "seen_at": now_plus(-sign.turned_ago),
     }
-    if not tx.changed(update(WorkerRow).where(WorkerRow.name == sign.name).values(**values)):
-        tx.execute(insert(WorkerRow).values(name=sign.name, host=sign.host, started_at=now_plus(0), **values))
+    if not tx.changed(update(tables.workers).where(tables.workers.c.name == sign.name).values(**values)):
+        tx.execute(insert(tables.workers).values(name=sign.name, host=sign.host, started_at=now_plus(0), **values))
 
 
 def forget(tx: Transaction, names: Sequence[str]) -> None:
     """Forget workers that were stopped."""
-    tx.changed(delete(WorkerRow).where(WorkerRow.name.in_(names)))
+    tx.changed(delete(tables.workers).where(tables.workers.c.name.in_(names)))
 
 
 def forget_gone(tx: Transaction) -> int:
     """Forget the workers that nobody has seen for an hour; says how many those are."""
-    return tx.changed(delete(WorkerRow).where(WorkerRow.seen_at < now_plus(-FORGET_SECONDS)))
+    return tx.changed(delete(tables.workers).where(tables.workers.c.seen_at < now_plus(-FORGET_SECONDS)))
 
 
 def supervisors_on(db: Transaction, host: str) -> Sequence[str]:
     """The supervisors that workers of a machine are kept of."""
     rows = db.rows(
-        select(WorkerRow.supervisor).where(WorkerRow.host == host, WorkerRow.supervisor.is_not(None)).distinct()
+        select(tables.workers.c.supervisor)
+        .where(tables.workers.c.host == host, tables.workers.c.supervisor.is_not(None))
+        .distinct()
     )
     return [row["supervisor"] for row in rows]
 
 
 def forget_of(tx: Transaction, supervisors: Sequence[str]) -> None:
     """Forget the workers of supervisors that are known to be gone."""
-    tx.changed(delete(WorkerRow).where(WorkerRow.supervisor.in_(supervisors)))
+    tx.changed(delete(tables.workers).where(tables.workers.c.supervisor.in_(supervisors)))

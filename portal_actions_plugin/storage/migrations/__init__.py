@@ -18,13 +18,11 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, inspect, select
 from sqlalchemy.exc import OperationalError
 
-from portal_actions_plugin.storage.columns import PREFIX
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.engines import BUSY_SECONDS, WRITES
 from portal_actions_plugin.storage.migrations.one_at_a_time import one_at_a_time
 from portal_actions_plugin.storage.migrations.stages import BlockedError, each_alone
 from portal_actions_plugin.storage.sessions import Database
-from portal_actions_plugin.storage.side_tables import DatabaseIdentityRow
-from portal_actions_plugin.storage.tables import VERSION_TABLE
 
 _BASE = "base"
 _DOES_NOT_KNOW = "which this version ({}) does not know: a newer version has upgraded them"
@@ -36,7 +34,7 @@ class MigrationError(Exception):
 
 def include_name(name: str | None, type_: str, _parent_names: Any = None) -> bool:
     """Tell a host's own alembic to leave our tables alone: pass it as ``include_name`` in the host's ``env.py``."""
-    return not (type_ == "table" and (name or "").startswith(PREFIX))
+    return not (type_ == "table" and (name or "").startswith(tables.PREFIX))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +156,7 @@ def _config(**attributes: Any) -> Config:
 
 
 def _standing(connection: Connection, script: ScriptDirectory) -> Standing:
-    found = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    found = MigrationContext.configure(connection, opts={"version_table": tables.VERSION_TABLE}).get_current_revision()
     known = {revision.revision for revision in script.walk_revisions()}
     is_newer = found is not None and found not in known
     return Standing(
@@ -171,9 +169,9 @@ def _standing(connection: Connection, script: ScriptDirectory) -> Standing:
 
 def _oldest_code(connection: Connection) -> str | None:
     """The oldest revision whose code lives with tables of a newer version, as those say."""
-    if not inspect(connection).has_table(DatabaseIdentityRow.__tablename__):
+    if not inspect(connection).has_table(tables.database_identity.name):
         return None
-    return connection.execute(select(DatabaseIdentityRow.oldest_code)).scalar()
+    return connection.execute(select(tables.database_identity.c.oldest_code)).scalar()
 
 
 def _way(script: ScriptDirectory, upper: str, lower: str) -> list[Script]:

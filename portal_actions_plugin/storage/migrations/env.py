@@ -2,15 +2,14 @@
 
 from alembic import context
 
-from portal_actions_plugin.storage.columns import Base
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.migrations.stages import use_stages
-from portal_actions_plugin.storage.tables import VERSION_TABLE
 
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
-    target_metadata=Base.metadata,
-    version_table=VERSION_TABLE,
+    target_metadata=tables.metadata,
+    version_table=tables.VERSION_TABLE,
     render_as_batch=connection.dialect.name == "sqlite",
 )
 if context.config.attributes["in_stages"]:

@@ -22,8 +22,8 @@ from sqlalchemy import Column, Connection, Index, Table, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import quoted_name
 
+from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.engines import BUSY_SECONDS
-from portal_actions_plugin.storage.tables import VERSION_TABLE
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class _OnPostgresql(PostgresqlImpl):
         self._to_drop: dict[str, Index] = {}
 
     def _exec(self, construct: Any, *args: Any, **kw: Any) -> Any:
-        if getattr(getattr(construct, "table", None), "name", None) == VERSION_TABLE:
+        if getattr(getattr(construct, "table", None), "name", None) == tables.VERSION_TABLE:
             self._drop_indexes()
         run = super()._exec
         return self._patiently(lambda: run(construct, *args, **kw), LOCK_PAUSES)
