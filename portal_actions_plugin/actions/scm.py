@@ -9,43 +9,44 @@ from marshmallow import Schema, fields, validate, validates_schema
 from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.actions.registry import action
+from portal_actions_plugin.actions.scm_commits import open_repo, rendered_skeleton
 from portal_actions_plugin.actions.scm_fields import (
     Content,
     RepoReference,
     branch_field,
+    commit_sha_field,
     content_bytes,
     files_field,
     follows,
-    open_repo,
+    message_field,
     optional_text,
+    owner_field,
+    path_field,
+    provider_field,
     repo_field,
     repo_lock,
+    repo_name_field,
+    target_branch_field,
 )
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import VISIBILITIES, FileChange
-from portal_actions_plugin.scm.names import check_branch, check_owner, check_path, check_repo
+from portal_actions_plugin.scm.names import check_branch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from portal_actions_plugin.actions.context import ActionContext
-    from portal_actions_plugin.host import SkeletonFile
-    from portal_actions_plugin.scm.base import CommitResult, RepoRef
+    from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.scm.base import RepoRef
 
 _MAX_TITLE = 250
 _MAX_DESCRIPTION = 350
 
 
 class CreateRepo(Schema):
-    provider = fields.String(required=True, metadata={"description": "The forge: local."})
-    owner = fields.String(
-        required=True,
-        validate=follows(check_owner),
-        metadata={"description": "The user, organisation or group that it will belong to. It must exist."},
-    )
-    repo = fields.String(
-        required=True, validate=follows(check_repo), metadata={"description": "The repository's name."}
-    )
+    provider = provider_field()
+    owner = owner_field("The user, organisation or group that it will belong to. It must exist.")
+    repo = repo_name_field()
     visibility = fields.String(
         load_default="private", validate=validate.OneOf(VISIBILITIES), metadata={"description": "Who may see it."}
     )
@@ -109,15 +110,9 @@ def create_repo(
 
 class CreateOrUpdateFile(Content):
     repo = repo_field()
-    path = fields.String(
-        required=True,
-        validate=follows(check_path),
-        metadata={"description": "Where, relative to the top of the repository."},
-    )
-    message = optional_text("The commit message. Default: Update and the path.", validate=validate.Length(max=10_000))
-    branch = branch_field(
-        "The branch to commit to; a missing one is made from the default branch, which is the default."
-    )
+    path = path_field()
+    message = message_field("Update and the path")
+    branch = target_branch_field()
     expected_sha = optional_text(
         "Write only if the file is as you know it: its blob SHA, or the commit that you saw it in.",
         data_key="expectedSha",
@@ -126,7 +121,7 @@ class CreateOrUpdateFile(Content):
 
 
 class CreateOrUpdateFileOutput(Schema):
-    commit_sha = fields.String(data_key="commitSha", metadata={"description": "Where the branch is now."})
+    commit_sha = commit_sha_field()
     file_url = fields.String(data_key="fileUrl", metadata={"description": "The file's page."})
     changed = fields.Boolean(metadata={"description": "False when the file had this content already."})
 
@@ -152,22 +147,18 @@ def create_or_update_file(
     expected_sha: str | None,
 ) -> dict[str, Any]:
     """Write one file to a branch. The same content makes no commit."""
-    scm, ref = open_repo(ctx, repo)
-    target = branch or ref.default_branch
+    opened = open_repo(ctx, repo)
     change = FileChange(path, content_bytes(content, content_base64), expected_sha=expected_sha or None)
-    result = scm.put_files(ref, target, [change], message or f"Update {path}", base_branch=ref.default_branch)
-    _log_commit(ctx, ref, target, result)
-    url = scm.file_url(ref, target, path)
+    result = opened.commit_to(branch, [change], message or f"Update {path}")
+    url = opened.scm.file_url(opened.ref, branch or opened.ref.default_branch, path)
     ctx.link(path, url)
     return {"commitSha": result.sha, "fileUrl": url, "changed": bool(result.changed)}
 
 
 class PushSkeleton(Schema):
     repo = repo_field()
-    branch = branch_field(
-        "The branch to commit to; a missing one is made from the default branch, which is the default."
-    )
-    message = optional_text("The commit message. Default: Add the skeleton.", validate=validate.Length(max=10_000))
+    branch = target_branch_field()
+    message = message_field("Add the skeleton")
     files = files_field("The files to write, as they are.")
     skeleton = optional_text("Instead of files: a folder of the template, whose names and texts are rendered.")
     values = fields.Dict(
@@ -178,13 +169,13 @@ class PushSkeleton(Schema):
     )
 
     @validates_schema
-    def check_one_source(self, data: dict[str, Any], **_options: Any) -> None:
+    def check_one_source(self, data: dict[str, Any], **_options: object) -> None:
         if bool(data.get("files")) == bool(data.get("skeleton")):
             raise SchemaError("Give either files or skeleton.", "files")
 
 
 class PushSkeletonOutput(Schema):
-    commit_sha = fields.String(data_key="commitSha", metadata={"description": "Where the branch is now."})
+    commit_sha = commit_sha_field()
     changed_files = fields.List(
         fields.String(), data_key="changedFiles", metadata={"description": "The paths that the commit changed."}
     )
@@ -207,16 +198,13 @@ def push_skeleton(
     message: str | None,
     files: Sequence[FileChange] | None,
     skeleton: str | None,
-    values: Mapping[str, Any] | None,
+    values: Mapping[str, JsonValue] | None,
 ) -> dict[str, Any]:
     """Write many files to a branch with one commit. The same content makes none."""
-    scm, ref = open_repo(ctx, repo)
-    target = branch or ref.default_branch
+    opened = open_repo(ctx, repo)
     if skeleton:
-        files = [_rendered(file, values or {}, skeleton) for file in ctx.skeleton(skeleton)]
-        ctx.log(f"rendered {_count(len(files))} of the skeleton {skeleton}")
-    result = scm.put_files(ref, target, files or (), message or "Add the skeleton", base_branch=ref.default_branch)
-    _log_commit(ctx, ref, target, result)
+        files = rendered_skeleton(ctx, skeleton, values or {})
+    result = opened.commit_to(branch, files or (), message or "Add the skeleton")
     return {"commitSha": result.sha, "changedFiles": list(result.changed)}
 
 
@@ -262,7 +250,8 @@ def open_pr_or_mr(
     files: Sequence[FileChange] | None,
 ) -> dict[str, Any]:
     """Open a pull request or merge request. The open one of the same branches is returned as it is."""
-    scm, ref = open_repo(ctx, repo)
+    opened = open_repo(ctx, repo)
+    scm, ref = opened.scm, opened.ref
     base = base_branch or ref.default_branch
     if head_branch == base:
         message = f"{base} cannot be merged into itself: name another headBranch."
@@ -273,8 +262,7 @@ def open_pr_or_mr(
             hint="Push a first commit there, or name another one.",
         )
     if files:
-        result = scm.put_files(ref, head_branch, files, title, base_branch=base)
-        _log_commit(ctx, ref, head_branch, result)
+        result = opened.commit(head_branch, files, title, base)
         if not result.changed and scm.branch_head(ref, head_branch) is None:
             message = f"There is nothing to propose: {base} of {ref.full_name} has these files already."
             raise ValidationError(message, hint="Nothing needs to be done.", fields={"files": [message]})
@@ -283,29 +271,3 @@ def open_pr_or_mr(
     ctx.log(f"{done} pull request #{pull.number} of {ref.full_name}: {head_branch} into {base}")
     ctx.link(f"Pull request #{pull.number}", pull.url)
     return {"prUrl": pull.url, "number": pull.number, "branch": head_branch}
-
-
-def _log_commit(ctx: ActionContext, ref: RepoRef, branch: str, result: CommitResult) -> None:
-    if result.created_from:
-        ctx.log(f"branch {branch} of {ref.full_name} created from {result.created_from}")
-    if result.changed:
-        ctx.log(f"one commit {result.sha[:7]} on {branch} of {ref.full_name}: {_count(len(result.changed))}")
-    else:
-        ctx.log(f"no commit: {ref.full_name} has this content already, at {result.sha[:7]}")
-
-
-def _rendered(file: SkeletonFile, values: Mapping[str, Any], folder: str) -> FileChange:
-    from portal_actions_plugin.software_templates.expressions.rendering import render_file
-
-    where = f"{folder}/{file.path}"
-    seen = {"values": values}
-    path = render_file(file.path, seen, where)
-    try:
-        text = file.content.decode()
-    except UnicodeDecodeError:
-        return FileChange(path, file.content, file.executable)
-    return FileChange(path, render_file(text, seen, where).encode(), file.executable)
-
-
-def _count(files: int) -> str:
-    return "1 file" if files == 1 else f"{files} files"

@@ -1,4 +1,4 @@
-"""The inputs that actions on repositories share: a reference to a repository, names, and files with their content."""
+"""The inputs and outputs that actions on repositories share: which repository, branches, paths, files with their content."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import EXCLUDE, Schema, fields, post_load, pre_load, validates_schema
+from marshmallow import EXCLUDE, Schema, fields, post_load, pre_load, validate, validates_schema
 from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.errors import ValidationError
@@ -17,31 +17,89 @@ from portal_actions_plugin.scm.names import check_branch, check_owner, check_pat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portal_actions_plugin.actions.context import ActionContext
-    from portal_actions_plugin.scm.base import ScmProvider
+_MAX_MESSAGE = 10_000
 
 
 def follows(check: Callable[[str], None]) -> Callable[[str | None], None]:
-    """Make a field's validator of one of our name checks; null passes where the field allows it."""
+    """Make a field's validator of one of the checks of ``scm.names``; null passes where the field allows it.
 
-    def validate(value: str | None) -> None:
+    Args:
+        check: raises the package's own ValidationError, whose message the field's error gets.
+    """
+
+    def checked(value: str | None) -> None:
         if value is not None:
             try:
                 check(value)
             except ValidationError as error:
                 raise SchemaError(error.message) from None
 
-    return validate
+    return checked
 
 
-def optional_text(description: str, **options: Any) -> fields.String:
-    """A text field that may be left out or null."""
-    return fields.String(load_default=None, allow_none=True, metadata={"description": description}, **options)
+def optional_text(
+    description: str, *, validate: Callable[[str], object] | None = None, data_key: str | None = None
+) -> fields.String:
+    """A text field that may be left out or null.
+
+    Args:
+        description: for the API's JSON Schema.
+        validate: raises marshmallow's ValidationError for a text that is wrong.
+        data_key: the field's name in the input, where it is not the handler's.
+    """
+    return fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate,
+        data_key=data_key,
+        metadata={"description": description},
+    )
 
 
-def branch_field(description: str, **options: Any) -> fields.String:
-    """A branch that may be left out or null."""
-    return optional_text(description, validate=follows(check_branch), **options)
+def provider_field() -> fields.String:
+    """The input ``provider``: the name of a forge, one of ``scm.providers.PROVIDERS``."""
+    return fields.String(required=True, metadata={"description": "The forge: local."})
+
+
+def owner_field(description: str) -> fields.String:
+    """The input ``owner``: a name that forges take as one."""
+    return fields.String(required=True, validate=follows(check_owner), metadata={"description": description})
+
+
+def repo_name_field() -> fields.String:
+    """The name of a repository, without its owner."""
+    return fields.String(
+        required=True, validate=follows(check_repo), metadata={"description": "The repository's name."}
+    )
+
+
+def branch_field(description: str, *, data_key: str | None = None) -> fields.String:
+    """A branch that may be left out or null; ``data_key`` is its name in the input, where it is not the handler's."""
+    return optional_text(description, validate=follows(check_branch), data_key=data_key)
+
+
+def target_branch_field() -> fields.String:
+    """The input ``branch`` of every action that commits."""
+    return branch_field("The branch to commit to; a missing one is made from the default branch, which is the default.")
+
+
+def message_field(default: str) -> fields.String:
+    """The input ``message`` of every action that commits; ``default`` says in words what it is without one."""
+    return optional_text(f"The commit message. Default: {default}.", validate=validate.Length(max=_MAX_MESSAGE))
+
+
+def path_field() -> fields.String:
+    """The path of a file inside a repository."""
+    return fields.String(
+        required=True,
+        validate=follows(check_path),
+        metadata={"description": "Where, relative to the top of the repository."},
+    )
+
+
+def commit_sha_field() -> fields.String:
+    """The output ``commitSha`` of every action that commits."""
+    return fields.String(data_key="commitSha", metadata={"description": "Where the branch is now."})
 
 
 class RepoReference(Schema):
@@ -50,29 +108,32 @@ class RepoReference(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    provider = fields.String(required=True, metadata={"description": "The forge: local."})
-    owner = fields.String(
-        required=True, validate=follows(check_owner), metadata={"description": "A user, an organisation or a group."}
-    )
-    repo = fields.String(
-        required=True, validate=follows(check_repo), metadata={"description": "The repository's name."}
-    )
+    provider = provider_field()
+    owner = owner_field("A user, an organisation or a group.")
+    repo = repo_name_field()
     default_branch = branch_field(
         "The branch that steps use when they name none. Default: what the forge says.", data_key="defaultBranch"
     )
 
     @pre_load
-    def unwrap(self, data: Any, **_options: Any) -> Any:
+    def unwrap(self, data: object, **_options: object) -> object:
         inner = data.get("repo") if isinstance(data, dict) else None
         return inner if isinstance(inner, dict) else data
 
     @post_load
-    def build(self, data: dict[str, Any], **_options: Any) -> RepoRef:
+    def build(self, data: dict[str, Any], **_options: object) -> RepoRef:
         return RepoRef(data["provider"], data["owner"], data["repo"], data["default_branch"] or "")
 
 
 def repo_lock(data: Mapping[str, Any]) -> str:
-    """The lock of whatever writes to a repository: one run at a time, however its name is spelled."""
+    """The lock of whatever writes to a repository: one run at a time, however its name is spelled.
+
+    Args:
+        data: an input with ``repo``, as it is given: a reference, or all outputs of ``scm.createRepo@v1``.
+
+    Returns:
+        Such as ``scm:local/acme/orders``, in small letters.
+    """
     repo = data["repo"]
     inner = repo.get("repo")
     where = inner if isinstance(inner, Mapping) else repo
@@ -93,7 +154,9 @@ class Base64(fields.String):
 
     default_error_messages = {"invalid_base64": "This is not base64."}  # noqa: RUF012 marshmallow's own convention
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+    def _deserialize(  # type: ignore[override]  # bytes, of what marshmallow calls a text
+        self, value: object, attr: str | None, data: Mapping[str, Any] | None, **kwargs: object
+    ) -> bytes:
         text = super()._deserialize(value, attr, data, **kwargs)
         try:
             return base64.b64decode("".join(str(text).split()), validate=True)
@@ -120,27 +183,23 @@ class Content(Schema):
     )
 
     @validates_schema
-    def check_one_content(self, data: dict[str, Any], **_options: Any) -> None:
+    def check_one_content(self, data: dict[str, Any], **_options: object) -> None:
         if (data.get("content") is None) == (data.get("content_base64") is None):
             raise SchemaError("Give either content or contentBase64.", "content")
 
 
 def content_bytes(content: str | None, content_base64: bytes | None) -> bytes:
-    """The bytes of a loaded ``Content``."""
+    """The bytes of a loaded ``Content``: those of ``contentBase64`` where it was given, else ``content`` as UTF-8."""
     return content_base64 if content_base64 is not None else (content or "").encode()
 
 
 class FileInput(Content):
     """A file to write."""
 
-    path = fields.String(
-        required=True,
-        validate=follows(check_path),
-        metadata={"description": "Where, relative to the top of the repository."},
-    )
+    path = path_field()
 
     @post_load
-    def build(self, data: dict[str, Any], **_options: Any) -> FileChange:
+    def build(self, data: dict[str, Any], **_options: object) -> FileChange:
         return FileChange(data["path"], content_bytes(data["content"], data["content_base64"]))
 
 
@@ -149,9 +208,3 @@ def files_field(description: str) -> fields.List[FileChange]:
     return fields.List(
         fields.Nested(FileInput), load_default=None, allow_none=True, metadata={"description": description}
     )
-
-
-def open_repo(ctx: ActionContext, repo: RepoRef) -> tuple[ScmProvider, RepoRef]:
-    """The forge of a repository, and the reference with its default branch filled in."""
-    scm = ctx.scm(repo.provider)
-    return scm, repo if repo.default_branch else scm.get_repo(repo.owner, repo.repo).ref

@@ -1,0 +1,102 @@
+"""What actions on a repository do alike: find it by its reference, commit files to a branch, and tell what happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from portal_actions_plugin.scm.base import FileChange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from portal_actions_plugin.actions.context import ActionContext
+    from portal_actions_plugin.host import SkeletonFile
+    from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.scm.base import CommitResult, RepoRef, ScmProvider
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRepo:
+    """A repository that an action works on.
+
+    Attributes:
+        ctx: of the run that works on it.
+        scm: its forge.
+        ref: which one it is, with its default branch.
+    """
+
+    ctx: ActionContext
+    scm: ScmProvider
+    ref: RepoRef
+
+    def commit(self, branch: str, changes: Sequence[FileChange], message: str, base_branch: str) -> CommitResult:
+        """Make one commit of all changes, none when everything is there already, and write to the run's log which.
+
+        Args:
+            branch: where to; a missing one is made from ``base_branch``.
+            changes: the files to write.
+            message: the commit's.
+            base_branch: what a missing branch is made from.
+
+        Raises:
+            ActionError: what the forge says; see ``ScmProvider.put_files``.
+        """
+        result = self.scm.put_files(self.ref, branch, changes, message, base_branch=base_branch)
+        name = self.ref.full_name
+        if result.created_from:
+            self.ctx.log(f"branch {branch} of {name} created from {result.created_from}")
+        if result.changed:
+            self.ctx.log(f"one commit {result.sha[:7]} on {branch} of {name}: {_count(len(result.changed))}")
+        else:
+            self.ctx.log(f"no commit: {name} has this content already, at {result.sha[:7]}")
+        return result
+
+    def commit_to(self, branch: str | None, changes: Sequence[FileChange], message: str) -> CommitResult:
+        """Make one commit of all changes to a branch, or to the default branch when None is given; see ``commit``."""
+        return self.commit(branch or self.ref.default_branch, changes, message, self.ref.default_branch)
+
+
+def open_repo(ctx: ActionContext, repo: RepoRef) -> OpenRepo:
+    """Open the repository of a reference, and ask its forge for the default branch where the reference has none.
+
+    Raises:
+        ActionError: the forge is unknown or not set up, or has no such repository.
+    """
+    scm = ctx.scm(repo.provider)
+    return OpenRepo(ctx, scm, repo if repo.default_branch else scm.get_repo(repo.owner, repo.repo).ref)
+
+
+def rendered_skeleton(ctx: ActionContext, folder: str, values: Mapping[str, JsonValue]) -> list[FileChange]:
+    """Render the files of a skeleton folder of the run's template, their paths and, where they are text, their content.
+
+    Args:
+        ctx: of the run.
+        folder: as the step's input names it, such as ``./skeleton``.
+        values: what expressions in the files see as ``values``.
+
+    Raises:
+        ConfigurationError: the run has no template, or its template has no files.
+        ConflictError: a file was changed since the run started.
+        ExpressionError: an expression cannot be evaluated; names the file and the line.
+    """
+    files = [_rendered(file, values, folder) for file in ctx.skeleton(folder)]
+    ctx.log(f"rendered {_count(len(files))} of the skeleton {folder}")
+    return files
+
+
+def _rendered(file: SkeletonFile, values: Mapping[str, JsonValue], folder: str) -> FileChange:
+    from portal_actions_plugin.software_templates.expressions.rendering import render_file
+
+    where = f"{folder}/{file.path}"
+    seen = {"values": values}
+    path = render_file(file.path, seen, where)
+    try:
+        text = file.content.decode()
+    except UnicodeDecodeError:
+        return FileChange(path, file.content, file.executable)
+    return FileChange(path, render_file(text, seen, where).encode(), file.executable)
+
+
+def _count(files: int) -> str:
+    return "1 file" if files == 1 else f"{files} files"
