@@ -47,7 +47,7 @@ class Recorder(Protocol):
     def load_checkpoint(self, key: str) -> tuple[bool, Any]:
         """Whether a checkpoint is kept by this run or one that it retries, and its value."""
 
-    def save_checkpoint(self, key: str, value: Any) -> None:
+    def save_checkpoint(self, key: str, value: object) -> None:
         """Keep a checkpoint; it is committed when this returns."""
 
     def keep_links(self, links: Sequence[Link]) -> None:

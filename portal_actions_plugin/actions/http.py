@@ -18,6 +18,10 @@ from portal_actions_plugin.errors import (
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
+    from portal_actions_plugin.actions.http_client.answer import Kept
+    from portal_actions_plugin.run_types import JsonValue
+
+    _Data = Mapping[str, Any] | None
 
 REPEATABLE = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 METHODS = (*REPEATABLE, "POST", "PATCH")
@@ -47,11 +51,18 @@ def _check_url(url: str) -> None:
 class Headers(fields.Dict):
     """A table of headers, each of them refused by its name."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(keys=fields.String(), values=fields.String(), load_default=dict, **options)
+    def __init__(self, description: str, *, data_key: str | None = None, load_only: bool = False) -> None:
+        super().__init__(
+            keys=fields.String(),
+            values=fields.String(),
+            load_default=dict,
+            data_key=data_key,
+            load_only=load_only,
+            metadata={"description": description},
+        )
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        headers = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+    def _deserialize(self, value: object, attr: str | None, data: _Data, **kwargs: object) -> dict[str, str]:
+        headers: dict[str, str] = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
         if len({name.lower() for name in headers}) < len(headers) or len(headers) > _MAX_HEADERS:
             raise SchemaError(f"There are more than {_MAX_HEADERS} headers, or two of the same name.")
         wrong = {name[:100]: [why] for name, text in headers.items() if (why := self._wrong_with(name, text))}
@@ -82,7 +93,7 @@ class PlainHeaders(Headers):
 class SecretHeaders(Headers):
     """Headers that nobody may read. Where only a text can be given, as when a retry asks for them again, it is JSON."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+    def _deserialize(self, value: object, attr: str | None, data: _Data, **kwargs: object) -> dict[str, str]:
         if isinstance(value, str):
             try:
                 value = json.loads(value)
@@ -91,7 +102,7 @@ class SecretHeaders(Headers):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-def _check_body(body: Any) -> None:
+def _check_body(body: object) -> None:
     if not isinstance(body, str | dict | list | None):
         raise SchemaError("A body is a text, or a JSON object or list.")
 
@@ -107,13 +118,11 @@ class HttpRequest(Schema):
         validate=_check_url,
         metadata={"description": "What to call: https:// or http://, on a host that the portal allows."},
     )
-    headers = PlainHeaders(metadata={"description": "Headers, but for secret ones."})
+    headers = PlainHeaders("Headers, but for secret ones.")
     secret_headers = SecretHeaders(
+        "Headers such as Authorization: kept encrypted, never shown, and sent to no other host.",
         data_key="secretHeaders",
         load_only=True,
-        metadata={
-            "description": "Headers such as Authorization: kept encrypted, never shown, and sent to no other host."
-        },
     )
     body = fields.Raw(
         load_default=None,
@@ -136,7 +145,7 @@ class HttpRequest(Schema):
     )
 
     @validates_schema
-    def check_together(self, data: dict[str, Any], **_options: Any) -> None:
+    def check_together(self, data: dict[str, Any], **_options: object) -> None:
         if data["body"] is not None and data.get("method") in ("GET", "HEAD"):
             raise SchemaError(f"A {data['method']} has no body.", "body")
         twice = {name.lower() for name in data["headers"]} & {name.lower() for name in data["secret_headers"]}
@@ -176,10 +185,10 @@ def http_request(
     url: str,
     headers: Mapping[str, str],
     secret_headers: Mapping[str, str],
-    body: Any,
+    body: JsonValue,
     timeout_seconds: float,
     accept_status: list[int],
-) -> dict[str, Any]:
+) -> Kept:
     """Call a host that the portal allows. All methods but POST and PATCH may be repeated."""
     from portal_actions_plugin.actions.http_client.call import (  # what opens connections comes with the first call
         Call,

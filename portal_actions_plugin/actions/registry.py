@@ -35,7 +35,8 @@ class Action:
         id: ``name@version``, such as ``scm.createRepo@v1``.
         handler: called as ``handler(ctx, **loaded_input)``; returns the outputs.
         input: the marshmallow schema that validates the input and becomes the API's JSON Schema.
-        output: likewise for what the handler returns; None when there is nothing to promise.
+        output: the marshmallow schema of what the handler returns, which becomes the API's JSON Schema; None when there
+            is nothing to promise.
         idempotent: whether a step whose worker died may simply be run again, or a function that says so of an input: it
             gets the input as it is given, without its secret fields.
         timeout: seconds after which an attempt is ended.
@@ -81,7 +82,7 @@ class Action:
         """What only one run may write at a time, for an input; raises what the action's own function raises."""
         if self.lock is None:
             return None
-        key: Any = self.lock(self._open_part(data))
+        key: object = self.lock(self._open_part(data))
         if key is None:
             return None
         if not isinstance(key, str):
@@ -93,7 +94,7 @@ class Action:
         """Whether what was done with an input may be done again; raises what the action's own function raises."""
         if isinstance(self.idempotent, bool):
             return self.idempotent
-        answer: Any = self.idempotent(self._open_part(data))
+        answer: object = self.idempotent(self._open_part(data))
         if not isinstance(answer, bool):
             drop(answer)
             raise ConfigurationError(f"{self.id}: its idempotent answered with a {type(answer).__name__}, not a bool.")
@@ -105,7 +106,7 @@ class Action:
 
     def run(self, ctx: ActionContext, data: Mapping[str, Any]) -> dict[str, Any]:
         """Validate the input, call the handler and return its outputs."""
-        outputs: Any = self.handler(ctx, **self.load_input(data))
+        outputs: object = self.handler(ctx, **self.load_input(data))
         if outputs is not None and not isinstance(outputs, Mapping):
             drop(outputs)
             raise InternalError(f"The handler of {self.id} returned a {type(outputs).__name__}, not a mapping or None.")

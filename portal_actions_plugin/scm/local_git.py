@@ -10,12 +10,12 @@ import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from dulwich.errors import NotGitRepository
 from dulwich.file import FileLocked
 from dulwich.graph import find_merge_base
-from dulwich.object_store import iter_tree_contents
+from dulwich.object_store import DiskObjectStore, iter_tree_contents
 from dulwich.objects import S_ISGITLINK, Blob, Commit, ObjectID, Tree
 from dulwich.refs import Ref
 from dulwich.repo import Repo
@@ -93,7 +93,9 @@ class BareRepo:
         self.name = name
         self._repo = Repo(str(path))
         self._refs = self._repo.refs
-        self._store: Any = self._repo.object_store
+        store = self._repo.object_store
+        assert isinstance(store, DiskObjectStore)  # noqa: S101 a repository in a folder has no other
+        self._store = store
         self._store.fsync_object_files = True  # a committed run survives a power cut, so what it made must too
 
     def close(self) -> None:
@@ -129,9 +131,12 @@ class BareRepo:
 
     def seen_tree(self, commit: str) -> ObjectID | None:
         """The tree of a commit that somebody names; None when the text names no commit of this repository."""
-        if not re.fullmatch("[0-9a-f]{40}", commit) or commit.encode() not in self._store:
+        if not re.fullmatch("[0-9a-f]{40}", commit):
             return None
-        found = self._store[ObjectID(commit.encode())]
+        sha = ObjectID(commit.encode())
+        if sha not in self._store:
+            return None
+        found = self._store[sha]
         return ObjectID(found.tree) if isinstance(found, Commit) else None
 
     def entry(self, tree: ObjectID | None, path: str) -> Entry | None:
@@ -140,8 +145,8 @@ class BareRepo:
         for segment in path.encode().split(b"/"):
             if found is None or not stat.S_ISDIR(found[0]):
                 return None
-            folder: Tree = self._store[found[1]]
-            found = folder[segment] if segment in folder else None  # noqa: SIM401 a Tree has no get
+            folder = self._store[found[1]]
+            found = folder[segment] if isinstance(folder, Tree) and segment in folder else None
         return found
 
     def file(self, tree: ObjectID | None, path: str) -> tuple[bytes, str] | None:
@@ -160,10 +165,10 @@ class BareRepo:
         """What turns one tree into another: the new entry of each changed path, None where it is gone."""
         found: dict[bytes, Entry | None] = {}
         for (old_path, new_path), (_, mode), (_, sha) in self._store.tree_changes(old, new):
-            if new_path is None:
-                found.setdefault(old_path, None)
-            else:
+            if new_path is not None and mode is not None and sha is not None:
                 found[new_path] = (mode, sha)
+            elif old_path is not None:
+                found.setdefault(old_path, None)
         return found
 
     def merge_base(self, one: ObjectID, other: ObjectID) -> ObjectID | None:
@@ -176,7 +181,7 @@ class BareRepo:
         for step in self._repo.get_walker(include=[start], max_entries=limit):
             yield step.commit
 
-    def diff_to(self, out: Any, old: ObjectID | None, new: ObjectID | None) -> None:
+    def diff_to(self, out: IO[bytes], old: ObjectID | None, new: ObjectID | None) -> None:
         """Write a unified diff between two trees to a binary file."""
         from dulwich.patch import write_tree_diff
 

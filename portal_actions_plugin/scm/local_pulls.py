@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dulwich.objects import ObjectID, Tree
 
@@ -17,7 +17,7 @@ from portal_actions_plugin.scm.local_git import BareRepo, locked, new_commit, op
 from portal_actions_plugin.scm.local_trees import Entry, PathInTheWayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -213,7 +213,7 @@ class LocalPulls:
         )
 
 
-def write_json(file: Path, value: dict[str, Any]) -> None:
+def write_json(file: Path, value: Mapping[str, object]) -> None:
     """Write a whole file or none of it, also when the power goes. Only one writer at a time."""
     temporary = file.with_name(f".{file.name}.tmp")
     with temporary.open("w", encoding="utf-8") as out:

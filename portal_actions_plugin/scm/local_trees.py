@@ -5,12 +5,17 @@ from __future__ import annotations
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dulwich.objects import ObjectID, Tree
 
+if TYPE_CHECKING:
+    from dulwich.object_store import BaseObjectStore
+
 Entry = tuple[int, ObjectID]
+"""The mode and the SHA of what lies at a path."""
 Changes = Mapping[bytes, Entry | None]
+"""The new entry of each path; None for a path that goes."""
 FILE, EXECUTABLE, FOLDER = 0o100644, 0o100755, stat.S_IFDIR
 
 
@@ -18,7 +23,7 @@ class PathInTheWayError(Exception):
     """A file would have to lie where a folder is, or the other way round; the argument is the path."""
 
 
-def edit_tree(store: Any, root: ObjectID | None, changes: Changes) -> list[Tree]:
+def edit_tree(store: BaseObjectStore, root: ObjectID | None, changes: Changes) -> list[Tree]:
     """Apply changes to a tree, None for a path that goes.
 
     Args:
@@ -39,11 +44,12 @@ def edit_tree(store: Any, root: ObjectID | None, changes: Changes) -> list[Tree]
 
 @dataclass(frozen=True, slots=True)
 class _Editor:
-    store: Any
+    store: BaseObjectStore
     made: list[Tree]
 
     def edit(self, root: ObjectID | None, changes: Changes, above: bytes) -> Tree:
-        tree: Tree = Tree() if root is None else self.store[root].copy()
+        tree = Tree() if root is None else self.store[root].copy()
+        assert isinstance(tree, Tree)  # noqa: S101 a commit and a folder's entry name nothing else
         here: dict[bytes, Entry | None] = {}
         below: dict[bytes, dict[bytes, Entry | None]] = {}
         for path, entry in changes.items():

@@ -1,10 +1,13 @@
-"""Making a template of a document, and noting everything that is wrong with it."""
+"""Checking a template's file when it is loaded: a document becomes a template, or a list of what is wrong with it.
+
+Its parameters are checked in ``parameters.checks``, its expressions in ``expressions.checks``.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from portal_actions_plugin.software_templates.expressions.checks import Scope, check_condition, check_value
 from portal_actions_plugin.software_templates.findings import Checked, Findings
@@ -17,6 +20,7 @@ from portal_actions_plugin.software_templates.spec import Step, Template, finger
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.places import Key
     from portal_actions_plugin.software_templates.yaml_documents import Document
 
@@ -38,12 +42,12 @@ def check_document(document: Document, file: Path, known_actions: Container[str]
     """Check a document of kind Template.
 
     Args:
-        document: its data is a mapping.
+        document: what a file says, with the line of each value.
         file: where it was read; skeleton folders are below its folder.
         known_actions: the action ids that a step may name.
     """
     findings = Findings(file, document)
-    data: Mapping[str, Any] = document.data
+    data = document.mapping
     findings.typing_errors(data, (), _TOP_KEYS)
     if data.get("apiVersion") not in API_VERSIONS:
         findings.add(("apiVersion",), f"this must be {' or '.join(API_VERSIONS)}")
@@ -81,7 +85,7 @@ def check_document(document: Document, file: Path, known_actions: Container[str]
     return Checked(name, line, None if problems else template, problems, skeletons)
 
 
-def _read_steps(spec: Mapping[str, Any], findings: Findings, known_actions: Container[str]) -> tuple[Step, ...]:
+def _read_steps(spec: Mapping[str, JsonValue], findings: Findings, known_actions: Container[str]) -> tuple[Step, ...]:
     key: Key = ("spec", "steps")
     given = spec.get("steps")
     if not isinstance(given, list) or not given:
@@ -101,7 +105,7 @@ def _read_steps(spec: Mapping[str, Any], findings: Findings, known_actions: Cont
     return tuple(steps)
 
 
-def _read_step(data: Mapping[str, Any], index: int, findings: Findings, known_actions: Container[str]) -> Step:
+def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, known_actions: Container[str]) -> Step:
     key: Key = ("spec", "steps", index)
     for name in data:
         if name in _STEP_KEYS_LATER:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from portal_actions_plugin.host import TemplateProblem
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.places import Key
     from portal_actions_plugin.software_templates.skeleton import Signature
     from portal_actions_plugin.software_templates.spec import Template
@@ -64,15 +65,29 @@ class Findings:
             self._seen.add(problem)
             self.problems.append(problem)
 
-    def mapping(self, parent: Mapping[str, Any], key: Key) -> Mapping[str, Any]:
-        """Read a mapping; one that is missing or empty counts as empty."""
+    def mapping(self, parent: Mapping[str, JsonValue], key: Key) -> Mapping[str, JsonValue]:
+        """Read a mapping, and note what is there instead; one that is missing or empty counts as empty.
+
+        Args:
+            parent: what it is a part of.
+            key: its place in the document; the last part is its name in the parent.
+        """
         value = parent.get(str(key[-1]))
         if value is not None and not isinstance(value, Mapping):
             self.add(key, "this must be a mapping (name: value)")
         return value if isinstance(value, Mapping) else {}
 
-    def text(self, parent: Mapping[str, Any], key: Key, default: str | None = None) -> str:
-        """Read a text. Without a default it must be there."""
+    def text(self, parent: Mapping[str, JsonValue], key: Key, default: str | None = None) -> str:
+        """Read a text, and note what is there instead.
+
+        Args:
+            parent: what it is a part of.
+            key: its place in the document; the last part is its name in the parent.
+            default: what a missing text is; without one it must be there, and not be empty.
+
+        Returns:
+            The text; an empty one where something was noted.
+        """
         value = parent.get(str(key[-1]))
         if value is None and default is not None:
             return default
@@ -84,16 +99,29 @@ class Findings:
             self.add(key, "this must not be empty")
         return value if isinstance(value, str) else ""
 
-    def texts(self, parent: Mapping[str, Any], key: Key) -> tuple[str, ...]:
-        """Read a list of texts; a missing one is empty."""
-        value = parent.get(str(key[-1])) or []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self.add(key, "this must be a list of texts")
-            return ()
-        return tuple(value)
+    def texts(self, parent: Mapping[str, JsonValue], key: Key) -> tuple[str, ...]:
+        """Read a list of texts, and note what is there instead; a missing one is empty.
 
-    def typing_errors(self, parent: Mapping[str, Any], key: Key, known: Iterable[str]) -> None:
-        """Note keys that look like a known one with a typing error; others may belong to somebody else."""
+        Args:
+            parent: what it is a part of.
+            key: its place in the document; the last part is its name in the parent.
+        """
+        value = parent.get(str(key[-1])) or []
+        if isinstance(value, list):
+            texts = tuple(item for item in value if isinstance(item, str))
+            if len(texts) == len(value):
+                return texts
+        self.add(key, "this must be a list of texts")
+        return ()
+
+    def typing_errors(self, parent: Mapping[str, JsonValue], key: Key, known: Iterable[str]) -> None:
+        """Note keys that look like a known one with a typing error; others may belong to somebody else.
+
+        Args:
+            parent: whose keys to look at.
+            key: its own place in the document.
+            known: the keys that it may have.
+        """
         for name in parent.keys() - set(known):
             if near := get_close_matches(name, known, n=1, cutoff=0.8):
                 self.add((*key, name), f"unknown key; did you mean {near[0]}?")

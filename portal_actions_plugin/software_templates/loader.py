@@ -152,8 +152,7 @@ class FolderTemplateSource:
             return (self._broken(file, text, 1, "file", f"this is larger than {MAX_BYTES:,} bytes"),)
         try:
             content.decode("utf-8-sig")
-            documents = [one for one in read_documents(text) if isinstance(one.data, dict)]
-            wanted = [one for one in documents if one.data.get("kind") == KIND]
+            wanted = [one for one in read_documents(text) if one.mapping.get("kind") == KIND]
             return tuple(self._told(file, check_document(one, file, self._known_actions)) for one in wanted)
         except UnicodeDecodeError as error:
             return (

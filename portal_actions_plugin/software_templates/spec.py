@@ -1,4 +1,7 @@
-"""A software template as the rest of the plugin sees it, and the check of a user's inputs against it."""
+"""A checked software template: its steps, its snapshot that a run keeps, and the check of a user's inputs against it.
+
+``loader`` makes templates of files. ``step_rendering`` renders a template's steps when it runs.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,40 @@ import json
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from portal_actions_plugin.software_templates.parameters import schemas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.parameters.inputs import InputCheck
+    from portal_actions_plugin.software_templates.parameters.schemas import Schema
+
+
+StepSnapshot = TypedDict(
+    "StepSnapshot", {"id": str, "name": str, "action": str, "input": "dict[str, JsonValue]", "if": "JsonValue"}
+)
+"""A step as a run keeps it. ``input`` and ``if`` are unrendered."""
+
+
+class TemplateSnapshot(TypedDict):
+    """A template as a run keeps it, with the names and meanings of ``Template``'s attributes."""
+
+    name: str
+    title: str
+    description: str
+    tags: list[str]
+    owner: str
+    type: str
+    parameters: list[dict[str, Any]]
+    steps: list[StepSnapshot]
+    output: dict[str, JsonValue]
+    permissions: list[str]
+    version: str
+    folder: str | None
+    skeleton_files: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +55,14 @@ class Step:
         name: what pages show.
         action: an action's id, such as ``scm.createRepo@v1``.
         input: unrendered.
-        condition: the unrendered ``if``; None when there is none.
+        condition: the unrendered ``if``, a text, true or false; None when there is none.
     """
 
     id: str
     name: str
     action: str
-    input: Mapping[str, Any] = field(default_factory=dict)
-    condition: str | bool | None = None
+    input: Mapping[str, JsonValue] = field(default_factory=dict)
+    condition: JsonValue = None
 
 
 @dataclass(frozen=True)
@@ -55,16 +84,16 @@ class Template:
     tags: tuple[str, ...]
     owner: str
     type: str
-    parameters: tuple[Mapping[str, Any], ...]
+    parameters: tuple[Schema, ...]
     steps: tuple[Step, ...]
-    output: Mapping[str, Any]
+    output: Mapping[str, JsonValue]
     permissions: tuple[str, ...]
     version: str
     folder: str | None = None
     skeleton_files: Mapping[str, str] = field(default_factory=dict)
 
-    def snapshot(self) -> dict[str, Any]:
-        """Write the template as JSON values, to be kept with a run."""
+    def snapshot(self) -> TemplateSnapshot:
+        """Write the template as JSON values, to be kept with a run. They share nothing with the template."""
         return {
             "name": self.name,
             "title": self.title,
@@ -91,9 +120,13 @@ class Template:
         }
 
     @classmethod
-    def from_snapshot(cls, snapshot: Mapping[str, Any]) -> Template:
-        """Read back what ``snapshot`` wrote."""
-        data = deepcopy(dict(snapshot))
+    def from_snapshot(cls, snapshot: Mapping[str, object]) -> Template:
+        """Read back what ``snapshot`` wrote, perhaps another version of this code.
+
+        Raises:
+            KeyError, TypeError: it has not the keys that a template of this version has.
+        """
+        data: dict[str, Any] = deepcopy(dict(snapshot))
         steps = tuple(Step(condition=step.pop("if"), **step) for step in data.pop("steps"))
         data |= {name: tuple(data[name]) for name in ("tags", "parameters", "permissions")}
         return cls(steps=steps, **data)
@@ -127,7 +160,7 @@ class Template:
         return InputCheck(self.inputs_schema(), self.name)
 
 
-def validate_inputs(template: Template, inputs: Any) -> dict[str, Any]:
+def validate_inputs(template: Template, inputs: object) -> dict[str, JsonValue]:
     """Apply the defaults and check a user's inputs.
 
     Args:
@@ -143,8 +176,13 @@ def validate_inputs(template: Template, inputs: Any) -> dict[str, Any]:
     return template.input_check.fill(inputs)
 
 
-def fingerprint(definition: Any, skeleton_files: Mapping[str, str]) -> str:
-    """The version of a template: 16 hex digits over its definition and the hashes of its skeleton files."""
+def fingerprint(definition: JsonValue, skeleton_files: Mapping[str, str]) -> str:
+    """The version of a template: 16 hex digits, which change with anything that it says.
+
+    Args:
+        definition: its whole document.
+        skeleton_files: SHA-256 of each skeleton file by its path below the template's folder.
+    """
     canonical = json.dumps(
         [definition, dict(skeleton_files)], sort_keys=True, separators=(",", ":"), ensure_ascii=False
     )

@@ -1,10 +1,14 @@
-"""Which step comes next, what it gets, and what the run gives in the end. Nothing here touches a database."""
+"""Rendering a template's steps: whether a step's ``if`` holds, what its input becomes, what the run gives in the end.
+
+Expressions are evaluated in ``expressions.rendering``. Nothing here touches a database.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
 
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.expressions import rendering
@@ -12,11 +16,23 @@ from portal_actions_plugin.software_templates.expressions.limits import budget
 from portal_actions_plugin.software_templates.expressions.undefined import Sparse
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.software_templates.expressions.rendering import Context
     from portal_actions_plugin.software_templates.spec import Template
+
+    Values = Mapping[str, JsonValue]
+    StepContext = Mapping[str, Values]
+    """What expressions may name: ``parameters``, ``steps``, ``user`` and ``context``; see ``step_context``."""
 
 log = logging.getLogger(__name__)
 
-_DROPPED = object()
+
+class _Left(Enum):
+    OUT = auto()
+
+
+_DROPPED: Final = _Left.OUT
+"""Stands for a part of the output that is left out."""
 
 
 class ConditionError(ValidationError):
@@ -34,27 +50,35 @@ class ConditionError(ValidationError):
 
 
 def step_context(
-    inputs: Mapping[str, Any],
-    outputs_by_step: Mapping[str, Mapping[str, Any]],
-    user: Mapping[str, Any],
-    context: Mapping[str, Any],
-) -> dict[str, Any]:
+    inputs: Values, outputs_by_step: Mapping[str, Values], user: Values, context: Values
+) -> dict[str, Values]:
     """Build what expressions may name.
 
     Args:
-        inputs: the template run's inputs.
+        inputs: the template run's inputs by parameter.
         outputs_by_step: the outputs of each finished step by its id; a step that is not in it has none.
-        user: the requester.
-        context: the run.
+        user: of the requester: ``id``, ``ref`` and ``displayName``.
+        context: of the run: ``runId``, ``template`` and ``entity``.
+
+    Returns:
+        ``parameters``, ``steps`` (by id, each with ``output`` and ``outputs``, which are equal), ``user``, ``context``.
     """
     steps = {step: {"output": dict(outputs), "outputs": dict(outputs)} for step, outputs in outputs_by_step.items()}
     return {"parameters": dict(inputs), "steps": steps, "user": dict(user), "context": dict(context)}
 
 
-def first_or_next(template: Template, position: int, context: Mapping[str, Any]) -> int | None:
-    """Find the next step whose ``if`` is true: its index at or after ``position``, or None when no step is left.
+def first_or_next(template: Template, position: int, context: StepContext) -> int | None:
+    """Find the next step whose ``if`` is true.
 
     A declared parameter that was not given and the output of a skipped step count as false.
+
+    Args:
+        template: whose steps they are.
+        position: the index of the first step that may be next.
+        context: as ``step_context`` builds it.
+
+    Returns:
+        The step's index, at or after ``position``; None when no step is left.
 
     Raises:
         ConditionError: the ``if`` of a step cannot be evaluated; carries its position.
@@ -70,35 +94,39 @@ def first_or_next(template: Template, position: int, context: Mapping[str, Any])
     return None
 
 
-def render_step_input(
-    template: Template, position: int, context: Mapping[str, Any], secrets: Mapping[str, Any]
-) -> dict[str, Any]:
+def render_step_input(template: Template, position: int, context: StepContext, secrets: Values) -> dict[str, JsonValue]:
     """Render a step's input, the only place where ``secrets`` can be named.
+
+    Args:
+        template: whose step it is.
+        position: the step's index.
+        context: as ``step_context`` builds it.
+        secrets: the secret inputs by parameter.
+
+    Returns:
+        What the step's action gets: its input's values by name, all of them JSON.
 
     Raises:
         ExpressionError: names the step, the field and the expression.
     """
     known = {**_known(template, context), "secrets": dict(secrets)}
-    rendered: dict[str, Any] = rendering.render(
-        template.steps[position].input, known, _where(template, position, "input")
-    )
-    return rendered
+    return rendering.render(template.steps[position].input, known, _where(template, position, "input"))
 
 
 def made_of_secrets(
     template: Template,
     position: int,
-    context: Mapping[str, Any],
-    secrets: Mapping[str, Any],
-    masked: tuple[Mapping[str, Any], Mapping[str, Any]],
-) -> Iterator[tuple[Any, Any]]:
-    """The values in a step's input that are others with other secrets.
+    context: StepContext,
+    secrets: Values,
+    masked: tuple[StepContext, Values],
+) -> Iterator[tuple[JsonValue, JsonValue]]:
+    """The values in a step's input that are others with other secrets: what the template has made of secrets.
 
     Args:
-        template: as for ``render_step_input``, which has succeeded with it.
-        position: likewise.
-        context: likewise.
-        secrets: likewise.
+        template: whose step it is.
+        position: the step's index. ``render_step_input`` has succeeded with it, and with the next two.
+        context: as ``step_context`` builds it.
+        secrets: the secret inputs by parameter.
         masked: a context and secrets that have something else in place of each secret.
 
     Yields:
@@ -117,7 +145,7 @@ def made_of_secrets(
             yield value, other
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: JsonValue) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list | tuple):
@@ -125,18 +153,21 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(part)
 
 
-def render_output(template: Template, context: Mapping[str, Any]) -> dict[str, Any]:
-    """Render what the run gives in the end; never raises, since the run has succeeded.
+def render_output(template: Template, context: StepContext) -> dict[str, JsonValue]:
+    """Render what the run gives in the end: the template's ``output``. Never raises, since the run has succeeded.
 
     A value that is undefined, such as an output of a skipped step, is left out, and so is an item of a list that lost
     a part: a link without its url is none. An item's own ``if`` is evaluated, as in the format.
+
+    Args:
+        template: that has run.
+        context: as ``step_context`` builds it, with the outputs of all steps.
     """
     with budget():
-        rendered = _render_output(template.output, _known(template, context), "output")
-    return rendered if isinstance(rendered, dict) else {}
+        return _render_object(template.output, _known(template, context), "output")
 
 
-def _known(template: Template, context: Mapping[str, Any]) -> dict[str, Any]:
+def _known(template: Template, context: StepContext) -> dict[str, Values]:
     return {
         **context,
         "parameters": Sparse(
@@ -154,10 +185,14 @@ def _where(template: Template, position: int, part: str) -> str:
     return f"step {template.steps[position].id}: steps[{position}].{part}"
 
 
-def _render_output(value: Any, context: Mapping[str, Any], where: str) -> Any:
+def _render_object(value: Values, context: Context, where: str) -> dict[str, JsonValue]:
+    parts = {key: _render_output(item, context, f"{where}.{key}") for key, item in value.items()}
+    return {key: part for key, part in parts.items() if part is not _DROPPED}
+
+
+def _render_output(value: JsonValue, context: Context, where: str) -> JsonValue | _Left:
     if isinstance(value, Mapping):
-        parts = {key: _render_output(item, context, f"{where}.{key}") for key, item in value.items()}
-        return {key: part for key, part in parts.items() if part is not _DROPPED}
+        return _render_object(value, context, where)
     if isinstance(value, list | tuple):
         items = [_render_item(item, context, f"{where}[{index}]") for index, item in enumerate(value)]
         return [item for item in items if item is not _DROPPED]
@@ -169,7 +204,7 @@ def _render_output(value: Any, context: Mapping[str, Any], where: str) -> Any:
         return _DROPPED
 
 
-def _render_item(item: Any, context: Mapping[str, Any], where: str) -> Any:
+def _render_item(item: JsonValue, context: Context, where: str) -> JsonValue | _Left:
     if not isinstance(item, Mapping):
         return _render_output(item, context, where)
     wanted = {key: value for key, value in item.items() if key != "if"}
@@ -178,5 +213,5 @@ def _render_item(item: Any, context: Mapping[str, Any], where: str) -> Any:
             return _DROPPED
     except ValidationError:
         return _DROPPED
-    rendered = _render_output(wanted, context, where)
+    rendered = _render_object(wanted, context, where)
     return rendered if len(rendered) == len(wanted) else _DROPPED

@@ -1,18 +1,19 @@
-"""Reading YAML so that every value knows its line, and so that no file can make us read for ever."""
+"""Reading the documents of a YAML file: each value knows its line, and no file can make us read for ever."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import yaml
 
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.places import Key
 
 MAX_BYTES = 1_000_000
@@ -27,9 +28,11 @@ _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MERGE = "tag:yaml.org,2002:merge"
 _NOT_JSON = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
 
+Scalar: TypeAlias = bool | int | float | str | None
+
 
 class UnreadableError(Exception):
-    """The file is no YAML that can be read at all."""
+    """The file is no YAML that can be read at all. ``line`` counts from 1."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -47,9 +50,14 @@ class Document:
         problems: what JSON cannot say, by place.
     """
 
-    data: Any = None
+    data: JsonValue = None
     lines: dict[Key, int] = field(default_factory=dict)
     problems: list[tuple[Key, str]] = field(default_factory=list)
+
+    @property
+    def mapping(self) -> Mapping[str, JsonValue]:
+        """What it says when that is a mapping, else an empty one."""
+        return self.data if isinstance(self.data, dict) else {}
 
     def line(self, key: Key) -> int:
         """The line of a value, or of the nearest one around it."""
@@ -133,7 +141,7 @@ class _Reader:
         self._loader = loader
         self._document = document
 
-    def value(self, node: yaml.Node, key: Key) -> Any:
+    def value(self, node: yaml.Node, key: Key) -> JsonValue:
         line = node.start_mark.line + 1
         self._document.lines.setdefault(key, line)
         self._loader.write_out(len(node.value) if isinstance(node, yaml.ScalarNode) else 0, line)
@@ -145,9 +153,9 @@ class _Reader:
             return [self.value(item, (*key, index)) for index, item in enumerate(node.value)]
         return self._scalar(node, key)
 
-    def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
-        own: dict[str, Any] = {}
+    def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, JsonValue]:
+        merged: dict[str, JsonValue] = {}
+        own: dict[str, JsonValue] = {}
         for name_node, value_node in node.value:
             if name_node.tag == _MERGE:
                 merged = {**self._merged(value_node, key), **merged}
@@ -166,8 +174,8 @@ class _Reader:
             own[str(name)] = self.value(value_node, place)
         return {**merged, **own}
 
-    def _merged(self, node: yaml.Node, key: Key) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
+    def _merged(self, node: yaml.Node, key: Key) -> dict[str, JsonValue]:
+        merged: dict[str, JsonValue] = {}
         # Of several merged mappings the first one wins.
         for part in reversed(node.value if isinstance(node, yaml.SequenceNode) else [node]):
             value = self.value(part, key)
@@ -177,15 +185,16 @@ class _Reader:
                 self._document.problems.append((key, "<< takes a mapping"))
         return merged
 
-    def _scalar(self, node: yaml.Node, key: Key) -> Any:
+    def _scalar(self, node: yaml.Node, key: Key) -> Scalar:
         try:
             value = self._loader.construct_object(node) if _is_readable(node) else node
             if isinstance(value, str):
                 value.encode()
         except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             value = node  # whatever a tag says of a text that it does not fit
-        json_value = value is None or isinstance(value, str | bool | int)
-        if json_value or (isinstance(value, float) and math.isfinite(value)):
+        if value is None or isinstance(value, str | bool | int):
+            return value
+        if isinstance(value, float) and math.isfinite(value):
             return value
         kind = node.tag.removeprefix("tag:yaml.org,2002:")[:100].encode(errors="replace").decode()
         self._document.problems.append((key, f"this is no JSON value ({kind})"))

@@ -8,10 +8,13 @@ import json
 from bisect import bisect_right
 from collections.abc import Callable, Collection
 from email.message import Message
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from portal_actions_plugin.actions.http_client.exchange import Answer
 from portal_actions_plugin.actions.http_client.guard import HttpRules
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
 
 _MAX_HEADERS = 50
 _MAX_HEADER_CHARS = 1_000
@@ -25,7 +28,18 @@ _CHARSETS = frozenset(("utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252", "u
 TextOrBytes = TypeVar("TextOrBytes", str, bytes)
 
 
-def outputs(answer: Answer, rules: HttpRules, secrets: Collection[str], warn: Callable[[str], None]) -> dict[str, Any]:
+class Kept(TypedDict):
+    """The outputs of ``http.request@v1``. One of ``body`` and ``bodyBase64`` is a text; ``json`` only where it fits."""
+
+    status: int
+    headers: dict[str, str]
+    body: str | None
+    bodyBase64: str | None
+    json: JsonValue
+    truncated: bool
+
+
+def outputs(answer: Answer, rules: HttpRules, secrets: Collection[str], warn: Callable[[str], None]) -> Kept:
     """Build the action's outputs, which fit into what a step may give.
 
     Args:
@@ -36,7 +50,7 @@ def outputs(answer: Answer, rules: HttpRules, secrets: Collection[str], warn: Ca
     """
     body = cut(answer.body, rules.max_bytes, [secret.encode() for secret in secrets])
     truncated = not answer.whole or len(body) < len(answer.body)
-    kept: dict[str, Any] = {
+    kept: Kept = {
         "status": answer.status,
         "headers": _headers(answer, rules.max_output_bytes // 4),
         "body": None,
@@ -53,13 +67,13 @@ def outputs(answer: Answer, rules: HttpRules, secrets: Collection[str], warn: Ca
         kept["bodyBase64"] = base64.b64encode(fitting).decode()
         truncated |= len(fitting) < len(body)
     else:
-        kept["body"] = cut(text, _fitting(text, room), secrets)
-        truncated |= len(kept["body"]) < len(text)
+        kept["body"] = shown = cut(text, _fitting(text, room), secrets)
+        truncated |= len(shown) < len(text)
     kept["truncated"] = truncated
     if truncated:
         warn("The answer is longer than a run keeps: it is cut, and not read as JSON.")
     elif kept["body"] and _is_json(answer):
-        _add_json(kept, rules.max_output_bytes, warn)
+        _add_json(kept, kept["body"], rules.max_output_bytes, warn)
     return kept
 
 
@@ -108,9 +122,9 @@ def _is_json(answer: Answer) -> bool:
     return kind in ("application/json", "text/json") or kind.endswith("+json")
 
 
-def _add_json(kept: dict[str, Any], room: int, warn: Callable[[str], None]) -> None:
+def _add_json(kept: Kept, body: str, room: int, warn: Callable[[str], None]) -> None:
     try:
-        parsed = json.loads(kept["body"])
+        parsed = json.loads(body)
         json.dumps(parsed, allow_nan=False)
         _require_depth(parsed, _MAX_JSON_DEPTH)
     except (ValueError, RecursionError):
@@ -122,7 +136,7 @@ def _add_json(kept: dict[str, Any], room: int, warn: Callable[[str], None]) -> N
         kept["json"] = parsed
 
 
-def _require_depth(data: Any, depth: int) -> None:
+def _require_depth(data: object, depth: int) -> None:
     if depth == 0:
         raise ValueError("it is nested too deeply")
     for part in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
@@ -149,5 +163,5 @@ def _fitting(text: str, room: int) -> int:
     return bisect_right(range(1, len(text) + 1), room, key=lambda end: _size(text[:end]))
 
 
-def _size(data: Any) -> int:
+def _size(data: object) -> int:
     return len(json.dumps(data))

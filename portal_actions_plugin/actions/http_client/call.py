@@ -10,10 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from portal_actions_plugin.actions.http_client.answer import beginning, outputs
-from portal_actions_plugin.actions.http_client.exchange import Answer, Deadline, Exchange, Request
+from portal_actions_plugin.actions.http_client.answer import Kept, beginning, outputs
+from portal_actions_plugin.actions.http_client.connection import Deadline
+from portal_actions_plugin.actions.http_client.exchange import Answer, Exchange, Request
 from portal_actions_plugin.actions.http_client.guard import parse_target
 from portal_actions_plugin.errors import (
     ActionError,
@@ -27,6 +28,7 @@ from portal_actions_plugin.errors import (
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
+    from portal_actions_plugin.run_types import JsonValue
 
 _SHOWN_CHARS = 200
 _ERRORS: Mapping[int, type[ActionError]] = {
@@ -55,11 +57,17 @@ class Call:
     url: str
     headers: Mapping[str, str]
     secret_headers: Mapping[str, str] = field(repr=False)
-    body: Any = field(repr=False)
+    body: JsonValue = field(repr=False)
 
 
-def call(ctx: ActionContext, asked: Call, seconds: float, accept_status: Collection[int]) -> dict[str, Any]:
+def call(ctx: ActionContext, asked: Call, seconds: float, accept_status: Collection[int]) -> Kept:
     """Make a call and build the action's outputs.
+
+    Args:
+        ctx: of the run that calls.
+        asked: what to call.
+        seconds: how long all of it may take, redirects included.
+        accept_status: statuses from 400 on that count as a success.
 
     Raises:
         ActionError: the answer is none of those that are accepted, or there is none.
@@ -85,10 +93,11 @@ def call(ctx: ActionContext, asked: Call, seconds: float, accept_status: Collect
 
 
 def _request(asked: Call) -> Request:
-    kind, body = None, asked.body
-    if body is not None:
-        kind = "text/plain; charset=utf-8" if isinstance(body, str) else "application/json"
-        body = (body if isinstance(body, str) else json.dumps(body)).encode("utf-8", "replace")
+    kind, body = None, None
+    if asked.body is not None:
+        kind = "text/plain; charset=utf-8" if isinstance(asked.body, str) else "application/json"
+        text = asked.body if isinstance(asked.body, str) else json.dumps(asked.body)
+        body = text.encode("utf-8", "replace")
     given = {name.lower() for name in (*asked.headers, *asked.secret_headers)}
     types = {"Content-Type": kind} if kind and "content-type" not in given else {}
     return Request(asked.method, parse_target(asked.url), {**types, **asked.headers}, asked.secret_headers, body)

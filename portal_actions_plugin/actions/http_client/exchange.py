@@ -5,25 +5,20 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import urllib3
 
+from portal_actions_plugin.actions.http_client.connection import Deadline, connect, resolve
 from portal_actions_plugin.actions.http_client.guard import HttpRules, Target, parse_target
 from portal_actions_plugin.errors import RemoteError, ValidationError
 
 MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CHUNK = 16_384
-
-Address = tuple[int, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +48,6 @@ class Answer:
     def header(self, name: str) -> str:
         """The first header of a name in small letters, or an empty text."""
         return next((value for known, value in self.headers if known == name), "")
-
-
-class Deadline:
-    """When all of it must be over, redirects and bodies included."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._at = time.monotonic() + seconds
-
-    @property
-    def over(self) -> bool:
-        return time.monotonic() >= self._at
-
-    def left(self) -> float:
-        """Seconds until then; raises TimeoutError when there are none."""
-        if (seconds := self._at - time.monotonic()) <= 0:
-            raise TimeoutError
-        return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +94,10 @@ class Exchange:
     def _ask(self, request: Request) -> Answer:
         self.rules.require_host(request.target)
         with named_failures(request, self.deadline):
-            found = _resolve(request.target, self.deadline)
+            found = resolve(request.target, self.deadline)
         self.rules.require_addresses(request.target, [place[0] for _, place in found])
         with named_failures(request, self.deadline):
-            connected = _connect(request.target, found, self.deadline)
+            connected = connect(request.target, found, self.deadline)
         with closing(connected):
             self.guard()
             with named_failures(request, self.deadline):
@@ -201,94 +178,6 @@ def _write(connection: http.client.HTTPConnection, request: Request) -> None:
         connection.putheader(name, value)
     connection.putheader("Connection", "close")
     connection.endheaders(request.body)
-
-
-# -- to where ---------------------------------------------------------------------------------------------------------
-
-
-def _resolve(target: Target, deadline: Deadline) -> list[Address]:
-    """Look a name up, once. In a thread, since nothing else can stop a look-up that takes too long."""
-    answers: SimpleQueue[list[Address] | Exception] = SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-            answers.put([(family, place) for family, _, _, _, place in found])
-        except (OSError, UnicodeError) as error:
-            answers.put(error)
-
-    threading.Thread(target=look_up, name="look up a host", daemon=True).start()
-    try:
-        found = answers.get(timeout=deadline.left())
-    except Empty:
-        raise TimeoutError from None
-    if isinstance(found, Exception) or not found:
-        raise socket.gaierror(socket.EAI_NONAME, f"the name {target.host} cannot be looked up")
-    return found
-
-
-def _connect(target: Target, addresses: list[Address], deadline: Deadline) -> socket.socket:
-    """Connect to the first of the checked addresses that answers."""
-    last: OSError = ConnectionError()
-    for position, (family, place) in enumerate(addresses):
-        tried = _TimedSocket(family, socket.SOCK_STREAM)
-        tried.deadline = deadline
-        try:
-            tried.settimeout(deadline.left() / (len(addresses) - position))
-            tried.connect(place)
-            return tried if target.scheme == "http" else _secured(tried, target, deadline)
-        except ssl.SSLError:
-            tried.close()
-            raise
-        except OSError as error:
-            tried.close()
-            last = error
-        except BaseException:
-            tried.close()
-            raise
-    raise last
-
-
-def _secured(connected: socket.socket, target: Target, deadline: Deadline) -> socket.socket:
-    context = ssl.create_default_context()
-    context.sslsocket_class = _TimedTls
-    connected.settimeout(deadline.left())
-    secured = context.wrap_socket(connected, server_hostname=target.host)
-    assert isinstance(secured, _TimedTls)  # noqa: S101 the context was told so
-    secured.deadline = deadline
-    return secured
-
-
-if TYPE_CHECKING:
-    _Socket = socket.socket
-else:
-    _Socket = object
-
-
-class _Timed(_Socket):
-    """Gives each wait what is left of the whole exchange: a side that drips byte by byte never times out by itself."""
-
-    deadline: Deadline
-
-    def recv_into(self, *args: Any, **options: Any) -> int:
-        self.settimeout(self.deadline.left())
-        return super().recv_into(*args, **options)
-
-    def send(self, *args: Any) -> int:
-        self.settimeout(self.deadline.left())
-        return super().send(*args)
-
-    def sendall(self, *args: Any) -> None:
-        self.settimeout(self.deadline.left())
-        super().sendall(*args)
-
-
-class _TimedSocket(_Timed, socket.socket):
-    pass
-
-
-class _TimedTls(_Timed, ssl.SSLSocket):
-    pass
 
 
 # -- what can go wrong ------------------------------------------------------------------------------------------------

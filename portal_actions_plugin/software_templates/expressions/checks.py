@@ -1,16 +1,17 @@
-"""What can be known to be wrong with a template's expressions before it runs."""
+"""Checking a template's expressions when it is loaded, before any run: what they name, and whether it will be there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.expressions.references import references
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.expressions.references import References
     from portal_actions_plugin.software_templates.findings import Findings
     from portal_actions_plugin.software_templates.places import Key
@@ -40,8 +41,15 @@ class Scope:
     is_input: bool
 
 
-def check_value(value: Any, key: Key, scope: Scope, findings: Findings) -> None:
-    """Note every problem of every expression in a value."""
+def check_value(value: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
+    """Note every problem of every expression in a value, at every depth.
+
+    Args:
+        value: an unrendered part of a template, such as a step's input.
+        key: its place in the template's document.
+        scope: what its expressions may name.
+        findings: where problems are noted.
+    """
     current_budget().check_time()
     if isinstance(value, Mapping):
         for name, part in value.items():
@@ -56,8 +64,15 @@ def check_value(value: Any, key: Key, scope: Scope, findings: Findings) -> None:
                 findings.add(key, f"{shown}: {problem}")
 
 
-def check_condition(condition: Any, key: Key, scope: Scope, findings: Findings) -> None:
-    """Note every problem of an ``if``."""
+def check_condition(condition: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
+    """Note every problem of an ``if``.
+
+    Args:
+        condition: as the template has it; None when there is no ``if``.
+        key: its place in the template's document.
+        scope: what its expression may name.
+        findings: where problems are noted.
+    """
     if condition is not None and not isinstance(condition, str | bool):
         findings.add(key, "this must be an expression, true or false")
     elif isinstance(condition, str) and "${{" not in condition and condition not in {"", "true", "false"}:

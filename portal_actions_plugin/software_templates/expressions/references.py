@@ -24,7 +24,9 @@ class References:
     Attributes:
         expression: as it is written, or the whole text when that cannot be read.
         names: the names at the top, such as ``parameters``.
-        parameters: ``x`` of each ``parameters.x``; likewise ``secrets`` and ``steps``.
+        parameters: ``x`` of each ``parameters.x``.
+        secrets: ``x`` of each ``secrets.x``.
+        steps: ``x`` of each ``steps.x``.
         problems: what is wrong whatever the context is: syntax, unknown filters.
     """
 

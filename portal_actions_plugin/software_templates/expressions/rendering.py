@@ -89,13 +89,18 @@ def render(value: JsonValue, context: Context, where: str) -> JsonValue:
 
 
 def evaluate_condition(
-    condition: str | bool | None,  # noqa: FBT001 an `if` is written as true or false, too
+    condition: JsonValue,
     context: Context,
     where: str,
 ) -> bool:
     """Whether an ``if`` holds. False, null, 0, [], an empty text and the text "false" do not; no ``if`` does.
 
     Neither does what a ``Sparse`` mapping of the context knows but has no value for.
+
+    Args:
+        condition: an ``if`` as the template has it, a text, true or false; None when there is none.
+        context: what expressions may name; JSON values only.
+        where: the place of the ``if``, for errors.
 
     Raises:
         ExpressionError: names the place, the expression and the problem.

@@ -1,9 +1,9 @@
-"""What can be known to be wrong with a template's parameters before anybody fills them in."""
+"""Checking a template's parameters when it is loaded, before anybody fills them in: its pages and their JSON Schema."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
@@ -14,6 +14,7 @@ from portal_actions_plugin.software_templates.parameters.schemas import (
     declared,
     follow,
     is_secret,
+    is_top_level,
     loops,
     merge_pages,
     modern,
@@ -23,40 +24,42 @@ from portal_actions_plugin.software_templates.parameters.schemas import (
 )
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.findings import Findings
+    from portal_actions_plugin.software_templates.parameters.schemas import Schema
     from portal_actions_plugin.software_templates.places import Key
 
 KEY: Key = ("spec", "parameters")
 MAX_VALUES = 5_000
 """Values of one page."""
-# How many parts of a place each word takes up: `allOf[0]`, `then`, `dependencies.name`.
-_CONDITIONS = {
-    "allOf": 2,
-    "anyOf": 2,
-    "oneOf": 2,
-    "if": 1,
-    "then": 1,
-    "else": 1,
-    "dependencies": 2,
-    "dependentSchemas": 2,
-}
 _META = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=FORMATS)
 
 
-def read_pages(spec: Mapping[str, Any], findings: Findings) -> tuple[Mapping[str, Any], ...]:
-    """Read ``spec.parameters``, one page or a list of them, and note what is wrong with their JSON Schema."""
+def read_pages(spec: Mapping[str, JsonValue], findings: Findings) -> tuple[Schema, ...]:
+    """Read ``spec.parameters``, and note what is wrong with the pages' JSON Schema.
+
+    Args:
+        spec: the ``spec`` of a template's document; its ``parameters`` are one page or a list of them.
+        findings: where problems are noted.
+
+    Returns:
+        One JSON Schema object a page, as written; none when one of them cannot be used.
+    """
     given = spec.get("parameters")
-    pages = given if isinstance(given, list) else [given] if given else []
+    pages: dict[Key, JsonValue] = {KEY: given} if given else {}
+    if isinstance(given, list):
+        pages = {(*KEY, index): page for index, page in enumerate(given)}
     before = len(findings.problems)
-    for index, page in enumerate(pages):
-        _check_page(page, (*KEY, index) if isinstance(given, list) else KEY, findings)
+    for key, page in pages.items():
+        _check_page(page, key, findings)
     if len(findings.problems) > before:
         return ()
-    _check_together(pages, isinstance(given, list), findings)
-    return tuple(pages)
+    schemas = {key: page for key, page in pages.items() if isinstance(page, Mapping)}
+    _check_together(schemas, findings)
+    return tuple(schemas.values())
 
 
-def _check_page(page: Any, key: Key, findings: Findings) -> None:
+def _check_page(page: JsonValue, key: Key, findings: Findings) -> None:
     if not isinstance(page, Mapping):
         findings.add(key, "a page of parameters must be a JSON Schema object")
         return
@@ -75,29 +78,21 @@ def _check_page(page: Any, key: Key, findings: Findings) -> None:
             findings.add((*place, "patternProperties"), "a form cannot ask for these: name them in properties")
         if "$dynamicRef" in schema:
             findings.add((*place, "$dynamicRef"), "write $ref instead")
-        if is_secret(schema) and not _is_top_level(place[len(key) :]):
+        if is_secret(schema) and not is_top_level(place[len(key) :]):
             findings.add(place, "a secret must be a parameter of its own, not a part of another one")
 
 
-def _values(value: Any) -> int:
+def _values(value: JsonValue) -> int:
     parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     return 1 + sum(map(_values, parts))
 
 
-def _is_top_level(place: Key) -> bool:
-    """Whether a schema is that of a top-level parameter, perhaps one that only a condition asks for."""
-    while len(place) > 2 and place[0] in _CONDITIONS:
-        place = place[_CONDITIONS[str(place[0])] :]
-    return len(place) == 2 and place[0] == "properties"
-
-
-def _check_together(pages: list[Mapping[str, Any]], many: bool, findings: Findings) -> None:  # noqa: FBT001
-    merged = merge_pages(pages, "")
+def _check_together(pages: Mapping[Key, Schema], findings: Findings) -> None:
+    merged = merge_pages(tuple(pages.values()), "")
     fields = declared(merged)
-    owners: dict[str, Any] = {}
+    owners: dict[str, object] = {}
     refs = _Refs(merged)
-    for index, page in enumerate(pages):
-        key = (*KEY, index) if many else KEY
+    for key, page in pages.items():
         for name, schema in page.get("properties", {}).items():
             if owners.setdefault(name, schema) != schema:
                 findings.add((*key, "properties", name), "another page declares this parameter differently")
@@ -109,8 +104,8 @@ def _check_together(pages: list[Mapping[str, Any]], many: bool, findings: Findin
             _check_ref(refs, schema, place, findings)
 
 
-def _check_parameter(merged: Mapping[str, Any], schema: Any, key: Key, findings: Findings) -> None:
-    schema = whole(merged, schema)
+def _check_parameter(merged: Schema, given: object, key: Key, findings: Findings) -> None:
+    schema = whole(merged, given)
     if not isinstance(schema, Mapping):
         return
     if is_secret(schema) and schema.get("type") != "string":
@@ -123,13 +118,13 @@ def _check_parameter(merged: Mapping[str, Any], schema: Any, key: Key, findings:
 class _Refs:
     """Where a ``$ref`` of a form may lead: to a schema of it, and never back to itself."""
 
-    def __init__(self, form: Mapping[str, Any]) -> None:
+    def __init__(self, form: Schema) -> None:
         self.form = form
         self.schemas = {id(schema) for _, schema in subschemas(form)}
         self.ending: set[int] = set()
 
 
-def _check_ref(refs: _Refs, schema: Mapping[str, Any], key: Key, findings: Findings) -> None:
+def _check_ref(refs: _Refs, schema: Schema, key: Key, findings: Findings) -> None:
     ref = schema.get("$ref")
     if ref is None:
         return

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from referencing import Registry
 
@@ -22,6 +22,14 @@ from portal_actions_plugin.software_templates.parameters.schemas import declared
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError as SchemaError
+    from jsonschema.protocols import Validator as SchemaValidator
+
+    from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.software_templates.parameters.schemas import Schema
+    from portal_actions_plugin.software_templates.places import Key
+
+    Found = tuple[Key, str]
+    """The place of a wrong field, and a message."""
 
 WHOLE = "_schema"
 """The field name of an error that is about an object as a whole; marshmallow uses the same."""
@@ -48,11 +56,9 @@ _LIMITS = {
     "uniqueItems": "must not have the same item twice",
 }
 
-Found = tuple[tuple[str | int, ...], str]
 
-
-def validator(schema: Mapping[str, Any]) -> Any:
-    """A validator that never fetches a ``$ref`` from elsewhere."""
+def validator(schema: Schema) -> SchemaValidator:
+    """A validator that never fetches a ``$ref`` from elsewhere, and whose checks end within the budget of ``limits``."""
     registry: Registry[Any] = Registry()
     return Validator(schema, registry=registry, format_checker=FORMATS)
 
@@ -60,8 +66,13 @@ def validator(schema: Mapping[str, Any]) -> Any:
 class InputCheck:
     """What checks users' inputs by one schema. To make it takes longer than to check with it; threads may share it."""
 
-    def __init__(self, schema: Mapping[str, Any], name: str) -> None:
-        """Take the schema, and the name of whose it is, for messages."""
+    def __init__(self, schema: Schema, name: str) -> None:
+        """Prepare the check.
+
+        Args:
+            schema: of an object: all pages of a template as one.
+            name: the template's name, for messages.
+        """
         # A schema that names its dialect would be checked by that dialect's own words, not by ours.
         strict = {word: value for word, value in schema.items() if word not in {"$schema", "unevaluatedProperties"}}
         self._name = name
@@ -69,17 +80,28 @@ class InputCheck:
         self._root = validator(strict)
         self._known = declared(schema) if schema.get("unevaluatedProperties") is False else None
 
-    def fill(self, inputs: Any) -> dict[str, Any]:
-        """Return the inputs with defaults, or raise ValidationError with the messages of every wrong field.
+    def fill(self, inputs: object) -> dict[str, JsonValue]:
+        """Add the defaults to a user's inputs, and check the whole.
 
         No message repeats a value: it may be a secret. Neither the author nor the user can keep a process busy with it.
+
+        Args:
+            inputs: what the user gave, secrets too.
+
+        Returns:
+            The inputs with defaults, in nested objects too; what was given is not changed.
+
+        Raises:
+            ValidationError: ``fields`` has the messages of every wrong field, nested as the inputs are; or the check
+                was given up, since it took too long.
         """
         name = self._name
         if not isinstance(inputs, Mapping):
             raise ValidationError(f"{name} takes its inputs as an object.", fields={"inputs": ["must be an object"]})
         try:
             with budget():
-                filled: dict[str, Any] = _Defaults(self._root).fill(self._schema, dict(inputs))
+                given: dict[str, JsonValue] = dict(inputs)
+                filled = _Defaults(self._root, self._schema).fill(self._schema, given)
                 found = list(islice(self._wrong(filled), _MAX_ERRORS))
         except RecursionError:
             raise ValidationError(f"{name} cannot take these inputs: they are nested too deeply.") from None
@@ -94,7 +116,7 @@ class InputCheck:
             raise _refusal(name, found)
         return filled
 
-    def _wrong(self, filled: Mapping[str, Any]) -> Iterator[Found]:
+    def _wrong(self, filled: Mapping[str, JsonValue]) -> Iterator[Found]:
         return (one for error in self._root.iter_errors(filled) for one in _explain(error))
 
 
@@ -109,13 +131,17 @@ def _refusal(name: str, found: Iterable[Found]) -> ValidationError:
 class _Defaults:
     """Fills in defaults, also those of nested objects and of the conditions that apply."""
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: SchemaValidator, document: Schema) -> None:
         self._root = root
-        self._document = cast("Mapping[str, Any]", root.schema)
+        self._document = document
 
-    def fill(self, schema: Any, value: Any, depth: int = 0) -> Any:
+    @overload
+    def fill(self, given: object, value: dict[str, JsonValue], depth: int = 0) -> dict[str, JsonValue]: ...
+    @overload
+    def fill(self, given: object, value: JsonValue, depth: int = 0) -> JsonValue: ...
+    def fill(self, given: object, value: JsonValue, depth: int = 0) -> JsonValue:
         current_budget().check_time()
-        schema = resolve(self._document, schema)
+        schema = resolve(self._document, given)
         if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
             return value
         if isinstance(value, list) and "items" in schema:
@@ -132,7 +158,7 @@ class _Defaults:
             filled = self.fill(branch, filled, depth + 1)
         return filled
 
-    def _absent(self, name: str, part: Any, depth: int) -> dict[str, Any]:
+    def _absent(self, name: str, part: object, depth: int) -> dict[str, JsonValue]:
         whole = resolve(self._document, part)
         if not isinstance(whole, Mapping):
             return {}
@@ -144,7 +170,7 @@ class _Defaults:
         # An optional object whose own required fields are still open stays away: the user did not ask for it.
         return {name: made} if made and set(whole.get("required", ())) <= made.keys() else {}
 
-    def _applying(self, schema: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Any]:
+    def _applying(self, schema: Schema, data: Mapping[str, JsonValue]) -> Iterator[object]:
         yield from schema.get("allOf", ())
         if "if" in schema:
             yield schema.get("then" if self._fits(schema["if"], data) else "else", True)
@@ -154,12 +180,12 @@ class _Defaults:
         for word in ("oneOf", "anyOf"):
             yield from [branch for branch in schema.get(word, ()) if self._chosen(branch, data)][:1]
 
-    def _chosen(self, branch: Any, data: Mapping[str, Any]) -> bool:
+    def _chosen(self, branch: object, data: Mapping[str, JsonValue]) -> bool:
         """A form's branches tell themselves apart by a field that is answered already."""
         properties = branch.get("properties", {}) if isinstance(branch, Mapping) else {}
         return bool(properties.keys() & data.keys()) and self._fits({"properties": properties}, data)
 
-    def _fits(self, schema: Any, data: Mapping[str, Any]) -> bool:
+    def _fits(self, schema: object, data: Mapping[str, JsonValue]) -> bool:
         return bool(self._root.evolve(schema=schema).is_valid(data))
 
 
@@ -180,11 +206,11 @@ def _explain(error: SchemaError) -> Iterator[Found]:
         yield place, _message(str(rule), wanted)
 
 
-def _is_known(name: str, schema: Mapping[str, Any]) -> bool:
+def _is_known(name: str, schema: Schema) -> bool:
     return name in schema.get("properties", {})
 
 
-def _explain_choice(error: SchemaError, place: tuple[str | int, ...]) -> Iterator[Found]:
+def _explain_choice(error: SchemaError, place: Key) -> Iterator[Found]:
     """When one branch is clearly meant, say what it lacks; else that none fits."""
     branches: dict[Any, list[SchemaError]] = {}
     for part in error.context or ():
@@ -200,21 +226,21 @@ def _explain_choice(error: SchemaError, place: tuple[str | int, ...]) -> Iterato
         yield place, "fits none of the forms that it may have" if error.context else "fits more than one form"
 
 
-def _message(rule: str, wanted: Any) -> str:
+def _message(rule: str, wanted: JsonValue) -> str:
     if rule == "type":
-        kinds = [wanted] if isinstance(wanted, str) else wanted
-        return f"must be {' or '.join(_KINDS.get(kind, kind) for kind in kinds)}"
-    if rule == "enum":
+        kinds = wanted if isinstance(wanted, list) else [wanted]
+        return f"must be {' or '.join(_KINDS.get(str(kind), str(kind)) for kind in kinds)}"
+    if rule == "enum" and isinstance(wanted, list):
         return f"must be one of {_options(wanted)}"
     return _LIMITS[rule].format(_shown(wanted)) if rule in _LIMITS else "is not valid"
 
 
-def _options(wanted: Iterable[Any]) -> str:
+def _options(wanted: Iterable[JsonValue]) -> str:
     options = [_shown(option) for option in wanted]
     return ", ".join(options[:10]) + (f" or {len(options) - 10} others" if len(options) > 10 else "")
 
 
-def _shown(wanted: Any) -> str:
+def _shown(wanted: JsonValue) -> str:
     said = wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
     return said if len(said) <= _MAX_SHOWN else f"{said[:_MAX_SHOWN]}…"
 

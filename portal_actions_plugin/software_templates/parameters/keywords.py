@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError as SchemaError
@@ -12,6 +12,9 @@ from jsonschema.validators import extend
 
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.parameters.patterns import is_pattern, matches
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator as SchemaValidator
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[SchemaError] | None]
 
@@ -22,24 +25,24 @@ FORMATS = FormatChecker(formats=())
 FORMATS.checkers = {**Draft202012Validator.FORMAT_CHECKER.checkers, "regex": (is_pattern, ())}
 
 
-def _pattern(validator: Any, wanted: str, given: Any, _schema: Any) -> Iterator[SchemaError]:
-    if validator.is_type(given, "string") and not matches(wanted, given):
+def _pattern(_validator: SchemaValidator, wanted: str, given: object, _schema: object) -> Iterator[SchemaError]:
+    if isinstance(given, str) and not matches(wanted, given):
         yield SchemaError("")
 
 
-def _format(validator: Any, wanted: str, given: Any, _schema: Any) -> Iterator[SchemaError]:
+def _format(_validator: SchemaValidator, wanted: str, given: object, _schema: object) -> Iterator[SchemaError]:
     too_long = isinstance(given, str) and len(given) > MAX_FORMATTED
-    if too_long or not validator.format_checker.conforms(given, wanted):
+    if too_long or not FORMATS.conforms(given, wanted):
         yield SchemaError("")
 
 
-def _unique(validator: Any, wanted: bool, given: Any, _schema: Any) -> Iterator[SchemaError]:  # noqa: FBT001
-    items = given if wanted and validator.is_type(given, "array") else ()
+def _unique(_validator: SchemaValidator, wanted: bool, given: object, _schema: object) -> Iterator[SchemaError]:  # noqa: FBT001
+    items = given if wanted and isinstance(given, list) else ()
     if len({json.dumps(_comparable(item), sort_keys=True) for item in items}) < len(items):
         yield SchemaError("")
 
 
-def _comparable(value: Any) -> Any:
+def _comparable(value: object) -> object:
     """Write 1.0 as 1: JSON Schema has them equal."""
     if isinstance(value, Mapping):
         return {key: _comparable(item) for key, item in value.items()}
@@ -49,7 +52,7 @@ def _comparable(value: Any) -> Any:
 
 
 def _watched(keyword: Keyword) -> Keyword:
-    def watched(validator: Any, wanted: Any, given: Any, schema: Any) -> Iterator[SchemaError]:
+    def watched(validator: SchemaValidator, wanted: object, given: object, schema: object) -> Iterator[SchemaError]:
         current_budget().check_time()
         try:
             for error in keyword(validator, wanted, given, schema) or ():
@@ -62,7 +65,7 @@ def _watched(keyword: Keyword) -> Keyword:
 
 
 _OURS: dict[str, Keyword] = {"pattern": _pattern, "format": _format, "uniqueItems": _unique}
-Validator: Any = extend(  # type: ignore[no-untyped-call]
+Validator: type[SchemaValidator] = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     {word: _watched(keyword) for word, keyword in {**Draft202012Validator.VALIDATORS, **_OURS}.items()},
 )

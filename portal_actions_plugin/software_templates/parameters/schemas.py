@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from portal_actions_plugin.software_templates.places import Key
+
 Schema = Mapping[str, Any]
-Key = tuple[str | int, ...]
+"""A JSON Schema by its words. Each word has a type of its own, which only JSON Schema's own schema can check."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ONE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames",
@@ -16,6 +18,17 @@ _MANY = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
 _NAMED = ("properties", "patternProperties", "definitions", "$defs", "dependentSchemas", "dependencies")
 _CHOICES = ("oneOf", "anyOf", "not")
 _SAME_PLACE = ("allOf", "anyOf", "oneOf")
+# How many parts of a place each word takes up: `allOf[0]`, `then`, `dependencies.name`.
+_CONDITIONS = {
+    "allOf": 2,
+    "anyOf": 2,
+    "oneOf": 2,
+    "if": 1,
+    "then": 1,
+    "else": 1,
+    "dependencies": 2,
+    "dependentSchemas": 2,
+}
 
 
 def merge_pages(pages: Sequence[Schema], title: str) -> dict[str, Any]:
@@ -63,39 +76,49 @@ def _add_page(merged: dict[str, Any], page: dict[str, Any]) -> list[Any]:
     return conditions
 
 
-def modern(schema: Any) -> Any:
+def modern(schema: Schema) -> dict[str, Any]:
     """Copy a schema, with the words of draft 7 that portals' forms use written in 2020-12's."""
-    if not isinstance(schema, Mapping):
-        return deepcopy(schema)
     new: dict[str, Any] = {}
     for word, value in schema.items():
         if word == "dependencies" and isinstance(value, Mapping):
             _add_dependencies(new, value)
         elif word == "items" and isinstance(value, list):
-            new["prefixItems"] = [modern(item) for item in value]
+            new["prefixItems"] = [_modern_part(item) for item in value]
         elif word == "additionalItems":
-            new["items"] = modern(value)
+            new["items"] = _modern_part(value)
         elif word in _NAMED and isinstance(value, Mapping):
-            new[word] = {**new.get(word, {}), **{name: modern(part) for name, part in value.items()}}
+            new[word] = {**new.get(word, {}), **{name: _modern_part(part) for name, part in value.items()}}
         elif word in _MANY and isinstance(value, list):
-            new[word] = [modern(part) for part in value]
+            new[word] = [_modern_part(part) for part in value]
         elif word not in {"$id", "$schema"}:
-            new[word] = modern(value) if word in _ONE else deepcopy(value)
+            new[word] = _modern_part(value) if word in _ONE else deepcopy(value)
     return new
+
+
+def _modern_part(part: object) -> object:
+    return modern(part) if isinstance(part, Mapping) else deepcopy(part)
 
 
 def _add_dependencies(new: dict[str, Any], dependencies: Mapping[str, Any]) -> None:
     for name, needs in dependencies.items():
         word, value = (
-            ("dependentRequired", list(needs)) if isinstance(needs, list) else ("dependentSchemas", modern(needs))
+            ("dependentRequired", list(needs)) if isinstance(needs, list) else ("dependentSchemas", _modern_part(needs))
         )
         into = new.setdefault(word, {})
         if isinstance(into, dict):  # else the form is wrong there, and its check says so
             into[name] = value
 
 
-def subschemas(schema: Any, key: Key = ()) -> Iterator[tuple[Key, Schema]]:
-    """Go through a schema and all schemas inside it, each with its place."""
+def subschemas(schema: object, key: Key = ()) -> Iterator[tuple[Key, Schema]]:
+    """Go through a schema and all schemas inside it, each with its place.
+
+    Args:
+        schema: a JSON Schema; true, false and what is none at all have nothing inside.
+        key: its own place.
+
+    Yields:
+        The place and the schema, an outer one before those inside it.
+    """
     if not isinstance(schema, Mapping):
         return
     yield key, schema
@@ -110,8 +133,16 @@ def subschemas(schema: Any, key: Key = ()) -> Iterator[tuple[Key, Schema]]:
             yield from subschemas(value, (*key, word))
 
 
-def resolve(root: Schema, schema: Any) -> Any:
-    """Follow local ``$ref``s; what cannot be followed is returned as it is."""
+def resolve(root: Schema, schema: object) -> object:
+    """Follow local ``$ref``s, from one to the next, at most 32 of them.
+
+    Args:
+        root: the form, where a ``$ref`` leads.
+        schema: a part of it.
+
+    Returns:
+        The schema that the last one leads to; what has none, or one that cannot be followed, as it is.
+    """
     for _ in range(32):
         target = follow(root, schema)
         if target is schema:
@@ -120,11 +151,19 @@ def resolve(root: Schema, schema: Any) -> Any:
     return schema
 
 
-def follow(root: Schema, schema: Any) -> Any:
-    """Follow one local ``$ref``; what has none, or one that cannot be followed, is returned as it is."""
+def follow(root: Schema, schema: object) -> object:
+    """Follow one local ``$ref``.
+
+    Args:
+        root: the form, where a ``$ref`` leads.
+        schema: a part of it.
+
+    Returns:
+        The schema that it leads to; what has none, or one that cannot be followed, as it is.
+    """
     if not isinstance(schema, Mapping) or "$ref" not in schema:
         return schema
-    target: Any = root
+    target: object = root
     for part in str(schema["$ref"]).removeprefix("#/").split("/"):
         name = part.replace("~1", "/").replace("~0", "~")
         if not isinstance(target, Mapping) or name not in target:
@@ -133,16 +172,22 @@ def follow(root: Schema, schema: Any) -> Any:
     return target
 
 
-def whole(root: Schema, schema: Any) -> Any:
-    """A schema with what its ``$ref`` leads to; the words beside a ``$ref`` count too."""
+def whole(root: Schema, schema: object) -> object:
+    """A schema with what its ``$ref`` leads to; the words beside a ``$ref`` count too.
+
+    Args:
+        root: the form, where a ``$ref`` leads.
+        schema: a part of it.
+    """
     target = resolve(root, schema)
-    both = target is not schema and isinstance(target, Mapping) and isinstance(schema, Mapping)
-    return {**target, **schema} if both else target
+    if target is not schema and isinstance(target, Mapping) and isinstance(schema, Mapping):
+        return {**target, **schema}
+    return target
 
 
-def declared(root: Schema) -> dict[str, list[Any]]:
+def declared(root: Schema) -> dict[str, list[object]]:
     """The top-level fields of a schema, also those that only a condition asks for, each with its schemas."""
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[object]] = {}
     for place in _same_place(root, root, set()):
         properties = place.get("properties")
         for name, schema in properties.items() if isinstance(properties, Mapping) else ():
@@ -150,7 +195,7 @@ def declared(root: Schema) -> dict[str, list[Any]]:
     return found
 
 
-def _same_place(root: Schema, schema: Any, seen: set[int]) -> Iterator[Schema]:
+def _same_place(root: Schema, schema: object, seen: set[int]) -> Iterator[Schema]:
     schema = resolve(root, schema)
     if not isinstance(schema, Mapping) or id(schema) in seen:
         return
@@ -160,7 +205,7 @@ def _same_place(root: Schema, schema: Any, seen: set[int]) -> Iterator[Schema]:
         yield from _same_place(root, part, seen)
 
 
-def _beside(schema: Schema) -> list[Any]:
+def _beside(schema: Schema) -> list[object]:
     """The schemas inside one that judge the same value as it does."""
     found = [part for word in _SAME_PLACE if isinstance(schema.get(word), list) for part in schema[word]]
     found += [schema[word] for word in ("if", "then", "else", "not") if word in schema]
@@ -168,7 +213,14 @@ def _beside(schema: Schema) -> list[Any]:
     return [*found, *(dependent.values() if isinstance(dependent, Mapping) else ())]
 
 
-def loops(root: Schema, schema: Any, ending: set[int], path: tuple[int, ...] = ()) -> bool:
+def is_top_level(place: Key) -> bool:
+    """Whether a schema at this place of a page is that of a top-level parameter, perhaps one that a condition asks for."""
+    while len(place) > 2 and place[0] in _CONDITIONS:
+        place = place[_CONDITIONS[str(place[0])] :]
+    return len(place) == 2 and place[0] == "properties"
+
+
+def loops(root: Schema, schema: object, ending: set[int], path: tuple[int, ...] = ()) -> bool:
     """Whether checking one value by this schema would lead back to the same schema for ever.
 
     Args:
@@ -186,27 +238,30 @@ def loops(root: Schema, schema: Any, ending: set[int], path: tuple[int, ...] = (
     return False
 
 
-def as_given(root: Schema, schema: Any = None) -> Any:
+def as_given(root: Schema) -> dict[str, Any]:
     """The schema as it judges what somebody gives: what has a default need not be given. Conditions stay as they are."""
-    schema = root if schema is None else schema
-    if not isinstance(schema, Mapping):
-        return schema
+    return _as_given(root, root)
+
+
+def _as_given(root: Schema, schema: Schema) -> dict[str, Any]:
     given = dict(schema)
     properties = schema.get("properties")
     if isinstance(properties, Mapping):
-        given["properties"] = {name: as_given(root, part) for name, part in properties.items()}
+        given["properties"] = {
+            name: _as_given(root, part) if isinstance(part, Mapping) else part for name, part in properties.items()
+        }
         if "required" in schema:
             given["required"] = [name for name in schema["required"] if not _has_default(root, properties.get(name))]
     if isinstance(schema.get("items"), Mapping):
-        given["items"] = as_given(root, schema["items"])
+        given["items"] = _as_given(root, schema["items"])
     return given
 
 
-def _has_default(root: Schema, schema: Any) -> bool:
+def _has_default(root: Schema, schema: object) -> bool:
     whole = resolve(root, schema)
     return isinstance(whole, Mapping) and "default" in whole
 
 
-def is_secret(schema: Any) -> bool:
-    """Whether a parameter's schema marks it as a secret."""
+def is_secret(schema: object) -> bool:
+    """Whether a parameter's schema marks it as a secret: ``ui:field: Secret`` or ``writeOnly: true``."""
     return isinstance(schema, Mapping) and (schema.get("ui:field") == "Secret" or schema.get("writeOnly") is True)

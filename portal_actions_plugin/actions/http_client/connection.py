@@ -1,0 +1,135 @@
+"""Connections of ``http.request@v1``: a name looked up once, one of its addresses connected to, all in one time limit."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.actions.http_client.guard import Target
+
+Address = tuple[int, Any]
+"""A family of addresses, and a place in it as ``socket`` has it: its first part is the address as text."""
+
+
+class Deadline:
+    """When all of it must be over, redirects and bodies included."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._at = time.monotonic() + seconds
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self._at
+
+    def left(self) -> float:
+        """Seconds until then; raises TimeoutError when there are none."""
+        if (seconds := self._at - time.monotonic()) <= 0:
+            raise TimeoutError
+        return seconds
+
+
+def resolve(target: Target, deadline: Deadline) -> list[Address]:
+    """Look a name up, once. In a thread, since nothing else can stop a look-up that takes too long.
+
+    Raises:
+        TimeoutError: the deadline has come.
+        socket.gaierror: there is no such name.
+    """
+    answers: SimpleQueue[list[Address] | Exception] = SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            answers.put([(family, place) for family, _, _, _, place in found])
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
+
+    threading.Thread(target=look_up, name="look up a host", daemon=True).start()
+    try:
+        found = answers.get(timeout=deadline.left())
+    except Empty:
+        raise TimeoutError from None
+    if isinstance(found, Exception) or not found:
+        raise socket.gaierror(socket.EAI_NONAME, f"the name {target.host} cannot be looked up")
+    return found
+
+
+def connect(target: Target, addresses: list[Address], deadline: Deadline) -> socket.socket:
+    """Connect to the first of the checked addresses that answers; over TLS when the target is https.
+
+    Args:
+        target: its name is what the other side's certificate must be of.
+        addresses: of ``resolve``; each gets a fair share of the time that is left.
+        deadline: of the whole exchange, which the socket keeps to from then on.
+
+    Raises:
+        OSError: none answers, or the certificate cannot be trusted (ssl.SSLError).
+    """
+    last: OSError = ConnectionError()
+    for position, (family, place) in enumerate(addresses):
+        tried = _TimedSocket(family, socket.SOCK_STREAM)
+        tried.deadline = deadline
+        try:
+            tried.settimeout(deadline.left() / (len(addresses) - position))
+            tried.connect(place)
+            return tried if target.scheme == "http" else _secured(tried, target, deadline)
+        except ssl.SSLError:
+            tried.close()
+            raise
+        except OSError as error:
+            tried.close()
+            last = error
+        except BaseException:
+            tried.close()
+            raise
+    raise last
+
+
+def _secured(connected: socket.socket, target: Target, deadline: Deadline) -> socket.socket:
+    context = ssl.create_default_context()
+    context.sslsocket_class = _TimedTls
+    connected.settimeout(deadline.left())
+    secured = context.wrap_socket(connected, server_hostname=target.host)
+    assert isinstance(secured, _TimedTls)  # noqa: S101 the context was told so
+    secured.deadline = deadline
+    return secured
+
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+    _Socket = socket.socket
+else:
+    _Socket = object
+
+
+class _Timed(_Socket):
+    """Gives each wait what is left of the whole exchange: a side that drips byte by byte never times out by itself."""
+
+    deadline: Deadline
+
+    def recv_into(self, *args: Any, **options: Any) -> int:
+        self.settimeout(self.deadline.left())
+        return super().recv_into(*args, **options)
+
+    def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
+        self.settimeout(self.deadline.left())
+        return super().send(data, flags)
+
+    def sendall(self, data: ReadableBuffer, flags: int = 0, /) -> None:
+        self.settimeout(self.deadline.left())
+        super().sendall(data, flags)
+
+
+class _TimedSocket(_Timed, socket.socket):
+    pass
+
+
+class _TimedTls(_Timed, ssl.SSLSocket):
+    pass
