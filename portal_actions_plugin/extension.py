@@ -72,7 +72,7 @@ class Extension:
 
     @cached_property
     def echoes(self) -> Redis:
-        """Another one for what is said without waiting for an answer: should one come, nobody takes it for theirs."""
+        """A client for what is said without waiting for an answer: should one come, nobody takes it for theirs."""
         return self._connect()
 
     def _connect(self) -> Redis:

@@ -29,12 +29,12 @@ def age(text: str) -> int:
 
 
 def first_moment(text: str) -> int | datetime:
-    """Read an age in seconds, or a moment, in UTC unless it says otherwise; a day begins. Raises BadParameter."""
+    """Read an age in seconds, or a moment, in UTC unless it says otherwise; a day is taken from its start. Raises BadParameter."""
     return _age_or_moment(text, time.min)
 
 
 def last_moment(text: str) -> int | datetime:
-    """Read the same; a day ends."""
+    """Read an age in seconds, or a moment, in UTC unless it says otherwise; a day is taken to its end. Raises BadParameter."""
     return _age_or_moment(text, time.max)
 
 

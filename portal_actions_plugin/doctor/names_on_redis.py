@@ -11,7 +11,7 @@ from portal_actions_plugin.doctor.findings import Check, Finding, counted, criti
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.doorbells import neighbours
 from portal_actions_plugin.runner.doorbells.foreign import LATELY_SECONDS
-from portal_actions_plugin.runs.news.redis_names import Names, NamespaceUnknownError, namespace
+from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, RedisNames, namespace
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.sql import now_plus
@@ -28,7 +28,7 @@ MEND_RENAMED = "start workers and web processes again: they go by the names that
 def look() -> Iterator[Finding]:
     """Whether this portal's names are its own, and its workers go by them."""
     try:
-        known = Names(namespace())
+        known = RedisNames(namespace())
     except NamespaceUnknownError as error:
         yield critical("namespace", f"nothing can be rung for: {error}", MEND_UNKNOWN)
         return
@@ -42,7 +42,7 @@ def look() -> Iterator[Finding]:
         yield fine("namespace", f"names on Redis carry {known.namespace}, and no other portal goes by that")
 
 
-def _shared(known: Names) -> Iterator[Finding]:
+def _shared(known: RedisNames) -> Iterator[Finding]:
     if shared := neighbours.together(known):
         who = " and ".join(one.where for one in shared)
         message = (
@@ -58,7 +58,7 @@ def _shared(known: Names) -> Iterator[Finding]:
         yield warning("namespace", message, MEND_SHARED)
 
 
-def _renamed(known: Names) -> Iterator[Finding]:
+def _renamed(known: RedisNames) -> Iterator[Finding]:
     """Whether workers are alive, and none of them goes by the names of today."""
     alive = select(tables.workers.c.name).where(
         tables.workers.c.version.is_not(None), tables.workers.c.seen_at > now_plus(-ALIVE_SECONDS)

@@ -19,7 +19,7 @@ from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runner.doorbells import old_queues
 from portal_actions_plugin.runs.changes import claims, locks
 from portal_actions_plugin.runs.news import doorbells, ring, tell
-from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, names
+from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, redis_names
 from portal_actions_plugin.runs.states import OVER
 from portal_actions_plugin.storage import away, tables
 from portal_actions_plugin.storage.sessions import Row, Transaction, reading, transaction
@@ -104,7 +104,7 @@ def _ring_again() -> int:
 def _notice_that_redis_forgot() -> None:
     """When Redis has come back without its data, and so without our doorbells, let all of them ring again."""
     try:
-        sign_of_life = names().sign_of_life
+        sign_of_life = redis_names().sign_of_life
         if extension().redis.exists(sign_of_life):
             return
         with transaction("redis_forgot") as tx:

@@ -38,7 +38,7 @@ from portal_actions_plugin.runner.process.monitor import watch
 from portal_actions_plugin.runner.process.rehearsal import rehearse
 from portal_actions_plugin.runner.process.shared_memory import Shared, Word
 from portal_actions_plugin.runs.changes import due
-from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, names
+from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, redis_names
 from portal_actions_plugin.runs.news.ring import RQ_JOB, RQ_QUEUE, RQ_QUEUES
 from portal_actions_plugin.runs.news.ring import rung_for as _rung_for
 from portal_actions_plugin.storage import away
@@ -108,7 +108,7 @@ class StepWorker(BaseWorker):
             vitals: what its loop tells at each turn; nobody, when there is no loop.
         """
         super().__init__(
-            [Queue(names().queue(queue), connection=connection, serializer=JSONSerializer, job_class=Doorbell)],
+            [Queue(redis_names().queue(queue), connection=connection, serializer=JSONSerializer, job_class=Doorbell)],
             name=uuid.uuid4().hex,
             connection=connection,
             job_class=Doorbell,
@@ -331,7 +331,7 @@ def _birth(app: Flask, queue: str, place: str, connections: Connections, vitals:
         worker = StepWorker(app, queue, place, redis, connections, vitals)
         worker.register_birth()  # type: ignore[no-untyped-call]
         worker.set_state(WorkerStatus.IDLE)
-    log.info("worker %s listens on %s", worker.name, names().queue(queue))
+    log.info("worker %s listens on %s", worker.name, redis_names().queue(queue))
     return worker
 
 

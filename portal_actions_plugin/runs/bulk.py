@@ -26,7 +26,7 @@ from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED
 
 CANCEL = "cancel"
 RETRY = "retry"
-DEEDS = (CANCEL, RETRY)
+OPERATIONS = (CANCEL, RETRY)
 MAX_RUNS = 50
 """At most this many runs go at a time: as many as a page of the list has."""
 
@@ -74,13 +74,13 @@ class Result:
 # -- what would happen -----------------------------------------------------------------------------------------------
 
 
-def plan(asker: Identity, deed: str, run_ids: Iterable[str]) -> list[Plan]:
-    """Say what a deed would do to each of these runs; a step stands for its template run, which comes once."""
-    decide = _plan_cancel if deed == CANCEL else _plan_retry
+def plan(asker: Identity, operation: str, run_ids: Iterable[str]) -> list[Plan]:
+    """Say what an operation would do to each of these runs; a step stands for its template run, which comes once."""
+    decide = _plan_cancel if operation == CANCEL else _plan_retry
     plans = []
     for one, run in _selected(asker, run_ids):
         plans.append(decide(asker, one.run_id, run) if run else Plan(one.run_id, None, "There is no such run."))
-    return plans if deed == CANCEL else _within_limit(asker, plans)
+    return plans if operation == CANCEL else _within_limit(asker, plans)
 
 
 def _plan_cancel(asker: Identity, run_id: str, run: Run) -> Plan:
@@ -135,7 +135,7 @@ def _is_gone(asker: Identity, run: Run) -> bool:
 
 
 def _within_limit(asker: Identity, plans: list[Plan]) -> list[Plan]:
-    """The same plans, but those starts that would go past the limit wait."""
+    """These plans, with a wait for those starts that would go past the asker's limit."""
     left, rate = permitted.starts_left(asker), extension().config.rate_limit
     late = [one.run_id for one in plans if one.works][left.remaining :]
     words = f"Over your limit of {rate.count} {'start' if rate.count == 1 else 'starts'} a {rate.period}."
@@ -146,33 +146,33 @@ def _within_limit(asker: Identity, plans: list[Plan]) -> list[Plan]:
 # -- doing it --------------------------------------------------------------------------------------------------------
 
 
-def carry_out(asker: Identity, deed: str, run_ids: Iterable[str], key: str | None) -> list[Result]:
+def carry_out(asker: Identity, operation: str, run_ids: Iterable[str], key: str | None) -> list[Result]:
     """Cancel or retry these runs, each by itself: a refusal of one is its result and stops no other.
 
     Args:
         asker: who asks; each run asks again whether they may.
-        deed: one of ``DEEDS``.
+        operation: one of ``OPERATIONS``.
         run_ids: action runs; a step stands for its template run, which comes once.
         key: what makes the same request the same starts; each run has an idempotency key of its own, made from it.
     """
-    return [_carry_out(asker, deed, one, key) for one, _ in _selected(asker, run_ids)]
+    return [_carry_out(asker, operation, one, key) for one, _ in _selected(asker, run_ids)]
 
 
-def _carry_out(asker: Identity, deed: str, one: _Selected, key: str | None) -> Result:
+def _carry_out(asker: Identity, operation: str, one: _Selected, key: str | None) -> Result:
     try:
-        if deed == CANCEL:
+        if operation == CANCEL:
             return Result(one.run_id, one.cancel(asker))
         again = one.retry(asker, f"{key}-{one.run_id}" if key else None)
         return Result(one.run_id, one.read(asker), again.run, at_work=again.at_work)
     except PortalActionsError as error:
-        return _refused(deed, one.run_id, one.read(asker), error)
+        return _refused(operation, one.run_id, one.read(asker), error)
 
 
-def _refused(deed: str, run_id: str, run: Run | None, error: PortalActionsError) -> Result:
+def _refused(operation: str, run_id: str, run: Run | None, error: PortalActionsError) -> Result:
     if run is None:
         # What is hidden has left its denial in the audit, and reads like what is not there.
         error = NotFoundError("There is no such run.", hint="The page Actions lists the runs.")
-    elif deed == CANCEL and run.status == CANCELED and isinstance(error, ConflictError):
+    elif operation == CANCEL and run.status == CANCELED and isinstance(error, ConflictError):
         # Canceled is canceled, also by the first of two clicks.
         return Result(run_id, run)
     return Result(run_id, run, error=error)

@@ -44,7 +44,9 @@ def start_fix(
 
     Raises:
         ValidationError: neither an action nor a template is named, or both are.
-        others: as ``runs.service`` says.
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not start it.
+        NotFoundError: there is no such template or action.
+        TooManyStartsError: the identity's limit is reached; it names the wait.
     """
     ask = Ask(entity=origin.entity, origin=origin)
     if action and not template:

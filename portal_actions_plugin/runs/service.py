@@ -15,7 +15,7 @@ from portal_actions_plugin.run_types import ActionRun, AuditEntry, TemplateRun
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
 from portal_actions_plugin.runs.changes import existing, locks, transitions
-from portal_actions_plugin.runs.changes.new_template_run import FirstRows
+from portal_actions_plugin.runs.changes.new_template_run import NewTemplateRun
 from portal_actions_plugin.runs.changes.steps import queue_first
 from portal_actions_plugin.runs.course import Course, lock_key_of
 from portal_actions_plugin.runs.guards import access
@@ -24,7 +24,7 @@ from portal_actions_plugin.runs.news import tell
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.resume import LeftOff, first_step, left_off
 from portal_actions_plugin.runs.run_ids import no_run
-from portal_actions_plugin.runs.secrets.sealing import masking_errors, part, require_secret
+from portal_actions_plugin.runs.secrets.sealing import masking_errors, require_secret, split_secrets
 from portal_actions_plugin.runs.secrets.storable import require_storable
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import CANCELED, FAILED, OVER
@@ -117,10 +117,12 @@ def _start_template(
     require_secret(ask.secrets, template.secret_names)
     with masking_errors(given, template.secret_names):
         valid = validate_inputs(template, given)
-    kept = part(valid, template.secret_names, extension().config.secret_keys, about=ask.readable())
+    kept = split_secrets(valid, template.secret_names, extension().config.secret_keys, about=ask.readable())
     course = Course(new_id(), template, kept.shown, asker.id, asker.name, ask.entity, begin.outputs if begin else {})
     first = first_step(begin, current, course) if begin else course.next_step(0)
-    rows = FirstRows.of(course, first, {**who_and_why(asker, ask), "secrets": kept.sealed, "retry_of": retry_of}, begin)
+    rows = NewTemplateRun.of(
+        course, first, {**who_and_why(asker, ask), "secrets": kept.sealed, "retry_of": retry_of}, begin
+    )
     return accept(
         Start(
             asker,
@@ -190,7 +192,7 @@ def _start_action(
     require_secret(ask.secrets, action.secret_names())
     with masking_errors(given, action.secret_names()):
         action.load_input(given)
-    kept = part(given, action.secret_names(), parts.config.secret_keys, about=ask.readable())
+    kept = split_secrets(given, action.secret_names(), parts.config.secret_keys, about=ask.readable())
     lock_key = lock_key_of(action, kept.shown)
 
     def write(tx: Transaction) -> ActionRun:

@@ -117,7 +117,7 @@ def _next_slice() -> _Slice | None:
 
 
 def _end_of_slice(db: Transaction, span: _Span) -> datetime | None:
-    """As far as no kind of row has more than a slice's, but for those of one moment."""
+    """The latest moment up to which no kind of row has more than a slice's, but for those of one moment."""
     ends = [span.until]
     for moment, which in (
         (tables.action_runs.c.finished_at, true()),

@@ -18,6 +18,7 @@ from sqlalchemy import Table, and_, delete, func, not_, or_, select
 
 from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs.guards import idempotency
 from portal_actions_plugin.runs.states import OVER
 from portal_actions_plugin.settings.values import MAX_DAYS
 from portal_actions_plugin.storage import tables
@@ -29,9 +30,6 @@ SHORTEST_SECONDS = 3600
 """Start limits are counted over the runs of up to an hour, so none of those may be missing."""
 
 LONGEST_SECONDS = MAX_DAYS * 24 * 3600
-
-KEY_SECONDS = 24 * 3600
-"""A run whose idempotency key is younger stays: a client may count on its key for a day."""
 
 ROWS_A_PAGE = 500
 RUNS_A_BATCH = 50
@@ -117,7 +115,7 @@ class _Cutoffs:
 def _cutoffs(ages: Ages) -> _Cutoffs:
     moments = (now_plus(-ages.runs).label("runs"), now_plus(-ages.audit).label("audit"))
     with reading() as db:
-        (row,) = db.rows(select(*moments, now_plus(-KEY_SECONDS).label("keys")))
+        (row,) = db.rows(select(*moments, now_plus(-idempotency.KEPT_SECONDS).label("keys")))
     return _Cutoffs(**row)
 
 
@@ -217,7 +215,7 @@ class _OneOffs(_Runs):
     def steps(self, tx: Transaction, ids: Sequence[str]) -> dict[str, int]:  # noqa: ARG002 a one-off has none
         return {}
 
-    def pruned(self, runs: int, steps: int) -> Pruned:  # noqa: ARG002 likewise
+    def pruned(self, runs: int, steps: int) -> Pruned:  # noqa: ARG002 a one-off has none
         return Pruned(one_offs=runs)
 
 

@@ -17,7 +17,7 @@ from redis import Redis
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.runs.news import ring
-from portal_actions_plugin.runs.news.redis_names import names
+from portal_actions_plugin.runs.news.redis_names import redis_names
 from portal_actions_plugin.runs.reading import queries
 from tests.support.doorbells import queue_key
 from tests.support.run_helpers import run_one_off
@@ -69,7 +69,7 @@ def forgeries(owned: Path) -> Iterator[dict[str, bytes]]:
 def plant(redis: Any, forged: dict[str, bytes]) -> None:
     job_id = f"forged-{uuid.uuid4()}"
     about = {
-        "origin": names().queue("default").encode(),
+        "origin": redis_names().queue("default").encode(),
         "status": b"queued",
         "created_at": b"2026-01-01T00:00:00.000000Z",
     }
@@ -121,7 +121,7 @@ def test_a_forged_echo_says_nothing_that_the_database_does_not(app: Flask, redis
     with signals.run_changed.connected_to(receive, sender=app), Redis.from_url(redis_url) as redis:
         app.test_client().get("/api/v1/health")  # the relay starts with the first request
         for forged in (pickle.dumps(Touches(owned)), b"action_run ../../etc", b"\xff" * 2000, b"", b"template_run \0"):
-            wait_until(lambda forged=forged: redis.publish(names().channel, forged))
-        wait_until(lambda: redis.publish(names().channel, f"action_run {run_id}".encode()) and heard)
+            wait_until(lambda forged=forged: redis.publish(redis_names().channel, forged))
+        wait_until(lambda: redis.publish(redis_names().channel, f"action_run {run_id}".encode()) and heard)
     assert set(heard) == {"queued"}
     assert not owned.exists()

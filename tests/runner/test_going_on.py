@@ -20,7 +20,7 @@ from portal_actions_plugin.runner.attempt import execute, record
 from portal_actions_plugin.runner.process.rehearsal import rehearse
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.news import ring, tell
-from portal_actions_plugin.runs.news.redis_names import names
+from portal_actions_plugin.runs.news.redis_names import redis_names
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage import tables
@@ -221,7 +221,7 @@ def test_a_transaction_tells_all_web_processes_in_one_message(
 ) -> None:
     run = start(template_folder, HELLO, HELLO)
     with extension().redis.pubsub(ignore_subscribe_messages=True) as listener:
-        listener.subscribe(names().channel)
+        listener.subscribe(redis_names().channel)
         wait_until(lambda: listener.subscribed and listener.get_message() is None)
         go_on(run)
         told = [wait_until(lambda: listener.get_message(timeout=0.1))["data"].decode() for _ in range(3)]

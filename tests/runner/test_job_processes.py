@@ -17,7 +17,7 @@ from portal_actions_plugin.runner.process.forking import Connections
 from portal_actions_plugin.runner.process.main import MAX_RUNS
 from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs.changes import due
-from portal_actions_plugin.runs.news.redis_names import names
+from portal_actions_plugin.runs.news.redis_names import redis_names
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.sql import now_plus
@@ -220,7 +220,7 @@ def test_doorbells_of_runs_that_were_made_without_them_are_dropped_many_at_once(
     for run_id in made:
         set_columns(run_id, status="success")
     with Redis.from_url(redis_url) as redis:
-        redis.hset("rq:job:foreign", mapping={"data": "garbage", "origin": names().queue("default")})
+        redis.hset("rq:job:foreign", mapping={"data": "garbage", "origin": redis_names().queue("default")})
         redis.lpush(queue_key(), "foreign")
         commands = redis.info("stats")["total_commands_processed"]
         worker = StepWorker(app, "default", "test", redis, Connections())

@@ -193,27 +193,27 @@ def test_the_doctor_knows_of_two_databases_of_one_identity(
 
 def test_a_server_that_was_started_anew_is_no_second_database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     from portal_actions_plugin.runner.doorbells import neighbours
-    from portal_actions_plugin.runs.news.redis_names import names
+    from portal_actions_plugin.runs.news.redis_names import redis_names
 
     monkeypatch.setattr(neighbours, "TELL_SECONDS", 0)
     for mark in ("before", "before", "after", "after"):
         monkeypatch.setattr(neighbours, "fingerprint", lambda _db, mark=mark: mark)
         neighbours.be_seen()
-    assert [one.fingerprint for one in neighbours.seen(names())] == ["before", "after"]
-    assert neighbours.together(names()) == []
+    assert [one.fingerprint for one in neighbours.seen(redis_names())] == ["before", "after"]
+    assert neighbours.together(redis_names()) == []
 
 
 def test_the_doctor_sees_workers_that_go_by_the_name_of_before(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     from portal_actions_plugin.runner.doorbells import neighbours
-    from portal_actions_plugin.runs.news.redis_names import names
+    from portal_actions_plugin.runs.news.redis_names import redis_names
 
     with transaction("test") as tx:
         tx.execute(insert(tables.workers).values(**a_worker(version="1.0")))
     neighbours.be_seen()
     assert [one.level for one in findings()] == ["ok"]
-    before = names()
+    before = redis_names()
     give_new_identity(app)
-    assert names() == before, "a process goes by one name for as long as it lives"
+    assert redis_names() == before, "a process goes by one name for as long as it lives"
     (renamed,) = findings()
     assert (renamed.level, "go by another namespace than" in renamed.message) == ("warning", True)
 
@@ -251,15 +251,15 @@ def test_everything_on_redis_carries_the_namespace(make_app: Callable[..., Flask
 
 
 def test_without_a_setting_the_namespace_is_the_databases_own_and_asked_for_once(app: Flask) -> None:
-    from portal_actions_plugin.runs.news.redis_names import names
+    from portal_actions_plugin.runs.news.redis_names import redis_names
     from portal_actions_plugin.storage.database_identity import identity_of
     from portal_actions_plugin.storage.sessions import reading
 
     with reading() as db:
-        assert names().namespace == identity_of(db)
+        assert redis_names().namespace == identity_of(db)
     with transaction("test") as tx:
         tx.execute(text("DELETE FROM portal_actions_database_identity"))
-    assert names().queue("default") == f"portal-actions.{names().namespace}.default"
+    assert redis_names().queue("default") == f"portal-actions.{redis_names().namespace}.default"
 
 
 def test_a_start_is_accepted_while_nobody_knows_the_namespace(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
@@ -302,9 +302,9 @@ def start_unheard() -> str:
     portal = extension()
     kept = dict(portal.kept)
     try:
-        from portal_actions_plugin.runs.news.redis_names import Names
+        from portal_actions_plugin.runs.news.redis_names import RedisNames
 
-        portal.kept["names"] = Names("nowhere")
+        portal.kept["names"] = RedisNames("nowhere")
         return start()
     finally:
         portal.kept.clear()
@@ -318,16 +318,16 @@ def test_old_doorbells_of_other_portals_stay_where_they_are(app: Flask, redis_ur
     for run_id in (theirs, done, ours):
         ring_as_before(run_id)
     from portal_actions_plugin.runner.doorbells.old_queues import bring_over
-    from portal_actions_plugin.runs.news.redis_names import names
+    from portal_actions_plugin.runs.news.redis_names import redis_names
 
     assert bring_over() == 1
     with Redis.from_url(redis_url) as redis:
         assert rung_for(redis, OLD_QUEUE) == [theirs]
-        assert rung_for(redis, names().queue("default")) == [ours]
+        assert rung_for(redis, redis_names().queue("default")) == [ours]
 
 
 def test_rings_go_to_old_workers_too_while_they_live(app: Flask, redis_url: str) -> None:
-    from portal_actions_plugin.runs.news.redis_names import names
+    from portal_actions_plugin.runs.news.redis_names import redis_names
 
     with Redis.from_url(redis_url) as redis:
         alone = start()
@@ -341,7 +341,7 @@ def test_rings_go_to_old_workers_too_while_they_live(app: Flask, redis_url: str)
         extension().kept.pop("older")
         both = start()
         assert rung_for(redis, OLD_QUEUE) == [both]
-        assert rung_for(redis, names().queue("default")) == [alone, foreign, both]
+        assert rung_for(redis, redis_names().queue("default")) == [alone, foreign, both]
 
 
 def rung_for(redis: Any, queue: str) -> list[str | None]:

@@ -34,7 +34,7 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims
 from portal_actions_plugin.runs.changes.claims import Claim, LeaseLostError, StepRef
 from portal_actions_plugin.runs.news import doorbells, ring
-from portal_actions_plugin.runs.news.redis_names import names
+from portal_actions_plugin.runs.news.redis_names import redis_names
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
@@ -278,7 +278,7 @@ def test_a_forged_job_runs_nothing(
     with Redis.from_url(redis_url) as redis:
         forged = {
             "data": compress(payload),
-            "origin": names().queue("default"),
+            "origin": redis_names().queue("default"),
             "meta": pickle.dumps(os.system),
             "success_callback_name": "os.abort",
             "failure_callback_name": "os.abort",

@@ -8,10 +8,10 @@ from typing import Any
 def queue_key(queue: str = "default") -> str:
     """Where Redis has the doorbells of a queue of the current app."""
     try:
-        from portal_actions_plugin.runs.news.redis_names import names
+        from portal_actions_plugin.runs.news.redis_names import redis_names
     except ModuleNotFoundError:  # .ci/proves runs tests against a version whose names had no namespace
         return f"rq:queue:portal-actions.{queue}"
-    return f"rq:queue:{names().queue(queue)}"
+    return f"rq:queue:{redis_names().queue(queue)}"
 
 
 def doorbells_on(redis: Any) -> int:

@@ -37,7 +37,7 @@ from portal_actions_plugin.doctor import examination, fixes, parts, rows
 from portal_actions_plugin.doctor.findings import Check, Finding
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
-from portal_actions_plugin.runs.news.redis_names import names
+from portal_actions_plugin.runs.news.redis_names import redis_names
 from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
@@ -87,7 +87,7 @@ def row_of(run_id: str) -> Any:
 
 def rung_for(queue_name: str = "default") -> list[str]:
     """The ids that are on a queue's doorbells."""
-    name = names().queue(queue_name)
+    name = redis_names().queue(queue_name)
     return [job.args[0] for job in Queue(name, connection=extension().redis, serializer=JSONSerializer).get_jobs()]
 
 
@@ -135,7 +135,7 @@ def test_a_healthy_portal_with_workers_exits_with_0(app: Flask, start_workers: C
 
 def test_mending_a_healthy_portal_leaves_its_rows_alone(app: Flask) -> None:
     add_worker()
-    extension().redis.set(names().sign_of_life, "1")
+    extension().redis.set(redis_names().sign_of_life, "1")
     ids = [
         add_queued(),
         add_queued(not_before=ago(-60), ring_again_at=ago(-60)),

@@ -12,7 +12,7 @@ from portal_actions_plugin.blueprints.pages.query import ListQuery
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import bulk
-from portal_actions_plugin.runs.bulk import DEEDS, MAX_RUNS, RETRY
+from portal_actions_plugin.runs.bulk import MAX_RUNS, OPERATIONS, RETRY
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.guards.limits import TooManyStartsError
@@ -23,25 +23,27 @@ from portal_actions_plugin.runs.reading import permitted
 class BulkQuery:
     """The address of the page, taken apart: what to do, the runs that are selected, and the list to go back to."""
 
-    deed: str
+    operation: str
     run_ids: tuple[str, ...]
     list: ListQuery
 
     @classmethod
     def of(cls, request: Request) -> BulkQuery:
-        """Read a request's address; raises ValidationError for a deed there is none of, and for no or too many runs."""
-        deed = request.args.get("do", "")
-        if deed not in DEEDS:
+        """Read a request's address; raises ValidationError for an operation there is none of, and for no or too many runs."""
+        operation = request.args.get("do", "")
+        if operation not in OPERATIONS:
             raise ValidationError(
-                f"There is nothing named {deed[:80]} to do with runs." if deed else "It is not said what to do.",
+                f"There is nothing named {operation[:80]} to do with runs."
+                if operation
+                else "It is not said what to do.",
                 hint="Select runs in the list, then choose below it: Cancel selected or Retry selected.",
             )
-        return cls(deed, chosen(request.args), ListQuery.of(request))
+        return cls(operation, chosen(request.args), ListQuery.of(request))
 
     def url(self, run_ids: tuple[str, ...]) -> str:
         """The page for these runs, with the same list to go back to."""
         values = MultiDict(self.list.fields()).to_dict(flat=False)
-        return page_url("bulk", **{**values, "do": self.deed, "run": run_ids})
+        return page_url("bulk", **{**values, "do": self.operation, "run": run_ids})
 
 
 def chosen(given: MultiDict[str, str]) -> tuple[str, ...]:
@@ -58,7 +60,7 @@ def preview() -> Response:
     """Show what would become of the selected runs. Nothing changes."""
     identity = access.require_read(current_identity(), "action:read")
     query = BulkQuery.of(request)
-    plans = bulk.plan(identity, query.deed, query.run_ids)
+    plans = bulk.plan(identity, query.operation, query.run_ids)
     ready = tuple(plan.run_id for plan in plans if plan.works)
     waiting = tuple(plan.run_id for plan in plans if plan.wait)
     facts = {
@@ -68,7 +70,7 @@ def preview() -> Response:
         # Who loads this address again, as after signing in, sees the page again.
         "confirm_url": query.url(ready + waiting) if ready else "",
         "again_url": query.url(query.run_ids) if waiting else "",
-        "quota": permitted.starts_left(identity) if query.deed == RETRY else None,
+        "quota": permitted.starts_left(identity) if query.operation == RETRY else None,
         "starts_period": extension().config.rate_limit.period,
     }
     return page("bulk.html", facts)
@@ -79,8 +81,8 @@ def confirm() -> Response:
     asker = access.require_somebody(current_identity())
     query = BulkQuery.of(request)
     confirmed = chosen(request.form)
-    access.require_reader(asker, "action:read", event=f"action_run.{query.deed}", target=confirmed[0])
-    results = bulk.carry_out(asker, query.deed, confirmed, request.form.get("idempotency_key") or None)
+    access.require_reader(asker, "action:read", event=f"action_run.{query.operation}", target=confirmed[0])
+    results = bulk.carry_out(asker, query.operation, confirmed, request.form.get("idempotency_key") or None)
     limited = {result.run_id for result in results if isinstance(result.error, TooManyStartsError)}
     left = tuple(run_id for run_id in query.run_ids if run_id in limited or run_id not in confirmed)
     facts = {

@@ -67,7 +67,7 @@ class PageText:
         return self.clock(moment) if self.absolute else self.ago(moment)
 
     def other(self, moment: datetime) -> str:
-        """The same moment the other way, for the title."""
+        """A moment the other way than the visitor wants it, for the title."""
         return self.ago(moment) if self.absolute else self.clock(moment)
 
     def ago(self, moment: datetime) -> str:
@@ -105,11 +105,11 @@ class PageText:
         return f"{self.until(moment)} ({self._short_clock(moment)})"
 
     def due_in_a_row(self, moment: datetime) -> str:
-        """The same for a narrow column."""
+        """A moment to come for a narrow column: how long that is, or when it is."""
         return self._short_clock(moment) if self.absolute else self.until(moment)
 
     def other_due(self, moment: datetime) -> str:
-        """The same moment the other way, for the title."""
+        """A moment the other way than the visitor wants it, for the title."""
         return self.until(moment) if self.absolute else self.clock(moment)
 
     def _short_clock(self, moment: datetime) -> str:

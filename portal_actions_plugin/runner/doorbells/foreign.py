@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs.news.redis_names import names
+from portal_actions_plugin.runs.news.redis_names import redis_names
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.upkeep import metric_sums
@@ -45,12 +45,12 @@ class Foreign:
             "%d doorbells were dropped, of runs that this database does not know: another portal rings on %s "
             "(what to do: flask actions doctor)",
             count,
-            names().queue(queue),
+            redis_names().queue(queue),
         )
         try:
             with extension().redis.pipeline() as together:
-                together.incrby(names().foreign, count)
-                together.expire(names().foreign, LATELY_SECONDS)
+                together.incrby(redis_names().foreign, count)
+                together.expire(redis_names().foreign, LATELY_SECONDS)
                 together.execute()
         except (RedisError, OSError) as error:
             log.debug("Redis could not be told of foreign doorbells: %s", error)

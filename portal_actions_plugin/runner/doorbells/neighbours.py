@@ -19,7 +19,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs.news.redis_names import Names, NamespaceUnknownError, names
+from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, RedisNames, redis_names
 from portal_actions_plugin.storage.sessions import Transaction, database, single_read
 
 log = logging.getLogger(__name__)
@@ -84,12 +84,12 @@ def be_seen() -> None:
     try:
         with single_read() as db:
             own = fingerprint(db)
-        _leave(names(), f"{own} {_where()}")
-        if strangers := [one.where for one in together(names()) if one.fingerprint != own]:
+        _leave(redis_names(), f"{own} {_where()}")
+        if strangers := [one.where for one in together(redis_names()) if one.fingerprint != own]:
             log.error(
                 "another database goes by the namespace %s on this Redis, and takes its doorbells: %s "
                 "(what to do: flask actions doctor)",
-                names().namespace,
+                redis_names().namespace,
                 ", ".join(strangers),
             )
     except (RedisError, OSError, SQLAlchemyError, NamespaceUnknownError) as error:
@@ -102,7 +102,7 @@ def _where() -> str:
     return f"{place} of {socket.gethostname()}"
 
 
-def _leave(known: Names, member: str) -> None:
+def _leave(known: RedisNames, member: str) -> None:
     redis = extension().redis
     now = _now()
     gone = cast("list[bytes]", redis.zrangebyscore(known.databases, "-inf", now - FORGET_SECONDS))
@@ -122,7 +122,7 @@ def _now() -> float:
     return seconds + micros / 1e6
 
 
-def seen(known: Names) -> Sequence[Neighbour]:
+def seen(known: RedisNames) -> Sequence[Neighbour]:
     """The databases that were seen lately; raises what Redis raises."""
     redis: Any = extension().redis
     now = _now()
@@ -139,7 +139,7 @@ def seen(known: Names) -> Sequence[Neighbour]:
     return sorted(found.values(), key=lambda one: one.since)
 
 
-def together(known: Names) -> Sequence[Neighbour]:
+def together(known: RedisNames) -> Sequence[Neighbour]:
     """Those databases of a namespace that are at work at the same time as another one; none when all is well."""
     all_seen = seen(known)
     return [

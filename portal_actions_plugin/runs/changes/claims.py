@@ -147,7 +147,10 @@ def claim(tx: Transaction, wish: Claim) -> bool:
 
 
 def claim_queued(tx: Transaction, wish: Claim) -> bool:
-    """Claim a step and its lock in the transaction that has just queued it, and has its template run locked; as ``claim``."""
+    """Claim a step and its lock in the transaction that has just queued it, and has its template run locked.
+
+    False when its lock is held, or an older due row wants it.
+    """
     try:
         with tx.savepoint():
             return _claim_row(tx, wish)
@@ -158,7 +161,7 @@ def claim_queued(tx: Transaction, wish: Claim) -> bool:
 def begin_action_run(tx: Transaction, values: Mapping[str, Any], wish: Claim) -> None:
     """Insert a step that nobody else can want, since it needs no lock, as this process's running one.
 
-    It is the same as to queue and to claim it, in one statement. The transaction has the template run locked.
+    It queues and claims in one statement. The transaction has the template run locked.
     """
     tx.changed(_BEGIN, {**values, **_claimed(wish)})
     _begin_attempt(tx, wish)

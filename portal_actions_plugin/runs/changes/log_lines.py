@@ -67,7 +67,10 @@ def add_all(tx: Transaction, lines: Sequence[Line]) -> bool:
 
 
 def add_left(tx: Transaction, lines: Sequence[Line]) -> None:
-    """Likewise for a process that does not write them itself. What it had said before a cancel belongs to the run."""
+    """Add those lines of a run that are not there yet, for a process that does not write them itself.
+
+    They are added to a canceled run as well: what its handler had said before the cancel belongs to it.
+    """
     _add_all(tx, lines, _LOCK_LEFT)
 
 
@@ -80,7 +83,7 @@ def _add_all(tx: Transaction, lines: Sequence[Line], lock: CompiledOnce) -> bool
 
 
 def add_to_ended(tx: Transaction, lines: Sequence[Line]) -> None:
-    """Likewise, in the transaction that has just ended the run's attempt, and so has its row."""
+    """Add those of a run's lines that are not there yet, in the transaction that has just ended its attempt and so has its row."""
     if lines:
         tx.add(_ADD_NEW, [_values(line) for line in lines])
 

@@ -22,7 +22,7 @@ from portal_actions_plugin.storage.sessions import Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class FirstRows:
+class NewTemplateRun:
     """Worked out before the transaction: a template's author must not keep other writers waiting.
 
     Attributes:
@@ -40,7 +40,7 @@ class FirstRows:
     begin: LeftOff | None
 
     @classmethod
-    def of(cls, course: Course, first: int | None, about: Mapping[str, Any], begin: LeftOff | None) -> FirstRows:
+    def of(cls, course: Course, first: int | None, about: Mapping[str, Any], begin: LeftOff | None) -> NewTemplateRun:
         """Work them out.
 
         Args:

@@ -135,7 +135,13 @@ def accept_template_run(tx: Transaction, run_id: str, values: Mapping[str, Any])
 
 
 def accept_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> Row:
-    """Insert a one-off or a first step likewise; see ``queue_action_run``."""
+    """Insert a one-off or a first step as queued, its doorbell counted as rung, and give its row.
+
+    Args:
+        tx: the transaction of the start.
+        values: its columns by name.
+        ring_again_seconds: after how many seconds a sweeper rings again for it.
+    """
     return tx.rows(_ACCEPT_ACTION_RUN, {"id": new_id(), **values, "ring_again_seconds": ring_again_seconds})[0]
 
 
@@ -172,7 +178,11 @@ def succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) -
 
 
 def succeed_last(tx: Transaction, ref: StepRef, process_token: str, result: Result, outputs: Mapping[str, Any]) -> None:
-    """Record what the handler of a last step made, and end the template run with it; likewise."""
+    """Record what the handler of a last step made, and end the template run with it, as a success.
+
+    Raises:
+        LeaseLostError: the row is not this process's any more, or the template run is over.
+    """
     if ref.template_run_id is None or not end_template_run(tx, ref.template_run_id, SUCCESS, outputs=outputs):
         raise LeaseLostError(ref.id)
     _succeed(tx, ref, process_token, result)
@@ -197,7 +207,11 @@ def keep_links(tx: Transaction, run_id: str, process_token: str, links: Sequence
 
 
 def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, result: Result) -> None:
-    """Record a failure, and end the template run with it. Raises LeaseLostError as ``succeed`` does."""
+    """Record a failure, and end the template run with it.
+
+    Raises:
+        LeaseLostError: the row is not this process's any more, or the template run is over.
+    """
     if ref.template_run_id and not end_template_run(tx, ref.template_run_id, FAILED):
         raise LeaseLostError(ref.id)
     _end_attempt(

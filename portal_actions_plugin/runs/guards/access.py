@@ -68,7 +68,18 @@ def require_read(identity: Identity | None, permission: str, target: Any = None)
 
 
 def require(identity: Identity | None, permission: str, *, event: str, target: str) -> Identity:
-    """Let somebody through who wants to change something; a denial leaves an audit row. Raises as ``require_read``."""
+    """Let somebody through who wants to change something; a denial leaves an audit row.
+
+    Args:
+        identity: who asks.
+        permission: such as ``template:run``.
+        event: one of ``audit_trail.EVENTS``, for the audit row.
+        target: the template's name, the action's id or the run's id.
+
+    Raises:
+        UnauthenticatedError: nobody asks.
+        PermissionDeniedError: names the permission that is missing.
+    """
     if identity is None:
         raise UnauthenticatedError
     if not allowed(identity, permission, target):
@@ -79,7 +90,9 @@ def require(identity: Identity | None, permission: str, *, event: str, target: s
 def require_reader(identity: Identity | None, permission: str, *, event: str, target: str) -> Identity:
     """Let somebody through who wants to change a run and may read such runs; which one is asked once it is known.
 
-    A denial leaves an audit row. Raises as ``require_read``.
+    Raises:
+        UnauthenticatedError: nobody asks.
+        PermissionDeniedError: names the permission that is missing; the denial is in the audit.
     """
     asker = require_somebody(identity)
     if not allowed(asker, permission):
@@ -100,7 +113,12 @@ def require_demands(asker: Identity, demands: Iterable[Demand], *, event: str, t
 
 
 def require_again(identity: Identity | None, run: ActionRun | TemplateRun, *, event: str, target: str) -> Identity:
-    """Let somebody through who may start this very run again; what is started may demand more. Raises as ``require``."""
+    """Let somebody through who may start this very run again; what is started may demand more.
+
+    Raises:
+        UnauthenticatedError: nobody asks.
+        PermissionDeniedError: names the permission that is missing; the denial is in the audit.
+    """
     permission = run_permission(run)
     asker = require(identity, permission, event=event, target=target)
     if not allowed(asker, permission, run):
@@ -127,7 +145,12 @@ def has_all(identity: Identity | None, demands: Iterable[Demand]) -> bool:
 
 
 def require_audit(identity: Identity | None) -> Identity:
-    """Let somebody through who wants to read the audit; raises and audits as ``require``."""
+    """Let somebody through who wants to read the audit.
+
+    Raises:
+        UnauthenticatedError: nobody asks.
+        PermissionDeniedError: the permission ``audit:read`` is missing; the denial is in the audit.
+    """
     return require(identity, "audit:read", event="audit.read", target="audit")
 
 
@@ -137,13 +160,13 @@ def refuse(identity: Identity, permission: str, *, event: str, target: str) -> N
 
 
 def refuse_cancel(identity: Identity, run: ActionRun | TemplateRun, *, event: str) -> NoReturn:
-    """Refuse likewise to cancel a run."""
+    """Leave the audit row of a denied cancel and raise PermissionDeniedError."""
     whole = run.id if isinstance(run, TemplateRun) else run.template_run_id
     _refuse(AuditEntry(identity.id, event, audit.DENIED, run.id, run.id, whole), "run:cancel-any")
 
 
 def refuse_unseen(identity: Identity, permission: str, error: NotFoundError, *, event: str, target: str) -> NoReturn:
-    """Refuse likewise what the host hides from the identity: only the audit knows that it is there."""
+    """Leave the audit row of a denial, and raise an error that says that there is no such thing: the host hides it."""
     _leave_row(AuditEntry(identity.id, event, audit.DENIED, target), permission)
     raise error
 
@@ -232,7 +255,7 @@ def may_start_action(identity: Identity | None, action: Action) -> bool:
 
 
 def _may_start_again(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
-    """Also what the template or action demands by now; one that is gone cannot be started."""
+    """Whether what a run executed may be started again, with all that it demands by now; what is gone may not."""
     parts = extension()
     try:
         if isinstance(run, TemplateRun):

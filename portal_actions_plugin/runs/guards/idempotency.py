@@ -19,6 +19,9 @@ from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.statements import CompiledOnce
 
+KEPT_SECONDS = 24 * 3600
+"""For at least so long a key stands for its run: retention keeps a run whose key is younger, and deletes a key with its run."""
+
 MAX_LENGTH = 255
 KEY = r"^[!-~]([ -~]*[!-~])?$"
 """Printable ASCII, which every client and proxy sends as it is, without blanks at its ends, which none keeps."""

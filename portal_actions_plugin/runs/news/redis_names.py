@@ -20,7 +20,7 @@ class NamespaceUnknownError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class RedisNames:
     """The names that carry a namespace."""
 
     namespace: str
@@ -58,7 +58,7 @@ class Names:
         return f"portal-actions:{self.namespace}:{what}"
 
 
-def names() -> Names:
+def redis_names() -> RedisNames:
     """The names that this process goes by, for as long as it lives.
 
     Raises:
@@ -66,13 +66,17 @@ def names() -> Names:
     """
     kept = extension().kept
     if "names" not in kept:
-        kept["names"] = Names(namespace())
-    found: Names = kept["names"]
+        kept["names"] = RedisNames(namespace())
+    found: RedisNames = kept["names"]
     return found
 
 
 def namespace() -> str:
-    """The namespace by now: another one than ``names`` has, once the database has got a new identity. Raises likewise."""
+    """The namespace by now: another one than this process goes by, once the database has got a new identity.
+
+    Raises:
+        NamespaceUnknownError: neither a setting nor the database says so.
+    """
     if (given := extension().config.namespace) is not None:
         return given
     try:

@@ -14,7 +14,7 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.news import tell
-from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, names
+from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, redis_names
 from portal_actions_plugin.runs.reading import queries
 
 log = logging.getLogger(__name__)
@@ -50,12 +50,12 @@ class _Relay:
         return any(True for _ in signals.run_changed.receivers_for(self._app))
 
     def _run(self) -> None:
-        from redis.exceptions import RedisError  # as in `dispatch`
+        from redis.exceptions import RedisError  # a web process that nobody listens in does without
 
         while self._is_heard():
             try:
                 with self._app.app_context():
-                    url, channel = extension().config.redis_url, names().channel
+                    url, channel = extension().config.redis_url, redis_names().channel
                 self._relay(url, channel)
             except (RedisError, OSError, NamespaceUnknownError) as error:
                 log.info("the live echo has to wait: %s", error)

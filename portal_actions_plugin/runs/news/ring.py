@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.news import doorbells, older_workers
-from portal_actions_plugin.runs.news.redis_names import OLD_PREFIX, NamespaceUnknownError, names
+from portal_actions_plugin.runs.news.redis_names import OLD_PREFIX, NamespaceUnknownError, redis_names
 from portal_actions_plugin.storage.pause_points import reached
 from portal_actions_plugin.storage.sessions import Transaction, transaction
 
@@ -51,7 +51,7 @@ def ring(due: Sequence[tuple[str, str]]) -> int:
     redis = extension().redis
     rung = 0
     try:
-        known = names()
+        known = redis_names()
         for run_id, queue_name in due:
             reached("ring.before")
             older_may_listen = _enqueue(redis, run_id, known.queue(queue_name), OLD_PREFIX + queue_name)

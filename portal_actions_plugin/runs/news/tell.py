@@ -15,7 +15,7 @@ from portal_actions_plugin.answers import settled
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs.conditions import NOW
-from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, names
+from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, redis_names
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.pause_points import reached
@@ -54,7 +54,7 @@ def announce_action_run(run_id: str) -> None:
 
 
 def announce_template_run(run_id: str) -> None:
-    """Likewise for a template run."""
+    """Send a finished template run's signal, and remember that it went out."""
     if signals.template_run_finished.receivers:
         send(signals.template_run_finished, queries.template_run(run_id))
     with transaction("announced") as tx:
@@ -80,7 +80,7 @@ def _echo(changes: Sequence[str]) -> None:
 
     pool = extension().echoes.connection_pool
     try:
-        channel = names().channel
+        channel = redis_names().channel
         connection: Any = pool.get_connection()
         try:
             # How many have heard it is of no use, and a worker would wait for that after each transaction.

@@ -76,7 +76,8 @@ def entries(wanted: AuditFilter, *, limit: int, cursor: str | None = None) -> Pa
 def export(wanted: AuditFilter) -> Iterator[AuditEntry]:
     """The whole audit, oldest first: in pieces, so that neither memory nor a long read stands in anybody's way.
 
-    Raises as ``entries``, when the first one is asked for.
+    Raises:
+        ValidationError, NotFoundError: the filter cannot be one. Raised when the first entry is asked for.
     """
     statement = _filtered(wanted).order_by(tables.audit.c.id).limit(ROWS_A_PIECE)
     piece = statement

@@ -64,7 +64,7 @@ def first_id(moment: datetime) -> str:
 
 
 def last_id(moment: datetime) -> str:
-    """The same an hour late, above every id of that time."""
+    """A UUIDv7 above every id of a time, an hour late: ids carry the machines' clocks, ``queued_at`` the database's."""
     return id_at(moment.timestamp() + CLOCKS_APART_SECONDS)
 
 

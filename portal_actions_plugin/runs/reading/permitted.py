@@ -40,7 +40,12 @@ def action_run(identity: Identity | None, run_id: str) -> ActionRun:
 
 
 def template_run(identity: Identity | None, run_id: str) -> TemplateRun:
-    """One template run with every step; raises as ``action_run``."""
+    """One template run with every step.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not read template runs.
+        NotFoundError: there is no such run, or the host's authorizer hides it.
+    """
     access.require_read(identity, "template:read")
     run = queries.template_run(run_id)
     if not access.allowed(identity, "template:read", run):
@@ -49,7 +54,12 @@ def template_run(identity: Identity | None, run_id: str) -> TemplateRun:
 
 
 def any_run(identity: Identity | None, run_id: str) -> ActionRun | TemplateRun:
-    """The template run or action run with this id; raises as ``action_run``."""
+    """The template run or action run with this id.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not read such runs.
+        NotFoundError: there is no such run, or the host's authorizer hides it.
+    """
     try:
         return template_run(identity, run_id)
     except NotFoundError:
@@ -69,7 +79,7 @@ def action_runs(identity: Identity | None, wanted: RunFilter, *, limit: int, cur
 
 
 def template_runs(identity: Identity | None, wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
-    """Template runs, newest first, without their steps; pages as ``action_runs``."""
+    """Template runs, newest first, without their steps. A page is shorter than ``limit`` where the host hides some."""
     access.require_read(identity, "template:read")
     found = queries.template_runs(wanted, limit=limit, cursor=cursor)
     return replace(found, items=[run for run in found.items if access.allowed(identity, "template:read", run)])
@@ -99,7 +109,12 @@ def starts_left(identity: Identity) -> Quota:
 
 
 def log_lines(identity: Identity | None, run_id: str, *, after: int, limit: int) -> list[LogLine]:
-    """Log lines of an action run with a number above ``after``; raises as ``action_run``."""
+    """At most ``limit`` log lines of an action run, those with a number above ``after``, oldest first.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not read action runs.
+        NotFoundError: there is no such run, or the host's authorizer hides it.
+    """
     return queries.log_lines(action_run(identity, run_id).id, after=after, limit=limit)
 
 
@@ -126,7 +141,12 @@ def log_tails(ends: Mapping[str, LogEnd], limit: int, levels: Sequence[str] = ()
 
 
 def action(identity: Identity | None, action_id: str) -> Action:
-    """An action of the registry; raises as ``action_run``."""
+    """An action of the registry.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not read actions.
+        NotFoundError: there is no such action, or the host's authorizer hides it.
+    """
     access.require_read(identity, "action:read")
     if not access.allowed(identity, "action:read", action_id):
         raise no_action(action_id)
@@ -140,7 +160,13 @@ def actions(identity: Identity | None) -> list[Action]:
 
 
 def template(identity: Identity | None, name: str) -> Template:
-    """A template; raises as ``action_run``, and ConfigurationError for one whose file cannot be used."""
+    """A template.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not read templates.
+        NotFoundError: there is no such template, or the host's authorizer hides it.
+        ConfigurationError: its file cannot be used.
+    """
     access.require_read(identity, "template:read")
     if not access.allowed(identity, "template:read", name):
         raise no_template(name)

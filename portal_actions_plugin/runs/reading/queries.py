@@ -125,7 +125,11 @@ def template_run(run_id: str) -> TemplateRun:
 
 
 def template_run_within(db: Transaction, run_id: str) -> TemplateRun:
-    """Likewise as an open transaction or read sees it."""
+    """One template run with every step of its template in order, as an open transaction or read sees it.
+
+    Raises:
+        NotFoundError: there is no such run.
+    """
     row = db.row(_TEMPLATE_RUN, {"run_id": parse_id(run_id)})
     if row is None:
         raise no_run("template run", run_id)

@@ -175,7 +175,7 @@ def _walk(table: tables.RunTable, of_one_status: bool, older: bool) -> CompiledO
 
 
 @lru_cache(maxsize=KEPT)
-def _walked(kind: ListKind, own_id: bool) -> Select[Any]:  # noqa: FBT001 likewise
+def _walked(kind: ListKind, own_id: bool) -> Select[Any]:  # noqa: FBT001 part of what it is kept by
     """What begins so among the rows up to the end of the walk."""
     table = kind.table
     fits = [*map(_begins, tables.SEARCHED[table]), *([_is_own(table)] if own_id else ())]

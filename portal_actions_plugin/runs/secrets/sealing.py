@@ -30,17 +30,17 @@ _KEY_IS_GONE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Parted:
-    """Inputs as they are kept: ``shown`` has the mask in place of each secret, ``sealed`` has the secrets encrypted."""
+class SplitSecrets:
+    """Inputs as they are stored: ``shown`` has the mask in place of each secret, ``sealed`` has the secrets encrypted."""
 
     shown: dict[str, Any]
     sealed: bytes | None
 
 
-def part(
+def split_secrets(
     values: Mapping[str, Any], secret_names: Collection[str], keys: Sequence[str], *, about: Mapping[str, Any]
-) -> Parted:
-    """Part the secrets among inputs from what may be read.
+) -> SplitSecrets:
+    """Split inputs into what may be read and the secrets among them, encrypted.
 
     Args:
         values: the inputs.
@@ -57,7 +57,7 @@ def part(
     for readable in (about, {name: value for name, value in shown.items() if name not in secrets}):
         require_no_token(readable)
         _require_unrepeated(readable, secrets)
-    return Parted(shown, seal(secrets, keys))
+    return SplitSecrets(shown, seal(secrets, keys))
 
 
 def _require_unrepeated(readable: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
