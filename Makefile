@@ -11,7 +11,7 @@ py := $(VENV)/bin/python
 needs := setup.cfg pyproject.toml demo_portal/setup.cfg .ci/install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos nightly lint lint-style lint-types lint-imports docs bench lighthouse screenshots clean
+.PHONY: help demo test chaos nightly lint lint-style lint-types lint-imports migration recipes docs bench lighthouse screenshots clean
 
 help:
 	@echo "make demo    start the demo portal: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS)"
@@ -19,6 +19,8 @@ help:
 	@echo "make chaos   run $(CHAOS_RUNS) template runs while everything dies, and all scenarios with CHAOS_SEEDS=$(CHAOS_SEEDS)"
 	@echo "make nightly   run the tests with the lowest versions, with other Pythons, and in other people's portals"
 	@echo "make lint    check style, types, import rules and dependencies"
+	@echo "make migration NAME=…   make a new file in storage/migrations/versions"
+	@echo "make recipes make the patches of CONTRIBUTING's recipes again, after a rename"
 	@echo "make docs    build the documentation into docs/_build/html"
 	@echo "make bench   measure everything, in half an hour: ARGS=… goes to the script, such as --quick"
 	@echo "make lighthouse   let Lighthouse judge the pages: ARGS=… goes to the script"
@@ -52,6 +54,12 @@ lint-types: $(VENV)/.installed-dev
 
 lint-imports: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports
+
+migration: $(VENV)/.installed-dev
+	@$(py) .ci/migration.py "$(NAME)"
+
+recipes: $(VENV)/.installed-dev
+	$(py) -m tests.support.recipes
 
 docs: $(VENV)/.installed-docs
 	$(py) -m sphinx -W --keep-going -q -b html docs docs/_build/html

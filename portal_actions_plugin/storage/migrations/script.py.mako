@@ -1,4 +1,7 @@
-"""${message}"""
+"""${message}. Code of the version before lives with it.
+
+Revision ID: ${up_revision}
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,6 +10,8 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+
+in_stages = True  # On SQLite too: each statement below is committed by itself, and can be repeated.
 
 
 def upgrade() -> None:
