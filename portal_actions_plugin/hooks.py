@@ -20,11 +20,11 @@ from portal_actions_plugin.host import (
     Hooks,
     Identity,
     IdentityLoader,
-    Json,
     Scorecards,
     TemplateListing,
     TemplateSource,
 )
+from portal_actions_plugin.run_types import Json
 
 if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.spec import Template

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from portal_actions_plugin.run_types import Json
+
 if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.spec import Template
 
-Json = Any
 PERMISSIONS = ("action:read", "action:run", "template:read", "template:run", "run:cancel-any", "audit:read")
 
 

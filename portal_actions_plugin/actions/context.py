@@ -1,4 +1,4 @@
-"""What a handler gets: ``ctx``."""
+"""What a handler gets, ``ctx``: to log, to keep checkpoints and links, and to reach forges, secrets and the host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,21 @@ MAX_KEY = 255
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What a handler may know of its run."""
+    """What a handler may know of its run.
+
+    Attributes:
+        id: of the action run.
+        action: the action's id, such as ``scm.createRepo@v1``.
+        attempt: which try this is, counted from 1.
+        max_attempts: how many tries there may be.
+        requested_by: the requester's id, such as ``user:ada@example.com``.
+        requester_name: what pages call the requester.
+        step_id: the step of the template that this run is; None for a one-off, as with the next two.
+        template_run_id: the template run that it is a step of.
+        template: that template's name.
+        entity: the entity of the catalog that the run is about, if any.
+        origin: the failing scorecard rule that asked for it, if any.
+    """
 
     id: str
     action: str
@@ -39,16 +53,16 @@ class Recorder(Protocol):
     """Where a handler's news go. The runner's writes to the database; a test's keeps lists."""
 
     def log(self, level: str, message: str) -> None:
-        """Write a line of the run's log."""
+        """Write a line of the run's log. ``level``: info, warning or error."""
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far the handler is."""
+        """Say that ``done`` of ``total`` parts are finished."""
 
     def load_checkpoint(self, key: str) -> tuple[bool, Any]:
         """Whether a checkpoint is kept by this run or one that it retries, and its value."""
 
     def save_checkpoint(self, key: str, value: object) -> None:
-        """Keep a checkpoint; it is committed when this returns."""
+        """Keep a JSON value under a key of 1 to 255 characters; it is committed when this returns."""
 
     def keep_links(self, links: Sequence[Link]) -> None:
         """Keep what was made so far, also should the attempt not come to its end."""
@@ -104,7 +118,14 @@ class ActionContext:
         self.recorder.progress(done, total)
 
     def checkpoint(self, key: str, fn: Callable[[], T]) -> T:
-        """Do a part once: return the kept value of ``key``, or call ``fn``, keep its JSON value and return it.
+        """Do a part once, whatever becomes of this attempt.
+
+        Args:
+            key: the part's name, 1 to 255 printable characters; it is stored readable.
+            fn: does the part; what it returns is kept as JSON.
+
+        Returns:
+            The kept value, of this run or of one that it retries; else what ``fn`` returned.
 
         Raises:
             ValueError: the key is not 1 to 255 printable characters; nothing was done.

@@ -189,7 +189,21 @@ def http_request(
     timeout_seconds: float,
     accept_status: list[int],
 ) -> Kept:
-    """Call a host that the portal allows. All methods but POST and PATCH may be repeated."""
+    """Call a host that the portal allows. All methods but POST and PATCH may be repeated.
+
+    Args:
+        ctx: of the run.
+        method: one of ``METHODS``.
+        url: http or https.
+        headers: by name.
+        secret_headers: by name; sent to the URL's own origin only.
+        body: a text, or a list or object that is sent as JSON; None for none.
+        timeout_seconds: how long all of it may take, redirects included.
+        accept_status: statuses from 400 on that count as a success.
+
+    Raises:
+        ActionError: the answer is none of those that are accepted, or there is none.
+    """
     from portal_actions_plugin.actions.http_client.call import (  # what opens connections comes with the first call
         Call,
         call,

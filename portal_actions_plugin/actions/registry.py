@@ -1,4 +1,4 @@
-"""The registry of actions: what ``@action`` declares and what entry points bring along."""
+"""Declaring actions with ``@action``, and finding them: the registry has those of every module that entry points name."""
 
 from __future__ import annotations
 
@@ -61,7 +61,17 @@ class Action:
     permissions: tuple[str, ...]
 
     def load_input(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Validate an input; raises ValidationError with every wrong field at once."""
+        """Validate an input.
+
+        Args:
+            data: as it was given, with the schema's ``data_key`` names; secrets too.
+
+        Returns:
+            What the handler is called with, by the names of its arguments.
+
+        Raises:
+            ValidationError: ``fields`` has the messages of every wrong field, nested as the input is.
+        """
         try:
             loaded: dict[str, Any] = self.input().load(data)
         except SchemaError as error:
@@ -79,7 +89,18 @@ class Action:
         return any(field.required and _is_secret(field) for field in self.input().fields.values())
 
     def lock_key(self, data: Mapping[str, Any]) -> str | None:
-        """What only one run may write at a time, for an input; raises what the action's own function raises."""
+        """What only one run may write at a time.
+
+        Args:
+            data: an input as it was given; its secret fields are left out before the action's function sees it.
+
+        Returns:
+            At most ``MAX_LOCK_KEY`` characters, a longer key as its SHA-256; None when nothing is locked.
+
+        Raises:
+            ConfigurationError: the action's function answers with something else than a text or None.
+            Exception: whatever that function raises.
+        """
         if self.lock is None:
             return None
         key: object = self.lock(self._open_part(data))
@@ -91,7 +112,15 @@ class Action:
         return key if len(key) <= MAX_LOCK_KEY else hashlib.sha256(key.encode()).hexdigest()
 
     def may_be_repeated(self, data: Mapping[str, Any]) -> bool:
-        """Whether what was done with an input may be done again; raises what the action's own function raises."""
+        """Whether what was done with an input may be done again.
+
+        Args:
+            data: an input as it was given; its secret fields are left out before the action's function sees it.
+
+        Raises:
+            ConfigurationError: the action's function answers with something else than a bool.
+            Exception: whatever that function raises.
+        """
         if isinstance(self.idempotent, bool):
             return self.idempotent
         answer: object = self.idempotent(self._open_part(data))
@@ -105,7 +134,20 @@ class Action:
         return {name: value for name, value in data.items() if name not in secret}
 
     def run(self, ctx: ActionContext, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Validate the input, call the handler and return its outputs."""
+        """Validate an input, call the handler and return its outputs.
+
+        Args:
+            ctx: what the handler gets first.
+            data: the input as it was given, secrets too.
+
+        Returns:
+            What the handler returned; nothing for None.
+
+        Raises:
+            ValidationError: a field of the input is wrong.
+            InternalError: the handler returned something else than a mapping or None.
+            Exception: whatever the handler raises.
+        """
         outputs: object = self.handler(ctx, **self.load_input(data))
         if outputs is not None and not isinstance(outputs, Mapping):
             drop(outputs)
@@ -127,7 +169,20 @@ def action(
     lock: Callable[[Mapping[str, Any]], str | None] | None = None,
     permissions: tuple[str, ...] = (),
 ) -> Callable[[Handler], Action]:
-    """Declare an action. The decorated name becomes the ``Action``; see there for the arguments.
+    """Declare an action: the decorated function is its handler, and its name becomes the ``Action``.
+
+    Args:
+        action_id: ``name@version``, such as ``scm.createRepo@v1``.
+        title: what pages call it.
+        input: the marshmallow schema of its input, whose fields are the handler's arguments.
+        output: the marshmallow schema of what the handler returns; None when there is nothing to promise.
+        description: one sentence; by default the first line of the handler's docstring.
+        idempotent: whether an attempt whose worker died may simply be made again, or a function that says so of an input.
+        timeout: seconds after which an attempt is ended.
+        max_attempts: how many times a run of it may be tried, the first one included.
+        queue: which queue its runs go to, unless ``PORTAL_ACTIONS_QUEUES`` says otherwise.
+        lock: a function of an input that names what only one run may write at a time; None locks nothing.
+        permissions: demanded of the requester beyond ``action:run``.
 
     Raises:
         ConfigurationError: the id is not ``name@vN``, a number is out of range, or a function is async.
@@ -205,7 +260,7 @@ class Registry:
         return registry
 
     def add_module(self, module: ModuleType, who: str) -> None:
-        """Register every ``Action`` that a module holds."""
+        """Register every ``Action`` that a module holds; ``who`` brings it, and is named when an id is taken already."""
         for value in vars(module).values():
             if isinstance(value, Action):
                 self.add(value, who)

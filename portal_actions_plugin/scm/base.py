@@ -23,7 +23,14 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class RepoRef:
-    """Which repository: what steps hand on to each other."""
+    """Which repository: what steps hand on to each other.
+
+    Attributes:
+        provider: the forge, one of ``providers.PROVIDERS``.
+        owner: a user, an organisation or a group there.
+        repo: the repository's name.
+        default_branch: empty when nobody has asked the forge yet.
+    """
 
     provider: str
     owner: str
@@ -32,6 +39,7 @@ class RepoRef:
 
     @property
     def full_name(self) -> str:
+        """``owner/repo``."""
         return f"{self.owner}/{self.repo}"
 
     def as_output(self) -> dict[str, str]:
@@ -46,7 +54,16 @@ class RepoRef:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository and its addresses. ``fresh`` is true when the call that returned it has made it."""
+    """A repository and its addresses.
+
+    Attributes:
+        ref: which one it is.
+        web_url: its page.
+        clone_url: where git clones it from.
+        description: one line, perhaps empty.
+        visibility: one of ``VISIBILITIES``.
+        fresh: whether the call that returned it has made it.
+    """
 
     ref: RepoRef
     web_url: str
@@ -75,9 +92,12 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class CommitResult:
-    """Where the branch is now. ``changed`` is empty when everything was there already and no commit was made.
+    """What a commit has done to a branch.
 
-    ``created_from`` is the branch that a new branch was made from.
+    Attributes:
+        sha: the commit that the branch is at now.
+        changed: the paths that the commit changed; empty when everything was there already and no commit was made.
+        created_from: the branch that this one was made from, when it was missing.
     """
 
     sha: str
@@ -87,9 +107,22 @@ class CommitResult:
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """A proposal to merge ``head`` into ``base``. ``state`` is open, merged or closed.
+    """A proposal to merge a branch into another, which some forges call a merge request.
 
-    ``fresh`` is true when the call that returned it has opened it.
+    Attributes:
+        number: counts from 1 in its repository.
+        url: its page.
+        head: the branch that is proposed.
+        base: the branch to merge into.
+        title: one line.
+        body: its description, perhaps empty.
+        state: open, merged or closed.
+        opened_by: a person's name.
+        opened_at: with a time zone.
+        merged_by: a person's name; None while it is not merged, as with the next two.
+        merged_at: with a time zone.
+        merge_sha: the merge's commit.
+        fresh: whether the call that returned it has opened it.
     """
 
     number: int
@@ -144,6 +177,14 @@ class ScmProvider(Protocol):
     ) -> Repository:
         """Create a repository, or return the one that the same ``claim`` has created before.
 
+        Args:
+            owner: a user, an organisation or a group that exists.
+            repo: the repository's name.
+            visibility: one of ``VISIBILITIES``.
+            description: one line, perhaps empty.
+            init_with_readme: whether it starts with a commit of a README.md; otherwise it is empty.
+            claim: a text that only this run and those that retry it know.
+
         Raises:
             NotFoundError: there is no such owner.
             ConflictError: it exists, and another claim or nobody of ours has made it.
@@ -156,7 +197,16 @@ class ScmProvider(Protocol):
         """The commit that a branch is at, or None when there is no such branch."""
 
     def read_file(self, ref: RepoRef, branch: str, path: str) -> tuple[bytes, str] | None:
-        """The content and the blob SHA of a file, or None when the branch or the file does not exist."""
+        """Read a file of a branch.
+
+        Args:
+            ref: the repository.
+            branch: its name.
+            path: relative to the top of the repository.
+
+        Returns:
+            The content and the blob's SHA; None when the branch or the file does not exist.
+        """
 
     def put_files(
         self,
@@ -172,6 +222,13 @@ class ScmProvider(Protocol):
         A missing branch is made from ``base_branch``, unless there is nothing to commit. In an empty repository it
         becomes the first branch.
 
+        Args:
+            ref: the repository.
+            branch: where to commit.
+            changes: the files to write, each path once.
+            message: the commit's.
+            base_branch: what a missing branch is made from; None makes none.
+
         Raises:
             NotFoundError: the branch is missing and there is nothing to make it from.
             ConflictError: a file is not as expected, or the branch would not stand still.
@@ -182,6 +239,13 @@ class ScmProvider(Protocol):
 
         That is the open one, or the merged one that proposed the very commit that ``head`` still is.
 
+        Args:
+            ref: the repository.
+            head: the branch that is proposed.
+            base: the branch to merge into.
+            title: one line.
+            body: its description, perhaps empty.
+
         Raises:
             NotFoundError: there is no such base branch.
             ValidationError: the head branch is missing, or has nothing that the base lacks.
@@ -191,4 +255,4 @@ class ScmProvider(Protocol):
         """Find a pull request; raises NotFoundError."""
 
     def file_url(self, ref: RepoRef, branch: str, path: str) -> str:
-        """The address of a file on a branch."""
+        """The address of a file's page; ``path`` is relative to the top of the repository."""

@@ -57,7 +57,7 @@ class LocalProvider:
     def create_repo(
         self, owner: str, repo: str, *, visibility: str, description: str, init_with_readme: bool, claim: str
     ) -> Repository:
-        """Create a repository; see ``ScmProvider.create_repo``. It appears whole or not at all."""
+        """Create a repository as ``ScmProvider.create_repo`` says. It appears whole or not at all."""
         check_visibility(visibility)
         path = self._paths.repo_to_be(owner, repo)
         text = f"# {repo}\n\n{description}".rstrip() + "\n"
@@ -102,7 +102,7 @@ class LocalProvider:
         *,
         base_branch: str | None = None,
     ) -> CommitResult:
-        """Make one commit of all changes; see ``ScmProvider.put_files``."""
+        """Make one commit of all changes as ``ScmProvider.put_files`` says; none when everything is there already."""
         check_branch(branch)
         if base_branch is not None:
             check_branch(base_branch, "baseBranch")
@@ -111,7 +111,7 @@ class LocalProvider:
         return commit_files(self._path(ref), ref.full_name, request)
 
     def open_pull(self, ref: RepoRef, *, head: str, base: str, title: str, body: str) -> PullRequest:
-        """Open a pull request; see ``ScmProvider.open_pull``."""
+        """Open a pull request of two branches, or return the one of the same two, as ``ScmProvider.open_pull`` says."""
         check_branch(head, "headBranch")
         check_branch(base, "baseBranch")
         return self._pulls(ref).open(head, base, title, body)
@@ -144,7 +144,7 @@ class LocalProvider:
             return tuple(Branch(name, sha.decode(), name == default) for name, sha in git.branches().items())
 
     def log(self, ref: RepoRef, branch: str, limit: int = 50) -> tuple[Commit, ...]:
-        """The newest commits of a branch; none when there is no such branch."""
+        """The newest commits of a branch, newest first, at most ``limit``; none when there is no such branch."""
         with self._reading(ref, branch) as git:
             head = git.head(branch)
             return tuple(
@@ -174,6 +174,11 @@ class LocalProvider:
 
     def merge_pull(self, ref: RepoRef, number: int, merged_by: Author) -> PullRequest:
         """Merge a pull request with a commit of two parents; a merged one is returned as it is.
+
+        Args:
+            ref: the repository.
+            number: of the pull request.
+            merged_by: the author of the merge.
 
         Raises:
             ConflictError: both branches changed the same file in different ways.

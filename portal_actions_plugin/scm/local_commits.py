@@ -22,7 +22,16 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class CommitRequest:
-    """What is to be committed, where, and by whom."""
+    """What is to be committed, where, and by whom.
+
+    Attributes:
+        branch: where to.
+        base_branch: what a missing branch is made from; None makes none.
+        changes: the files to write, each path once.
+        message: the commit's.
+        author: who it is by.
+        guard: called right before every write; raises when nothing may be written any more.
+    """
 
     branch: str
     base_branch: str | None
@@ -37,6 +46,15 @@ def commit_files(path: Path, name: str, request: CommitRequest) -> CommitResult:
 
     Our own writers wait for each other. A push from outside is noticed by the compare-and-swap: then the commit is
     made again on top of it, a few times.
+
+    Args:
+        path: the repository's folder.
+        name: what errors call it: ``owner/repo``.
+        request: what to commit.
+
+    Raises:
+        NotFoundError: there is no such repository, or the branch is missing and there is nothing to make it from.
+        ConflictError: a file is not as expected, or the branch moved each time.
     """
     with locked(path, name):
         for _ in range(TRIES):
@@ -51,7 +69,7 @@ def commit_files(path: Path, name: str, request: CommitRequest) -> CommitResult:
 
 
 def first_commit(path: Path, name: str, request: CommitRequest) -> None:
-    """Commit to a repository that nobody else knows of yet."""
+    """Commit to a repository that nobody else knows of yet; ``name`` is what errors call it: ``owner/repo``."""
     with opened(path, name) as git:
         _try_commit(git, request)
 

@@ -26,7 +26,13 @@ RECORD = "portal-actions.json"
 
 @dataclass(frozen=True, slots=True)
 class RepoRecord:
-    """What is kept inside a repository of ours: what git has no place for, and the claim that it was made under."""
+    """What is kept inside a repository of ours, since git has no place for it.
+
+    Attributes:
+        claim: what ``create_repo`` was called with; empty when somebody else has made the repository.
+        visibility: one of ``base.VISIBILITIES``.
+        description: one line, perhaps empty.
+    """
 
     claim: str = ""
     visibility: str = "private"
@@ -45,9 +51,23 @@ def read_record(path: Path) -> RepoRecord:
 
 
 def create(path: Path, name: str, record: RepoRecord, *, readme: str | None, author: Author, guard: Guard) -> bool:
-    """Build a repository in a hidden folder and rename it; False when that name is taken.
+    """Build a repository in a hidden folder and rename it.
 
     A process that dies meanwhile leaves only the hidden folder, which nobody lists and which is in nobody's way.
+
+    Args:
+        path: the repository's folder to be; the owner's folder is there.
+        name: what errors call it: ``owner/repo``.
+        record: what is kept inside it.
+        readme: the text of a first README.md; None leaves it empty.
+        author: who that commit is by.
+        guard: called right before every write; raises when nothing may be written any more.
+
+    Returns:
+        False when the name is taken: nothing was written then.
+
+    Raises:
+        RemoteError: the disk refuses.
     """
     if os.path.lexists(path):
         return False

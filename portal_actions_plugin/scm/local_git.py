@@ -36,7 +36,16 @@ REF_LOCK_STALE_SECONDS = 10.0
 
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[BareRepo]:
-    """Open a repository for reading. ``name`` is what errors call it: ``owner/repo``."""
+    """Open a repository for reading.
+
+    Args:
+        path: its folder.
+        name: what errors call it: ``owner/repo``.
+
+    Raises:
+        NotFoundError: there is none.
+        RemoteError: the disk refuses.
+    """
     with disk_errors(name):
         try:
             git = BareRepo(path, name)
@@ -62,7 +71,16 @@ def disk_errors(name: str) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path, name: str) -> Iterator[None]:
-    """Hold the lock that all writers of ours take. The kernel frees it when its process dies."""
+    """Hold the lock that all writers of ours take. The kernel frees it when its process dies.
+
+    Args:
+        path: the repository's folder.
+        name: what errors call it: ``owner/repo``.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        RemoteError: another process held it for ``LOCK_SECONDS``.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -99,6 +117,7 @@ class BareRepo:
         self._store.fsync_object_files = True  # a committed run survives a power cut, so what it made must too
 
     def close(self) -> None:
+        """Let go of the files that are open."""
         self._repo.close()
 
     def head(self, branch: str) -> ObjectID | None:
@@ -120,6 +139,7 @@ class BareRepo:
         return {name.decode(errors="replace"): sha for name, sha in sorted(found.items())}
 
     def commit(self, sha: ObjectID) -> Commit:
+        """A commit by its SHA; raises RemoteError when it is something else, KeyError when it is not there."""
         found = self._store[sha]
         if not isinstance(found, Commit):
             raise RemoteError(f"{short(sha)} of {self.name} is not a commit.")
@@ -140,7 +160,7 @@ class BareRepo:
         return ObjectID(found.tree) if isinstance(found, Commit) else None
 
     def entry(self, tree: ObjectID | None, path: str) -> Entry | None:
-        """Mode and SHA of what lies at a path of a tree."""
+        """Mode and SHA of what lies at a path of a tree; None when nothing does, or there is no tree."""
         found: Entry | None = None if tree is None else (FOLDER, tree)
         for segment in path.encode().split(b"/"):
             if found is None or not stat.S_ISDIR(found[0]):
@@ -150,7 +170,7 @@ class BareRepo:
         return found
 
     def file(self, tree: ObjectID | None, path: str) -> tuple[bytes, str] | None:
-        """Content and blob SHA of a file of a tree."""
+        """Content and blob SHA of a file of a tree; None when no file lies at that path."""
         entry = self.entry(tree, path)
         found = None if entry is None or S_ISGITLINK(entry[0]) else self._store[entry[1]]
         return (bytes(found.data), found.id.decode()) if isinstance(found, Blob) else None
@@ -172,17 +192,17 @@ class BareRepo:
         return found
 
     def merge_base(self, one: ObjectID, other: ObjectID) -> ObjectID | None:
-        """The newest commit that two commits share."""
+        """The newest commit that two commits share; None when their histories have nothing in common."""
         found = find_merge_base(self._repo, [one, other])
         return found[0] if found else None
 
     def log(self, start: ObjectID, limit: int) -> Iterator[Commit]:
-        """The newest commits that lead to one."""
+        """The newest commits that lead to one, itself first, at most ``limit``."""
         for step in self._repo.get_walker(include=[start], max_entries=limit):
             yield step.commit
 
     def diff_to(self, out: IO[bytes], old: ObjectID | None, new: ObjectID | None) -> None:
-        """Write a unified diff between two trees to a binary file."""
+        """Write a unified diff between two trees to a binary file; None stands for an empty tree."""
         from dulwich.patch import write_tree_diff
 
         write_tree_diff(out, self._store, old, new)
@@ -239,7 +259,14 @@ class BareRepo:
 
 
 def new_commit(tree: ObjectID, parents: Sequence[ObjectID], author: Author, message: str) -> Commit:
-    """Build a commit of now."""
+    """Build a commit of now, which is not stored yet.
+
+    Args:
+        tree: what it holds.
+        parents: the commits that it follows; none for a first one.
+        author: who it is by, as author and committer.
+        message: as people wrote it.
+    """
     who = _identity(author)
     now = int(time.time())
     commit = Commit()
@@ -258,6 +285,7 @@ def short(sha: bytes | str) -> str:
 
 
 def moment(seconds: float) -> datetime:
+    """A moment in UTC, of the seconds since 1970 that git keeps."""
     return datetime.fromtimestamp(seconds, UTC)
 
 

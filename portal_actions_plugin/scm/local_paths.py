@@ -20,7 +20,7 @@ class LocalPaths:
     root: Path
 
     def owners(self) -> list[str]:
-        """The owners that repositories can belong to."""
+        """The names of the owners that repositories can belong to, sorted; raises ConfigurationError without a root."""
         self._check_root()
         names = (child.name for child in self.root.iterdir() if is_real_folder(child))
         return sorted(name for name in names if _passes(check_owner, name))

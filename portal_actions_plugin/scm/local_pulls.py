@@ -46,7 +46,15 @@ class _Record:
 
 @dataclass(frozen=True, slots=True)
 class LocalPulls:
-    """The pull requests of one repository. They lie inside its folder, so they go where it goes."""
+    """The pull requests of one repository. They lie inside its folder, so they go where it goes.
+
+    Attributes:
+        path: the repository's folder.
+        name: what errors call it: ``owner/repo``.
+        url_of: gives the page of a pull request by its number.
+        guard: called right before every write; raises when nothing may be written any more.
+        author: who opens and merges.
+    """
 
     path: Path
     name: str
@@ -55,15 +63,15 @@ class LocalPulls:
     author: Author
 
     def newest_first(self) -> tuple[PullRequest, ...]:
-        """All of them, newest first."""
+        """All pull requests of the repository, newest first."""
         return tuple(self._public(record) for record in self._records())
 
     def get(self, number: int) -> PullRequest:
-        """One of them; raises NotFoundError."""
+        """A pull request by its number; raises NotFoundError."""
         return self._public(self._record(number))
 
     def open(self, head: str, base: str, title: str, body: str) -> PullRequest:
-        """Open one, or return the one of the same head and base: see ``ScmProvider.open_pull``."""
+        """Open a pull request, or return the one of the same head and base, as ``ScmProvider.open_pull`` says."""
         with locked(self.path, self.name), self._git() as git:
             head_sha, base_sha = self._head_and_base(git, head, base)
             same = [record for record in self._records() if (record.head, record.base) == (head, base)]
@@ -83,7 +91,7 @@ class LocalPulls:
             return replace(self._public(record), fresh=True)
 
     def diff(self, number: int) -> str:
-        """What it changes, as a unified diff from the commit that head and base share."""
+        """What a pull request changes, as a unified diff from the commit that head and base share."""
         record = self._record(number)
         with self._git() as git:
             if record.head_sha and record.base_sha:
@@ -95,7 +103,7 @@ class LocalPulls:
         return out.getvalue().decode(errors="replace")
 
     def merge(self, number: int, merged_by: Author) -> PullRequest:
-        """Merge it with a commit of two parents; a merged one is returned as it is.
+        """Merge a pull request with a commit of two parents; a merged one is returned as it is.
 
         Raises:
             ConflictError: both branches changed the same file in different ways, or the base would not stand still.
@@ -214,7 +222,7 @@ class LocalPulls:
 
 
 def write_json(file: Path, value: Mapping[str, object]) -> None:
-    """Write a whole file or none of it, also when the power goes. Only one writer at a time."""
+    """Write a mapping as JSON: the whole file or none of it, also when the power goes. Only one writer at a time."""
     temporary = file.with_name(f".{file.name}.tmp")
     with temporary.open("w", encoding="utf-8") as out:
         json.dump(value, out, indent=1)

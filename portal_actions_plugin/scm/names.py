@@ -1,4 +1,7 @@
-"""What an owner, a repository, a branch and a path may be called. Each check names the field that is wrong."""
+"""What an owner, a repository, a branch and a path may be called.
+
+Each check raises ValidationError for what may not be, with the name of the input's field that it was given in.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,15 @@ class Findings:
             self.add(key, message)
 
     def add(self, key: Key, message: str) -> None:
-        """Note a problem of the value at that place, once."""
+        """Note a problem, once. At most ``MAX_PROBLEMS`` of a document are kept.
+
+        Args:
+            key: the place of the value that is wrong; its line is looked up.
+            message: what is wrong; cut after 500 characters.
+
+        Raises:
+            SandboxError: the check of the document has taken too long.
+        """
         current_budget().check_time()
         said = message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}…"
         problem = TemplateProblem(str(self._file), self._document.line(key), written(key), said)

@@ -179,7 +179,15 @@ class FolderTemplateSource:
 
 
 def shown_path(file: Path, folders: Iterable[Path]) -> str:
-    """A file's path below its template folder; the folder's own name for the folder itself."""
+    """A file's path as people may see it.
+
+    Args:
+        file: a template's file, or a folder of templates.
+        folders: the template folders.
+
+    Returns:
+        Its path below the first of them that it is in; its own name when it is in none, or is one of them.
+    """
     for folder in folders:
         if file != folder and file.is_relative_to(folder):
             return str(file.relative_to(folder))

@@ -31,7 +31,13 @@ class SkeletonError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file of a skeleton folder. ``path`` is below the template's folder; ``file`` is what it is a link to."""
+    """A file of a skeleton folder.
+
+    Attributes:
+        path: below the template's folder.
+        file: where its content is: what it is a link to, if it is one.
+        status: of that file, as ``os.stat`` gives it.
+    """
 
     path: str
     file: Path
@@ -53,7 +59,11 @@ def folder_path(folder: str) -> str:
 
 
 def find_files(base: Path, folder: str) -> tuple[Found, ...]:
-    """Find the files of a skeleton folder, sorted by path. ``folder`` is as ``folder_path`` gives it.
+    """Find the files of a skeleton folder, at every depth, sorted by path.
+
+    Args:
+        base: the template's folder.
+        folder: the skeleton's path below it, as ``folder_path`` gives it.
 
     Raises:
         SkeletonError: the folder is missing, empty or too large, or leads out of ``base``.
@@ -111,7 +121,15 @@ def _inside(root: Path, path: Path) -> Path:
 
 
 def signature(base: Path, folder: str) -> Signature:
-    """Something that differs once a file of a skeleton folder was added, changed or removed; reads no file."""
+    """Something that differs once a file of a skeleton folder was added, changed or removed; reads no file.
+
+    Args:
+        base: the template's folder.
+        folder: the skeleton's path below it, as ``folder_path`` gives it.
+
+    Returns:
+        The path and the stamp of each file; what is wrong where the folder cannot be used.
+    """
     try:
         return tuple((one.path, stamp(one.status)) for one in find_files(base, folder))
     except SkeletonError as error:

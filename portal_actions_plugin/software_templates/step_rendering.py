@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class _Left(Enum):
-    OUT = auto()
+class _Omitted(Enum):
+    PART = auto()
 
 
-_DROPPED: Final = _Left.OUT
+_DROPPED: Final = _Omitted.PART
 """Stands for a part of the output that is left out."""
 
 
@@ -190,7 +190,7 @@ def _render_object(value: Values, context: Context, where: str) -> dict[str, Jso
     return {key: part for key, part in parts.items() if part is not _DROPPED}
 
 
-def _render_output(value: JsonValue, context: Context, where: str) -> JsonValue | _Left:
+def _render_output(value: JsonValue, context: Context, where: str) -> JsonValue | _Omitted:
     if isinstance(value, Mapping):
         return _render_object(value, context, where)
     if isinstance(value, list | tuple):
@@ -204,7 +204,7 @@ def _render_output(value: JsonValue, context: Context, where: str) -> JsonValue 
         return _DROPPED
 
 
-def _render_item(item: JsonValue, context: Context, where: str) -> JsonValue | _Left:
+def _render_item(item: JsonValue, context: Context, where: str) -> JsonValue | _Omitted:
     if not isinstance(item, Mapping):
         return _render_output(item, context, where)
     wanted = {key: value for key, value in item.items() if key != "if"}

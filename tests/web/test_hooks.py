@@ -123,7 +123,7 @@ def test_hooks_of_the_object_that_is_there_already_reach_the_app_of_another_one(
     program = f"""
 from flask import Flask
 from portal_actions_plugin import Identity, PortalActions, plugin
-from portal_actions_plugin.runs import access
+from portal_actions_plugin.runs.guards import access
 app = Flask("host", instance_path="/nowhere")
 if {when!r} == "after": PortalActions(app)
 plugin.authorizer(lambda identity, permission, target: False)

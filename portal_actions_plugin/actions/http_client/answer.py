@@ -78,14 +78,29 @@ def outputs(answer: Answer, rules: HttpRules, secrets: Collection[str], warn: Ca
 
 
 def beginning(answer: Answer, chars: int, secrets: Collection[str]) -> str:
-    """The first words of an answer that is text, on one line; empty when it is none."""
+    """The first words of an answer, on one line, for an error.
+
+    Args:
+        answer: what came back.
+        chars: how many characters at most.
+        secrets: what may stand in it and will be masked: none of them is cut in two.
+
+    Returns:
+        An empty text when the answer is no text, or has control characters.
+    """
     text = decoded(answer.body, _content_type(answer).get_content_charset(), truncated=not answer.whole) or ""
     words = " ".join(cut(text, chars, secrets).split())
     return words if words.isprintable() else ""
 
 
 def cut(data: TextOrBytes, end: int, secrets: Collection[TextOrBytes]) -> TextOrBytes:
-    """The first part of data, up to ``end``. A secret that would be cut in two is left out: its half is not masked."""
+    """The first part of data, without half of a secret at its end, which nobody would mask.
+
+    Args:
+        data: text or bytes.
+        end: how many characters or bytes are kept at most.
+        secrets: a secret that the end would cut in two is left out whole.
+    """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         starts = data.find(secret, max(end - len(secret) + 1, 0), end + len(secret) - 1)
         if starts >= 0:
@@ -94,7 +109,16 @@ def cut(data: TextOrBytes, end: int, secrets: Collection[TextOrBytes]) -> TextOr
 
 
 def decoded(body: bytes, charset: str | None, *, truncated: bool) -> str | None:
-    """The text that bytes stand for; None when they are not text that can be kept."""
+    """The text that bytes stand for.
+
+    Args:
+        body: the bytes.
+        charset: what the other side calls their encoding; UTF-8 when it is None or unknown here.
+        truncated: whether the last character may be cut in two.
+
+    Returns:
+        None when they are not text, or have a zero character, which not every database stores.
+    """
     try:
         name = codecs.lookup(charset or "utf-8").name
     except (LookupError, ValueError):

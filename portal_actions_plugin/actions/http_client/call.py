@@ -51,7 +51,15 @@ _HINTS: Mapping[type[ActionError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as the action's input has it."""
+    """A call as the action's input has it.
+
+    Attributes:
+        method: in capitals.
+        url: not checked yet.
+        headers: by name.
+        secret_headers: by name; for the URL's own origin only.
+        body: a text, or a list or object that is sent as JSON; None for none.
+    """
 
     method: str
     url: str

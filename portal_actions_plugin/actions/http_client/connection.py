@@ -20,11 +20,13 @@ class Deadline:
     """When all of it must be over, redirects and bodies included."""
 
     def __init__(self, seconds: float) -> None:
+        """Begin now, and end after so many seconds."""
         self.seconds = seconds
         self._at = time.monotonic() + seconds
 
     @property
     def over(self) -> bool:
+        """Whether no time is left."""
         return time.monotonic() >= self._at
 
     def left(self) -> float:

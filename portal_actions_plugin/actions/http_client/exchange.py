@@ -23,7 +23,15 @@ _CHUNK = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. ``secret_headers`` go to nobody but the origin of the first target."""
+    """What is asked of another side.
+
+    Attributes:
+        method: in capitals.
+        target: where it goes.
+        headers: by name; they follow redirects.
+        secret_headers: by name; they go to nobody but the origin of the first target.
+        body: its bytes; None for none.
+    """
 
     method: str
     target: Target
@@ -37,7 +45,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. ``whole`` is false when the other side had more than was read."""
+    """What came back.
+
+    Attributes:
+        request: what was asked, after redirects.
+        status: such as 200.
+        headers: names in small letters with their values, as often as they came.
+        body: what was read, decompressed.
+        whole: false when the other side had more than was read.
+    """
 
     request: Request
     status: int
@@ -185,7 +201,15 @@ def _write(connection: http.client.HTTPConnection, request: Request) -> None:
 
 @contextmanager
 def named_failures(request: Request, deadline: Deadline) -> Iterator[None]:
-    """Say what failed in one sentence, without a word that the other side has said."""
+    """Say what failed in one sentence, without a word that the other side has said.
+
+    Args:
+        request: what was asked.
+        deadline: of the whole exchange; once it has come, that is the reason.
+
+    Raises:
+        RemoteError: instead of what sockets, TLS and HTTP raise.
+    """
     try:
         yield
     except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:

@@ -67,7 +67,14 @@ _NOT_PUBLIC_6 = tuple(
 
 @dataclass(frozen=True, slots=True)
 class HttpRules:
-    """What may be called, and how much of an answer is kept. Without any hosts the action is off."""
+    """What may be called, and how much of an answer is kept.
+
+    Attributes:
+        hosts: with their ports; without any the action is off.
+        networks: whose addresses may be connected to though they are not public.
+        max_bytes: of an answer's body that are kept.
+        max_output_bytes: of all outputs of a step, as JSON.
+    """
 
     hosts: tuple[HostRule, ...] = ()
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -101,6 +108,10 @@ class HttpRules:
     def require_addresses(self, target: Target, addresses: Sequence[str]) -> None:
         """Refuse a name when any of its addresses is not public, and not in a network that is allowed all the same.
 
+        Args:
+            target: what was looked up.
+            addresses: all that were found, IPv4 or IPv6, as text.
+
         Raises:
             ValidationError: names the host and the address.
         """
@@ -131,7 +142,14 @@ def _allows(rule: HostRule, target: Target) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a request goes. ``path`` has the query; ``host`` is in small letters, an address in its usual form."""
+    """Where a request goes.
+
+    Attributes:
+        scheme: http or https.
+        host: a name in small letters, or an address in its usual form.
+        port: 1 to 65535.
+        path: from the first slash on, percent-encoded, with the query.
+    """
 
     scheme: str
     host: str
@@ -151,11 +169,19 @@ class Target:
 
     @property
     def url(self) -> str:
+        """The whole of it, written plainly."""
         return f"{self.scheme}://{self.named}{self.path}"
 
 
 def parse_target(url: str) -> Target:
-    """Read a URL that is written plainly. What can be read in two ways is refused; raises ValidationError."""
+    """Read a URL that is written plainly; what can be read in two ways is refused.
+
+    Args:
+        url: http or https, at most 8,000 characters; a fragment is left out.
+
+    Raises:
+        ValidationError: says what is wrong with it.
+    """
     if len(url) > _MAX_URL or not url.isprintable() or " " in url or "\\" in url:
         raise _wrong(f"A URL has at most {_MAX_URL} characters, and no space, backslash or control character.")
     try:

@@ -86,7 +86,16 @@ def project_slug(url: object) -> str:
 
 
 def pick(value: Mapping[str, T], key: str) -> T:
-    """One part of an object, by its key; raises LookupError or TypeError when there is none."""
+    """One part of an object.
+
+    Args:
+        value: the object.
+        key: the part's name.
+
+    Raises:
+        LookupError: it has no such part.
+        TypeError: it is no object.
+    """
     return value[key]
 
 

@@ -37,7 +37,16 @@ class SandboxError(Exception):
 
 @dataclass(slots=True)
 class Budget:
-    """What is left to one render."""
+    """What one render may use, and has used.
+
+    Attributes:
+        max_size: characters and items of the result.
+        size: of the result so far.
+        seconds: of processor time.
+        made: characters and items of all values along the way, so far.
+        loops: items that loops went through, so far.
+        began: the thread's processor time at the beginning, in seconds.
+    """
 
     max_size: int = MAX_SIZE
     size: int = 0
@@ -75,7 +84,12 @@ _current: ContextVar[Budget | None] = ContextVar("portal_actions_render_budget",
 
 @contextmanager
 def budget(max_size: int = MAX_SIZE, seconds: float = CPU_SECONDS) -> Iterator[Budget]:
-    """Give one render, or one check, its budget. Inside another one the outer one's is shared."""
+    """Give one render, or one check, its budget. Inside another one the outer one's is shared.
+
+    Args:
+        max_size: characters and items of the result.
+        seconds: of processor time.
+    """
     outer = _current.get()
     if outer is not None:
         yield outer
@@ -93,7 +107,7 @@ def current_budget() -> Budget:
 
 
 def fits(size: int) -> None:
-    """Refuse a text or list of that size before it is made."""
+    """Refuse a text or list before it is made; ``size`` counts its characters or items. Raises SandboxError."""
     if size > MAX_SIZE:
         raise SandboxError(f"it makes a value larger than {MAX_SIZE:,} characters or items")
 

@@ -24,7 +24,15 @@ def is_pattern(pattern: object) -> bool:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether the pattern is found anywhere in the text; raises ValueError for what is no pattern."""
+    """Whether a pattern is found anywhere in a text.
+
+    Args:
+        pattern: a regular expression as JSON Schema has them (ECMA 262).
+        text: of any length.
+
+    Raises:
+        ValueError: it is no such pattern, or longer than ``MAX_PATTERN`` characters.
+    """
     return _matcher(pattern).is_valid(text)
 
 

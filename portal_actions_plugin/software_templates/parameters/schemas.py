@@ -36,6 +36,10 @@ def merge_pages(pages: Sequence[Schema], title: str) -> dict[str, Any]:
 
     Draft 7's ``dependencies`` and lists of ``items``, which portals' forms use, become their 2020-12 words. An unknown
     field is refused unless a page says otherwise.
+
+    Args:
+        pages: one JSON Schema object a page, as the template has them.
+        title: of the whole, where it is not one page that has a title of its own.
     """
     merged: dict[str, Any] = {"$schema": DIALECT, "title": title, "type": "object", "properties": {}, "required": []}
     conditions: list[Any] = []
@@ -186,7 +190,14 @@ def whole(root: Schema, schema: object) -> object:
 
 
 def declared(root: Schema) -> dict[str, list[object]]:
-    """The top-level fields of a schema, also those that only a condition asks for, each with its schemas."""
+    """The top-level fields of a schema, also those that only a condition asks for.
+
+    Args:
+        root: all pages as one schema.
+
+    Returns:
+        By name, the schemas that say what the field is: several where a condition adds to it.
+    """
     found: dict[str, list[object]] = {}
     for place in _same_place(root, root, set()):
         properties = place.get("properties")
