@@ -209,3 +209,13 @@ def test_what_hosts_imported_from_a_module_that_has_moved_is_still_there_with_a_
         assert migrations.include_name is include_name
     with pytest.raises(AttributeError, match="standing"):
         _ = migrations.standing
+
+
+def test_what_is_read_of_runs_is_still_found_where_it_was_with_a_warning() -> None:
+    from portal_actions_plugin import host, run_types
+
+    for name in sorted(host._MOVED):
+        with pytest.warns(DeprecationWarning, match=rf"Import {name} from portal_actions_plugin\.run_types"):
+            assert getattr(host, name) is getattr(run_types, name)
+    with pytest.raises(AttributeError, match="nobody"):
+        _ = host.nobody
