@@ -29,6 +29,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import recovery, sweeper
 from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runner.process.forking import Connections
+from portal_actions_plugin.runner.supervisor import Supervisor
 from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims
@@ -348,6 +349,13 @@ def test_actions_are_routed_to_their_queue(make_app: Callable[..., Flask], redis
         run_id = run_one_off("debug.log@v1", HELLO)
         assert heard(app, redis_url) is None
         assert heard(app, redis_url, "slow") == run_id
+
+
+def test_each_worker_process_has_one_queue(app: Flask, redis_url: str) -> None:
+    supervisor = Supervisor(app, ["default", "slow"], 2)
+    assert [place.queue for place in supervisor._places] == ["default", "default", "slow", "slow"]
+    with Redis.from_url(redis_url) as redis:
+        assert len(StepWorker(app, "slow", "test", redis, Connections()).queues) == 1
 
 
 def test_no_connection_is_open_at_a_fork(app: Flask) -> None:
