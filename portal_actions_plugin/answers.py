@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
-from typing import Any
 
 from flask import current_app
 
@@ -48,7 +47,7 @@ def refuse_async(function: object, what: str) -> None:
         )
 
 
-def settled(answer: Any) -> Any:
+def settled(answer: object) -> object:
     """An answer as it is, or what it comes to when it is to be awaited; raises what that raises.
 
     It is awaited as Flask awaits a host's async views, also where a loop runs in this thread already: that one waits.
@@ -67,14 +66,14 @@ def drop(answer: object) -> None:
         answer.close()
 
 
-def _awaited(answer: Any) -> Any:
+def _awaited(answer: Awaitable[object]) -> object:
     if find_spec("asgiref") is None:
         raise ConfigurationError(f"asgiref, which runs async functions, is not installed. {INSTALL_ASYNC}")
 
-    async def wait() -> Any:
+    async def wait() -> object:
         return await answer
 
-    wait_here: Callable[[], Any] = current_app.ensure_sync(wait)
+    wait_here: Callable[[], object] = current_app.ensure_sync(wait)
     if not _is_in_a_loop():
         return wait_here()
     import contextvars

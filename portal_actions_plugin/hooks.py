@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from types import MethodType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import has_request_context, request
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 METHODS: Mapping[str, Sequence[str]] = {
     "identity_loader": (),
     "authorizer": (),
@@ -50,11 +52,11 @@ class HookTable:
 
     def __init__(self) -> None:
         self.hooks = Hooks()
-        self._given: dict[str, Any] = {}
+        self._given: dict[str, object] = {}
         self._defaults: set[str] = set()
         self._lock = threading.Lock()
 
-    def register(self, kind: str, given: Any, *, replaces: bool, how: str) -> None:
+    def register(self, kind: str, given: object, *, replaces: bool, how: str) -> None:
         """Take a hook.
 
         Args:
@@ -89,18 +91,18 @@ class HookTable:
             self._given |= new
             self._defaults |= set(new)
 
-    def has(self, kind: str, given: Any) -> bool:
+    def has(self, kind: str, given: object) -> bool:
         """Whether this very hook is there already."""
         return kind in self._given and _is_same(self._given[kind], given)
 
 
-def _is_same(one: Any, other: Any) -> bool:
+def _is_same(one: object, other: object) -> bool:
     if isinstance(one, MethodType) and isinstance(other, MethodType):
         return one.__self__ is other.__self__ and one.__func__ is other.__func__
     return one is other
 
 
-def _is_reloaded(before: Any, given: Any) -> bool:
+def _is_reloaded(before: object, given: object) -> bool:
     """Whether it is the same line of code, of a module that was loaded again."""
     names = [getattr(hook, "__qualname__", None) for hook in (before, given)]
     return (
@@ -112,7 +114,7 @@ def _is_reloaded(before: Any, given: Any) -> bool:
     )
 
 
-def _usable(kind: str, hook: Any) -> Any:
+def _usable(kind: str, hook: object) -> Any:
     for method in METHODS[kind] or ("",):
         what = f"The {kind}" + (f"'s {method}" if method else "")
         function = getattr(hook, method, None) if method else hook
@@ -127,32 +129,32 @@ def _usable(kind: str, hook: Any) -> Any:
 
 def identity(loader: IdentityLoader) -> Identity | None:
     """Who asks, as the host's loader says; nobody, when it says something else. Raises what the loader raises."""
-    answer: Any = settled(loader())
+    answer = settled(loader())
     if answer is None or isinstance(answer, Identity):
         return answer
     _say_once(loader, f"answered {_kind(answer)}, which is no Identity: nobody is signed in")
     return None
 
 
-def may(authorizer: Authorizer, who: Identity, permission: str, target: Any) -> bool:
+def may(authorizer: Authorizer, who: Identity, permission: str, target: object) -> bool:
     """Whether the host's authorizer answers with ``True`` itself; whatever else happens is a denial."""
     try:
-        answer: Any = settled(authorizer(who, permission, target))
+        answer = settled(authorizer(who, permission, target))
     except Exception:  # noqa: BLE001 whatever goes wrong in there opens no door
         _say_once(authorizer, f"failed when it was asked for {permission}: denied", with_traceback=True)
         return False
-    if answer is True or answer is False:
-        return answer
+    if answer is True or answer is False:  # not isinstance, which believes what an object says of its class
+        return answer is True
     _say_once(authorizer, f"answered {_kind(answer)} when it was asked for {permission}, which is no bool: denied")
     drop(answer)
     return False
 
 
-def _kind(answer: Any) -> str:
+def _kind(answer: object) -> str:
     return "None" if answer is None else f"with a {type(answer).__name__}"
 
 
-def _say_once(hook: Any, message: str, *, with_traceback: bool = False) -> None:
+def _say_once(hook: object, message: str, *, with_traceback: bool = False) -> None:
     """Log what a hook does wrong, once in each request: a page asks a hundred times."""
     if has_request_context():
         said = request.environ.setdefault("portal_actions.said_of_hooks", set())
@@ -165,14 +167,14 @@ def _say_once(hook: Any, message: str, *, with_traceback: bool = False) -> None:
 class _Checked:
     """A host's object: what it has of its own is there too, and its async methods are awaited."""
 
-    def __init__(self, hook: Any) -> None:
+    def __init__(self, hook: object) -> None:
         self._hook = hook
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._hook, name)
         return _awaiting(value) if callable(value) and not isinstance(value, type) else value
 
-    def _answer(self, method: str, *arguments: Any, wanted: type) -> Any:
+    def _answer(self, method: str, *arguments: object, wanted: type[T]) -> T:
         answer = settled(getattr(self._hook, method)(*arguments))
         if not isinstance(answer, wanted):
             drop(answer)
@@ -182,9 +184,9 @@ class _Checked:
         return answer
 
 
-def _awaiting(function: Callable[..., Any]) -> Callable[..., Any]:
+def _awaiting(function: Callable[..., object]) -> Callable[..., object]:
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: object, **kwargs: object) -> object:
         return settled(function(*args, **kwargs))
 
     return call
@@ -196,7 +198,7 @@ class CheckedTemplates(_Checked):
     def list(self) -> TemplateListing:
         from portal_actions_plugin.software_templates.spec import Template
 
-        listing: TemplateListing = self._answer("list", wanted=TemplateListing)
+        listing = self._answer("list", wanted=TemplateListing)
         if odd := next((one for one in listing.templates if not isinstance(one, Template)), None):
             raise ConfigurationError(f"The hook {name_of(self._hook)} lists {_kind(odd)} instead of a Template.")
         return listing
@@ -204,21 +206,21 @@ class CheckedTemplates(_Checked):
     def get(self, name: str) -> Template:
         from portal_actions_plugin.software_templates.spec import Template
 
-        return cast("Template", self._answer("get", name, wanted=Template))
+        return self._answer("get", name, wanted=Template)
 
 
 class CheckedCatalog(_Checked):
     """A host's catalog."""
 
     def register_entity(self, entity: Mapping[str, Json], source: str | None) -> str:
-        return cast("str", self._answer("register_entity", entity, source, wanted=str))
+        return self._answer("register_entity", entity, source, wanted=str)
 
 
 class CheckedScorecards(_Checked):
     """A host's scorecards."""
 
     def evaluate(self, entity_id: str, scorecard_id: str, force: bool) -> Mapping[str, Json]:  # noqa: FBT001 the host contract's signature
-        return cast("Mapping[str, Json]", self._answer("evaluate", entity_id, scorecard_id, force, wanted=Mapping))
+        return self._answer("evaluate", entity_id, scorecard_id, force, wanted=Mapping)  # type: ignore[type-abstract]
 
 
 def templates(source: TemplateSource) -> TemplateSource:

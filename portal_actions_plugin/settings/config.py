@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from portal_actions_plugin.host import PERMISSIONS
 from portal_actions_plugin.settings.values import PREFIX, HostRule, RateLimit, Reader, database_url, wrong
@@ -21,7 +21,7 @@ class Setting:
     """One ``PORTAL_ACTIONS_*`` setting: its name without the prefix, its default, and what it does."""
 
     name: str
-    default: Any
+    default: object
     doc: str
 
 

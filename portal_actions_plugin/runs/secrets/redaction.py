@@ -34,13 +34,13 @@ class Redactor:
     A value is also found as JSON, Python, URLs, HTML, base64 and hex spell it, and line by line.
     """
 
-    def __init__(self, values: Iterable[Any] = ()) -> None:
+    def __init__(self, values: Iterable[object] = ()) -> None:
         self._values: dict[str, None] = {}
         self._finder = _Finder()
         self._adding = threading.Lock()
         self.add(list(values))
 
-    def add(self, value: Any) -> None:
+    def add(self, value: object) -> None:
         """Mask this value from now on; a list or table counts for each of its texts."""
         with self._adding:
             new = dict.fromkeys(_texts(value))
@@ -60,11 +60,11 @@ class Redactor:
         """Mask inside a text; what a database would refuse is replaced too."""
         return storable(mask_tokens(self._known(text)))
 
-    def data(self, data: Any) -> Any:
+    def data(self, data: object) -> Any:
         """Mask inside JSON data, keys included."""
         return self._walk(data, self.text)
 
-    def known_in(self, data: Any) -> list[str]:
+    def known_in(self, data: object) -> list[str]:
         """The known values that JSON data holds."""
         return [value for value in self._values if _holds(data, value)]
 
@@ -73,7 +73,7 @@ class Redactor:
             return MASK
         return self._finder.masked(text)
 
-    def _walk(self, data: Any, mask: Callable[[str], str]) -> Any:
+    def _walk(self, data: object, mask: Callable[[str], str]) -> object:
         if isinstance(data, str):
             return mask(data)
         if isinstance(data, Mapping):
@@ -83,13 +83,13 @@ class Redactor:
         return MASK if not isinstance(data, bool) and str(data) in self._values else data
 
 
-def _holds(data: Any, value: str) -> bool:
+def _holds(data: object, value: str) -> bool:
     alone = Redactor([value])
     plain = json.loads(json.dumps(data))
     return bool(alone._walk(plain, alone._known) != plain)  # noqa: SLF001 its own kind
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list | tuple | set | frozenset):

@@ -72,7 +72,7 @@ def _require_unrepeated(readable: Mapping[str, Any], secrets: Mapping[str, Any])
         )
 
 
-def _texts(data: Any) -> Iterator[str]:
+def _texts(data: object) -> Iterator[str]:
     if isinstance(data, str):
         yield data
     elif isinstance(data, Mapping | list | tuple):
@@ -80,7 +80,7 @@ def _texts(data: Any) -> Iterator[str]:
             yield from _texts(value)
 
 
-def _as_json(value: Any) -> str:
+def _as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -25,7 +25,7 @@ def require_storable(data: Mapping[str, Any], max_depth: int = MAX_INPUT_DEPTH) 
         raise ValidationError(f"The input cannot be stored as it is: see {', '.join(wrong)}.", fields=wrong)
 
 
-def _unstorable(data: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
+def _unstorable(data: object, path: str, depth: int) -> Iterator[tuple[str, str]]:
     if isinstance(data, str):
         if storable(data) != data:
             yield path, "Holds a character that cannot be stored, such as NUL."
@@ -50,7 +50,7 @@ def parts(data: Mapping[Any, Any] | list[Any] | tuple[Any, ...], path: str) -> I
     return ((f"{path}[{place}]", value) for place, value in enumerate(data))
 
 
-def require_depth(data: Any, max_depth: int) -> None:
+def require_depth(data: object, max_depth: int) -> None:
     """Raise ValueError for data that is nested more deeply."""
     if max_depth == 0:
         raise ValueError("they are nested too deeply")

@@ -59,7 +59,7 @@ def require_no_token(data: Mapping[str, Any]) -> None:
         )
 
 
-def _found(data: Any, path: str) -> Iterator[tuple[str, str]]:
+def _found(data: object, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(data, str):
         if _ANY_TOKEN.search(data):
             yield path, next(name for name, shape in _EACH.items() if shape.search(data))
