@@ -7,8 +7,15 @@ from typing import Any
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from portal_actions_plugin.blueprints.api import arguments, schemas
+from portal_actions_plugin.blueprints.api import arguments
 from portal_actions_plugin.blueprints.api.requests import ask_from_headers, fails_with, started_answer, starts
+from portal_actions_plugin.blueprints.api.schemas.common import page_answer
+from portal_actions_plugin.blueprints.api.schemas.runs import (
+    ActionRunDetailSchema,
+    ActionRunPageSchema,
+    ActionRunSchema,
+    LogSchema,
+)
 from portal_actions_plugin.run_types import ActionRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards.identity import current_identity
@@ -21,16 +28,16 @@ blueprint = Blueprint(
 
 @blueprint.get("")
 @blueprint.arguments(arguments.RunQuerySchema(), location="query", unknown=RAISE)
-@blueprint.response(200, schemas.ActionRunPageSchema)
+@blueprint.response(200, ActionRunPageSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_action_runs(query: dict[str, Any]) -> dict[str, Any]:
     """List action runs, newest first."""
     wanted, limit, cursor = arguments.run_filter(query), query["limit"], query.get("cursor")
-    return schemas.page_answer(permitted.action_runs(current_identity(), wanted, limit=limit, cursor=cursor))
+    return page_answer(permitted.action_runs(current_identity(), wanted, limit=limit, cursor=cursor))
 
 
 @blueprint.get("/<run_id>")
-@blueprint.response(200, schemas.ActionRunDetailSchema)
+@blueprint.response(200, ActionRunDetailSchema)
 @fails_with(blueprint, 401, 403, 404)
 def get_action_run(run_id: str) -> ActionRun:
     """Get an action run with every try."""
@@ -39,7 +46,7 @@ def get_action_run(run_id: str) -> ActionRun:
 
 @blueprint.get("/<run_id>/logs")
 @blueprint.arguments(arguments.LogQuerySchema(), location="query", unknown=RAISE)
-@blueprint.response(200, schemas.LogSchema)
+@blueprint.response(200, LogSchema)
 @fails_with(blueprint, 401, 403, 404, 422)
 def get_action_run_logs(query: dict[str, Any], run_id: str) -> dict[str, Any]:
     """Get log lines of an action run, oldest first."""
@@ -47,7 +54,7 @@ def get_action_run_logs(query: dict[str, Any], run_id: str) -> dict[str, Any]:
 
 
 @blueprint.post("/<run_id>/cancel")
-@blueprint.response(200, schemas.ActionRunSchema)
+@blueprint.response(200, ActionRunSchema)
 @fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422)
 def cancel_action_run(run_id: str) -> ActionRun:
     """Cancel a queued or running one-off."""
@@ -56,7 +63,7 @@ def cancel_action_run(run_id: str) -> ActionRun:
 
 @blueprint.post("/<run_id>/retry")
 @blueprint.arguments(arguments.RetrySchema(), required=False)
-@starts(blueprint, schemas.ActionRunSchema)
+@starts(blueprint, ActionRunSchema)
 def retry_action_run(body: dict[str, Any], run_id: str) -> Any:
     """Start an ended one-off anew with the same input."""
     started = service.retry_action_run(current_identity(), run_id, ask_from_headers(secrets=body.get("secrets") or {}))

@@ -8,10 +8,13 @@ from flask_smorest import Blueprint
 from marshmallow import RAISE
 
 from portal_actions_plugin.actions.registry import Action
-from portal_actions_plugin.blueprints.api import arguments, schemas
+from portal_actions_plugin.blueprints.api import arguments
 from portal_actions_plugin.blueprints.api.named_pages import page_of
 from portal_actions_plugin.blueprints.api.openapi.json_schema import json_schema
 from portal_actions_plugin.blueprints.api.requests import ask_from_headers, fails_with, started_answer, starts
+from portal_actions_plugin.blueprints.api.schemas.catalog import ActionListSchema, ActionSchema
+from portal_actions_plugin.blueprints.api.schemas.common import page_answer
+from portal_actions_plugin.blueprints.api.schemas.runs import ActionRunSchema
 from portal_actions_plugin.run_types import ActionRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import access
@@ -23,7 +26,7 @@ blueprint = Blueprint("portal_actions_actions", __name__, url_prefix="/actions",
 
 @blueprint.get("")
 @blueprint.arguments(arguments.NamesQuerySchema(), location="query", unknown=RAISE)
-@blueprint.response(200, schemas.ActionListSchema)
+@blueprint.response(200, ActionListSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_actions(query: dict[str, Any]) -> dict[str, Any]:
     """List the registry, by id."""
@@ -34,11 +37,11 @@ def list_actions(query: dict[str, Any]) -> dict[str, Any]:
         limit=query["limit"],
         cursor=query.get("cursor"),
     )
-    return schemas.page_answer(found)
+    return page_answer(found)
 
 
 @blueprint.get("/<action_id>")
-@blueprint.response(200, schemas.ActionSchema)
+@blueprint.response(200, ActionSchema)
 @fails_with(blueprint, 401, 403, 404)
 def get_action(action_id: str) -> dict[str, Any]:
     """Get an action, with the JSON Schema of its input and output."""
@@ -47,7 +50,7 @@ def get_action(action_id: str) -> dict[str, Any]:
 
 @blueprint.post("/<action_id>/runs")
 @blueprint.arguments(arguments.StartActionRunSchema(), required=False)
-@starts(blueprint, schemas.ActionRunSchema)
+@starts(blueprint, ActionRunSchema)
 def start_action_run(body: dict[str, Any], action_id: str) -> Any:
     """Start a one-off."""
     ask = ask_from_headers(entity=body.get("entity"), origin=body.get("origin"))

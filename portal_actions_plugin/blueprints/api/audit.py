@@ -7,8 +7,10 @@ from typing import Any
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from portal_actions_plugin.blueprints.api import arguments, schemas
+from portal_actions_plugin.blueprints.api import arguments
 from portal_actions_plugin.blueprints.api.requests import fails_with
+from portal_actions_plugin.blueprints.api.schemas.common import page_answer
+from portal_actions_plugin.blueprints.api.schemas.operations import AuditPageSchema
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import audit_trail
@@ -19,10 +21,10 @@ blueprint = Blueprint("portal_actions_audit", __name__, url_prefix="/audit", des
 
 @blueprint.get("")
 @blueprint.arguments(arguments.AuditQuerySchema(), location="query", unknown=RAISE)
-@blueprint.response(200, schemas.AuditPageSchema)
+@blueprint.response(200, AuditPageSchema)
 @fails_with(blueprint, 401, 403, 404, 422)
 def list_audit(query: dict[str, Any]) -> dict[str, Any]:
     """List the audit, newest first."""
     access.require_audit(current_identity())
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
-    return schemas.page_answer(audit_trail.entries(AuditFilter(**query), limit=limit, cursor=cursor))
+    return page_answer(audit_trail.entries(AuditFilter(**query), limit=limit, cursor=cursor))

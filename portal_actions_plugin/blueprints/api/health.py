@@ -8,8 +8,8 @@ from typing import Any
 from flask_smorest import Blueprint
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.blueprints.api import schemas
 from portal_actions_plugin.blueprints.api.openapi.examples import DOWN, NOT_READY
+from portal_actions_plugin.blueprints.api.schemas.operations import HealthSchema, ReadinessSchema
 from portal_actions_plugin.runs import outage
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.upkeep import health, readiness
@@ -21,8 +21,8 @@ blueprint = Blueprint("portal_actions_health", __name__, url_prefix="/health", d
 
 @blueprint.get("")
 @blueprint.doc(security=[])
-@blueprint.response(200, schemas.HealthSchema)
-@blueprint.alt_response(503, schema=schemas.HealthSchema, description="The database does not answer.", example=DOWN)
+@blueprint.response(200, HealthSchema)
+@blueprint.alt_response(503, schema=HealthSchema, description="The database does not answer.", example=DOWN)
 def get_health() -> Any:
     """Say whether the parts answer; no identity needed. What is null was not asked."""
     try:
@@ -46,10 +46,8 @@ def get_health() -> Any:
 
 @blueprint.get("/ready")
 @blueprint.doc(security=[])
-@blueprint.response(200, schemas.ReadinessSchema)
-@blueprint.alt_response(
-    503, schema=schemas.ReadinessSchema, description="It cannot be read or written.", example=NOT_READY
-)
+@blueprint.response(200, ReadinessSchema)
+@blueprint.alt_response(503, schema=ReadinessSchema, description="It cannot be read or written.", example=NOT_READY)
 def get_readiness() -> Any:
     """Say whether the database can be read and written, for load balancers; no identity needed."""
     return {"ready": True} if readiness.is_ready() else (NOT_READY, 503)

@@ -7,9 +7,12 @@ from typing import Any
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from portal_actions_plugin.blueprints.api import arguments, schemas
+from portal_actions_plugin.blueprints.api import arguments
 from portal_actions_plugin.blueprints.api.named_pages import page_of
 from portal_actions_plugin.blueprints.api.requests import ask_from_headers, fails_with, started_answer, starts
+from portal_actions_plugin.blueprints.api.schemas.catalog import TemplateListSchema, TemplateSchema
+from portal_actions_plugin.blueprints.api.schemas.common import page_answer
+from portal_actions_plugin.blueprints.api.schemas.runs import TemplateRunDetailSchema, TemplateRunPageSchema
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import access
@@ -27,7 +30,7 @@ blueprint = Blueprint(
 
 @blueprint.get("/templates")
 @blueprint.arguments(arguments.NamesQuerySchema(), location="query", unknown=RAISE)
-@blueprint.response(200, schemas.TemplateListSchema)
+@blueprint.response(200, TemplateListSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_templates(query: dict[str, Any]) -> dict[str, Any]:
     """List the templates that may be run, by name, and the files that cannot be used."""
@@ -39,11 +42,11 @@ def list_templates(query: dict[str, Any]) -> dict[str, Any]:
         limit=query["limit"],
         cursor=query.get("cursor"),
     )
-    return {**schemas.page_answer(found), "problems": listing.problems[:MAX_PROBLEMS]}
+    return {**page_answer(found), "problems": listing.problems[:MAX_PROBLEMS]}
 
 
 @blueprint.get("/templates/<name>")
-@blueprint.response(200, schemas.TemplateSchema)
+@blueprint.response(200, TemplateSchema)
 @fails_with(blueprint, 401, 403, 404, 422)
 def get_template(name: str) -> dict[str, Any]:
     """Get a template, with the JSON Schema of its inputs."""
@@ -52,7 +55,7 @@ def get_template(name: str) -> dict[str, Any]:
 
 @blueprint.post("/templates/<name>/runs")
 @blueprint.arguments(arguments.StartTemplateRunSchema(), required=False)
-@starts(blueprint, schemas.TemplateRunDetailSchema)
+@starts(blueprint, TemplateRunDetailSchema)
 def start_template_run(body: dict[str, Any], name: str) -> Any:
     """Start a template."""
     ask = ask_from_headers(entity=body.get("entity"), origin=body.get("origin"))
@@ -62,16 +65,16 @@ def start_template_run(body: dict[str, Any], name: str) -> Any:
 
 @blueprint.get("/template-runs")
 @blueprint.arguments(arguments.RunQuerySchema(), location="query", unknown=RAISE)
-@blueprint.response(200, schemas.TemplateRunPageSchema)
+@blueprint.response(200, TemplateRunPageSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_template_runs(query: dict[str, Any]) -> dict[str, Any]:
     """List template runs, newest first."""
     wanted, limit, cursor = arguments.run_filter(query), query["limit"], query.get("cursor")
-    return schemas.page_answer(permitted.template_runs(current_identity(), wanted, limit=limit, cursor=cursor))
+    return page_answer(permitted.template_runs(current_identity(), wanted, limit=limit, cursor=cursor))
 
 
 @blueprint.get("/template-runs/<run_id>")
-@blueprint.response(200, schemas.TemplateRunDetailSchema)
+@blueprint.response(200, TemplateRunDetailSchema)
 @fails_with(blueprint, 401, 403, 404)
 def get_template_run(run_id: str) -> TemplateRun:
     """Get a template run, with its steps in order."""
@@ -79,7 +82,7 @@ def get_template_run(run_id: str) -> TemplateRun:
 
 
 @blueprint.post("/template-runs/<run_id>/cancel")
-@blueprint.response(200, schemas.TemplateRunDetailSchema)
+@blueprint.response(200, TemplateRunDetailSchema)
 @fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422)
 def cancel_template_run(run_id: str) -> TemplateRun:
     """Cancel a queued or running template run and its active step."""
@@ -88,7 +91,7 @@ def cancel_template_run(run_id: str) -> TemplateRun:
 
 @blueprint.post("/template-runs/<run_id>/retry")
 @blueprint.arguments(arguments.RetrySchema(), required=False)
-@starts(blueprint, schemas.TemplateRunDetailSchema)
+@starts(blueprint, TemplateRunDetailSchema)
 def retry_template_run(body: dict[str, Any], run_id: str) -> Any:
     """Start a failed or canceled template run anew: the template as it is now, the same inputs."""
     started = service.retry_template_run(
@@ -99,7 +102,7 @@ def retry_template_run(body: dict[str, Any], run_id: str) -> Any:
 
 @blueprint.post("/template-runs/<run_id>/resume")
 @blueprint.arguments(arguments.RetrySchema(), required=False)
-@starts(blueprint, schemas.TemplateRunDetailSchema)
+@starts(blueprint, TemplateRunDetailSchema)
 def resume_template_run(body: dict[str, Any], run_id: str) -> Any:
     """Start a new run at the failed or canceled step: the template as it was, the finished steps taken over."""
     started = service.resume_template_run(

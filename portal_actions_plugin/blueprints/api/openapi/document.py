@@ -10,7 +10,7 @@ from flask import Flask
 
 from portal_actions_plugin.blueprints import csrf, headers
 from portal_actions_plugin.blueprints.api.openapi import examples
-from portal_actions_plugin.blueprints.api.schemas import ErrorSchema
+from portal_actions_plugin.blueprints.api.schemas.common import ErrorSchema
 from portal_actions_plugin.runs.guards.idempotency import KEY
 from portal_actions_plugin.settings.config import Config
 
@@ -82,7 +82,7 @@ STARTED = {name: name for name in ("Location", *_QUOTA)}
 """What the answer to a start has besides."""
 
 
-def options(app: Flask) -> Json:
+def spec_options(app: Flask) -> Json:
     """What the document says besides the paths."""
     cookie = {"type": "apiKey", "in": "cookie", "name": str(app.config["SESSION_COOKIE_NAME"])}
     token = {"type": "apiKey", "in": "header", "name": csrf.HEADERS[0]}
@@ -139,7 +139,7 @@ def add_components(spec: APISpec) -> None:
     )
 
 
-def whole(app: Flask, config: Config, spec: Json, root: str) -> Json:
+def complete_document(app: Flask, config: Config, spec: Json, root: str) -> Json:
     """Make what the views declare whole.
 
     Args:

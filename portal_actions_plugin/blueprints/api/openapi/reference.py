@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from portal_actions_plugin.blueprints.api.openapi.document import whole
+from portal_actions_plugin.blueprints.api.openapi.document import complete_document
 from portal_actions_plugin.blueprints.api.requests import answer_conditionally
 from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.blueprints.pages.page_answer import OWN_LAYOUT, page
@@ -20,17 +20,17 @@ blueprint = Blueprint(
 )
 
 
-def document() -> dict[str, Any]:
+def openapi_document() -> dict[str, Any]:
     """The OpenAPI document of the current app's API."""
     api = current_app.extensions["flask-smorest"]["apis"]["PORTAL_ACTIONS_"]["ext_obj"]
     # A copy: what it gives is what it keeps.
-    return whole(current_app, extension().config, deepcopy(api.spec.to_dict()), request.root_path)
+    return complete_document(current_app, extension().config, deepcopy(api.spec.to_dict()), request.root_path)
 
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """Publish the document; no identity needed."""
-    response = jsonify(document())
+    response = jsonify(openapi_document())
     response.headers["Cache-Control"] = "no-cache, public"
     return protect_data(answer_conditionally(response))
 
@@ -38,7 +38,7 @@ def openapi() -> Response:
 @blueprint.get("/docs")
 def docs() -> Response:
     """Show the document to people."""
-    spec = document()
+    spec = openapi_document()
     shown = {**spec, "paths": _resolved(spec["paths"], spec["components"])}
     return page("reference.html", {"spec": shown}, layout=OWN_LAYOUT)
 

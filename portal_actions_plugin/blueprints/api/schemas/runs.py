@@ -1,56 +1,17 @@
-"""The API's shapes."""
+"""Shapes of runs: action runs, template runs, their steps, attempts and logs."""
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cached_property
-from typing import Any
 
 from marshmallow import Schema, fields, pre_dump, validate
 
-from portal_actions_plugin.run_types import Page, Step
-from portal_actions_plugin.runs.reading.audit_trail import OUTCOMES
+from portal_actions_plugin.blueprints.api.schemas.common import PageSchema
+from portal_actions_plugin.run_types import ActionRun, Step
 from portal_actions_plugin.runs.states import NOT_RUN, PENDING, SKIPPED, STATUSES
 
 STEP_STATUSES = (*STATUSES, PENDING, SKIPPED, NOT_RUN)
-
-_NO_RUN: dict[str, Any] = {
-    "id": None,
-    "template": None,
-    "template_run_id": None,
-    "requested_by": None,
-    "entity": None,
-    "origin": None,
-    "retry_of": None,
-    "retried_as": None,
-    "queued_at": None,
-    "started_at": None,
-    "finished_at": None,
-    "not_before": None,
-    "taken_over_from": None,
-    "duration_ms": None,
-    "attempt": 0,
-    "max_attempts": None,
-    "worker_lost": False,
-    "input": {},
-    "outputs": {},
-    "links": [],
-    "warnings": [],
-    "progress": None,
-    "error": None,
-    "html_url": None,
-}
-
-
-class ErrorSchema(Schema):
-    """An error, field by field where there are fields."""
-
-    code = fields.Integer(required=True, metadata={"description": "HTTP status."})
-    status = fields.String(required=True, metadata={"description": "HTTP status in words."})
-    message = fields.String(required=True)
-    errors = fields.Dict(keys=fields.String(), metadata={"description": "Messages by field."})
-    error_code = fields.String(required=True, metadata={"example": "VALIDATION_ERROR"})
-    hint = fields.String(required=True, metadata={"description": "What to do about it."})
-    retry_after = fields.Integer(metadata={"description": "Seconds, as in Retry-After."})
 
 
 class LinkSchema(Schema):
@@ -165,24 +126,35 @@ class StepSchema(ActionRunSchema):
     status = fields.String(required=True, validate=validate.OneOf(STEP_STATUSES))
     requested_by = fields.String(required=True, allow_none=True)
 
-    def dump(self, obj: Step, *, many: bool | None = None) -> Any:
+    def dump(self, obj: Step, *, many: bool | None = None) -> object:
         """Dump a step. Those without an action run, most of a run that begins, differ in a few words only."""
         return super().dump(obj, many=many) if obj.run else {**self._without_run, **_words(obj)}
 
     @cached_property
-    def _without_run(self) -> dict[str, Any]:
-        blank: dict[str, Any] = super().dump(Step("", "", "", ""))
+    def _without_run(self) -> dict[str, object]:
+        blank: dict[str, object] = super().dump(Step("", "", "", ""))
         return blank
 
     @pre_dump
-    def _flatten(self, step: Step, **_: Any) -> dict[str, Any]:
-        run = {name: getattr(step.run, name, None) for name in self.fields} if step.run else _NO_RUN
+    def _flatten(self, step: Step, **_: object) -> dict[str, object]:
+        run = {name: getattr(step.run, name, None) for name in self.fields} if step.run else _no_run()
         return {**run, **_words(step)}
 
 
-def _words(step: Step) -> dict[str, Any]:
+def _words(step: Step) -> dict[str, object]:
     """What a step has by itself, as it is in an answer too."""
     return {"name": step.name, "step_id": step.step_id, "action": step.action, "status": step.status}
+
+
+def _no_run() -> dict[str, object]:
+    """What a step without an action run has in its place: the defaults of one, and None where there is none."""
+    blank: dict[str, object] = {"attempt": 0, "duration_ms": None}
+    for one in dataclasses.fields(ActionRun):
+        if one.default_factory is not dataclasses.MISSING:
+            blank[one.name] = one.default_factory()
+        else:
+            blank.setdefault(one.name, None if one.default is dataclasses.MISSING else one.default)
+    return blank
 
 
 class TemplateRunSchema(_RunSchema):
@@ -207,32 +179,16 @@ class TemplateRunDetailSchema(TemplateRunSchema):
     steps = fields.List(fields.Nested(StepSchema), required=True)
 
 
-class PaginationSchema(Schema):
-    """Where the next page begins."""
-
-    limit = fields.Integer(required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
-
-
-class _PageSchema(Schema):
-    pagination = fields.Nested(PaginationSchema, required=True)
-
-
-class ActionRunPageSchema(_PageSchema):
+class ActionRunPageSchema(PageSchema):
     """A page of action runs, newest first."""
 
     data = fields.List(fields.Nested(ActionRunSchema), required=True)
 
 
-class TemplateRunPageSchema(_PageSchema):
+class TemplateRunPageSchema(PageSchema):
     """A page of template runs, newest first."""
 
     data = fields.List(fields.Nested(TemplateRunSchema), required=True)
-
-
-def page_answer(page: Page) -> dict[str, Any]:
-    """A page as the API says it."""
-    return {"data": page.items, "pagination": page}
 
 
 class LogLineSchema(Schema):
@@ -249,112 +205,3 @@ class LogSchema(Schema):
     """Log lines, oldest first."""
 
     data = fields.List(fields.Nested(LogLineSchema), required=True)
-
-
-class ActionSchema(Schema):
-    """An action of the registry."""
-
-    id = fields.String(required=True)
-    title = fields.String(required=True)
-    description = fields.String(required=True)
-    idempotent = fields.Boolean(
-        required=True,
-        allow_none=True,
-        metadata={
-            "description": "Whether it may be repeated after an unknown outcome; null: that depends on the input."
-        },
-    )
-    timeout = fields.Float(required=True, metadata={"description": "Seconds."})
-    max_attempts = fields.Integer(required=True)
-    permissions = fields.List(fields.String(), required=True)
-    may_run = fields.Boolean(required=True, metadata={"description": "Whether a start of yours would be let through."})
-    input_schema = fields.Dict(required=True)
-    output_schema = fields.Dict(required=True, allow_none=True)
-
-
-class ActionListSchema(_PageSchema):
-    """The registry, by id."""
-
-    data = fields.List(fields.Nested(ActionSchema), required=True)
-
-
-class TemplateSchema(Schema):
-    """A template that may be run."""
-
-    name = fields.String(required=True)
-    title = fields.String(required=True)
-    description = fields.String(required=True)
-    tags = fields.List(fields.String(), required=True)
-    owner = fields.String(required=True, allow_none=True)
-    type = fields.String(required=True, allow_none=True)
-    version = fields.String(required=True)
-    permissions = fields.List(fields.String(), required=True)
-    may_run = fields.Boolean(required=True, metadata={"description": "Whether a start of yours would be let through."})
-    inputs_schema = fields.Dict(required=True)
-
-
-class TemplateProblemSchema(Schema):
-    """Why a template file cannot be used."""
-
-    file = fields.String(required=True)
-    line = fields.Integer(required=True)
-    key = fields.String(required=True)
-    message = fields.String(required=True)
-
-
-class TemplateListSchema(_PageSchema):
-    """The templates that may be run, by name, and the first files that cannot be used."""
-
-    data = fields.List(fields.Nested(TemplateSchema), required=True)
-    problems = fields.List(fields.Nested(TemplateProblemSchema), required=True)
-
-
-class AuditEntrySchema(Schema):
-    """Who did what to what, and how it ended."""
-
-    id = fields.UUID(required=True)
-    at = fields.AwareDateTime(required=True)
-    last_at = fields.AwareDateTime(required=True)
-    actor = fields.String(required=True)
-    event = fields.String(required=True, metadata={"example": "template_run.start"})
-    outcome = fields.String(required=True, validate=validate.OneOf(OUTCOMES))
-    target = fields.String(required=True, metadata={"description": "A template name, an action id or a run id."})
-    run_id = fields.UUID(required=True, allow_none=True)
-    template_run_id = fields.UUID(required=True, allow_none=True)
-    details = fields.Dict(
-        required=True,
-        metadata={
-            "description": "`permission` of a denial, `error_code` of a failure, `retry_of` and `origin` of a start."
-        },
-    )
-    count = fields.Integer(required=True, metadata={"description": "Repeats of a refusal within a minute."})
-
-
-class AuditPageSchema(_PageSchema):
-    """A page of the audit, newest first."""
-
-    data = fields.List(fields.Nested(AuditEntrySchema), required=True)
-
-
-class HealthSchema(Schema):
-    """Whether the parts answer."""
-
-    status = fields.String(required=True, validate=validate.OneOf(["ok", "degraded", "down"]))
-    database = fields.Boolean(required=True, metadata={"description": "Whether it answers."})
-    writable = fields.Boolean(
-        required=True, allow_none=True, metadata={"description": "Whether it can be written: not so in a failover."}
-    )
-    redis = fields.Boolean(required=True, allow_none=True)
-    workers = fields.Integer(required=True, allow_none=True, metadata={"description": "Whose loop has turned lately."})
-    workers_stalled = fields.Integer(
-        required=True,
-        allow_none=True,
-        metadata={"description": "That should be at work and are not: stopped, hanging, missing or deaf."},
-    )
-    oldest_queued_seconds = fields.Float(required=True, allow_none=True)
-
-
-class ReadinessSchema(Schema):
-    """Whether requests can be served."""
-
-    ready = fields.Boolean(required=True)

@@ -1,0 +1,37 @@
+"""Shapes that all of the API has: errors, and where the next page of a list begins."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields
+
+from portal_actions_plugin.run_types import Page
+
+
+class ErrorSchema(Schema):
+    """An error, field by field where there are fields."""
+
+    code = fields.Integer(required=True, metadata={"description": "HTTP status."})
+    status = fields.String(required=True, metadata={"description": "HTTP status in words."})
+    message = fields.String(required=True)
+    errors = fields.Dict(keys=fields.String(), metadata={"description": "Messages by field."})
+    error_code = fields.String(required=True, metadata={"example": "VALIDATION_ERROR"})
+    hint = fields.String(required=True, metadata={"description": "What to do about it."})
+    retry_after = fields.Integer(metadata={"description": "Seconds, as in Retry-After."})
+
+
+class PaginationSchema(Schema):
+    """Where the next page begins."""
+
+    limit = fields.Integer(required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class PageSchema(Schema):
+    """A list's page; a list has its ``data`` besides."""
+
+    pagination = fields.Nested(PaginationSchema, required=True)
+
+
+def page_answer(page: Page) -> dict[str, object]:
+    """A page as the API says it."""
+    return {"data": page.items, "pagination": page}
