@@ -183,8 +183,8 @@ def _complete(operation: Json, method: str) -> None:
             continue
         answer["headers"] = answer.get("headers", {}) | _refs(("ETag",) if (method, status) == ("get", "200") else ())
         if status in ("200", "202"):
-            if name in examples.ANSWERS:
-                answer["content"]["application/json"]["example"] = examples.ANSWERS[name]
+            if example := examples.answers().get(name):
+                answer["content"]["application/json"]["example"] = example
             if links := _links(name):
                 answer["links"] = links
     if name in examples.BODIES:

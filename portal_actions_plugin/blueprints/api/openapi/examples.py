@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
 from typing import Any
+
+from portal_actions_plugin.blueprints.api.schemas.catalog import ActionListSchema, TemplateListSchema
+from portal_actions_plugin.blueprints.api.schemas.common import PageSchema, page_answer
+from portal_actions_plugin.blueprints.api.schemas.operations import AuditPageSchema
+from portal_actions_plugin.blueprints.api.schemas.runs import (
+    ActionRunDetailSchema,
+    ActionRunPageSchema,
+    ActionRunSchema,
+    LogSchema,
+    TemplateRunDetailSchema,
+    TemplateRunPageSchema,
+)
+from portal_actions_plugin.run_types import (
+    ActionRun,
+    Attempt,
+    AuditEntry,
+    Link,
+    LogLine,
+    Page,
+    Progress,
+    Step,
+    TemplateRun,
+)
+from portal_actions_plugin.runs.states import CANCELED, QUEUED, SUCCESS
+
+Json = dict[str, Any]
 
 RUN_ID = "019a1b2c-3d4e-7f50-8a61-9b72c3d4e5f6"
 STEP_RUN_ID = "019a1b2c-3d52-7c11-9e0f-5a4b3c2d1e0f"
@@ -11,100 +40,82 @@ NEXT_CURSOR = "bgGaGyw9Tn9QimGbcsPU5fY"
 
 PARAMETERS = {"run_id": RUN_ID, "action_id": "debug.log@v1", "name": "create-service"}
 
-_QUEUED_AT = "2025-11-22T09:12:30.118000+00:00"
-_STARTED_AT = "2025-11-22T09:12:30.302000+00:00"
-_FINISHED_AT = "2025-11-22T09:12:31.114000+00:00"
+_QUEUED_AT = datetime.fromisoformat("2025-11-22T09:12:30.118000+00:00")
+_STARTED_AT = datetime.fromisoformat("2025-11-22T09:12:30.302000+00:00")
+_FINISHED_AT = datetime.fromisoformat("2025-11-22T09:12:31.114000+00:00")
 _INPUTS = {"name": "order-history", "owner": "acme", "description": "What was ordered, and when"}
 _REPO_URL = "https://git.example.com/acme/order-history"
 _REQUESTER = "user:ada@example.com"
+_URL = f"/templates/runs/{RUN_ID}"
+_NEXT_URL = f"/templates/runs/{NEXT_RUN_ID}"
 
-_ONE_OFF: dict[str, Any] = {
-    "id": RUN_ID,
-    "kind": "action_run",
-    "action": "debug.log@v1",
-    "step_id": None,
-    "template": None,
-    "template_run_id": None,
-    "status": "success",
-    "attempt": 1,
-    "max_attempts": 3,
-    "requested_by": _REQUESTER,
-    "entity": "component:default/orders",
-    "origin": None,
-    "retry_of": None,
-    "retried_as": None,
-    "taken_over_from": None,
-    "queued_at": _QUEUED_AT,
-    "started_at": _STARTED_AT,
-    "finished_at": _FINISHED_AT,
-    "not_before": None,
-    "duration_ms": 812,
-    "worker_lost": False,
-    "input": {"message": "Hello"},
-    "outputs": {},
-    "links": [],
-    "warnings": [],
-    "progress": None,
-    "error": None,
-    "html_url": f"/actions/runs/{RUN_ID}",
-}
-_QUEUED: dict[str, Any] = {"status": "queued", "started_at": None, "finished_at": None, "duration_ms": None}
-_CANCELED: dict[str, Any] = {"status": "canceled", "started_at": None, "duration_ms": None}
-_ATTEMPT = {
-    "number": 1,
-    "started_at": _STARTED_AT,
-    "finished_at": _FINISHED_AT,
-    "outcome": "success",
-    "error_code": None,
-    "error_message": None,
-    "worker": "worker-1",
-}
-_STEP = {
-    **_ONE_OFF,
-    "id": STEP_RUN_ID,
-    "action": "scm.createRepo@v1",
-    "step_id": "create-repo",
-    "name": "Create the repository",
-    "template": "create-service",
-    "template_run_id": RUN_ID,
-    "entity": None,
-    "input": {"provider": "local", "owner": "acme", "repo": "order-history", "visibility": "internal"},
-    "outputs": {"repoUrl": _REPO_URL, "defaultBranch": "main"},
-    "links": [{"title": "Repository", "url": _REPO_URL}],
-    "html_url": f"/templates/runs/{RUN_ID}",
-}
-_TEMPLATE_RUN: dict[str, Any] = {
-    "id": RUN_ID,
-    "kind": "template_run",
-    "template": "create-service",
-    "title": "Create a service",
-    "status": "success",
-    "requested_by": _REQUESTER,
-    "entity": None,
-    "origin": None,
-    "retry_of": None,
-    "retried_as": None,
-    "resumed_step": None,
-    "queued_at": _QUEUED_AT,
-    "started_at": _STARTED_AT,
-    "finished_at": _FINISHED_AT,
-    "duration_ms": 812,
-    "progress": {"done": 1, "total": 1},
-    "inputs": _INPUTS,
-    "outputs": {"links": [{"title": "Repository", "url": _REPO_URL}]},
-    "links": [{"title": "Repository", "url": _REPO_URL}],
-    "html_url": f"/templates/runs/{RUN_ID}",
-}
-_NOTHING_DONE: dict[str, Any] = {"outputs": {}, "links": [], "progress": {"done": 0, "total": 1}}
-_QUEUED_STEP = {**_STEP, **_QUEUED, "outputs": {}, "links": [], "attempt": 0}
-_QUEUED_TEMPLATE_RUN = {**_TEMPLATE_RUN, **_QUEUED, **_NOTHING_DONE, "steps": [_QUEUED_STEP]}
-_AGAIN = {
-    **_QUEUED_TEMPLATE_RUN,
-    "id": NEXT_RUN_ID,
-    "retry_of": RUN_ID,
-    "html_url": f"/templates/runs/{NEXT_RUN_ID}",
-    "steps": [{**_QUEUED_STEP, "template_run_id": NEXT_RUN_ID, "html_url": f"/templates/runs/{NEXT_RUN_ID}"}],
-}
+# Read models, so that a new field with a default is in every example by itself.
+_ONE_OFF = ActionRun(
+    id=RUN_ID,
+    action="debug.log@v1",
+    status=SUCCESS,
+    attempt=1,
+    max_attempts=3,
+    requested_by=_REQUESTER,
+    requester_name="Ada",
+    queued_at=_QUEUED_AT,
+    started_at=_STARTED_AT,
+    finished_at=_FINISHED_AT,
+    html_url=f"/actions/runs/{RUN_ID}",
+    version=3,
+    entity="component:default/orders",
+    input={"message": "Hello"},
+)
+_QUEUED_ONE_OFF = replace(_ONE_OFF, status=QUEUED, attempt=0, started_at=None, finished_at=None)
+_ATTEMPT = Attempt(1, _STARTED_AT, _FINISHED_AT, SUCCESS, None, None, "worker-1")
+_STEP_RUN = replace(
+    _ONE_OFF,
+    id=STEP_RUN_ID,
+    action="scm.createRepo@v1",
+    step_id="create-repo",
+    template="create-service",
+    template_run_id=RUN_ID,
+    html_url=_URL,
+    entity=None,
+    input={"provider": "local", "owner": "acme", "repo": "order-history", "visibility": "internal"},
+    outputs={"repoUrl": _REPO_URL, "defaultBranch": "main"},
+    links=(Link("Repository", _REPO_URL),),
+)
+_QUEUED_STEP_RUN = replace(_STEP_RUN, status=QUEUED, attempt=0, started_at=None, finished_at=None, outputs={}, links=())
+_TEMPLATE_RUN = TemplateRun(
+    id=RUN_ID,
+    template="create-service",
+    title="Create a service",
+    status=SUCCESS,
+    requested_by=_REQUESTER,
+    requester_name="Ada",
+    queued_at=_QUEUED_AT,
+    started_at=_STARTED_AT,
+    finished_at=_FINISHED_AT,
+    html_url=_URL,
+    version=3,
+    progress=Progress(1, 1),
+    inputs=_INPUTS,
+    outputs={"links": [{"title": "Repository", "url": _REPO_URL}]},
+    links=(Link("Repository", _REPO_URL),),
+)
+
+
+def _with_step(run: TemplateRun, step: ActionRun) -> TemplateRun:
+    return replace(run, steps=(Step("create-repo", "Create the repository", step.action, step.status, step),))
+
+
+_NOTHING_DONE = replace(_TEMPLATE_RUN, outputs={}, links=(), progress=Progress(0, 1))
+_QUEUED_TEMPLATE_RUN = _with_step(
+    replace(_NOTHING_DONE, status=QUEUED, started_at=None, finished_at=None), _QUEUED_STEP_RUN
+)
+_CANCELED_TEMPLATE_RUN = _with_step(
+    replace(_NOTHING_DONE, status=CANCELED, started_at=None), replace(_QUEUED_STEP_RUN, status=CANCELED)
+)
+_AGAIN = _with_step(
+    replace(_QUEUED_TEMPLATE_RUN, id=NEXT_RUN_ID, retry_of=RUN_ID, html_url=_NEXT_URL),
+    replace(_QUEUED_STEP_RUN, template_run_id=NEXT_RUN_ID, html_url=_NEXT_URL),
+)
 _ACTION = {
     "id": "debug.log@v1",
     "title": "Write to the log",
@@ -149,50 +160,61 @@ _PROBLEM = {
 }
 
 
-def _page(item: dict[str, Any], next_cursor: str | None = NEXT_CURSOR) -> dict[str, Any]:
-    return {"data": [item], "pagination": {"limit": 50, "next_cursor": next_cursor}}
+_AUDIT_ENTRY = AuditEntry(
+    actor=_REQUESTER,
+    event="template_run.start",
+    outcome="accepted",
+    target="create-service",
+    run_id=RUN_ID,
+    template_run_id=RUN_ID,
+    id="019a1b2c-3d4f-7a01-8b23-c45d67e89f01",
+    at=_QUEUED_AT,
+    last_at=_QUEUED_AT,
+)
 
 
-_AUDIT_ENTRY = {
-    "id": "019a1b2c-3d4f-7a01-8b23-c45d67e89f01",
-    "at": _QUEUED_AT,
-    "last_at": _QUEUED_AT,
-    "actor": _REQUESTER,
-    "event": "template_run.start",
-    "outcome": "accepted",
-    "target": "create-service",
-    "run_id": RUN_ID,
-    "template_run_id": RUN_ID,
-    "details": {},
-    "count": 1,
-}
+@cache
+def answers() -> dict[str, Json]:
+    """What each operation answers when it works, by operation id."""
+    one_off, template_run = ActionRunSchema(), TemplateRunDetailSchema()
+    canceled = replace(_ONE_OFF, status=CANCELED, attempt=0, started_at=None)
+    again = replace(_QUEUED_ONE_OFF, id=NEXT_RUN_ID, retry_of=RUN_ID, html_url=f"/actions/runs/{NEXT_RUN_ID}")
+    line = LogLine(1, 1, _STARTED_AT, "info", "Hello")
+    return {
+        "list_action_runs": _page(ActionRunPageSchema(), _ONE_OFF),
+        "get_action_run": ActionRunDetailSchema().dump(replace(_ONE_OFF, attempts=(_ATTEMPT,))),
+        "get_action_run_logs": LogSchema().dump({"data": [line]}),
+        "cancel_action_run": one_off.dump(canceled),
+        "retry_action_run": one_off.dump(again),
+        "list_actions": _page(ActionListSchema(), _ACTION, None),
+        "get_action": _ACTION,
+        "start_action_run": one_off.dump(_QUEUED_ONE_OFF),
+        "list_templates": {**_page(TemplateListSchema(), _TEMPLATE, None), "problems": [_PROBLEM]},
+        "get_template": _TEMPLATE,
+        "start_template_run": template_run.dump(_QUEUED_TEMPLATE_RUN),
+        "list_template_runs": _page(TemplateRunPageSchema(), _TEMPLATE_RUN),
+        "get_template_run": template_run.dump(_with_step(_TEMPLATE_RUN, _STEP_RUN)),
+        "cancel_template_run": template_run.dump(_CANCELED_TEMPLATE_RUN),
+        "retry_template_run": template_run.dump(_AGAIN),
+        "resume_template_run": template_run.dump(replace(_AGAIN, resumed_step="create-repo")),
+        "list_audit": _page(AuditPageSchema(), _AUDIT_ENTRY),
+        "get_health": {
+            "status": "ok",
+            "database": True,
+            "writable": True,
+            "redis": True,
+            "workers": 2,
+            "workers_stalled": 0,
+            "oldest_queued_seconds": None,
+        },
+        "get_readiness": {"ready": True},
+    }
 
-ANSWERS: dict[str, dict[str, Any]] = {
-    "list_action_runs": _page(_ONE_OFF),
-    "get_action_run": {**_ONE_OFF, "attempts": [_ATTEMPT], "waits_for": None},
-    "get_action_run_logs": {
-        "data": [{"seq": 1, "attempt": 1, "at": _STARTED_AT, "level": "info", "message": "Hello"}],
-    },
-    "cancel_action_run": {**_ONE_OFF, **_CANCELED, "attempt": 0},
-    "retry_action_run": {**_ONE_OFF, **_QUEUED, "attempt": 0, "id": NEXT_RUN_ID, "retry_of": RUN_ID,
-                         "html_url": f"/actions/runs/{NEXT_RUN_ID}"},
-    "list_actions": _page(_ACTION, None),
-    "get_action": _ACTION,
-    "start_action_run": {**_ONE_OFF, **_QUEUED, "attempt": 0},
-    "list_templates": {**_page(_TEMPLATE, None), "problems": [_PROBLEM]},
-    "get_template": _TEMPLATE,
-    "start_template_run": _QUEUED_TEMPLATE_RUN,
-    "list_template_runs": _page(_TEMPLATE_RUN),
-    "get_template_run": {**_TEMPLATE_RUN, "steps": [_STEP]},
-    "cancel_template_run": {**_TEMPLATE_RUN, **_CANCELED, **_NOTHING_DONE,
-                            "steps": [{**_QUEUED_STEP, **_CANCELED}]},
-    "retry_template_run": _AGAIN,
-    "resume_template_run": {**_AGAIN, "resumed_step": "create-repo"},
-    "list_audit": _page(_AUDIT_ENTRY),
-    "get_health": {"status": "ok", "database": True, "writable": True, "redis": True, "workers": 2, "workers_stalled": 0, "oldest_queued_seconds": None},
-    "get_readiness": {"ready": True},
-}  # fmt: skip
-"""What each operation answers when it works, by operation id."""
+
+def _page(schema: PageSchema, item: object, next_cursor: str | None = NEXT_CURSOR) -> Json:
+    shown: Json = schema.dump(page_answer(Page([item], 50, next_cursor)))
+    return shown
+
 
 DOWN = {
     "status": "down",
@@ -205,7 +227,7 @@ DOWN = {
 }
 NOT_READY = {"ready": False}
 
-BODIES: dict[str, dict[str, Any]] = {
+BODIES: dict[str, Json] = {
     "start_action_run": {"input": {"message": "Hello"}, "entity": "component:default/orders"},
     "start_template_run": {"inputs": _INPUTS},
     "retry_action_run": {},
@@ -238,14 +260,14 @@ _SAY = {
     503: ("Service Unavailable", "UNAVAILABLE", "The portal's database does not answer.",
           "Try again in a moment. What is sent again with the same Idempotency-Key never starts twice."),
 }  # fmt: skip
-_MORE: dict[int, dict[str, Any]] = {
+_MORE: dict[int, Json] = {
     422: {"errors": {"name": ["is required"]}},
     429: {"retry_after": 42},
     503: {"retry_after": 5},
 }
 
 
-def error(status: int) -> dict[str, Any]:
+def error(status: int) -> Json:
     """An error body as the API answers it with this status."""
     phrase, error_code, message, hint = _SAY[status]
     body = {"code": status, "status": phrase, "message": message, "error_code": error_code, "hint": hint}
