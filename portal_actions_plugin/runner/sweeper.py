@@ -14,6 +14,7 @@ from typing import TypeVar
 from redis.exceptions import RedisError
 from sqlalchemy import select
 
+from portal_actions_plugin import signals
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runner.doorbells import old_queues
@@ -153,10 +154,10 @@ def _announce(turned: Callable[[], None]) -> int:
     template_runs = _unannounced(tables.template_runs)
     for run_id in action_runs:
         turned()
-        _safely(partial(tell.announce_action_run, run_id))
+        _safely(partial(tell.announce, signals.action_run_finished, run_id))
     for run_id in template_runs:
         turned()
-        _safely(partial(tell.announce_template_run, run_id))
+        _safely(partial(tell.announce, signals.template_run_finished, run_id))
     return len(action_runs) + len(template_runs)
 
 

@@ -270,7 +270,7 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
             )
             tell.tell_after_commit(tx, signals.action_run_finished, step.id)
         locks.ring_for_next_after_commit(tx, [step.lock_key for step in steps if step.lock_key])
-        tell.tell_template_after_commit(tx, signals.template_run_finished, run.id)
+        tell.tell_after_commit(tx, signals.template_run_finished, run.id)
     return queries.template_run(run.id)
 
 

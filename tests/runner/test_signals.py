@@ -88,8 +88,7 @@ def test_signals_of_a_process_that_died_before_them_are_sent_by_the_sweeper_once
     with listening(app, "action_run_finished", "template_run_finished") as heard:
         service.start_template_run(ADA, "two-steps", {"name": "orders"})
         with monkeypatch.context() as dying:
-            dying.setattr(tell, "announce_action_run", lambda *_: None)
-            dying.setattr(tell, "announce_template_run", lambda *_: None)
+            dying.setattr(tell, "announce", lambda *_: None)
             work_off()
         assert heard == []
         assert sweeper.sweep().announced == 0, "the process itself has some time"
@@ -114,7 +113,7 @@ def test_every_web_process_hears_an_echo_of_changes_elsewhere(make_app: Callable
 
             def heard_of_it() -> bool:
                 # The relay subscribes in its own time: tell again until it listens.
-                tell.announce_action_run(run_id)
+                tell.announce(signals.action_run_finished, run_id)
                 return bool(heard)
 
             wait_until(heard_of_it)

@@ -229,7 +229,7 @@ def _claim_once(attempt: Attempt) -> bool:
         if claimed:
             tell.tell_after_commit(tx, signals.action_run_started, job.ref.id)
             if job.first and job.ref.template_run_id:
-                tell.tell_template_after_commit(tx, signals.template_run_started, job.ref.template_run_id)
+                tell.tell_after_commit(tx, signals.template_run_started, job.ref.template_run_id)
     return claimed
 
 

@@ -251,7 +251,7 @@ def _audit_template_outcome(
 ) -> None:
     entry = AuditEntry(about.requested_by, "template_run.finish", outcome, about.template or "", run_id, run_id)
     audit.record(tx, replace(entry, details=_cause(code)))
-    tell.tell_template_after_commit(tx, signals.template_run_finished, run_id)
+    tell.tell_after_commit(tx, signals.template_run_finished, run_id)
 
 
 def _cause(code: str | None) -> dict[str, str]:

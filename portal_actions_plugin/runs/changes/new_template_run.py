@@ -85,5 +85,5 @@ class NewTemplateRun:
         run_id, who = self.course.run_id, self.course.requested_by
         transitions.end_template_run(tx, run_id, SUCCESS, outputs=self.outputs)
         audit.record(tx, AuditEntry(who, "template_run.finish", SUCCESS, self.course.template.name, run_id, run_id))
-        tell.tell_template_after_commit(tx, signals.template_run_finished, run_id)
+        tell.tell_after_commit(tx, signals.template_run_finished, run_id)
         return queries.template_run_within(tx, run_id)

@@ -24,42 +24,47 @@ from portal_actions_plugin.storage.sessions import Transaction, transaction
 log = logging.getLogger(__name__)
 
 
+_OF_TEMPLATE_RUNS = (signals.template_run_started, signals.template_run_finished)
+_FINISHED = (signals.action_run_finished, signals.template_run_finished)
+
+
 def tell_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None:
-    """Send a signal about an action run once it is committed."""
-    if signal is signals.action_run_finished and signal.receivers:
-        tx.after_commit(lambda: announce_action_run(run_id))
+    """Send a signal about a run once it is committed, and let every web process hear of the change.
+
+    Args:
+        tx: the transaction that makes the change.
+        signal: one of ``signals``; it says whether the run is an action run or a template run.
+        run_id: the run's id.
+    """
+    if signal in _FINISHED and signal.receivers:
+        tx.after_commit(lambda: announce(signal, run_id))
         return
     if signal.receivers:
-        tx.after_commit(lambda: send(signal, queries.action_run(run_id)))
-    tx.gather(f"action_run {run_id}", _echo)
+        tx.after_commit(lambda: send(signal, _read(signal, run_id)))
+    tx.gather(_change(signal, run_id), _echo)
 
 
-def tell_template_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None:
-    """Send a signal about a template run once it is committed."""
-    if signal is signals.template_run_finished and signal.receivers:
-        tx.after_commit(lambda: announce_template_run(run_id))
-        return
-    if signal.receivers:
-        tx.after_commit(lambda: send(signal, queries.template_run(run_id)))
-    tx.gather(f"template_run {run_id}", _echo)
+def announce(finished: NamedSignal, run_id: str) -> None:
+    """Send the signal of a finished run, and remember in its row that it went out.
 
-
-def announce_action_run(run_id: str) -> None:
-    """Send a finished action run's signal, and remember that it went out."""
-    if signals.action_run_finished.receivers:
-        send(signals.action_run_finished, queries.action_run(run_id))
+    Args:
+        finished: ``action_run_finished`` or ``template_run_finished``.
+        run_id: the run's id.
+    """
+    if finished.receivers:
+        send(finished, _read(finished, run_id))
     with transaction("announced") as tx:
-        _keep_announced(tx, tables.action_runs, run_id)
-        tx.gather(f"action_run {run_id}", _echo)
+        _keep_announced(tx, tables.template_runs if finished in _OF_TEMPLATE_RUNS else tables.action_runs, run_id)
+        tx.gather(_change(finished, run_id), _echo)
 
 
-def announce_template_run(run_id: str) -> None:
-    """Send a finished template run's signal, and remember that it went out."""
-    if signals.template_run_finished.receivers:
-        send(signals.template_run_finished, queries.template_run(run_id))
-    with transaction("announced") as tx:
-        _keep_announced(tx, tables.template_runs, run_id)
-        tx.gather(f"template_run {run_id}", _echo)
+def _read(signal: NamedSignal, run_id: str) -> ActionRun | TemplateRun:
+    return queries.template_run(run_id) if signal in _OF_TEMPLATE_RUNS else queries.action_run(run_id)
+
+
+def _change(signal: NamedSignal, run_id: str) -> str:
+    """A change as an echo has it: the kind of the run, and its id."""
+    return f"{'template_run' if signal in _OF_TEMPLATE_RUNS else 'action_run'} {run_id}"
 
 
 def send(signal: NamedSignal, run: ActionRun | TemplateRun) -> None:
