@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from flask import Blueprint, Flask, current_app, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -24,7 +23,7 @@ def protect(app: Flask, blueprints: Sequence[Blueprint]) -> None:
     """Keep a global CSRFProtect, early or late, from checking our blueprints: ``check_request`` does."""
 
     def take_over_from_the_host() -> None:
-        host: Any = app.extensions.get("csrf")
+        host = app.extensions.get("csrf")
         if host is not None:
             for blueprint in blueprints:
                 host.exempt(blueprint)

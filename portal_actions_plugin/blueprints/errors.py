@@ -91,7 +91,7 @@ def _fields(data: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _first(messages: Any) -> str | None:
+def _first(messages: object) -> str | None:
     while isinstance(messages, dict | list):
         if not messages:
             return None

@@ -8,7 +8,13 @@ from flask_smorest import Blueprint
 from marshmallow import RAISE
 
 from portal_actions_plugin.blueprints.api import arguments
-from portal_actions_plugin.blueprints.api.requests import ask_from_headers, fails_with, started_answer, starts
+from portal_actions_plugin.blueprints.api.requests import (
+    StartAnswer,
+    ask_from_headers,
+    fails_with,
+    started_answer,
+    starts,
+)
 from portal_actions_plugin.blueprints.api.schemas.common import page_answer
 from portal_actions_plugin.blueprints.api.schemas.runs import (
     ActionRunDetailSchema,
@@ -64,7 +70,7 @@ def cancel_action_run(run_id: str) -> ActionRun:
 @blueprint.post("/<run_id>/retry")
 @blueprint.arguments(arguments.RetrySchema(), required=False)
 @starts(blueprint, ActionRunSchema)
-def retry_action_run(body: dict[str, Any], run_id: str) -> Any:
+def retry_action_run(body: dict[str, Any], run_id: str) -> StartAnswer:
     """Start an ended one-off anew with the same input."""
-    started = service.retry_action_run(current_identity(), run_id, ask_from_headers(secrets=body.get("secrets") or {}))
+    started = service.retry_action_run(current_identity(), run_id, ask_from_headers(secrets=body.get("secrets")))
     return started_answer(started, ActionRun)

@@ -11,7 +11,13 @@ from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.blueprints.api import arguments
 from portal_actions_plugin.blueprints.api.named_pages import page_of
 from portal_actions_plugin.blueprints.api.openapi.json_schema import json_schema
-from portal_actions_plugin.blueprints.api.requests import ask_from_headers, fails_with, started_answer, starts
+from portal_actions_plugin.blueprints.api.requests import (
+    StartAnswer,
+    ask_from_headers,
+    fails_with,
+    started_answer,
+    starts,
+)
 from portal_actions_plugin.blueprints.api.schemas.catalog import ActionListSchema, ActionSchema
 from portal_actions_plugin.blueprints.api.schemas.common import page_answer
 from portal_actions_plugin.blueprints.api.schemas.runs import ActionRunSchema
@@ -51,7 +57,7 @@ def get_action(action_id: str) -> dict[str, Any]:
 @blueprint.post("/<action_id>/runs")
 @blueprint.arguments(arguments.StartActionRunSchema(), required=False)
 @starts(blueprint, ActionRunSchema)
-def start_action_run(body: dict[str, Any], action_id: str) -> Any:
+def start_action_run(body: dict[str, Any], action_id: str) -> StartAnswer:
     """Start a one-off."""
     ask = ask_from_headers(entity=body.get("entity"), origin=body.get("origin"))
     started = service.start_action_run(current_identity(), action_id, body["input"], ask)

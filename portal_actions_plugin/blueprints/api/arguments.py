@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +27,9 @@ _EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzin
 class Moment(fields.AwareDateTime):
     """A moment to compare with; one that is out of reach compares like the nearest within."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+    def _deserialize(
+        self, value: object, attr: str | None, data: Mapping[str, object] | None, **kwargs: object
+    ) -> datetime:
         moment: datetime = super()._deserialize(value, attr, data, **kwargs)
         return min(max(moment, _EARLIEST), _LATEST)
 
@@ -123,7 +126,7 @@ class FixedRuleSchema(Schema):
     rule = _text(255, required=True)
 
     @post_load
-    def _make(self, data: dict[str, str], **_: Any) -> Origin:
+    def _make(self, data: dict[str, str], **_: object) -> Origin:
         return Origin(**data)
 
 

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TypeVar
 
 from portal_actions_plugin.run_types import Page
 from portal_actions_plugin.runs.reading.paging import MAX_PAGE_BYTES
 
+T = TypeVar("T")
+
 
 def page_of(
-    things: Iterable[Any],
+    things: Iterable[T],
     *,
-    name: Callable[[Any], str],
-    shown: Callable[[Any], dict[str, Any]],
+    name: Callable[[T], str],
+    shown: Callable[[T], dict[str, object]],
     limit: int,
     cursor: str | None,
 ) -> Page:
-    """A page by name. The cursor is the last name of the page before; it need not exist any more."""
-    items: list[dict[str, Any]] = []
+    """A page of things, by name.
+
+    Args:
+        things: all of them, in any order.
+        name: gives a thing's name.
+        shown: gives what the API says of a thing.
+        limit: how many at most; fewer where they are large.
+        cursor: the last name of the page before, which need not exist any more; None for the first page.
+    """
+    items: list[dict[str, object]] = []
     last, size = None, 0
     for thing in sorted(things, key=name):
         if cursor is not None and name(thing) <= cursor:

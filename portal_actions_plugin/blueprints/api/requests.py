@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from flask import Response, request
 from flask_smorest import Blueprint
+from marshmallow import Schema
 from werkzeug.exceptions import BadRequest, PreconditionFailed, RequestEntityTooLarge
 
 from portal_actions_plugin.blueprints.api.openapi.document import ERRORS, STARTED
@@ -15,7 +16,7 @@ from portal_actions_plugin.blueprints.errors import handle_http_error, quota_hea
 from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.errors import ConflictError, UnauthenticatedError, ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.run_types import ActionRun, TemplateRun
+from portal_actions_plugin.run_types import ActionRun, Origin, TemplateRun
 from portal_actions_plugin.runs.accept import Ask, Started
 from portal_actions_plugin.runs.guards.identity import current_identity
 
@@ -24,7 +25,10 @@ OPEN_BLUEPRINTS = ("portal_actions_health",)
 
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
+
+StartAnswer = tuple[ActionRun | TemplateRun, int, dict[str, str]]
+"""The run that a start came to, the HTTP status, and headers."""
 
 
 def bound_the_body(_endpoint: str | None, _values: object) -> None:
@@ -81,12 +85,14 @@ def answer_conditionally(response: Response) -> Response:
     return response
 
 
-def ask_from_headers(**given: Any) -> Ask:
+def ask_from_headers(
+    *, entity: str | None = None, origin: Origin | None = None, secrets: Mapping[str, str] | None = None
+) -> Ask:
     """What accompanies a start, with the request's idempotency key."""
-    return Ask(idempotency_key=request.headers.get("Idempotency-Key"), **given)
+    return Ask(request.headers.get("Idempotency-Key"), entity, origin, secrets or {})
 
 
-def started_answer(started: Started, kind: type[ActionRun | TemplateRun]) -> tuple[Any, int, dict[str, str]]:
+def started_answer(started: Started, kind: type[ActionRun | TemplateRun]) -> StartAnswer:
     """Answer a start: 202 with its place and quota, or 200 when the run was there before."""
     if not isinstance(started.run, kind):
         raise ConflictError(
@@ -103,7 +109,7 @@ def fails_with(blueprint: Blueprint, *codes: int) -> Callable[[F], F]:
     return documented
 
 
-def starts(blueprint: Blueprint, schema: Any) -> Callable[[F], F]:
+def starts(blueprint: Blueprint, schema: type[Schema]) -> Callable[[F], F]:
     """Document a view that starts a run: its answers, headers and errors."""
 
     def document(view: F) -> F:

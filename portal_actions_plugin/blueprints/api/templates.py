@@ -9,7 +9,13 @@ from marshmallow import RAISE
 
 from portal_actions_plugin.blueprints.api import arguments
 from portal_actions_plugin.blueprints.api.named_pages import page_of
-from portal_actions_plugin.blueprints.api.requests import ask_from_headers, fails_with, started_answer, starts
+from portal_actions_plugin.blueprints.api.requests import (
+    StartAnswer,
+    ask_from_headers,
+    fails_with,
+    started_answer,
+    starts,
+)
 from portal_actions_plugin.blueprints.api.schemas.catalog import TemplateListSchema, TemplateSchema
 from portal_actions_plugin.blueprints.api.schemas.common import page_answer
 from portal_actions_plugin.blueprints.api.schemas.runs import TemplateRunDetailSchema, TemplateRunPageSchema
@@ -56,7 +62,7 @@ def get_template(name: str) -> dict[str, Any]:
 @blueprint.post("/templates/<name>/runs")
 @blueprint.arguments(arguments.StartTemplateRunSchema(), required=False)
 @starts(blueprint, TemplateRunDetailSchema)
-def start_template_run(body: dict[str, Any], name: str) -> Any:
+def start_template_run(body: dict[str, Any], name: str) -> StartAnswer:
     """Start a template."""
     ask = ask_from_headers(entity=body.get("entity"), origin=body.get("origin"))
     started = service.start_template_run(current_identity(), name, body["inputs"], ask)
@@ -92,22 +98,18 @@ def cancel_template_run(run_id: str) -> TemplateRun:
 @blueprint.post("/template-runs/<run_id>/retry")
 @blueprint.arguments(arguments.RetrySchema(), required=False)
 @starts(blueprint, TemplateRunDetailSchema)
-def retry_template_run(body: dict[str, Any], run_id: str) -> Any:
+def retry_template_run(body: dict[str, Any], run_id: str) -> StartAnswer:
     """Start a failed or canceled template run anew: the template as it is now, the same inputs."""
-    started = service.retry_template_run(
-        current_identity(), run_id, ask_from_headers(secrets=body.get("secrets") or {})
-    )
+    started = service.retry_template_run(current_identity(), run_id, ask_from_headers(secrets=body.get("secrets")))
     return started_answer(started, TemplateRun)
 
 
 @blueprint.post("/template-runs/<run_id>/resume")
 @blueprint.arguments(arguments.RetrySchema(), required=False)
 @starts(blueprint, TemplateRunDetailSchema)
-def resume_template_run(body: dict[str, Any], run_id: str) -> Any:
+def resume_template_run(body: dict[str, Any], run_id: str) -> StartAnswer:
     """Start a new run at the failed or canceled step: the template as it was, the finished steps taken over."""
-    started = service.resume_template_run(
-        current_identity(), run_id, ask_from_headers(secrets=body.get("secrets") or {})
-    )
+    started = service.resume_template_run(current_identity(), run_id, ask_from_headers(secrets=body.get("secrets")))
     return started_answer(started, TemplateRun)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar
 
-from flask import Request, Response, request, url_for
+from flask import Request, Response, request
 
 from portal_actions_plugin.blueprints.pages.page_answer import page
-from portal_actions_plugin.blueprints.pages.query import ABSOLUTE, moment, wants_absolute, words_of
+from portal_actions_plugin.blueprints.pages.query import PageQuery, wants_absolute, words_of
 from portal_actions_plugin.blueprints.pages.routes import PAGE_SIZE
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.run_types import Page
@@ -21,9 +20,6 @@ from portal_actions_plugin.runs.reading.audit_trail import EVENTS, OUTCOMES, Aud
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import AuditEntry
-
-WORDS = ("actor", "event", "target", "run_id", "since", "until")
-"""The filters that are one word each; ``outcome`` is a chip."""
 
 EVENT_WORDS = {
     "template_run.start": "Start a template",
@@ -41,60 +37,41 @@ EVENT_WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class AuditQuery:
-    """The address of the audit, taken apart. ``words`` has the filters that are set."""
+class AuditQuery(PageQuery):
+    """The address of the audit."""
 
-    outcome: str | None
-    words: Mapping[str, str]
-    cursor: str | None
-    absolute: bool
+    endpoint: ClassVar[str] = "audit"
+    choice_name: ClassVar[str] = "outcome"
+    word_names: ClassVar[tuple[str, ...]] = ("actor", "event", "target", "run_id", "since", "until")
 
     @classmethod
     def of(cls, request: Request) -> AuditQuery:
         """Read a request's address; raises ValidationError for an outcome or an event that there is none of."""
-        words = words_of(request, WORDS)
-        outcome = request.args.get("outcome") or None
+        words = words_of(request, cls.word_names)
+        outcome = request.args.get("outcome")
         for name, value, known in (("outcome", outcome, OUTCOMES), ("event", words.get("event"), EVENTS)):
             if value and value not in known:
                 raise ValidationError(f"There is no {name} {value[:80]}.", hint=f"There are {', '.join(known)}.")
-        return cls(outcome, words, request.args.get("cursor") or None, wants_absolute(request))
+        cursor = request.args.get("cursor") or None
+        return cls((outcome,) if outcome else (), words, cursor, wants_absolute(request))
 
     @property
-    def filters(self) -> bool:
-        """Whether anything narrows the audit."""
-        return bool(self.outcome or self.words)
+    def outcome(self) -> str | None:
+        """The outcome that the audit is narrowed to; None means all."""
+        return self.choice[0] if self.choice else None
 
     def audit_filter(self, now: datetime) -> AuditFilter:
         """The filter for the database; raises ValidationError for a time that cannot be read."""
-        since, until = self.words.get("since"), self.words.get("until")
+        since, until = self.between(now)
         return AuditFilter(
             actor=self.words.get("actor"),
             event=self.words.get("event"),
             outcome=self.outcome,
             target=self.words.get("target"),
             run_id=self.words.get("run_id"),
-            since=moment("since", since, now, time.min) if since else None,
-            until=moment("until", until, now, time.max) if until else None,
+            since=since,
+            until=until,
         )
-
-    def url(self, **changes: Any) -> str:
-        """The audit's address with changes; None takes something out."""
-        values = {
-            "outcome": self.outcome,
-            **self.words,
-            "times": ABSOLUTE if self.absolute else None,
-            "cursor": self.cursor,
-            **changes,
-        }
-        return url_for("portal_actions.audit", **{name: value for name, value in values.items() if value})
-
-    def filter_url(self, **changes: Any) -> str:
-        """As ``url``, from the newest row on: another filter is another list."""
-        return self.url(**{"cursor": None, **changes})
-
-    def cleared_url(self) -> str:
-        """The whole audit; times stay as they are."""
-        return self.filter_url(outcome=None, **dict.fromkeys(WORDS))
 
 
 @dataclass(frozen=True, slots=True)

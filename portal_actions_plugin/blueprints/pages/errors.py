@@ -6,7 +6,7 @@ import logging
 import math
 from typing import Any, NoReturn
 
-from flask import Blueprint, current_app, request
+from flask import Blueprint, Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, default_exceptions
 
@@ -103,7 +103,9 @@ def _sign_in() -> Any:
         return None
 
 
-def _page(status: int, message: str, hint: str, headers: dict[str, str], layout: str | None = None, **more: Any) -> Any:
+def _page(
+    status: int, message: str, hint: str, headers: dict[str, str], layout: str | None = None, **more: object
+) -> Response:
     run_id = (request.view_args or {}).get("run_id") if request.method == "POST" else None
     facts = {
         "status": status,
@@ -119,7 +121,7 @@ def _page(status: int, message: str, hint: str, headers: dict[str, str], layout:
     return page("error.html", facts, status=status, headers=headers, layout=layout)
 
 
-def _lines(fields: Any, path: str = "") -> tuple[str, ...]:
+def _lines(fields: object, path: str = "") -> tuple[str, ...]:
     """Field errors, however nested, as one line each."""
     if isinstance(fields, dict):
         return tuple(

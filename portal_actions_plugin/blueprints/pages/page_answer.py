@@ -15,7 +15,7 @@ from typing import Any
 from flask import Response, current_app, render_template, request, url_for
 
 from portal_actions_plugin.blueprints.headers import protect_page, protect_page_of_host, static_version
-from portal_actions_plugin.blueprints.pages.query import ABSOLUTE, wants_absolute
+from portal_actions_plugin.blueprints.pages.query import ABSOLUTE, UrlValue, wants_absolute
 from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.guards.identity import current_identity
@@ -97,14 +97,13 @@ def _static_url(name: str) -> str:
     return url_for("portal_actions.static", filename=name, v=static_version(name))
 
 
-def page_url(endpoint: str, **values: Any) -> str:
-    """A page of ours, with times as the visitor has chosen them."""
-    if wants_absolute(request):
-        values.setdefault("times", ABSOLUTE)
-    return url_for(f"portal_actions.{endpoint}", **values)
+def page_url(endpoint: str, **values: UrlValue) -> str:
+    """The address of a page of ours, with times as the visitor has chosen them."""
+    own: dict[str, Any] = {"times": ABSOLUTE} if wants_absolute(request) else {}
+    return url_for(f"portal_actions.{endpoint}", **{**own, **values})
 
 
-def run_url(endpoint: str, **values: Any) -> Callable[[str], str]:
+def run_url(endpoint: str, **values: UrlValue) -> Callable[[str], str]:
     """The addresses of many runs, by their ids. All of them are alike, so one is made, and has its id changed."""
     before, _, after = page_url(endpoint, run_id=_ANY_ID, **values).partition(_ANY_ID)
     return lambda run_id: f"{before}{run_id}{after}"

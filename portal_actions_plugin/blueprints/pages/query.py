@@ -1,4 +1,4 @@
-"""What the address of the list says: the filter, where in the list, and how to show times."""
+"""What the address of a list's page says: the filter, where in the list, and how to show times."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import Request, url_for
@@ -19,9 +19,6 @@ ABSOLUTE = "absolute"
 PANEL_WORDS = ("action", "template", "requested_by", "entity", "since", "until")
 """The filters that are one word each, and have a field of their own."""
 
-WORDS = ("q", *PANEL_WORDS)
-"""The same with what is searched for; ``status`` may come more than once."""
-
 MAX_SEARCH_CHARS = 100
 
 _SPAN = re.compile(r"(\d{1,4})\s*([mhd])")
@@ -29,14 +26,80 @@ _SPAN_UNIT = {"m": "minutes", "h": "hours", "d": "days"}
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class ListQuery:
-    """The address of ``/actions``, taken apart. ``words`` has the filters that are set."""
+UrlValue = str | Sequence[str] | None
+"""What an address may say by one name: a word, several, or nothing."""
 
-    status: tuple[str, ...]
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """The address of a page with a list, taken apart.
+
+    Attributes:
+        choice: the values of the filter that is a row of chips.
+        words: the filters that are one word each and are set, by name.
+        cursor: where in the list; None for its newest rows.
+        absolute: whether times are shown as moments, not as ages.
+    """
+
+    choice: tuple[str, ...]
     words: Mapping[str, str]
     cursor: str | None
     absolute: bool
+
+    endpoint: ClassVar[str]
+    choice_name: ClassVar[str]
+    word_names: ClassVar[tuple[str, ...]]
+
+    @property
+    def filters(self) -> bool:
+        """Whether anything narrows the list."""
+        return bool(self.choice or self.words)
+
+    def url(self, **changes: UrlValue) -> str:
+        """The page's address with changes; None takes something out."""
+        values: dict[str, Any] = {
+            self.choice_name: self.choice,
+            **self.words,
+            "times": ABSOLUTE if self.absolute else None,
+            "cursor": self.cursor,
+            **changes,
+        }
+        return url_for(f"portal_actions.{self.endpoint}", **{name: value for name, value in values.items() if value})
+
+    def filter_url(self, **changes: UrlValue) -> str:
+        """The address with changes, from the newest row on: another filter is another list."""
+        return self.url(**{"cursor": None, **changes})
+
+    def cleared_url(self) -> str:
+        """The address of the whole list; times stay as they are."""
+        return self.filter_url(**dict.fromkeys((self.choice_name, *self.word_names)))
+
+    def fields(self) -> list[tuple[str, str]]:
+        """The address as fields of a form that leads elsewhere and has to know the way back."""
+        return parse_qsl(urlsplit(self.url()).query)
+
+    def kept(self, *others: str) -> list[tuple[str, str]]:
+        """What a form for those words has to carry along, so that no other filter is lost."""
+        kept = [(self.choice_name, value) for value in self.choice]
+        kept += [(name, value) for name, value in self.words.items() if name not in others]
+        return [*kept, ("times", ABSOLUTE)] if self.absolute else kept
+
+    def between(self, now: datetime) -> tuple[datetime | None, datetime | None]:
+        """The moments that ``since`` and ``until`` mean; raises ValidationError for one that cannot be read."""
+        since, until = self.words.get("since"), self.words.get("until")
+        return (
+            moment("since", since, now, time.min) if since else None,
+            moment("until", until, now, time.max) if until else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery(PageQuery):
+    """The address of ``/actions``."""
+
+    endpoint: ClassVar[str] = "action_runs"
+    choice_name: ClassVar[str] = "status"
+    word_names: ClassVar[tuple[str, ...]] = ("q", *PANEL_WORDS)
 
     @classmethod
     def of(cls, request: Request) -> ListQuery:
@@ -46,66 +109,32 @@ class ListQuery:
             raise ValidationError(
                 f"There is no status {', '.join(unknown)}.", hint=f"The statuses are {', '.join(STATUSES)}."
             )
-        words = words_of(request, WORDS)
+        words = words_of(request, cls.word_names)
         if len(words.get("q", "")) > MAX_SEARCH_CHARS:
             raise ValidationError(
                 f"What to search for has at most {MAX_SEARCH_CHARS} characters.",
                 hint="The beginning of an id, a name or an entity is enough.",
             )
-        return cls(
-            status=status,
-            words=words,
-            cursor=request.args.get("cursor") or None,
-            absolute=wants_absolute(request),
-        )
+        return cls(status, words, request.args.get("cursor") or None, wants_absolute(request))
 
     @property
-    def filters(self) -> bool:
-        """Whether anything narrows the list."""
-        return bool(self.status or self.words)
-
-    def kept(self, *others: str) -> list[tuple[str, str]]:
-        """What a form for those words has to carry along, so that no other filter is lost."""
-        kept = [("status", status) for status in self.status]
-        kept += [(name, value) for name, value in self.words.items() if name not in others]
-        return [*kept, ("times", ABSOLUTE)] if self.absolute else kept
+    def status(self) -> tuple[str, ...]:
+        """The statuses that the list is narrowed to; none of them means all."""
+        return self.choice
 
     def run_filter(self, now: datetime) -> RunFilter:
         """The filter for the database; raises ValidationError for a time that cannot be read."""
-        since, until = self.words.get("since"), self.words.get("until")
+        since, until = self.between(now)
         return RunFilter(
             status=self.status,
             action=self.words.get("action"),
             template=self.words.get("template"),
             requested_by=self.words.get("requested_by"),
             entity=self.words.get("entity"),
-            since=moment("since", since, now, time.min) if since else None,
-            until=moment("until", until, now, time.max) if until else None,
+            since=since,
+            until=until,
             q=self.words.get("q"),
         )
-
-    def url(self, **changes: Any) -> str:
-        """The list's address with changes; None takes something out."""
-        values = {
-            "status": list(self.status),
-            **self.words,
-            "times": ABSOLUTE if self.absolute else None,
-            "cursor": self.cursor,
-            **changes,
-        }
-        return url_for("portal_actions.action_runs", **{name: value for name, value in values.items() if value})
-
-    def fields(self) -> list[tuple[str, str]]:
-        """What ``url`` says, as fields of a form that leads elsewhere and has to know the way back."""
-        return parse_qsl(urlsplit(self.url()).query)
-
-    def filter_url(self, **changes: Any) -> str:
-        """As ``url``, from the newest run on: another filter is another list."""
-        return self.url(**{"cursor": None, **changes})
-
-    def cleared_url(self) -> str:
-        """The whole list; times stay as they are."""
-        return self.filter_url(status=None, **dict.fromkeys(WORDS))
 
 
 def wants_absolute(request: Request) -> bool:

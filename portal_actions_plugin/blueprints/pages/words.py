@@ -186,7 +186,7 @@ class PageText:
         return run_id[:13]
 
     @staticmethod
-    def link(value: Any) -> str | None:
+    def link(value: object) -> str | None:
         """The value itself when it is an http(s) address and nothing else; only such a value becomes a link."""
         if not isinstance(value, str) or not value.isprintable() or not _ADDRESS.fullmatch(value):
             return None
@@ -205,20 +205,20 @@ class PageText:
     def more_entries(data: Mapping[str, Any]) -> int:
         return max(0, len(data) - MAX_ENTRIES)
 
-    def _entry(self, name: str, value: Any) -> Entry:
+    def _entry(self, name: str, value: object) -> Entry:
         values = self._values(value)
         text = "\n".join(part.text for part in values)
         is_whole = len(text) <= MAX_VALUE_CHARS and not (isinstance(value, list) and len(value) > MAX_ENTRIES)
         return Entry(name, values, text if is_whole else "")
 
-    def _values(self, value: Any) -> tuple[Value, ...]:
+    def _values(self, value: object) -> tuple[Value, ...]:
         if isinstance(value, list) and value and all(isinstance(item, str | int | float) for item in value):
             shown = tuple(self._value(item) for item in value[:MAX_ENTRIES])
             more = len(value) - len(shown)
             return (*shown, Value(f"… and {more} more")) if more else shown
         return (self._value(value),)
 
-    def _value(self, value: Any) -> Value:
+    def _value(self, value: object) -> Value:
         if isinstance(value, str) and value:
             return Value(_clipped(value), self.link(value))
         short = json.dumps(value, ensure_ascii=False)

@@ -19,5 +19,5 @@ def json_schema(schema: type[Schema]) -> dict[str, Any]:
     return converted
 
 
-def _inline(_schema: Any) -> Any:
+def _inline(_schema: object) -> None:
     return None

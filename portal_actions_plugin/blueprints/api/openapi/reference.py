@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from portal_actions_plugin.blueprints.api.openapi.document import complete_document
+from portal_actions_plugin.blueprints.api.openapi.document import Json, complete_document
 from portal_actions_plugin.blueprints.api.requests import answer_conditionally
 from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.blueprints.pages.page_answer import OWN_LAYOUT, page
@@ -20,7 +19,7 @@ blueprint = Blueprint(
 )
 
 
-def openapi_document() -> dict[str, Any]:
+def openapi_document() -> Json:
     """The OpenAPI document of the current app's API."""
     api = current_app.extensions["flask-smorest"]["apis"]["PORTAL_ACTIONS_"]["ext_obj"]
     # A copy: what it gives is what it keeps.
@@ -43,7 +42,7 @@ def docs() -> Response:
     return page("reference.html", {"spec": shown}, layout=OWN_LAYOUT)
 
 
-def _resolved(part: Any, components: dict[str, Any]) -> Any:
+def _resolved(part: object, components: Json) -> object:
     """The part with what it refers to in its place, but for schemas: they have a place of their own on the page."""
     if isinstance(part, dict):
         _, _, kind, name = str(part.get("$ref", "")).split("/") if "$ref" in part else ("", "", "schemas", "")
