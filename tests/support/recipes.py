@@ -113,7 +113,6 @@ class GoneError(ActionError):
 
 ''',
             ),
-            before(r"^        RateLimitedError,", "        GoneError,\n"),
         ),
     ),
 )
@@ -128,9 +127,8 @@ API_FIELD = (
         ),
     ),
     Edit(
-        f"{PACKAGE}/blueprints/api/schemas*.py",
+        f"{PACKAGE}/blueprints/api/schemas/runs.py",
         (
-            like(r'^    "attempt": 0,', '"attempt": 0', '"queue": None'),
             after(
                 r"^    attempt = fields\.Integer\(required=True\)",
                 "    queue = fields.String(\n"
@@ -139,7 +137,6 @@ API_FIELD = (
             ),
         ),
     ),
-    Edit(f"{PACKAGE}/blueprints/api/openapi/examples.py", (after(r'^    "attempt": 1,', '    "queue": "default",\n'),)),
 )
 
 PAGE_COLUMN = (
