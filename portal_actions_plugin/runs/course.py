@@ -40,7 +40,7 @@ class Course:
 
     def next_step(self, position: int) -> int | None:
         """The first step at or after ``position`` whose ``if`` is true; raises ConditionError."""
-        return step_rendering.first_or_next(self.template, position, self.context())
+        return step_rendering.next_step(self.template, position, self.context())
 
     def lock_key(self, position: int) -> str | None:
         """What only one run may write while this step runs; None when nothing is locked.

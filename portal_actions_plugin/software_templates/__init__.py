@@ -1,1 +1,1 @@
-"""How templates are written down, loaded, checked and rendered."""
+"""Software templates: found and read (``loader``), checked once (``checks``), and rendered step by step (``step_rendering``)."""

@@ -67,7 +67,7 @@ def step_context(
     return {"parameters": dict(inputs), "steps": steps, "user": dict(user), "context": dict(context)}
 
 
-def first_or_next(template: Template, position: int, context: StepContext) -> int | None:
+def next_step(template: Template, position: int, context: StepContext) -> int | None:
     """Find the next step whose ``if`` is true.
 
     A declared parameter that was not given and the output of a skipped step count as false.

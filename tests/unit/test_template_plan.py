@@ -10,7 +10,7 @@ from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.spec import Step, Template
 from portal_actions_plugin.software_templates.step_rendering import (
     ConditionError,
-    first_or_next,
+    next_step,
     render_output,
     render_step_input,
     step_context,
@@ -52,20 +52,20 @@ def test_the_context_has_what_expressions_may_name():
 
 def test_steps_without_an_if_come_one_after_the_other():
     plan = template(step("a"), step("b"))
-    assert [first_or_next(plan, position, context()) for position in range(3)] == [0, 1, None]
+    assert [next_step(plan, position, context()) for position in range(3)] == [0, 1, None]
 
 
 def test_steps_whose_if_is_false_are_passed_over_also_the_first():
     plan = template(step("a", "${{ parameters.x }}"), step("b", condition=False), step("c"), step("d", condition=False))
-    assert first_or_next(plan, 0, context({"x": False})) == 2
-    assert first_or_next(plan, 0, context({"x": True})) == 0
-    assert first_or_next(plan, 3, context()) is None
+    assert next_step(plan, 0, context({"x": False})) == 2
+    assert next_step(plan, 0, context({"x": True})) == 0
+    assert next_step(plan, 3, context()) is None
 
 
 def test_an_if_sees_the_outputs_of_the_steps_before_it():
     plan = template(step("a"), step("b", "${{ steps.a.output.changed }}"))
-    assert first_or_next(plan, 1, context(outputs={"a": {"changed": True}})) == 1
-    assert first_or_next(plan, 1, context(outputs={"a": {"changed": False}})) is None
+    assert next_step(plan, 1, context(outputs={"a": {"changed": True}})) == 1
+    assert next_step(plan, 1, context(outputs={"a": {"changed": False}})) is None
 
 
 @pytest.mark.parametrize("condition", ["${{ parameters.review }}", "${{ parameters.review == 'x' }}",
@@ -73,7 +73,7 @@ def test_an_if_sees_the_outputs_of_the_steps_before_it():
                                        "${{ steps.a.output.prUrl }}", "${{ steps['a'].output.prUrl != null }}"])  # fmt: skip
 def test_a_parameter_that_was_not_given_and_a_skipped_steps_output_count_as_false(condition):
     plan = template(step("a", condition=False), step("b", condition), parameters={"review": {"type": "string"}})
-    assert first_or_next(plan, 0, context()) is None
+    assert next_step(plan, 0, context()) is None
 
 
 @pytest.mark.parametrize("condition", ["${{ parameters.nope }}", "${{ nope }}", "${{ steps.nope.output.x }}",
@@ -81,7 +81,7 @@ def test_a_parameter_that_was_not_given_and_a_skipped_steps_output_count_as_fals
 def test_an_if_that_cannot_be_evaluated_names_its_step_and_position(condition):
     plan = template(step("a"), step("b", condition=False), step("c", condition))
     with pytest.raises(ConditionError) as caught:
-        first_or_next(plan, 1, context(outputs={"a": {}}))
+        next_step(plan, 1, context(outputs={"a": {}}))
     assert caught.value.position == 2
     assert caught.value.message.startswith("step c: steps[2].if: ${{")
     assert isinstance(caught.value, ValidationError)
@@ -99,7 +99,7 @@ def test_an_input_is_rendered_with_secrets():
 def test_secrets_are_in_inputs_only():
     plan = template(step("a", "${{ secrets.token }}"), output={"token": "${{ secrets.token }}"})
     with pytest.raises(ConditionError, match="'secrets' is undefined"):
-        first_or_next(plan, 0, context())
+        next_step(plan, 0, context())
     assert render_output(plan, context()) == {}
 
 
@@ -177,5 +177,5 @@ def test_the_conditions_of_all_steps_together_are_stopped_at_once():
     plan = template(*[step(f"s{number}", slow) for number in range(2_000)])
     began = time.thread_time()
     with pytest.raises(ConditionError, match=r"longer than|along the way"):
-        first_or_next(plan, 0, context())
+        next_step(plan, 0, context())
     assert time.thread_time() - began < 3

@@ -107,7 +107,7 @@ class Job:
             return {**self.input, **secrets}
         context = self.course.context()
         # A step whose `if` could not be evaluated when the step before it ended is queued, and fails here, by name.
-        step_rendering.first_or_next(self.course.template, self.position, context)
+        step_rendering.next_step(self.course.template, self.position, context)
         return step_rendering.render_step_input(
             self.course.template, self.position, _with_secrets(context, secrets), secrets
         )
