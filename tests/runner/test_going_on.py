@@ -23,7 +23,7 @@ from portal_actions_plugin.runs.news import ring, tell
 from portal_actions_plugin.runs.news.redis_names import redis_names
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
-from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage import engines, tables
 from portal_actions_plugin.storage.sessions import Database, database, transaction
 from tests.support.listening import EVERYTHING, listening
 from tests.support.run_helpers import ADA, HELLO, claim, columns, go_on, register, run_one_off, start, work_off
@@ -245,7 +245,7 @@ def test_a_connection_that_was_idle_is_asked_whether_it_lives_and_a_busy_one_is_
         queries.template_runs(RunFilter(), limit=1)
     assert pings == []
     _end_connections(database())
-    monkeypatch.setattr("portal_actions_plugin.storage.engines.TRUSTED_SECONDS", 0)
+    monkeypatch.setattr(engines, "TRUSTED_SECONDS", 0)
     assert list(queries.template_runs(RunFilter(), limit=1).items) == []
     assert pings
 

@@ -29,7 +29,7 @@ from portal_actions_plugin.runner.attempt import execute, record, recorder
 from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
-from portal_actions_plugin.storage import migrations, tables
+from portal_actions_plugin.storage import engines, migrations, tables
 from portal_actions_plugin.storage.engines import BUSY_SECONDS
 from portal_actions_plugin.storage.sessions import Database, database, ride_out
 from portal_actions_plugin.storage.sql import now_plus
@@ -389,7 +389,7 @@ def test_a_transaction_that_somebody_forgot_holds_nobody_up_for_ever(
         pytest.skip("SQLite has its busy timeout")
     with database().engine.connect() as connection:
         assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == f"{BUSY_SECONDS}s"
-    monkeypatch.setattr("portal_actions_plugin.storage.engines.BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.3)
     database().close_connections()
     run_id = run_one_off("debug.log@v1", {"message": "hello"})
     claim(run_id, "7f3f1e9c-6f3c-7bb0-8d39-3a1a2d7f0c11")

