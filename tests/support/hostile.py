@@ -520,6 +520,15 @@ class Hostile(Schema):
     deed = fields.String(required=True)
 
 
+HANGS = (
+    "stops itself",
+    "closes all descriptors and hangs",
+    "raises an error that never says what it is",
+    "makes an endless link",
+)
+"""What only a timeout ends."""
+
+
 class Leaving(Schema):
     what = fields.String(required=True)
     folder = fields.String(required=True)
@@ -531,12 +540,15 @@ class Looking(Schema):
 
 
 def register(app: Flask) -> None:
-    """Add ``test.hostile@v1``, ``test.innocent@v1``, and ``test.leave@v1`` with ``test.look@v1``, which share a lock."""
+    """Add ``test.hostile@v1``, ``test.hanging@v1``, ``test.innocent@v1``, and ``test.leave@v1`` with ``test.look@v1``, which share a lock."""
 
-    @action("test.hostile@v1", title="Hostile", input=Hostile, timeout=2)
-    def hostile(ctx: Any, kind: str, deed: str) -> Any:
+    def misbehave(ctx: Any, kind: str, deed: str) -> Any:
         made = HOSTILE[kind][deed](ctx)
         return {"pid": os.getpid()} if made is None or isinstance(made, int | tuple) else made
+
+    # What is merely huge takes as long as it takes on a busy machine.
+    hostile = action("test.hostile@v1", title="Hostile", input=Hostile, timeout=60)(misbehave)
+    hanging = action("test.hanging@v1", title="Hanging", input=Hostile, timeout=2)(misbehave)
 
     @action("test.innocent@v1", title="Innocent", input=Schema, timeout=60)
     def innocent(ctx: Any) -> dict[str, Any]:
@@ -558,5 +570,5 @@ def register(app: Flask) -> None:
             out.write(f"{run.id}\n")
 
     action_run_finished.connect(hear, app, weak=False)
-    for declared in (hostile, innocent, leave, look):
+    for declared in (hostile, hanging, innocent, leave, look):
         app.extensions["portal_actions"].registry.add(declared, "the tests")

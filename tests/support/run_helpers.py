@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from portal_actions_plugin.runs.changes.claims import Claim, StepRef
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.storage.sessions import reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
 from tests.support.people import Person
 from tests.support.portal import PEOPLE
 
@@ -80,6 +82,14 @@ def perform(run_id: str) -> str:
 def make_due(run_id: str) -> None:
     """Let a run that waits for its next attempt wait no longer."""
     set_columns(run_id, not_before=None)
+
+
+def is_due_after(run_id: str, seconds: float) -> bool:
+    """Whether the next attempt is due so long after the last one: counted from a moment between its start and now."""
+    due, last = columns(run_id)["not_before"], queries.action_run(run_id).attempts[-1]
+    with reading() as db:
+        now = db.execute(select(now_plus(0))).scalar_one()
+    return last.started_at <= due - timedelta(seconds=seconds) <= now
 
 
 def work_off(limit: int = 50) -> int:
