@@ -1,4 +1,7 @@
-"""What is left of a test run that is interrupted, stopped or killed: nothing."""
+"""What is left of a test run that is interrupted, stopped or killed: nothing.
+
+These hold for fault 31, without its mark: `.ci/proves` runs today's tests, and so today's reaper, beside an older wheel.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +104,6 @@ def nothing_is_left(program: Program) -> bool:
     return not program.left() and not list(program.temporary.glob("t-*"))
 
 
-@pytest.mark.fault("31")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_whatever_tests_have_started_ends_with_them_also_when_they_are_interrupted_or_killed(
     begin: Begin, number: signal.Signals
@@ -113,7 +115,6 @@ def test_whatever_tests_have_started_ends_with_them_also_when_they_are_interrupt
     assert not [pid for pid in everyone if is_alive(pid)]
 
 
-@pytest.mark.fault("31")
 def test_whatever_tests_in_several_processes_have_started_ends_with_them_when_they_are_terminated(begin: Begin) -> None:
     tests, everyone = start_tests(begin, "-n", "1")
     tests.process.send_signal(signal.SIGTERM)
@@ -122,7 +123,6 @@ def test_whatever_tests_in_several_processes_have_started_ends_with_them_when_th
     assert not [pid for pid in everyone if is_alive(pid)]
 
 
-@pytest.mark.fault("31")
 def test_whatever_one_of_several_test_processes_has_started_ends_with_it_when_it_is_killed(begin: Begin) -> None:
     tests, everyone = start_tests(begin, "-n", "1", "--max-worker-restart", "0")
     os.kill(everyone[0], signal.SIGKILL)
@@ -131,7 +131,6 @@ def test_whatever_one_of_several_test_processes_has_started_ends_with_it_when_it
     assert not [pid for pid in everyone if is_alive(pid)]
 
 
-@pytest.mark.fault("31")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_whatever_a_measurement_has_started_ends_with_it_also_when_it_is_terminated_or_killed(
     begin: Begin, number: signal.Signals
