@@ -25,6 +25,7 @@ from benchmarks.figures.pages import addresses
 from benchmarks.portal import THREE_STEPS, create_app, person
 from benchmarks.rig import Rig, site
 from portal_actions_plugin.runner.attempt.execute import perform
+from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.storage.sessions import new_id
 from tests.support import reaper
 
@@ -92,7 +93,7 @@ def _step(rig: Rig, app: Flask) -> str:
             "SELECT id FROM portal_actions_action_runs WHERE status = 'queued' AND not_before IS NULL "
             "ORDER BY id DESC LIMIT 1"
         )
-        perform(str(run_id), new_id(), "explain")
+        perform(str(run_id), Performer(new_id(), "explain"))
     status = rig.number("SELECT status FROM portal_actions_action_runs WHERE id = :id", id=run_id)
     return f"{run_id} → {status}"
 

@@ -33,7 +33,7 @@ from portal_actions_plugin.runner.liveness.watchdog import Watchdog
 from portal_actions_plugin.runner.process.forking import Connections, StopRequest, adopt_orphans, signals_held
 from portal_actions_plugin.runner.process.job_process import JobProcess
 from portal_actions_plugin.runner.process.leftovers import Leftovers, own_children
-from portal_actions_plugin.runner.process.main import NOBODY, Child
+from portal_actions_plugin.runner.process.main import NOBODY, JobProcessMain
 from portal_actions_plugin.runner.process.monitor import watch
 from portal_actions_plugin.runner.process.rehearsal import rehearse
 from portal_actions_plugin.runner.process.shared_memory import Shared, Word
@@ -252,7 +252,9 @@ class StepWorker(BaseWorker):
                 self._vitals.watchdog.forget()
                 os.close(heard)
                 os.close(told)
-                child = Child(self._app, self._queue, self._place, process_token, shared, orders=orders, words=words)
+                child = JobProcessMain(
+                    self._app, self._queue, self._place, process_token, shared, orders=orders, words=words
+                )
                 child.live(parent, self._connections)
         reached("fork_job.parent")
         os.close(words)

@@ -9,7 +9,6 @@ from typing import Any
 
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.software_templates import step_rendering
 from portal_actions_plugin.software_templates.spec import Template
@@ -42,14 +41,16 @@ class Course:
         """The first step at or after ``position`` whose ``if`` is true; raises ConditionError."""
         return step_rendering.next_step(self.template, position, self.context())
 
-    def lock_key(self, position: int) -> str | None:
+    def lock_key(self, position: int, action: Action) -> str | None:
         """What only one run may write while this step runs; None when nothing is locked.
 
         Secrets play no part in it. A step whose key cannot be worked out fails when it is run, and says why.
+
+        Args:
+            position: the step's index in the template.
+            action: the step's.
         """
-        registry = extension().registry
-        action = self.template.steps[position].action
-        if action not in registry or registry.get(action).lock is None:
+        if action.lock is None:
             return None
         masks = dict.fromkeys(self.template.secret_names, MASK)
         context = self.context()
@@ -58,7 +59,7 @@ class Course:
             data = step_rendering.render_step_input(self.template, position, known, masks)
         except ValidationError:
             return None
-        return lock_key_of(registry.get(action), data)
+        return lock_key_of(action, data)
 
 
 def lock_key_of(action: Action, data: Mapping[str, Any]) -> str | None:

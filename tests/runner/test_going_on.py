@@ -17,6 +17,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runner.attempt import execute, record
+from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runner.process.rehearsal import rehearse
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.news import ring, tell
@@ -101,7 +102,7 @@ def test_a_run_that_is_canceled_meanwhile_does_not_go_on(app: Flask, template_fo
         service.cancel_template_run(ADA, run.id)
         return True
 
-    left = execute.perform(run.steps[0].run.id, str(uuid.uuid4()), "test", may_go_on=cancel)
+    left = execute.perform(run.steps[0].run.id, Performer(str(uuid.uuid4()), "test", may_go_on=cancel))
     assert statuses(run) == ("canceled", ["canceled", "not_run"])
     assert left.trouble, "its process must not make anybody else's run"
 
@@ -127,7 +128,7 @@ def test_a_step_that_holds_a_lock_is_the_last_of_its_process(app: Flask, templat
     register(again=lambda ctx, value=None: None, lock=lambda data: data["value"])
     locked = {"action": "test.again@v1", "input": {"value": "shop"}}
     run = start(template_folder, HELLO, locked, HELLO)
-    assert execute.perform(run.steps[0].run.id, str(uuid.uuid4()), "test", may_go_on=lambda: True).lock
+    assert execute.perform(run.steps[0].run.id, Performer(str(uuid.uuid4()), "test", may_go_on=lambda: True)).lock
     assert statuses(run) == ("running", ["success", "success", "queued"])
 
 
@@ -141,7 +142,7 @@ def test_a_process_that_dies_at_a_later_step_loses_that_step_alone(app: Flask, t
     register(die=die)
     run = start(template_folder, HELLO, {"action": "test.die@v1", "input": {}})
     with pytest.MonkeyPatch.context() as dying:
-        dying.setattr(record, "_failed", lambda *_: None)
+        dying.setattr(record, "failed", lambda *_: None)
         token = go_on(run)
     assert statuses(run) == ("running", ["success", "running"])
     recovery.recover_process(token)
@@ -196,10 +197,10 @@ def test_a_step_of_its_own_takes_two_commits_and_few_statements(
 ) -> None:
     run = start(template_folder, HELLO, HELLO, HELLO)
     for _ in range(done):
-        execute.perform(queries.template_run(run.id).steps[_].run.id, str(uuid.uuid4()), "test")
+        execute.perform(queries.template_run(run.id).steps[_].run.id, Performer(str(uuid.uuid4()), "test"))
     step = queries.template_run(run.id).steps[done].run.id
     with counting(app) as said:
-        execute.perform(step, str(uuid.uuid4()), "test")
+        execute.perform(step, Performer(str(uuid.uuid4()), "test"))
     assert (len(said) - said.count("COMMIT"), said.count("COMMIT")) == (statements, 2)
 
 

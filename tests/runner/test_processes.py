@@ -21,7 +21,8 @@ from sqlalchemy.exc import OperationalError
 
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.runner import recovery, sweeper
-from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.attempt import execute, time_left
+from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runner.liveness.places import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
 from portal_actions_plugin.runner.process import monitor
 from portal_actions_plugin.runner.process.forking import StopRequest, TimeLimitError, time_limit
@@ -183,8 +184,8 @@ def test_a_handler_that_is_through_may_take_its_time_to_record(
 def test_the_watch_hears_of_the_deadline_and_that_the_handler_is_through(app: Flask) -> None:
     told: list[float] = []
     run_id = run_one_off("debug.log@v1", {"message": "hello"})
-    execute.perform(run_id, str(uuid.uuid4()), "test", told.append)
-    assert 0 < told[0] <= 30 + execute.GRACE_SECONDS
+    execute.perform(run_id, Performer(str(uuid.uuid4()), "test", tell=told.append))
+    assert 0 < told[0] <= 30 + time_left.GRACE_SECONDS
     assert told[1:] == [math.inf]
 
 
@@ -282,7 +283,7 @@ def test_a_process_that_lost_its_row_before_the_handler_began_does_not_begin_it(
             set_visitor(None)
             set_columns(run_id, process_token=str(uuid.uuid4()))
 
-    monkeypatch.setattr(execute, "FRESH", 0)  # it was stopped that long
+    monkeypatch.setattr(time_left, "FRESH", 0)  # it was stopped that long
     set_visitor(lose_it)
     try:
         perform(run_id)

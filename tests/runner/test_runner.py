@@ -28,6 +28,7 @@ from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import recovery, sweeper
 from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runner.process.forking import Connections
 from portal_actions_plugin.runner.supervisor import Supervisor
 from portal_actions_plugin.runner.worker import StepWorker
@@ -165,7 +166,7 @@ def test_the_watch_is_never_told_less_time_than_the_row_has(app: Flask) -> None:
             assert row is not None
             told.append((seconds, (row["deadline_at"] - row["now"]).total_seconds()))
 
-    execute.perform(run.id, str(uuid.uuid4()), "test", tell)
+    execute.perform(run.id, Performer(str(uuid.uuid4()), "test", tell=tell))
     ((seconds, left),) = told
     assert seconds >= left
 
@@ -537,8 +538,8 @@ def test_performing_a_run_that_is_over_does_nothing(app: Flask) -> None:
     run_id = run_one_off("debug.log@v1", HELLO)
     work_off()
     before = queries.action_run(run_id)
-    execute.perform(run_id, str(uuid.uuid4()), "test")
-    execute.perform(str(uuid.uuid4()), str(uuid.uuid4()), "test")
+    execute.perform(run_id, Performer(str(uuid.uuid4()), "test"))
+    execute.perform(str(uuid.uuid4()), Performer(str(uuid.uuid4()), "test"))
     assert queries.action_run(run_id) == before
 
 

@@ -16,6 +16,7 @@ from portal_actions_plugin import Identity, signals
 from portal_actions_plugin.errors import PermissionDeniedError, ValidationError
 from portal_actions_plugin.runner import sweeper
 from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.news import tell
 from portal_actions_plugin.runs.reading import queries
@@ -117,7 +118,7 @@ def test_every_web_process_hears_an_echo_of_changes_elsewhere(make_app: Callable
                 return bool(heard)
 
             wait_until(heard_of_it)
-            execute.perform(run_id, str(uuid.uuid4()), "test")
+            execute.perform(run_id, Performer(str(uuid.uuid4()), "test"))
         assert wait_until(lambda: ("run_changed", "debug.log@v1", "success") in heard)
     relays = [thread for thread in threading.enumerate() if thread.name == "portal-actions-relay"]
     assert relays

@@ -19,6 +19,7 @@ from sqlalchemy import event
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.run_types import LogLine
 from portal_actions_plugin.runner.attempt import execute, recorder
+from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runner.process.shared_memory import SharedDeadline, SpokenLines
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import log_lines, transitions
@@ -204,7 +205,7 @@ def test_a_handler_whose_run_is_canceled_is_stopped_by_a_line_that_has_to_be_wri
 
     register(canceled=handler)
     run_id = run_one_off("test.canceled@v1")
-    assert execute.perform(run_id, str(uuid.uuid4()), "test").trouble
+    assert execute.perform(run_id, Performer(str(uuid.uuid4()), "test")).trouble
     assert reached == []
     assert queries.action_run(run_id).status == "canceled"
 
@@ -257,7 +258,7 @@ def test_threads_of_a_handler_lose_none_of_each_other_s_lines(app: Flask, monkey
 
 def test_the_lines_of_a_step_are_not_those_of_the_next_one(app: Flask) -> None:
     run = service.start_template_run(ADA, "two-steps", {"name": "orders"}).run
-    execute.perform(run.steps[0].run.id, str(uuid.uuid4()), "test", may_go_on=lambda: True)
+    execute.perform(run.steps[0].run.id, Performer(str(uuid.uuid4()), "test", may_go_on=lambda: True))
     steps = [step for step in queries.template_run(run.id).steps if step.run]
     assert len(steps) == 2
     assert all(len(said(step.run.id)) == 1 for step in steps)

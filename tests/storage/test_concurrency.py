@@ -14,7 +14,8 @@ from sqlalchemy import select
 
 from portal_actions_plugin import Origin
 from portal_actions_plugin.runner.attempt import execute
-from portal_actions_plugin.runner.attempt.queued_run import load_job
+from portal_actions_plugin.runner.attempt.prepare import Performer
+from portal_actions_plugin.runner.attempt.queued_run import load_queued_run
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.changes import claims, transitions
@@ -67,7 +68,7 @@ def test_a_cancel_and_a_claim_at_once_leave_one_truth(app: Flask) -> None:
         def act(number: int, run_id: str = run.id, step: str = step) -> None:
             with app.app_context():
                 if number:
-                    execute.perform(step, str(uuid.uuid4()), "test")
+                    execute.perform(step, Performer(str(uuid.uuid4()), "test"))
                 else:
                     service.cancel_template_run(PEOPLE["margaret"], run_id)
 
@@ -81,7 +82,7 @@ def test_a_cancel_waits_for_a_finish_that_is_on_its_way_and_cancels_the_next_ste
     """Without the lock on the template run, the two pass each other and the canceled run goes on."""
     run = service.start_template_run(PEOPLE["ada"], "two-steps", {"name": "orders"}).run
     ref, token = StepRef(run.steps[0].run.id, run.id), str(uuid.uuid4())
-    step = prepare_step(load_job(ref.id).course, 2)
+    step = prepare_step(load_queued_run(ref.id).course, 2)
     with transaction("test") as tx:
         assert claims.claim(tx, Claim(ref, 0, token, "test", 30, 60))
 

@@ -15,6 +15,7 @@ from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import ConfigurationError, NotFoundError
 from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runs import audit, service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.changes import existing
@@ -234,7 +235,7 @@ def test_a_run_whose_predecessor_went_in_another_way_goes_too(app: Flask) -> Non
 
 def test_a_resumed_run_keeps_the_run_that_executed_its_steps(app: Flask) -> None:
     executed = service.start_template_run(PEOPLE["ada"], "two-steps", {"name": "orders"}).run
-    execute.perform(executed.steps[0].run.id, str(uuid.uuid4()), "test")
+    execute.perform(executed.steps[0].run.id, Performer(str(uuid.uuid4()), "test"))
     service.cancel_template_run(PEOPLE["ada"], executed.id)
     again = service.resume_template_run(PEOPLE["ada"], executed.id).run
     service.cancel_template_run(PEOPLE["ada"], again.id)

@@ -79,10 +79,10 @@ def test_a_canceled_run_never_becomes_anything_else(app: Flask) -> None:
 
 
 def test_a_step_cannot_be_queued_twice(app: Flask) -> None:
-    from portal_actions_plugin.runner.attempt.queued_run import load_job
+    from portal_actions_plugin.runner.attempt.queued_run import load_queued_run
 
     _, ref = start()
-    step = prepare_step(load_job(ref.id).course, 0)
+    step = prepare_step(load_queued_run(ref.id).course, 0)
     with pytest.raises(IntegrityError), transaction("test") as tx:
         queue_step(tx, step)
 

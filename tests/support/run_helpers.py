@@ -18,6 +18,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims
 from portal_actions_plugin.runs.changes.claims import Claim, StepRef
@@ -75,7 +76,7 @@ def claim(run_id: str, token: str, *, attempt: int = 0, lock_key: str | None = N
 def perform(run_id: str) -> str:
     """Run the next attempt here and now, and return the token that it had."""
     token = str(uuid.uuid4())
-    execute.perform(run_id, token, "test")
+    execute.perform(run_id, Performer(token, "test"))
     return token
 
 
@@ -99,7 +100,7 @@ def work_off(limit: int = 50) -> int:
         if not queued:
             return done
         token = str(uuid.uuid4())
-        if execute.perform(queued[-1].id, token, "test").lock:
+        if execute.perform(queued[-1].id, Performer(token, "test")).lock:
             recovery.recover_process(token)  # as its parent does once it is gone: the lock is free then
     raise AssertionError("the queue does not end")
 
@@ -116,7 +117,7 @@ def start(template_folder: Path, *steps: dict[str, Any]) -> TemplateRun:
 def go_on(run: TemplateRun, may_go_on: Callable[[], bool] = lambda: True) -> str:
     """Perform a run's first step, and go on; the token of the process."""
     token = str(uuid.uuid4())
-    execute.perform(run.steps[0].run.id, token, "test", may_go_on=may_go_on)
+    execute.perform(run.steps[0].run.id, Performer(token, "test", may_go_on=may_go_on))
     return token
 
 

@@ -17,6 +17,7 @@ from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import AuthError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
@@ -117,7 +118,7 @@ def fail_a_run(ada: Person, body: Any = ORDERS) -> str:
 
 def work_one() -> None:
     queued = queries.action_runs(RunFilter(status=("queued",)), limit=1).items
-    execute.perform(queued[0].id, str(uuid.uuid4()), "test")
+    execute.perform(queued[0].id, Performer(str(uuid.uuid4()), "test"))
 
 
 def statuses(run: Any) -> list[str]:

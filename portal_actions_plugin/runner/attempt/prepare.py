@@ -1,66 +1,94 @@
-"""An attempt as it is prepared, before its claim: what its handler gets, or why it cannot be called."""
+"""An attempt before its claim: all that it needs is made here, once, by ``prepare``.
+
+That is its action, the key of its lock, its secrets, its input, and what is to be masked; or why it cannot be made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.attempt.queued_run import Job, find_action
+from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
+from portal_actions_plugin.runner.attempt.time_left import GRACE_SECONDS, TellTime
 from portal_actions_plugin.runner.process.own_process import OwnProcess
 from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs.changes.claims import Claim
+from portal_actions_plugin.runs.course import lock_key_of
 from portal_actions_plugin.runs.secrets.redaction import Redactor
+from portal_actions_plugin.runs.secrets.sealing import unseal
 from portal_actions_plugin.storage.away import is_away
 
-GRACE_SECONDS = 3.0
-"""How long after its timeout a handler may clean up. Then its parent ends it, whatever it does."""
+
+def _nobody(_seconds: float) -> None:
+    """Tell nobody: nobody watches."""
+
+
+def _never() -> bool:
+    """Go on with nothing: the next step is rung for."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
-class Doer:
+class Performer:
     """The job process that makes attempts.
 
     Attributes:
         process_token: every write of an attempt carries it.
         worker: the worker's name, for people.
+        tell: called with the seconds that an attempt may still take, as soon as it is claimed, and with infinity when
+            its handler is through: what comes then is only recorded.
         may_go_on: whether the process may make one attempt more, of the next step, when one has succeeded.
-        spoken: where the lines wait that its handlers say in quick succession.
+        spoken: where the lines wait that its handlers say in quick succession, for whoever watches over the process.
         ours: knows whether a handler has left the process what it was.
     """
 
     process_token: str
     worker: str
-    may_go_on: Callable[[], bool]
-    spoken: SpokenLines
+    tell: TellTime = _nobody
+    may_go_on: Callable[[], bool] = _never
+    spoken: SpokenLines = field(default_factory=SpokenLines)
     ours: OwnProcess = field(default_factory=OwnProcess)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """What is to be claimed, and what the handler is called with.
+class HandlerCall:
+    """What is called, and with what.
 
     Attributes:
-        secrets: for the handler alone; ``data`` may hold them too.
-        refusal: why the handler cannot be called. The attempt is claimed all the same, and fails with it.
+        action: whose handler it is.
+        input: as its handler gets it, by field; secret fields may be among them.
+        secrets: for the handler alone, by name.
     """
 
-    job: Job
+    action: Action
+    input: Mapping[str, object] = field(repr=False)
+    secrets: Mapping[str, object] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedAttempt:
+    """What is to be claimed, and what is called then.
+
+    Attributes:
+        run: the queued run that it is an attempt of.
+        claim: the wish to make it.
+        call: what is called; or why nothing can be. The attempt is claimed all the same then, and fails with that.
+    """
+
+    run: QueuedRun
     claim: Claim
-    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    refusal: Exception | None = None
+    call: HandlerCall | Exception
 
-    def refused(self, why: Exception) -> Attempt:
-        """The same, without its input: it fails with this error."""
-        return Attempt(self.job, replace(self.claim, input=None), refusal=why)
+    def refused(self, why: Exception) -> PreparedAttempt:
+        """An attempt of this run without an input, which fails with this error."""
+        return PreparedAttempt(self.run, replace(self.claim, input=None), why)
 
-    def kept_input(self) -> Mapping[str, Any]:
-        """What the run keeps of its input: a one-off's as it was given, a step's as it was rendered."""
-        return self.job.input if self.claim.input is None else self.claim.input
+    def kept_input(self) -> Mapping[str, object]:
+        """What the run keeps of its input, masked: a one-off's as it was given, a step's as it was rendered."""
+        return self.run.input if self.claim.input is None else self.claim.input
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,51 +96,72 @@ class Claimed:
     """An attempt that is this process's.
 
     Attributes:
-        asked_at: just before it was claimed, by the machine's monotonic clock.
+        attempt: as it was prepared.
+        asked_at: just before it was claimed, in seconds of the machine's monotonic clock.
     """
 
-    attempt: Attempt
+    attempt: PreparedAttempt
     asked_at: float
 
 
-def prepare(job: Job, doer: Doer, redactor: Redactor) -> Attempt:
-    """Render an attempt's input, so that the claim can keep it. What is wrong with it is the attempt's refusal.
+def prepare(run: QueuedRun, performer: Performer, redactor: Redactor) -> PreparedAttempt:
+    """Make all that an attempt needs. What is wrong with its input is why its handler cannot be called.
 
     Args:
-        job: what is due.
-        doer: who will claim it.
-        redactor: learns the run's secrets.
+        run: what is due.
+        performer: who will claim it.
+        redactor: learns the run's secrets, and what its template has made of them.
+
+    Returns:
+        The attempt, to be claimed in any case. Its claim has the input as people may see it, where that is a step's.
 
     Raises:
         DBAPIError: a database that a lock of the host's asks is away: nothing is wrong with the input.
     """
-    lease = extension().config.lease_seconds
-    deadline = _timeout(job) + GRACE_SECONDS
-    claim = Claim(job.ref, job.attempt, doer.process_token, doer.worker, lease, deadline, job.lock_key())
-    attempt = Attempt(job, claim)
+    config = extension().config
+    action = _installed(run.action)
+    lock_key = _lock_key(run, action)
+    deadline = (action.timeout if action else config.lease_seconds) + GRACE_SECONDS
+    claim = Claim(
+        run.ref, run.attempt, performer.process_token, performer.worker, config.lease_seconds, deadline, lock_key
+    )
     try:
-        action: Action = find_action(job.action)
-        secrets = job.secrets()
+        if action is None:
+            raise _not_installed(run.action)
+        secrets = unseal(run.sealed, config.secret_keys)
         redactor.add(list(secrets.values()))
-        data = job.render_input(secrets)
-        redactor.add(list(job.made_of_secrets(secrets, redactor)))
-        _require_lock(action, data, claim.lock_key)
+        data = run.render_input(secrets)
+        redactor.add(list(run.made_of_secrets(secrets, redactor)))
+        _require_lock(action, data, lock_key)
         redactor.add([data[name] for name in action.secret_names() if name in data])
-        kept = replace(claim, input=redactor.data(data)) if job.course else claim
+        kept = replace(claim, input=redactor.data(data)) if run.course else claim
     except Exception as why:
         if is_away(why):
             raise
-        return attempt.refused(why)
-    return Attempt(job, kept, secrets, data)
+        return PreparedAttempt(run, claim, why)
+    return PreparedAttempt(run, kept, HandlerCall(action, data, secrets))
 
 
-def _timeout(job: Job) -> float:
-    parts = extension()
-    timeout: float = find_action(job.action).timeout if job.action in parts.registry else parts.config.lease_seconds
-    return timeout
+def _installed(action_id: str) -> Action | None:
+    registry = extension().registry
+    return registry.get(action_id) if action_id in registry else None
 
 
-def _require_lock(action: Action, data: Mapping[str, Any], held: str | None) -> None:
+def _not_installed(action_id: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The action {action_id} is not installed in this worker.",
+        hint="Tell your platform team: install the package that brings it, for web and workers alike.",
+    )
+
+
+def _lock_key(run: QueuedRun, action: Action | None) -> str | None:
+    """What only this run may write while it runs; None also when that cannot be worked out."""
+    if action is None:
+        return None
+    return run.course.lock_key(run.position, action) if run.course else lock_key_of(action, run.input)
+
+
+def _require_lock(action: Action, data: Mapping[str, object], held: str | None) -> None:
     """Let no handler run without the lock that its real input asks for."""
     try:
         needed = action.lock_key(data)

@@ -11,14 +11,12 @@ from sqlalchemy import Uuid, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.actions.context import RunInfo
-from portal_actions_plugin.errors import ActionError, ConfigurationError, InternalError, NotFoundError
-from portal_actions_plugin.extension import extension
+from portal_actions_plugin.errors import ActionError, InternalError
 from portal_actions_plugin.run_types import Link, Origin
 from portal_actions_plugin.runs.changes.claims import StepRef
 from portal_actions_plugin.runs.conditions import THIS_RUN
-from portal_actions_plugin.runs.course import Course, lock_key_of
+from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.secrets.redaction import Redactor
-from portal_actions_plugin.runs.secrets.sealing import unseal
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import QUEUED, SUCCESS
 from portal_actions_plugin.software_templates import step_rendering
@@ -51,8 +49,18 @@ _FINISHED_STEPS = CompiledOnce(
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A queued action run. ``course`` is the template run it is a step of; None for a one-off."""
+class QueuedRun:
+    """A queued action run.
+
+    Attributes:
+        attempt: how many attempts were made.
+        input: as it was given, masked; empty for a step, whose input is rendered.
+        sealed: its secret inputs, encrypted; a step's are those of its template run.
+        course: the template run that it is a step of; None for a one-off.
+        first: whether it is the first step to begin of its template run.
+        links: those that earlier attempts have made.
+        unreadable: why its template run cannot be read; it has no ``course`` then.
+    """
 
     ref: StepRef
     action: str
@@ -88,17 +96,6 @@ class Job:
             origin=self.origin,
         )
 
-    def lock_key(self) -> str | None:
-        """What only this run may write while it runs; None also when that cannot be worked out."""
-        registry = extension().registry
-        if self.course:
-            return self.course.lock_key(self.position)
-        return lock_key_of(registry.get(self.action), self.input) if self.action in registry else None
-
-    def secrets(self) -> dict[str, Any]:
-        """The secret inputs, decrypted; raises ConfigurationError when no key fits."""
-        return unseal(self.sealed, extension().config.secret_keys)
-
     def render_input(self, secrets: Mapping[str, Any]) -> dict[str, Any]:
         """The handler's input: a one-off's as it was given, a step's rendered. Raises ValidationError."""
         if self.unreadable:
@@ -129,15 +126,15 @@ def _with_secrets(context: Mapping[str, Any], secrets: Mapping[str, Any]) -> dic
     return {**context, "parameters": {**context["parameters"], **secrets}}
 
 
-def next_job(job: Job, course: Course, step: Mapping[str, Any]) -> Job:
-    """The job of a step that was prepared when the one before it had succeeded: as ``load_job`` would read it.
+def next_queued_run(before: QueuedRun, course: Course, step: Mapping[str, Any]) -> QueuedRun:
+    """A step's queued run, made when the step before it had succeeded: as ``load_queued_run`` would read it.
 
     Args:
-        job: of the step before.
+        before: the run of the step before.
         course: with what that step has made.
         step: the next step's row.
     """
-    return Job(
+    return QueuedRun(
         ref=StepRef(step["id"], course.run_id),
         action=step["action"],
         attempt=0,
@@ -149,7 +146,7 @@ def next_job(job: Job, course: Course, step: Mapping[str, Any]) -> Job:
         entity=course.entity,
         origin=None,
         input={},
-        sealed=job.sealed,
+        sealed=before.sealed,
         course=course,
         first=False,
         template=step["template"],
@@ -157,21 +154,31 @@ def next_job(job: Job, course: Course, step: Mapping[str, Any]) -> Job:
     )
 
 
-def load_job(run_id: str) -> Job | None:
-    """Read a queued action run; None when it is not queued any more, or never was."""
+def load_queued_run(run_id: str) -> QueuedRun | None:
+    """Read a queued action run, in a read of its own.
+
+    Args:
+        run_id: an action run's id.
+
+    Returns:
+        The run; None when it is not queued any more, or never was.
+
+    Raises:
+        DBAPIError: the database is away.
+    """
     # What finished steps have made does not change any more: it may be read a moment later.
     with single_read() as db:
-        return read_job(db, run_id)
+        return read_queued_run(db, run_id)
 
 
-def read_job(db: Transaction, run_id: str) -> Job | None:
-    """Likewise, within a read or a transaction."""
+def read_queued_run(db: Transaction, run_id: str) -> QueuedRun | None:
+    """Read a queued action run within a read or a transaction; None when it is not queued any more, or never was."""
     row = db.row(_QUEUED, {"run": run_id})
     if row is None:
         return None
     is_step = row["template_run_id"] is not None
     course, unreadable = _course_or_why_not(db, row) if is_step else (None, None)
-    return Job(
+    return QueuedRun(
         ref=StepRef(row["id"], row["template_run_id"]),
         action=row["action"],
         attempt=row["attempt"],
@@ -215,14 +222,3 @@ def _course(db: Transaction, row: Row) -> Course:
         entity=row["entity"],
         outputs={step["step_id"]: step["outputs"] or {} for step in finished},
     )
-
-
-def find_action(action_id: str) -> Any:
-    """The action a row names; raises ConfigurationError when this portal does not have it any more."""
-    try:
-        return extension().registry.get(action_id)
-    except NotFoundError:
-        raise ConfigurationError(
-            f"The action {action_id} is not installed in this worker.",
-            hint="Tell your platform team: install the package that brings it, for web and workers alike.",
-        ) from None

@@ -1,4 +1,4 @@
-"""How an attempt ended: recorded with its audit and its news, and with what comes next, in one transaction.
+"""How an attempt ended, and which step is next: recorded together, with audit and news, in one transaction.
 
 What comes next is the template run's next step, its end, or another attempt.
 """
@@ -12,15 +12,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import DBAPIError, StatementError
-
 from portal_actions_plugin import signals
 from portal_actions_plugin.errors import ActionError, ActionTimeoutError, InternalError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runner.attempt import bounds
-from portal_actions_plugin.runner.attempt.prepare import Attempt, Claimed, Doer, prepare
-from portal_actions_plugin.runner.attempt.queued_run import Job, next_job
+from portal_actions_plugin.runner.attempt.prepare import Claimed, PreparedAttempt
+from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.changes import claims, transitions
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
@@ -35,8 +33,6 @@ from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
 from portal_actions_plugin.software_templates import step_rendering
 from portal_actions_plugin.software_templates.step_rendering import ConditionError
-from portal_actions_plugin.storage import away
-from portal_actions_plugin.storage.away import is_away
 from portal_actions_plugin.storage.sessions import Transaction, reading, ride_out, transaction
 
 log = logging.getLogger(__name__)
@@ -54,128 +50,90 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """What has become of an attempt.
+class NextStep:
+    """The step of the template run that follows a success.
 
     Attributes:
-        success: whether it is recorded as one.
-        ahead: the next step's attempt, when the process may go on with it and has claimed it.
+        course: the template run, with what the steps until now have made.
+        row: the step's row, to be queued or begun.
     """
 
-    success: bool = False
-    ahead: Claimed | None = None
+    course: Course
+    row: Mapping[str, Any]
 
 
-def record(attempt: Attempt, doer: Doer, result: Result, error: ActionError | None, redactor: Redactor) -> Recorded:
-    """Record how an attempt ended; what the database will not have is recorded as an error of ours.
+@dataclass(frozen=True, slots=True)
+class LastStep:
+    """That no step follows: the template run ends with a success, and these are its outputs, masked."""
+
+    outputs: Mapping[str, Any]
+
+
+Following = NextStep | LastStep | None
+"""What follows a success; nothing when the run is a one-off."""
+
+
+def what_follows(run: QueuedRun, result: Result, redactor: Redactor) -> Following:
+    """Which step is next, and what it begins with. Worked out before the transaction: others must not wait for that.
+
+    Args:
+        run: whose handler has succeeded.
+        result: what it has made.
+        redactor: masks the outputs of a template run that ends.
+    """
+    if run.course is None or run.step_id is None:
+        return None
+    course = replace(run.course, outputs={**run.course.outputs, run.step_id: result.outputs})
+    position = _next_position(course, run.position + 1)
+    if position is None:
+        return LastStep(redactor.data(step_rendering.render_output(course.template, course.context())))
+    return NextStep(course, prepare_step(course, position))
+
+
+def _next_position(course: Course, position: int) -> int | None:
+    try:
+        return course.next_step(position)
+    except ConditionError as error:
+        return error.position
+
+
+# -- success ---------------------------------------------------------------------------------------------------------
+
+
+def succeeded(attempt: PreparedAttempt, result: Result, follows: Following) -> None:
+    """Record a success, and queue the next step or end the template run with it, in one transaction.
 
     Raises:
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
-    result = replace(result, lines=doer.spoken.waiting())
-    try:
-        if error is None:
-            recorded = Recorded(success=True, ahead=_succeeded(attempt, doer, result, redactor))
-        else:
-            _failed(attempt, result, error, redactor)
-            recorded = Recorded()
-    except Exception as refused:
-        if is_away(refused):
-            raise
-        log.exception("the outcome of run %s could not be recorded as it is", attempt.job.ref.id)
-        instead = InternalError(f"The outcome could not be recorded: {type(refused).__name__}.")
-        _failed(attempt, Result(lines=result.lines), instead, redactor)
-        recorded = Recorded()
-    doer.spoken.all_written()
-    return recorded
-
-
-def _ride_out(record: Callable[[], T]) -> T:
-    return ride_out(record, extension().config.lease_seconds)
-
-
-def _failed(attempt: Attempt, result: Result, error: ActionError, redactor: Redactor) -> None:
-    job, token = attempt.job, attempt.claim.process_token
-    bounds.error(error, redactor)
-    wait = retries.next_attempt_in(error, Tried(job.action, job.attempt + 1, job.max_attempts, attempt.kept_input()))
-    if wait is None:
-        _ride_out(partial(record_failure, job.ref, token, error, result, _about(job)))
+    if isinstance(follows, LastStep):
+        _ride_out(partial(_succeed_last, attempt, result, follows.outputs))
+    elif isinstance(follows, NextStep):
+        _ride_out(partial(_succeed, attempt, result, partial(queue_step, step=follows.row)))
     else:
-        again = Again(FAILED, wait, extension().config.ring_again_seconds)
-        _ride_out(partial(queue_again, job.ref, token, error, again, result.lines))
-
-
-def _succeeded(attempt: Attempt, doer: Doer, result: Result, redactor: Redactor) -> Claimed | None:
-    job, course = attempt.job, _after(attempt.job, result)
-    if course is None:
         _ride_out(partial(_succeed, attempt, result, _nothing))
-        return None
-    position = _next_position(course, job.position + 1)
-    if position is None:
-        outputs = redactor.data(step_rendering.render_output(course.template, course.context()))
-        _ride_out(partial(_succeed_last, attempt, result, outputs))
-        return None
-    step = prepare_step(course, position)
-    may_go_on = attempt.claim.lock_key is None and doer.may_go_on()
-    if ahead := _prepared(next_job(job, course, step), doer, redactor) if may_go_on else None:
-        try:
-            return _go_on(attempt, result, step, ahead)
-        except StatementError as refused:
-            if is_away(refused):
-                raise
-            # Most likely it is the next step's input. That step is queued alone, and says so when it fails.
-            log.warning("the step after run %s is not claimed along: %s", job.ref.id, type(refused).__name__)
-    _ride_out(partial(_succeed, attempt, result, partial(queue_step, step=step)))
-    return None
 
 
-def _prepared(job: Job, doer: Doer, redactor: Redactor) -> Attempt | None:
-    """The next step's attempt; None while its lock cannot be worked out: it is queued alone then, and waits for that."""
-    try:
-        return prepare(job, doer, redactor)
-    except DBAPIError as error:
-        away.bear(error, log, "the step after a run is not prepared along")
-        return None
+def succeeded_and_began(
+    attempt: PreparedAttempt, result: Result, step: NextStep, ahead: PreparedAttempt
+) -> Claimed | None:
+    """Record a success, and queue and claim the next step, in one transaction.
 
+    Args:
+        attempt: which has succeeded.
+        result: what it has made.
+        step: what follows.
+        ahead: the attempt of that.
 
-def _succeed(attempt: Attempt, result: Result, and_then: Callable[[Transaction], T]) -> T:
-    with transaction("succeed") as tx:
-        succeed(tx, attempt, result)
-        return and_then(tx)
+    Returns:
+        The next step's attempt; None when its lock is held, so that it is queued alone.
 
-
-def _succeed_last(attempt: Attempt, result: Result, outputs: Mapping[str, Any]) -> None:
-    with transaction("succeed") as tx:
-        succeed_last(tx, attempt, result, outputs)
-
-
-def succeed(tx: Transaction, attempt: Attempt, result: Result) -> None:
-    """Record a success with its audit and its news. Raises LeaseLostError."""
-    transitions.succeed(tx, attempt.job.ref, attempt.claim.process_token, result)
-    _tell_of_success(tx, attempt.job)
-
-
-def succeed_last(tx: Transaction, attempt: Attempt, result: Result, outputs: Mapping[str, Any]) -> None:
-    """Record the success of a last step and of its template run, likewise."""
-    job = attempt.job
-    transitions.succeed_last(tx, job.ref, attempt.claim.process_token, result, outputs)
-    _tell_of_success(tx, job)
-    _audit_template_outcome(tx, str(job.ref.template_run_id), SUCCESS, _about(job))
-
-
-def _tell_of_success(tx: Transaction, job: Job) -> None:
-    _audit_outcome(tx, job.ref, SUCCESS, _about(job))
-    tell.tell_after_commit(tx, signals.action_run_finished, job.ref.id)
-
-
-def _nothing(_tx: Transaction) -> None:
-    """Nothing comes after a one-off."""
-
-
-def _go_on(attempt: Attempt, result: Result, step: Mapping[str, Any], ahead: Attempt) -> Claimed | None:
-    """Record a success, and queue and claim the next step along with it."""
+    Raises:
+        LeaseLostError: the attempt is not the row's any more; nothing is changed.
+        StatementError: the database will not have it, such as for the next step's input; nothing is changed.
+    """
     asked_at = time.monotonic()
-    claim = partial(begin_step, step=step, wish=ahead.claim)
+    claim = partial(begin_step, step=step.row, wish=ahead.claim)
     try:
         is_ours = _ride_out(partial(_succeed, attempt, result, claim))
     except LeaseLostError:
@@ -186,22 +144,89 @@ def _go_on(attempt: Attempt, result: Result, step: Mapping[str, Any], ahead: Att
     return Claimed(ahead, asked_at) if is_ours else None
 
 
-def _is_running(ahead: Attempt) -> bool:
+def _ride_out(record: Callable[[], T]) -> T:
+    return ride_out(record, extension().config.lease_seconds)
+
+
+def _succeed(attempt: PreparedAttempt, result: Result, and_then: Callable[[Transaction], T]) -> T:
+    with transaction("succeed") as tx:
+        succeed(tx, attempt, result)
+        return and_then(tx)
+
+
+def _succeed_last(attempt: PreparedAttempt, result: Result, outputs: Mapping[str, Any]) -> None:
+    with transaction("succeed") as tx:
+        succeed_last(tx, attempt, result, outputs)
+
+
+def succeed(tx: Transaction, attempt: PreparedAttempt, result: Result) -> None:
+    """Record a success with its audit and its news. Raises LeaseLostError."""
+    transitions.succeed(tx, attempt.run.ref, attempt.claim.process_token, result)
+    _tell_of_success(tx, attempt.run)
+
+
+def succeed_last(tx: Transaction, attempt: PreparedAttempt, result: Result, outputs: Mapping[str, Any]) -> None:
+    """Record the success of a last step and of its template run, with their audit and news. Raises LeaseLostError."""
+    run = attempt.run
+    transitions.succeed_last(tx, run.ref, attempt.claim.process_token, result, outputs)
+    _tell_of_success(tx, run)
+    _audit_template_outcome(tx, str(run.ref.template_run_id), SUCCESS, _about(run))
+
+
+def _tell_of_success(tx: Transaction, run: QueuedRun) -> None:
+    _audit_outcome(tx, run.ref, SUCCESS, _about(run))
+    tell.tell_after_commit(tx, signals.action_run_finished, run.ref.id)
+
+
+def _nothing(_tx: Transaction) -> None:
+    """Nothing comes after a one-off."""
+
+
+def _is_running(ahead: PreparedAttempt) -> bool:
     with reading() as db:
-        return claims.is_ours(db, ahead.job.ref.id, ahead.claim.process_token)
+        return claims.is_ours(db, ahead.run.ref.id, ahead.claim.process_token)
 
 
-def _after(job: Job, result: Result) -> Course | None:
-    if job.course is None or job.step_id is None:
-        return None
-    return replace(job.course, outputs={**job.course.outputs, job.step_id: result.outputs})
+# -- failure ---------------------------------------------------------------------------------------------------------
 
 
-def _next_position(course: Course, position: int) -> int | None:
-    try:
-        return course.next_step(position)
-    except ConditionError as error:
-        return error.position
+def failed(attempt: PreparedAttempt, result: Result, error: ActionError, redactor: Redactor) -> None:
+    """Record a failure: queue another attempt where that helps, else end the run and its template run.
+
+    Args:
+        attempt: which has failed.
+        result: what it had gathered by then.
+        error: why; bounded and masked here.
+        redactor: knows what to mask.
+
+    Raises:
+        LeaseLostError: the attempt is not the row's any more; nothing is changed.
+    """
+    run, token = attempt.run, attempt.claim.process_token
+    bounds.error(error, redactor)
+    wait = retries.next_attempt_in(error, Tried(run.action, run.attempt + 1, run.max_attempts, attempt.kept_input()))
+    if wait is None:
+        _ride_out(partial(record_failure, run.ref, token, error, result, _about(run)))
+    else:
+        again = Again(FAILED, wait, extension().config.ring_again_seconds)
+        _ride_out(partial(queue_again, run.ref, token, error, again, result.lines))
+
+
+def unrecordable(attempt: PreparedAttempt, result: Result, refused: Exception, redactor: Redactor) -> None:
+    """Record that an outcome could not be recorded as it is, with the lines of its log alone.
+
+    Args:
+        attempt: whose outcome it is.
+        result: with the lines that are not written yet.
+        refused: why it could not be recorded; in the log.
+        redactor: knows what to mask.
+
+    Raises:
+        LeaseLostError: the attempt is not the row's any more; nothing is changed.
+    """
+    log.error("the outcome of run %s could not be recorded as it is", attempt.run.ref.id, exc_info=refused)
+    instead = InternalError(f"The outcome could not be recorded: {type(refused).__name__}.")
+    failed(attempt, Result(lines=result.lines), instead, redactor)
 
 
 def record_failure(
@@ -237,8 +262,8 @@ def timed_out(action: str) -> ActionTimeoutError:
     return ActionTimeoutError(f"{action} ran longer than it may and was ended.")
 
 
-def _about(job: Job) -> Subject:
-    return Subject(job.requested_by, job.action, job.template)
+def _about(run: QueuedRun) -> Subject:
+    return Subject(run.requested_by, run.action, run.template)
 
 
 def _audit_outcome(tx: Transaction, ref: StepRef, outcome: str, about: Subject, code: str | None = None) -> None:

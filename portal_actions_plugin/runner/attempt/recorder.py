@@ -15,8 +15,8 @@ from portal_actions_plugin.errors import InternalError, RemoteError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import Link
 from portal_actions_plugin.runner.attempt import bounds, checkpoints
-from portal_actions_plugin.runner.attempt.prepare import Doer
-from portal_actions_plugin.runner.attempt.queued_run import Job
+from portal_actions_plugin.runner.attempt.prepare import Performer
+from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
 from portal_actions_plugin.runs.changes import log_lines, transitions
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, is_of
 from portal_actions_plugin.runs.changes.log_lines import Line
@@ -49,15 +49,15 @@ class DatabaseRecorder:
     Of lines that follow each other quickly, the last ones may still wait, in memory that outlives the process.
     """
 
-    def __init__(self, job: Job, doer: Doer, redactor: Redactor) -> None:
-        self._job = job
-        self._token = doer.process_token
-        self._ours = doer.ours
+    def __init__(self, run: QueuedRun, performer: Performer, redactor: Redactor) -> None:
+        self._run = run
+        self._token = performer.process_token
+        self._ours = performer.ours
         self._redactor = redactor
-        self._spoken = doer.spoken
+        self._spoken = performer.spoken
         self._speaking = RLock()
         # Earlier attempts may have said something.
-        self._seq = self._ride_out(partial(_last_line, job.ref.id)) if job.attempt else 0
+        self._seq = self._ride_out(partial(_last_line, run.ref.id)) if run.attempt else 0
 
     def log(self, level: str, message: str) -> None:
         """Write a line; past the run's limit one last line says that the log is cut."""
@@ -78,12 +78,12 @@ class DatabaseRecorder:
         self._write_line(level if level in _LEVELS else "info", text)
 
     def _write_line(self, level: str, text: str) -> None:
-        line = Line(self._job.ref.id, self._token, self._seq, self._job.attempt + 1, level, text)
+        line = Line(self._run.ref.id, self._token, self._seq, self._run.attempt + 1, level, text)
         if self._spoken.add(line):
             return
         waiting = self._spoken.waiting()
         if not self._ride_out(partial(_write_all, [*waiting, line]) if waiting else partial(_write, line)):
-            raise LeaseLostError(self._job.ref.id)
+            raise LeaseLostError(self._run.ref.id)
         self._spoken.all_written()
 
     def progress(self, done: int, total: int) -> None:
@@ -96,7 +96,7 @@ class DatabaseRecorder:
                 return tx.changed(ours.values(**values))
 
         if not self._ride_out(write):
-            raise LeaseLostError(self._job.ref.id)
+            raise LeaseLostError(self._run.ref.id)
 
     def keep_links(self, links: Sequence[Link]) -> None:
         """Keep what was made so far; raises LeaseLostError when the run is not ours any more."""
@@ -104,10 +104,10 @@ class DatabaseRecorder:
 
         def write() -> bool:
             with single_write("keep_links") as tx:
-                return transitions.keep_links(tx, self._job.ref.id, self._token, safe)
+                return transitions.keep_links(tx, self._run.ref.id, self._token, safe)
 
         if not self._ride_out(write):
-            raise LeaseLostError(self._job.ref.id)
+            raise LeaseLostError(self._run.ref.id)
 
     def load_checkpoint(self, key: str) -> tuple[bool, Any]:
         """Look in this run, then in the runs it retries, newest first.
@@ -128,7 +128,7 @@ class DatabaseRecorder:
 
     def _load_checkpoint(self, key: str) -> Mapping[str, Any] | None:
         with reading() as db:
-            run_id: str | None = self._job.ref.id
+            run_id: str | None = self._run.ref.id
             for _ in range(_MAX_RETRIES_BACK):
                 if run_id is None:
                     break
@@ -146,7 +146,7 @@ class DatabaseRecorder:
 
     def _require_room(self, db: Transaction) -> None:
         """Said before the part is done: afterwards, nobody would know that it was."""
-        kept = db.rows(select(tables.checkpoints.c.key).where(tables.checkpoints.c.action_run_id == self._job.ref.id))
+        kept = db.rows(select(tables.checkpoints.c.key).where(tables.checkpoints.c.action_run_id == self._run.ref.id))
         if len(kept) >= bounds.MAX_CHECKPOINTS:
             raise InternalError(f"The action makes too many checkpoints: a run keeps {bounds.MAX_CHECKPOINTS}.")
 
@@ -158,14 +158,14 @@ class DatabaseRecorder:
             InternalError: the value is not JSON, or too large.
             ConfigurationError: it holds a secret, and there is no key.
         """
-        row = {"action_run_id": self._job.ref.id, "key": key, "value": checkpoints.kept(key, value, self._redactor)}
+        row = {"action_run_id": self._run.ref.id, "key": key, "value": checkpoints.kept(key, value, self._redactor)}
 
         def write() -> None:
             with transaction("checkpoint") as tx:
                 if not tx.row(self._row().with_for_update()):
-                    raise LeaseLostError(self._job.ref.id)
+                    raise LeaseLostError(self._run.ref.id)
                 there = select(tables.checkpoints.c.key).where(
-                    tables.checkpoints.c.action_run_id == self._job.ref.id, tables.checkpoints.c.key == key
+                    tables.checkpoints.c.action_run_id == self._run.ref.id, tables.checkpoints.c.key == key
                 )
                 # It is there when the answer to a commit was lost, not the checkpoint.
                 if not tx.row(there):
@@ -196,10 +196,10 @@ class DatabaseRecorder:
     def ensure_ours(self) -> None:
         """Raise LeaseLostError when this attempt may not write to the outside any more."""
         if self.canceled():
-            raise LeaseLostError(self._job.ref.id)
+            raise LeaseLostError(self._run.ref.id)
 
     def _ours_only(self) -> tuple[Any, ...]:
-        return tables.action_runs.c.id == self._job.ref.id, tables.action_runs.c.status == RUNNING, is_of(self._token)
+        return tables.action_runs.c.id == self._run.ref.id, tables.action_runs.c.status == RUNNING, is_of(self._token)
 
     def _row(self) -> Any:
         return select(tables.action_runs.c.id).where(*self._ours_only())

@@ -20,8 +20,9 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.runner.attempt import execute, run_logs
-from portal_actions_plugin.runner.attempt.execute import Left
-from portal_actions_plugin.runner.attempt.queued_run import load_job
+from portal_actions_plugin.runner.attempt.execute import Aftermath
+from portal_actions_plugin.runner.attempt.prepare import Performer
+from portal_actions_plugin.runner.attempt.queued_run import load_queued_run
 from portal_actions_plugin.runner.process.forking import (
     Connections,
     adopt_orphans,
@@ -63,7 +64,7 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 """No run's id: to ask for it opens a connection, and whoever asks next finds it open."""
 
 
-class Child:
+class JobProcessMain:
     """What a worker's child does from its fork to its end."""
 
     def __init__(
@@ -90,14 +91,13 @@ class Child:
         """
         self._app = app
         self._queue = queue
-        self._place = place
-        self._process_token = process_token
         self._shared = shared
         self._orders = orders
         self._words = words
         self._claims = 0
         self._began: float | None = None
         self._ours = OwnProcess(orders, words, spoilt=self._tell_spoilt)
+        self._performer = Performer(process_token, place, self._tell, self.may_go_on, shared.spoken, self._ours)
 
     def live(self, parent: int, connections: Connections) -> NoReturn:
         """Set up, obey, and end."""
@@ -157,7 +157,7 @@ class Child:
         """Have the first run find an open connection."""
         try:
             with self._app.app_context():
-                load_job(NOBODY)
+                load_queued_run(NOBODY)
         except DBAPIError as error:
             away.bear(error, log, "a job process stands by without the database")
 
@@ -187,20 +187,11 @@ class Child:
                 self._end(Word.DONE)
         return due_now
 
-    def _perform(self, run_id: str, redactor: Redactor) -> tuple[Left, Sequence[str] | None]:
+    def _perform(self, run_id: str, redactor: Redactor) -> tuple[Aftermath, Sequence[str] | None]:
         # The context of decimals is an object that is changed in place: a copy of a context variable has the same one.
         decimal.setcontext(decimal.getcontext().copy())
         with self._app.app_context():
-            left = execute.perform(
-                run_id,
-                self._process_token,
-                self._place,
-                tell=self._tell,
-                redactor=redactor,
-                may_go_on=self.may_go_on,
-                spoken=self._shared.spoken,
-                ours=self._ours,
-            )
+            left = execute.perform(run_id, self._performer, redactor)
             reached("perform.after")
             may_go_on = not left.trouble and not left.lock and self.may_go_on()
             return left, self._due_now() if may_go_on else None

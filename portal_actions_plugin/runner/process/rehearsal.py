@@ -8,9 +8,8 @@ from uuid import uuid4
 from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.runner.attempt import record
-from portal_actions_plugin.runner.attempt.prepare import Attempt, Doer, prepare
-from portal_actions_plugin.runner.attempt.queued_run import next_job, read_job
-from portal_actions_plugin.runner.process.shared_memory import SpokenLines
+from portal_actions_plugin.runner.attempt.prepare import Performer, PreparedAttempt, prepare
+from portal_actions_plugin.runner.attempt.queued_run import next_queued_run, read_queued_run
 from portal_actions_plugin.runs.changes import claims, due, log_lines, transitions
 from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.changes.steps import begin_step, prepare_step, queue_step
@@ -52,20 +51,20 @@ def rehearse() -> None:
 
 
 def _play(tx: Transaction) -> None:
-    doer, redactor = Doer(str(uuid4()), "rehearsal", lambda: True, SpokenLines()), Redactor()
+    performer, redactor = Performer(str(uuid4()), "rehearsal"), Redactor()
     course = Course(new_id(), _TEMPLATE, {}, _NOBODY, _NOBODY)
     _accept(tx, course)
     step = prepare_step(course, 0)
-    job = read_job(tx, queue_step(tx, step))
-    if job is None:
+    run = read_queued_run(tx, queue_step(tx, step))
+    if run is None:
         raise AssertionError("a row that was just inserted is there")
-    first = prepare(job, doer, redactor)
+    first = prepare(run, performer, redactor)
     due.oldest(tx, step["queue"], 1)
     claims.claim(tx, first.claim)
     _speak(tx, first)
     record.succeed(tx, first, Result())
     step = prepare_step(course, 1)
-    second = prepare(next_job(job, course, step), doer, redactor)
+    second = prepare(next_queued_run(run, course, step), performer, redactor)
     begin_step(tx, step, second.claim)
     record.succeed_last(tx, second, Result(), {})
 
@@ -83,7 +82,7 @@ def _accept(tx: Transaction, course: Course) -> None:
     transitions.accept_template_run(tx, course.run_id, values)
 
 
-def _speak(tx: Transaction, attempt: Attempt) -> None:
-    line = Line(attempt.job.ref.id, attempt.claim.process_token, 1, 1, "info", "")
+def _speak(tx: Transaction, attempt: PreparedAttempt) -> None:
+    line = Line(attempt.run.ref.id, attempt.claim.process_token, 1, 1, "info", "")
     log_lines.add(tx, line)
     log_lines.add_all(tx, [line])

@@ -30,7 +30,7 @@ def prepare_step(course: Course, position: int) -> dict[str, Any]:
         "action": step.action,
         "queue": parts.config.queue_for(step.action, known.queue if known else "default"),
         "max_attempts": known.max_attempts if known else 1,
-        "lock_key": course.lock_key(position),
+        "lock_key": course.lock_key(position, known) if known else None,
         "requested_by": course.requested_by,
         "requester_name": course.requester_name,
         "entity": course.entity,

@@ -1,0 +1,171 @@
+"""The call of an attempt's handler: what it is given, and what came of it, as it may be kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from portal_actions_plugin import hooks
+from portal_actions_plugin.actions.context import ActionContext, Recorder
+from portal_actions_plugin.actions.http_client.guard import HttpRules
+from portal_actions_plugin.errors import ActionError, InternalError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runner.attempt import bounds, record
+from portal_actions_plugin.runner.attempt.prepare import HandlerCall, Performer, PreparedAttempt
+from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
+from portal_actions_plugin.runner.attempt.recorder import DatabaseRecorder
+from portal_actions_plugin.runner.attempt.time_left import TimeLeft
+from portal_actions_plugin.runner.process.forking import TimeLimitError
+from portal_actions_plugin.runner.process.own_process import OwnProcess
+from portal_actions_plugin.runner.process.traces import limits_kept
+from portal_actions_plugin.runs.changes.claims import LeaseLostError
+from portal_actions_plugin.runs.changes.transitions import Result
+from portal_actions_plugin.runs.secrets.redaction import Redactor
+from portal_actions_plugin.runs.secrets.storable import MAX_STORED_DEPTH, require_depth
+from portal_actions_plugin.scm.base import Author, ScmProvider
+from portal_actions_plugin.scm.providers import open_provider
+from portal_actions_plugin.software_templates.loader import read_skeleton
+from portal_actions_plugin.storage.pause_points import reached
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a handler's call.
+
+    Attributes:
+        result: what it has made, masked and within bounds; of one that failed, what it had gathered by then.
+        error: why it failed; None when it succeeded.
+    """
+
+    result: Result
+    error: ActionError | None = None
+
+
+def call_handler(attempt: PreparedAttempt, performer: Performer, time_left: TimeLeft, redactor: Redactor) -> Outcome:
+    """Call the handler of an attempt that is claimed, within its time.
+
+    Args:
+        attempt: one whose handler cannot be called fails with the reason.
+        performer: the process, which ends here and now when the handler has spoilt it.
+        time_left: interrupts the handler.
+        redactor: masks what it says, and learns what it asks to be masked.
+
+    Raises:
+        LeaseLostError: the run was canceled or taken over, and the handler or its recorder has noticed.
+    """
+    ctx: ActionContext | None = None
+    try:
+        if isinstance(attempt.call, Exception):
+            raise attempt.call
+        ctx = _context(attempt.run, attempt.call, performer, redactor)
+        # This process may have been stopped since the claim, and its row be another's by now.
+        if not time_left.is_surely_ours():
+            ctx.recorder.ensure_ours()
+        with limits_kept(), time_left.for_the_handler():
+            reached("handler.before")
+            outputs = _call(attempt.call, ctx, performer.ours)
+            reached("handler.after")
+        with time_left.to_speak():
+            return Outcome(_gathered(ctx, _checked(outputs), redactor))
+    except LeaseLostError:
+        raise
+    except BaseException as cause:  # noqa: BLE001 a handler may raise anything, and it is kept as its error
+        return _failure(cause, ctx, attempt.run, time_left, redactor)
+
+
+def _call(call: HandlerCall, ctx: ActionContext, ours: OwnProcess) -> dict[str, object]:
+    try:
+        outputs = call.action.run(ctx, call.input)
+    except BaseException as cause:
+        ours.leave_if_not_ours(cause)
+        raise
+    ours.leave_if_not_ours()
+    return outputs
+
+
+# -- what it is given ------------------------------------------------------------------------------------------------
+
+
+def _context(run: QueuedRun, call: HandlerCall, performer: Performer, redactor: Redactor) -> ActionContext:
+    given = extension().hooks
+    return ActionContext(
+        run=run.info(),
+        recorder=DatabaseRecorder(run, performer, redactor),
+        make_scm=partial(_open_scm, run),
+        host_catalog=hooks.catalog(given.catalog),
+        host_scorecards=hooks.scorecards(given.scorecards),
+        http=HttpRules.of(extension().config),
+        secrets={name: str(value) for name, value in call.secrets.items()},
+        read_skeleton=partial(read_skeleton, run.course.template) if run.course else None,
+        on_redact=redactor.add,
+        links=list(run.links),
+    )
+
+
+def _open_scm(run: QueuedRun, provider: str, recorder: Recorder) -> ScmProvider:
+    _, _, address = run.requested_by.partition(":")
+    email = address if "@" in address else "portal-actions@localhost"
+    author = Author(run.requester_name or run.requested_by, email)
+    return open_provider(provider, config=extension().config, guard=recorder.ensure_ours, author=author)
+
+
+# -- what came of it -------------------------------------------------------------------------------------------------
+
+
+def _checked(outputs: Mapping[str, object]) -> dict[str, object]:
+    """The outputs as the database gives them back: a step sees the same whichever process it runs in."""
+    limit = extension().config.max_output_bytes
+    try:
+        written = json.dumps(outputs, allow_nan=False)
+        require_depth(outputs, MAX_STORED_DEPTH)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InternalError(f"The action returned outputs that are not JSON: {error}.") from None
+    if len(written) > limit:
+        raise InternalError(f"The action returned {len(written)} bytes of outputs; {limit} are allowed.")
+    return dict(json.loads(written))
+
+
+def _gathered(ctx: ActionContext | None, outputs: Mapping[str, object], redactor: Redactor) -> Result:
+    if ctx is None:
+        return Result()
+    links = bounds.links(ctx.links, redactor)
+    return Result(redactor.data(outputs), links, bounds.warnings(ctx.warnings, len(ctx.links), redactor))
+
+
+def _failure(
+    cause: BaseException, ctx: ActionContext | None, run: QueuedRun, time_left: TimeLeft, redactor: Redactor
+) -> Outcome:
+    """A handler's error as it is kept: its own code says what it is, and may fail at that, or never end."""
+    name = type(cause).__name__
+    error: ActionError = InternalError(f"An unexpected error stopped the action: {name}: it cannot be shown")
+    result = Result()
+    try:
+        with time_left.to_speak():
+            result = _gathered(ctx, {}, redactor)
+            error = bounds.error(_as_action_error(cause, run), redactor)
+    except BaseException as failed:  # noqa: BLE001 whatever it raises when it is asked
+        log.warning("run %s: the error %s cannot be shown: %s", run.ref.id, name, type(failed).__name__)
+    return Outcome(result, error)
+
+
+def _as_action_error(cause: BaseException, run: QueuedRun) -> ActionError:
+    if isinstance(cause, ActionError):
+        return cause
+    if isinstance(cause, TimeLimitError):
+        return record.timed_out(run.action)
+    # It is asked first: whoever formats a traceback swallows whatever it raises, and the end of its time with that.
+    said = _said(cause)
+    log.error("run %s: the handler failed unexpectedly", run.ref.id, exc_info=cause)
+    return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {said}")
+
+
+def _said(cause: BaseException) -> str:
+    try:
+        return str(cause)
+    except Exception:  # noqa: BLE001 an error of a library may fail itself when it is asked what it is
+        return "it cannot be shown"
