@@ -55,7 +55,7 @@ def worker(workers: int, queues: tuple[str, ...], alive_file: Path | None) -> No
     Exits with 0 when it was stopped, 70 when it stood still, 71 when it could not fork for long.
     """
     from portal_actions_plugin.runner import supervisor
-    from portal_actions_plugin.runner.worker import hears_our_rings
+    from portal_actions_plugin.runner.doorbells.listener import hears_our_rings
     from portal_actions_plugin.storage import migrations
 
     if not hears_our_rings():
@@ -175,7 +175,7 @@ def _log_to_stderr() -> None:
 def _load(script: ScriptInfo) -> Flask | Finding:
     """The portal, or what keeps it from starting: whatever that is, it is a finding."""
     from portal_actions_plugin.doctor.findings import critical
-    from portal_actions_plugin.runner.process.forking import TimeLimitError, time_limit
+    from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 
     try:
         with time_limit(START_SECONDS):

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.doctor import causes, names_on_redis, parts, rows
 from portal_actions_plugin.doctor.findings import CRITICAL, Check, Finding, critical, fine, warning
-from portal_actions_plugin.runner.process.forking import TimeLimitError, time_limit
+from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 from portal_actions_plugin.storage.away import said
 
 __all__ = ["Finding", "examine"]

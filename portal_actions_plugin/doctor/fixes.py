@@ -17,7 +17,7 @@ from portal_actions_plugin.doctor.findings import counted
 from portal_actions_plugin.doctor.parts import is_loaded, is_ready, limit_statements, looking
 from portal_actions_plugin.doctor.rows import DUE, FORGOTTEN, STUCK_SECONDS, stranded
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.process.forking import TimeLimitError, time_limit
+from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 from portal_actions_plugin.runner.sweeper import RINGS_A_PASS, sweep
 from portal_actions_plugin.runs.conditions import DUE_SINCE
 from portal_actions_plugin.runs.news import doorbells

@@ -27,7 +27,7 @@ from portal_actions_plugin.doctor.findings import (
 )
 from portal_actions_plugin.extension import NAME, extension
 from portal_actions_plugin.host import TemplateProblem
-from portal_actions_plugin.runner.process.forking import TimeLimitError, time_limit
+from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.storage.sessions import Transaction, database, reading, transaction

@@ -21,14 +21,9 @@ from portal_actions_plugin.runner.liveness.lookout import Lookout, ToReplace
 from portal_actions_plugin.runner.liveness.places import Place
 from portal_actions_plugin.runner.liveness.service_manager import ServiceManager
 from portal_actions_plugin.runner.liveness.watchdog import Watchdog
-from portal_actions_plugin.runner.process.forking import (
-    Connections,
-    StopRequest,
-    adopt_orphans,
-    die_with_parent,
-    reset_after_fork,
-    signals_held,
-)
+from portal_actions_plugin.runner.process.connections import Connections
+from portal_actions_plugin.runner.process.forking import adopt_orphans, die_with_parent, reset_after_fork, signals_held
+from portal_actions_plugin.runner.process.interruptions import StopRequest
 from portal_actions_plugin.runner.process.leftovers import Leftovers, own_children
 from portal_actions_plugin.runner.process.preload import preload
 from portal_actions_plugin.runner.sweeper import sweep

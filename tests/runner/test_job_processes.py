@@ -13,9 +13,8 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from portal_actions_plugin.runner.process.forking import Connections
-from portal_actions_plugin.runner.process.main import MAX_RUNS
-from portal_actions_plugin.runner.worker import StepWorker
+from portal_actions_plugin.runner.doorbells.listener import DoorbellListener
+from portal_actions_plugin.runner.process.going_on import MAX_RUNS
 from portal_actions_plugin.runs.changes import due
 from portal_actions_plugin.runs.news.redis_names import redis_names
 from portal_actions_plugin.storage import tables
@@ -223,7 +222,7 @@ def test_doorbells_of_runs_that_were_made_without_them_are_dropped_many_at_once(
         redis.hset("rq:job:foreign", mapping={"data": "garbage", "origin": redis_names().queue("default")})
         redis.lpush(queue_key(), "foreign")
         commands = redis.info("stats")["total_commands_processed"]
-        worker = StepWorker(app, "default", "test", redis, Connections())
+        worker = DoorbellListener("default", redis)
         worker.drop_stale()
         assert redis.info("stats")["total_commands_processed"] - commands < 30 * 4 + 20
         assert redis.llen(queue_key()) == 2

@@ -25,7 +25,7 @@ from portal_actions_plugin.runner.attempt import execute, time_left
 from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runner.liveness.places import CALM_RESTART_SECONDS, MAX_RESTART_SECONDS, Place
 from portal_actions_plugin.runner.process import monitor
-from portal_actions_plugin.runner.process.forking import StopRequest, TimeLimitError, time_limit
+from portal_actions_plugin.runner.process.interruptions import StopRequest, TimeLimitError, time_limit
 from portal_actions_plugin.runner.process.monitor import JobProcess, watch
 from portal_actions_plugin.runner.process.shared_memory import Shared, SpokenLines
 from portal_actions_plugin.runs import service

@@ -29,9 +29,9 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import recovery, sweeper
 from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runner.attempt.prepare import Performer
-from portal_actions_plugin.runner.process.forking import Connections
+from portal_actions_plugin.runner.doorbells.listener import DoorbellListener
+from portal_actions_plugin.runner.process.connections import Connections
 from portal_actions_plugin.runner.supervisor import Supervisor
-from portal_actions_plugin.runner.worker import StepWorker
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims
 from portal_actions_plugin.runs.changes.claims import Claim, LeaseLostError, StepRef
@@ -252,7 +252,7 @@ NOBODYS = "019a1b2c-3d4e-7f50-8a61-9b72c3d4e5f6"
 
 def heard(app: Flask, redis_url: str, queue: str = "default") -> str | None:
     with Redis.from_url(redis_url) as redis:
-        return StepWorker(app, queue, "test", redis, Connections()).hear()
+        return DoorbellListener(queue, redis).hear()
 
 
 def test_a_doorbell_is_heard_and_leaves_nothing_in_redis(app: Flask, redis_url: str) -> None:
@@ -356,7 +356,7 @@ def test_each_worker_process_has_one_queue(app: Flask, redis_url: str) -> None:
     supervisor = Supervisor(app, ["default", "slow"], 2)
     assert [place.queue for place in supervisor._places] == ["default", "default", "slow", "slow"]
     with Redis.from_url(redis_url) as redis:
-        assert len(StepWorker(app, "slow", "test", redis, Connections()).queues) == 1
+        assert len(DoorbellListener("slow", redis).queues) == 1
 
 
 def test_no_connection_is_open_at_a_fork(app: Flask) -> None:

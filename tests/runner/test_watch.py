@@ -17,7 +17,7 @@ import pytest
 from flask import Flask
 
 from portal_actions_plugin.runner.process import monitor
-from portal_actions_plugin.runner.process.forking import StopRequest
+from portal_actions_plugin.runner.process.interruptions import StopRequest
 from portal_actions_plugin.runner.process.monitor import JobProcess, watch
 from portal_actions_plugin.runner.process.shared_memory import Shared
 from tests.support.waiting import wait_until

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, NullPool, StaticPool, create_engine, event, make_
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import Pool
 
-from portal_actions_plugin.runner.process.forking import Connections
+from portal_actions_plugin.runner.process.connections import Connections
 from tests.support.hanging_up import HangingUp
 from tests.support.people import Person
 from tests.support.waiting import wait_until
@@ -59,7 +59,7 @@ def refused(connections: Connections) -> bool:
 HOST = """
 import weakref
 from werkzeug.local import LocalProxy
-from portal_actions_plugin.runner.process.forking import Connections
+from portal_actions_plugin.runner.process.connections import Connections
 class Something:
     pass
 def nobody():
@@ -88,7 +88,7 @@ from sqlalchemy import create_engine
 engine = create_engine(sys.argv[1])
 engine.connect().close()
 gc.freeze()
-from portal_actions_plugin.runner.process.forking import Connections
+from portal_actions_plugin.runner.process.connections import Connections
 connections = Connections()
 connections.close_all()
 print(sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")))

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import ClauseElement, Column, MetaData, String, Table, bindparam, event, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError, StatementError
 
-from portal_actions_plugin.runner.process.forking import TimeLimitError, time_limit
+from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 from portal_actions_plugin.runs.states import ACTIVE
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database, Transaction, new_id

@@ -11,9 +11,9 @@ from typing import Any
 
 def deaf(folder: Path) -> None:
     """Let the first worker hear nothing, though its loop turns; whoever takes its place hears."""
-    from portal_actions_plugin.runner.worker import StepWorker
+    from portal_actions_plugin.runner.doorbells.listener import DoorbellListener
 
-    hear, first = StepWorker.hear, folder / "deaf.pid"
+    hear, first = DoorbellListener.hear, folder / "deaf.pid"
 
     def hear_nothing(self: Any) -> str | None:
         try:
@@ -26,7 +26,7 @@ def deaf(folder: Path) -> None:
         time.sleep(0.2)
         return None
 
-    StepWorker.hear = hear_nothing
+    DoorbellListener.hear = hear_nothing
 
 
 def sweep_hangs(_folder: Path) -> None:
@@ -38,7 +38,7 @@ def sweep_hangs(_folder: Path) -> None:
 
 def cannot_fork(_folder: Path) -> None:
     """Let a connection that nobody closes keep the supervisor from forking."""
-    from portal_actions_plugin.runner.process.forking import Connections
+    from portal_actions_plugin.runner.process.connections import Connections
 
     def refuse(_self: object) -> None:
         raise RuntimeError("1 database connections are open at a fork: a transaction is running.")

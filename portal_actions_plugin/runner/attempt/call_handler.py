@@ -18,7 +18,7 @@ from portal_actions_plugin.runner.attempt.prepare import HandlerCall, Performer,
 from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
 from portal_actions_plugin.runner.attempt.recorder import DatabaseRecorder
 from portal_actions_plugin.runner.attempt.time_left import TimeLeft
-from portal_actions_plugin.runner.process.forking import TimeLimitError
+from portal_actions_plugin.runner.process.interruptions import TimeLimitError
 from portal_actions_plugin.runner.process.own_process import OwnProcess
 from portal_actions_plugin.runner.process.traces import limits_kept
 from portal_actions_plugin.runs.changes.claims import LeaseLostError

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from portal_actions_plugin.runner.process.forking import time_limit
+from portal_actions_plugin.runner.process.interruptions import time_limit
 from portal_actions_plugin.runs.changes.claims import Claim
 
 TellTime = Callable[[float], None]

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.process.forking import StopRequest
+from portal_actions_plugin.runner.process.interruptions import StopRequest
 from portal_actions_plugin.runner.process.job_process import JobProcess
 from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs.changes import claims, log_lines
