@@ -1,4 +1,10 @@
-"""What becomes of the runs of a job process that is gone: tried again where that is safe, else WORKER_LOST."""
+"""What becomes of the runs of a job process that has died: tried again where that is safe, else WORKER_LOST.
+
+- A job process dies: its worker sees that at once (``prefork.py``) and calls ``recover_process``.
+- A worker dies: the kernel ends its job process with it, and its supervisor starts another worker. Nobody renews the
+  leases of what was running; a sweeper sees that they have lapsed, twice, and calls ``recover_lapsed``.
+- A supervisor or a machine dies: as with a worker. The sweeper is another machine's, or that of the next start.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +54,22 @@ _LOST_ROWS = select(
 
 
 def recover_process(process_token: str) -> None:
-    """Deal with what a job process that is known to be gone has left: its locks, and what it was running."""
+    """Deal with what a job process that has died has left: free its locks, and try again or fail what it was running.
+
+    Args:
+        process_token: of a process that is known to be gone, with all that it had started.
+    """
     for row in _left_by(process_token):
         error = timed_out(row["action"]) if row["late"] else _worker_lost(row)
         _recover(row, process_token, error, next_attempt_in(error, _tried(row)))
 
 
 def hand_back(process_token: str) -> None:
-    """Deal likewise with a process that was ended because its worker has to stop: that uses up no attempt."""
+    """Free the locks and queue the runs of a process that was ended because its worker has to stop: that uses up no attempt.
+
+    Args:
+        process_token: of a process that is known to be gone, with all that it had started.
+    """
     for row in _left_by(process_token):
         error = WorkerLostError(f"The worker was stopped during attempt {row['attempt']} of {row['action']}.")
         again = is_idempotent(row["action"], row["input"] or {})
@@ -63,7 +77,11 @@ def hand_back(process_token: str) -> None:
 
 
 def fail_spoilt(process_token: str) -> None:
-    """End what a process was running whose handler has closed or replaced the descriptors that it records with."""
+    """Fail what a process was running whose handler has closed or replaced the descriptors that it records with.
+
+    Args:
+        process_token: of a process that is known to be gone, with all that it had started.
+    """
     for row in _left_by(process_token):
         _recover(row, process_token, _spoilt(row), None)
 
@@ -75,7 +93,15 @@ def ring_soon(run_id: str) -> None:
 
 
 def lapsed(grace_seconds: float, limit: int) -> Sequence[Row]:
-    """The running rows whose lease has lapsed, and was seen to be so long enough ago."""
+    """The running rows whose lease has lapsed, and was seen to be so long enough ago: their worker or machine has died.
+
+    Args:
+        grace_seconds: how long ago that was seen first.
+        limit: how many rows at most.
+
+    Returns:
+        Rows for ``recover_lapsed``.
+    """
     with reading() as db:
         return db.rows(
             _LOST_ROWS.where(
@@ -86,7 +112,11 @@ def lapsed(grace_seconds: float, limit: int) -> Sequence[Row]:
 
 
 def recover_lapsed(row: Row) -> None:
-    """Take a row and its lock away from its process, if that has not renewed meanwhile, and deal with it."""
+    """Take a row and its lock away from a process that has not renewed its lease, and try it again or fail it.
+
+    Args:
+        row: one of ``lapsed``; when it was renewed or dealt with meanwhile, nothing is changed.
+    """
     token = str(uuid.uuid4())
     try:
         with transaction("take_over") as tx:

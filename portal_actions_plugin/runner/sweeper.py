@@ -54,10 +54,13 @@ def _nobody() -> None:
 
 
 def sweep(turned: Callable[[], None] = _nobody) -> Swept:
-    """Do one pass.
+    """Do one pass: ring again for what is due, act on lapsed leases, send signals that never went out.
 
     Args:
         turned: called before each part and each row of a part, for who watches that the pass gets on.
+
+    Returns:
+        What was done. A part that failed is named, and does not keep the others from being done; nothing is raised.
     """
     parts: dict[str, Callable[[], int]] = {
         "doorbells": _ring_again,

@@ -13,7 +13,7 @@ from portal_actions_plugin.runs.secrets.sealing import seal, unseal
 from portal_actions_plugin.runs.secrets.storable import MAX_STORED_DEPTH, require_depth
 
 
-def kept(key: str, value: Any, redactor: Redactor) -> dict[str, Any]:
+def kept(key: str, value: object, redactor: Redactor) -> dict[str, Any]:
     """A value as its row keeps it; sealed together with the secrets in it, so that they are masked from then on.
 
     Raises:

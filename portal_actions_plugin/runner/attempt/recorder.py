@@ -150,7 +150,7 @@ class DatabaseRecorder:
         if len(kept) >= bounds.MAX_CHECKPOINTS:
             raise InternalError(f"The action makes too many checkpoints: a run keeps {bounds.MAX_CHECKPOINTS}.")
 
-    def save_checkpoint(self, key: str, value: Any) -> None:
+    def save_checkpoint(self, key: str, value: object) -> None:
         """Keep a checkpoint, sealed when it holds a secret.
 
         Raises:
@@ -248,7 +248,7 @@ def _retried(db: Transaction, run_id: str) -> str | None:
 
 
 def _same_step(db: Transaction, template_run_id: str | None, step_id: str, item: int) -> str | None:
-    """The same step of a template run, or of the one it retries when it never got that far, and so on."""
+    """A step's run in a template run, or in the one that this retries when it never got that far, and so on."""
     step = and_(
         tables.action_runs.c.template_run_id == tables.template_runs.c.id,
         tables.action_runs.c.step_id == step_id,

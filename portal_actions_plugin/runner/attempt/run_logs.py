@@ -41,7 +41,7 @@ def worker_formatter() -> logging.Formatter:
 
 
 @contextmanager
-def speaking(redactor: Redactor, marks: Mapping[str, Any]) -> Iterator[None]:
+def speaking(redactor: Redactor, marks: Mapping[str, object]) -> Iterator[None]:
     """Mask every log record and all standard output of this process, and mark the records.
 
     Args:
@@ -65,13 +65,13 @@ def speaking(redactor: Redactor, marks: Mapping[str, Any]) -> Iterator[None]:
 # -- records ---------------------------------------------------------------------------------------------------------
 
 
-class _Attributes(dict[str, Any]):
+class _Attributes(dict[str, object]):
     """A record's attributes: those that a call brings along with ``extra`` come last, and are masked too.
 
     A call's own ``action`` or ``attempt`` wins over the run's. The standard library would refuse it as taken.
     """
 
-    def __init__(self, attributes: Mapping[str, Any], redactor: Redactor, marks: Mapping[str, Any]) -> None:
+    def __init__(self, attributes: Mapping[str, object], redactor: Redactor, marks: Mapping[str, object]) -> None:
         super().__init__({**attributes, **marks})
         self._redactor = redactor
         self._marks = marks
@@ -79,17 +79,17 @@ class _Attributes(dict[str, Any]):
     def __contains__(self, name: object) -> bool:
         return name not in self._marks and super().__contains__(name)
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, value: object) -> None:
         super().__setitem__(name, _masked(value, self._redactor))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)  # a copy of the record, for another process, is a plain one
 
 
-def _masking(factory: Factory, redactor: Redactor, marks: Mapping[str, Any]) -> Factory:
+def _masking(factory: Factory, redactor: Redactor, marks: Mapping[str, object]) -> Factory:
     formatter = logging.Formatter()
 
-    def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
+    def make(*args: object, **kwargs: object) -> logging.LogRecord:
         record = factory(*args, **kwargs)
         record.msg, record.args = _kept(_message(record), redactor), ()
         if record.exc_info:
@@ -114,10 +114,10 @@ def _message(record: logging.LogRecord) -> str:
         return f"{_shown(record.msg)} (its arguments do not fit)"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     try:
         return str(value)
-    except Exception:  # noqa: BLE001 likewise
+    except Exception:  # noqa: BLE001 whatever its own __str__ raises
         return "a message that cannot be shown"
 
 
@@ -125,7 +125,7 @@ def _kept(text: str, redactor: Redactor, longest: int = _LONGEST_RECORD) -> str:
     return bounds.masked(text, longest, redactor)
 
 
-def _masked(value: Any, redactor: Redactor) -> Any:
+def _masked(value: object, redactor: Redactor) -> object:
     """A value of any kind, as the text that it shows when that holds a secret."""
     if isinstance(value, Mapping):
         return {_kept(str(name), redactor): _masked(part, redactor) for name, part in value.items()}
@@ -190,12 +190,12 @@ class _MaskedStream:
 
 
 class _Bytes:
-    """The same for who writes bytes."""
+    """Standard output or error for who writes bytes: they are masked as the text that they are."""
 
     def __init__(self, masked: _MaskedStream) -> None:
         self._masked = masked
 
-    def write(self, data: Any) -> int:
+    def write(self, data: bytes | bytearray | memoryview) -> int:
         self._masked.write(bytes(data).decode(errors="replace"))
         return len(data)
 

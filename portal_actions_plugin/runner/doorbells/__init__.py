@@ -1,1 +1,1 @@
-"""Doorbells on Redis that are not simply ours: of other portals, of the version before, and what Redis answers."""
+"""Hearing doorbells on Redis: ours, those of other portals, those of the version before; and what of trouble is Redis'."""

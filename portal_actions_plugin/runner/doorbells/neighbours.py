@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from redis.exceptions import RedisError
 from sqlalchemy import make_url, text
@@ -68,7 +68,7 @@ def fingerprint(db: Transaction) -> str:
 
 
 def _machine() -> str:
-    """The same in each container of a machine, which may share a file."""
+    """What tells this machine from others, and not its containers apart: they may share a file."""
     try:
         return _BOOT.read_text()
     except OSError:
@@ -124,12 +124,9 @@ def _now() -> float:
 
 def seen(known: RedisNames) -> Sequence[Neighbour]:
     """The databases that were seen lately; raises what Redis raises."""
-    redis: Any = extension().redis
-    now = _now()
-    until: dict[bytes, float] = dict(
-        redis.zrangebyscore(known.databases, now - FORGET_SECONDS, "+inf", withscores=True)
-    )
-    since: dict[bytes, float] = dict(redis.zrange(known.databases_since, 0, -1, withscores=True))
+    redis, now = extension().redis, _now()
+    until = _scores(redis.zrangebyscore(known.databases, now - FORGET_SECONDS, "+inf", withscores=True))
+    since = _scores(redis.zrange(known.databases_since, 0, -1, withscores=True))
     found: dict[str, Neighbour] = {}
     for member, last in until.items():
         mark, _, where = member.decode(errors="replace").partition(" ")
@@ -137,6 +134,11 @@ def seen(known: RedisNames) -> Sequence[Neighbour]:
         before = found.get(mark, Neighbour(mark, where, first, last))
         found[mark] = Neighbour(mark, before.where, min(before.since, first), max(before.until, last))
     return sorted(found.values(), key=lambda one: one.since)
+
+
+def _scores(answer: object) -> dict[bytes, float]:
+    """Each member's score, in what Redis answers when it is asked for both."""
+    return dict(cast("list[tuple[bytes, float]]", answer))
 
 
 def together(known: RedisNames) -> Sequence[Neighbour]:

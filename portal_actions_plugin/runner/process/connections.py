@@ -8,11 +8,18 @@ import sqlite3
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Protocol
 from weakref import ref
 
 from sqlalchemy import event
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, PoolProxiedConnection
+
+
+class Closable(Protocol):
+    """A driver's connection, of whichever driver."""
+
+    def close(self) -> object:
+        """Close it."""
 
 
 class Connections:
@@ -24,7 +31,7 @@ class Connections:
     def __init__(self) -> None:
         """Watch what pools have open, and what they will open."""
         self._entries: set[ref[ConnectionPoolEntry]] = set()
-        self._detached: dict[int, Any] = {}
+        self._detached: dict[int, Closable] = {}
         # What a host has frozen is not among the objects otherwise. The supervisor freezes it again.
         gc.unfreeze()
         for found in gc.get_objects():
@@ -55,7 +62,7 @@ class Connections:
         entries = [entry for known in list(self._entries) if (entry := known())]
         return [entry for entry in entries if entry.dbapi_connection is not None]
 
-    def _all(self) -> list[Any]:
+    def _all(self) -> list[object]:
         for key in [key for key in list(self._detached) if not _is_held(self._detached, key)]:
             with suppress(Exception):
                 self._detached[key].close()
@@ -65,11 +72,11 @@ class Connections:
     def _opened(self, _connection: object, entry: ConnectionPoolEntry) -> None:
         self._entries.add(ref(entry, self._entries.discard))
 
-    def _was_detached(self, connection: Any, _entry: object = None) -> None:
+    def _was_detached(self, connection: Closable | None, _entry: object = None) -> None:
         if connection is not None:
             self._detached[id(connection)] = connection
 
-    def _closed_detached(self, connection: Any) -> None:
+    def _closed_detached(self, connection: object) -> None:
         self._detached.pop(id(connection), None)
 
 
@@ -83,18 +90,19 @@ def _close(entry: ConnectionPoolEntry) -> None:
     asyncio.run(greenlet_spawn(entry.close))
 
 
-def _is_held(connections: Mapping[int, Any], key: int) -> bool:
+def _is_held(connections: Mapping[int, object], key: int) -> bool:
     """Whether anybody beside this dictionary has a connection. A weak reference would tell, but SQLite's allow none."""
     is_sqlite = isinstance(connections[key], sqlite3.Connection)
     # Such a one refers to itself, by its cache of statements.
-    nobody_s: dict[int, Any] = {key: sqlite3.connect(":memory:") if is_sqlite else object()}
+    nobody_s: dict[int, object] = {key: sqlite3.connect(":memory:") if is_sqlite else object()}
     is_held = sys.getrefcount(connections[key]) > sys.getrefcount(nobody_s[key])
-    if is_sqlite:
-        nobody_s[key].close()
+    unheld = nobody_s[key]
+    if isinstance(unheld, sqlite3.Connection):
+        unheld.close()
     return is_held
 
 
-def _is_open(connection: Any) -> bool:
+def _is_open(connection: object) -> bool:
     """Whether a driver's connection is open; one that does not tell is."""
     if isinstance(connection, sqlite3.Connection):
         try:
