@@ -67,12 +67,19 @@ _BY_WORDS = {
 
 
 def mend_of(error: SQLAlchemyError) -> str | None:
-    """What mends the cause of an error; None when the error does not name it."""
+    """What mends the cause of an error, for people.
+
+    Args:
+        error: of a look or a write.
+
+    Returns:
+        What to do, in one sentence; None when the error does not name its cause.
+    """
     cause = error.orig if isinstance(error, DBAPIError) else None
     by_state = _BY_STATE.get(getattr(cause, "sqlstate", None) or "")
     return by_state or next((mend for words, mend in _BY_WORDS.items() if words in str(cause)), None)
 
 
 def is_locked(error: SQLAlchemyError) -> bool:
-    """Whether it took too long: what looks next would most likely wait as long."""
+    """Whether an error says that somebody keeps a lock: what looks next would most likely wait as long."""
     return mend_of(error) in (MEND_LOCKED, MEND_LOCKED_FILE)

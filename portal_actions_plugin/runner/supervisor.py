@@ -50,7 +50,14 @@ CANNOT_FORK = 71
 
 
 def once_it_answers(ask: Callable[[], T]) -> T:
-    """Ask the database something, for as long as it is away: to end would be to wait for somebody who starts this anew."""
+    """Ask the database something, for as long as it is away: to end would be to wait for somebody who starts this anew.
+
+    Args:
+        ask: asks it, and may be called any number of times.
+
+    Returns:
+        What it answered.
+    """
     while True:
         try:
             return ask()

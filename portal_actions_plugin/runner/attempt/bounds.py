@@ -32,7 +32,7 @@ E = TypeVar("E", bound=PortalActionsError)
 
 
 def cut(text: str, longest: int) -> str:
-    """The text, or as much of it as may be kept."""
+    """The text, or its first ``longest`` characters and a word that it was cut."""
     return text if len(text) <= longest else text[:longest] + CUT
 
 
@@ -53,7 +53,15 @@ def masked(text: str, longest: int, redactor: Redactor) -> str:
 
 
 def error(said: E, redactor: Redactor) -> E:
-    """An error that says no more than is kept."""
+    """Bound and mask all that an error says, in place.
+
+    Args:
+        said: the error; its message and hint keep ``MAX_ERROR_CHARS`` characters each.
+        redactor: knows what to mask.
+
+    Returns:
+        That error.
+    """
     said.message = masked(str(said.message), MAX_ERROR_CHARS, redactor)
     said.hint = masked(str(said.hint), MAX_ERROR_CHARS, redactor)
     said.fields = redactor.data(said.fields)
@@ -62,7 +70,12 @@ def error(said: E, redactor: Redactor) -> E:
 
 
 def links(made: Sequence[Link], redactor: Redactor) -> list[Link]:
-    """The links as they are kept. An address that is cut is none any more: a page shows it as text."""
+    """The links as they are kept, masked. An address that is cut is none any more: a page shows it as text.
+
+    Args:
+        made: what a handler has made, the oldest first; the first ``MAX_LINKS`` are kept.
+        redactor: knows what to mask.
+    """
     return [
         Link(masked(str(link.title), MAX_LINK_TITLE, redactor), masked(str(link.url), MAX_LINK_URL, redactor))
         for link in made[:MAX_LINKS]
@@ -70,7 +83,13 @@ def links(made: Sequence[Link], redactor: Redactor) -> list[Link]:
 
 
 def warnings(said: Sequence[str], links_made: int, redactor: Redactor) -> list[str]:
-    """The warnings as they are kept, with one more for what of links and warnings is not."""
+    """The warnings as they are kept, masked, with one more for what of links and warnings is not.
+
+    Args:
+        said: a handler's warnings, the oldest first; the first ``MAX_WARNINGS`` are kept.
+        links_made: how many links it has made.
+        redactor: knows what to mask.
+    """
     lost = [
         f"{made - kept} more {things} are not kept: a run keeps {kept}."
         for made, kept, things in ((links_made, MAX_LINKS, "links"), (len(said), MAX_WARNINGS, "warnings"))

@@ -16,6 +16,14 @@ from portal_actions_plugin.runs.secrets.storable import MAX_STORED_DEPTH, requir
 def kept(key: str, value: object, redactor: Redactor) -> dict[str, Any]:
     """A value as its row keeps it; sealed together with the secrets in it, so that they are masked from then on.
 
+    Args:
+        key: the checkpoint's, for errors.
+        value: anything that is JSON.
+        redactor: knows which values are secret.
+
+    Returns:
+        The JSON object for the row: ``{"value": …}``, or ``{"sealed": …}`` with a text.
+
     Raises:
         InternalError: it is not JSON, or too large.
         ConfigurationError: it holds a secret, and there is no key to seal it with.
@@ -46,7 +54,17 @@ def kept(key: str, value: object, redactor: Redactor) -> dict[str, Any]:
 
 
 def opened(kept: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """The value of a checkpoint's row, and the secrets in it; raises ConfigurationError when no key fits."""
+    """Read what ``kept`` has made of a checkpoint's value.
+
+    Args:
+        kept: the JSON object of its row.
+
+    Returns:
+        The value, and the secrets in it, to be masked.
+
+    Raises:
+        ConfigurationError: it is sealed, and no key opens it.
+    """
     if "sealed" not in kept:
         return kept["value"], []
     whole = unseal(kept["sealed"].encode(), extension().config.secret_keys)

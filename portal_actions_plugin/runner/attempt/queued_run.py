@@ -97,7 +97,18 @@ class QueuedRun:
         )
 
     def render_input(self, secrets: Mapping[str, Any]) -> dict[str, Any]:
-        """The handler's input: a one-off's as it was given, a step's rendered. Raises ValidationError."""
+        """The handler's input, not yet checked: a one-off's as it was given, a step's rendered.
+
+        Args:
+            secrets: the secret inputs by name, decrypted.
+
+        Returns:
+            The input by field; secret fields are among them.
+
+        Raises:
+            ValidationError: an expression of the step cannot be evaluated; names it.
+            InternalError: its template run cannot be read any more.
+        """
         if self.unreadable:
             raise self.unreadable
         if self.course is None:
@@ -110,7 +121,15 @@ class QueuedRun:
         )
 
     def made_of_secrets(self, secrets: Mapping[str, Any], redactor: Redactor) -> Iterator[Any]:
-        """What the template has made of secrets and nobody would know for one: a part of one, or one in capitals."""
+        """What the template has made of secrets and nobody would know for one: a part of one, or one in capitals.
+
+        Args:
+            secrets: the secret inputs by name, decrypted.
+            redactor: knows the secrets themselves.
+
+        Returns:
+            Values of the step's input, to be masked.
+        """
         if self.course is None or not secrets:
             return
         context, masks = self.course.context(), dict.fromkeys(secrets, MASK)
@@ -172,7 +191,15 @@ def load_queued_run(run_id: str) -> QueuedRun | None:
 
 
 def read_queued_run(db: Transaction, run_id: str) -> QueuedRun | None:
-    """Read a queued action run within a read or a transaction; None when it is not queued any more, or never was."""
+    """Read a queued action run within a read or a transaction.
+
+    Args:
+        db: where to read.
+        run_id: an action run's id.
+
+    Returns:
+        The run; None when it is not queued any more, or never was.
+    """
     row = db.row(_QUEUED, {"run": run_id})
     if row is None:
         return None

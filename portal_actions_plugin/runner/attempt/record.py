@@ -103,6 +103,11 @@ def _next_position(course: Course, position: int) -> int | None:
 def succeeded(attempt: PreparedAttempt, result: Result, follows: Following) -> None:
     """Record a success, and queue the next step or end the template run with it, in one transaction.
 
+    Args:
+        attempt: which has succeeded.
+        result: what it has made.
+        follows: as ``what_follows`` says of it.
+
     Raises:
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
@@ -160,13 +165,32 @@ def _succeed_last(attempt: PreparedAttempt, result: Result, outputs: Mapping[str
 
 
 def succeed(tx: Transaction, attempt: PreparedAttempt, result: Result) -> None:
-    """Record a success with its audit and its news. Raises LeaseLostError."""
+    """Record a success with its audit and its news, within a transaction; what follows it is written there too.
+
+    Args:
+        tx: open.
+        attempt: which has succeeded.
+        result: what it has made.
+
+    Raises:
+        LeaseLostError: the attempt is not the row's any more; nothing is changed.
+    """
     transitions.succeed(tx, attempt.run.ref, attempt.claim.process_token, result)
     _tell_of_success(tx, attempt.run)
 
 
 def succeed_last(tx: Transaction, attempt: PreparedAttempt, result: Result, outputs: Mapping[str, Any]) -> None:
-    """Record the success of a last step and of its template run, with their audit and news. Raises LeaseLostError."""
+    """Record the success of a last step and of its template run, with their audit and news, within a transaction.
+
+    Args:
+        tx: open.
+        attempt: which has succeeded.
+        result: what it has made.
+        outputs: the template run's, masked.
+
+    Raises:
+        LeaseLostError: the attempt is not the row's any more; nothing is changed.
+    """
     run = attempt.run
     transitions.succeed_last(tx, run.ref, attempt.claim.process_token, result, outputs)
     _tell_of_success(tx, run)
@@ -236,7 +260,18 @@ def record_failure(
     result: Result,
     about: Subject,
 ) -> None:
-    """End an attempt, its run, and the template run it is a step of, with an error. Raises LeaseLostError."""
+    """End an attempt, its run, and the template run it is a step of, with an error.
+
+    Args:
+        ref: the run.
+        process_token: of the process that has made the attempt, or has taken it over.
+        error: bounded and masked.
+        result: what the handler had gathered by then.
+        about: for the audit.
+
+    Raises:
+        LeaseLostError: the attempt is not the row's any more; nothing is changed.
+    """
     error.retry_after = retries.named_wait(error)
     with transaction("fail") as tx:
         transitions.fail(tx, ref, process_token, error, result)
@@ -247,7 +282,18 @@ def record_failure(
 
 
 def queue_again(ref: StepRef, process_token: str, error: ActionError, again: Again, lines: Sequence[Line] = ()) -> None:
-    """End an attempt and queue the next one. Raises LeaseLostError."""
+    """End an attempt with an error and queue the run for the next one.
+
+    Args:
+        ref: the run.
+        process_token: of the process that has made the attempt, or has taken it over.
+        error: bounded and masked.
+        again: how the attempt ended, and when the next one is due.
+        lines: of the attempt's log that are not written yet.
+
+    Raises:
+        LeaseLostError: the attempt is not the row's any more; nothing is changed.
+    """
     wait = again.wait_seconds
     log.warning("run %s is tried again in %.1f s: %s: %s", ref.id, wait, error.code, error.message)
     with transaction("queue_again") as tx:

@@ -60,7 +60,16 @@ class DatabaseRecorder:
         self._seq = self._ride_out(partial(_last_line, run.ref.id)) if run.attempt else 0
 
     def log(self, level: str, message: str) -> None:
-        """Write a line; past the run's limit one last line says that the log is cut."""
+        """Write a line; past the run's limit one last line says that the log is cut.
+
+        Args:
+            level: ``info``, ``warning`` or ``error``; anything else counts as ``info``.
+            message: of any length; masked, and cut at the limit of a line.
+
+        Raises:
+            LeaseLostError: the run is not ours any more.
+            RemoteError: the database was away for a whole lease.
+        """
         self._ours.require()
         text = bounds.masked(str(message), extension().config.max_log_line_chars, self._redactor)
         log.log(_LEVELS.get(level, logging.INFO), "%s", text)
@@ -87,7 +96,16 @@ class DatabaseRecorder:
         self._spoken.all_written()
 
     def progress(self, done: int, total: int) -> None:
-        """Keep how far the handler is."""
+        """Keep how far the handler is.
+
+        Args:
+            done: parts that are finished.
+            total: of so many.
+
+        Raises:
+            LeaseLostError: the run is not ours any more.
+            RemoteError: the database was away for a whole lease.
+        """
         ours = update(tables.action_runs).where(*self._ours_only())
         values = {"progress_done": _whole(done), "progress_total": _whole(total)}
 
@@ -99,7 +117,15 @@ class DatabaseRecorder:
             raise LeaseLostError(self._run.ref.id)
 
     def keep_links(self, links: Sequence[Link]) -> None:
-        """Keep what was made so far; raises LeaseLostError when the run is not ours any more."""
+        """Keep what was made so far.
+
+        Args:
+            links: all that this run has made, those of earlier attempts too.
+
+        Raises:
+            LeaseLostError: the run is not ours any more.
+            RemoteError: the database was away for a whole lease.
+        """
         safe = bounds.links(links, self._redactor)
 
         def write() -> bool:
@@ -110,7 +136,13 @@ class DatabaseRecorder:
             raise LeaseLostError(self._run.ref.id)
 
     def load_checkpoint(self, key: str) -> tuple[bool, Any]:
-        """Look in this run, then in the runs it retries, newest first.
+        """Look for a checkpoint in this run, then in the runs it retries, newest first.
+
+        Args:
+            key: its name.
+
+        Returns:
+            Whether there is one, and its value.
 
         Raises:
             ValueError: the key holds a secret.
@@ -152,6 +184,10 @@ class DatabaseRecorder:
 
     def save_checkpoint(self, key: str, value: object) -> None:
         """Keep a checkpoint, sealed when it holds a secret.
+
+        Args:
+            key: its name.
+            value: anything that is JSON.
 
         Raises:
             LeaseLostError: the run is not ours any more.

@@ -37,7 +37,11 @@ class Foreign:
         self._count += len(ids)
 
     def tell(self, queue: str) -> None:
-        """Tell of those counted so far, unless that was done a moment ago: to the log, Redis and the sums of metrics."""
+        """Tell of those counted so far, once a minute: to the log, Redis and the sums of metrics.
+
+        Args:
+            queue: that the worker hears, as settings name it.
+        """
         if not self._count or time.monotonic() - self._told_at < TELL_SECONDS:
             return
         count, self._count, self._told_at = self._count, 0, time.monotonic()

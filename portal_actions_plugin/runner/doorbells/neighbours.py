@@ -56,7 +56,14 @@ class Neighbour:
 
 
 def fingerprint(db: Transaction) -> str:
-    """What tells the database apart from a copy of it: its server and its place there, or the file."""
+    """What tells the database apart from a copy of it: its server and its place there, or the file.
+
+    Args:
+        db: a read or a transaction of it.
+
+    Returns:
+        16 hexadecimal digits.
+    """
     if database().engine.dialect.name == "postgresql":
         row = db.row(_SERVER) or {}
         # A server's own identifier is copied along with its files, and not everybody may read it.
@@ -123,7 +130,17 @@ def _now() -> float:
 
 
 def seen(known: RedisNames) -> Sequence[Neighbour]:
-    """The databases that were seen lately; raises what Redis raises."""
+    """The databases that were seen lately.
+
+    Args:
+        known: the names of a namespace on Redis.
+
+    Returns:
+        The one that is there for longest comes first.
+
+    Raises:
+        RedisError: Redis is away.
+    """
     redis, now = extension().redis, _now()
     until = _scores(redis.zrangebyscore(known.databases, now - FORGET_SECONDS, "+inf", withscores=True))
     since = _scores(redis.zrange(known.databases_since, 0, -1, withscores=True))

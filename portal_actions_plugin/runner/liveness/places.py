@@ -40,12 +40,12 @@ class Place:
     empty_since: float = field(default_factory=time.monotonic)
 
     def began(self, now: float) -> None:
-        """Expect a worker that is about to be forked: nothing is known of it yet."""
+        """Expect a worker that is about to be forked at this moment: nothing is known of it yet."""
         self.born = now
         self.pulse = Pulse()
 
     def died(self, now: float) -> None:
-        """Have no worker any more, or still none."""
+        """Have no worker any more, or still none, from this moment on, and work out when another may be forked."""
         if self.pid:
             self.empty_since = now
         self.pid = 0

@@ -43,7 +43,11 @@ class ServiceManager:
         self._tell("READY=1")
 
     def turned(self, status: str) -> None:
-        """Say that the supervisor's loop turns, as often as that is asked for, and how it is going."""
+        """Say that the supervisor's loop turns, as often as that is asked for, and how it is going.
+
+        Args:
+            status: one line for people.
+        """
         now = time.monotonic()
         if self._alive_file and now - self._touched_at >= TOUCH_SECONDS:
             self._touched_at = now

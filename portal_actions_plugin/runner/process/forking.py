@@ -16,7 +16,12 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 def die_with_parent(parent: int, death_signal: signal.Signals) -> None:
-    """Ask the kernel to end this process when its parent dies; where there is no such kernel, do without."""
+    """Ask the kernel to end this process when its parent dies; where there is no such kernel, do without.
+
+    Args:
+        parent: its process id, asked for before the fork.
+        death_signal: what the kernel sends then.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(death_signal))
         if os.getppid() != parent:

@@ -20,6 +20,9 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     Code that blocks the signal, or sets an alarm of its own, is not stopped by it: the parent's watch is for that.
     Only a main thread hears signals; elsewhere the watch alone counts.
+
+    Args:
+        seconds: above 0.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -31,7 +31,11 @@ class State(Enum):
 
 
 def wake_up(pipe: int) -> None:
-    """Let the parent look, from the job process, at what was said in shared memory."""
+    """Let the worker look, from the job process, at what was said in shared memory.
+
+    Args:
+        pipe: the descriptor that the process got at its fork.
+    """
     os.write(pipe, _WAKE_UP)
 
 
@@ -125,7 +129,14 @@ class JobProcess:
         self._orders.close()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for it to stand by or end, at most so long; True once it is reaped, and what it started is gone."""
+        """Wait for it to stand by or end.
+
+        Args:
+            seconds: at most so long.
+
+        Returns:
+            Whether it is reaped, and what it had started was ended.
+        """
         if not self.gone:
             self._sleep(seconds)
             self._look()

@@ -43,7 +43,11 @@ def has_children() -> bool:
 
 
 def own_children(session: int | None = None) -> frozenset[int]:
-    """The children of this process; with a session, those in it alone."""
+    """The children of this process, by their process ids.
+
+    Args:
+        session: a session's id: those in it alone.
+    """
     if not has_children():
         return frozenset()
     everyone, me = _everyone().values(), os.getpid()

@@ -61,7 +61,11 @@ class Leash:
         signal.signal(signal.SIGALRM, self._before)
 
     def renewed(self, asked_at: float) -> None:
-        """Count anew from the moment at which the renewal was asked for."""
+        """Count the lease anew.
+
+        Args:
+            asked_at: just before the renewal was asked for, in seconds of the machine's monotonic clock.
+        """
         self._lease_ends_at = asked_at + self._seconds
         self._wait()
 

@@ -99,7 +99,14 @@ class SpokenLines:
         self._written_at = -math.inf
 
     def add(self, line: Line) -> bool:
-        """Let a line wait; False when it has to be written now."""
+        """Let a line wait in memory.
+
+        Args:
+            line: of the run that the process is at.
+
+        Returns:
+            False when it may not: it has to be written now, after those that wait.
+        """
         now = time.monotonic()
         if now - self._written_at > self.WAIT_SECONDS:
             return False

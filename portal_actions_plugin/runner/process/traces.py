@@ -140,7 +140,7 @@ class Surroundings:
         )
 
     def changed_since(self, before: Surroundings) -> list[str]:
-        """The names of what is not as it was."""
+        """The names of what is not as it was before: attributes of this class."""
         return [field.name for field in fields(self) if getattr(self, field.name) != getattr(before, field.name)]
 
 
