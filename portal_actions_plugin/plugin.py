@@ -31,7 +31,7 @@ from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from portal_actions_plugin.storage.sessions import Database
 
 H = TypeVar("H")
-_NOT_GIVEN: Any = object()
+_NOT_GIVEN = object()
 
 
 class Decorator(Protocol):
@@ -48,7 +48,7 @@ class Decorator(Protocol):
 
 
 def _decorator(kind: str, doc: str) -> Decorator:
-    def register(self: HookDecorators, hook: Any = _NOT_GIVEN, *, replace: bool = False) -> Any:
+    def register(self: HookDecorators, hook: object = _NOT_GIVEN, *, replace: bool = False) -> object:
         if hook is _NOT_GIVEN:
             return partial(register, self, replace=replace)
         self._register(kind, hook, replaces=replace)
@@ -79,7 +79,7 @@ class HookDecorators:
     )
     scm_credentials = _decorator("scm_credentials", "Register ``(provider, owner) -> token | None``.")
 
-    def _register(self, kind: str, hook: Any, *, replaces: bool) -> None:
+    def _register(self, kind: str, hook: object, *, replaces: bool) -> None:
         raise NotImplementedError
 
 
@@ -89,7 +89,7 @@ class HooksOfAnApp(HookDecorators):
     def __init__(self, app: Flask) -> None:
         self._app = app
 
-    def _register(self, kind: str, hook: Any, *, replaces: bool) -> None:
+    def _register(self, kind: str, hook: object, *, replaces: bool) -> None:
         how = f"plugin.of(app).{kind}(…, replace=True)"
         _hook_table(self._app).register(kind, hook, replaces=replaces, how=how)
 
@@ -180,11 +180,11 @@ class PortalActions(HookDecorators):
         """The hooks of one app, before or after ``init_app``."""
         return HooksOfAnApp(getattr(app, "_get_current_object", lambda: app)())
 
-    def _register(self, kind: str, hook: Any, *, replaces: bool) -> None:
+    def _register(self, kind: str, hook: object, *, replaces: bool) -> None:
         for table in self._tables_for(kind, hook):
             table.register(kind, hook, replaces=replaces, how=f"plugin.{kind}(…, replace=True)")
 
-    def _tables_for(self, kind: str, hook: Any) -> list[HookTable]:
+    def _tables_for(self, kind: str, hook: object) -> list[HookTable]:
         """Whose hook it is: none's, where all have it already. Raises ConfigurationError when nobody can tell."""
         with _apps.lock:
             apps = _apps.all if self is plugin else self._apps

@@ -11,7 +11,7 @@ from jinja2 import StrictUndefined
 from sqlalchemy import event, insert, select
 
 from portal_actions_plugin import errors
-from portal_actions_plugin.blueprints.pages import page_answer
+from portal_actions_plugin.blueprints.pages import live
 from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.runs.reading import permitted, queries
 from portal_actions_plugin.runs.reading.usual_times import FEWEST, LAST, MAX_ROWS, usual_times
@@ -176,7 +176,7 @@ def test_a_running_step_says_since_when_and_what_is_usual_for_the_script_to_coun
 def test_only_the_clock_does_not_change_a_page_that_counts(ada: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     import time_machine
 
-    monkeypatch.setattr(page_answer, "_FRESH_SECONDS", 10**9)  # nor is it renewed just between the two
+    monkeypatch.setattr(live, "_FRESH_SECONDS", 10**9)  # nor is it renewed just between the two
     run_id, _ = add_template_run("running", ("running",), **TWO_STEPS)
     path = f"/templates/runs/{run_id}"
     with time_machine.travel("2026-01-01T12:01:00Z", tick=False):

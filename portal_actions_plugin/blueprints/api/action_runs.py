@@ -15,7 +15,7 @@ from portal_actions_plugin.blueprints.api.requests import (
     started_answer,
     starts,
 )
-from portal_actions_plugin.blueprints.api.schemas.common import page_answer
+from portal_actions_plugin.blueprints.api.schemas.common import page_body
 from portal_actions_plugin.blueprints.api.schemas.runs import (
     ActionRunDetailSchema,
     ActionRunPageSchema,
@@ -39,7 +39,7 @@ blueprint = Blueprint(
 def list_action_runs(query: dict[str, Any]) -> dict[str, Any]:
     """List action runs, newest first."""
     wanted, limit, cursor = arguments.run_filter(query), query["limit"], query.get("cursor")
-    return page_answer(permitted.action_runs(current_identity(), wanted, limit=limit, cursor=cursor))
+    return page_body(permitted.action_runs(current_identity(), wanted, limit=limit, cursor=cursor))
 
 
 @blueprint.get("/<run_id>")

@@ -19,7 +19,7 @@ from portal_actions_plugin.blueprints.api.requests import (
     starts,
 )
 from portal_actions_plugin.blueprints.api.schemas.catalog import ActionListSchema, ActionSchema
-from portal_actions_plugin.blueprints.api.schemas.common import page_answer
+from portal_actions_plugin.blueprints.api.schemas.common import page_body
 from portal_actions_plugin.blueprints.api.schemas.runs import ActionRunSchema
 from portal_actions_plugin.run_types import ActionRun
 from portal_actions_plugin.runs import service
@@ -43,7 +43,7 @@ def list_actions(query: dict[str, Any]) -> dict[str, Any]:
         limit=query["limit"],
         cursor=query.get("cursor"),
     )
-    return page_answer(found)
+    return page_body(found)
 
 
 @blueprint.get("/<action_id>")

@@ -9,7 +9,7 @@ from marshmallow import RAISE
 
 from portal_actions_plugin.blueprints.api import arguments
 from portal_actions_plugin.blueprints.api.requests import fails_with
-from portal_actions_plugin.blueprints.api.schemas.common import page_answer
+from portal_actions_plugin.blueprints.api.schemas.common import page_body
 from portal_actions_plugin.blueprints.api.schemas.operations import AuditPageSchema
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.identity import current_identity
@@ -27,4 +27,4 @@ def list_audit(query: dict[str, Any]) -> dict[str, Any]:
     """List the audit, newest first."""
     access.require_audit(current_identity())
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
-    return page_answer(audit_trail.entries(AuditFilter(**query), limit=limit, cursor=cursor))
+    return page_body(audit_trail.entries(AuditFilter(**query), limit=limit, cursor=cursor))

@@ -17,7 +17,7 @@ from portal_actions_plugin.blueprints.api.requests import (
     starts,
 )
 from portal_actions_plugin.blueprints.api.schemas.catalog import TemplateListSchema, TemplateSchema
-from portal_actions_plugin.blueprints.api.schemas.common import page_answer
+from portal_actions_plugin.blueprints.api.schemas.common import page_body
 from portal_actions_plugin.blueprints.api.schemas.runs import TemplateRunDetailSchema, TemplateRunPageSchema
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runs import service
@@ -48,7 +48,7 @@ def list_templates(query: dict[str, Any]) -> dict[str, Any]:
         limit=query["limit"],
         cursor=query.get("cursor"),
     )
-    return {**page_answer(found), "problems": listing.problems[:MAX_PROBLEMS]}
+    return {**page_body(found), "problems": listing.problems[:MAX_PROBLEMS]}
 
 
 @blueprint.get("/templates/<name>")
@@ -76,7 +76,7 @@ def start_template_run(body: dict[str, Any], name: str) -> StartAnswer:
 def list_template_runs(query: dict[str, Any]) -> dict[str, Any]:
     """List template runs, newest first."""
     wanted, limit, cursor = arguments.run_filter(query), query["limit"], query.get("cursor")
-    return page_answer(permitted.template_runs(current_identity(), wanted, limit=limit, cursor=cursor))
+    return page_body(permitted.template_runs(current_identity(), wanted, limit=limit, cursor=cursor))
 
 
 @blueprint.get("/template-runs/<run_id>")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -15,6 +13,7 @@ from typing import Any
 from flask import Response, current_app, render_template, request, url_for
 
 from portal_actions_plugin.blueprints.headers import protect_page, protect_page_of_host, static_version
+from portal_actions_plugin.blueprints.pages.live import page_state
 from portal_actions_plugin.blueprints.pages.query import ABSOLUTE, UrlValue, wants_absolute
 from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.extension import extension
@@ -24,14 +23,7 @@ OWN_LAYOUT = "portal_actions/base.html"
 STYLESHEET = "portal-actions.css"
 SCRIPT = "portal-actions.js"
 
-MOVING = "moving"
-"""What a page says of itself in its fact ``live``: something on it is queued or running."""
-
-STILL = "still"
-"""Nothing moves, but something may begin. A page that says neither stays as it is."""
-
 _PACKAGE = Path(__file__).parent.parent.parent
-_FRESH_SECONDS = 600
 _ANY_ID = str(uuid.UUID(int=0))
 
 
@@ -47,7 +39,8 @@ def page(
     """Answer with a page.
 
     Args:
-        template: its file below ``jinja/portal_actions``.
+        template: its file below ``jinja/portal_actions``. A host puts its own in place of it with a file of that name
+            in ``portal_actions`` below its templates: Jinja looks there first.
         facts: what it shows, as plain data; in the template ``pa`` has them, so that no name of the host's layout
             is covered.
         more: gives what follows from the facts, and is read only when the page is shown.
@@ -61,7 +54,7 @@ def page(
     protect = protect_page if _is_ours(layout) else protect_page_of_host
     protect(response)
     if status == 200:
-        response.set_etag(_state(template, facts), weak=True)
+        response.set_etag(page_state(template, facts), weak=True)
         # A person who reloads wants fresh times and a fresh form token; a poll wants to know what has changed.
         if request.headers.get("Sec-Fetch-Mode") != "navigate":
             response.make_conditional(request)
@@ -107,19 +100,6 @@ def run_url(endpoint: str, **values: UrlValue) -> Callable[[str], str]:
     """The addresses of many runs, by their ids. All of them are alike, so one is made, and has its id changed."""
     before, _, after = page_url(endpoint, run_id=_ANY_ID, **values).partition(_ANY_ID)
     return lambda run_id: f"{before}{run_id}{after}"
-
-
-def _state(template: str, facts: Mapping[str, Any]) -> str:
-    """What the page tells, without what only the clock changes; and how often it was renewed, since form tokens age.
-
-    A page that is only renewed goes on as slowly as before, and not all pages are renewed at once.
-    """
-    identity = current_identity()
-    told = [template, facts, wants_absolute(request), identity and (identity.id, identity.name)]
-    told += [moment > datetime.now(UTC) for moment in facts.get("moments", ())]
-    state = hashlib.sha256(repr(told).encode()).hexdigest()[:32]
-    renewed = (time.time() + int(state[:8], 16)) // _FRESH_SECONDS
-    return f"{state}-{renewed:.0f}"
 
 
 def _is_ours(layout: str) -> bool:

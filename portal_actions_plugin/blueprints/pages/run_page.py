@@ -8,9 +8,10 @@ from typing import Any
 
 from flask import request
 
+from portal_actions_plugin.blueprints.pages.live import MOVING
 from portal_actions_plugin.blueprints.pages.log_filter import LOG_FILTERS, LogFilter
 from portal_actions_plugin.blueprints.pages.log_html import log_items
-from portal_actions_plugin.blueprints.pages.page_answer import MOVING, run_url
+from portal_actions_plugin.blueprints.pages.page_answer import run_url
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, RunError, Step, TemplateRun

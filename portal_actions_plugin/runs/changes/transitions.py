@@ -37,6 +37,7 @@ from portal_actions_plugin.runs.changes.claims import (
 from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.conditions import NOW, THIS_RUN
 from portal_actions_plugin.runs.reading import rows
+from portal_actions_plugin.runs.secrets.sealing import WIPED
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, Transaction, new_id
@@ -87,7 +88,7 @@ class Result:
 _token = bindparam("token", type_=Uuid(as_uuid=False))
 _IS_ANNOUNCED = case((bindparam("is_announced", type_=Boolean()), NOW))
 
-_ended = LOCK_TEMPLATE_RUN.values(finished_at=ENDED, secrets=None, announced_at=_IS_ANNOUNCED)
+_ended = LOCK_TEMPLATE_RUN.values(finished_at=ENDED, announced_at=_IS_ANNOUNCED, **WIPED)
 _CANCEL_TEMPLATE_RUN = CompiledOnce(_ended)
 _END_TEMPLATE_RUN = CompiledOnce(_ended.values(started_at=func.coalesce(tables.template_runs.c.started_at, NOW)))
 
@@ -112,10 +113,10 @@ _ended_attempt = (
     .values(
         version=tables.action_runs.c.version + 1,
         finished_at=ENDED,
-        secrets=None,
         lease_expires_at=locks.kept_lease(),
         not_before=None,
         announced_at=_IS_ANNOUNCED,
+        **WIPED,
     )
 )
 _END = CompiledOnce(_ended_attempt)
@@ -334,10 +335,10 @@ def _cancel_action_runs(tx: Transaction, which: Any) -> list[Canceled]:
             version=tables.action_runs.c.version + 1,
             status=CANCELED,
             finished_at=ENDED,
-            secrets=None,
             lease_expires_at=locks.kept_lease(),
             not_before=None,
             announced_at=NOW if _nobody_listens() else None,
+            **WIPED,
         )
         .returning(tables.action_runs.c.id, tables.action_runs.c.action, tables.action_runs.c.lock_key)
     )

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WIPED: Mapping[str, None] = {"secrets": None}
+"""What every end of a run writes into its row: sealed secrets go in the statement that ends it."""
+
 MIN_REPEATED = 8
 """Characters of the shortest secret that another field may not repeat: a shorter one may be a common word."""
 

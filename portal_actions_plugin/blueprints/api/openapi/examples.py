@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from portal_actions_plugin.blueprints.api.schemas.catalog import ActionListSchema, TemplateListSchema
-from portal_actions_plugin.blueprints.api.schemas.common import PageSchema, page_answer
+from portal_actions_plugin.blueprints.api.schemas.common import PageSchema, page_body
 from portal_actions_plugin.blueprints.api.schemas.operations import AuditPageSchema
 from portal_actions_plugin.blueprints.api.schemas.runs import (
     ActionRunDetailSchema,
@@ -212,7 +212,7 @@ def answers() -> dict[str, Json]:
 
 
 def _page(schema: PageSchema, item: object, next_cursor: str | None = NEXT_CURSOR) -> Json:
-    shown: Json = schema.dump(page_answer(Page([item], 50, next_cursor)))
+    shown: Json = schema.dump(page_body(Page([item], 50, next_cursor)))
     return shown
 
 

@@ -32,6 +32,6 @@ class PageSchema(Schema):
     pagination = fields.Nested(PaginationSchema, required=True)
 
 
-def page_answer(page: Page) -> dict[str, object]:
+def page_body(page: Page) -> dict[str, object]:
     """A page as the API says it."""
     return {"data": page.items, "pagination": page}
