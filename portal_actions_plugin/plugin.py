@@ -236,9 +236,23 @@ class PortalActions(HookDecorators):
     def run_template(
         self, identity: Identity, name: str, inputs: Mapping[str, Any], ask: Ask | None = None
     ) -> ActionRun | TemplateRun:
-        """Start a template; see ``runs.service.start_template_run`` for arguments and errors.
+        """Start a template.
 
-        Returns the template run, or the run that is already at work on the rule that ``ask.origin`` names.
+        Args:
+            identity: who asks.
+            name: the template's name.
+            inputs: its parameters by name.
+            ask: what accompanies the start: an idempotency key, an entity, the rule that it fixes, secret inputs.
+
+        Returns:
+            The template run, or the run that is already at work on the rule that ``ask.origin`` names.
+
+        Raises:
+            UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+            NotFoundError: there is no such template.
+            ValidationError: inputs are wrong, each named; or the idempotency key was used for something else.
+            TooManyStartsError: the identity's limit is reached; it names the wait.
+            UnavailableError: the database does not answer.
         """
         return service.start_template_run(identity, name, inputs, ask or Ask()).run
 
@@ -246,25 +260,81 @@ class PortalActions(HookDecorators):
     def run_action(
         self, identity: Identity, action_id: str, data: Mapping[str, Any], ask: Ask | None = None
     ) -> ActionRun | TemplateRun:
-        """Start a one-off; see ``runs.service.start_action_run`` for arguments and errors. Returns as above."""
+        """Start an action as a one-off.
+
+        Args:
+            identity: who asks.
+            action_id: the action's id, with its version.
+            data: its input by field.
+            ask: what accompanies the start: an idempotency key, an entity, the rule that it fixes, secret inputs.
+
+        Returns:
+            The action run, or the run that is already at work on the rule that ``ask.origin`` names.
+
+        Raises:
+            UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+            NotFoundError: there is no such action.
+            ValidationError: the input is wrong, field by field; or the idempotency key was used for something else.
+            TooManyStartsError: the identity's limit is reached; it names the wait.
+            UnavailableError: the database does not answer.
+        """
         return service.start_action_run(identity, action_id, data, ask or Ask()).run
 
     @outage.told()
     def retry(
         self, identity: Identity, run: ActionRun | TemplateRun, ask: Ask | None = None
     ) -> ActionRun | TemplateRun:
-        """Start a run anew; see ``runs.service``."""
+        """Start a run anew: a template run that failed or was canceled, or a one-off that has ended.
+
+        Args:
+            identity: who asks.
+            run: the run to repeat, with its inputs.
+            ask: an idempotency key, and the secret inputs again: those of the run are wiped.
+
+        Returns:
+            The new run, or the retry of this one that is already at work.
+
+        Raises:
+            UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+            NotFoundError: there is no such run, template or action any more.
+            ConflictError, ValidationError: the run is in the wrong state for it, or a secret input is missing.
+            TooManyStartsError: the identity's limit is reached; it names the wait.
+            UnavailableError: the database does not answer.
+        """
         again = service.retry_template_run if isinstance(run, TemplateRun) else service.retry_action_run
         return again(identity, run.id, ask or Ask()).run
 
     @outage.told()
     def resume(self, identity: Identity, run: TemplateRun, ask: Ask | None = None) -> ActionRun | TemplateRun:
-        """Start a new run at the failed step; see ``runs.service``."""
+        """Start a new run at the step that failed or was canceled; the finished steps are taken over.
+
+        Args:
+            identity: who asks.
+            run: the template run to go on with, and its template as it was.
+            ask: an idempotency key, and the secret inputs again: those of the run are wiped.
+
+        Returns:
+            The new run, or the retry of this one that is already at work.
+
+        Raises:
+            UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+            NotFoundError: there is no such run or template any more.
+            ConflictError, ValidationError: the run is in the wrong state for it, or a secret input is missing.
+            TooManyStartsError: the identity's limit is reached; it names the wait.
+            UnavailableError: the database does not answer.
+        """
         return service.resume_template_run(identity, run.id, ask or Ask()).run
 
     @outage.told()
     def cancel(self, identity: Identity, run: ActionRun | TemplateRun) -> ActionRun | TemplateRun:
-        """Cancel a run; see ``runs.service``."""
+        """Cancel a queued or running run, and give it as it is then.
+
+        Raises:
+            UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+            NotFoundError: there is no such run.
+            ConflictError: it has ended already, or is a step of a template run.
+            UnavailableError: the database does not answer.
+        """
         if isinstance(run, TemplateRun):
             return service.cancel_template_run(identity, run.id)
         return service.cancel_action_run(identity, run.id)

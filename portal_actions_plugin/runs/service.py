@@ -61,7 +61,18 @@ def start_template_run(identity: Identity | None, name: str, inputs: Mapping[str
 def retry_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN) -> Started:
     """Start a failed or canceled template run anew: the template as it is now, the same inputs.
 
-    Raises what ``start_template_run`` raises, and ConflictError while the run has not failed or been canceled.
+    Args:
+        identity: who asks.
+        run_id: the template run's id.
+        ask: its idempotency key, and the secret inputs again: those of the run are wiped.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+        NotFoundError: there is no such run, or its template is gone.
+        ConflictError: the run has neither failed nor been canceled.
+        ValidationError: a secret input is missing, or the inputs do not fit the template any more; each is named.
+        TooManyStartsError: the identity's limit is reached; it names the wait.
+        ConfigurationError: the template is broken.
     """
     run = _template_run_to_change(identity, run_id, "template_run.retry")
     asker = access.require_again(identity, run, event="template_run.retry", target=run.template)
@@ -72,7 +83,20 @@ def retry_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN
 def resume_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN) -> Started:
     """Start a new run at the step that failed or was canceled: the template as it was, the finished steps taken over.
 
-    Raises what ``retry_template_run`` raises: the template has to be there still, and what it demands by now counts.
+    The template has to be there still, and what it demands by now counts too.
+
+    Args:
+        identity: who asks.
+        run_id: the template run's id.
+        ask: its idempotency key, and the secret inputs again: those of the run are wiped.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+        NotFoundError: there is no such run, or its template is gone.
+        ConflictError: the run has neither failed nor been canceled, or it cannot go on with the template as it was.
+        ValidationError: a secret input is missing; it is named.
+        TooManyStartsError: the identity's limit is reached; it names the wait.
+        ConfigurationError: the template is broken.
     """
     run = _template_run_to_change(identity, run_id, "template_run.resume")
     asker = access.require_again(identity, run, event="template_run.resume", target=run.template)
@@ -153,7 +177,21 @@ def _startable(asker: Identity, name: str, event: str, begin: LeftOff | None) ->
 
 
 def start_action_run(identity: Identity | None, action_id: str, data: Mapping[str, Any], ask: Ask = _PLAIN) -> Started:
-    """Start a one-off action run; arguments and errors as for ``start_template_run``."""
+    """Start an action as a one-off.
+
+    Args:
+        identity: who asks.
+        action_id: the action's id, with its version.
+        data: its input by field, secrets among it or in ``ask``.
+        ask: what accompanies the start.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+        NotFoundError: there is no such action.
+        ValidationError: the input is wrong, field by field; or the idempotency key was used for something else.
+        TooManyStartsError: the identity's limit is reached; it names the wait.
+        ConfigurationError: the input carries a secret that this portal cannot keep.
+    """
     asker = access.require(identity, "action:run", event="action_run.start", target=action_id)
     return _start_action(asker, action_id, data, ask, event="action_run.start", retry_of=None)
 
@@ -161,7 +199,17 @@ def start_action_run(identity: Identity | None, action_id: str, data: Mapping[st
 def retry_action_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN) -> Started:
     """Start an ended one-off anew with the same input.
 
-    Raises what ``start_action_run`` raises, and ConflictError for a step or while the run is active.
+    Args:
+        identity: who asks.
+        run_id: the action run's id.
+        ask: its idempotency key, and the secret inputs again: those of the run are wiped.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+        NotFoundError: there is no such run, or its action is gone.
+        ConflictError: it is a step of a template run, or has not ended.
+        ValidationError: a secret input is missing, or the input does not fit the action any more; each is named.
+        TooManyStartsError: the identity's limit is reached; it names the wait.
     """
     run = _action_run_to_change(identity, run_id, "action_run.retry")
     asker = access.require_again(identity, run, event="action_run.retry", target=run.action)
@@ -275,7 +323,13 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
 
 
 def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
-    """Cancel a one-off; raises as ``cancel_template_run``, and ConflictError for a step."""
+    """Cancel a one-off.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+        NotFoundError: there is no such run.
+        ConflictError: it has ended already, or is a step of a template run.
+    """
     run = _action_run_to_change(identity, run_id, "action_run.cancel")
     asker = _require_cancel(identity, run, "action_run.cancel")
     if run.template_run_id:
