@@ -1,0 +1,186 @@
+"""Starting runs: authorise, replay a known key, validate, limit, write. One way for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from portal_actions_plugin.actions.registry import no_action
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import Identity
+from portal_actions_plugin.run_types import ActionRun
+from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
+from portal_actions_plugin.runs.changes import existing
+from portal_actions_plugin.runs.changes.new_template_run import NewTemplateRun
+from portal_actions_plugin.runs.changes.steps import queue_first
+from portal_actions_plugin.runs.course import Course, lock_key_of
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards.idempotency import IdempotencyKey, idempotency_key
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.resume import LeftOff, first_step
+from portal_actions_plugin.runs.secrets.sealing import masking_errors, require_secret, split_secrets
+from portal_actions_plugin.runs.secrets.storable import require_storable
+from portal_actions_plugin.software_templates.loader import no_template
+from portal_actions_plugin.software_templates.spec import Template, validate_inputs
+from portal_actions_plugin.storage.sessions import Transaction, new_id
+
+_PLAIN = Ask()
+
+
+def start_template_run(identity: Identity | None, name: str, inputs: Mapping[str, Any], ask: Ask = _PLAIN) -> Started:
+    """Start a template.
+
+    Args:
+        identity: who asks.
+        name: the template's name.
+        inputs: its parameters by name, secrets among them or in ``ask``.
+        ask: what accompanies the start.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+        NotFoundError: there is no such template.
+        ValidationError: inputs are wrong, each named; or the idempotency key was used for something else.
+        TooManyStartsError: the identity's limit is reached; it names the wait.
+        ConfigurationError: the template is broken, or carries a secret that this portal cannot keep.
+    """
+    asker = access.require(identity, "template:run", event="template_run.start", target=name)
+    return start_template(asker, name, inputs, ask, event="template_run.start", retry_of=None)
+
+
+def start_action_run(identity: Identity | None, action_id: str, data: Mapping[str, Any], ask: Ask = _PLAIN) -> Started:
+    """Start an action as a one-off.
+
+    Args:
+        identity: who asks.
+        action_id: the action's id, with its version.
+        data: its input by field, secrets among it or in ``ask``.
+        ask: what accompanies the start.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
+        NotFoundError: there is no such action.
+        ValidationError: the input is wrong, field by field; or the idempotency key was used for something else.
+        TooManyStartsError: the identity's limit is reached; it names the wait.
+        ConfigurationError: the input carries a secret that this portal cannot keep.
+    """
+    asker = access.require(identity, "action:run", event="action_run.start", target=action_id)
+    return start_action(asker, action_id, data, ask, event="action_run.start", retry_of=None)
+
+
+def start_template(
+    asker: Identity,
+    name: str,
+    inputs: Mapping[str, Any],
+    ask: Ask,
+    *,
+    event: str,
+    retry_of: str | None,
+    begin: LeftOff | None = None,
+) -> Started:
+    """Start a template for somebody who has the permission for it as such, from its beginning or where a run left off.
+
+    Args:
+        asker: who asks; what the template and its actions demand is looked at here.
+        name: the template's name.
+        inputs: its parameters by name.
+        ask: what accompanies the start.
+        event: ``template_run.start``, ``template_run.retry`` or ``template_run.resume``.
+        retry_of: the id of the template run that it repeats.
+        begin: where that one left off; None to begin at the first step.
+    """
+    key = _key(asker, [event, retry_of or name], "inputs", inputs, ask)
+    if replay := known(asker, key):
+        return replay
+    current = _startable(asker, name, event, begin)
+    template = begin.template if begin else current
+    given = {**inputs, **ask.secrets}
+    require_secret(ask.secrets, template.secret_names)
+    with masking_errors(given, template.secret_names):
+        valid = validate_inputs(template, given)
+    kept = split_secrets(valid, template.secret_names, extension().config.secret_keys, about=ask.readable())
+    course = Course(new_id(), template, kept.shown, asker.id, asker.name, ask.entity, begin.outputs if begin else {})
+    first = first_step(begin, current, course) if begin else course.next_step(0)
+    rows = NewTemplateRun.of(
+        course, first, {**who_and_why(asker, ask), "secrets": kept.sealed, "retry_of": retry_of}, begin
+    )
+    return accept(
+        Start(
+            asker,
+            event,
+            template.name,
+            TEMPLATE_RUN,
+            key,
+            rows.write,
+            ask.origin,
+            retry_of,
+            end_at_once=rows.end if rows.step is None else None,
+            sealed=kept.sealed,
+        )
+    )
+
+
+def _startable(asker: Identity, name: str, event: str, begin: LeftOff | None) -> Template:
+    """The template of this name as it is now, for who may start it, and go on with it as it was."""
+    if access.hides(asker, "template:read", name):
+        access.refuse_unseen(asker, "template:read", no_template(name), event=event, target=name)
+    current = extension().templates.get(name)
+    demands = {*access.demands_of_template(current), *(access.demands_of_template(begin.template) if begin else ())}
+    access.require_demands(asker, sorted(demands), event=event, target=name)
+    return current
+
+
+def start_action(
+    asker: Identity, action_id: str, data: Mapping[str, Any], ask: Ask, *, event: str, retry_of: str | None
+) -> Started:
+    """Start an action as a one-off, for somebody who has the permission for it as such.
+
+    Args:
+        asker: who asks; what the action demands is looked at here.
+        action_id: the action's id, with its version.
+        data: its input by field.
+        ask: what accompanies the start.
+        event: ``action_run.start`` or ``action_run.retry``.
+        retry_of: the id of the action run that it repeats.
+    """
+    parts = extension()
+    key = _key(asker, [event, retry_of or action_id], "input", data, ask)
+    if replay := known(asker, key):
+        return replay
+    if access.hides(asker, "action:read", action_id):
+        access.refuse_unseen(asker, "action:read", no_action(action_id), event=event, target=action_id)
+    action = parts.registry.get(action_id)
+    access.require_demands(asker, access.demands_of_action(action), event=event, target=action_id)
+    given = {**data, **ask.secrets}
+    require_secret(ask.secrets, action.secret_names())
+    with masking_errors(given, action.secret_names()):
+        action.load_input(given)
+    kept = split_secrets(given, action.secret_names(), parts.config.secret_keys, about=ask.readable())
+    lock_key = lock_key_of(action, kept.shown)
+
+    def write(tx: Transaction) -> ActionRun:
+        if retry_of:
+            existing.require_action_run(tx, retry_of)
+        row = queue_first(
+            tx,
+            {
+                "action": action.id,
+                "queue": parts.config.queue_for(action.id, action.queue),
+                "max_attempts": action.max_attempts,
+                "input": kept.shown,
+                "secrets": kept.sealed,
+                "retry_of": retry_of,
+                "lock_key": lock_key,
+                **who_and_why(asker, ask),
+            },
+        )
+        return queries.whole_action_run(tx, row)
+
+    return accept(Start(asker, event, action.id, ACTION_RUN, key, write, ask.origin, retry_of, sealed=kept.sealed))
+
+
+def _key(asker: Identity, asked: list[str], field: str, data: Mapping[str, Any], ask: Ask) -> IdempotencyKey | None:
+    """What makes this request the same as another; raises ValidationError for what cannot be stored."""
+    origin = asdict(ask.origin) if ask.origin else None
+    require_storable({field: data, "secrets": ask.secrets, "entity": ask.entity, "origin": origin})
+    return idempotency_key(asker.id, ask.idempotency_key, [*asked, data, dict(ask.secrets), ask.entity, origin])
