@@ -223,6 +223,18 @@ def test_every_link_of_the_documents_at_the_top_leads_somewhere() -> None:
             assert (ROOT / target).exists(), f"{name}: {target}"
 
 
+def test_every_file_that_documents_for_developers_name_is_there() -> None:
+    documents = [ROOT / "CONTRIBUTING.md", DOCS / "architecture.md", *(DOCS / "decisions").glob("*.md")]
+    gone = [
+        f"{document.name}: {named}"
+        for document in documents
+        for named in re.findall(r"`((?:[\w.]+/)+[\w-]+\.\w+|\w+\.py)`", document.read_text())
+        if not any((place / named).exists() for place in (ROOT, PACKAGE))
+        and ("/" in named or not any(any(place.rglob(named)) for place in (PACKAGE, TESTS)))
+    ]
+    assert gone == []
+
+
 def test_the_figure_needs_nothing_from_elsewhere() -> None:
     listed = subprocess.run(["git", "ls-files", "docs"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     for name in listed.split():
