@@ -19,7 +19,7 @@ from portal_actions_plugin.cli.ages import DAY, age
 from portal_actions_plugin.errors import PortalActionsError
 from portal_actions_plugin.extension import extension, queues_in_use
 from portal_actions_plugin.upkeep import retention
-from portal_actions_plugin.upkeep.retention import Ages, Pruned
+from portal_actions_plugin.upkeep.prunable_runs import SHORTEST_SECONDS, Ages, Pruned
 
 if TYPE_CHECKING:
     from portal_actions_plugin.doctor.findings import Finding
@@ -33,7 +33,7 @@ SEE_WHERE = "see where it fails: flask actions list"
 def _age(text: str) -> int:
     """Read an age that is long enough for a prune."""
     seconds = age(text)
-    if seconds < retention.SHORTEST_SECONDS:
+    if seconds < SHORTEST_SECONDS:
         raise click.BadParameter(
             f"{text} is too short: start limits count the runs of the last hour. Write 1h or more."
         )

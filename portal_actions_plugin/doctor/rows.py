@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, not_, select
+from sqlalchemy import ColumnElement, and_, func, not_, select
 
 from portal_actions_plugin.doctor.findings import (
     Check,
@@ -55,7 +56,9 @@ class Affected:
         return f"{self.id}, {duration(self.seconds)} ago"
 
 
-def affected(db: Transaction, table: tables.RunTable, which: Any, since: Any) -> Affected | None:
+def affected(
+    db: Transaction, table: tables.RunTable, which: ColumnElement[bool], since: ColumnElement[datetime | None]
+) -> Affected | None:
     """Find the rows of a table that a condition holds for; None when there are none."""
     row = db.row(
         select(table.c.id, since.label("since"), NOW.label("now"), func.count().over().label("count"))

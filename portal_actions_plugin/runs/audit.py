@@ -49,7 +49,7 @@ def record(tx: Transaction, entry: AuditEntry) -> str:
             "details": dict(entry.details) or None,
         },
     )
-    tx.after_commit(partial(_log, entry))
+    tx.tell_after_rings(partial(_log, entry))
     return entry_id
 
 

@@ -8,10 +8,11 @@ import sqlite3
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 BUSY_SECONDS = 15
 CONNECT_SECONDS = 5
@@ -73,11 +74,13 @@ def _set_up_postgresql(connection: Any, _record: object) -> None:
     adapters.register_loader("uuid", adapters.get_loader(adapters.types["text"].oid, _AS_TEXT))
 
 
-def _note_use(_connection: Any, record: Any) -> None:
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
     record.info["used_at"] = time.monotonic()
 
 
-def _ping_what_was_idle(dialect: Dialect, connection: Any, record: Any, _proxy: object) -> None:
+def _ping_what_was_idle(
+    dialect: Dialect, connection: PoolProxiedConnection, record: ConnectionPoolEntry, _proxy: object
+) -> None:
     """Find out that the server was restarted, before somebody's statement does.
 
     ``pool_pre_ping`` asks every time, and that is a round trip for each transaction and each read.
@@ -90,7 +93,7 @@ def _ping_what_was_idle(dialect: Dialect, connection: Any, record: Any, _proxy: 
         raise InvalidatePoolError from None
 
 
-def _set_up_sqlite(connection: Any, _record: object) -> None:
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # The driver's own BEGIN comes too late for IMMEDIATE; _begin_sqlite writes it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -107,7 +110,7 @@ def _begin_sqlite(connection: Connection) -> None:
     if not writes:
         connection.exec_driver_sql("BEGIN")
         return
-    driver: Any = connection.connection.driver_connection
+    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
     driver.execute("PRAGMA busy_timeout = 0")
     try:
         _begin_to_write(driver, BUSY_SECONDS if writes is True else writes)

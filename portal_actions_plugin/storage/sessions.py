@@ -51,13 +51,13 @@ def new_id() -> str:
 
 
 class Transaction:
-    """An open transaction. What may only happen once it is committed goes to ``on_commit`` and ``after_commit``."""
+    """An open transaction, and what may only happen once it is committed: doorbells, then news, and echoes last of all."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._doorbells: list[Callable[[], None]] = []
         self._news: list[Callable[[], None]] = []
-        self._gathered: dict[Callable[[Sequence[str]], None], dict[str, None]] = {}
+        self._echoes: dict[Callable[[Sequence[str]], None], dict[str, None]] = {}
 
     def execute(self, statement: Executable, values: Values | None = None) -> CursorResult[Any]:
         """Run a statement; one that was made once, for all its uses, gets its ``values`` here."""
@@ -92,22 +92,22 @@ class Transaction:
         if self._connection.dialect.name == "postgresql":
             self.changed(_PASS_ONE_BY_ONE, {"name": name})
 
-    def on_commit(self, callback: Callable[[], None]) -> None:
-        """Call back as soon as the rows are committed and the connection is given back: for doorbells."""
+    def ring_after_commit(self, callback: Callable[[], None]) -> None:
+        """Call back as soon as the rows are committed and the connection is given back: for doorbells, the first of all."""
         self._doorbells.append(callback)
 
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call back after the doorbells, however late those were asked for: for signals. Order is kept."""
+    def tell_after_rings(self, callback: Callable[[], None]) -> None:
+        """Call back after all doorbells, also those asked for later: for signals and log lines, in the order of these calls."""
         self._news.append(callback)
 
-    def gather(self, word: str, deliver: Callable[[Sequence[str]], None]) -> None:
-        """Call ``deliver`` back last of all, once, with every word that was gathered for it, each once."""
-        self._gathered.setdefault(deliver, {})[word] = None
+    def echo_last(self, word: str, deliver: Callable[[Sequence[str]], None]) -> None:
+        """Call ``deliver`` back after all doorbells and news, once, with every word that was given for it, each once."""
+        self._echoes.setdefault(deliver, {})[word] = None
 
-    def committed(self) -> None:
-        """Deliver the news. A broken receiver must not look like a broken transaction."""
-        gathered: list[Callable[[], None]] = [partial(tell, list(words)) for tell, words in self._gathered.items()]
-        for callback in (*self._doorbells, *self._news, *gathered):
+    def deliver(self) -> None:
+        """Ring, tell and echo: the transaction is committed. A broken receiver must not look like a broken transaction."""
+        echoes: list[Callable[[], None]] = [partial(tell, list(words)) for tell, words in self._echoes.items()]
+        for callback in (*self._doorbells, *self._news, *echoes):
             try:
                 callback()
             except Exception as error:
@@ -173,7 +173,7 @@ class Database:
         finally:
             _in_transaction.reset(mark)
         reached(f"{name}.committed")
-        tx.committed()
+        tx.deliver()
 
     @contextmanager
     def rehearsing(self) -> Iterator[Transaction]:

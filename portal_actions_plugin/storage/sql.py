@@ -78,18 +78,18 @@ class now_plus(FunctionElement[datetime]):  # noqa: N801 reads as the SQL functi
     inherit_cache = True
     name = "now_plus"
 
-    def __init__(self, seconds: Any = 0) -> None:
+    def __init__(self, seconds: float | ColumnElement[Any] = 0) -> None:
         super().__init__(seconds)
 
 
 @compiles(now_plus, "sqlite")
-def _now_plus_sqlite(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str:
+def _now_plus_sqlite(element: now_plus, compiler: SQLCompiler, **kw: object) -> str:
     seconds = compiler.process(element.clauses, **kw)
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', printf('%+.3f seconds', {seconds}))"
 
 
 @compiles(now_plus, "postgresql")
-def _now_plus_postgresql(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str:
+def _now_plus_postgresql(element: now_plus, compiler: SQLCompiler, **kw: object) -> str:
     seconds = compiler.process(element.clauses, **kw)
     return f"(CURRENT_TIMESTAMP + make_interval(secs => {seconds}))"
 
@@ -101,17 +101,17 @@ class folded(FunctionElement[str]):  # noqa: N801 likewise
     inherit_cache = True
     name = "folded"
 
-    def __init__(self, text: Any) -> None:
+    def __init__(self, text: str | ColumnElement[Any]) -> None:
         super().__init__(text)
 
 
 @compiles(folded, "sqlite")
-def _folded_sqlite(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
+def _folded_sqlite(element: folded, compiler: SQLCompiler, **kw: object) -> str:
     return f"lower({compiler.process(element.clauses, **kw)})"
 
 
 @compiles(folded, "postgresql")
-def _folded_postgresql(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
+def _folded_postgresql(element: folded, compiler: SQLCompiler, **kw: object) -> str:
     # The order of a language has no place where a prefix ends.
     return f'lower({compiler.process(element.clauses, **kw)}) COLLATE "C"'
 
@@ -140,12 +140,12 @@ class right_now(FunctionElement[datetime]):  # noqa: N801 reads as the SQL funct
 
 
 @compiles(right_now, "sqlite")
-def _right_now_sqlite(_element: right_now, compiler: SQLCompiler, **kw: Any) -> str:
+def _right_now_sqlite(_element: right_now, compiler: SQLCompiler, **kw: object) -> str:
     return compiler.process(now_plus(0), **kw)
 
 
 @compiles(right_now, "postgresql")
-def _right_now_postgresql(_element: right_now, _compiler: SQLCompiler, **_kw: Any) -> str:
+def _right_now_postgresql(_element: right_now, _compiler: SQLCompiler, **_kw: object) -> str:
     return "clock_timestamp()"
 
 
@@ -156,17 +156,17 @@ class milliseconds_between(FunctionElement[int]):  # noqa: N801 likewise
     inherit_cache = True
     name = "milliseconds_between"
 
-    def __init__(self, start: Any, end: Any) -> None:
+    def __init__(self, start: ColumnElement[Any], end: ColumnElement[Any]) -> None:
         super().__init__(start, end)
 
 
 @compiles(milliseconds_between, "sqlite")
-def _milliseconds_between_sqlite(element: milliseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+def _milliseconds_between_sqlite(element: milliseconds_between, compiler: SQLCompiler, **kw: object) -> str:
     start, end = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"max(0, CAST(round((julianday({end}) - julianday({start})) * 86400000) AS INTEGER))"
 
 
 @compiles(milliseconds_between, "postgresql")
-def _milliseconds_between_postgresql(element: milliseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+def _milliseconds_between_postgresql(element: milliseconds_between, compiler: SQLCompiler, **kw: object) -> str:
     start, end = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"(CASE WHEN {end} < {start} THEN 0 ELSE round(extract(epoch FROM {end} - {start}) * 1000) END)::bigint"

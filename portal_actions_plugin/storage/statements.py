@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ClauseElement, Connection, Dialect
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 Values = Mapping[str, Any]
 Processor = Callable[[Any], Any]
+Parameters = dict[str, Any] | tuple[Any, ...]
+"""The values of one use, as the driver takes them."""
+
 Answer = tuple[int, Sequence[Sequence[Any]]]
 """How many rows a statement hit, and those that it returns, as the driver has them."""
 
@@ -73,7 +78,7 @@ def _ask(connection: Connection, sql: str, parameters: Any) -> Answer:
         return result.rowcount, result.all() if result.returns_rows else ()
     if not connection.in_transaction():
         connection.begin()
-    driver: Any = connection.connection.dbapi_connection
+    driver = cast("DBAPIConnection", connection.connection.dbapi_connection)
     cursor = driver.cursor()
     try:
         (cursor.executemany if isinstance(parameters, list) else cursor.execute)(sql, parameters)
@@ -94,7 +99,7 @@ def _is_watched(connection: Connection) -> bool:
     return bool(watchers.before_cursor_execute or watchers.after_cursor_execute or _SQL_LOG.isEnabledFor(logging.INFO))
 
 
-def _failure(connection: Connection, cursor: Any, sql: str, error: Exception) -> BaseException:
+def _failure(connection: Connection, cursor: object, sql: str, error: Exception) -> BaseException:
     """The error as SQLAlchemy has it; a connection that is lost is used no more."""
     dialect: Any = connection.dialect
     is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)
@@ -115,10 +120,12 @@ class _Form:
     """A statement in one database's SQL, with how values get into it, and out of its rows."""
 
     def __init__(self, clause: ClauseElement, dialect: Dialect, values: Values) -> None:
-        compiled: Any = clause.compile(dialect=dialect, column_keys=list(values))
+        compiled = cast("SQLCompiler", clause.compile(dialect=dialect, column_keys=list(values)))
         expanded = compiled.construct_expanded_state(values)
         _require_lasting(compiled, values.keys() & expanded.parameter_expansion.keys())
-        binders = {name: _binder(bind.type, dialect) for name, bind in compiled.binds.items()} | expanded.processors
+        binders = {name: _binder(bind.type, dialect) for name, bind in compiled.binds.items()} | dict(
+            expanded.processors
+        )
         defaults = {column.key: column.default.arg for column in compiled.prefetch}
         # What the statement itself brings along: bound here, once, and not each time.
         constants = {name: value for name, value in expanded.parameters.items() if name not in values} | defaults
@@ -129,7 +136,7 @@ class _Form:
         returned = getattr(clause, "exported_columns", {})
         self._readers = [(name, _reader(column.type, dialect)) for name, column in returned.items()]
 
-    def bound(self, values: Values) -> Any:
+    def bound(self, values: Values) -> Parameters:
         """The parameters as the driver takes them: by their places on SQLite, by their names on PostgreSQL."""
         try:
             parameters = {**self._constants, **values}
@@ -148,7 +155,7 @@ class _Form:
         ]
 
 
-def _require_lasting(compiled: Any, lists: Collection[str]) -> None:
+def _require_lasting(compiled: SQLCompiler, lists: Collection[str]) -> None:
     if lists:
         raise ValueError(f"{', '.join(lists)}: a list of another length is another statement")
     if changing := [bind.key for bind in compiled.binds.values() if bind.callable or bind.literal_execute]:
@@ -165,5 +172,5 @@ def _reader(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
     return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
-def _processed(process: Processor | None, value: Any) -> Any:
+def _processed(process: Processor | None, value: object) -> object:
     return process(value) if process else value

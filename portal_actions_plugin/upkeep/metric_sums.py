@@ -90,7 +90,7 @@ class _Span:
     after: datetime
     until: datetime | None
 
-    def has(self, moment: Any) -> ColumnElement[bool]:
+    def has(self, moment: ColumnElement[datetime] | ColumnElement[datetime | None]) -> ColumnElement[bool]:
         return and_(moment > self.after, moment <= self.until if self.until else true())
 
 
@@ -202,7 +202,7 @@ def _action_runs(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
                 yield (metric, row["action"], detail), row[f"{name} {detail}"] or 0
 
 
-def _histogram(name: str, took: Any) -> Sequence[Any]:
+def _histogram(name: str, took: ColumnElement[int]) -> Sequence[Any]:
     """The columns of a histogram: how many were as short as each bucket says, how many there were, and their sum."""
     buckets = [_number_of(took <= limit * 1000).label(f"{name} {limit}") for limit in BUCKETS]
     return (*buckets, func.count(took).label(f"{name} {EVERY}"), func.sum(took).label(f"{name} {MILLISECONDS}"))

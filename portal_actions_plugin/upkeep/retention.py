@@ -11,25 +11,24 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Table, and_, delete, func, not_, or_, select
+from sqlalchemy import ColumnElement, Table, and_, delete, func, select
 
 from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runs import audit
-from portal_actions_plugin.runs.guards import idempotency
-from portal_actions_plugin.runs.states import OVER
-from portal_actions_plugin.settings.values import MAX_DAYS
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
-from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.upkeep import metric_sums
-
-SHORTEST_SECONDS = 3600
-"""Start limits are counted over the runs of up to an hour, so none of those may be missing."""
-
-LONGEST_SECONDS = MAX_DAYS * 24 * 3600
+from portal_actions_plugin.upkeep.prunable_runs import (
+    Ages,
+    OneOffs,
+    PrunableRuns,
+    Pruned,
+    TemplateRuns,
+    cutoffs_of,
+    ids_that_would_go,
+    last_line,
+)
 
 ROWS_A_PAGE = 500
 RUNS_A_BATCH = 50
@@ -43,50 +42,19 @@ _BEFORE_ALL = str(uuid.UUID(int=0))
 _PrunedTable = tables.RunTable | Table[tables.AuditColumns]
 
 
-@dataclass(frozen=True, slots=True)
-class Ages:
-    """How old a run, and an audit row, has to be to go, in seconds."""
-
-    runs: int
-    audit: int
-
-    def __post_init__(self) -> None:
-        for age in (self.runs, self.audit):
-            if not SHORTEST_SECONDS <= age <= LONGEST_SECONDS:
-                raise ValueError(f"an age of {age} s: it takes {SHORTEST_SECONDS} to {LONGEST_SECONDS}")
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """How much went, or would go; ``steps`` are those of the template runs."""
-
-    template_runs: int = 0
-    steps: int = 0
-    one_offs: int = 0
-    audit_rows: int = 0
-
-    def __add__(self, other: Pruned) -> Pruned:
-        return Pruned(
-            self.template_runs + other.template_runs,
-            self.steps + other.steps,
-            self.one_offs + other.one_offs,
-            self.audit_rows + other.audit_rows,
-        )
-
-
 def prunable(ages: Ages) -> Pruned:
     """Count what a prune would delete right now."""
-    cutoffs = _cutoffs(ages)
-    template_runs, one_offs = _TemplateRuns(cutoffs), _OneOffs(cutoffs)
+    cutoffs = cutoffs_of(ages)
+    template_runs, one_offs = TemplateRuns(cutoffs), OneOffs(cutoffs)
     with reading() as db:
         return Pruned(
             template_runs=_count(
-                db, tables.template_runs.c.id, tables.template_runs.c.id.in_(_would_go(template_runs))
+                db, tables.template_runs.c.id, tables.template_runs.c.id.in_(ids_that_would_go(template_runs))
             ),
             steps=_count(
-                db, tables.action_runs.c.id, tables.action_runs.c.template_run_id.in_(_would_go(template_runs))
+                db, tables.action_runs.c.id, tables.action_runs.c.template_run_id.in_(ids_that_would_go(template_runs))
             ),
-            one_offs=_count(db, tables.action_runs.c.id, tables.action_runs.c.id.in_(_would_go(one_offs))),
+            one_offs=_count(db, tables.action_runs.c.id, tables.action_runs.c.id.in_(ids_that_would_go(one_offs))),
             audit_rows=_count(db, tables.audit.c.id, tables.audit.c.last_at < cutoffs.audit),
         )
 
@@ -100,152 +68,10 @@ def prune(actor: str, ages: Ages) -> Pruned:
     return _Prune(actor, ages).run()
 
 
-# -- what may go -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Cutoffs:
-    """What is older goes; taken once from the database's clock, so that a prune comes to its end."""
-
-    runs: datetime
-    audit: datetime
-    keys: datetime
-
-
-def _cutoffs(ages: Ages) -> _Cutoffs:
-    moments = (now_plus(-ages.runs).label("runs"), now_plus(-ages.audit).label("audit"))
-    with reading() as db:
-        (row,) = db.rows(select(*moments, now_plus(-idempotency.KEPT_SECONDS).label("keys")))
-    return _Cutoffs(**row)
-
-
-class _Runs:
-    """One kind of run that goes as a whole: what says that one may."""
-
-    table: tables.RunTable
-
-    def __init__(self, cutoffs: _Cutoffs) -> None:
-        self.cutoffs = cutoffs
-
-    def is_over(self) -> Sequence[Any]:
-        """Whether a run is over and old, by its own columns."""
-        return (
-            self.table.c.status.in_(OVER),
-            self.table.c.finished_at.is_not(None),
-            self.table.c.finished_at < self.cutoffs.runs,
-        )
-
-    def is_done_with(self) -> Sequence[Any]:
-        """Whether nobody needs a run any more, but for the runs that repeat it."""
-        key = select(tables.idempotency_keys.c.run_id).where(
-            tables.idempotency_keys.c.run_id == self.table.c.id, tables.idempotency_keys.c.made_at > self.cutoffs.keys
-        )
-        return (*self.is_over(), self.table.c.announced_at.is_not(None), not_(key.correlate(self.table).exists()))
-
-    def may_go(self) -> Sequence[Any]:
-        """Whether a run may go now: a run that repeats it reads its checkpoints, and its page links here."""
-        again = self.table.alias().c
-        repeated = select(again.id).where(again.retry_of == self.table.c.id).correlate(self.table)
-        return (*self.is_done_with(), not_(repeated.exists()))
-
-    def lines(self) -> Any:
-        """About how many log lines a run has."""
-        raise NotImplementedError
-
-    def action_runs(self, run_id: str) -> Any:
-        """Which action runs a run is made of."""
-        raise NotImplementedError
-
-    def steps(self, tx: Transaction, ids: Sequence[str]) -> dict[str, int]:
-        """How many steps go with each of these runs."""
-        raise NotImplementedError
-
-    def pruned(self, runs: int, steps: int) -> Pruned:
-        raise NotImplementedError
-
-
-class _TemplateRuns(_Runs):
-    table = tables.template_runs
-
-    def is_done_with(self) -> Sequence[Any]:
-        # A step that is over may still hold its lock, for a process that is not known to be gone.
-        needed = select(tables.action_runs.c.id).where(
-            tables.action_runs.c.template_run_id == tables.template_runs.c.id,
-            or_(
-                tables.action_runs.c.status.not_in(OVER),
-                tables.action_runs.c.lock_held,
-                tables.action_runs.c.announced_at.is_(None),
-            ),
-        )
-        return (*super().is_done_with(), not_(needed.correlate(tables.template_runs).exists()))
-
-    def lines(self) -> Any:
-        of_steps = select(func.sum(_last_line())).where(
-            tables.action_runs.c.template_run_id == tables.template_runs.c.id
-        )
-        return func.coalesce(of_steps.correlate(tables.template_runs).scalar_subquery(), 0)
-
-    def action_runs(self, run_id: str) -> Any:
-        return tables.action_runs.c.template_run_id == run_id
-
-    def steps(self, tx: Transaction, ids: Sequence[str]) -> dict[str, int]:
-        of_run = tables.action_runs.c.template_run_id
-        rows = tx.rows(select(of_run, func.count().label("steps")).where(of_run.in_(ids)).group_by(of_run))
-        return {row["template_run_id"]: row["steps"] for row in rows}
-
-    def pruned(self, runs: int, steps: int) -> Pruned:
-        return Pruned(template_runs=runs, steps=steps)
-
-
-class _OneOffs(_Runs):
-    table = tables.action_runs
-
-    def is_over(self) -> Sequence[Any]:
-        return (tables.action_runs.c.template_run_id.is_(None), *super().is_over())
-
-    def is_done_with(self) -> Sequence[Any]:
-        return (*super().is_done_with(), not_(tables.action_runs.c.lock_held))
-
-    def lines(self) -> Any:
-        return func.coalesce(_last_line(), 0)
-
-    def action_runs(self, run_id: str) -> Any:
-        return tables.action_runs.c.id == run_id
-
-    def steps(self, tx: Transaction, ids: Sequence[str]) -> dict[str, int]:  # noqa: ARG002 a one-off has none
-        return {}
-
-    def pruned(self, runs: int, steps: int) -> Pruned:  # noqa: ARG002 a one-off has none
-        return Pruned(one_offs=runs)
-
-
-def _last_line() -> Any:
-    """The number of an action run's last log line: one look into the primary key, where counting reads them all."""
-    of_run = select(func.max(tables.log_lines.c.seq)).where(tables.log_lines.c.action_run_id == tables.action_runs.c.id)
-    return of_run.correlate(tables.action_runs).scalar_subquery()
-
-
-def _would_go(runs: _Runs) -> Any:
-    """The ids that would go, whole chains of retries among them."""
-    run, done_with = runs.table.c, and_(*runs.is_done_with())
-    stays = (
-        select(run.retry_of.label("id"))
-        .where(run.retry_of.is_not(None), not_(done_with))
-        .cte(f"{runs.table.name}_stay", recursive=True)
-    )
-    # A run that stays keeps what it repeats, and that what it repeats itself.
-    further = select(run.retry_of).join(stays, stays.c.id == run.id).where(run.retry_of.is_not(None))
-    stays = stays.union(further)
-    return select(run.id).where(done_with, run.id.not_in(select(stays.c.id)))
-
-
-def _count(db: Transaction, counted: Any, which: Any) -> int:
+def _count(db: Transaction, counted: ColumnElement[str], which: ColumnElement[bool]) -> int:
     (row,) = db.rows(select(func.count(counted).label("number")).where(which))
     number: int = row["number"]
     return number
-
-
-# -- deleting --------------------------------------------------------------------------------------------------------
 
 
 class _Prune:
@@ -253,18 +79,18 @@ class _Prune:
 
     def __init__(self, actor: str, ages: Ages) -> None:
         self._ages = ages
-        self._cutoffs = _cutoffs(ages)
+        self._cutoffs = cutoffs_of(ages)
         self._entry = AuditEntry(actor, audit.PRUNE, audit.ACCEPTED, "runs")
         self._entry_id: str | None = None
         self._pruned = Pruned()
 
     def run(self) -> Pruned:
-        self._prune_runs(_TemplateRuns(self._cutoffs))
-        self._prune_runs(_OneOffs(self._cutoffs))
+        self._prune_runs(TemplateRuns(self._cutoffs))
+        self._prune_runs(OneOffs(self._cutoffs))
         self._prune_audit()
         return self._pruned
 
-    def _prune_runs(self, runs: _Runs) -> None:
+    def _prune_runs(self, runs: PrunableRuns) -> None:
         for over in _oldest_first(runs.table, runs.table.c.queued_at < self._cutoffs.runs, and_(*runs.is_over())):
             left = over
             # With a run goes what kept the one that it repeats: so a chain goes at once, newest first.
@@ -277,15 +103,15 @@ class _Prune:
             for start in range(0, len(old), AUDIT_ROWS_A_BATCH):
                 self._delete_audit(old[start : start + AUDIT_ROWS_A_BATCH])
 
-    def _delete_batch(self, runs: _Runs, batch: _Batch) -> list[str]:
+    def _delete_batch(self, runs: PrunableRuns, batch: _Batch) -> list[str]:
         if batch.lines > LINES_A_BATCH and not self._delete_log(runs, batch.ids[0]):
             return []
         return self._delete_runs(runs, batch.ids)
 
-    def _delete_log(self, runs: _Runs, run_id: str) -> bool:
+    def _delete_log(self, runs: PrunableRuns, run_id: str) -> bool:
         """Delete the log of a run that goes next, in parts; False when somebody is at the run, or needs it by now."""
         with reading() as db:
-            logs = db.rows(select(tables.action_runs.c.id, _last_line().label("last")).where(runs.action_runs(run_id)))
+            logs = db.rows(select(tables.action_runs.c.id, last_line().label("last")).where(runs.action_runs(run_id)))
         for log in logs:
             for start in range(1, (log["last"] or 0) + 1, LINES_A_BATCH):
                 part = tables.log_lines.c.seq.between(start, start + LINES_A_BATCH - 1)
@@ -296,7 +122,7 @@ class _Prune:
                     tx.execute(delete(tables.log_lines).where(tables.log_lines.c.action_run_id == log["id"], part))
         return True
 
-    def _delete_runs(self, runs: _Runs, ids: Sequence[str]) -> list[str]:
+    def _delete_runs(self, runs: PrunableRuns, ids: Sequence[str]) -> list[str]:
         """Delete what may go of these runs; returns the runs that those repeat."""
         with _giving_way(), transaction("prune") as tx:
             mine = _lock(tx, runs.table, ids)
@@ -334,7 +160,7 @@ class _Prune:
         audit.amend_prune(tx, self._entry_id, details)
 
 
-def _oldest_first(table: _PrunedTable, is_old: Any, may_go: Any) -> Iterator[list[str]]:
+def _oldest_first(table: _PrunedTable, is_old: ColumnElement[bool], may_go: ColumnElement[bool]) -> Iterator[list[str]]:
     """Walk a table by its primary key, in pages, up to the first page without an old row; yields ids that may go.
 
     Ids are in the order of time, but for the clocks of their makers: what a page hides comes with a later prune.
@@ -361,7 +187,7 @@ class _Batch:
     lines: int
 
 
-def _batches(runs: _Runs, ids: Sequence[str]) -> Iterator[_Batch]:
+def _batches(runs: PrunableRuns, ids: Sequence[str]) -> Iterator[_Batch]:
     """Part those of these runs that may go into batches of so many runs or log lines, oldest first."""
     with reading() as db:
         found = db.rows(

@@ -22,7 +22,8 @@ from portal_actions_plugin.runs.changes import existing
 from portal_actions_plugin.storage import pause_points, tables
 from portal_actions_plugin.storage.sessions import database, new_id, reading, transaction
 from portal_actions_plugin.upkeep import retention
-from portal_actions_plugin.upkeep.retention import Ages, Pruned, prunable, prune
+from portal_actions_plugin.upkeep.prunable_runs import SHORTEST_SECONDS, Ages, Pruned
+from portal_actions_plugin.upkeep.retention import prunable, prune
 from tests.support.page_rows import add_action_run, add_attempt, add_log, add_template_run, ago
 from tests.support.portal import PEOPLE
 from tests.support.statements import plan_of
@@ -368,7 +369,7 @@ def test_a_prune_leaves_one_audit_row_that_says_who_and_how_much(app: Flask, mon
 def test_a_prune_does_not_delete_its_own_audit_row_nor_that_of_another(app: Flask) -> None:
     for _ in range(2):
         old_one_off()
-        prune("system:cli", Ages(retention.SHORTEST_SECONDS, retention.SHORTEST_SECONDS))
+        prune("system:cli", Ages(SHORTEST_SECONDS, SHORTEST_SECONDS))
     assert len(prune_rows()) == 2
 
 

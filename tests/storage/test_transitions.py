@@ -116,8 +116,8 @@ def test_transactions_are_never_nested(app: Flask) -> None:
 def test_news_are_delivered_after_the_commit_doorbells_first(app: Flask) -> None:
     heard: list[str] = []
     with transaction("test") as tx:
-        tx.after_commit(lambda: heard.append("signal"))
-        tx.on_commit(lambda: heard.append("doorbell"))
+        tx.tell_after_rings(lambda: heard.append("signal"))
+        tx.ring_after_commit(lambda: heard.append("doorbell"))
         assert heard == []
     assert heard == ["doorbell", "signal"]
 
@@ -125,7 +125,7 @@ def test_news_are_delivered_after_the_commit_doorbells_first(app: Flask) -> None
 def test_a_rolled_back_transaction_delivers_no_news(app: Flask) -> None:
     heard: list[str] = []
     with pytest.raises(ZeroDivisionError), transaction("test") as tx:
-        tx.after_commit(lambda: heard.append("signal"))
+        tx.tell_after_rings(lambda: heard.append("signal"))
         heard.append(str(1 / 0))
     assert heard == []
 
@@ -133,7 +133,7 @@ def test_a_rolled_back_transaction_delivers_no_news(app: Flask) -> None:
 def test_broken_news_do_not_stop_the_other_news(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     heard: list[str] = []
     with transaction("test") as tx:
-        tx.after_commit(lambda: 1 / 0)
-        tx.after_commit(lambda: heard.append("signal"))
+        tx.tell_after_rings(lambda: 1 / 0)
+        tx.tell_after_rings(lambda: heard.append("signal"))
     assert heard == ["signal"]
     assert "what was committed stays" in caplog.text

@@ -36,7 +36,7 @@ from portal_actions_plugin.storage.pause_points import set_visitor
 from portal_actions_plugin.storage.sessions import new_id, reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.upkeep import retention
-from portal_actions_plugin.upkeep.retention import Ages
+from portal_actions_plugin.upkeep.prunable_runs import Ages
 from tests.support.page_rows import add_template_run, ago
 from tests.support.people import Person, Visitor
 from tests.support.portal import PEOPLE

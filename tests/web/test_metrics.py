@@ -30,7 +30,8 @@ from portal_actions_plugin.storage.sessions import database, reading, transactio
 from portal_actions_plugin.storage.sql import UtcDateTime, now_plus
 from portal_actions_plugin.upkeep import metric_sums
 from portal_actions_plugin.upkeep.measures import METRICS, Kind
-from portal_actions_plugin.upkeep.retention import Ages, prune
+from portal_actions_plugin.upkeep.prunable_runs import Ages
+from portal_actions_plugin.upkeep.retention import prune
 from tests.support.page_rows import add_action_run, add_template_run
 from tests.support.portal import PEOPLE
 from tests.support.run_helpers import ADA, claim, make_due, perform, register, run_one_off, work_off

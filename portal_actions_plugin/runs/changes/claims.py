@@ -10,7 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, and_, bindparam, case, func, insert, not_, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Float,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Update
 
@@ -115,7 +128,7 @@ def of_status(run_id: str, *, status: str) -> Update:
     )
 
 
-def is_of(process_token: Any) -> ColumnElement[bool]:
+def is_of(process_token: str | BindParameter[str]) -> ColumnElement[bool]:
     """That an action run is a process's: a row that was found by its id is checked for it.
 
     A process has had hundreds of rows, and PostgreSQL would read them all to find that one.

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, case, not_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, not_, select, tuple_, update
 
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.conditions import NOW, is_due
@@ -70,7 +70,7 @@ def free_lapsed(tx: Transaction, grace_seconds: float) -> Sequence[str]:
     )
 
 
-def _free(tx: Transaction, whose: Any) -> Sequence[str]:
+def _free(tx: Transaction, whose: ColumnElement[bool]) -> Sequence[str]:
     freed = tx.rows(
         update(tables.action_runs)
         .where(tables.action_runs.c.lock_held, whose)

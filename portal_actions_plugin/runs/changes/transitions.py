@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     Boolean,
+    ColumnElement,
     Float,
     Uuid,
     and_,
@@ -268,7 +269,7 @@ def queue_again(
 # -- the whole -------------------------------------------------------------------------------------------------------
 
 
-def end_template_run(tx: Transaction, run_id: str, status: str, **values: Any) -> bool:
+def end_template_run(tx: Transaction, run_id: str, status: str, **values: object) -> bool:
     """Bring an active template run to its end; False when it was over already."""
     end = _CANCEL_TEMPLATE_RUN if status == CANCELED else _END_TEMPLATE_RUN
     is_announced = not signals.template_run_finished.receivers
@@ -307,7 +308,7 @@ def _succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) 
 
 
 def _end_attempt(
-    tx: Transaction, ref: StepRef, process_token: str, *, retry_after: float | None = None, **values: Any
+    tx: Transaction, ref: StepRef, process_token: str, *, retry_after: float | None = None, **values: object
 ) -> None:
     end = _END if retry_after is None else _ended_attempt.values(retry_at=now_plus(retry_after))
     if not tx.changed(end, {"run": ref.id, "token": process_token, "is_announced": _nobody_listens(), **values}):
@@ -327,7 +328,7 @@ def _close_attempt(tx: Transaction, run_id: str, outcome: str, error: ActionErro
     tx.changed(_CLOSE_ATTEMPT, {"run": run_id, "outcome": outcome, **why})
 
 
-def _cancel_action_runs(tx: Transaction, which: Any) -> list[Canceled]:
+def _cancel_action_runs(tx: Transaction, which: ColumnElement[bool]) -> list[Canceled]:
     rows = tx.rows(
         update(tables.action_runs)
         .where(which, tables.action_runs.c.status.in_(ACTIVE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from portal_actions_plugin import hooks
 from portal_actions_plugin.actions.registry import Action
@@ -23,7 +23,7 @@ Demand = tuple[str, str]
 """A permission that a template or an action demands, and which of them does."""
 
 
-def allowed(identity: Identity | None, permission: str, target: Any = None) -> bool:
+def allowed(identity: Identity | None, permission: str, target: object = None) -> bool:
     """Whether the identity has the permission: the host's authorizer decides, else the role table.
 
     Nobody has any while the setting asks for an authorizer and there is none.
@@ -53,7 +53,7 @@ def require_somebody(identity: Identity | None) -> Identity:
     return identity
 
 
-def require_read(identity: Identity | None, permission: str, target: Any = None) -> Identity:
+def require_read(identity: Identity | None, permission: str, target: object = None) -> Identity:
     """Let a reader through.
 
     Raises:
@@ -100,7 +100,7 @@ def require_reader(identity: Identity | None, permission: str, *, event: str, ta
     return asker
 
 
-def hides(identity: Identity | None, permission: str, target: Any) -> bool:
+def hides(identity: Identity | None, permission: str, target: object) -> bool:
     """Whether the host keeps this one from somebody who may read others: it does not exist for them."""
     return allowed(identity, permission) and not allowed(identity, permission, target)
 

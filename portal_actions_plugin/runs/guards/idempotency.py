@@ -7,7 +7,6 @@ import hmac
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from flask import current_app
 from sqlalchemy import String, bindparam, insert, select
@@ -44,7 +43,7 @@ class IdempotencyKey:
     fingerprint: str
 
 
-def idempotency_key(identity_id: str, key: str | None, asked: Any) -> IdempotencyKey | None:
+def idempotency_key(identity_id: str, key: str | None, asked: object) -> IdempotencyKey | None:
     """Read a key as a client sent it; None when it sent none. Raises ValidationError for an unusable one."""
     if key is None:
         return None

@@ -34,7 +34,7 @@ def _flask_login_user() -> Any:
         return None
 
 
-def _from_user(user: Any) -> Identity | None:
+def _from_user(user: object) -> Identity | None:
     if isinstance(user, Identity):
         return user
     if not user or not _is_authenticated(user):
@@ -55,7 +55,7 @@ def _from_user(user: Any) -> Identity | None:
     )
 
 
-def _is_authenticated(user: Any) -> bool:
+def _is_authenticated(user: object) -> bool:
     """Whether the user says so. A method, as some hosts have it, is true whatever it would answer: it is asked."""
     says = getattr(user, "is_authenticated", True)
     return bool(settled(says() if callable(says) else says))

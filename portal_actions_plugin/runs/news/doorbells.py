@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import ColumnElement, case, or_, select, update
 
 from portal_actions_plugin.runs.conditions import NOW, is_due
 from portal_actions_plugin.runs.states import QUEUED
@@ -90,6 +89,6 @@ def due_at_once(tx: Transaction, ids: Sequence[str]) -> int:
 _MAX_DOUBLINGS = 6
 
 
-def _doubling(rings: Any) -> Any:
+def _doubling(rings: ColumnElement[int]) -> ColumnElement[int]:
     """2 to the power of rings, up to a limit, in plain SQL: SQLite may come without power()."""
     return case({n: 2**n for n in range(_MAX_DOUBLINGS)}, value=rings, else_=2**_MAX_DOUBLINGS)

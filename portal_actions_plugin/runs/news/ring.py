@@ -41,7 +41,7 @@ def ring_after_commit(tx: Transaction, run_id: str, queue_name: str) -> None:
     def ring_it() -> None:
         ring([(run_id, queue_name)])
 
-    tx.on_commit(ring_it)
+    tx.ring_after_commit(ring_it)
 
 
 def ring(due: Sequence[tuple[str, str]]) -> int:

@@ -37,11 +37,11 @@ def tell_after_commit(tx: Transaction, signal: NamedSignal, run_id: str) -> None
         run_id: the run's id.
     """
     if signal in _FINISHED and signal.receivers:
-        tx.after_commit(lambda: announce(signal, run_id))
+        tx.tell_after_rings(lambda: announce(signal, run_id))
         return
     if signal.receivers:
-        tx.after_commit(lambda: send(signal, _read(signal, run_id)))
-    tx.gather(_change(signal, run_id), _echo)
+        tx.tell_after_rings(lambda: send(signal, _read(signal, run_id)))
+    tx.echo_last(_change(signal, run_id), _echo)
 
 
 def announce(finished: NamedSignal, run_id: str) -> None:
@@ -55,7 +55,7 @@ def announce(finished: NamedSignal, run_id: str) -> None:
         send(finished, _read(finished, run_id))
     with transaction("announced") as tx:
         _keep_announced(tx, tables.template_runs if finished in _OF_TEMPLATE_RUNS else tables.action_runs, run_id)
-        tx.gather(_change(finished, run_id), _echo)
+        tx.echo_last(_change(finished, run_id), _echo)
 
 
 def _read(signal: NamedSignal, run_id: str) -> ActionRun | TemplateRun:

@@ -101,17 +101,19 @@ START = bindparam("start", type_=Id())
 LIMIT = bindparam("limit", type_=Integer())
 
 
-def first_of(statement: Select[Any], key: Any, limit: BindParameter[int] = LIMIT, *, older: bool) -> Select[Any]:
+def first_of(
+    statement: Select[Any], key: ColumnElement[str], limit: BindParameter[int] = LIMIT, *, older: bool
+) -> Select[Any]:
     """What comes first beyond the start, in order."""
     return in_order(statement.where(beyond(key, older=older)), key, older=older).limit(limit)
 
 
-def beyond(key: Any, *, older: bool) -> ColumnElement[bool]:
+def beyond(key: ColumnElement[str], *, older: bool) -> ColumnElement[bool]:
     """Whether a row lies beyond the start."""
-    return key < START if older else key > START  # type: ignore[no-any-return]
+    return key < START if older else key > START
 
 
-def in_order(statement: Select[Any], key: Any, *, older: bool) -> Select[Any]:
+def in_order(statement: Select[Any], key: ColumnElement[str], *, older: bool) -> Select[Any]:
     return statement.order_by(key.desc() if older else key.asc())
 
 

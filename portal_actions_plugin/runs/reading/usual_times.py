@@ -66,11 +66,11 @@ def _last_successes(column: ColumnClause[Any], *, of_steps: bool) -> Select[Any]
 
 def _recent(column: ColumnClause[Any]) -> Subquery:
     """What an index finds newest first, and no more of it than a page has time for."""
-    run = tables.action_runs.c
+    step = tables.action_runs.c
     return (
-        select(run.id, run.step_id, run.action, run.status, run.started_at, run.finished_at)
-        .where(same(column, bindparam("word", type_=String())), run.id < bindparam("run_id", type_=Id()))
-        .order_by(run.id.desc())
+        select(step.id, step.step_id, step.action, step.status, step.started_at, step.finished_at)
+        .where(same(column, bindparam("word", type_=String())), step.id < bindparam("run_id", type_=Id()))
+        .order_by(step.id.desc())
         .limit(bindparam("rows", type_=Integer()))
         .subquery()
     )

@@ -7,7 +7,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -32,7 +31,7 @@ class MigrationError(Exception):
     """The tables cannot be brought there; says why, and what to do."""
 
 
-def include_name(name: str | None, type_: str, _parent_names: Any = None) -> bool:
+def include_name(name: str | None, type_: str, _parent_names: object = None) -> bool:
     """Tell a host's own alembic to leave our tables alone: pass it as ``include_name`` in the host's ``env.py``."""
     return not (type_ == "table" and (name or "").startswith(tables.PREFIX))
 
@@ -147,7 +146,7 @@ def _script() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
 
 
-def _config(**attributes: Any) -> Config:
+def _config(**attributes: object) -> Config:
     config = Config()
     # A literal % would be read as interpolation.
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))

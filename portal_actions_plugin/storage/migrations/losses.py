@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,21 +59,21 @@ class _Notes(DefaultImpl):
 
     gone: _Gone
 
-    def _exec(self, *_: Any, **__: Any) -> None:
+    def _exec(self, *_: object, **__: object) -> None:
         return None
 
-    def drop_table(self, table: Table, **_: Any) -> None:
+    def drop_table(self, table: Table, **_: object) -> None:
         self.gone.tables[table.name] = None
 
-    def rename_table(self, old_table_name: str, new_table_name: str, *_: Any, **__: Any) -> None:  # noqa: ARG002
+    def rename_table(self, old_table_name: str, new_table_name: str, *_: object, **__: object) -> None:  # noqa: ARG002
         """One that was copied is there again."""
         self.gone.tables.pop(new_table_name, None)
 
-    def drop_column(self, table_name: str, column: Column[Any], *_: Any, **__: Any) -> None:
+    def drop_column(self, table_name: str, column: Column[Any], *_: object, **__: object) -> None:
         self.gone.columns.append((table_name, column.name))
 
 
-def _note(connection: Connection, gone: _Gone, downgrade: Any) -> None:
+def _note(connection: Connection, gone: _Gone, downgrade: Callable[[], None]) -> None:
     context = MigrationContext.configure(connection)
     notes = _Notes(context.dialect, connection, False, None, None, context.opts)  # noqa: FBT003 alembic's order
     notes.gone = gone

@@ -13,12 +13,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
+from alembic.ddl.impl import DefaultImpl
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.ddl.sqlite import SQLiteImpl
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Connection, Index, Table, inspect, text
+from sqlalchemy import Column, Connection, Executable, Index, Table, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import quoted_name
 
@@ -53,10 +55,30 @@ def use_stages(context: MigrationContext) -> None:
     context.impl = kind(context.dialect, context.connection, context.as_sql, None, context.output_buffer, context.opts)
 
 
-class _OnSqlite(SQLiteImpl):
+class _Repeatable(DefaultImpl):
+    """What has been done already is not done again: a migration that was interrupted begins anew."""
+
+    def create_table(self, table: Table, **kw: object) -> None:
+        if not _has_table(self, table.name):
+            super().create_table(table, **kw)
+
+    def drop_table(self, table: Table, **kw: object) -> None:
+        if _has_table(self, table.name):
+            super().drop_table(table, **kw)
+
+    def add_column(self, table_name: str, column: Column[Any], **kw: Any) -> None:
+        if not _has_column(self, table_name, column):
+            super().add_column(table_name, column, **kw)
+
+    def drop_column(self, table_name: str, column: Column[Any], **kw: Any) -> None:
+        if _has_column(self, table_name, column):
+            super().drop_column(table_name, column, **kw)
+
+
+class _OnSqlite(_Repeatable, SQLiteImpl):
     """Each statement is a transaction: other writers pass in between."""
 
-    def _exec(self, construct: Any, *args: Any, **kw: Any) -> Any:
+    def _exec(self, construct: Executable | str, *args: Any, **kw: Any) -> Any:
         began = time.monotonic()
         result = super()._exec(construct, *args, **kw)
         _connection(self).commit()
@@ -64,65 +86,40 @@ class _OnSqlite(SQLiteImpl):
         time.sleep(min(time.monotonic() - began, GIVE_WAY_SECONDS))
         return result
 
-    def create_table(self, table: Table, **kw: Any) -> None:
-        if not _has_table(self, table.name):
-            super().create_table(table, **kw)
-
-    def drop_table(self, table: Table, **kw: Any) -> None:
-        if _has_table(self, table.name):
-            super().drop_table(table, **kw)
-
-    def add_column(self, table_name: str, column: Column[Any], *args: Any, **kw: Any) -> None:
-        if not _has_column(self, table_name, column):
-            super().add_column(table_name, column, *args, **kw)
-
-    def drop_column(self, table_name: str, column: Column[Any], *args: Any, **kw: Any) -> None:
-        if _has_column(self, table_name, column):
-            super().drop_column(table_name, column, *args, **kw)
-
-    def create_index(self, index: Index, **kw: Any) -> None:  # noqa: ARG002 the one that alembic may give is said anyway
+    def create_index(self, index: Index, **kw: object) -> None:  # noqa: ARG002 the one that alembic may give is said anyway
         super().create_index(index, if_not_exists=True)
 
-    def drop_index(self, index: Index, **kw: Any) -> None:  # noqa: ARG002 likewise
+    def drop_index(self, index: Index, **kw: object) -> None:  # noqa: ARG002 likewise
         super().drop_index(index, if_exists=True)
 
 
-class _OnPostgresql(PostgresqlImpl):
+class _OnPostgresql(_Repeatable, PostgresqlImpl):
     """Each statement is a transaction; indexes are made beside the work that goes on."""
 
-    def __init__(self, *args: Any, **kw: Any) -> None:
-        super().__init__(*args, **kw)
-        self._to_drop: dict[str, Index] = {}
+    @cached_property
+    def _to_drop(self) -> dict[str, Index]:
+        """Indexes that go at the end of the migration, by their names."""
+        return {}
 
-    def _exec(self, construct: Any, *args: Any, **kw: Any) -> Any:
+    def _exec(self, construct: Executable | str, *args: Any, **kw: Any) -> Any:
         if getattr(getattr(construct, "table", None), "name", None) == tables.VERSION_TABLE:
             self._drop_indexes()
         run = super()._exec
         return self._patiently(lambda: run(construct, *args, **kw), LOCK_PAUSES)
 
-    def create_table(self, table: Table, **kw: Any) -> None:
-        if not _has_table(self, table.name):
-            super().create_table(table, **kw)
-
-    def drop_table(self, table: Table, **kw: Any) -> None:
+    def drop_table(self, table: Table, **kw: object) -> None:
         self._drop_indexes()
-        if _has_table(self, table.name):
-            super().drop_table(table, **kw)
+        super().drop_table(table, **kw)
 
-    def add_column(self, table_name: str, column: Column[Any], *args: Any, **kw: Any) -> None:
-        if not _has_column(self, table_name, column):
-            super().add_column(table_name, column, *args, **kw)
-
-    def drop_column(self, table_name: str, column: Column[Any], *args: Any, **kw: Any) -> None:
+    def drop_column(self, table_name: str, column: Column[Any], **kw: Any) -> None:
         self._drop_indexes()
-        if _has_column(self, table_name, column):
-            super().drop_column(table_name, column, *args, **kw)
+        super().drop_column(table_name, column, **kw)
 
-    def drop_index(self, index: Index, **kw: Any) -> None:  # noqa: ARG002 it is said when it is dropped
+    def drop_index(self, index: Index, **kw: object) -> None:  # noqa: ARG002 it is said when it is dropped
         """Keep it until the end of the migration: its successor may have its name, and comes first then."""
         self._to_drop[str(index.name)] = index
 
-    def create_index(self, index: Index, **kw: Any) -> None:  # noqa: ARG002 likewise
+    def create_index(self, index: Index, **kw: object) -> None:  # noqa: ARG002 likewise
         name = str(index.name)
         is_successor = name in self._to_drop
         if is_successor:
@@ -221,13 +218,13 @@ def _who_is_there(connection: Connection) -> str:
     return ", ".join(shown) or "a session that has ended meanwhile"
 
 
-def _connection(impl: PostgresqlImpl | SQLiteImpl) -> Connection:
+def _connection(impl: DefaultImpl) -> Connection:
     return cast("Connection", impl.connection)
 
 
-def _has_table(impl: PostgresqlImpl | SQLiteImpl, name: str) -> bool:
+def _has_table(impl: DefaultImpl, name: str) -> bool:
     return inspect(_connection(impl)).has_table(name)
 
 
-def _has_column(impl: PostgresqlImpl | SQLiteImpl, table: str, column: Column[Any]) -> bool:
+def _has_column(impl: DefaultImpl, table: str, column: Column[Any]) -> bool:
     return any(found["name"] == column.name for found in inspect(_connection(impl)).get_columns(table))
