@@ -66,52 +66,35 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_portal_actions_template_runs")),
     )
     op.create_index(
-        op.f("ix_portal_actions_template_runs_entity_id"),
-        "portal_actions_template_runs",
-        ["entity", "id"],
+        op.f("ix_portal_actions_template_runs_entity_id"), "portal_actions_template_runs", ["entity", "id"],
         unique=False,
     )
     op.create_index(
-        op.f("ix_portal_actions_template_runs_requested_by_id"),
-        "portal_actions_template_runs",
-        ["requested_by", "id"],
-        unique=False,
+        op.f("ix_portal_actions_template_runs_requested_by_id"), "portal_actions_template_runs",
+        ["requested_by", "id"], unique=False,
     )
     op.create_index(
-        op.f("ix_portal_actions_template_runs_requested_by_queued_at"),
-        "portal_actions_template_runs",
-        ["requested_by", "queued_at"],
-        unique=False,
+        op.f("ix_portal_actions_template_runs_requested_by_queued_at"), "portal_actions_template_runs",
+        ["requested_by", "queued_at"], unique=False,
     )
     op.create_index(
         op.f("ix_portal_actions_template_runs_retry_of"), "portal_actions_template_runs", ["retry_of"], unique=False
     )
     op.create_index(
-        op.f("ix_portal_actions_template_runs_status_id"),
-        "portal_actions_template_runs",
-        ["status", "id"],
+        op.f("ix_portal_actions_template_runs_status_id"), "portal_actions_template_runs", ["status", "id"],
         unique=False,
     )
     op.create_index(
-        op.f("ix_portal_actions_template_runs_template_id"),
-        "portal_actions_template_runs",
-        ["template", "id"],
+        op.f("ix_portal_actions_template_runs_template_id"), "portal_actions_template_runs", ["template", "id"],
         unique=False,
     )
     op.create_index(
-        "ix_portal_actions_template_runs_to_announce",
-        "portal_actions_template_runs",
-        ["finished_at"],
-        unique=False,
-        sqlite_where=sa.text("announced_at IS NULL"),
-        postgresql_where=sa.text("announced_at IS NULL"),
+        "ix_portal_actions_template_runs_to_announce", "portal_actions_template_runs", ["finished_at"], unique=False,
+        sqlite_where=sa.text("announced_at IS NULL"), postgresql_where=sa.text("announced_at IS NULL"),
     )
     op.create_index(
-        "uq_portal_actions_template_runs_active_dedupe_key",
-        "portal_actions_template_runs",
-        ["dedupe_key"],
-        unique=True,
-        sqlite_where=sa.text("status IN ('queued', 'running')"),
+        "uq_portal_actions_template_runs_active_dedupe_key", "portal_actions_template_runs", ["dedupe_key"],
+        unique=True, sqlite_where=sa.text("status IN ('queued', 'running')"),
         postgresql_where=sa.text("status IN ('queued', 'running')"),
     )
     op.create_table(
@@ -192,33 +175,20 @@ def upgrade() -> None:
         op.f("ix_portal_actions_action_runs_entity_id"), "portal_actions_action_runs", ["entity", "id"], unique=False
     )
     op.create_index(
-        "ix_portal_actions_action_runs_leases",
-        "portal_actions_action_runs",
-        ["lease_expires_at"],
-        unique=False,
-        sqlite_where=sa.text("status = 'running'"),
-        postgresql_where=sa.text("status = 'running'"),
+        "ix_portal_actions_action_runs_leases", "portal_actions_action_runs", ["lease_expires_at"], unique=False,
+        sqlite_where=sa.text("status = 'running'"), postgresql_where=sa.text("status = 'running'"),
     )
     op.create_index(
-        "ix_portal_actions_action_runs_one_offs",
-        "portal_actions_action_runs",
-        ["requested_by", "queued_at"],
-        unique=False,
-        sqlite_where=sa.text("template_run_id IS NULL"),
+        "ix_portal_actions_action_runs_one_offs", "portal_actions_action_runs", ["requested_by", "queued_at"],
+        unique=False, sqlite_where=sa.text("template_run_id IS NULL"),
         postgresql_where=sa.text("template_run_id IS NULL"),
     )
     op.create_index(
-        "ix_portal_actions_action_runs_process_token",
-        "portal_actions_action_runs",
-        ["process_token"],
-        unique=False,
-        sqlite_where=sa.text("process_token IS NOT NULL"),
-        postgresql_where=sa.text("process_token IS NOT NULL"),
+        "ix_portal_actions_action_runs_process_token", "portal_actions_action_runs", ["process_token"], unique=False,
+        sqlite_where=sa.text("process_token IS NOT NULL"), postgresql_where=sa.text("process_token IS NOT NULL"),
     )
     op.create_index(
-        op.f("ix_portal_actions_action_runs_requested_by_id"),
-        "portal_actions_action_runs",
-        ["requested_by", "id"],
+        op.f("ix_portal_actions_action_runs_requested_by_id"), "portal_actions_action_runs", ["requested_by", "id"],
         unique=False,
     )
     op.create_index(
@@ -228,42 +198,25 @@ def upgrade() -> None:
         op.f("ix_portal_actions_action_runs_status_id"), "portal_actions_action_runs", ["status", "id"], unique=False
     )
     op.create_index(
-        op.f("ix_portal_actions_action_runs_template_id"),
-        "portal_actions_action_runs",
-        ["template", "id"],
+        op.f("ix_portal_actions_action_runs_template_id"), "portal_actions_action_runs", ["template", "id"],
         unique=False,
     )
     op.create_index(
-        "ix_portal_actions_action_runs_to_announce",
-        "portal_actions_action_runs",
-        ["finished_at"],
-        unique=False,
-        sqlite_where=sa.text("announced_at IS NULL"),
-        postgresql_where=sa.text("announced_at IS NULL"),
+        "ix_portal_actions_action_runs_to_announce", "portal_actions_action_runs", ["finished_at"], unique=False,
+        sqlite_where=sa.text("announced_at IS NULL"), postgresql_where=sa.text("announced_at IS NULL"),
     )
     op.create_index(
-        "ix_portal_actions_action_runs_to_ring",
-        "portal_actions_action_runs",
-        ["ring_again_at"],
-        unique=False,
-        sqlite_where=sa.text("status = 'queued'"),
-        postgresql_where=sa.text("status = 'queued'"),
+        "ix_portal_actions_action_runs_to_ring", "portal_actions_action_runs", ["ring_again_at"], unique=False,
+        sqlite_where=sa.text("status = 'queued'"), postgresql_where=sa.text("status = 'queued'"),
     )
     op.create_index(
-        "uq_portal_actions_action_runs_active_dedupe_key",
-        "portal_actions_action_runs",
-        ["dedupe_key"],
-        unique=True,
+        "uq_portal_actions_action_runs_active_dedupe_key", "portal_actions_action_runs", ["dedupe_key"], unique=True,
         sqlite_where=sa.text("status IN ('queued', 'running')"),
         postgresql_where=sa.text("status IN ('queued', 'running')"),
     )
     op.create_index(
-        "uq_portal_actions_action_runs_held_lock_key",
-        "portal_actions_action_runs",
-        ["lock_key"],
-        unique=True,
-        sqlite_where=sa.text("lock_held"),
-        postgresql_where=sa.text("lock_held"),
+        "uq_portal_actions_action_runs_held_lock_key", "portal_actions_action_runs", ["lock_key"], unique=True,
+        sqlite_where=sa.text("lock_held"), postgresql_where=sa.text("lock_held"),
     )
     op.create_table(
         "portal_actions_attempts",
@@ -320,50 +273,37 @@ def downgrade() -> None:
     op.drop_table("portal_actions_checkpoints")
     op.drop_table("portal_actions_attempts")
     op.drop_index(
-        "uq_portal_actions_action_runs_held_lock_key",
-        table_name="portal_actions_action_runs",
-        sqlite_where=sa.text("lock_held"),
-        postgresql_where=sa.text("lock_held"),
+        "uq_portal_actions_action_runs_held_lock_key", table_name="portal_actions_action_runs",
+        sqlite_where=sa.text("lock_held"), postgresql_where=sa.text("lock_held"),
     )
     op.drop_index(
-        "uq_portal_actions_action_runs_active_dedupe_key",
-        table_name="portal_actions_action_runs",
+        "uq_portal_actions_action_runs_active_dedupe_key", table_name="portal_actions_action_runs",
         sqlite_where=sa.text("status IN ('queued', 'running')"),
         postgresql_where=sa.text("status IN ('queued', 'running')"),
     )
     op.drop_index(
-        "ix_portal_actions_action_runs_to_ring",
-        table_name="portal_actions_action_runs",
-        sqlite_where=sa.text("status = 'queued'"),
-        postgresql_where=sa.text("status = 'queued'"),
+        "ix_portal_actions_action_runs_to_ring", table_name="portal_actions_action_runs",
+        sqlite_where=sa.text("status = 'queued'"), postgresql_where=sa.text("status = 'queued'"),
     )
     op.drop_index(
-        "ix_portal_actions_action_runs_to_announce",
-        table_name="portal_actions_action_runs",
-        sqlite_where=sa.text("announced_at IS NULL"),
-        postgresql_where=sa.text("announced_at IS NULL"),
+        "ix_portal_actions_action_runs_to_announce", table_name="portal_actions_action_runs",
+        sqlite_where=sa.text("announced_at IS NULL"), postgresql_where=sa.text("announced_at IS NULL"),
     )
     op.drop_index(op.f("ix_portal_actions_action_runs_template_id"), table_name="portal_actions_action_runs")
     op.drop_index(op.f("ix_portal_actions_action_runs_status_id"), table_name="portal_actions_action_runs")
     op.drop_index(op.f("ix_portal_actions_action_runs_retry_of"), table_name="portal_actions_action_runs")
     op.drop_index(op.f("ix_portal_actions_action_runs_requested_by_id"), table_name="portal_actions_action_runs")
     op.drop_index(
-        "ix_portal_actions_action_runs_process_token",
-        table_name="portal_actions_action_runs",
-        sqlite_where=sa.text("process_token IS NOT NULL"),
-        postgresql_where=sa.text("process_token IS NOT NULL"),
+        "ix_portal_actions_action_runs_process_token", table_name="portal_actions_action_runs",
+        sqlite_where=sa.text("process_token IS NOT NULL"), postgresql_where=sa.text("process_token IS NOT NULL"),
     )
     op.drop_index(
-        "ix_portal_actions_action_runs_one_offs",
-        table_name="portal_actions_action_runs",
-        sqlite_where=sa.text("template_run_id IS NULL"),
-        postgresql_where=sa.text("template_run_id IS NULL"),
+        "ix_portal_actions_action_runs_one_offs", table_name="portal_actions_action_runs",
+        sqlite_where=sa.text("template_run_id IS NULL"), postgresql_where=sa.text("template_run_id IS NULL"),
     )
     op.drop_index(
-        "ix_portal_actions_action_runs_leases",
-        table_name="portal_actions_action_runs",
-        sqlite_where=sa.text("status = 'running'"),
-        postgresql_where=sa.text("status = 'running'"),
+        "ix_portal_actions_action_runs_leases", table_name="portal_actions_action_runs",
+        sqlite_where=sa.text("status = 'running'"), postgresql_where=sa.text("status = 'running'"),
     )
     op.drop_index(op.f("ix_portal_actions_action_runs_entity_id"), table_name="portal_actions_action_runs")
     op.drop_index(op.f("ix_portal_actions_action_runs_action_id"), table_name="portal_actions_action_runs")
@@ -371,16 +311,13 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_portal_actions_workers_seen_at"), table_name="portal_actions_workers")
     op.drop_table("portal_actions_workers")
     op.drop_index(
-        "uq_portal_actions_template_runs_active_dedupe_key",
-        table_name="portal_actions_template_runs",
+        "uq_portal_actions_template_runs_active_dedupe_key", table_name="portal_actions_template_runs",
         sqlite_where=sa.text("status IN ('queued', 'running')"),
         postgresql_where=sa.text("status IN ('queued', 'running')"),
     )
     op.drop_index(
-        "ix_portal_actions_template_runs_to_announce",
-        table_name="portal_actions_template_runs",
-        sqlite_where=sa.text("announced_at IS NULL"),
-        postgresql_where=sa.text("announced_at IS NULL"),
+        "ix_portal_actions_template_runs_to_announce", table_name="portal_actions_template_runs",
+        sqlite_where=sa.text("announced_at IS NULL"), postgresql_where=sa.text("announced_at IS NULL"),
     )
     op.drop_index(op.f("ix_portal_actions_template_runs_template_id"), table_name="portal_actions_template_runs")
     op.drop_index(op.f("ix_portal_actions_template_runs_status_id"), table_name="portal_actions_template_runs")
