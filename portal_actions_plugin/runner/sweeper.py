@@ -23,7 +23,7 @@ from portal_actions_plugin.runs.news import doorbells, ring, tell
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, redis_names
 from portal_actions_plugin.runs.states import OVER
 from portal_actions_plugin.storage import away, tables
-from portal_actions_plugin.storage.sessions import Row, Transaction, reading, transaction
+from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
 from portal_actions_plugin.storage.sql import checked, now_plus
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def _ring_again() -> int:
     old_queues.bring_over()
     with transaction("ring_again") as tx:
         due = doorbells.take_due(tx, RINGS_A_PASS, extension().config.ring_again_seconds)
-        routed = [(row["id"], _route(tx, row)) for row in due]
+        routed = [(run.id, _route(tx, run)) for run in due]
     if routed:
         log.info("ringing again for %d queued runs", len(routed))
     if (rung := ring.ring(routed)) < len(routed):
@@ -119,15 +119,15 @@ def _notice_that_redis_forgot() -> None:
         log.debug("Redis cannot be asked whether it has forgotten: %s", error)
 
 
-def _route(tx: Transaction, row: Row) -> str:
+def _route(tx: Transaction, run: doorbells.DueRun) -> str:
     """The queue that a row's action goes to by now: on the one it was queued for, nobody may be working any more."""
     parts = extension()
-    queue: str = row["queue"]
-    if row["action"] in parts.registry:
-        action = parts.registry.get(row["action"])
+    queue = run.queue
+    if run.action in parts.registry:
+        action = parts.registry.get(run.action)
         wanted = parts.config.queue_for(action.id, action.queue)
         if wanted != queue:
-            doorbells.route(tx, row["id"], wanted)
+            doorbells.route(tx, run.id, wanted)
             return wanted
     return queue
 

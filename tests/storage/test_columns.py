@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Table
 
+from portal_actions_plugin.runs.reading import records, rows
 from portal_actions_plugin.storage import tables
 
 ROOT = Path(__file__).parents[2]
@@ -100,3 +101,17 @@ def test_so_many_columns_are_named_that_they_are_all_looked_at() -> None:
 )
 def test_a_column_that_is_not_there_is_found(line: str) -> None:
     assert missing(parsed(line)) == {("audit", "nope")}
+
+
+@pytest.mark.parametrize(
+    ("record", "read"),
+    [
+        (records.ActionRunRecord, rows.select_action_runs().selected_columns.keys()),
+        (records.ActionRunRecord, [column.key for column in rows.QUEUED_COLUMNS]),
+        (records.TemplateRunRecord, rows.select_template_runs().selected_columns.keys()),
+        (records.AttemptRecord, tables.attempts.c.keys()),
+        (records.AuditRecord, tables.audit.c.keys()),
+    ],
+)
+def test_a_record_has_the_columns_that_are_read(record: type, read: list[str]) -> None:
+    assert set(record.__annotations__) - {"retried_as"} == set(read)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import ClauseElement, Column, MetaData, String, Table, bindparam, event, insert, select, text, update
-from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError, OperationalError, StatementError
 
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 from portal_actions_plugin.runs.states import ACTIVE
@@ -197,3 +197,20 @@ def test_reads_with_them_see_one_state(database: Database) -> None:
         assert not db.rows(count, {"of": "default"})
     with database.reading() as db:
         assert len(db.rows(count, {"of": "default"})) == 1
+
+
+def test_what_is_used_of_sqlalchemy_beside_its_documented_functions_is_there(tx: Transaction) -> None:
+    """SQLAlchemy documents no way to run what was compiled before. A version without one of these needs another one."""
+    dialect = tx._connection.dialect
+    compiled = insert(tables.audit).values(at=now_plus(0)).compile(dialect=dialect, column_keys=["id", "actor"])
+    expanded = compiled.construct_expanded_state({"id": new_id(), "actor": "user:ann"})
+    assert {"statement", "positiontup", "processors", "parameters", "parameter_expansion"} <= set(expanded._fields)
+    assert [column.key for column in compiled.prefetch] == ["count"]
+    assert all({"callable", "literal_execute", "type"} <= set(dir(bind)) for bind in compiled.binds.values())
+    assert tables.audit.c.count.default.is_scalar
+    implementation = tables.audit.c.id.type.dialect_impl(dialect)
+    assert callable(implementation.bind_processor)
+    assert callable(implementation.result_processor)
+    assert {"before_cursor_execute", "after_cursor_execute"} <= set(dir(tx._connection.dispatch))
+    assert callable(dialect.is_disconnect)
+    assert callable(DBAPIError.instance)

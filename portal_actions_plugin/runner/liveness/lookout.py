@@ -169,12 +169,10 @@ class Lookout:
             self._rung_for.pop(queue, None)
             return None
         before, now = self._rung_for.get(queue), time.monotonic()
-        if before is None or before.run_id != waits["id"]:
-            log.warning(
-                "the run %s waits for %.0f s while workers stand by: ringing", waits["id"], waits["waited"] / 1000
-            )
-            ring.ring([(waits["id"], queue)])
-            self._rung_for[queue] = _RungFor(waits["id"], now)
+        if before is None or before.run_id != waits.id:
+            log.warning("the run %s waits for %.0f s while workers stand by: ringing", waits.id, waits.waited_seconds)
+            ring.ring([(waits.id, queue)])
+            self._rung_for[queue] = _RungFor(waits.id, now)
             return None
         return before if now - before.at >= IDLE_SECONDS else None
 

@@ -20,6 +20,7 @@ def known(db: Transaction, ids: Collection[str]) -> Mapping[str, bool]:
     return {row["id"]: bool(row["is_due"]) for row in rows}
 
 
+# Compiled once, since a job process reads it between one step and the next.
 _OLDEST = CompiledOnce(
     select(tables.action_runs.c.id)
     .where(

@@ -11,7 +11,8 @@ from portal_actions_plugin.runs.changes import claims, transitions
 from portal_actions_plugin.runs.changes.claims import Claim
 from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.news import ring, tell
-from portal_actions_plugin.storage.sessions import Row, Transaction, new_id
+from portal_actions_plugin.runs.reading.records import ActionRunRecord
+from portal_actions_plugin.storage.sessions import Transaction, new_id
 
 
 def prepare_step(course: Course, position: int) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def prepare_step(course: Course, position: int) -> dict[str, Any]:
     }
 
 
-def queue_first(tx: Transaction, values: Mapping[str, Any]) -> Row:
+def queue_first(tx: Transaction, values: Mapping[str, Any]) -> ActionRunRecord:
     """Insert what a start begins with as a queued row, ring for it and tell of it after the commit, and give the row."""
     row = transitions.accept_action_run(tx, values, extension().config.ring_again_seconds)
     _ring_and_tell(tx, row["id"], values["queue"])

@@ -25,6 +25,7 @@ MAX_LENGTH = 255
 KEY = r"^[!-~]([ -~]*[!-~])?$"
 """Printable ASCII, which every client and proxy sends as it is, without blanks at its ends, which none keeps."""
 
+# Compiled once, since a start reads it while it keeps SQLite's one writer from everybody else.
 _KNOWN = CompiledOnce(
     select(tables.idempotency_keys.c.fingerprint, tables.idempotency_keys.c.run_id).where(
         tables.idempotency_keys.c.requested_by == bindparam("asker", type_=String()),

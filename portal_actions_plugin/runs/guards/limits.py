@@ -53,6 +53,7 @@ _newest = (
     .limit(bindparam("count", type_=Integer()))
     .subquery()
 )
+# Compiled once, since a start reads it while it keeps SQLite's one writer from everybody else.
 _TAKEN = CompiledOnce(
     select(
         func.count().label("taken"), func.min(_newest.c.queued_at).label("oldest"), now_plus(0).label("now")

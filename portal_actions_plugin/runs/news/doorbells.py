@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, case, or_, select, update
 
 from portal_actions_plugin.runs.conditions import NOW, is_due
 from portal_actions_plugin.runs.states import QUEUED
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sessions import Row, Transaction
+from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.sql import now_plus
 
 
-def take_due(tx: Transaction, limit: int, seconds: float) -> Sequence[Row]:
-    """Take queued rows whose doorbell is due, oldest first; their id, action and queue. The wait doubles every time."""
+class DueRun(NamedTuple):
+    """A queued run that is to be rung for, and the queue it was queued on."""
+
+    id: str
+    action: str
+    queue: str
+
+
+def take_due(tx: Transaction, limit: int, seconds: float) -> Sequence[DueRun]:
+    """Take queued rows whose doorbell is due, oldest first. The wait doubles every time."""
     due = (
         select(tables.action_runs.c.id)
         .where(tables.QUEUED_ROW, tables.action_runs.c.ring_again_at <= NOW)
@@ -23,7 +32,7 @@ def take_due(tx: Transaction, limit: int, seconds: float) -> Sequence[Row]:
         .with_for_update(skip_locked=True)
     )
     ids = [row["id"] for row in tx.rows(due)]
-    return tx.rows(
+    taken = tx.execute(
         update(tables.action_runs)
         .where(tables.action_runs.c.id.in_(ids), tables.action_runs.c.status == QUEUED)
         .values(
@@ -33,6 +42,7 @@ def take_due(tx: Transaction, limit: int, seconds: float) -> Sequence[Row]:
         )
         .returning(tables.action_runs.c.id, tables.action_runs.c.action, tables.action_runs.c.queue)
     )
+    return [DueRun._make(row) for row in taken]
 
 
 def rings_again_in(tx: Transaction, run_id: str, seconds: float) -> None:

@@ -15,6 +15,7 @@ from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.reading import rows
 from portal_actions_plugin.runs.reading.filters import first_id, id_at, last_id
 from portal_actions_plugin.runs.reading.paging import Found, Stretch, first_of, page
+from portal_actions_plugin.runs.reading.records import audit_record
 from portal_actions_plugin.runs.run_ids import parse_id
 from portal_actions_plugin.runs.secrets.storable import require_storable
 from portal_actions_plugin.runs.states import OVER, SUCCESS
@@ -70,7 +71,7 @@ def entries(wanted: AuditFilter, *, limit: int, cursor: str | None = None) -> Pa
     def read(db: Transaction, stretch: Stretch) -> Found:
         return stretch.read(db, first_of(statement, tables.audit.c.id, older=stretch.older), NOTHING)
 
-    return page(read, limit, cursor, rows.audit_entry)
+    return page(read, limit, cursor, lambda row: rows.audit_entry(audit_record(row)))
 
 
 def export(wanted: AuditFilter) -> Iterator[AuditEntry]:
@@ -83,7 +84,7 @@ def export(wanted: AuditFilter) -> Iterator[AuditEntry]:
     piece = statement
     while True:
         with reading() as db:
-            found = [rows.audit_entry(row) for row in db.rows(piece)]
+            found = [rows.audit_entry(audit_record(row)) for row in db.rows(piece)]
         yield from found
         if len(found) < ROWS_A_PIECE:
             return

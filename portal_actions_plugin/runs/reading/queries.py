@@ -16,13 +16,19 @@ from portal_actions_plugin.runs.reading import rows
 from portal_actions_plugin.runs.reading.filters import RunFilter, set_filters, values_of
 from portal_actions_plugin.runs.reading.list_statements import ListKind, statement_of
 from portal_actions_plugin.runs.reading.paging import COUNT_CAP, Reader, page
+from portal_actions_plugin.runs.reading.records import (
+    ActionRunRecord,
+    TemplateRunRecord,
+    action_run_record,
+    attempt_record,
+    template_run_record,
+)
 from portal_actions_plugin.runs.reading.search import Search
 from portal_actions_plugin.runs.run_ids import no_run, parse_id
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sessions import Row, Transaction, reading
+from portal_actions_plugin.storage.sessions import Transaction, reading
 from portal_actions_plugin.storage.sql import ONE, Id
-from portal_actions_plugin.storage.statements import CompiledOnce
 
 # -- the statements of every look at a run: made once, since making one takes longer than running it --------------------
 
@@ -34,15 +40,15 @@ def _retried_as(table: tables.RunTable) -> ColumnElement[Any]:
 
 
 _run_id = bindparam("run_id", type_=Id())
-_ACTION_RUN = CompiledOnce(
+_ACTION_RUN = (
     rows.select_action_runs().add_columns(_retried_as(tables.action_runs)).where(tables.action_runs.c.id == _run_id)
 )
-_TEMPLATE_RUN = CompiledOnce(
+_TEMPLATE_RUN = (
     rows.select_template_runs()
     .add_columns(_retried_as(tables.template_runs))
     .where(tables.template_runs.c.id == _run_id)
 )
-_STEPS = CompiledOnce(
+_STEPS = (
     rows.select_action_runs().where(tables.action_runs.c.template_run_id == _run_id).order_by(tables.action_runs.c.id)
 )
 _run_ids = bindparam("run_ids", type_=Id(), expanding=True)
@@ -98,7 +104,7 @@ def _count_of(status: str) -> ColumnElement[int]:
     return select(func.count()).select_from(some).scalar_subquery().label(status)
 
 
-_ACTIVE_COUNTS = CompiledOnce(select(*map(_count_of, ACTIVE)))
+_ACTIVE_COUNTS = select(*map(_count_of, ACTIVE))
 
 
 # -- one -------------------------------------------------------------------------------------------------------------
@@ -110,10 +116,10 @@ def action_run(run_id: str) -> ActionRun:
         row = db.row(_ACTION_RUN, {"run_id": parse_id(run_id)})
         if row is None:
             raise no_run("action run", run_id)
-        return replace(whole_action_run(db, row), retried_as=row["retried_as"])
+        return replace(whole_action_run(db, action_run_record(row)), retried_as=row["retried_as"])
 
 
-def whole_action_run(db: Transaction, row: Row) -> ActionRun:
+def whole_action_run(db: Transaction, row: ActionRunRecord) -> ActionRun:
     """An action run's row with every try."""
     return rows.action_run(row, _attempts(db, [row])[row["id"]], _lock_holders(db, [row]).get(row["id"]))
 
@@ -133,11 +139,12 @@ def template_run_within(db: Transaction, run_id: str) -> TemplateRun:
     row = db.row(_TEMPLATE_RUN, {"run_id": parse_id(run_id)})
     if row is None:
         raise no_run("template run", run_id)
-    whole = whole_template_run(db, row, db.rows(_STEPS, {"run_id": row["id"]}))
+    steps = [action_run_record(step) for step in db.rows(_STEPS, {"run_id": row["id"]})]
+    whole = whole_template_run(db, template_run_record(row), steps)
     return replace(whole, retried_as=row["retried_as"])
 
 
-def whole_template_run(db: Transaction, row: Row, steps: Sequence[Row]) -> TemplateRun:
+def whole_template_run(db: Transaction, row: TemplateRunRecord, steps: Sequence[ActionRunRecord]) -> TemplateRun:
     """A template run's row and those of its steps as one."""
     attempts = _attempts(db, steps)
     holders = _lock_holders(db, steps)
@@ -162,16 +169,16 @@ def template_runs_of(run_ids: Sequence[str]) -> dict[str, str]:
         return {row["id"]: row["template_run_id"] for row in db.rows(steps)}
 
 
-def _attempts(db: Transaction, runs: Sequence[Row]) -> dict[str, tuple[Attempt, ...]]:
+def _attempts(db: Transaction, runs: Sequence[ActionRunRecord]) -> dict[str, tuple[Attempt, ...]]:
     tries: dict[str, tuple[Attempt, ...]] = {run["id"]: () for run in runs}
     begun = [run["id"] for run in runs if run["started_at"]]
     if begun:
         for row in db.rows(_ATTEMPTS, {"run_ids": begun}):
-            tries[row["action_run_id"]] += (rows.attempt(row),)
+            tries[row["action_run_id"]] += (rows.attempt(attempt_record(row)),)
     return tries
 
 
-def _lock_holders(db: Transaction, runs: Sequence[Row]) -> dict[str, LockHolder]:
+def _lock_holders(db: Transaction, runs: Sequence[ActionRunRecord]) -> dict[str, LockHolder]:
     """Who holds the lock that a queued run waits for, by the waiting run's id."""
     waiting = {run["id"]: run["lock_key"] for run in runs if run["status"] == QUEUED and run["lock_key"]}
     if not waiting:
@@ -235,12 +242,12 @@ def _tails(
 
 def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
     """Action runs, newest first."""
-    return page(_reader(tables.action_runs, wanted), limit, cursor, rows.action_run)
+    return page(_reader(tables.action_runs, wanted), limit, cursor, lambda row: rows.action_run(action_run_record(row)))
 
 
 def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
     """Template runs, newest first, without their steps."""
-    found = page(_reader(tables.template_runs, wanted), limit, cursor, lambda row: row)
+    found = page(_reader(tables.template_runs, wanted), limit, cursor, template_run_record)
     ids = [row["id"] for row in found.items]
     with reading() as db:
         started = db.rows(

@@ -22,9 +22,9 @@ from portal_actions_plugin.run_types import (
     Step,
     TemplateRun,
 )
+from portal_actions_plugin.runs.reading.records import ActionRunRecord, AttemptRecord, AuditRecord, TemplateRunRecord
 from portal_actions_plugin.runs.states import RUNNING, SUCCESS, unrun_step_status
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sessions import Row
 from portal_actions_plugin.storage.sql import now_plus
 
 _FOR_WORKERS = frozenset(
@@ -53,7 +53,7 @@ def select_template_runs() -> Select[Any]:
     return select(*_shown_columns(tables.template_runs))
 
 
-def _origin(value: Mapping[str, Any] | None) -> Origin | None:
+def _origin(value: Mapping[str, str] | None) -> Origin | None:
     return Origin(**value) if value else None
 
 
@@ -72,12 +72,14 @@ def action_run_url(run_id: str, template_run_id: str | None) -> str:
     return extension().config.page_url(page)
 
 
-def action_run(row: Row, attempts: tuple[Attempt, ...] = (), waits_for: LockHolder | None = None) -> ActionRun:
+def action_run(
+    row: ActionRunRecord, attempts: tuple[Attempt, ...] = (), waits_for: LockHolder | None = None
+) -> ActionRun:
     """An action run of its row. A list and a signal do without the rest."""
     error = None
     if row["error_code"]:
-        error = run_error(row["error_code"], row["error_message"], row["error_hint"], row["retry_at"])
-    progress = Progress(row["progress_done"], row["progress_total"]) if row["progress_total"] else None
+        error = run_error(row["error_code"], row["error_message"] or "", row["error_hint"] or "", row["retry_at"])
+    progress = Progress(row["progress_done"] or 0, row["progress_total"]) if row["progress_total"] else None
     return ActionRun(
         id=row["id"],
         action=row["action"],
@@ -113,7 +115,7 @@ def action_run(row: Row, attempts: tuple[Attempt, ...] = (), waits_for: LockHold
     )
 
 
-def template_run(row: Row, step_statuses: Sequence[str]) -> TemplateRun:
+def template_run(row: TemplateRunRecord, step_statuses: Sequence[str]) -> TemplateRun:
     outputs = row["outputs"] or {}
     steps = row["definition"]["steps"]
     # A step that was skipped counts as done once the run is through.
@@ -152,7 +154,7 @@ def _output_links(outputs: Mapping[str, Any]) -> tuple[Link, ...]:
     )
 
 
-def attempt(row: Row) -> Attempt:
+def attempt(row: AttemptRecord) -> Attempt:
     return Attempt(
         row["number"],
         row["started_at"],
@@ -164,7 +166,7 @@ def attempt(row: Row) -> Attempt:
     )
 
 
-def steps(row: Row, runs: Mapping[int, ActionRun]) -> tuple[Step, ...]:
+def steps(row: TemplateRunRecord, runs: Mapping[int, ActionRun]) -> tuple[Step, ...]:
     last_started = max(runs, default=-1)
     return tuple(
         Step(
@@ -180,7 +182,7 @@ def steps(row: Row, runs: Mapping[int, ActionRun]) -> tuple[Step, ...]:
     )
 
 
-def audit_entry(row: Row) -> AuditEntry:
+def audit_entry(row: AuditRecord) -> AuditEntry:
     return AuditEntry(
         id=row["id"],
         at=row["at"],

@@ -33,7 +33,7 @@ from portal_actions_plugin.runs.reading.paging import Found, Stretch, beyond, fi
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.sql import ONE, Id, checked, folded
-from portal_actions_plugin.storage.statements import CompiledOnce, Values
+from portal_actions_plugin.storage.statements import Values
 
 WALK = 2_000
 """So many rows are looked at one by one before the indexes are asked."""
@@ -156,22 +156,22 @@ def _is_own(table: tables.RunTable) -> ColumnElement[bool]:
 
 
 @cache
-def _ends(table: tables.RunTable) -> CompiledOnce:
+def _ends(table: tables.RunTable) -> Select[Any]:
     """The first and the last word of each searched column that begins so."""
     ends = [
         select(folded(column)).where(_begins(column)).order_by(order).limit(ONE).scalar_subquery()
         for column in tables.SEARCHED[table]
         for order in (folded(column).asc(), folded(column).desc())
     ]
-    return CompiledOnce(select(*(end.label(f"end_{place}") for place, end in enumerate(ends))))
+    return select(*(end.label(f"end_{place}") for place, end in enumerate(ends)))
 
 
 @cache
-def _walk(table: tables.RunTable, of_one_status: bool, older: bool) -> CompiledOnce:  # noqa: FBT001 what it is kept by
+def _walk(table: tables.RunTable, of_one_status: bool, older: bool) -> Select[Any]:  # noqa: FBT001 what it is kept by
     ids = select(table.c.id).where(beyond(table.c.id, older=older))
     if of_one_status:
         ids = ids.where(table.c.status == bindparam("one_status", type_=String()))
-    return CompiledOnce(in_order(ids, table.c.id, older=older).limit(ONE).offset(bindparam("walk", type_=Integer())))
+    return in_order(ids, table.c.id, older=older).limit(ONE).offset(bindparam("walk", type_=Integer()))
 
 
 @lru_cache(maxsize=KEPT)

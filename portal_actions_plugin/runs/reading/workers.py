@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, not_, or_, select, update
 
@@ -152,26 +153,34 @@ def _waiting_by_queue(db: Transaction) -> dict[str, tuple[str, float]]:
     """Of each queue the run that has waited in vain for longest, and for how many seconds."""
     found: dict[str, tuple[str, float]] = {}
     for queue in [row["queue"] for row in db.rows(select(tables.workers.c.queue).distinct())]:
-        if row := waits_in_vain(db, queue):
-            found[queue] = (row["id"], row["waited"] / 1000)
+        if run := waits_in_vain(db, queue):
+            found[queue] = (run.id, run.waited_seconds)
     return found
 
 
-def waits_in_vain(db: Transaction, queue: str, besides: Collection[str] = ()) -> Row | None:
-    """The oldest run of a queue that needs no lock and has been due for too long: its ``id``, ``waited`` in milliseconds.
+class WaitingRun(NamedTuple):
+    """A run that is due, and for how long it has been."""
+
+    id: str
+    waited_seconds: float
+
+
+def waits_in_vain(db: Transaction, queue: str, besides: Collection[str] = ()) -> WaitingRun | None:
+    """The oldest run of a queue that needs no lock and has been due for too long; None when there is none.
 
     Args:
         db: where to look.
         queue: the queue's name.
         besides: the ids of runs that are not meant.
     """
-    return db.row(
+    row = db.row(
         select(tables.action_runs.c.id, milliseconds_between(DUE_SINCE, now_plus(0)).label("waited"))
         .where(tables.WAITS_FOR_NOBODY, tables.action_runs.c.queue == queue, is_due(tables.action_runs.c))
         .where(now_plus(-extension().config.stall_seconds) > DUE_SINCE, tables.action_runs.c.id.not_in(besides))
         .order_by(tables.action_runs.c.id)
         .limit(1)
     )
+    return WaitingRun(row["id"], row["waited"] / 1000) if row else None
 
 
 def has_live_lease(db: Transaction, worker: str) -> bool:
