@@ -37,13 +37,7 @@ from portal_actions_plugin.runs.changes.claims import (
 )
 from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.conditions import NOW, THIS_RUN
-from portal_actions_plugin.runs.reading import rows
-from portal_actions_plugin.runs.reading.records import (
-    ActionRunRecord,
-    TemplateRunRecord,
-    action_run_record,
-    template_run_record,
-)
+from portal_actions_plugin.runs.reading import records, rows
 from portal_actions_plugin.runs.secrets.sealing import WIPED
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
 from portal_actions_plugin.storage import tables
@@ -137,12 +131,12 @@ _CLOSE_ATTEMPT = CompiledOnce(
 # -- accepting -------------------------------------------------------------------------------------------------------
 
 
-def accept_template_run(tx: Transaction, run_id: str, values: Mapping[str, Any]) -> TemplateRunRecord:
+def accept_template_run(tx: Transaction, run_id: str, values: Mapping[str, Any]) -> records.TemplateRunRecord:
     """Insert a template run as queued, and give its row: whoever starts it is told without another look at it."""
-    return template_run_record(tx.rows(_ACCEPT, {"id": run_id, **values})[0])
+    return records.template_run_record(tx.rows(_ACCEPT, {"id": run_id, **values})[0])
 
 
-def accept_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> ActionRunRecord:
+def accept_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> records.ActionRunRecord:
     """Insert a one-off or a first step as queued, its doorbell counted as rung, and give its row.
 
     Args:
@@ -151,7 +145,7 @@ def accept_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_sec
         ring_again_seconds: after how many seconds a sweeper rings again for it.
     """
     given = {"id": new_id(), **values, "ring_again_seconds": ring_again_seconds}
-    return action_run_record(tx.rows(_ACCEPT_ACTION_RUN, given)[0])
+    return records.action_run_record(tx.rows(_ACCEPT_ACTION_RUN, given)[0])
 
 
 def queue_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> str:

@@ -118,10 +118,10 @@ def template_run_record(row: Row) -> TemplateRunRecord:
 
 
 def attempt_record(row: Row) -> AttemptRecord:
-    """A row of ``select(tables.attempts)``."""
+    """A row of the attempts, with all its columns."""
     return cast("AttemptRecord", row)
 
 
 def audit_record(row: Row) -> AuditRecord:
-    """A row of ``select(tables.audit)``."""
+    """A row of the audit, with all its columns."""
     return cast("AuditRecord", row)
