@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.doctor import causes, names_on_redis, parts, rows
+from portal_actions_plugin.doctor import causes, names_on_redis, parts, queues, runs
 from portal_actions_plugin.doctor.findings import CRITICAL, Check, Finding, critical, fine, warning
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 from portal_actions_plugin.storage.away import said
@@ -27,7 +27,7 @@ AGAIN = "then run `flask actions doctor` again"
 MEND_SLOW = f"find out what it waits for, such as a store behind a template source, {AGAIN}"
 MEND_ODD = f"correct what the log says, {AGAIN}"
 
-OF_THE_DATABASE: Sequence[Check] = (*parts.OF_THE_DATABASE, *rows.CHECKS, names_on_redis.CHECK)
+OF_THE_DATABASE: Sequence[Check] = (*parts.OF_THE_DATABASE, *queues.CHECKS, *runs.CHECKS, names_on_redis.CHECK)
 """In this order: when the database is away or empty, there is no need to find out again for each."""
 
 OTHERS = parts.OTHERS

@@ -15,14 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.doctor.findings import counted
 from portal_actions_plugin.doctor.parts import is_loaded, is_ready, limit_statements, looking
-from portal_actions_plugin.doctor.rows import DUE, FORGOTTEN, STUCK_SECONDS, stranded
+from portal_actions_plugin.doctor.queues import stranded
+from portal_actions_plugin.doctor.runs import FORGOTTEN, STUCK_SECONDS
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 from portal_actions_plugin.runner.sweeper import RINGS_A_PASS, sweep
-from portal_actions_plugin.runs.conditions import DUE_SINCE
+from portal_actions_plugin.runs.conditions import DUE, DUE_SINCE, LOST
 from portal_actions_plugin.runs.news import doorbells
 from portal_actions_plugin.runs.reading import workers
-from portal_actions_plugin.runs.states import RUNNING
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.storage.sessions import Transaction, transaction
@@ -127,10 +127,4 @@ def _swept() -> Fix:
 
 def _lapsed() -> int:
     with looking() as db:
-        return len(
-            db.rows(
-                select(tables.action_runs.c.id).where(
-                    tables.action_runs.c.status == RUNNING, tables.action_runs.c.lease_expires_at < now_plus(0)
-                )
-            )
-        )
+        return len(db.rows(select(tables.action_runs.c.id).where(LOST)))

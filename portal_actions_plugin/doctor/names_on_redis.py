@@ -12,11 +12,10 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.doorbells import neighbours
 from portal_actions_plugin.runner.doorbells.foreign import LATELY_SECONDS
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, RedisNames, namespace
+from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
-from portal_actions_plugin.storage.sql import now_plus
 
-ALIVE_SECONDS = 30
 MEND_SHARED = (
     "where the copy is: flask actions db new-identity, and start its workers and web processes again; "
     "or give each portal a PORTAL_ACTIONS_NAMESPACE of its own"
@@ -60,14 +59,12 @@ def _shared(known: RedisNames) -> Iterator[Finding]:
 
 def _renamed(known: RedisNames) -> Iterator[Finding]:
     """Whether workers are alive, and none of them goes by the names of today."""
-    alive = select(tables.workers.c.name).where(
-        tables.workers.c.version.is_not(None), tables.workers.c.seen_at > now_plus(-ALIVE_SECONDS)
-    )
+    alive = select(tables.workers.c.name).where(tables.workers.c.version.is_not(None), workers.is_alive())
     with reading() as db:
-        own, workers = neighbours.fingerprint(db), len(db.rows(alive))
-    if workers and own not in {one.fingerprint for one in neighbours.seen(known)}:
+        own, number = neighbours.fingerprint(db), len(db.rows(alive))
+    if number and own not in {one.fingerprint for one in neighbours.seen(known)}:
         message = (
-            f"{counted(workers, 'worker')} go by another namespace than {known.namespace}, which is this database's "
+            f"{counted(number, 'worker')} go by another namespace than {known.namespace}, which is this database's "
             "by now: what web processes ring for waits until a sweeper rings again"
         )
         yield warning("namespace", message, MEND_RENAMED)

@@ -28,10 +28,10 @@ from portal_actions_plugin.doctor.findings import (
 from portal_actions_plugin.extension import NAME, extension
 from portal_actions_plugin.host import TemplateProblem
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
+from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.storage.sessions import Transaction, database, reading, transaction
-from portal_actions_plugin.storage.sql import now_plus
 
 AWAY = "the database is away"
 LOCKED = "somebody keeps the database waiting with a lock"
@@ -86,7 +86,7 @@ def answers() -> bool:
         return False
     try:
         with looking() as db:
-            return db.row(select(now_plus(0).label("now"))) is not None
+            return db.row(select(NOW.label("now"))) is not None
     except SQLAlchemyError:
         return False
 
@@ -121,7 +121,7 @@ def _database() -> Iterator[Finding]:
     began = time.monotonic()
     try:
         with looking() as db:
-            db.row(select(now_plus(0).label("now")))
+            db.row(select(NOW.label("now")))
     except SQLAlchemyError as error:
         message = f"{where} does not answer, so nothing can be started, run or shown: {said(error)}"
         yield critical("database", message, causes.mend_of(error) or causes.MEND_DATABASE)
@@ -152,7 +152,7 @@ def _write_no_row(tx: Transaction, table: Table) -> None:
 
 def _clock() -> Iterator[Finding]:
     with looking() as db:
-        row = db.row(select(now_plus(0).label("now")))
+        row = db.row(select(NOW.label("now")))
     off = abs((row["now"] - datetime.now(UTC)).total_seconds()) if row else 0.0
     if off > CLOCK_SECONDS:
         message = (

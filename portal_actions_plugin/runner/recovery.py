@@ -20,6 +20,7 @@ from portal_actions_plugin.runner.attempt.record import Subject, queue_again, re
 from portal_actions_plugin.runs.changes import claims, locks
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.changes.transitions import Again, Result
+from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.guards.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.news import doorbells
 from portal_actions_plugin.runs.states import LOST, RUNNING
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 # A lease that had lapsed before the deadline tells of a worker that was stopped, not of a handler that was slow.
 _LATE = and_(
-    tables.action_runs.c.deadline_at < now_plus(0),
+    tables.action_runs.c.deadline_at < NOW,
     or_(
         tables.action_runs.c.lapse_seen_at.is_(None),
         tables.action_runs.c.lapse_seen_at >= tables.action_runs.c.deadline_at,
@@ -105,7 +106,7 @@ def lapsed(grace_seconds: float, limit: int) -> Sequence[Row]:
     with reading() as db:
         return db.rows(
             _LOST_ROWS.where(
-                tables.action_runs.c.lease_expires_at < now_plus(0),
+                tables.action_runs.c.lease_expires_at < NOW,
                 tables.action_runs.c.lapse_seen_at < now_plus(-grace_seconds),
             ).limit(limit)
         )

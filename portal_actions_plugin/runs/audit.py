@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, TextClause, insert, select, update
 
 from portal_actions_plugin.run_types import AuditEntry
+from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.secrets.storable import storable
 from portal_actions_plugin.runs.secrets.token_shapes import mask_tokens
 from portal_actions_plugin.storage import tables
@@ -30,7 +31,7 @@ REPEAT_SECONDS = 60
 MAX_REFUSAL_ROWS = 20
 PRUNE = "prune"
 
-_ADD = CompiledOnce(insert(tables.audit).values(at=now_plus(0), last_at=now_plus(0), count=1))
+_ADD = CompiledOnce(insert(tables.audit).values(at=NOW, last_at=NOW, count=1))
 
 
 def record(tx: Transaction, entry: AuditEntry) -> str:
@@ -56,7 +57,7 @@ def record(tx: Transaction, entry: AuditEntry) -> str:
 def amend_prune(tx: Transaction, entry_id: str, details: Mapping[str, Any]) -> None:
     """Say on a prune's row how much is gone by now, since a prune takes several transactions."""
     own = update(tables.audit).where(tables.audit.c.id == entry_id, tables.audit.c.event == PRUNE)
-    tx.changed(own.values(details=dict(details), last_at=now_plus(0)))
+    tx.changed(own.values(details=dict(details), last_at=NOW))
 
 
 def record_refusal(tx: Transaction, entry: AuditEntry) -> None:
@@ -80,7 +81,7 @@ def record_refusal(tx: Transaction, entry: AuditEntry) -> None:
 def _count_on_newest(tx: Transaction, *conditions: ColumnElement[bool] | TextClause) -> bool:
     newest = select(tables.audit.c.id).where(*conditions).order_by(tables.audit.c.id.desc()).limit(1).scalar_subquery()
     again = update(tables.audit).where(tables.audit.c.id == newest)
-    return bool(tx.changed(again.values(count=tables.audit.c.count + 1, last_at=now_plus(0))))
+    return bool(tx.changed(again.values(count=tables.audit.c.count + 1, last_at=NOW)))
 
 
 def _target(entry: AuditEntry) -> str:

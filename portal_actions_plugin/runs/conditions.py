@@ -1,9 +1,10 @@
-"""What statements ask of a row of a run: the present moment, which run, whether it is due and since when."""
+"""What statements ask of a row of a run: the present moment, which run, whether it is due and since when, or lost."""
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Uuid, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, or_, select
 
+from portal_actions_plugin.runs.states import QUEUED, RUNNING
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sql import now_plus
 
@@ -27,3 +28,10 @@ DUE_SINCE = func.coalesce(
 def is_due(action_run: tables.ActionRunColumns) -> ColumnElement[bool]:
     """Whether a queued row's next attempt may begin."""
     return or_(action_run.not_before.is_(None), action_run.not_before <= NOW)
+
+
+DUE = and_(tables.action_runs.c.status == QUEUED, is_due(tables.action_runs.c))
+"""Action runs that are queued, and whose next attempt may begin."""
+
+LOST = and_(tables.action_runs.c.status == RUNNING, tables.action_runs.c.lease_expires_at < NOW)
+"""Action runs that are running, says their row, and that nobody is known to be on: their lease has lapsed."""

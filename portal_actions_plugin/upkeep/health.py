@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs.conditions import NOW, is_due
+from portal_actions_plugin.runs.conditions import DUE, NOW
 from portal_actions_plugin.runs.reading import workers
-from portal_actions_plugin.runs.states import QUEUED
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
 
@@ -30,13 +29,7 @@ def health() -> Health:
         alive, stalled = workers.alive_by_queue(db).total(), len(workers.stalled(db))
         row = db.row(
             select(
-                select(func.min(tables.action_runs.c.queued_at))
-                .where(
-                    tables.action_runs.c.status == QUEUED,
-                    is_due(tables.action_runs.c),
-                )
-                .scalar_subquery()
-                .label("oldest"),
+                select(func.min(tables.action_runs.c.queued_at)).where(DUE).scalar_subquery().label("oldest"),
                 NOW.label("now"),
             )
         )

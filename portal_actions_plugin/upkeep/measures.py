@@ -13,12 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.extension import extension, queues_in_use
 from portal_actions_plugin.runs.audit import DENIED, RATE_LIMITED
-from portal_actions_plugin.runs.conditions import DUE_SINCE, is_due
+from portal_actions_plugin.runs.conditions import DUE_SINCE, NOW, is_due
 from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, LOST, OVER, QUEUED, SUCCESS
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, reading
-from portal_actions_plugin.storage.sql import milliseconds_between, now_plus
+from portal_actions_plugin.storage.sql import milliseconds_between
 from portal_actions_plugin.upkeep import metric_sums
 from portal_actions_plugin.upkeep.metric_sums import BUCKETS, EVERY, MILLISECONDS, STARTS, Sums
 
@@ -169,7 +169,7 @@ def _queues(db: Transaction) -> Sequence[Reading]:
             tables.action_runs.c.status,
             is_due(tables.action_runs.c).label("due"),
             func.count().label("runs"),
-            func.max(milliseconds_between(DUE_SINCE, now_plus(0))).label("milliseconds"),
+            func.max(milliseconds_between(DUE_SINCE, NOW)).label("milliseconds"),
         )
         .where(tables.action_runs.c.status.in_(ACTIVE))
         .group_by(tables.action_runs.c.queue, tables.action_runs.c.status, "due")

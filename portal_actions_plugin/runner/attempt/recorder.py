@@ -20,6 +20,7 @@ from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
 from portal_actions_plugin.runs.changes import log_lines, transitions
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, is_of
 from portal_actions_plugin.runs.changes.log_lines import Line
+from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import RUNNING
 from portal_actions_plugin.storage import tables
@@ -32,7 +33,6 @@ from portal_actions_plugin.storage.sessions import (
     single_write,
     transaction,
 )
-from portal_actions_plugin.storage.sql import now_plus
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +205,7 @@ class DatabaseRecorder:
                 )
                 # It is there when the answer to a commit was lost, not the checkpoint.
                 if not tx.row(there):
-                    tx.execute(insert(tables.checkpoints).values(**row, made_at=now_plus(0)))
+                    tx.execute(insert(tables.checkpoints).values(**row, made_at=NOW))
 
         self._ride_out(write)
 

@@ -28,7 +28,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Update
 
 from portal_actions_plugin.runs.changes import locks
-from portal_actions_plugin.runs.conditions import NOW, THIS_RUN, is_due
+from portal_actions_plugin.runs.conditions import LOST, NOW, THIS_RUN, is_due
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED, RUNNING
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
@@ -258,8 +258,7 @@ def note_lapses(tx: Transaction) -> int:
     return tx.changed(
         update(tables.action_runs)
         .where(
-            tables.action_runs.c.status == RUNNING,
-            tables.action_runs.c.lease_expires_at < NOW,
+            LOST,
             tables.action_runs.c.lapse_seen_at.is_(None),
         )
         .values(lapse_seen_at=NOW)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Integer, String, and_, bindparam, select
+from sqlalchemy import Integer, String, bindparam, select
 
-from portal_actions_plugin.runs.conditions import is_due
-from portal_actions_plugin.runs.states import QUEUED
+from portal_actions_plugin.runs.conditions import DUE, is_due
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.statements import CompiledOnce
@@ -15,8 +14,7 @@ from portal_actions_plugin.storage.statements import CompiledOnce
 
 def known(db: Transaction, ids: Collection[str]) -> Mapping[str, bool]:
     """Those of these runs that there are, and whether each is queued and due."""
-    due = and_(tables.action_runs.c.status == QUEUED, is_due(tables.action_runs.c))
-    rows = db.rows(select(tables.action_runs.c.id, due.label("is_due")).where(tables.action_runs.c.id.in_(ids)))
+    rows = db.rows(select(tables.action_runs.c.id, DUE.label("is_due")).where(tables.action_runs.c.id.in_(ids)))
     return {row["id"]: bool(row["is_due"]) for row in rows}
 
 

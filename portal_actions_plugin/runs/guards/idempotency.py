@@ -13,9 +13,9 @@ from sqlalchemy import String, bindparam, insert, select
 
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
-from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.storage.statements import CompiledOnce
 
 KEPT_SECONDS = 24 * 3600
@@ -32,7 +32,7 @@ _KNOWN = CompiledOnce(
         tables.idempotency_keys.c.key == bindparam("of_key", type_=String()),
     )
 )
-_KEEP = CompiledOnce(insert(tables.idempotency_keys).values(made_at=now_plus(0)))
+_KEEP = CompiledOnce(insert(tables.idempotency_keys).values(made_at=NOW))
 
 
 @dataclass(frozen=True, slots=True)

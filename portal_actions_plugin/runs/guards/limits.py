@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Float, Integer, bindparam, func, literal_column, select, union_all
 
 from portal_actions_plugin.errors import RateLimitedError
+from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.settings.values import RateLimit
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
@@ -55,9 +56,9 @@ _newest = (
 )
 # Compiled once, since a start reads it while it keeps SQLite's one writer from everybody else.
 _TAKEN = CompiledOnce(
-    select(
-        func.count().label("taken"), func.min(_newest.c.queued_at).label("oldest"), now_plus(0).label("now")
-    ).select_from(_newest)
+    select(func.count().label("taken"), func.min(_newest.c.queued_at).label("oldest"), NOW.label("now")).select_from(
+        _newest
+    )
 )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, case, or_, select, update
 
-from portal_actions_plugin.runs.conditions import NOW, is_due
+from portal_actions_plugin.runs.conditions import DUE, NOW, is_due
 from portal_actions_plugin.runs.states import QUEUED
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
@@ -88,8 +88,7 @@ def due_at_once(tx: Transaction, ids: Sequence[str]) -> int:
         update(tables.action_runs)
         .where(
             tables.action_runs.c.id.in_(ids),
-            tables.action_runs.c.status == QUEUED,
-            is_due(tables.action_runs.c),
+            DUE,
             or_(tables.action_runs.c.ring_again_at.is_(None), tables.action_runs.c.ring_again_at > NOW),
         )
         .values(rung_at=None, rings=1, ring_again_at=NOW)

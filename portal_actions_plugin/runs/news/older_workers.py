@@ -12,9 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.storage import away, tables
 from portal_actions_plugin.storage.sessions import single_read
-from portal_actions_plugin.storage.sql import now_plus
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ ASK_SECONDS = 30
 """How long the answer counts, whether workers of the version before live."""
 
 SEEN_SECONDS = 60
-"""A worker that was seen so lately may live."""
+"""A worker that was seen so lately may live: for one of today half of the stall time counts, which it may not know."""
 
 
 def workers_live() -> bool:
@@ -37,9 +37,7 @@ def workers_live() -> bool:
 
 def _workers_live() -> bool:
     # A worker of today says which version it is.
-    old = select(tables.workers.c.name).where(
-        tables.workers.c.version.is_(None), tables.workers.c.seen_at > now_plus(-SEEN_SECONDS)
-    )
+    old = select(tables.workers.c.name).where(tables.workers.c.version.is_(None), workers.was_seen_within(SEEN_SECONDS))
     try:
         with single_read() as db:
             return db.row(old.limit(1)) is not None

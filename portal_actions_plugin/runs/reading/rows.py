@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Select, and_, false, select
+from sqlalchemy import Column, Select, false, select
 
 from portal_actions_plugin.errors import error_class
 from portal_actions_plugin.extension import extension
@@ -22,10 +22,10 @@ from portal_actions_plugin.run_types import (
     Step,
     TemplateRun,
 )
+from portal_actions_plugin.runs.conditions import LOST
 from portal_actions_plugin.runs.reading.records import ActionRunRecord, AttemptRecord, AuditRecord, TemplateRunRecord
-from portal_actions_plugin.runs.states import RUNNING, SUCCESS, unrun_step_status
+from portal_actions_plugin.runs.states import SUCCESS, unrun_step_status
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sql import now_plus
 
 _FOR_WORKERS = frozenset(
     {
@@ -45,8 +45,7 @@ QUEUED_COLUMNS = (*_shown_columns(tables.action_runs), false().label("worker_los
 
 
 def select_action_runs() -> Select[Any]:
-    lost = and_(tables.action_runs.c.status == RUNNING, tables.action_runs.c.lease_expires_at < now_plus(0))
-    return select(*_shown_columns(tables.action_runs), lost.label("worker_lost"))
+    return select(*_shown_columns(tables.action_runs), LOST.label("worker_lost"))
 
 
 def select_template_runs() -> Select[Any]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, and_, delete, func, insert, not_, or_, select, update
 
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs.conditions import DUE_SINCE, is_due
+from portal_actions_plugin.runs.conditions import DUE_SINCE, NOW, is_due
 from portal_actions_plugin.runs.states import RUNNING
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, Transaction
@@ -93,7 +93,12 @@ def alive_seconds() -> float:
 
 def is_alive() -> ColumnElement[bool]:
     """The condition of a worker whose loop has turned lately."""
-    return tables.workers.c.seen_at > now_plus(-alive_seconds())
+    return was_seen_within(alive_seconds())
+
+
+def was_seen_within(seconds: float) -> ColumnElement[bool]:
+    """The condition of a worker whose loop has turned within so many seconds, as its supervisor has seen it."""
+    return tables.workers.c.seen_at > now_plus(-seconds)
 
 
 def alive_by_queue(db: Transaction) -> Counter[str]:
@@ -107,7 +112,7 @@ def alive_by_queue(db: Transaction) -> Counter[str]:
 def stalled(db: Transaction) -> Sequence[Stalled]:
     """The workers that should be at work and are not: not seen lately, not there, or standing by while a run waits."""
     waiting = _waiting_by_queue(db)
-    gone = and_(not_(is_alive()), tables.workers.c.seen_at > now_plus(-GONE_SECONDS))
+    gone = and_(not_(is_alive()), was_seen_within(GONE_SECONDS))
     deaf = and_(is_alive(), _stands_by(), tables.workers.c.queue.in_(list(waiting)))
     rows = db.rows(
         select(
@@ -119,7 +124,7 @@ def stalled(db: Transaction) -> Sequence[Stalled]:
                 tables.workers.c.state,
             ),
             gone.label("gone"),
-            milliseconds_between(tables.workers.c.seen_at, now_plus(0)).label("unseen"),
+            milliseconds_between(tables.workers.c.seen_at, NOW).label("unseen"),
         )
         .where(or_(gone, deaf))
         .order_by(tables.workers.c.name)
@@ -174,7 +179,7 @@ def waits_in_vain(db: Transaction, queue: str, besides: Collection[str] = ()) ->
         besides: the ids of runs that are not meant.
     """
     row = db.row(
-        select(tables.action_runs.c.id, milliseconds_between(DUE_SINCE, now_plus(0)).label("waited"))
+        select(tables.action_runs.c.id, milliseconds_between(DUE_SINCE, NOW).label("waited"))
         .where(tables.WAITS_FOR_NOBODY, tables.action_runs.c.queue == queue, is_due(tables.action_runs.c))
         .where(now_plus(-extension().config.stall_seconds) > DUE_SINCE, tables.action_runs.c.id.not_in(besides))
         .order_by(tables.action_runs.c.id)
@@ -188,7 +193,7 @@ def has_live_lease(db: Transaction, worker: str) -> bool:
     live = select(tables.action_runs.c.id).where(
         tables.action_runs.c.status == RUNNING,
         tables.action_runs.c.worker == worker,
-        tables.action_runs.c.lease_expires_at > now_plus(0),
+        tables.action_runs.c.lease_expires_at > NOW,
     )
     return db.row(live.limit(1)) is not None
 
@@ -208,7 +213,7 @@ def keep(tx: Transaction, sign: Sign) -> None:
         "seen_at": now_plus(-sign.turned_ago),
     }
     if not tx.changed(update(tables.workers).where(tables.workers.c.name == sign.name).values(**values)):
-        tx.execute(insert(tables.workers).values(name=sign.name, host=sign.host, started_at=now_plus(0), **values))
+        tx.execute(insert(tables.workers).values(name=sign.name, host=sign.host, started_at=NOW, **values))
 
 
 def forget(tx: Transaction, names: Sequence[str]) -> None:
