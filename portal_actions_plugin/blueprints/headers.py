@@ -48,7 +48,7 @@ def protect_static(response: Response) -> Response:
 
 
 def protect_if_static(response: Response) -> Response:
-    """After a request to the pages: files get their headers here, pages where they are made."""
+    """Give the answer with the headers of a file, where it is one; a page got its own where it was made."""
     return protect_static(response) if request.endpoint == STATIC_ENDPOINT else response
 
 

@@ -46,18 +46,15 @@ class Check:
 
 def fine(part: str, message: str) -> Finding:
     """Say that a part is well."""
-    """Say that a part is well."""
     return Finding(OK, part, message)
 
 
 def warning(part: str, message: str, mend: str) -> Finding:
     """Say what is wrong with a part, though runs start and go on, and what mends it."""
-    """Say what is wrong with a part, though runs start and go on, and what mends it."""
     return Finding(WARNING, part, message, mend)
 
 
 def critical(part: str, message: str, mend: str) -> Finding:
-    """Say what is wrong with a part, so that runs cannot start or go on, and what mends it."""
     """Say what is wrong with a part, so that runs cannot start or go on, and what mends it."""
     return Finding(CRITICAL, part, message, mend)
 

@@ -45,7 +45,7 @@ class Ask:
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def readable(self) -> dict[str, Any]:
-        """What of it is stored readable."""
+        """What of an ask is stored readable."""
         origin = asdict(self.origin) if self.origin else None
         return {"Idempotency-Key": self.idempotency_key, "entity": self.entity, "origin": origin}
 

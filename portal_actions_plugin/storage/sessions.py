@@ -156,7 +156,7 @@ class Database:
         return self._write(name, self._writer)
 
     def single_write(self, name: str) -> AbstractContextManager[Transaction]:
-        """Likewise for one statement alone, which is committed as soon as it is done."""
+        """Open a write transaction for one statement alone, committed as soon as it is done; ``name`` names its pause points."""
         return self._write(name, self._at_once or self._writer)
 
     @contextmanager

@@ -129,7 +129,7 @@ def checked(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 class right_now(FunctionElement[datetime]):  # noqa: N801 reads as the SQL function that it is
-    """The same clock at this very moment, where ``now_plus(0)`` may be when the transaction began.
+    """The database's clock at this very moment; ``now_plus(0)`` may be when the transaction began.
 
     For the end of a run: what held the lock before may have begun later than the transaction that ends it.
     """

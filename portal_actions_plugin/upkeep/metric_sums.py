@@ -222,7 +222,7 @@ def _template_runs(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
 
 
 def _attempts(db: Transaction, span: _Span) -> Iterator[tuple[Key, float]]:
-    """Those that were no success."""
+    """Attempts that were no success: their number, their retries and their losses."""
     by = (tables.action_runs.c.action, tables.attempts.c.outcome)
     # A run that may not be tried again fails with its worker; then only the error says that it was lost.
     is_lost = tables.attempts.c.error_code == WorkerLostError.code

@@ -1,4 +1,7 @@
-"""Whether a job process may go on with another run: it is not old, not told to end, and as handlers have found it."""
+"""Whether a job process may go on with another run: it is not old, not told to end, and as handlers have found it.
+
+How it goes on: ``main.py`` takes what is due in its queue, ``attempt/execute.py`` the next step of a template run.
+"""
 
 from __future__ import annotations
 

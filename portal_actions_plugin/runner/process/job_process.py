@@ -1,4 +1,7 @@
-"""A job process as its worker sees it: what it was told, what it has said, and what has become of it."""
+"""A job process as its worker sees it: what it was told, what it has said, and what has become of it.
+
+What it does itself, from its fork to its end, is in ``main.py``.
+"""
 
 from __future__ import annotations
 

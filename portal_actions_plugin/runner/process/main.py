@@ -1,6 +1,6 @@
 """What a job process does from its fork to its end: it stands by for a run, makes it, and goes on with what is due.
 
-The rows are queued and claimed as always. What is saved is the fork, and what a fresh process must set up.
+What going on saves is the fork, and what a fresh process must set up.
 From here on, one attempt is ``runner/attempt/execute.py``.
 """
 

@@ -1,4 +1,7 @@
-"""The parent's watch over one job process: renew its lease, read cancel and deadline, end it when it must."""
+"""The parent's watch over one job process: renew its lease, read cancel and deadline, end it when it must.
+
+What becomes of its runs then is said in ``runner/recovery.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every guarded UPDATE, beside those of ``claims``. Service, execute and sweeper call these; nobody else writes a status.
+"""Every change of a status, beside those of ``claims``. Services, steps, an attempt's record and recovery call these.
 
 A transition that finds its row in another state than it needs changes nothing.
 """

@@ -34,7 +34,9 @@ class Tried:
 
 
 def next_attempt_in(error: ActionError, tried: Tried) -> float | None:
-    """Seconds until the next attempt: what the other side named, else 10 · 3ⁿ with jitter; None when none follows.
+    """Seconds until the next attempt: what the other side named, else a growing wait with jitter; None when none follows.
+
+    The wait is ``RETRY_SECONDS`` times 3 for each attempt after the first, and at most ``RETRY_MAX_SECONDS``.
 
     A rate limit refused what was asked, so asking again is safe. After any other error that passes, and when the
     worker died, an effect may have happened unseen: only what is idempotent is tried again.

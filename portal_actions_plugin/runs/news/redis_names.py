@@ -72,7 +72,7 @@ def redis_names() -> RedisNames:
 
 
 def namespace() -> str:
-    """The namespace by now: another one than this process goes by, once the database has got a new identity.
+    """Read the namespace that is right at this moment: the setting, else the database's identity, which a command can renew.
 
     Raises:
         NamespaceUnknownError: neither a setting nor the database says so.

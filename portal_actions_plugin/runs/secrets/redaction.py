@@ -1,4 +1,7 @@
-"""Masking what a run writes: the values that it knows to be secret, however they are spelled, and known tokens."""
+"""Masking what a run writes: the values that it knows to be secret, however they are spelled, and known tokens.
+
+Log records and what a process prints come here through ``runner/attempt/run_logs.py``.
+"""
 
 from __future__ import annotations
 
