@@ -127,6 +127,9 @@ API_FIELD = (
         ),
     ),
     Edit(
+        f"{PACKAGE}/runs/reading/records.py", (like(r"^    entity: str \| None", "entity: str | None", "queue: str"),)
+    ),
+    Edit(
         f"{PACKAGE}/blueprints/api/schemas/runs.py",
         (
             after(
