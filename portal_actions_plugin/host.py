@@ -150,13 +150,13 @@ _MOVED = frozenset(
 
 
 def __getattr__(name: str) -> Any:
-    """What people read of runs was here until 0.2: it is still found, with a warning. That goes with 0.3."""
+    """What people read of runs was here at first: it is still found, with a warning. That goes with 0.2."""
     if name not in _MOVED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from portal_actions_plugin import run_types
 
     warnings.warn(
-        f"Import {name} from portal_actions_plugin.run_types: host goes on without it in 0.3.",
+        f"Import {name} from portal_actions_plugin.run_types: host goes on without it in 0.2.",
         DeprecationWarning,
         stacklevel=2,
     )
