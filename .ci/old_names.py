@@ -11,9 +11,9 @@ import importlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,6 +41,24 @@ RENAMED = {
 
 MADE_OF = {f"{PACKAGE}.storage.tables": [f"{PACKAGE}.models"]}
 """For modules of today that share too few names with what they were: what that was."""
+
+
+class Performer:
+    """Who performs an attempt: there, its parts are arguments of ``perform``."""
+
+    def __init__(self, process_token: str, worker: str, **more: Any) -> None:
+        self.process_token, self.worker, self.more = process_token, worker, more
+
+
+def perform_by(perform: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda run_id, performer: perform(run_id, performer.process_token, performer.worker, **performer.more)
+
+
+ADAPTED: dict[tuple[str, str], Callable[[ModuleType], Any]] = {
+    (f"{PACKAGE}.runner.attempt.prepare", "Performer"): lambda _module: Performer,
+    (f"{PACKAGE}.runner.attempt.execute", "perform"): lambda execute: perform_by(execute.perform),
+}
+"""For names whose arguments are others today: what stands for them, made with the module that it was in."""
 
 SEVERAL = 2
 ENOUGH_NAMES, ENOUGH = 3, 0.45
@@ -105,6 +123,8 @@ class Moved(ModuleType):
         self.__dict__["_today"], self.__dict__["_old"] = today, old
 
     def __getattr__(self, name: str) -> Any:
+        if adapted := ADAPTED.get((self.__dict__["_today"], name)):
+            return adapted(importlib.import_module(self.__dict__["_old"][0]))
         owner, old_name = self._owner(name)
         return getattr(owner, old_name)
 
@@ -129,6 +149,22 @@ class Moved(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
 
+class Kept(ModuleType):
+    """A module of then that has modules in it today: they are not set in place of what it has under their names."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, Moved) and hasattr(self, name)):
+            super().__setattr__(name, value)
+
+
+class KeptLoader(SourceFileLoader):
+    """Loads a module so that it is kept as it is."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        module.__class__ = Kept
+
+
 class Finder(MetaPathFinder, Loader):
     """Finds the modules of today."""
 
@@ -141,6 +177,7 @@ class Finder(MetaPathFinder, Loader):
         there = PathFinder.find_spec(name, path)
         if there is None:
             return ModuleSpec(name, self, is_package=self._has_modules(name))
+        there.loader = KeptLoader(name, str(there.origin))
         there.submodule_search_locations = []  # it is no package there, and today's has modules in it
         return there
 
