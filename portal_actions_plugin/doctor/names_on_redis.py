@@ -23,6 +23,9 @@ MEND_SHARED = (
 MEND_UNKNOWN = "flask actions db new-identity, and start workers and web processes again"
 MEND_RENAMED = "start workers and web processes again: they go by the names that they were started with"
 
+SEEN_SECONDS = 30
+"""Well within the time after which Redis forgets a database whose supervisors have gone."""
+
 
 def look() -> Iterator[Finding]:
     """Whether this portal's names are its own, and its workers go by them."""
@@ -59,7 +62,9 @@ def _shared(known: RedisNames) -> Iterator[Finding]:
 
 def _renamed(known: RedisNames) -> Iterator[Finding]:
     """Whether workers are alive, and none of them goes by the names of today."""
-    alive = select(tables.workers.c.name).where(tables.workers.c.version.is_not(None), workers.is_alive())
+    alive = select(tables.workers.c.name).where(
+        tables.workers.c.version.is_not(None), workers.was_seen_within(SEEN_SECONDS)
+    )
     with reading() as db:
         own, number = neighbours.fingerprint(db), len(db.rows(alive))
     if number and own not in {one.fingerprint for one in neighbours.seen(known)}:

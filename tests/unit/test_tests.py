@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 TESTS = ROOT / "tests"
@@ -42,3 +47,12 @@ def test_the_scenarios_from_outside_use_nothing_of_the_other_tests() -> None:
     assert len(files) > 10
     names = {name for file in files for name in imported(file) if name.startswith("tests.")}
     assert [name for name in names if not name.startswith("tests.outside.") and name != "tests.outside"] == []
+
+
+def test_the_floor_of_coverage_never_falls() -> None:
+    command = ["git", "log", "--format=", "-p", "-G^fail_under", "--", "pyproject.toml"]
+    log = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if log.returncode:
+        pytest.skip("not a git checkout")
+    floor = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["report"]["fail_under"]
+    assert all(floor >= int(before) for before in re.findall(r"^\+fail_under = (\d+)", log.stdout, re.MULTILINE))
