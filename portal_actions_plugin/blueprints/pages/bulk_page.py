@@ -27,6 +27,11 @@ class BulkQuery:
     run_ids: tuple[str, ...]
     list: ListQuery
 
+    @property
+    def deed(self) -> str:
+        """What a host's copy of the page calls the operation; the name goes with 0.2."""
+        return self.operation
+
     @classmethod
     def of(cls, request: Request) -> BulkQuery:
         """Read a request's address; raises ValidationError for an operation there is none of, and for no or too many runs."""

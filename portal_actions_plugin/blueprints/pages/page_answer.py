@@ -92,8 +92,10 @@ def _static_url(name: str) -> str:
 
 def page_url(endpoint: str, **values: UrlValue) -> str:
     """The address of a page of ours, with times as the visitor has chosen them."""
-    own: dict[str, Any] = {"times": ABSOLUTE} if wants_absolute(request) else {}
-    return url_for(f"portal_actions.{endpoint}", **{**own, **values})
+    own: dict[str, Any] = dict(values)
+    if wants_absolute(request):
+        own.setdefault("times", ABSOLUTE)
+    return url_for(f"portal_actions.{endpoint}", **own)
 
 
 def run_url(endpoint: str, **values: UrlValue) -> Callable[[str], str]:
