@@ -39,7 +39,7 @@ test: $(VENV)/.installed-dev
 	$(py) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 coverage: $(VENV)/.installed-dev
-	$(py) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov $(MEASURED) $(UNMEASURED) $(ARGS)
+	$(py) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov=portal_actions_plugin $(MEASURED) $(UNMEASURED) $(ARGS)
 
 chaos: $(VENV)/.installed-dev
 	status=0; CHAOS_RUNS=$(CHAOS_RUNS) $(py) -m pytest tests/chaos -s $(ARGS) || status=1; \

@@ -30,11 +30,11 @@ class Client:
         self.unanswered: list[str] = []
 
     def start_template(self, name: str, inputs: Mapping[str, Any], *, key: str, who: str = "margaret") -> str:
-        """Start a run: it counts as accepted once the portal has said so. Its id."""
+        """Start a template run: it counts as accepted once the portal has said so. Its id."""
         return self._start(f"/templates/{name}/runs", {"inputs": inputs}, key, who)
 
     def start_action(self, name: str, given: Mapping[str, Any], *, key: str, who: str = "margaret") -> str:
-        """Likewise for a one-off."""
+        """Start a one-off: it counts as accepted once the portal has said so. Its id."""
         return self._start(f"/actions/{name}/runs", {"input": given}, key, who)
 
     def _start(self, path: str, body: Mapping[str, Any], key: str, who: str) -> str:

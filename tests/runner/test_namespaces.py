@@ -218,6 +218,16 @@ def test_the_doctor_sees_workers_that_go_by_the_name_of_before(app: Flask, monke
     assert (renamed.level, "go by another namespace than" in renamed.message) == ("warning", True)
 
 
+def test_a_worker_that_went_long_ago_goes_by_no_name_however_late_a_stall_is_told(
+    make_app: Callable[..., Flask], database_url: str
+) -> None:
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=database_url, PORTAL_ACTIONS_STALL_SECONDS=600)
+    with app.app_context():
+        with transaction("test") as tx:
+            tx.execute(insert(tables.workers).values(**a_worker(version="1.0", seen_at=now_plus(-60))))
+        assert [one.level for one in findings()] == ["ok"], "Redis has forgotten its supervisor, too"
+
+
 def a_worker(**values: Any) -> dict[str, Any]:
     seen = {"started_at": now_plus(0), "seen_at": now_plus(0), "host": "here", "pid": 1}
     return {"name": "here:1:default:1", "queue": "default", **seen, **values}

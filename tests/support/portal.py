@@ -188,7 +188,7 @@ class Catalog:
 
 
 class AsyncCatalog(Catalog):
-    """Likewise, as a host has it whose catalog is behind an async client."""
+    """A catalog whose method is a coroutine: some hosts have theirs behind an async client."""
 
     async def register_entity(self, entity: Any, source: str | None) -> str:  # type: ignore[override]
         return super().register_entity(entity, source)

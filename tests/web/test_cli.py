@@ -13,6 +13,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskCliRunner
 from marshmallow import Schema, fields
+from sqlalchemy import insert
 
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
@@ -21,7 +22,9 @@ from portal_actions_plugin.runner import sweeper
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
-from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage import migrations, tables
+from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.storage.sql import now_plus
 from tests.support.portal import PEOPLE
 from tests.support.run_helpers import work_off
 from tests.support.waiting import wait_until
@@ -137,6 +140,20 @@ def test_show_tells_every_attempt_with_its_worker_and_error(run: Any) -> None:
         assert f"attempt {attempt}  20" in shown
         assert f"REMOTE_ERROR: no {attempt}" in shown
     assert shown.count("on test") == 3
+
+
+def test_show_ends_a_long_log_after_a_thousand_lines(run: Any) -> None:
+    with run.app.app_context():
+        from tests.support.run_helpers import register, run_one_off
+
+        register(talks=lambda _ctx, value=None: None)
+        run_id = run_one_off("test.talks@v1")
+        said = {"action_run_id": run_id, "attempt": 1, "at": now_plus(0), "level": "info"}
+        with transaction("test") as tx:
+            for number in range(1, 1002):
+                tx.execute(insert(tables.log_lines).values(**said, seq=number, message=f"line {number}."))
+    shown = run("show", run_id).output
+    assert ("line 1000." in shown, "line 1001." in shown) == (True, False)
 
 
 def test_secrets_are_given_again_from_a_file_and_never_as_an_argument(
