@@ -223,7 +223,6 @@ class TestPushSkeleton:
         assert commits(git_in(root / "acme/shop.git")) == ["Skeleton"]
 
     def test_a_skeleton_is_rendered_names_and_texts_and_binaries_are_copied(self, root, shop):
-        pytest.importorskip("portal_actions_plugin.software_templates.expressions.rendering")
         files = [
             SkeletonFile("README.md", b"# The ${{ values.name }}\n"),
             SkeletonFile("src/${{ values.name }}/app.py", b"PORT = ${{ values.port }}\n"),
@@ -243,7 +242,6 @@ class TestPushSkeleton:
 
     @pytest.mark.usefixtures("shop")
     def test_a_rendered_name_cannot_climb_out(self, root):
-        pytest.importorskip("portal_actions_plugin.software_templates.expressions.rendering")
         before = snapshot(root)
         files = [SkeletonFile("${{ values.name }}/x", b"1")]
         ctx = make_context(root=root, read_skeleton=lambda _folder: files)
@@ -253,7 +251,6 @@ class TestPushSkeleton:
 
     @pytest.mark.usefixtures("shop")
     def test_an_undefined_value_names_the_file(self, root):
-        pytest.importorskip("portal_actions_plugin.software_templates.expressions.rendering")
         ctx = make_context(root=root, read_skeleton=lambda _folder: [SkeletonFile("a.txt", b"${{ values.nope }}")])
         with pytest.raises(ValidationError, match=r"s/a\.txt"):
             push_skeleton.run(ctx, {"repo": REFERENCE, "skeleton": "s"})

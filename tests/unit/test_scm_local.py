@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from portal_actions_plugin.errors import (
     ConfigurationError,
@@ -661,8 +662,7 @@ class TestStayingInside:
 class TestOpening:
     @pytest.fixture
     def config(self, root):
-        flask = pytest.importorskip("flask")
-        app = flask.Flask(__name__)
+        app = Flask(__name__)
         app.config["PORTAL_ACTIONS_LOCAL_SCM_ROOT"] = str(root)
         app.config["PORTAL_ACTIONS_LOCAL_SCM_URL"] = "https://forge.example/"
         return Config.from_app(app)
