@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.actions.registry import Registry
     from portal_actions_plugin.hooks import HookTable
     from portal_actions_plugin.host import Hooks, TemplateSource
+    from portal_actions_plugin.scm.providers import ProviderKinds
     from portal_actions_plugin.settings.config import Config
     from portal_actions_plugin.storage.sessions import Database
 
@@ -36,6 +37,7 @@ class Extension:
     hook_table: HookTable
     database: Database
     registry: Registry
+    provider_kinds: ProviderKinds
     folder_templates: TemplateSource
 
     @property

@@ -20,6 +20,7 @@ from portal_actions_plugin.host import (
     Hooks,
     Identity,
     IdentityLoader,
+    ScmCredentials,
     Scorecards,
     TemplateListing,
     TemplateSource,
@@ -221,6 +222,31 @@ class CheckedScorecards(_Checked):
 
     def evaluate(self, entity_id: str, scorecard_id: str, force: bool) -> Mapping[str, Json]:  # noqa: FBT001 the host contract's signature
         return self._answer("evaluate", entity_id, scorecard_id, force, wanted=Mapping)  # type: ignore[type-abstract]
+
+
+def scm_token(asker: ScmCredentials | None, installation: str, owner: str) -> str | None:
+    """The token that the host has for an owner of an installation; None when it has none, or gave no hook.
+
+    Raises:
+        ConfigurationError: the hook failed, or answered something else than a text or None. The answer is not shown.
+    """
+    if asker is None:
+        return None
+    try:
+        answer = settled(asker(installation, owner))
+    except Exception as error:
+        log.exception("the hook %s failed when it was asked for %s/%s", name_of(asker), installation, owner)
+        raise ConfigurationError(
+            f"The hook {name_of(asker)} failed when it was asked for a credential of {installation}: "
+            f"{type(error).__name__}.",
+            hint="Tell your platform team: the worker's log has the traceback.",
+        ) from None
+    if answer is None or (isinstance(answer, str) and answer):
+        return answer
+    drop(answer)
+    raise ConfigurationError(
+        f"The hook {name_of(asker)} answered {_kind(answer)} instead of a token or None for {installation}/{owner}."
+    )
 
 
 def templates(source: TemplateSource) -> TemplateSource:

@@ -26,6 +26,7 @@ from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.guards.limits import Quota
 from portal_actions_plugin.runs.news import relay
 from portal_actions_plugin.runs.reading import permitted
+from portal_actions_plugin.scm.providers import ProviderKinds
 from portal_actions_plugin.settings.config import Config
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from portal_actions_plugin.storage.sessions import Database
@@ -158,6 +159,8 @@ class PortalActions(HookDecorators):
         """
         config = Config.from_app(app)
         registry = Registry.from_entry_points()
+        provider_kinds = ProviderKinds.from_entry_points()
+        provider_kinds.require(config.scm)
         hook_table = _hook_table(app)
         for defaults in (self._defaults, plugin._defaults):
             hook_table.take_defaults(defaults)
@@ -166,6 +169,7 @@ class PortalActions(HookDecorators):
             hook_table=hook_table,
             database=Database(config.database_url),
             registry=registry,
+            provider_kinds=provider_kinds,
             folder_templates=FolderTemplateSource(config.template_path, registry),
         )
         blueprints.register(app, config)

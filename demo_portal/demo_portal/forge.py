@@ -8,7 +8,7 @@ from flask import current_app
 
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.scm.base import Author, PullRequest, RepoRef, Repository
-from portal_actions_plugin.scm.local import LocalProvider
+from portal_actions_plugin.scm.local.provider import LocalProvider
 
 THE_PORTAL = Author("Acme Portal", "portal@acme.example")
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from portal_actions_plugin.actions.http_client.guard import HttpRules
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.host import Catalog, Scorecards, SkeletonFile
+from portal_actions_plugin.http_client.guard import HttpRules
 from portal_actions_plugin.run_types import Link, Origin
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class ActionContext:
 
     run: RunInfo
     recorder: Recorder
-    make_scm: Callable[[str, Recorder], ScmProvider]
+    make_scm: Callable[[str, ActionContext], ScmProvider]
     host_catalog: Catalog | None = None
     host_scorecards: Scorecards | None = None
     http: HttpRules = field(default_factory=HttpRules)
@@ -157,8 +157,13 @@ class ActionContext:
         self.on_redact(value)
 
     def scm(self, provider: str) -> ScmProvider:
-        """The provider of that name (``local``), with the host's credentials."""
-        return self.make_scm(provider, self.recorder)
+        """The forge of that name, such as ``github``, with the host's credentials.
+
+        Raises:
+            ValidationError: this portal knows no forge of that name.
+            ConfigurationError: it is not set up.
+        """
+        return self.make_scm(provider, self)
 
     def skeleton(self, folder: str) -> Sequence[SkeletonFile]:
         """The files of a skeleton folder of the run's template, as they were when the run started."""

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, validate, validates_schema
 from marshmallow import ValidationError as SchemaError
 
-from portal_actions_plugin.actions.http_client.guard import parse_target
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import (
     ValidationError,
 )
+from portal_actions_plugin.http_client.guard import parse_target
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
-    from portal_actions_plugin.actions.http_client.answer import Kept
+    from portal_actions_plugin.actions.http_answer import Kept
     from portal_actions_plugin.run_types import JsonValue
 
     _Data = Mapping[str, Any] | None
@@ -204,7 +204,7 @@ def http_request(
     Raises:
         ActionError: the answer is none of those that are accepted, or there is none.
     """
-    from portal_actions_plugin.actions.http_client.call import (  # what opens connections comes with the first call
+    from portal_actions_plugin.actions.http_call import (  # what opens connections comes with the first call
         Call,
         call,
     )

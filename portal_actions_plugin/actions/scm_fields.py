@@ -13,7 +13,6 @@ from marshmallow import ValidationError as SchemaError
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.scm.base import FileChange, RepoRef
 from portal_actions_plugin.scm.names import check_branch, check_owner, check_path, check_repo
-from portal_actions_plugin.scm.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,8 +57,11 @@ def optional_text(
 
 
 def provider_field() -> fields.String:
-    """The input ``provider``: the name of a forge, one of ``scm.providers.PROVIDERS``."""
-    return fields.String(required=True, metadata={"description": f"The forge: {', '.join(PROVIDERS)}."})
+    """The input ``provider``: the name of an installation of a forge."""
+    return fields.String(
+        required=True,
+        metadata={"description": "The forge: local, github, gitlab, or another that this portal has set up."},
+    )
 
 
 def owner_field(description: str) -> fields.String:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -11,6 +12,27 @@ if TYPE_CHECKING:
 
 Guard = Callable[[], None]
 VISIBILITIES = ("private", "internal", "public")
+
+
+class Operation(StrEnum):
+    """What an action may ask of a forge. A provider says which of these it can, and a credential which it may."""
+
+    CREATE_REPO = "createRepo"
+    READ = "read"
+    COMMIT = "commit"
+    COMMIT_WORKFLOWS = "commitWorkflows"
+    OPEN_PULL = "openPull"
+    CLOSE_PULL = "closePull"
+    MERGE_PULL = "mergePull"
+    ENSURE_WEBHOOK = "ensureWebhook"
+    PROTECT_BRANCH = "protectBranch"
+    SET_TOPICS = "setTopics"
+    ADD_COLLABORATORS = "addCollaborators"
+    SET_VARIABLE = "setVariable"
+    SET_SECRET = "setSecret"  # noqa: S105 the name of an operation
+    CREATE_ISSUE = "createIssue"
+    LABEL_ISSUE = "labelIssue"
+    DISPATCH_WORKFLOW = "dispatchWorkflow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +48,7 @@ class RepoRef:
     """Which repository: what steps hand on to each other.
 
     Attributes:
-        provider: the forge, one of ``providers.PROVIDERS``.
+        provider: the installation's name, as in the setting ``SCM``.
         owner: a user, an organisation or a group there.
         repo: the repository's name.
         default_branch: empty when nobody has asked the forge yet.
@@ -122,6 +144,7 @@ class PullRequest:
         merged_by: a person's name; None while it is not merged, as with the next two.
         merged_at: with a time zone.
         merge_sha: the merge's commit.
+        head_sha: the commit that the head branch was at, where the forge says so.
         fresh: whether the call that returned it has opened it.
     """
 
@@ -137,6 +160,7 @@ class PullRequest:
     merged_by: str | None = None
     merged_at: datetime | None = None
     merge_sha: str | None = None
+    head_sha: str | None = None
     fresh: bool = field(default=False, compare=False)
 
 
@@ -169,8 +193,148 @@ class TreeFile:
     executable: bool
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookSpec:
+    """A webhook as it should be.
+
+    Attributes:
+        callback_url: where the forge calls; the webhook is found by it.
+        events: the forge's own names for them, each once.
+        secret: what the forge signs its calls with; None for none.
+    """
+
+    callback_url: str
+    events: tuple[str, ...]
+    secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook as it is. ``outcome``: created, updated, or unchanged."""
+
+    id: str
+    url: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """What a protected branch asks for before a merge.
+
+    Attributes:
+        required_reviews: how many people have to approve; 0 for none.
+        required_checks: the names of the checks that must have passed.
+        code_owners: whether an owner of the changed code has to be among those who approve.
+    """
+
+    required_reviews: int = 1
+    required_checks: tuple[str, ...] = ()
+    code_owners: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """What has become of a protection.
+
+    Attributes:
+        changed: whether the branch was protected otherwise before.
+        cannot: a sentence for each part that this forge or its plan does not have.
+    """
+
+    changed: bool
+    cannot: tuple[str, ...] = ()
+
+
+ROLES = ("read", "triage", "write", "maintain", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Collaborator:
+    """Somebody who may work in a repository.
+
+    Attributes:
+        name: a user's login, or a team's or group's short name.
+        role: one of ``ROLES``; a forge takes its nearest one that allows no more.
+        is_team: whether it is a team or a group.
+    """
+
+    name: str
+    role: str
+    is_team: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable or secret of the forge's CI.
+
+    Attributes:
+        name: capitals, digits and underscores.
+        value: never shown again.
+        is_secret: whether the forge hides it: a secret there, or a masked variable.
+        is_protected: whether only protected branches get it, where the forge has that.
+    """
+
+    name: str
+    value: str = field(repr=False)
+    is_secret: bool = True
+    is_protected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """An issue. ``fresh``: whether the call that returned it has opened it."""
+
+    number: int
+    url: str
+    title: str
+    labels: tuple[str, ...]
+    fresh: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRun:
+    """A run of the forge's CI."""
+
+    id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a credential can do at its forge, found out by a harmless call.
+
+    Attributes:
+        who: the account or App that it is, such as ``octocat``; empty where the forge does not say.
+        forge: the forge's own name and version, such as ``GitHub Enterprise Server 3.17.2``.
+        missing: for each operation that would be refused, what the credential lacks, in the forge's own words.
+        owners: where it may create repositories, as far as that is known.
+    """
+
+    who: str
+    forge: str
+    missing: Mapping[Operation, str] = field(default_factory=dict)
+    owners: tuple[str, ...] = ()
+
+
 class ScmProvider(Protocol):
-    """A forge, as the actions use it. Every method may raise the ActionError that says what went wrong there."""
+    """A forge, as the actions use it. Every method may raise the ActionError that says what went wrong there.
+
+    Attributes:
+        operations: what this forge can do; the method of any other operation raises ConfigurationError.
+    """
+
+    operations: frozenset[Operation]
+
+    def reach(self, owner: str | None) -> Reach:
+        """Find out what the credential for an owner can do, by calls that change nothing.
+
+        Args:
+            owner: whose repositories it is for; None for the installation's own credential.
+
+        Raises:
+            ConfigurationError: there is no credential.
+            AuthError: the forge does not know it.
+        """
 
     def create_repo(
         self, owner: str, repo: str, *, visibility: str, description: str, init_with_readme: bool, claim: str
@@ -256,3 +420,67 @@ class ScmProvider(Protocol):
 
     def file_url(self, ref: RepoRef, branch: str, path: str) -> str:
         """The address of a file's page; ``path`` is relative to the top of the repository."""
+
+    def close_pull(self, ref: RepoRef, number: int, *, expected_head: str | None) -> PullRequest:
+        """Close a pull request without merging it; a closed or merged one is returned as it is.
+
+        Args:
+            ref: the repository.
+            number: of the pull request.
+            expected_head: the commit of the head branch that was seen; None takes any.
+
+        Raises:
+            ConflictError: the head is another commit by now.
+        """
+
+    def merge_pull(self, ref: RepoRef, number: int, *, expected_head: str | None, method: str) -> PullRequest:
+        """Merge a pull request; a merged one is returned as it is.
+
+        Args:
+            ref: the repository.
+            number: of the pull request.
+            expected_head: the commit of the head branch that was seen; None takes the one that the forge names now.
+            method: merge, squash or rebase.
+
+        Raises:
+            ConflictError: the head is another commit by now, or the forge refuses to merge: a check, a review, a clash.
+        """
+
+    def ensure_webhook(self, ref: RepoRef, spec: WebhookSpec) -> Webhook:
+        """Create a webhook, or update the one of the same address where its events or its secret differ."""
+
+    def protect_branch(self, ref: RepoRef, branch: str, protection: Protection) -> Protected:
+        """Protect a branch; what this forge cannot do is named in the answer, and the rest is done."""
+
+    def set_topics(self, ref: RepoRef, topics: Sequence[str]) -> tuple[str, ...]:
+        """Add topics to those that are there; returns which were missing."""
+
+    def add_collaborators(self, ref: RepoRef, collaborators: Sequence[Collaborator]) -> tuple[str, ...]:
+        """Let people and teams work in a repository; returns the names of those for whom anything changed."""
+
+    def set_variable(self, ref: RepoRef, variable: Variable) -> None:
+        """Set a variable or secret of the CI, whatever it was before."""
+
+    def create_issue(
+        self, ref: RepoRef, *, title: str, body: str, labels: Sequence[str], assignees: Sequence[str], claim: str
+    ) -> Issue:
+        """Open an issue, or return the one that the same ``claim`` has opened before."""
+
+    def label_issue(self, ref: RepoRef, number: int, labels: Sequence[str]) -> tuple[str, ...]:
+        """Add labels to an issue or pull request; returns which were missing."""
+
+    def dispatch_workflow(
+        self, ref: RepoRef, *, workflow: str, branch: str, inputs: Mapping[str, str], claim: str
+    ) -> WorkflowRun:
+        """Start a run of the CI, never a second one for the same ``claim``.
+
+        Args:
+            ref: the repository.
+            workflow: the workflow's file or id; a forge with one pipeline a project ignores it.
+            branch: the branch or tag that it runs on.
+            inputs: its inputs or variables.
+            claim: a text that only this run and those that retry it know.
+
+        Raises:
+            RemoteError: the answer was lost, and which run is ours cannot be told: says where to look.
+        """

@@ -1,51 +1,92 @@
-"""Which forges (SCM providers) there are, and how each is opened.
-
-A new one is a module beside ``local`` with a class that follows ``base.ScmProvider``, and an opener in ``_OPENERS`` here.
-"""
+"""Which kinds of forges (SCM providers) are installed, and how one is opened. Each is an entry point."""
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ConfigurationError, ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from portal_actions_plugin.scm.base import Author, Guard, ScmProvider
-    from portal_actions_plugin.settings.config import Config
+    from portal_actions_plugin.scm.base import ScmProvider
+    from portal_actions_plugin.scm.opening import Opening
+    from portal_actions_plugin.settings.installations import Installation
 
-
-def _open_local(config: Config, guard: Guard, author: Author) -> ScmProvider:
-    if config.local_scm_root is None:
-        raise ConfigurationError(
-            "The local SCM provider is off: PORTAL_ACTIONS_LOCAL_SCM_ROOT is not set.",
-            hint="Tell your platform team to set PORTAL_ACTIONS_LOCAL_SCM_ROOT to the folder of the repositories.",
-        )
-    from portal_actions_plugin.scm.local import LocalProvider
-
-    return LocalProvider(config.local_scm_root, config.local_scm_url, guard, author)
+GROUP = "portal_actions.scm_providers"
+"""Entry points: the name is the kind, the object is called with an ``Opening`` and returns an ``ScmProvider``."""
 
 
-_OPENERS: Mapping[str, Callable[[Config, Guard, Author], ScmProvider]] = {"local": _open_local}
-PROVIDERS = tuple(_OPENERS)
-"""The names that an action's input ``provider`` may have."""
+class ProviderKinds:
+    """The kinds of forges that packages bring, by name. Their code is imported when the first one is opened."""
+
+    def __init__(self, points: Mapping[str, EntryPoint]) -> None:
+        self._points = points
+
+    @classmethod
+    def from_entry_points(cls) -> ProviderKinds:
+        """Find all of them without importing any.
+
+        Raises:
+            ConfigurationError: two packages bring one of the same name.
+        """
+        found: dict[str, EntryPoint] = {}
+        for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+            before = found.setdefault(point.name, point)
+            if before.value != point.value:
+                raise ConfigurationError(
+                    f"The kind of SCM provider {point.name} is there twice: {_who(before)} brings it, and so does "
+                    f"{_who(point)}. Remove one of them."
+                )
+        return cls(found)
+
+    def require(self, installations: Mapping[str, Installation]) -> None:
+        """Refuse an installation of a kind that nobody brings.
+
+        Raises:
+            ConfigurationError: names the setting, the kind, and those that there are.
+        """
+        for installation in installations.values():
+            if installation.kind not in self._points:
+                raise ConfigurationError(
+                    f"PORTAL_ACTIONS_SCM[{installation.name!r}] is of the kind {installation.kind!r}, which no package "
+                    f"brings. There are: {', '.join(sorted(self._points))}.",
+                    hint="Install the package that brings it, for web and workers alike, or correct the kind.",
+                )
+
+    def open(self, opening: Opening) -> ScmProvider:
+        """Open an installation.
+
+        Raises:
+            ConfigurationError: its settings are wrong, or the provider's code cannot be imported.
+        """
+        kind = opening.installation.kind
+        try:
+            opener = self._points[kind].load()
+        except KeyError:
+            raise ConfigurationError(f"No package brings SCM providers of the kind {kind!r}.") from None
+        except Exception as error:
+            raise ConfigurationError(
+                f"The SCM provider {_who(self._points[kind])} cannot be loaded: {error!r}.",
+                hint="Tell your platform team: the package that brings it is broken.",
+            ) from error
+        provider: ScmProvider = opener(opening)
+        return provider
 
 
-def open_provider(name: str, *, config: Config, guard: Guard, author: Author) -> ScmProvider:
-    """Open a forge by its name.
-
-    Args:
-        name: one of ``PROVIDERS``.
-        config: where its settings are.
-        guard: called right before every write; raises when this attempt may not write any more.
-        author: who its commits are by.
+def installation_named(installations: Mapping[str, Installation], name: str) -> Installation:
+    """Find an installation by what an input's ``provider`` says.
 
     Raises:
-        ValidationError: there is no provider of that name.
-        ConfigurationError: names the setting that it lacks.
+        ValidationError: there is none of that name; says which there are.
     """
-    if name not in _OPENERS:
-        message = f"There is no SCM provider {name!r}: this portal knows {', '.join(PROVIDERS)}."
+    if name not in installations:
+        message = f"There is no SCM provider {name!r}: this portal knows {', '.join(installations)}."
         raise ValidationError(message, fields={"provider": [message]})
-    return _OPENERS[name](config, guard, author)
+    return installations[name]
+
+
+def _who(point: EntryPoint) -> str:
+    package = point.dist.name if point.dist else "an unknown package"
+    return f"{package} (entry point {point.name} = {point.value})"

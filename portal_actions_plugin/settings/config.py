@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.host import PERMISSIONS
+from portal_actions_plugin.settings.installations import Installation, read_installations
 from portal_actions_plugin.settings.values import PREFIX, HostRule, RateLimit, Reader, database_url, wrong
 
 if TYPE_CHECKING:
@@ -107,6 +108,12 @@ SETTINGS: tuple[Setting, ...] = (
         "before that counts as stalled and is ended. It is told after half of that.",
     ),
     Setting(
+        "SCM",
+        {},
+        "Forges by name, such as `{'ghe': {'kind': 'github', 'url': 'https://ghe.example.com'}}`; an input's `provider` "
+        "names one. `local` is there without it.",
+    ),
+    Setting(
         "LOCAL_SCM_ROOT",
         None,
         "Folder of the `local` provider: a folder per owner, bare git repositories in it. "
@@ -170,6 +177,7 @@ class Config:
     retry_max_seconds: float
     drain_seconds: float
     stall_seconds: float
+    scm: Mapping[str, Installation]
     local_scm_root: Path | None
     local_scm_url: str | None
     http_allowed_hosts: tuple[HostRule, ...]
@@ -215,6 +223,7 @@ class Config:
             retry_max_seconds=read.seconds("RETRY_MAX_SECONDS"),
             drain_seconds=read.seconds("DRAIN_SECONDS"),
             stall_seconds=read.seconds("STALL_SECONDS"),
+            scm=read_installations(app.config[PREFIX + "SCM"]),
             local_scm_root=read.folder("LOCAL_SCM_ROOT"),
             local_scm_url=read.optional_text("LOCAL_SCM_URL"),
             http_allowed_hosts=read.hosts("HTTP_ALLOWED_HOSTS"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from portal_actions_plugin.actions.context import ActionContext, RunInfo
 from portal_actions_plugin.scm.base import Author
-from portal_actions_plugin.scm.local import LocalProvider
+from portal_actions_plugin.scm.local.provider import LocalProvider
 
 ADA = Author("Ada Lovelace", "ada@example.com")
 
@@ -62,7 +62,7 @@ def make_context(recorder=None, *, root=None, web_url="https://forge.example", *
     """A context whose ``scm("local")`` is the real provider in ``root``."""
 
     def make_scm(_name, asking):
-        return LocalProvider(root, web_url, asking.ensure_ours, ADA)
+        return LocalProvider(root, web_url, asking.recorder.ensure_ours, ADA)
 
     info = RunInfo("run-1", "an.action@v1", 1, 3, "user:ada@example.com", "Ada Lovelace")
     return ActionContext(info, recorder or MemoryRecorder(), make_scm, **options)

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from portal_actions_plugin.actions.http import http_request
-from portal_actions_plugin.actions.http_client.guard import HttpRules
 from portal_actions_plugin.errors import (
     ActionError,
     AuthError,
@@ -26,6 +25,7 @@ from portal_actions_plugin.errors import (
     RemoteError,
     ValidationError,
 )
+from portal_actions_plugin.http_client.guard import HttpRules
 from tests.support.action_helpers import LostError, MemoryRecorder, make_context
 from tests.support.http_server import Handler, Names, Server, only, says, sends_to, serving
 

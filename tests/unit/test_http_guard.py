@@ -8,8 +8,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 from flask import Flask
 
-from portal_actions_plugin.actions.http_client.guard import HttpRules, Target, is_public, parse_target
 from portal_actions_plugin.errors import ConfigurationError, ValidationError
+from portal_actions_plugin.http_client.guard import HttpRules, Target, is_public, parse_target
 from portal_actions_plugin.settings.values import HostRule
 from tests.support.http_server import only
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from portal_actions_plugin.actions.http import http_request
-from portal_actions_plugin.actions.http_client.guard import HttpRules
 from portal_actions_plugin.errors import RemoteError, ValidationError
+from portal_actions_plugin.http_client.guard import HttpRules
 from tests.support.action_helpers import make_context
 from tests.support.http_server import Names, Server, only, says, sends_to, serving
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from flask import Flask
 
 from portal_actions_plugin.errors import (
     ConfigurationError,
@@ -18,11 +17,13 @@ from portal_actions_plugin.errors import (
     RemoteError,
     ValidationError,
 )
-from portal_actions_plugin.scm import local_git, names
+from portal_actions_plugin.scm import names
 from portal_actions_plugin.scm.base import Author, FileChange, RepoRef
-from portal_actions_plugin.scm.local import LocalProvider
-from portal_actions_plugin.scm.providers import open_provider
-from portal_actions_plugin.settings.config import Config
+from portal_actions_plugin.scm.local import git as local_git
+from portal_actions_plugin.scm.local.provider import LocalProvider
+from portal_actions_plugin.scm.opening import Opening
+from portal_actions_plugin.scm.providers import ProviderKinds, installation_named
+from portal_actions_plugin.settings.installations import Installation, read_installations
 from tests.support.action_helpers import ADA, LostError, git, git_in, snapshot
 
 CREATE = {"visibility": "private", "description": "", "init_with_readme": True, "claim": "c1"}
@@ -661,23 +662,28 @@ class TestStayingInside:
 
 class TestOpening:
     @pytest.fixture
-    def config(self, root):
-        app = Flask(__name__)
-        app.config["PORTAL_ACTIONS_LOCAL_SCM_ROOT"] = str(root)
-        app.config["PORTAL_ACTIONS_LOCAL_SCM_URL"] = "https://forge.example/"
-        return Config.from_app(app)
+    def opening(self, root):
+        return Opening(Installation("local", "local"), ADA, local_root=root, local_url="https://forge.example/")
 
-    def test_local_is_opened_from_its_settings(self, config):
-        forge = open_provider("local", config=config, guard=nothing, author=ADA)
+    @pytest.fixture
+    def kinds(self):
+        return ProviderKinds.from_entry_points()
+
+    def test_local_is_opened_from_its_settings(self, kinds, opening):
+        forge = kinds.open(opening)
         assert forge.create_repo("acme", "shop", **CREATE).web_url == "https://forge.example/acme/shop"
 
-    def test_an_unknown_provider_names_those_that_there_are(self, config):
-        with pytest.raises(ValidationError, match="'gitea': this portal knows local"):
-            open_provider("gitea", config=config, guard=nothing, author=ADA)
+    def test_references_carry_the_name_of_the_installation(self, kinds, opening):
+        forge = kinds.open(replace(opening, installation=Installation("disk", "local")))
+        assert forge.create_repo("acme", "shop", **CREATE).ref.provider == "disk"
 
-    def test_without_a_root_the_setting_is_named(self, config):
+    def test_an_unknown_provider_names_those_that_there_are(self):
+        with pytest.raises(ValidationError, match="'gitea': this portal knows local"):
+            installation_named(read_installations({}), "gitea")
+
+    def test_without_a_root_the_setting_is_named(self, kinds, opening):
         with pytest.raises(ConfigurationError, match="PORTAL_ACTIONS_LOCAL_SCM_ROOT"):
-            open_provider("local", config=replace(config, local_scm_root=None), guard=nothing, author=ADA)
+            kinds.open(replace(opening, local_root=None))
 
 
 # What other processes do. They are started afresh, so nothing is shared but the disk.

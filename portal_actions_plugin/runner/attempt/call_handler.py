@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from portal_actions_plugin import hooks
-from portal_actions_plugin.actions.context import ActionContext, Recorder
-from portal_actions_plugin.actions.http_client.guard import HttpRules
+from portal_actions_plugin.actions.context import ActionContext
 from portal_actions_plugin.errors import ActionError, InternalError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.http_client.guard import HttpRules
 from portal_actions_plugin.runner.attempt import bounds, record
+from portal_actions_plugin.runner.attempt.forges import open_forge
 from portal_actions_plugin.runner.attempt.prepare import HandlerCall, Performer, PreparedAttempt
 from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
 from portal_actions_plugin.runner.attempt.recorder import DatabaseRecorder
@@ -25,8 +26,6 @@ from portal_actions_plugin.runs.changes.claims import LeaseLostError
 from portal_actions_plugin.runs.changes.transitions import Result
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.secrets.storable import MAX_STORED_DEPTH, require_depth
-from portal_actions_plugin.scm.base import Author, ScmProvider
-from portal_actions_plugin.scm.providers import open_provider
 from portal_actions_plugin.software_templates.loader import read_skeleton
 from portal_actions_plugin.storage.pause_points import reached
 
@@ -96,7 +95,7 @@ def _context(run: QueuedRun, call: HandlerCall, performer: Performer, redactor: 
     return ActionContext(
         run=run.info(),
         recorder=DatabaseRecorder(run, performer, redactor),
-        make_scm=partial(_open_scm, run),
+        make_scm=open_forge,
         host_catalog=hooks.catalog(given.catalog),
         host_scorecards=hooks.scorecards(given.scorecards),
         http=HttpRules.of(extension().config),
@@ -105,13 +104,6 @@ def _context(run: QueuedRun, call: HandlerCall, performer: Performer, redactor: 
         on_redact=redactor.add,
         links=list(run.links),
     )
-
-
-def _open_scm(run: QueuedRun, provider: str, recorder: Recorder) -> ScmProvider:
-    _, _, address = run.requested_by.partition(":")
-    email = address if "@" in address else "portal-actions@localhost"
-    author = Author(run.requester_name or run.requested_by, email)
-    return open_provider(provider, config=extension().config, guard=recorder.ensure_ours, author=author)
 
 
 # -- what came of it -------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 _OF_EVERY_RUN = (
     "encodings.idna",
     "encodings.utf_8_sig",
-    "portal_actions_plugin.actions.http_client.call",
+    "portal_actions_plugin.actions.http_call",
     "portal_actions_plugin.software_templates.expressions.rendering",
     "redis",
     "rq",
@@ -22,7 +22,7 @@ _OF_REPOSITORIES = (
     "dulwich.config",
     "dulwich.patch",
     "dulwich.worktree",
-    "portal_actions_plugin.scm.local",
+    "portal_actions_plugin.scm.local.provider",
 )
 _OF_SECRETS = ("cryptography.fernet",)
 

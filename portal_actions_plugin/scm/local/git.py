@@ -21,7 +21,7 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from portal_actions_plugin.errors import ConflictError, NotFoundError, RemoteError
-from portal_actions_plugin.scm.local_trees import FOLDER, Entry, edit_tree
+from portal_actions_plugin.scm.local.trees import FOLDER, Entry, edit_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.actions.http_client.guard import Target
+    from portal_actions_plugin.http_client.guard import Target
 
 Address = tuple[int, Any]
 """A family of addresses, and a place in it as ``socket`` has it: its first part is the address as text."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from dulwich.repo import Repo
 
 from portal_actions_plugin.scm.base import Author, FileChange, Guard
-from portal_actions_plugin.scm.local_commits import CommitRequest, first_commit
-from portal_actions_plugin.scm.local_git import disk_errors
-from portal_actions_plugin.scm.local_paths import is_real_folder
-from portal_actions_plugin.scm.local_pulls import write_json
+from portal_actions_plugin.scm.local.commits import CommitRequest, first_commit
+from portal_actions_plugin.scm.local.git import disk_errors
+from portal_actions_plugin.scm.local.paths import is_real_folder
+from portal_actions_plugin.scm.local.pulls import write_json
 
 if TYPE_CHECKING:
     from pathlib import Path

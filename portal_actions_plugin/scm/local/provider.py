@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.errors import ConfigurationError, ConflictError
 from portal_actions_plugin.scm.base import (
     Author,
     Branch,
@@ -14,17 +14,19 @@ from portal_actions_plugin.scm.base import (
     CommitResult,
     FileChange,
     Guard,
+    Operation,
     PullRequest,
+    Reach,
     RepoRef,
     Repository,
     TreeFile,
 )
-from portal_actions_plugin.scm.local_commits import CommitRequest, commit_files
-from portal_actions_plugin.scm.local_create import RepoRecord, create, read_record
-from portal_actions_plugin.scm.local_git import BareRepo, moment, opened
-from portal_actions_plugin.scm.local_paths import LocalPaths
-from portal_actions_plugin.scm.local_pulls import LocalPulls
-from portal_actions_plugin.scm.local_trees import EXECUTABLE
+from portal_actions_plugin.scm.local.commits import CommitRequest, commit_files
+from portal_actions_plugin.scm.local.create import RepoRecord, create, read_record
+from portal_actions_plugin.scm.local.git import BareRepo, moment, opened
+from portal_actions_plugin.scm.local.paths import LocalPaths
+from portal_actions_plugin.scm.local.pulls import LocalPulls
+from portal_actions_plugin.scm.local.trees import EXECUTABLE
 from portal_actions_plugin.scm.names import check_branch, check_changes, check_path, check_visibility
 
 if TYPE_CHECKING:
@@ -32,13 +34,35 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from portal_actions_plugin.scm.opening import Opening
+
+
+def open_local(opening: Opening) -> LocalProvider:
+    """Open the forge on this machine's disk; raises ConfigurationError when no folder is set for it."""
+    if opening.local_root is None:
+        raise ConfigurationError(
+            "The local SCM provider is off: PORTAL_ACTIONS_LOCAL_SCM_ROOT is not set.",
+            hint="Tell your platform team to set PORTAL_ACTIONS_LOCAL_SCM_ROOT to the folder of the repositories.",
+        )
+    return LocalProvider(
+        opening.local_root, opening.local_url, opening.guard, opening.author, name=opening.installation.name
+    )
+
 
 class LocalProvider:
     """Bare git repositories at ``<root>/<owner>/<repo>.git``. Any number of processes may write at once."""
 
-    name = "local"
+    operations = frozenset(
+        {
+            Operation.CREATE_REPO,
+            Operation.READ,
+            Operation.COMMIT,
+            Operation.COMMIT_WORKFLOWS,
+            Operation.OPEN_PULL,
+        }
+    )
 
-    def __init__(self, root: Path, web_url: str | None, guard: Guard, author: Author) -> None:
+    def __init__(self, root: Path, web_url: str | None, guard: Guard, author: Author, *, name: str = "local") -> None:
         """Open the forge.
 
         Args:
@@ -46,13 +70,19 @@ class LocalProvider:
             web_url: address of a page about the repositories, ``<web_url>/<owner>/<repo>``; None for file URLs.
             guard: called right before every write; raises when nothing may be written any more.
             author: who commits are by.
+            name: what references call it.
         """
+        self.name = name
         self._paths = LocalPaths(root.absolute())
         self._web_url = web_url.rstrip("/") if web_url else None
         self._guard = guard
         self._author = author
 
     # What every provider can do
+
+    def reach(self, owner: str | None) -> Reach:  # noqa: ARG002 there are no credentials here
+        """Everything, in every folder that there is."""
+        return Reach(who="", forge="git repositories on this machine's disk", owners=self.list_owners())
 
     def create_repo(
         self, owner: str, repo: str, *, visibility: str, description: str, init_with_readme: bool, claim: str

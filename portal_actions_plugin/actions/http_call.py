@@ -12,10 +12,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.actions.http_client.answer import Kept, beginning, outputs
-from portal_actions_plugin.actions.http_client.connection import Deadline
-from portal_actions_plugin.actions.http_client.exchange import Answer, Exchange, Request
-from portal_actions_plugin.actions.http_client.guard import parse_target
+from portal_actions_plugin.actions.http_answer import Kept, beginning, outputs
 from portal_actions_plugin.errors import (
     ActionError,
     AuthError,
@@ -25,6 +22,9 @@ from portal_actions_plugin.errors import (
     RemoteError,
     ValidationError,
 )
+from portal_actions_plugin.http_client.connection import Deadline
+from portal_actions_plugin.http_client.exchange import Answer, Exchange, Request
+from portal_actions_plugin.http_client.guard import parse_target
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext

@@ -12,9 +12,9 @@ from urllib.parse import urljoin
 
 import urllib3
 
-from portal_actions_plugin.actions.http_client.connection import Deadline, connect, resolve
-from portal_actions_plugin.actions.http_client.guard import HttpRules, Target, parse_target
 from portal_actions_plugin.errors import RemoteError, ValidationError
+from portal_actions_plugin.http_client.connection import Deadline, connect, resolve
+from portal_actions_plugin.http_client.guard import HttpRules, Target, parse_target
 
 MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)

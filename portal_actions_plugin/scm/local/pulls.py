@@ -13,8 +13,8 @@ from dulwich.objects import ObjectID, Tree
 
 from portal_actions_plugin.errors import ConflictError, NotFoundError, RemoteError, ValidationError
 from portal_actions_plugin.scm.base import Author, Guard, PullRequest
-from portal_actions_plugin.scm.local_git import BareRepo, locked, new_commit, opened
-from portal_actions_plugin.scm.local_trees import Entry, PathInTheWayError
+from portal_actions_plugin.scm.local.git import BareRepo, locked, new_commit, opened
+from portal_actions_plugin.scm.local.trees import Entry, PathInTheWayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

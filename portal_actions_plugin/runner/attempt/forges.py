@@ -1,0 +1,66 @@
+"""The forges that a handler may reach: opened with the host's credentials, for the run that asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from portal_actions_plugin import hooks
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.scm.base import Author
+from portal_actions_plugin.scm.opening import Opening
+from portal_actions_plugin.scm.providers import installation_named
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.actions.context import ActionContext, Recorder, RunInfo
+    from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.scm.base import ScmProvider
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoints:
+    """What a provider remembers: the run's checkpoints, so that they are there for those that retry it."""
+
+    recorder: Recorder
+
+    def load(self, key: str) -> JsonValue:
+        found, value = self.recorder.load_checkpoint(key)
+        return value if found else None
+
+    def save(self, key: str, value: JsonValue) -> None:
+        self.recorder.save_checkpoint(key, value)
+
+
+def open_forge(provider: str, ctx: ActionContext) -> ScmProvider:
+    """Open a forge for a handler.
+
+    Args:
+        provider: the installation's name, as an input has it.
+        ctx: of the run that asks: it may write while its attempt is its own, and its log gets the forge's news.
+
+    Raises:
+        ValidationError: this portal knows no such installation.
+        ConfigurationError: it is not set up.
+    """
+    portal = extension()
+    installation = installation_named(portal.config.scm, provider)
+    return portal.provider_kinds.open(
+        Opening(
+            installation=installation,
+            author=_author(ctx.run),
+            guard=ctx.recorder.ensure_ours,
+            log=ctx.log,
+            warn=ctx.warn,
+            redact=ctx.redact,
+            notes=_Checkpoints(ctx.recorder),
+            host_token=partial(hooks.scm_token, portal.hooks.scm_credentials, installation.name),
+            local_root=portal.config.local_scm_root,
+            local_url=portal.config.local_scm_url,
+        )
+    )
+
+
+def _author(run: RunInfo) -> Author:
+    _, _, address = run.requested_by.partition(":")
+    return Author(run.requester_name or run.requested_by, address if "@" in address else "portal-actions@localhost")
