@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -16,6 +16,7 @@ from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.answers import drop, refuse_async
 from portal_actions_plugin.errors import ConfigurationError, InternalError, NotFoundError, ValidationError
+from portal_actions_plugin.scm.base import Operation
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
@@ -25,6 +26,7 @@ MAX_LOCK_KEY = 255
 _ID = re.compile(r"^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*@v[1-9][0-9]*$")
 
 Handler = Callable[..., Mapping[str, Any] | None]
+Operations = tuple[Operation, ...] | Callable[[Mapping[str, Any]], Collection[Operation]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Action:
         lock: a function of the input as it is given, without its secret fields, that names what only one run may
             write at a time; None locks nothing.
         permissions: demanded of the requester beyond ``action:run``.
+        operations: what it asks of a forge, known before it runs, or a function that says so of an input: it gets what is
+            known of the input then, without its secret fields, so that any field may be missing.
     """
 
     id: str
@@ -59,6 +63,7 @@ class Action:
     queue: str
     lock: Callable[[Mapping[str, Any]], str | None] | None
     permissions: tuple[str, ...]
+    operations: Operations = ()
 
     def load_input(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Validate an input.
@@ -129,6 +134,24 @@ class Action:
             raise ConfigurationError(f"{self.id}: its idempotent answered with a {type(answer).__name__}, not a bool.")
         return answer
 
+    def operations_for(self, data: Mapping[str, Any]) -> frozenset[Operation]:
+        """What it asks of a forge.
+
+        Args:
+            data: as much of an input as is known; its secret fields are left out before the action's function sees it.
+
+        Raises:
+            ConfigurationError: the action's function answers with something else than operations.
+            Exception: whatever that function raises.
+        """
+        if isinstance(self.operations, tuple):
+            return frozenset(self.operations)
+        answer: object = self.operations(self._open_part(data))
+        if not isinstance(answer, Collection) or not all(isinstance(one, Operation) for one in answer):
+            drop(answer)
+            raise ConfigurationError(f"{self.id}: its operations answered with something else than operations.")
+        return frozenset(answer)
+
     def _open_part(self, data: Mapping[str, Any]) -> dict[str, Any]:
         secret = self.secret_names()
         return {name: value for name, value in data.items() if name not in secret}
@@ -168,6 +191,7 @@ def action(
     queue: str = "default",
     lock: Callable[[Mapping[str, Any]], str | None] | None = None,
     permissions: tuple[str, ...] = (),
+    operations: Operations = (),
 ) -> Callable[[Handler], Action]:
     """Declare an action: the decorated function is its handler, and its name becomes the ``Action``.
 
@@ -183,6 +207,8 @@ def action(
         queue: which queue its runs go to, unless ``PORTAL_ACTIONS_QUEUES`` says otherwise.
         lock: a function of an input that names what only one run may write at a time; None locks nothing.
         permissions: demanded of the requester beyond ``action:run``.
+        operations: what it asks of the forge that its input names, so that a credential which may not is known before
+            anything runs; or a function that says so of as much of an input as is known.
 
     Raises:
         ConfigurationError: the id is not ``name@vN``, a number is out of range, or a function is async.
@@ -192,7 +218,7 @@ def action(
     if timeout <= 0 or max_attempts < 1:
         raise ConfigurationError(f"{action_id}: timeout must be above 0 seconds and max_attempts at least 1.")
 
-    for name, function in (("idempotent", idempotent), ("lock", lock)):
+    for name, function in (("idempotent", idempotent), ("lock", lock), ("operations", operations)):
         refuse_async(function, f"{action_id}: its {name}")
     if isinstance(permissions, str):
         raise ConfigurationError(f"{action_id}: permissions is one text, and it takes a tuple: ({permissions!r},).")
@@ -203,7 +229,19 @@ def action(
         refuse_async(handler, f"{action_id}: its handler")
         words = description or (handler.__doc__ or "").strip().partition("\n")[0]
         return Action(
-            action_id, handler, title, words, input, output, idempotent, timeout, max_attempts, queue, lock, permissions
+            action_id,
+            handler,
+            title,
+            words,
+            input,
+            output,
+            idempotent,
+            timeout,
+            max_attempts,
+            queue,
+            lock,
+            permissions,
+            operations,
         )
 
     return declare

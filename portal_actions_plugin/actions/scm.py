@@ -28,8 +28,9 @@ from portal_actions_plugin.actions.scm_fields import (
     repo_name_field,
     target_branch_field,
 )
+from portal_actions_plugin.actions.scm_operations import of_file, of_files, of_pull
 from portal_actions_plugin.errors import NotFoundError, ValidationError
-from portal_actions_plugin.scm.base import VISIBILITIES, FileChange
+from portal_actions_plugin.scm.base import VISIBILITIES, FileChange, Operation
 from portal_actions_plugin.scm.names import check_branch
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class CreateRepoOutput(Schema):
     output=CreateRepoOutput,
     idempotent=True,
     timeout=60,
+    operations=(Operation.CREATE_REPO,),
 )
 def create_repo(
     ctx: ActionContext,
@@ -134,6 +136,7 @@ class CreateOrUpdateFileOutput(Schema):
     idempotent=True,
     timeout=60,
     lock=repo_lock,
+    operations=of_file,
 )
 def create_or_update_file(
     ctx: ActionContext,
@@ -189,6 +192,7 @@ class PushSkeletonOutput(Schema):
     idempotent=True,
     timeout=180,
     lock=repo_lock,
+    operations=of_files,
 )
 def push_skeleton(
     ctx: ActionContext,
@@ -238,6 +242,7 @@ class OpenPrOrMrOutput(Schema):
     idempotent=True,
     timeout=120,
     lock=repo_lock,
+    operations=of_pull,
 )
 def open_pr_or_mr(
     ctx: ActionContext,

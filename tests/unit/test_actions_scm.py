@@ -8,6 +8,7 @@ from portal_actions_plugin.actions.scm import create_or_update_file, create_repo
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.host import SkeletonFile
 from portal_actions_plugin.run_types import Link
+from portal_actions_plugin.scm.base import Operation
 from tests.support.action_helpers import LostError, MemoryRecorder, git, git_in, make_context, snapshot
 
 NEW = {"provider": "local", "owner": "acme", "repo": "shop"}
@@ -369,3 +370,24 @@ def test_every_field_is_described_for_the_api(action):
 
 def _ref(ctx):
     return ctx.scm("local").get_repo("acme", "shop").ref
+
+
+class TestWhatTheyAskOfAForge:
+    """Known before anything runs, of as much of an input as is known then."""
+
+    def test_a_commit_of_a_workflow_asks_for_one_right_more(self):
+        assert create_or_update_file.operations_for({"path": "README.md"}) == {Operation.COMMIT}
+        workflow = create_or_update_file.operations_for({"path": ".github/workflows/ci.yml"})
+        assert workflow == {Operation.COMMIT, Operation.COMMIT_WORKFLOWS}
+        files = [{"path": "README.md"}, {"path": ".github/workflows/ci.yml"}]
+        assert Operation.COMMIT_WORKFLOWS in push_skeleton.operations_for({"files": files})
+        assert push_skeleton.operations_for({"skeleton": "./skeleton"}) == {Operation.COMMIT}
+
+    def test_a_pull_request_asks_for_a_commit_where_it_has_files(self):
+        assert open_pr_or_mr.operations_for({}) == {Operation.OPEN_PULL}
+        assert open_pr_or_mr.operations_for({"files": [{"path": "a"}]}) == {Operation.OPEN_PULL, Operation.COMMIT}
+
+    def test_what_is_not_known_is_not_asked_for(self):
+        assert create_or_update_file.operations_for({}) == {Operation.COMMIT}
+        assert push_skeleton.operations_for({"files": "${{ steps.a.output.files }}"}) == {Operation.COMMIT}
+        assert create_repo.operations_for({}) == {Operation.CREATE_REPO}

@@ -10,6 +10,7 @@ from marshmallow import Schema, fields
 from portal_actions_plugin.actions import catalog, debug, http, registry, scm
 from portal_actions_plugin.actions.registry import GROUP, Action, Registry, action
 from portal_actions_plugin.errors import ConfigurationError, NotFoundError, ValidationError
+from portal_actions_plugin.scm.base import Operation
 
 
 class Distribution:
@@ -87,6 +88,16 @@ class TestDeclaring:
 
     def test_secret_fields_are_known_by_their_input_names(self):
         assert declare().secret_names() == {"token", "apiKey"}
+
+    def test_what_it_asks_of_a_forge_is_said_at_once_or_by_its_input(self):
+        assert declare().operations_for({}) == frozenset()
+        assert declare(operations=(Operation.COMMIT,)).operations_for({}) == {Operation.COMMIT}
+        asked = []
+        said = declare(operations=lambda data: asked.append(data) or [Operation.READ])
+        assert said.operations_for({"text": "hi", "token": "s3cret", "apiKey": "s3cret"}) == {Operation.READ}
+        assert asked == [{"text": "hi"}]
+        with pytest.raises(ConfigurationError, match=r"acme.say@v1: its operations answered"):
+            declare(operations=lambda data: ["commit"]).operations_for({})
 
 
 class TestLoading:
