@@ -12,7 +12,7 @@ from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.scm.base import FileChange, RepoRef
-from portal_actions_plugin.scm.names import check_branch, check_owner, check_path, check_repo
+from portal_actions_plugin.scm.names import check_branch, check_owner_path, check_path, check_repo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,8 +65,8 @@ def provider_field() -> fields.String:
 
 
 def owner_field(description: str) -> fields.String:
-    """The input ``owner``: a name that forges take as one."""
-    return fields.String(required=True, validate=follows(check_owner), metadata={"description": description})
+    """The input ``owner``: a name that forges take as one, or groups within groups. Each forge checks its own rule."""
+    return fields.String(required=True, validate=follows(check_owner_path), metadata={"description": description})
 
 
 def repo_name_field() -> fields.String:

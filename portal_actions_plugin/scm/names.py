@@ -22,6 +22,7 @@ _NOT_IN_A_PATH = re.compile(r"[\x00-\x1f\x7f\\]")
 _MAX_BRANCH_BYTES = 200
 _MAX_PATH_BYTES = 1024
 _MAX_SEGMENT_BYTES = 255
+_MAX_GROUPS = 20
 
 
 def check_owner(owner: str, field: str = "owner") -> None:
@@ -30,6 +31,19 @@ def check_owner(owner: str, field: str = "owner") -> None:
         _wrong(field, owner, "an owner is up to 100 letters, digits, '-', '_' and '.', and starts with no '-' or '.'")
     if owner.lower().endswith(_RESERVED_ENDINGS):
         _wrong(field, owner, "an owner ends with none of '.git', '.atom' and '.'")
+
+
+def check_owner_path(owner: str, field: str = "owner") -> None:
+    """Raise ValidationError unless this is an owner, or groups within groups as GitLab has them: ``group/sub/team``.
+
+    Inputs are checked by this, since they may be for any forge. A forge whose owners have no ``/`` refuses one that has
+    by ``check_owner``.
+    """
+    parts = owner.split("/")
+    if len(parts) > _MAX_GROUPS:
+        _wrong(field, owner, f"groups lie within each other up to {_MAX_GROUPS} deep")
+    for part in parts:
+        check_owner(part, field)
 
 
 def check_repo(repo: str, field: str = "repo") -> None:

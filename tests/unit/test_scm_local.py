@@ -576,12 +576,20 @@ class TestPullRequests:
 
 class TestStayingInside:
     @pytest.mark.parametrize(
-        "owner", ["..", ".", "", "acme/..", "/etc", "a b", "-x", "acme\n", "x.git", "ä", "a" * 101]
+        "owner", ["..", ".", "", "acme/..", "acme/team", "/etc", "a b", "-x", "acme\n", "x.git", "ä", "a" * 101]
     )
     def test_owners_cannot_climb(self, forge, owner):
         with pytest.raises(ValidationError) as caught:
             forge.create_repo(owner, "shop", **CREATE)
         assert set(caught.value.fields) == {"owner"}
+
+    def test_owners_of_inputs_may_be_groups_within_groups(self):
+        for owner in ("acme", "acme/platform", "acme/platform/core.team"):
+            names.check_owner_path(owner)
+        for owner in ("acme/", "/acme", "acme//team", "acme/../x", "acme/-x", "/".join(["a"] * 21)):
+            with pytest.raises(ValidationError) as caught:
+                names.check_owner_path(owner)
+            assert set(caught.value.fields) == {"owner"}
 
     @pytest.mark.parametrize(
         "repo", ["..", ".", "", "a/b", "../x", "a b", "-x", "x.git", "x\x00", "...", "x.", "a" * 101]
