@@ -30,8 +30,11 @@ class Pauses(Protocol):
     def wait(self, installation: str, credential: str) -> float:
         """Seconds until the credential may be used again; 0 when it may be used now."""
 
-    def begin(self, installation: str, credential: str, seconds: float) -> None:
-        """Let nobody use the credential for so many seconds; a longer pause that is set already stays."""
+    def begin(self, installation: str, credential: str, seconds: float | None) -> float:
+        """Let nobody use the credential for so many seconds; a longer pause that is set already stays.
+
+        None is for a forge that names no time: a minute, and longer for each refusal in a row. Returns how long it is now.
+        """
 
 
 class NoNotes:
@@ -53,8 +56,9 @@ class NoPauses:
     def wait(self, installation: str, credential: str) -> float:  # noqa: ARG002 the protocol's arguments
         return 0.0
 
-    def begin(self, installation: str, credential: str, seconds: float) -> None:
+    def begin(self, installation: str, credential: str, seconds: float | None) -> float:  # noqa: ARG002 likewise
         """Let the next call find out anew."""
+        return 60.0 if seconds is None else seconds
 
 
 def _always() -> None:

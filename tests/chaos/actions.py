@@ -15,6 +15,7 @@ from marshmallow import Schema, fields
 from portal_actions_plugin.actions.context import ActionContext
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import RateLimitedError, RemoteError, ValidationError
+from portal_actions_plugin.runs.guards.forge_pauses import ForgePauses
 
 ONCE = "chaos.once@v1"
 REFUSED = "chaos.refused@v1"
@@ -124,6 +125,7 @@ def flaky(ctx: ActionContext, *, key: str, seconds: float, before: str) -> dict[
     if ctx.run.attempt == 1:
         raise RemoteError("The other side is asleep.")
     if ctx.run.attempt == 2:
+        ForgePauses().begin("chaos", key, 0.3)
         raise RateLimitedError("The other side is busy.", retry_after=0.3)
     return work(ctx, seconds, before=before)
 

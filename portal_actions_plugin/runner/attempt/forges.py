@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin import hooks
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs.guards.forge_pauses import ForgePauses
 from portal_actions_plugin.scm.base import Author
 from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.scm.providers import installation_named
@@ -54,6 +55,7 @@ def open_forge(provider: str, ctx: ActionContext) -> ScmProvider:
             warn=ctx.warn,
             redact=ctx.redact,
             notes=_Checkpoints(ctx.recorder),
+            pauses=ForgePauses(),
             host_token=partial(hooks.scm_token, portal.hooks.scm_credentials, installation.name),
             local_root=portal.config.local_scm_root,
             local_url=portal.config.local_scm_url,
