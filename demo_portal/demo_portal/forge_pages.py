@@ -94,7 +94,7 @@ def merge(owner: str, name: str, number: int) -> Any:
         abort(403, "You may look at pull requests, but not merge them.")
     found = _find(owner, name)
     try:
-        forge.open_forge().merge_pull(found.ref, number, Author(person.name, person.email))
+        forge.open_forge(Author(person.name, person.email)).merge_pull(found.ref, number)
     except PortalActionsError as error:
         error_pages.notice(error)
     else:

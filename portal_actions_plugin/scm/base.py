@@ -319,11 +319,15 @@ class Reach:
 class ScmProvider(Protocol):
     """A forge, as the actions use it. Every method may raise the ActionError that says what went wrong there.
 
+    ``scm.optional.OptionalOperations`` is a base that refuses what a provider does not write.
+
     Attributes:
         operations: what this forge can do; the method of any other operation raises ConfigurationError.
+        pull_word: what people call a ``PullRequest`` there: pull request, or merge request.
     """
 
     operations: frozenset[Operation]
+    pull_word: str
 
     def reach(self, owner: str | None) -> Reach:
         """Find out what the credential for an owner can do, by calls that change nothing.

@@ -435,9 +435,9 @@ def test_a_rule_that_fails_again_is_fixed_on_a_new_branch(app: Flask, ada: Brows
         ada.get(ORDERS)
         ada.send(f"{ORDERS}/fix/readme-exists")
         work_off()
-        opened = forge.open_forge()
+        opened = forge.open_forge(Author("Ada", "ada@acme.example"))
         assert fixes._branch_for(ref, rule) == "fix/readme-exists"
-        opened.merge_pull(ref, 1, Author("Ada", "ada@acme.example"))
+        opened.merge_pull(ref, 1)
         assert fixes._branch_for(ref, rule) == "fix/readme-exists-2"
 
 

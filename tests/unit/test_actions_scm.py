@@ -312,7 +312,7 @@ class TestOpenPrOrMr:
     def test_done_again_after_the_merge_it_finds_the_merged_one(self, ctx):
         first = open_pr_or_mr.run(ctx, PROPOSAL)
         forge = ctx.scm("local")
-        forge.merge_pull(_ref(ctx), 1, forge._author)
+        forge.merge_pull(_ref(ctx), 1)
         assert open_pr_or_mr.run(ctx, PROPOSAL) == first
         assert "found the merged pull request #1" in ctx.recorder.text
 

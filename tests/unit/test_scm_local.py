@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -18,7 +19,17 @@ from portal_actions_plugin.errors import (
     ValidationError,
 )
 from portal_actions_plugin.scm import names
-from portal_actions_plugin.scm.base import Author, FileChange, RepoRef
+from portal_actions_plugin.scm.base import (
+    Author,
+    Collaborator,
+    FileChange,
+    Operation,
+    Protected,
+    Protection,
+    RepoRef,
+    Variable,
+    WebhookSpec,
+)
 from portal_actions_plugin.scm.local import git as local_git
 from portal_actions_plugin.scm.local.provider import LocalProvider
 from portal_actions_plugin.scm.opening import Opening
@@ -449,7 +460,7 @@ class TestPullRequests:
     def test_the_same_branches_find_the_open_one(self, forge, ref, pull):
         forge.put_files(ref, "fix", [FileChange("more.md", b"1")], "More")
         again = forge.open_pull(ref, head="fix", base="main", title="Another title", body="")
-        assert again == pull
+        assert again == replace(pull, head_sha=forge.branch_head(ref, "fix"))
         assert not again.fresh
 
     def test_its_diff_is_from_where_the_branches_parted(self, forge, ref, pull, bare):
@@ -462,10 +473,10 @@ class TestPullRequests:
         ]
 
     @pytest.mark.usefixtures("pull")
-    def test_merging_makes_a_commit_with_two_parents(self, forge, ref, bare):
+    def test_merging_makes_a_commit_with_two_parents(self, forge, ref, root, bare):
         forge.put_files(ref, "main", [FileChange("later.md", b"1")], "Later on main")
         before, head = forge.branch_head(ref, "main"), forge.branch_head(ref, "fix")
-        merged = forge.merge_pull(ref, 1, GRACE)
+        merged = LocalProvider(root, None, nothing, GRACE).merge_pull(ref, 1)
         assert (merged.state, merged.merged_by) == ("merged", "Grace Hopper")
         assert bare("rev-list", "--parents", "-1", "main").split() == [merged.merge_sha, before, head]
         assert bare("log", "-1", "--format=%an %s", "main").strip() == "Grace Hopper Merge pull request #1 from fix"
@@ -475,14 +486,14 @@ class TestPullRequests:
 
     @pytest.mark.usefixtures("pull")
     def test_merging_twice_changes_nothing(self, forge, ref, root):
-        merged = forge.merge_pull(ref, 1, GRACE)
+        merged = forge.merge_pull(ref, 1)
         before = snapshot(root)
-        assert forge.merge_pull(ref, 1, ADA) == merged == forge.get_pull(ref, 1)
+        assert forge.merge_pull(ref, 1) == merged == forge.get_pull(ref, 1)
         assert snapshot(root) == before
 
     @pytest.mark.usefixtures("pull")
     def test_a_merged_one_is_found_while_its_branch_has_not_moved(self, forge, ref):
-        merged = forge.merge_pull(ref, 1, GRACE)
+        merged = forge.merge_pull(ref, 1)
         assert forge.open_pull(ref, head="fix", base="main", title="Add docs", body="") == merged
         forge.put_files(ref, "fix", [FileChange("more.md", b"1")], "More")
         assert forge.open_pull(ref, head="fix", base="main", title="More", body="").number == 2
@@ -492,14 +503,14 @@ class TestPullRequests:
         forge.put_files(ref, "main", [FileChange("docs/index.md", b"Other\n")], "Same file")
         before = snapshot(root)
         with pytest.raises(ConflictError, match=r"both changed docs/index\.md"):
-            forge.merge_pull(ref, 1, GRACE)
+            forge.merge_pull(ref, 1)
         assert snapshot(root) == before
 
     @pytest.mark.usefixtures("pull")
     def test_a_file_against_a_folder_is_a_conflict_too(self, forge, ref):
         forge.put_files(ref, "main", [FileChange("docs", b"a file")], "A file named docs")
         with pytest.raises(ConflictError, match="both changed docs"):
-            forge.merge_pull(ref, 1, GRACE)
+            forge.merge_pull(ref, 1)
 
     def test_deletions_and_moves_that_git_pushed_are_merged(self, forge, ref, tmp_path, bare):
         forge.put_files(ref, "main", [FileChange("old/a.txt", b"a"), FileChange("b", b"b")], "Files")
@@ -514,17 +525,17 @@ class TestPullRequests:
         git("push", "-q", "origin", "move", cwd=clone)
         forge.put_files(ref, "main", [FileChange("c", b"c")], "Meanwhile")
         forge.open_pull(ref, head="move", base="main", title="Move", body="")
-        forge.merge_pull(ref, 1, GRACE)
+        forge.merge_pull(ref, 1)
         assert {file.path for file in forge.tree(ref, "main")} == {"README.md", "b/inner.txt", "c"}
         bare("fsck", "--strict")
 
     @pytest.mark.usefixtures("pull")
     def test_a_merge_that_died_before_its_record_is_finished_by_the_next(self, forge, ref, root, bare):
         with pytest.raises(LostError):
-            losing(root, 3).merge_pull(ref, 1, GRACE)  # the third guard is the record's
+            losing(root, 3).merge_pull(ref, 1)  # the third guard is the record's
         head = forge.branch_head(ref, "main")
         assert forge.get_pull(ref, 1).state == "open"
-        merged = forge.merge_pull(ref, 1, GRACE)
+        merged = forge.merge_pull(ref, 1)
         assert (merged.state, merged.merge_sha) == ("merged", head)
         assert bare("rev-list", "--count", "--merges", "main").strip() == "1"
 
@@ -533,7 +544,7 @@ class TestPullRequests:
     def test_a_lost_attempt_merges_nothing(self, forge, ref, root, at):
         head = forge.branch_head(ref, "main")
         with pytest.raises(LostError):
-            losing(root, at).merge_pull(ref, 1, GRACE)
+            losing(root, at).merge_pull(ref, 1)
         assert forge.branch_head(ref, "main") == head
 
     def test_a_lost_attempt_opens_nothing(self, forge, ref, root):
@@ -558,7 +569,7 @@ class TestPullRequests:
             forge.open_pull(ref, head="stranger", base="main", title="Fix", body="")
 
     def test_an_unknown_number_is_not_found(self, forge, ref):
-        for look in (forge.get_pull, forge.diff, lambda ref, number: forge.merge_pull(ref, number, GRACE)):
+        for look in (forge.get_pull, forge.diff, forge.merge_pull, forge.close_pull):
             with pytest.raises(NotFoundError, match="acme/shop has no pull request #7"):
                 look(ref, 7)
 
@@ -572,6 +583,166 @@ class TestPullRequests:
     def test_without_a_web_page_its_address_is_the_repository(self, ref, root):
         plain = LocalProvider(root, None, nothing, ADA)
         assert plain.get_pull(ref, 1).url == (root / "acme/shop.git").as_uri() + "#pull-1"
+
+    def test_its_head_is_the_commit_that_would_be_merged(self, forge, ref, pull):
+        assert pull.head_sha == forge.branch_head(ref, "fix")
+        forge.put_files(ref, "fix", [FileChange("more.md", b"1")], "More")
+        assert forge.get_pull(ref, 1).head_sha == forge.branch_head(ref, "fix") != pull.head_sha
+
+    @pytest.mark.parametrize("end", ["close_pull", "merge_pull"])
+    def test_a_head_that_has_moved_since_it_was_seen_is_left_alone(self, forge, ref, pull, root, end):
+        forge.put_files(ref, "fix", [FileChange("more.md", b"1")], "More")
+        before = snapshot(root)
+        with pytest.raises(ConflictError, match=f"not at {pull.head_sha[:7]}: nothing was done"):
+            getattr(forge, end)(ref, 1, expected_head=pull.head_sha)
+        assert snapshot(root) == before
+        now = forge.get_pull(ref, 1).head_sha
+        assert getattr(forge, end)(ref, 1, expected_head=now).state != "open"
+
+    def test_a_squash_is_one_commit_on_the_base_and_is_found_again(self, forge, ref, pull, bare):
+        base = forge.branch_head(ref, "main")
+        forge.put_files(ref, "fix", [FileChange("more.md", b"1")], "More")
+        merged = forge.merge_pull(ref, 1, method="squash")
+        assert bare("rev-list", "--parents", "-1", "main").split() == [merged.merge_sha, base]
+        assert bare("log", "-1", "--format=%B", "main").strip() == "Add docs (#1)\n\nWhy not"
+        assert forge.open_pull(ref, head="fix", base="main", title="Add docs", body="").number == pull.number
+
+    @pytest.mark.usefixtures("pull")
+    def test_a_squash_that_died_before_its_record_makes_no_second_commit(self, forge, ref, root):
+        with pytest.raises(LostError):
+            losing(root, 3).merge_pull(ref, 1, method="squash")
+        head = forge.branch_head(ref, "main")
+        assert forge.merge_pull(ref, 1, method="squash").merge_sha == head == forge.branch_head(ref, "main")
+
+    @pytest.mark.usefixtures("pull")
+    def test_a_way_to_merge_that_it_lacks_is_named(self, forge, ref):
+        with pytest.raises(ValidationError, match="by merge or squash, and not by rebase"):
+            forge.merge_pull(ref, 1, method="rebase")
+
+    def test_a_closed_one_stays_closed_and_its_branches_get_a_new_one(self, forge, ref, pull, root):
+        closed = forge.close_pull(ref, 1)
+        assert (closed.state, closed.head_sha) == ("closed", pull.head_sha)
+        before = snapshot(root)
+        assert forge.close_pull(ref, 1, expected_head="0" * 40) == closed
+        assert snapshot(root) == before
+        with pytest.raises(ConflictError, match="#1 of acme/shop is closed"):
+            forge.merge_pull(ref, 1)
+        assert "+# Docs" in forge.diff(ref, 1)
+        assert forge.open_pull(ref, head="fix", base="main", title="Again", body="").number == 2
+
+    @pytest.mark.usefixtures("pull")
+    def test_a_merged_one_is_not_closed(self, forge, ref):
+        merged = forge.merge_pull(ref, 1)
+        assert forge.close_pull(ref, 1) == merged
+
+    @pytest.mark.usefixtures("pull")
+    def test_a_record_of_before_labels_and_closing_can_be_read(self, forge, ref, root):
+        file = root / "acme/shop.git/portal-actions.pulls/1.json"
+        record = json.loads(file.read_text())
+        del record["labels"]
+        file.write_text(json.dumps(record))
+        assert forge.get_pull(ref, 1).state == "open"
+
+
+HOOK = WebhookSpec("https://portal.example/hook", ("push",), "s3cret-of-the-hook")
+
+
+class TestRecords:
+    """What the local forge keeps, though nothing here uses it, so that templates can be tried."""
+
+    @pytest.fixture
+    def warned(self):
+        return []
+
+    @pytest.fixture
+    def forge(self, root, warned):
+        return LocalProvider(root, "https://forge.example", nothing, ADA, warn=warned.append)
+
+    def test_it_has_all_but_runs_of_a_ci(self, forge, ref):
+        assert forge.operations == frozenset(Operation) - {Operation.DISPATCH_WORKFLOW}
+        with pytest.raises(ConfigurationError, match="The forge local cannot start runs of its CI"):
+            forge.dispatch_workflow(ref, workflow="ci.yml", branch="main", inputs={}, claim="c")
+
+    def test_a_webhook_is_found_by_its_address(self, forge, ref, root, warned):
+        made = forge.ensure_webhook(ref, HOOK)
+        assert (made.outcome, made.url) == ("created", "https://forge.example/acme/shop/webhooks/1")
+        before = snapshot(root)
+        assert forge.ensure_webhook(ref, HOOK) == replace(made, outcome="unchanged")
+        assert snapshot(root) == before
+        for other in (replace(HOOK, events=("push", "release")), HOOK, replace(HOOK, secret="other"), HOOK):
+            assert forge.ensure_webhook(ref, other) == replace(made, outcome="updated")
+        assert forge.ensure_webhook(ref, replace(HOOK, callback_url="https://other.example")).id == "2"
+        assert set(warned) == {"The local forge keeps the webhook of acme/shop as a record: it calls nobody."}
+
+    def test_no_secret_is_on_the_disk(self, forge, ref, root):
+        forge.ensure_webhook(ref, HOOK)
+        forge.set_variable(ref, Variable("TOKEN", "s3cret-of-the-ci"))
+        assert not any(b"s3cret" in content for content in snapshot(root).values())
+
+    def test_a_variable_is_kept_and_a_secret_by_name_only(self, forge, ref, root, warned):
+        forge.set_variable(ref, Variable("REGION", "north", is_secret=False))
+        forge.set_variable(ref, Variable("REGION", "south", is_secret=False))
+        forge.set_variable(ref, Variable("TOKEN", "x"))
+        kept = json.loads((root / "acme/shop.git/portal-actions.settings/variables.json").read_text())
+        assert kept == {
+            "REGION": {"isSecret": False, "isProtected": False, "value": "south"},
+            "TOKEN": {"isSecret": True, "isProtected": False},
+        }
+        assert "the name of the secret TOKEN as a record: it has no CI" in warned[-1]
+
+    def test_protection_says_that_nothing_enforces_it(self, forge, ref):
+        done = forge.protect_branch(ref, "main", Protection(2, ("test",)))
+        assert done == Protected(True, done.cannot)
+        assert "the protection of main as a record: nothing enforces it" in done.cannot[0]
+        assert not forge.protect_branch(ref, "main", Protection(2, ("test",))).changed
+        assert forge.protect_branch(ref, "main", Protection(1)).changed
+
+    def test_topics_and_collaborators_are_sets(self, forge, ref):
+        assert forge.set_topics(ref, ["python", "shop"]) == ("python", "shop")
+        assert forge.set_topics(ref, ["shop", "web"]) == ("web",)
+        team = Collaborator("buyers", "write", is_team=True)
+        assert forge.add_collaborators(ref, [team, Collaborator("grace", "read")]) == ("buyers", "grace")
+        assert forge.add_collaborators(ref, [team, Collaborator("grace", "admin")]) == ("grace",)
+
+    def test_an_issue_is_opened_once_for_each_claim(self, forge, ref):
+        ask = {"title": "Late", "body": "Why?", "labels": ["bug"], "assignees": ["grace"]}
+        made = forge.create_issue(ref, **ask, claim="c1")
+        assert (made.number, made.url, made.fresh) == (1, "https://forge.example/acme/shop/issues/1", True)
+        again = forge.create_issue(ref, **ask, claim="c1")
+        assert again == made
+        assert not again.fresh
+        assert forge.create_issue(ref, **ask, claim="c2").number == 2
+
+    def test_issues_and_pull_requests_count_together_and_have_labels(self, forge, ref):
+        issue = forge.create_issue(ref, title="Late", body="", labels=["bug"], assignees=[], claim="c1")
+        forge.put_files(ref, "fix", [FileChange("a", b"1")], "Fix", base_branch="main")
+        pull = forge.open_pull(ref, head="fix", base="main", title="Fix", body="")
+        assert (issue.number, pull.number) == (1, 2)
+        for number, missing in ((1, ("new",)), (2, ("bug", "new"))):
+            assert forge.label_issue(ref, number, ["bug", "new", "new"]) == missing
+            assert forge.label_issue(ref, number, ["new"]) == ()
+        with pytest.raises(NotFoundError, match="no issue or pull request #3"):
+            forge.label_issue(ref, 3, ["bug"])
+
+    def test_a_lost_attempt_keeps_nothing(self, forge, ref, root):
+        before = snapshot(root)
+        for write in (
+            lambda lost: lost.ensure_webhook(ref, HOOK),
+            lambda lost: lost.protect_branch(ref, "main", Protection()),
+            lambda lost: lost.set_topics(ref, ["a"]),
+            lambda lost: lost.add_collaborators(ref, [Collaborator("grace", "read")]),
+            lambda lost: lost.set_variable(ref, Variable("A", "b")),
+            lambda lost: lost.create_issue(ref, title="T", body="", labels=[], assignees=[], claim="c"),
+        ):
+            with pytest.raises(LostError):
+                write(losing(root, 1))
+        assert snapshot(root) == before
+
+    def test_a_broken_record_is_named(self, forge, ref, root):
+        forge.set_topics(ref, ["a"])
+        (root / "acme/shop.git/portal-actions.settings/topics.json").write_text("[]")
+        with pytest.raises(RemoteError, match="the topics of acme/shop is broken"):
+            forge.set_topics(ref, ["b"])
 
 
 class TestStayingInside:

@@ -15,7 +15,7 @@ from portal_actions_plugin.scm.base import Author, FileChange, Guard
 from portal_actions_plugin.scm.local.commits import CommitRequest, first_commit
 from portal_actions_plugin.scm.local.git import disk_errors
 from portal_actions_plugin.scm.local.paths import is_real_folder
-from portal_actions_plugin.scm.local.pulls import write_json
+from portal_actions_plugin.scm.local.records import write_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import io
-import json
-import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dulwich.objects import ObjectID, Tree
 
-from portal_actions_plugin.errors import ConflictError, NotFoundError, RemoteError, ValidationError
+from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import Author, Guard, PullRequest
-from portal_actions_plugin.scm.local.git import BareRepo, locked, new_commit, opened
+from portal_actions_plugin.scm.local.git import BareRepo, locked, new_commit, opened, short
+from portal_actions_plugin.scm.local.records import PULLS, broken, next_number, numbers, read_json, write_json
 from portal_actions_plugin.scm.local.trees import Entry, PathInTheWayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-FOLDER = "portal-actions.pulls"
 MERGE_TRIES = 5
+METHODS = ("merge", "squash")
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What is kept of a pull request. ``head_sha`` and ``base_sha`` are where both were at the merge."""
+    """What is kept of a pull request. ``head_sha`` and ``base_sha`` are where both were when it was merged or closed."""
 
     number: int
     head: str
@@ -42,6 +41,7 @@ class _Record:
     merge_sha: str | None = None
     head_sha: str | None = None
     base_sha: str | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,14 @@ class LocalPulls:
 
     def newest_first(self) -> tuple[PullRequest, ...]:
         """All pull requests of the repository, newest first."""
-        return tuple(self._public(record) for record in self._records())
+        with self._git() as git:
+            return tuple(self._public(git, record) for record in self._records())
 
     def get(self, number: int) -> PullRequest:
         """A pull request by its number; raises NotFoundError."""
-        return self._public(self._record(number))
+        record = self._record(number)
+        with self._git() as git:
+            return self._public(git, record)
 
     def open(self, head: str, base: str, title: str, body: str) -> PullRequest:
         """Open a pull request, or return the one of the same head and base, as ``ScmProvider.open_pull`` says."""
@@ -76,19 +79,17 @@ class LocalPulls:
             head_sha, base_sha = self._head_and_base(git, head, base)
             same = [record for record in self._records() if (record.head, record.base) == (head, base)]
             for record in same:
-                if record.state == "open" or record.head_sha == head_sha.decode():
-                    return self._public(record)
+                if record.state == "open" or (record.state == "merged" and record.head_sha == head_sha.decode()):
+                    return self._public(git, record)
             shared = git.merge_base(head_sha, base_sha)
             if shared is None:
                 raise _not_proposable("headBranch", f"{head} and {base} of {self.name} share no history.")
             if shared == head_sha:
                 raise _not_proposable("headBranch", f"{head} of {self.name} has no commit that {base} lacks.")
-            numbers = [record.number for record in self._records()]
-            record = _Record(
-                max(numbers, default=0) + 1, head, base, title, body, "open", self.author.name, _now().isoformat()
-            )
+            number = next_number(self.path)
+            record = _Record(number, head, base, title, body, "open", self.author.name, _now().isoformat())
             self._write(record)
-            return replace(self._public(record), fresh=True)
+            return replace(self._public(git, record), fresh=True)
 
     def diff(self, number: int) -> str:
         """What a pull request changes, as a unified diff from the commit that head and base share."""
@@ -102,32 +103,72 @@ class LocalPulls:
             git.diff_to(out, git.tree(git.merge_base(head, base)), git.tree(head))
         return out.getvalue().decode(errors="replace")
 
-    def merge(self, number: int, merged_by: Author) -> PullRequest:
-        """Merge a pull request with a commit of two parents; a merged one is returned as it is.
+    def close(self, number: int, expected_head: str | None) -> PullRequest:
+        """Close a pull request as ``ScmProvider.close_pull`` says."""
+        with locked(self.path, self.name), self._git() as git:
+            record = self._record(number)
+            if record.state == "open":
+                head, base = git.head(record.head), git.head(record.base)
+                self._check_head(record, head, expected_head)
+                record = replace(record, state="closed", head_sha=_text(head), base_sha=_text(base))
+                self._write(record)
+            return self._public(git, record)
 
-        Raises:
-            ConflictError: both branches changed the same file in different ways, or the base would not stand still.
-        """
+    def merge(self, number: int, expected_head: str | None, method: str) -> PullRequest:
+        """Merge a pull request as ``ScmProvider.merge_pull`` says, by one of ``METHODS``."""
+        if method not in METHODS:
+            message = f"The local forge merges by {' or '.join(METHODS)}, and not by {method}."
+            raise ValidationError(message, fields={"method": [message]})
         with locked(self.path, self.name):
             record = self._record(number)
-            if record.state == "merged":
-                return self._public(record)
+            if record.state == "closed":
+                raise ConflictError(
+                    f"#{number} of {self.name} is closed: it cannot be merged.",
+                    hint="Open a new pull request of its branches.",
+                )
             for _ in range(MERGE_TRIES):
                 with self._git() as git:
-                    merged = self._try_merge(git, record, merged_by)
-                if merged is not None:
-                    self._write(merged)
-                    return self._public(merged)
+                    if record.state == "merged":
+                        return self._public(git, record)
+                    merged = self._try_merge(git, record, expected_head, method)
+                    if merged is not None:
+                        self._write(merged)
+                        return self._public(git, merged)
         raise ConflictError(f"The branch {record.base} of {self.name} moved each time that #{number} was merged.")
 
-    def _try_merge(self, git: BareRepo, record: _Record, merged_by: Author) -> _Record | None:
+    def label(self, number: int, labels: Sequence[str]) -> tuple[str, ...]:
+        """Add labels to a pull request. Only under ``git.locked``.
+
+        Args:
+            number: of the pull request.
+            labels: each once.
+
+        Returns:
+            Those that were missing.
+
+        Raises:
+            NotFoundError: there is no such pull request.
+        """
+        record = self._record(number)
+        missing = tuple(label for label in labels if label not in record.labels)
+        if missing:
+            self._write(replace(record, labels=(*record.labels, *missing)))
+        return missing
+
+    def _try_merge(self, git: BareRepo, record: _Record, expected_head: str | None, method: str) -> _Record | None:
+        """Merge on top of the base as it is now; None when it has moved meanwhile."""
         head, base = self._head_and_base(git, record.head, record.base)
+        self._check_head(record, head, expected_head)
         shared = git.merge_base(head, base)
+        trees = self._merged_trees(git, record, (shared, base, head)) if shared != head else []
+        is_new = bool(trees) and (method == "merge" or trees[-1].id != git.tree(base))
         result = base
-        if shared != head:
-            trees = self._merged_trees(git, record, (shared, base, head))
+        if is_new:
             title = f"Merge pull request #{record.number} from {record.head}\n\n{record.title}"
-            commit = new_commit(trees[-1].id, [base, head], merged_by, title)
+            parents = [base, head]
+            if method == "squash":
+                title, parents = f"{record.title} (#{record.number})\n\n{record.body}", [base]
+            commit = new_commit(trees[-1].id, parents, self.author, title)
             self.guard()
             git.write([*trees, commit])
             self.guard()
@@ -138,7 +179,7 @@ class LocalPulls:
         return replace(
             record,
             state="merged",
-            merged_by=merged_by.name,
+            merged_by=self.author.name,
             merged_at=_now().isoformat(),
             merge_sha=result.decode(),
             head_sha=head.decode(),
@@ -166,6 +207,15 @@ class LocalPulls:
             hint=f"Merge {record.base} into {record.head} with git, resolve the conflict there, and push.",
         )
 
+    def _check_head(self, record: _Record, head: ObjectID | None, expected: str | None) -> None:
+        if expected is not None and _text(head) != expected:
+            now = f"at {short(head)}" if head else "gone"
+            raise ConflictError(
+                f"{record.head}, the head of #{record.number} of {self.name}, is {now} and not at {short(expected)}: "
+                "nothing was done.",
+                hint="Look at what has changed there, and start again with its current commit.",
+            )
+
     def _head_and_base(self, git: BareRepo, head: str, base: str) -> tuple[ObjectID, ObjectID]:
         head_sha, base_sha = git.head(head), git.head(base)
         if base_sha is None:
@@ -183,28 +233,29 @@ class LocalPulls:
         return opened(self.path, self.name)
 
     def _records(self) -> list[_Record]:
-        numbers = [int(file.stem) for file in (self.path / FOLDER).glob("*.json") if file.stem.isdigit()]
-        return [self._record(number) for number in sorted(numbers, reverse=True)]
+        return [self._record(number) for number in numbers(self.path, PULLS)]
 
     def _record(self, number: int) -> _Record:
-        file = self.path / FOLDER / f"{number}.json"
+        file = self.path / PULLS / f"{number}.json"
+        what = f"pull request #{number} of {self.name}"
+        kept = read_json(file, what)
+        if kept is None:
+            raise NotFoundError(f"{self.name} has no pull request #{number}.")
         try:
-            return _Record(**json.loads(file.read_text("utf-8")))
-        except FileNotFoundError:
-            raise NotFoundError(f"{self.name} has no pull request #{number}.") from None
-        except (ValueError, TypeError) as error:
-            raise RemoteError(
-                f"The record of pull request #{number} of {self.name} is broken ({file}): {error}."
-            ) from None
+            record = _Record(**kept)  # type: ignore[arg-type]  # as it was written
+        except TypeError as error:
+            raise broken(file, what, error) from None
+        return replace(record, labels=tuple(record.labels))
 
     def _write(self, record: _Record) -> None:
         self.guard()
-        folder = self.path / FOLDER
+        folder = self.path / PULLS
         folder.mkdir(exist_ok=True)
         kept = {name: getattr(record, name) for name in _Record.__slots__}
         write_json(folder / f"{record.number}.json", kept)
 
-    def _public(self, record: _Record) -> PullRequest:
+    def _public(self, git: BareRepo, record: _Record) -> PullRequest:
+        head_sha = record.head_sha if record.state != "open" else _text(git.head(record.head))
         return PullRequest(
             number=record.number,
             url=self.url_of(record.number),
@@ -218,21 +269,16 @@ class LocalPulls:
             merged_by=record.merged_by,
             merged_at=datetime.fromisoformat(record.merged_at) if record.merged_at else None,
             merge_sha=record.merge_sha,
+            head_sha=head_sha,
         )
-
-
-def write_json(file: Path, value: Mapping[str, object]) -> None:
-    """Write a mapping as JSON: the whole file or none of it, also when the power goes. Only one writer at a time."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as out:
-        json.dump(value, out, indent=1)
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(file)
 
 
 def _not_proposable(field: str, message: str) -> ValidationError:
     return ValidationError(message, fields={field: [message]})
+
+
+def _text(sha: ObjectID | None) -> str | None:
+    return sha.decode() if sha else None
 
 
 def _now() -> datetime:
