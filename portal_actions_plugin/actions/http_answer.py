@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection
 from email.message import Message
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from portal_actions_plugin.http_client.exchange import Answer
 from portal_actions_plugin.http_client.guard import HttpRules
+from portal_actions_plugin.http_client.messages import Answer
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue

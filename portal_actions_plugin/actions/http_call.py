@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -23,8 +21,10 @@ from portal_actions_plugin.errors import (
     ValidationError,
 )
 from portal_actions_plugin.http_client.connection import Deadline
-from portal_actions_plugin.http_client.exchange import Answer, Exchange, Request
+from portal_actions_plugin.http_client.exchange import Exchange
 from portal_actions_plugin.http_client.guard import parse_target
+from portal_actions_plugin.http_client.messages import Answer, Request
+from portal_actions_plugin.http_client.waits import named_wait
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
@@ -128,7 +128,7 @@ def _error(answer: Answer, secrets: set[str]) -> ActionError:
     kind = _ERRORS.get(answer.status, ValidationError if 400 <= answer.status < 500 else RemoteError)
     said = beginning(answer, _SHOWN_CHARS, secrets)
     message = f"{answer.request} answered {_status(answer)}" + (f": {said}" if said else ".")
-    wait = _retry_after(answer) if kind in (RateLimitedError, RemoteError) else None
+    wait = named_wait(answer) if kind in (RateLimitedError, RemoteError) else None
     return kind(message, hint=_HINTS.get(kind), retry_after=wait)
 
 
@@ -137,19 +137,3 @@ def _status(answer: Answer) -> str:
         return f"{answer.status} {HTTPStatus(answer.status).phrase}"
     except ValueError:
         return str(answer.status)
-
-
-def _retry_after(answer: Answer) -> float | None:
-    """The wait that an answer names, in seconds or as a moment of the other side's own clock."""
-    value = answer.header("retry-after").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:12])
-    until, now = _moment(value), _moment(answer.header("date"))
-    return max(until - (now or time.time()), 0.0) if until else None
-
-
-def _moment(value: str) -> float | None:
-    try:
-        return parsedate_to_datetime(value[:100]).timestamp()
-    except (ValueError, OverflowError, IndexError, TypeError):
-        return None

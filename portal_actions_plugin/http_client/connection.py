@@ -1,15 +1,19 @@
-"""Connections of ``http.request@v1``: a name looked up once, one of its addresses connected to, all in one time limit."""
+"""Connections: a name looked up once, one of its addresses connected to, all in one time limit."""
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from portal_actions_plugin.http_client.guard import Target
 
 Address = tuple[int, Any]
@@ -19,9 +23,10 @@ Address = tuple[int, Any]
 class Deadline:
     """When all of it must be over, redirects and bodies included."""
 
-    def __init__(self, seconds: float) -> None:
-        """Begin now, and end after so many seconds."""
+    def __init__(self, seconds: float, *, wait_seconds: float = math.inf) -> None:
+        """Begin now, and end after so many seconds; no single wait for the other side takes longer than the other ones."""
         self.seconds = seconds
+        self.wait_seconds = wait_seconds
         self._at = time.monotonic() + seconds
 
     @property
@@ -30,10 +35,14 @@ class Deadline:
         return time.monotonic() >= self._at
 
     def left(self) -> float:
-        """Seconds until then; raises TimeoutError when there are none."""
+        """How many seconds the next wait may take; raises TimeoutError when no time is left."""
         if (seconds := self._at - time.monotonic()) <= 0:
             raise TimeoutError
-        return seconds
+        return min(seconds, self.wait_seconds)
+
+    def within(self, seconds: float) -> Deadline:
+        """The end of a part that begins now and may take so many seconds, and never longer than all of it."""
+        return Deadline(min(seconds, max(self._at - time.monotonic(), 0.0)))
 
 
 def resolve(target: Target, deadline: Deadline) -> list[Address]:
@@ -62,25 +71,40 @@ def resolve(target: Target, deadline: Deadline) -> list[Address]:
     return found
 
 
-def connect(target: Target, addresses: list[Address], deadline: Deadline) -> socket.socket:
-    """Connect to the first of the checked addresses that answers; over TLS when the target is https.
+def connect(target: Target, addresses: list[Address], deadline: Deadline, ca_file: Path | None = None) -> Connected:
+    """Connect to the first of the addresses that answers; over TLS when the target is https.
 
     Args:
         target: its name is what the other side's certificate must be of.
         addresses: of ``resolve``; each gets a fair share of the time that is left.
         deadline: of the whole exchange, which the socket keeps to from then on.
+        ca_file: the only authorities to trust, in a PEM file; None for those of the system.
 
     Raises:
         OSError: none answers, or the certificate cannot be trusted (ssl.SSLError).
     """
+    if target.scheme == "http":
+        return connect_plainly(addresses, deadline)
+    return _first(addresses, deadline, lambda tried: secured(tried, target, deadline, ca_file))
+
+
+def connect_plainly(addresses: list[Address], deadline: Deadline) -> TimedSocket:
+    """Connect as ``connect`` does, without TLS."""
+    return _first(addresses, deadline, lambda tried: tried)
+
+
+_Found = TypeVar("_Found")
+
+
+def _first(addresses: list[Address], deadline: Deadline, finish: Callable[[TimedSocket], _Found]) -> _Found:
     last: OSError = ConnectionError()
     for position, (family, place) in enumerate(addresses):
-        tried = _TimedSocket(family, socket.SOCK_STREAM)
+        tried = TimedSocket(family, socket.SOCK_STREAM)
         tried.deadline = deadline
         try:
             tried.settimeout(deadline.left() / (len(addresses) - position))
             tried.connect(place)
-            return tried if target.scheme == "http" else _secured(tried, target, deadline)
+            return finish(tried)
         except ssl.SSLError:
             tried.close()
             raise
@@ -93,14 +117,15 @@ def connect(target: Target, addresses: list[Address], deadline: Deadline) -> soc
     raise last
 
 
-def _secured(connected: socket.socket, target: Target, deadline: Deadline) -> socket.socket:
-    context = ssl.create_default_context()
-    context.sslsocket_class = _TimedTls
+def secured(connected: TimedSocket, target: Target, deadline: Deadline, ca_file: Path | None = None) -> TimedTls:
+    """Speak TLS on a connection; arguments and errors as ``connect`` has them."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.sslsocket_class = TimedTls
     connected.settimeout(deadline.left())
-    secured = context.wrap_socket(connected, server_hostname=target.host)
-    assert isinstance(secured, _TimedTls)  # noqa: S101 the context was told so
-    secured.deadline = deadline
-    return secured
+    speaking = context.wrap_socket(connected, server_hostname=target.host)
+    assert isinstance(speaking, TimedTls)  # noqa: S101 the context was told so
+    speaking.deadline = deadline
+    return speaking
 
 
 if TYPE_CHECKING:
@@ -129,9 +154,12 @@ class _Timed(_Socket):
         super().sendall(data, flags)
 
 
-class _TimedSocket(_Timed, socket.socket):
-    pass
+class TimedSocket(_Timed, socket.socket):
+    """A connection that keeps to its deadline."""
 
 
-class _TimedTls(_Timed, ssl.SSLSocket):
-    pass
+class TimedTls(_Timed, ssl.SSLSocket):
+    """A connection over TLS that keeps to its deadline."""
+
+
+Connected = TimedSocket | TimedTls

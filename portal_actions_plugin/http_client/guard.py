@@ -1,4 +1,4 @@
-"""What ``http.request@v1`` may connect to: which hosts and ports, and which addresses behind them."""
+"""Where requests go, and what ``http.request@v1`` may connect to: which hosts and ports, and which addresses behind them."""
 
 from __future__ import annotations
 
