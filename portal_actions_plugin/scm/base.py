@@ -308,12 +308,14 @@ class Reach:
         forge: the forge's own name and version, such as ``GitHub Enterprise Server 3.17.2``.
         missing: for each operation that would be refused, what the credential lacks, in the forge's own words.
         owners: where it may create repositories, as far as that is known.
+        skew: seconds that the forge's clock is ahead of this machine's, by its ``Date``; None where it says none.
     """
 
     who: str
     forge: str
     missing: Mapping[Operation, str] = field(default_factory=dict)
     owners: tuple[str, ...] = ()
+    skew: float | None = None
 
 
 class ScmProvider(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from portal_actions_plugin.scm.base import Author, Guard
+from portal_actions_plugin.scm.base import Author, Guard, Operation
 from portal_actions_plugin.settings.installations import Installation
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class Opening:
         redact: masks a value in everything that the run writes from now on; every credential is given to it.
         notes: what is remembered across attempts.
         pauses: when credentials may be used again.
+        operations: what the step asks for, so that a credential can be narrowed to it; empty where that is not known.
         host_token: the host's hook ``scm_credentials`` for this installation: a token by owner, or None.
         local_root: the setting ``LOCAL_SCM_ROOT``.
         local_url: the setting ``LOCAL_SCM_URL``.
@@ -100,6 +101,7 @@ class Opening:
     redact: Callable[[str], None] = _ignore
     notes: Notes = field(default_factory=NoNotes)
     pauses: Pauses = field(default_factory=NoPauses)
+    operations: frozenset[Operation] = frozenset()
     host_token: Callable[[str], str | None] = _no_token
     local_root: Path | None = None
     local_url: str | None = None

@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ConfigurationError, ValidationError
+from portal_actions_plugin.scm.base import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
 GROUP = "portal_actions.scm_providers"
 """Entry points: the name is the kind, the object is called with an ``Opening`` and returns an ``ScmProvider``."""
 
+OPERATIONS_GROUP = "portal_actions.scm_operations"
+"""Entry points: the name is a kind, the object is its providers' ``operations``, in a module that imports little.
+
+A package may leave it out. With it, what that kind cannot do is refused before its provider's code is imported.
+"""
+
 
 class ProviderKinds:
     """The kinds of forges that packages bring, by name. Their code is imported when the first one is opened."""
 
-    def __init__(self, points: Mapping[str, EntryPoint]) -> None:
+    def __init__(self, points: Mapping[str, EntryPoint], operations: Mapping[str, EntryPoint] | None = None) -> None:
         self._points = points
+        self._operations = operations or {}
 
     @classmethod
     def from_entry_points(cls) -> ProviderKinds:
@@ -39,7 +47,7 @@ class ProviderKinds:
                     f"The kind of SCM provider {point.name} is there twice: {_who(before)} brings it, and so does "
                     f"{_who(point)}. Remove one of them."
                 )
-        return cls(found)
+        return cls(found, {point.name: point for point in entry_points(group=OPERATIONS_GROUP)})
 
     def require(self, installations: Mapping[str, Installation]) -> None:
         """Refuse an installation of a kind that nobody brings.
@@ -54,6 +62,22 @@ class ProviderKinds:
                     f"brings. There are: {', '.join(sorted(self._points))}.",
                     hint="Install the package that brings it, for web and workers alike, or correct the kind.",
                 )
+
+    def operations(self, kind: str) -> frozenset[Operation] | None:
+        """What providers of a kind can do, without importing their code; None where their package does not say.
+
+        Raises:
+            ConfigurationError: what its package says cannot be read.
+        """
+        if kind not in self._operations:
+            return None
+        point = self._operations[kind]
+        try:
+            return frozenset(map(Operation, point.load()))
+        except Exception as error:
+            raise ConfigurationError(
+                f"The operations of the SCM provider {_who(point)} cannot be loaded: {error!r}."
+            ) from error
 
     def open(self, opening: Opening) -> ScmProvider:
         """Open an installation.

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from portal_actions_plugin.settings.values import wrong
+from portal_actions_plugin.settings.forge_settings import check_forge
+from portal_actions_plugin.settings.values import PREFIX, wrong
 
 BUILT_IN = ("local",)
 """Installations that need no setting: one of each kind that the plugin brings."""
@@ -22,11 +23,13 @@ class Installation:
         name: what an input's ``provider`` calls it, such as ``ghe``.
         kind: the name of the entry point that opens it, such as ``github``.
         settings: all else that the portal has set for it, such as ``url``; credentials may be among it.
+        is_named: whether the setting names it; those of ``BUILT_IN`` are there without it.
     """
 
     name: str
     kind: str
     settings: Mapping[str, object] = field(default_factory=dict, repr=False)
+    is_named: bool = False
 
 
 def read_installations(value: object) -> Mapping[str, Installation]:
@@ -52,5 +55,7 @@ def read_installations(value: object) -> Mapping[str, Installation]:
             raise wrong(
                 f"SCM[{name!r}]['kind']", kind, f"the kind of forge: {', '.join(BUILT_IN)}, or another package's"
             )
-        found[name] = Installation(name, kind, {key: part for key, part in given.items() if key != "kind"})
+        settings = {key: part for key, part in given.items() if key != "kind"}
+        check_forge(f"{PREFIX}SCM[{name!r}]", kind, settings)
+        found[name] = Installation(name, kind, settings, is_named=True)
     return found

@@ -95,7 +95,7 @@ def _context(run: QueuedRun, call: HandlerCall, performer: Performer, redactor: 
     return ActionContext(
         run=run.info(),
         recorder=DatabaseRecorder(run, performer, redactor),
-        make_scm=open_forge,
+        make_scm=partial(open_forge, call),
         host_catalog=hooks.catalog(given.catalog),
         host_scorecards=hooks.scorecards(given.scorecards),
         http=HttpRules.of(extension().config),

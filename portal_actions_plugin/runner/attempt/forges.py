@@ -16,6 +16,7 @@ from portal_actions_plugin.scm.providers import installation_named
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext, Recorder, RunInfo
     from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.runner.attempt.prepare import HandlerCall
     from portal_actions_plugin.scm.base import ScmProvider
 
 
@@ -33,10 +34,11 @@ class _Checkpoints:
         self.recorder.save_checkpoint(key, value)
 
 
-def open_forge(provider: str, ctx: ActionContext) -> ScmProvider:
+def open_forge(call: HandlerCall, provider: str, ctx: ActionContext) -> ScmProvider:
     """Open a forge for a handler.
 
     Args:
+        call: of the handler that asks.
         provider: the installation's name, as an input has it.
         ctx: of the run that asks: it may write while its attempt is its own, and its log gets the forge's news.
 
@@ -56,6 +58,7 @@ def open_forge(provider: str, ctx: ActionContext) -> ScmProvider:
             redact=ctx.redact,
             notes=_Checkpoints(ctx.recorder),
             pauses=ForgePauses(),
+            operations=call.action.operations_for(call.input),
             host_token=partial(hooks.scm_token, portal.hooks.scm_credentials, installation.name),
             local_root=portal.config.local_scm_root,
             local_url=portal.config.local_scm_url,

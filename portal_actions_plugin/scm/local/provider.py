@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ConfigurationError, ConflictError
-from portal_actions_plugin.scm.base import CommitResult, Operation, Protected, PullRequest, Reach, Repository
+from portal_actions_plugin.scm.base import CommitResult, Protected, PullRequest, Reach, Repository
 from portal_actions_plugin.scm.local.commits import CommitRequest, commit_files
 from portal_actions_plugin.scm.local.create import RepoRecord, create, read_record
 from portal_actions_plugin.scm.local.issues import LocalIssues
+from portal_actions_plugin.scm.local.operations import OPERATIONS
 from portal_actions_plugin.scm.local.repo_settings import LocalSettings
 from portal_actions_plugin.scm.local.repositories import LocalRepositories
 from portal_actions_plugin.scm.names import check_branch, check_changes, check_visibility
@@ -52,7 +53,7 @@ def open_local(opening: Opening) -> LocalProvider:
 class LocalProvider(LocalRepositories, OptionalOperations):
     """The forge on this machine's disk, as the actions use it."""
 
-    operations = frozenset(Operation) - {Operation.DISPATCH_WORKFLOW}
+    operations = OPERATIONS
 
     def reach(self, owner: str | None) -> Reach:  # noqa: ARG002 there are no credentials here
         """Everything, in every folder that there is."""
