@@ -129,6 +129,9 @@ class TestTokens:
 class TestNamespaces:
     def test_a_group_that_one_may_not_see_is_not_there(self, gitlab, asks, acme, somebody):
         gitlab.add_group("hidden")
+        gitlab.add_group("open", visibility="public")
+        asks.get("/groups/open")
+        asks.get("/namespaces/open", status=404)
         assert asks.get("/groups/hidden", status=404) == {"message": "404 Group Not Found"}
         assert asks.get("/namespaces/hidden", status=404) == {"message": "404 Namespace Not Found"}
         assert asks.get("/groups/ACME")["id"] == asks.get("/namespaces/acme")["id"] == acme.id
@@ -171,7 +174,9 @@ class TestProjects:
     def test_whoever_is_no_developer_of_a_group_creates_nothing_there(self, acme, somebody):
         body = {"name": "shop", "namespace_id": acme.id}
         assert somebody(GUEST).post("/projects", body, status=400) == {"message": {"namespace": ["is not valid"]}}
-        somebody(DEVELOPER).post("/projects", body)
+        made = somebody(DEVELOPER).post("/projects", body)
+        # Its creator is no more than a developer of it, and not even allowed to make its first branch.
+        assert made["permissions"]["group_access"]["access_level"] == DEVELOPER
 
     def test_missing_and_wrong_parameters_are_named_before_anything_happens(self, asks, acme):
         assert asks.post("/projects", {}, status=400)["error"].startswith("name, path are missing")

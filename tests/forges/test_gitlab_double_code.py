@@ -338,9 +338,11 @@ class TestGit:
 
     @pytest.mark.parametrize("scopes", [("read_repository",), ("read_api",)])
     def test_a_push_needs_a_token_of_the_right_scope_as_a_password(self, gitlab, ada, empty, work, scopes):
-        for token in (gitlab.add_token(ada, *scopes), "nonsense"):
-            pushed = work("push", self.address(gitlab, "acme/empty", token), "main")
-            assert "Authentication failed" in pushed.stderr or "HTTP Basic: Access denied" in pushed.stderr
+        pushed = work("push", self.address(gitlab, "acme/empty", gitlab.add_token(ada, *scopes)), "main")
+        assert "You are not allowed to upload code." in pushed.stderr
+        assert (
+            "HTTP Basic: Access denied" in work("push", self.address(gitlab, "acme/empty", "nonsense"), "main").stderr
+        )
         assert empty.empty
         assert (
             work(

@@ -38,8 +38,10 @@ def answer(state: State, request: Request) -> Answer:
         return Answer(404)
     pushes = service == "git-receive-pack"
     token = state.tokens.get(token_of_git(request))
-    if token is not None and (token.ends or not _scoped(token.scopes, pushes=pushes)):
+    if token is not None and token.ends:
         token = None
+    if token is not None and not _scoped(token.scopes, pushes=pushes):
+        return _text(403, f"You are not allowed to {'upload' if pushes else 'download'} code.")
     if token is None and (request.headers.get("authorization") or pushes):
         return _denied(state)
     caller = Caller(state, token)
@@ -56,7 +58,7 @@ def answer(state: State, request: Request) -> Answer:
 
 def _scoped(scopes: tuple[str, ...], *, pushes: bool) -> bool:
     """docs.gitlab.com/user/profile/personal_access_tokens/#personal-access-token-scopes"""
-    return bool({"api", "write_repository", *(() if pushes else ("read_repository",))} & set(scopes))
+    return bool({"api", "write_repository", *(() if pushes else ("read_repository", "read_api"))} & set(scopes))
 
 
 def _project(state: State, caller: Caller, path: str, *, pushes: bool) -> Project | None:
@@ -84,7 +86,7 @@ def _refused(state: State, caller: Caller, project: Project, *, pushes: bool) ->
         # docs.gitlab.com/administration/maintenance_mode/#git-actions
         return _text(403, _READ_ONLY)
     if project.archived:
-        return _text(403, "You can't push code to a read-only GitLab instance or to an archived project.")
+        return _text(403, "You can't push code to an archived project.")
     if caller.level(project) < DEVELOPER:
         return _text(403, "You are not allowed to push code to this project.")
     return None

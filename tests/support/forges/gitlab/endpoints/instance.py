@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from tests.support.forges.gitlab import entities, shapes
 from tests.support.forges.gitlab.routing import Call, bad_request, endpoint, not_found
-from tests.support.forges.gitlab.state import Namespace
+from tests.support.forges.gitlab.state import NO_ACCESS, Namespace
 from tests.support.forges.messages import Answer, json_answer
 
 _ANY_SCOPE = ("read_user", "read_repository", "write_repository", "create_runner", "read_registry", "self_rotate")
@@ -66,11 +66,15 @@ def own_token(call: Call) -> Answer:
     return json_answer(200, entities.token(call.state, call.caller.token))
 
 
-# docs.gitlab.com/api/namespaces/#retrieve-a-namespace
+# docs.gitlab.com/api/namespaces/#retrieve-a-namespace: of members alone, also when everybody may see the group
+# (check_namespace_access in lib/api/helpers.rb of gitlab-org/gitlab)
 @endpoint("GET", "/namespaces/:id")
 def namespace(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's word
     call.must_be_known()
-    return json_answer(200, entities.namespace(call.state, _namespace(call, id, "Namespace")))
+    found = _namespace(call, id, "Namespace")
+    if call.caller.level_in(found) == NO_ACCESS:
+        raise not_found("Namespace")
+    return json_answer(200, entities.namespace(call.state, found))
 
 
 # docs.gitlab.com/api/groups/#retrieve-a-group: a group that one may not see is not there

@@ -59,8 +59,10 @@ def make_project(
     number = state.next_id()
     repository = state.store.create(str(number), "main")
     made = Project(number, path, name or path, namespace, creator, state.now(), repository, visibility=visibility)
-    # Its creator becomes its Owner where no group gives more: docs.gitlab.com/user/project/members/
-    made.members[creator.id] = OWNER
+    if namespace.user is not None:
+        # In a group its creator has no more than what the group gives, and may be a Developer of it:
+        # Projects::CreateService#setup_authorizations of gitlab-org/gitlab (app/services/projects/create_service.rb)
+        made.members[namespace.user.id] = OWNER
     state.projects[number] = made
     # A new project takes its name from whoever had it before:
     # docs.gitlab.com/user/project/repository/#repository-path-changes
@@ -142,8 +144,9 @@ def update(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's wor
         visibility=_VISIBILITIES,
     )
     project = call.project(id)
-    call.must_have(project, MAINTAINER)
     params = call.params
+    # docs.gitlab.com/user/permissions/#project-permissions: name, path and visibility are an Owner's to change
+    call.must_have(project, OWNER if {"name", "path", "visibility"} & params.keys() else MAINTAINER)
     if not params:
         raise ApiError(400, {"error": "at least one parameter must be provided"})
     if (branch := params.get("default_branch")) and project.repository.head(branch) is None:
