@@ -110,6 +110,7 @@ def test_a_post_that_was_refused_for_its_rate_is_made_again_when_the_other_side_
     run = queries.action_run(run_id)
     assert run.status == "queued"
     assert is_due_after(run_id, 77)
+    assert (run.attempt, run.max_attempts) == (1, 4), "no attempt is used up"
 
 
 @pytest.mark.parametrize(("method", "then"), [("GET", "queued"), ("POST", "failed")])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import func, select, update
 
 from portal_actions_plugin.errors import (
     ActionTimeoutError,
@@ -24,9 +25,11 @@ from portal_actions_plugin.errors import (
 from portal_actions_plugin.runner import sweeper
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import retries
-from portal_actions_plugin.runs.guards.retries import Tried, next_attempt_in
+from portal_actions_plugin.runs.guards.retries import Limits, Tried, next_attempt_in
 from portal_actions_plugin.runs.news import ring
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
 from tests.support.people import Person
 from tests.support.run_helpers import (
@@ -78,7 +81,7 @@ def test_trap_5_an_error_that_does_not_pass_is_never_tried_again(app: Flask, err
     assert (run.status, run.attempt, run.error.code) == ("failed", 1, error.code)
 
 
-def test_trap_5_the_forges_retry_after_is_waited_for_exactly(app: Flask) -> None:
+def test_trap_5_the_forges_retry_after_is_waited_for_and_not_much_longer(app: Flask) -> None:
     register(limited=failing(RateLimitedError("slow down", retry_after=77), times=1))
     run_id = run_one_off("test.limited@v1")
     perform(run_id)
@@ -136,6 +139,87 @@ def test_trap_14_an_action_that_may_not_be_repeated_is_not_when_its_effect_is_un
     assert queries.action_run(run_id).status == "failed"
     assert next_attempt_in(WorkerLostError("gone"), Tried("test.once@v1", 1, 3)) is None
     assert next_attempt_in(RateLimitedError("refused"), Tried("test.once@v1", 1, 3)) is not None
+
+
+def test_a_limit_uses_up_no_attempt(app: Flask) -> None:
+    register(limited=failing(RateLimitedError("slow down", retry_after=60), times=5))
+    run_id = run_one_off("test.limited@v1")
+    for number in range(1, 6):
+        perform(run_id)
+        run = queries.action_run(run_id)
+        assert (run.status, run.attempt, run.max_attempts) == ("queued", number, 3 + number)
+        make_due(run_id)
+    perform(run_id)
+    run = queries.action_run(run_id)
+    assert (run.status, run.outputs) == ("success", {"attempt": 6})
+    assert [(tried.number, tried.error_code) for tried in run.attempts] == [
+        *((number, "RATE_LIMITED") for number in range(1, 6)),
+        (6, None),
+    ]
+
+
+def test_after_limits_a_run_still_has_all_of_its_attempts(app: Flask) -> None:
+    def handler(ctx: Any, value: Any = None) -> None:
+        raise RateLimitedError("slow down") if ctx.run.attempt in (1, 3) else RemoteError("down")
+
+    register(again=handler)
+    run_id = run_one_off("test.again@v1")
+    while queries.action_run(run_id).status == "queued":
+        perform(run_id)
+        make_due(run_id)
+    codes = [tried.error_code for tried in queries.action_run(run_id).attempts]
+    assert codes == ["RATE_LIMITED", "REMOTE_ERROR", "RATE_LIMITED", "REMOTE_ERROR", "REMOTE_ERROR"]
+
+
+def test_a_limit_without_a_time_is_waited_for_twice_as_long_each_time(app: Flask) -> None:
+    def waits(named: float | None) -> list[float]:
+        error = RateLimitedError("slow down", retry_after=named)
+        tried = [Tried("test.limited@v1", 9, 9, limits=Limits(in_a_row)) for in_a_row in range(12)]
+        return [next_attempt_in(error, each) or 0 for each in tried]
+
+    for wait, base in zip(waits(None), (60 * 2**number for number in range(12)), strict=True):
+        assert base <= wait <= base + 60 or (wait, base) == (0, 60 * 2**11), "longer than a day is not waited for"
+    for wait, base in zip(waits(0.0), (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600), strict=True):
+        assert base <= wait <= base + 60, "who says at once, and refuses again, is not asked at once for a whole day"
+
+
+def test_a_run_waits_for_limits_for_a_day_in_all_and_then_says_when_to_retry(app: Flask) -> None:
+    register(limited=failing(RateLimitedError("slow down", retry_after=200)))
+    run_id = run_one_off("test.limited@v1")
+    for waited in (40_000, 46_300):
+        perform(run_id)
+        assert queries.action_run(run_id).status == "queued"
+        make_due(run_id)
+        has_waited(run_id, waited)
+    perform(run_id)
+    run = queries.action_run(run_id)
+    assert (run.status, run.attempt, run.error.code) == ("failed", 3, "RATE_LIMITED")
+    assert run.error.retry_at - run.finished_at == pytest.approx(timedelta(seconds=200), abs=timedelta(seconds=1))
+    assert run.error.hint.endswith("It has waited for limits for 24 h, and waits for a day in all.")
+
+
+def test_other_waits_are_none_for_a_limit(app: Flask) -> None:
+    def handler(ctx: Any, value: Any = None) -> None:
+        raise RemoteError("down") if ctx.run.attempt == 1 else RateLimitedError("slow down", retry_after=200)
+
+    register(again=handler)
+    run_id = run_one_off("test.again@v1")
+    perform(run_id)
+    has_waited(run_id, 86_390)
+    make_due(run_id)
+    perform(run_id)
+    assert queries.action_run(run_id).status == "queued"
+
+
+def has_waited(run_id: str, seconds: float) -> None:
+    """Let the last attempt have ended so long ago."""
+    with transaction("test") as tx:
+        newest = select(func.max(tables.attempts.c.number)).where(tables.attempts.c.action_run_id == run_id)
+        tx.execute(
+            update(tables.attempts)
+            .where(tables.attempts.c.action_run_id == run_id, tables.attempts.c.number == newest.scalar_subquery())
+            .values(finished_at=now_plus(-seconds))
+        )
 
 
 def test_a_wait_longer_than_a_day_is_not_waited_for_but_told(app: Flask, ada: Person) -> None:

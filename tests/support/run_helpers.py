@@ -22,6 +22,7 @@ from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims
 from portal_actions_plugin.runs.changes.claims import Claim, StepRef
+from portal_actions_plugin.runs.guards import retries
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage import tables
@@ -86,11 +87,15 @@ def make_due(run_id: str) -> None:
 
 
 def is_due_after(run_id: str, seconds: float) -> bool:
-    """Whether the next attempt is due so long after the last one: counted from a moment between its start and now."""
+    """Whether the next attempt is due so long after the last one, or as much later as runs are spread.
+
+    It is counted from a moment between the last attempt's start and now.
+    """
     due, last = columns(run_id)["not_before"], queries.action_run(run_id).attempts[-1]
     with reading() as db:
         now = db.execute(select(now_plus(0))).scalar_one()
-    return last.started_at <= due - timedelta(seconds=seconds) <= now
+    longest = timedelta(seconds=seconds * (1 + retries.JITTER))
+    return last.started_at + timedelta(seconds=seconds) <= due <= now + longest
 
 
 def work_off(limit: int = 50) -> int:

@@ -365,6 +365,20 @@ def test_a_step_that_waits_for_its_next_attempt_says_when_that_is_due(ada: Visit
     assert absolute.one("time").attributes["title"] == "in 1m"
 
 
+def test_a_step_that_waits_for_a_limit_says_that_this_uses_up_no_attempt(ada: Visitor) -> None:
+    due = ago(-95)
+    waiting = {"attempt": 2, "max_attempts": 4, "not_before": due, "started_at": ago(20)}
+    run_id, ids = add_template_run("running", ("queued",), **TWO_STEPS, step_values={0: waiting})
+    add_attempt(ids[0], 1, error_code="REMOTE_ERROR", error_message="502 from the forge")
+    add_attempt(ids[0], 2, error_code="RATE_LIMITED", error_message="You have exceeded a secondary rate limit")
+    told, why = ada.see(f"/templates/runs/{run_id}?times=absolute").one(class_="pa-doing").all("p")
+    assert told.text == (
+        "Waits for a limit of the other side: RATE_LIMITED. That uses up no attempt: 2 are left. "
+        f"Attempt 3 is due at {PageText.clock(due)}."
+    )
+    assert why.text == "You have exceeded a secondary rate limit"
+
+
 @pytest.mark.parametrize("not_before", [None, 5])
 def test_an_attempt_that_is_due_waits_for_a_worker_only(ada: Visitor, not_before: float | None) -> None:
     waiting = {"attempt": 1, "not_before": not_before and ago(not_before), "started_at": ago(20)}

@@ -150,6 +150,12 @@ class PageText:
     def took(self, attempt: Attempt) -> str:
         return self.duration(duration_ms(attempt.started_at, attempt.finished_at))
 
+    @staticmethod
+    def attempts_left(run: ActionRun) -> str:
+        """How many more times a run may be tried."""
+        left = run.max_attempts - run.attempt
+        return "1 is left" if left == 1 else f"{left} are left"
+
     def verdict(self, error: RunError) -> Verdict:
         """What the API says about a retry, with its moment apart where it names one."""
         if error.retry_at is None:

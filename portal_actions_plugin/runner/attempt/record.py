@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.errors import ActionError, ActionTimeoutError, InternalError
+from portal_actions_plugin.errors import ActionError, ActionTimeoutError, InternalError, RateLimitedError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runner.attempt import bounds
@@ -27,7 +27,7 @@ from portal_actions_plugin.runs.changes.steps import begin_step, prepare_step, q
 from portal_actions_plugin.runs.changes.transitions import Again, Result
 from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.guards import retries
-from portal_actions_plugin.runs.guards.retries import Tried
+from portal_actions_plugin.runs.guards.retries import Limits, Tried
 from portal_actions_plugin.runs.news import ring, tell
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
@@ -228,12 +228,27 @@ def failed(attempt: PreparedAttempt, result: Result, error: ActionError, redacto
     """
     run, token = attempt.run, attempt.claim.process_token
     bounds.error(error, redactor)
-    wait = retries.next_attempt_in(error, Tried(run.action, run.attempt + 1, run.max_attempts, attempt.kept_input()))
+    limits = _limits_before(run) if isinstance(error, RateLimitedError) else Limits()
+    tried = Tried(run.action, run.attempt + 1, run.max_attempts, attempt.kept_input(), limits)
+    wait = retries.next_attempt_in(error, tried)
     if wait is None:
+        retries.say_when_to_retry(error, limits)
         _ride_out(partial(record_failure, run.ref, token, error, result, _about(run)))
     else:
-        again = Again(FAILED, wait, extension().config.ring_again_seconds)
+        free_attempts = 0 if retries.uses_up_an_attempt(error) else 1
+        again = Again(FAILED, wait, extension().config.ring_again_seconds, free_attempts)
         _ride_out(partial(queue_again, run.ref, token, error, again, result.lines))
+
+
+def _limits_before(run: QueuedRun) -> Limits:
+    if not run.attempt:
+        return Limits()
+
+    def read() -> Limits:
+        with reading() as db:
+            return retries.limits_before(db, run.ref.id, run.attempt + 1)
+
+    return _ride_out(read)
 
 
 def unrecordable(attempt: PreparedAttempt, result: Result, refused: Exception, redactor: Redactor) -> None:
