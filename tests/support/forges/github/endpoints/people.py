@@ -1,0 +1,141 @@
+"""docs.github.com/en/rest/collaborators/collaborators and …/teams/teams"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.forges.github import shapes
+from tests.support.forges.github.access import Needs
+from tests.support.forges.github.answers import invalid, refusal
+from tests.support.forges.github.calls import Call, created, no_content, ok
+from tests.support.forges.github.state import ROLES, node_id
+from tests.support.forges.messages import Answer
+from tests.support.forges.routing import Routes
+
+routes = Routes()
+_ROLES = {"pull": "read", "triage": "triage", "push": "write", "maintain": "maintain", "admin": "admin"}
+_COLLABORATOR = "/repos/{owner}/{repo}/collaborators/{username}"
+_TEAM = "/orgs/{org}/teams/{team_slug}"
+
+
+def _role(call: Call) -> str:
+    permission = call.field("permission", str, default="push")
+    if permission in _ROLES:
+        return _ROLES[permission]
+    if permission in ROLES[1:]:
+        return permission  # the roles' own names are taken as well
+    raise invalid(call.page, "Repository", "invalid", "permission", f"{permission} is not a permission")
+
+
+@routes.on(
+    "GET",
+    "/repos/{owner}/{repo}/collaborators",
+    Needs("collaborators/collaborators#list-repository-collaborators", role="write"),
+)
+def list_collaborators(call: Call) -> Answer:
+    people = {call.repository.owner: "admin"} if not call.account(call.repository.owner).is_organization else {}
+    people |= call.repository.collaborators
+
+    def shape(login: str) -> dict[str, Any]:
+        may = {name: ROLES.index(people[login]) >= ROLES.index(role) for name, role in _ROLES.items()}
+        return call.user(login) | {"permissions": may, "role_name": people[login]}
+
+    return call.paged(list(people), shape)
+
+
+@routes.on("GET", _COLLABORATOR, Needs("collaborators/collaborators#check-if-a-user-is-a-repository-collaborator"))
+def check_collaborator(call: Call) -> Answer:
+    if call.values["username"] not in call.repository.collaborators:
+        raise call.not_found()
+    return no_content()
+
+
+@routes.on(
+    "PUT",
+    _COLLABORATOR,
+    Needs("collaborators/collaborators#add-a-repository-collaborator", "administration=write", role="admin"),
+)
+def add_collaborator(call: Call) -> Answer:
+    """201 with an invitation for who has to accept it; 204 for members of the organisation and for collaborators."""
+    account, repository = call.account(call.values["username"]), call.repository
+    owner = call.account(repository.owner)
+    if account.is_organization or account.login == owner.login:
+        raise invalid(call.page, "Repository", "custom", message="Repository owner cannot be a collaborator")
+    role = _role(call)
+    if account.login in repository.collaborators or account.login in owner.members:
+        repository.collaborators[account.login] = role
+        return no_content()
+    repository.invitations[account.login] = role
+    url = f"{call.sites.api}/user/repository_invitations/{account.id}"
+    return created(
+        {
+            "id": account.id,
+            "node_id": node_id("RepositoryInvitation", account.id),
+            "repository": shapes.repository(call.sites, call.state, repository, "admin"),
+            "invitee": call.user(account.login),
+            "inviter": call.user(call.credential.user),
+            "permissions": role,
+            "created_at": call.state.clock.text(),
+            "expired": False,
+            "url": url,
+            "html_url": f"{call.sites.html}/{repository.full_name}/invitations",
+        }
+    )
+
+
+@routes.on(
+    "GET",
+    "/repos/{owner}/{repo}/invitations",
+    Needs("collaborators/invitations#list-repository-invitations", "administration=read", role="admin"),
+)
+def list_invitations(call: Call) -> Answer:
+    def shape(login: str) -> dict[str, Any]:
+        account = call.account(login)
+        return {"id": account.id, "invitee": call.user(login), "permissions": call.repository.invitations[login]}
+
+    return call.paged(list(call.repository.invitations), shape)
+
+
+def _team_slug(call: Call) -> str:
+    account = call.account(call.values["org"])
+    if call.values["team_slug"] not in account.teams:
+        raise call.not_found()
+    return call.values["team_slug"]
+
+
+@routes.on(
+    "GET",
+    _TEAM,
+    Needs("teams/teams#get-a-team-by-name", "members=read", ("admin:org", "write:org", "read:org", "repo")),
+)
+def get_team(call: Call) -> Answer:
+    slug = _team_slug(call)
+    return ok(
+        {
+            "id": 1,
+            "node_id": node_id("Team", slug),
+            "name": slug,
+            "slug": slug,
+            "permission": "pull",
+            "privacy": "closed",
+        }
+    )
+
+
+@routes.on(
+    "PUT",
+    _TEAM + "/repos/{owner}/{repo}",
+    Needs("teams/teams#add-or-update-team-repository-permissions", "members=read,administration=write", role="admin"),
+)
+def add_team(call: Call) -> Answer:
+    """ "You will get a 422 if you attempt to add a repository to a team that is not owned by the organization." """
+    slug = _team_slug(call)
+    if call.repository.owner.lower() != call.values["org"].lower():
+        raise refusal(
+            422,
+            "Validation Failed",
+            call.page,
+            errors=[{"code": "unprocessable", "field": "repo", "resource": "TeamMember"}],
+        )
+    call.repository.teams[slug] = _role(call)
+    return no_content()
