@@ -189,6 +189,20 @@ def test_a_client_that_gives_up_is_no_trouble(server: ForgeServer, http: urllib3
     assert http.request("GET", f"{server.url}/api/x").status == 200
 
 
+@pytest.mark.parametrize(("after", "done"), [(False, 0), (True, 1)])
+def test_a_request_that_hangs_may_be_lost_before_or_after_it_is_done(
+    server: ForgeServer, forge: CountingForge, http: urllib3.PoolManager, after: bool, done: int
+) -> None:
+    order = server.faults.order("POST", "**", Hang(), after=after)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(http.request, "POST", f"{server.url}/api/x")
+        order.wait()
+        order.drop()
+        with pytest.raises(urllib3.exceptions.ProtocolError):
+            answer.result()
+    assert forge.done == done
+
+
 def test_an_answer_comes_byte_by_byte(server: ForgeServer, http: urllib3.PoolManager) -> None:
     order = server.faults.order("GET", "**", Drip(0.001))
     response = http.request("GET", f"{server.url}/api/x", preload_content=False)

@@ -51,7 +51,7 @@ class CutShort:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Say nothing until the order is released; then answer what the forge has to say, if anybody still listens."""
+    """Say nothing until the order is released or dropped; see ``Order``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Order:
         self._from, self._until = nth, nth + times
         self._happened = threading.Event()
         self.released = threading.Event()
+        self.dropped = False
 
     def takes(self) -> bool:
         """Count a request that matches, and say whether the fault happens to it; the caller holds the lock."""
@@ -93,7 +94,12 @@ class Order:
         assert self._happened.wait(PATIENCE_SECONDS), f"no request has met {self}"
 
     def release(self) -> None:
-        """Let hanging and dripping answers go on."""
+        """Let hanging and dripping answers go on: what was not done yet is done now, if anybody still listens or not."""
+        self.released.set()
+
+    def drop(self) -> None:
+        """Close hanging connections: what was not done yet never is, as if the request had been lost on its way."""
+        self.dropped = True
         self.released.set()
 
     def __str__(self) -> str:

@@ -198,7 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
             case Hang():
                 while not order.released.wait(0.05) and not self.server.stopping.is_set():
                     """It says nothing."""
-                self._send(done or self._carry_out(request, entry))
+                if order.dropped:
+                    self.close_connection = True
+                else:
+                    self._send(done or self._carry_out(request, entry))
             case Drip(pause_seconds=pause):
                 answer = done or self._carry_out(request, entry)
                 self._send_head(answer)
