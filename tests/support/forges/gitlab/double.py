@@ -42,7 +42,8 @@ class GitLab:
         return token.user.username if token else ""
 
     def is_limited(self, request: Request) -> bool:
-        return True
+        """Git over HTTP has a limit of its own: docs.gitlab.com/administration/settings/git_http_rate_limits/"""
+        return not git.is_git(request)
 
     def too_many(self, request: Request, retry_after: int) -> Answer:
         """docs.gitlab.com/administration/settings/user_and_ip_rate_limits/#response-headers, and its plain-text body."""
