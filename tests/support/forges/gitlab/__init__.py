@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from tests.support.forges.git_store import GitStore
+from tests.support.forges.git_store import CommitObject, GitStore
 from tests.support.forges.gitlab.double import GitLab
 from tests.support.forges.gitlab.endpoints.projects import initialize, make_project, rename
 from tests.support.forges.gitlab.pushed import seed
@@ -27,6 +27,8 @@ from tests.support.forges.gitlab.state import (
     MAINTAINER,
     OWNER,
     REPORTER,
+    Hook,
+    MergeRequest,
     Namespace,
     Project,
     State,
@@ -154,17 +156,33 @@ class GitLabDouble:
         """Commit to a branch as somebody else would, from its head or the default branch's; returns the commit."""
         return seed(self.state, project, by or project.creator, files, branch)
 
-    # What a test looks at
+    # What a test looks at, by the same names as in the double of GitHub
 
     def project(self, full_path: str) -> Project:
-        """The project at a path; fails when there is none."""
+        """The project at a path; the test fails when there is none."""
         found = self.state.project(full_path)
-        assert found is not None, f"no {full_path} among {[one.full_path for one in self.projects]}"
+        assert found is not None, f"there is no {full_path}, only {self.repositories()}"
         return found
 
-    @property
-    def projects(self) -> list[Project]:
-        return list(self.state.projects.values())
+    def repositories(self) -> list[str]:
+        """The full paths of all projects, in the order in which they were made."""
+        return [one.full_path for one in self.state.projects.values()]
+
+    def branches(self, full_path: str) -> dict[str, str]:
+        return self.project(full_path).repository.branches()
+
+    def commits(self, full_path: str, branch: str = "main") -> list[CommitObject]:
+        """The commits of a branch, latest first; none of a branch that does not exist."""
+        return self.project(full_path).commits(branch)
+
+    def files(self, full_path: str, branch: str = "main") -> dict[str, bytes]:
+        return self.project(full_path).files(branch)
+
+    def pulls(self, full_path: str) -> list[MergeRequest]:
+        return self.project(full_path).merge_requests
+
+    def hooks(self, full_path: str) -> list[Hook]:
+        return self.project(full_path).hooks
 
     def _user(self, username: str) -> User:
         found = self.state.user(username)
