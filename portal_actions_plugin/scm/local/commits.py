@@ -10,8 +10,8 @@ from dulwich.objects import Blob, Commit, ObjectID, Tree
 
 from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import Author, CommitResult, FileChange, Guard
-from portal_actions_plugin.scm.local.git import BareRepo, locked, new_commit, opened, short
-from portal_actions_plugin.scm.local.trees import EXECUTABLE, FILE, Entry, PathInTheWayError
+from portal_actions_plugin.scm.git_objects import EXECUTABLE, FILE, Entry, PathInTheWayError, new_commit
+from portal_actions_plugin.scm.local.git import BareRepo, locked, opened, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

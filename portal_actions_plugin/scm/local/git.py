@@ -21,12 +21,11 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from portal_actions_plugin.errors import ConflictError, NotFoundError, RemoteError
-from portal_actions_plugin.scm.local.trees import FOLDER, Entry, edit_tree
+from portal_actions_plugin.scm.git_objects import FOLDER, Entry, edit_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from portal_actions_plugin.scm.base import Author
 
 BRANCHES = b"refs/heads/"
 LOCK_SECONDS = 30.0
@@ -258,27 +257,6 @@ class BareRepo:
             time.sleep(0.05)
 
 
-def new_commit(tree: ObjectID, parents: Sequence[ObjectID], author: Author, message: str) -> Commit:
-    """Build a commit of now, which is not stored yet.
-
-    Args:
-        tree: what it holds.
-        parents: the commits that it follows; none for a first one.
-        author: who it is by, as author and committer.
-        message: as people wrote it.
-    """
-    who = _identity(author)
-    now = int(time.time())
-    commit = Commit()
-    commit.tree = tree
-    commit.parents = list(parents)
-    commit.author = commit.committer = who
-    commit.author_time = commit.commit_time = now
-    commit.author_timezone = commit.commit_timezone = 0
-    commit.message = (message.rstrip() + "\n").encode(errors="replace")
-    return commit
-
-
 def short(sha: bytes | str) -> str:
     """The first seven digits, as people write them."""
     return (sha if isinstance(sha, str) else sha.decode())[:7]
@@ -287,11 +265,6 @@ def short(sha: bytes | str) -> str:
 def moment(seconds: float) -> datetime:
     """A moment in UTC, of the seconds since 1970 that git keeps."""
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _identity(author: Author) -> bytes:
-    name, email = (re.sub(r"[<>\x00-\x1f]", "", text).strip() for text in (author.name, author.email))
-    return f"{name or 'Portal Actions'} <{email}>".encode(errors="replace")
 
 
 def _ref(branch: str) -> Ref:

@@ -11,9 +11,9 @@ from dulwich.objects import ObjectID, Tree
 
 from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import Author, Guard, PullRequest
-from portal_actions_plugin.scm.local.git import BareRepo, locked, new_commit, opened, short
+from portal_actions_plugin.scm.git_objects import Entry, PathInTheWayError, new_commit
+from portal_actions_plugin.scm.local.git import BareRepo, locked, opened, short
 from portal_actions_plugin.scm.local.records import PULLS, broken, next_number, numbers, read_json, write_json
-from portal_actions_plugin.scm.local.trees import Entry, PathInTheWayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

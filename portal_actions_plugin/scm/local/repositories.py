@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from portal_actions_plugin.scm.base import Author, Branch, Commit, Guard, PullRequest, RepoRef, Repository, TreeFile
+from portal_actions_plugin.scm.git_objects import EXECUTABLE
 from portal_actions_plugin.scm.local.create import read_record
 from portal_actions_plugin.scm.local.git import BareRepo, moment, opened
 from portal_actions_plugin.scm.local.paths import LocalPaths
 from portal_actions_plugin.scm.local.pulls import LocalPulls
-from portal_actions_plugin.scm.local.trees import EXECUTABLE
 from portal_actions_plugin.scm.names import check_branch, check_path
 
 if TYPE_CHECKING:

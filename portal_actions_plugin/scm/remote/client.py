@@ -153,24 +153,50 @@ class ForgeClient:
     ) -> ForgeAnswer:
         types = {"Content-Type": "application/json"} if body is not None else {}
         request = Request(method, target, {**self.headers, **types}, credential.headers, body)
+        answer = self.exchange(credential, request, accept)
+        if answer.status < 400 or answer.status in accept:
+            return answer
+        raise self.error(credential, answer, self.error_of)
+
+    def exchange(self, credential: Credential, request: Request, accept: Collection[int] = ()) -> ForgeAnswer:
+        """Make a request, and return whatever is answered that is no rate limit.
+
+        Args:
+            credential: who asks, for limits and turns; the request carries it already.
+            request: what is asked.
+            accept: statuses that are never a rate limit.
+
+        Raises:
+            LostAnswerError, RateLimitedError, RemoteError: as ``send`` has them.
+        """
         for is_last in (False, False, True):
             self._wait(credential)
             answer = self._followed(credential, request)
-            if answer.status < 400 or answer.status in accept:
-                return answer
-            limit = self.limit_of(answer)
+            limit = self.limit_of(answer) if answer.status >= 400 and answer.status not in accept else False
             if limit is False:
                 break
             seconds = self._refused(credential, limit)
             if seconds > SLEPT_SECONDS or is_last:
-                error = self._error(credential, answer)
+                error = self.error(credential, answer, self.error_of)
                 raise RateLimitedError(error.message, hint=error.hint, retry_after=seconds)
             sleep(seconds)
-        raise self._error(credential, answer)
+        return answer
+
+    def error(
+        self, credential: Credential, answer: ForgeAnswer, error_of: Callable[[ForgeAnswer], ActionError]
+    ) -> ActionError:
+        """What an answer means, with its request and without the credential; a LostAnswerError for a write's 5xx."""
+        error = error_of(answer)
+        message = f"{error.message} [{_named(answer)}: {answer.status}{answer.named_request}]"
+        if credential.token:
+            message = message.replace(credential.token, "***")
+        is_lost = answer.status >= 500 and answer.method not in READS
+        kind = LostAnswerError if is_lost else type(error)
+        return kind(message, hint=error.hint, fields=error.fields, retry_after=error.retry_after)
 
     def _followed(self, credential: Credential, request: Request) -> ForgeAnswer:
         is_read = request.method in READS
-        # What belongs to a write is looked at before its turn, so that nobody waits with the turn taken.
+        # The deadline begins with the turn: others' writes are no part of this call.
         writer = (self.place, credential.key)
         with nullcontext() if is_read else _turns.turn(writer, self.write_pause_seconds):
             deadline = call_deadline()
@@ -223,15 +249,6 @@ class ForgeClient:
             skew=at - time() if at else 0.0,
             api=self.place.api_url,
         )
-
-    def _error(self, credential: Credential, answer: ForgeAnswer) -> ActionError:
-        error = self.error_of(answer)
-        message = f"{error.message} [{_named(answer)}: {answer.status}{answer.named_request}]"
-        if credential.token:
-            message = message.replace(credential.token, "***")
-        is_lost = answer.status >= 500 and answer.method not in READS
-        kind = LostAnswerError if is_lost else type(error)
-        return kind(message, hint=error.hint, fields=error.fields, retry_after=error.retry_after)
 
     # Limits
 

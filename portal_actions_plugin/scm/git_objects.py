@@ -1,16 +1,23 @@
-"""Editing git trees in memory: what changes to some paths make of a tree."""
+"""Building git's objects in memory: blobs, the trees that changes to some paths make, and commits."""
 
 from __future__ import annotations
 
+import re
 import stat
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dulwich.objects import ObjectID, Tree
+from dulwich.object_store import MemoryObjectStore
+from dulwich.objects import Blob, Commit, ObjectID, Tree
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dulwich.object_store import BaseObjectStore
+
+    from portal_actions_plugin.scm.base import Author, FileChange
 
 Entry = tuple[int, ObjectID]
 """The mode and the SHA of what lies at a path."""
@@ -92,3 +99,50 @@ def _at(tree: Tree, name: bytes) -> Entry | None:
 
 def _in_the_way(path: bytes) -> PathInTheWayError:
     return PathInTheWayError(path.decode(errors="replace"))
+
+
+def new_commit(tree: ObjectID, parents: Sequence[ObjectID], author: Author, message: str) -> Commit:
+    """Build a commit of now, which is not stored yet.
+
+    Args:
+        tree: what it holds.
+        parents: the commits that it follows; none for a first one.
+        author: who it is by, as author and committer.
+        message: as people wrote it.
+    """
+    who = _identity(author)
+    now = int(time.time())
+    commit = Commit()
+    commit.tree = tree
+    commit.parents = list(parents)
+    commit.author = commit.committer = who
+    commit.author_time = commit.commit_time = now
+    commit.author_timezone = commit.commit_timezone = 0
+    commit.message = (message.rstrip() + "\n").encode(errors="replace")
+    return commit
+
+
+def orphan_commit(changes: Sequence[FileChange], author: Author, message: str) -> list[Blob | Tree | Commit]:
+    """Build all objects of a commit without a parent, which holds some files and nothing else.
+
+    Args:
+        changes: the files, each path once.
+        author: who it is by.
+        message: as people wrote it.
+
+    Returns:
+        What the commit refers to, and itself as the last one.
+
+    Raises:
+        PathInTheWayError: a path is a file and a folder at once.
+    """
+    blobs = [Blob.from_string(change.content) for change in changes]
+    modes = (EXECUTABLE if change.executable else FILE for change in changes)
+    entries = {change.path.encode(): (mode, blob.id) for change, mode, blob in zip(changes, modes, blobs, strict=True)}
+    trees = edit_tree(MemoryObjectStore(), None, entries)
+    return [*blobs, *trees, new_commit(trees[-1].id, [], author, message)]
+
+
+def _identity(author: Author) -> bytes:
+    name, email = (re.sub(r"[<>\x00-\x1f]", "", text).strip() for text in (author.name, author.email))
+    return f"{name or 'Portal Actions'} <{email}>".encode(errors="replace")
