@@ -254,7 +254,9 @@ class TestMergeRequests:
     def test_one_without_any_commit_is_opened_and_is_not_mergeable(self, asks, shop):
         asks.post(f"/projects/{shop.id}/repository/branches", {"branch": "same", "ref": "main"})
         made = asks.post(f"/projects/{shop.id}/merge_requests", self.body("same"))
-        assert made["detailed_merge_status"] == "commits_status"
+        assert made["detailed_merge_status"] == "preparing"
+        found = asks.get(f"/projects/{shop.id}/merge_requests/{made['iid']}")
+        assert found["detailed_merge_status"] == "commits_status"
         asks.put(f"/projects/{shop.id}/merge_requests/{made['iid']}/merge", {}, status=422)
 
     def test_they_are_listed_by_branches_and_state(self, asks, shop, opened):

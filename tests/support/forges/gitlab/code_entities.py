@@ -10,6 +10,8 @@ from tests.support.forges.gitlab.access import Caller, allows, matching
 from tests.support.forges.gitlab.entities import Json, checked, references, time, user_basic
 from tests.support.forges.gitlab.state import DEVELOPER, MergeRequest, Pipeline, Project, State
 
+_MERGE_STATUS = {"conflict": "cannot_be_merged", "preparing": "checking"}
+
 
 def commit(state: State, where: Project, one: CommitObject) -> Json:
     return checked(
@@ -117,7 +119,7 @@ def merge_request(caller: Caller, where: Project, one: MergeRequest, *, status: 
             "work_in_progress": one.draft,
             "milestone": None,
             "merge_when_pipeline_succeeds": False,
-            "merge_status": "cannot_be_merged" if status == "conflict" else "can_be_merged",
+            "merge_status": _MERGE_STATUS.get(status, "can_be_merged"),
             "detailed_merge_status": status,
             "sha": one.source_sha,
             "merge_commit_sha": one.merge_commit_sha,

@@ -197,7 +197,7 @@ def _check_unchanged(project: Project, params: dict[str, Any], action: dict[str,
     named: Files::BaseService#file_has_changed?. With ``start_sha`` that branch is nobody, so the default one.
     """
     named, repository = action.get("last_commit_id"), project.repository
-    if not named or action["action"] not in ("update", "move", "delete", "chmod"):
+    if not named or action["action"] not in ("update", "move", "delete"):
         return
     start = project.default_branch if params.get("start_sha") else params.get("start_branch") or params["branch"]
     head, then = repository.resolve(start), repository.resolve(named)

@@ -73,7 +73,8 @@ def create(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's wor
         remove_source_branch=params.get("remove_source_branch") or False,
     )
     project.merge_requests.append(made)
-    return json_answer(201, _shown(call, project, made))
+    # Whether it can be merged is found out afterwards: docs.gitlab.com/api/merge_requests/#preparation-steps
+    return json_answer(201, code_entities.merge_request(call.caller, project, made, status="preparing"))
 
 
 # docs.gitlab.com/api/merge_requests/#retrieve-a-merge-request
