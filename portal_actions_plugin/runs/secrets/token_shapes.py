@@ -15,7 +15,11 @@ _PEM_NAME = r"(?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 
 # A pattern begins with a letter of its own and then looks back: so a search skips all places without such a letter.
 _TOKENS = {
-    "a GitHub token": r"g(?<![A-Za-z0-9_]g)(?:h[pousr]_[A-Za-z0-9]{36,}|ithub_pat_[A-Za-z0-9_]{36,})",
+    "a GitHub token": (
+        r"g(?<![A-Za-z0-9_]g)(?:h[pousr]_[A-Za-z0-9]{36,}|ithub_pat_[A-Za-z0-9_]{36,}"
+        # An App's, since April 2026: "GitHub App installation tokens" of GitHub's changelog.
+        r"|hs_[0-9]{1,20}_eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,})"
+    ),
     "a GitLab token": (
         r"g(?<![A-Za-z0-9_]g)l(?:pat|dt|rtr?|cbt|ptt|ft|soat|imt|agent|ffct|oas)-[A-Za-z0-9_-]{20,}"
         r"(?:\.[0-9a-z]{2}\.[0-9a-z]{7,9})?"
