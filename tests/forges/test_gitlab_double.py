@@ -153,7 +153,11 @@ class TestNamespaces:
 
 class TestProjects:
     def test_one_is_made_empty_with_its_creator_named(self, gitlab, asks, ada, acme):
-        made = asks.post("/projects", {"name": "My Shop", "namespace_id": acme.id, "visibility": "internal"})
+        body = {"name": "My Shop", "namespace_id": acme.id, "visibility": "internal"}
+        closed = asks.post("/projects", body, status=400)
+        assert closed == {"message": {"visibility_level": ["internal is not allowed in a private group."]}}
+        acme.visibility = "public"
+        made = asks.post("/projects", body)
         assert (made["path_with_namespace"], made["empty_repo"], made["creator_id"]) == ("acme/my-shop", True, ada.id)
         assert gitlab.project("acme/my-shop").commits() == []
 

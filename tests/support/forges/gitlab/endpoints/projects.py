@@ -37,9 +37,10 @@ def create(call: Call) -> Answer:
     name = params.get("name") or params["path"]
     path = params.get("path") or _as_path(name)
     namespace = _namespace(call, params.get("namespace_id"))
-    if problems := _problems(call.state, namespace, name, path):
+    visibility = params.get("visibility", "private")
+    if problems := _problems(call.state, namespace, name, path) | _too_open(namespace, visibility):
         raise refused(400, problems)
-    made = make_project(call.state, namespace, path, user, name=name, visibility=params.get("visibility", "private"))
+    made = make_project(call.state, namespace, path, user, name=name, visibility=visibility)
     made.description = params.get("description")
     made.topics = params.get("topics") or params.get("tag_list") or []
     if params.get("default_branch") and params.get("initialize_with_readme"):
@@ -125,6 +126,13 @@ def _problems(state: State, namespace: Namespace, name: str, path: str) -> dict[
     return problems
 
 
+def _too_open(namespace: Namespace, visibility: str) -> dict[str, list[str]]:
+    """A group's projects are no more open than it is: docs.gitlab.com/user/public_access/"""
+    if namespace.user or _VISIBILITIES.index(visibility) <= _VISIBILITIES.index(namespace.visibility):
+        return {}
+    return {"visibility_level": [f"{visibility} is not allowed in a {namespace.visibility} group."]}
+
+
 def _as_path(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_.-]+", "-", name).strip("-.").lower()
 
@@ -154,6 +162,8 @@ def update(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's wor
             400,
             {"base": [f"Could not set the default branch. Do you have a branch named '{branch}' in your repository?"]},
         )
+    if problems := _too_open(project.namespace, params.get("visibility", "private")):
+        raise refused(400, problems)
     project.description = params.get("description", project.description)
     project.visibility = params.get("visibility", project.visibility)
     project.name = params.get("name", project.name)
