@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import pprint
+from collections.abc import Iterator
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin import errors
+from portal_actions_plugin.actions.registry import Registry
+from portal_actions_plugin.blueprints.api.openapi.json_schema import json_schema
 from portal_actions_plugin.settings.config import SETTINGS
 from portal_actions_plugin.settings.values import PREFIX
 
@@ -50,6 +54,45 @@ def error_reference() -> str:
     return "\n".join(rows)
 
 
+def action_reference() -> str:
+    """Write a section for every built-in action, from the schemas of its input and output."""
+    return "\n".join(
+        f"## `{one.id}`\n\n{one.description}\n\n{_fields('input', one.input)}{_fields('output', one.output)}"
+        for one in Registry.from_entry_points()
+    )
+
+
+def _fields(which: str, schema: Any) -> str:
+    rows = list(_rows(json_schema(schema), "")) if schema else []
+    if not rows:
+        return ""
+    return "\n".join([f"| {which} | is | means |", "| --- | --- | --- |", *rows]) + "\n\n"
+
+
+def _rows(schema: dict[str, Any], prefix: str) -> Iterator[str]:
+    required = schema.get("required", ())
+    for name, field in schema["properties"].items():
+        kinds = field.get("type", "any JSON")
+        kind = " or ".join(
+            _KINDS.get(one, one) for one in ([kinds] if isinstance(kinds, str) else kinds) if one != "null"
+        )
+        if "enum" in field:
+            kind = ", ".join(f"`{one}`" for one in field["enum"])
+        if name in required:
+            kind += "; required"
+        elif field.get("default") not in (None, [], {}):
+            kind += f"; `{json.dumps(field['default'])}` by default"
+        if field.get("writeOnly"):
+            kind += "; secret"
+        yield f"| `{prefix}{name}` | {kind} | {field.get('description', '')} |"
+        inner, ending = (field["items"], "[].") if "items" in field else (field, ".")
+        if "properties" in inner and name != "repo":
+            yield from _rows(inner, f"{prefix}{name}{ending}")
+
+
+_KINDS = {"string": "text", "object": "table", "array": "list", "boolean": "true or false", "integer": "whole number"}
+
+
 def _written(default: Any) -> str:
     if not isinstance(default, dict) or not default:
         return pprint.pformat(default)
@@ -59,6 +102,8 @@ def _written(default: Any) -> str:
 def _fill_in(_app: Sphinx, page: str, source: list[str]) -> None:
     if page == "settings":
         source[0] = source[0].replace("<!-- settings -->", settings_reference())
+    if page == "actions":
+        source[0] = source[0].replace("<!-- actions -->", action_reference())
     if page == "errors":
         source[0] = source[0].replace("<!-- errors -->", error_reference())
 

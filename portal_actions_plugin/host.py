@@ -13,7 +13,15 @@ from portal_actions_plugin.run_types import Json
 if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.spec import Template
 
-PERMISSIONS = ("action:read", "action:run", "template:read", "template:run", "run:cancel-any", "audit:read")
+PERMISSIONS = (
+    "action:read",
+    "action:run",
+    "template:read",
+    "template:run",
+    "run:cancel-any",
+    "audit:read",
+    "repo:write",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class ActionContext:
     Attributes:
         run: ids, attempt, requester, entity and origin.
         http: what ``http.request@v1`` may connect to.
+        ask_authorizer: whether the host lets the requester: permission, target.
         links: what ``link`` gathered, in earlier attempts too.
         warnings: what ``warn`` gathered.
     """
@@ -94,6 +95,7 @@ class ActionContext:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     read_skeleton: Callable[[str], Sequence[SkeletonFile]] | None = None
     on_redact: Callable[[str], None] = lambda _value: None
+    ask_authorizer: Callable[[str, str], bool] = lambda _permission, _target: False
     links: list[Link] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -155,6 +157,15 @@ class ActionContext:
     def redact(self, value: str) -> None:
         """Mask a value in everything that this run writes from now on."""
         self.on_redact(value)
+
+    def may(self, permission: str, target: str) -> bool:
+        """Whether the host's authorizer lets the requester; nobody may while there is none.
+
+        Args:
+            permission: such as ``repo:write``.
+            target: what for, such as ``acme/orders``.
+        """
+        return self.ask_authorizer(permission, target)
 
     def scm(self, provider: str) -> ScmProvider:
         """The forge of that name, such as ``github``, with the host's credentials.

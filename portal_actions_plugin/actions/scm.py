@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from marshmallow import Schema, fields, validate, validates_schema
 from marshmallow import ValidationError as SchemaError
 
+from portal_actions_plugin.actions.claims import claim_on
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_commits import open_repo, rendered_skeleton
 from portal_actions_plugin.actions.scm_fields import (
@@ -19,6 +19,7 @@ from portal_actions_plugin.actions.scm_fields import (
     files_field,
     follows,
     message_field,
+    name_lock,
     optional_text,
     owner_field,
     path_field,
@@ -29,16 +30,17 @@ from portal_actions_plugin.actions.scm_fields import (
     target_branch_field,
 )
 from portal_actions_plugin.actions.scm_operations import of_file, of_files, of_pull
-from portal_actions_plugin.errors import NotFoundError, ValidationError
+from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import VISIBILITIES, FileChange, Operation
 from portal_actions_plugin.scm.names import check_branch
+from portal_actions_plugin.scm.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from portal_actions_plugin.actions.context import ActionContext
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.scm.base import RepoRef
+    from portal_actions_plugin.scm.base import RepoRef, Repository, ScmProvider
 
 _MAX_TITLE = 250
 _MAX_DESCRIPTION = 350
@@ -57,6 +59,15 @@ class CreateRepo(Schema):
         load_default=False,
         metadata={"description": "Start with a README.md. Otherwise it is empty until something is pushed."},
     )
+    if_exists = fields.String(
+        data_key="ifExists",
+        load_default="fail",
+        validate=validate.OneOf(["fail", "use"]),
+        metadata={
+            "description": "What to do about a repository of that name that somebody else has made. use takes it as it "
+            "is, if the portal's authorizer lets the requester: permission repo:write, target owner/name."
+        },
+    )
 
 
 class CreateRepoOutput(Schema):
@@ -73,6 +84,7 @@ class CreateRepoOutput(Schema):
     output=CreateRepoOutput,
     idempotent=True,
     timeout=60,
+    lock=name_lock,
     operations=(Operation.CREATE_REPO,),
 )
 def create_repo(
@@ -84,29 +96,54 @@ def create_repo(
     visibility: str,
     description: str | None,
     init_with_readme: bool,
+    if_exists: str,
 ) -> dict[str, Any]:
     """Create a repository. One that exists is a conflict, unless this run or one that it retries has made it."""
     scm = ctx.scm(provider)
+    require(scm, Operation.CREATE_REPO, provider)
     # Kept before the repository is made: whoever finds it later can tell that it is ours.
-    claim = ctx.checkpoint("createRepo.claim", lambda: uuid4().hex)
-    made = scm.create_repo(
-        owner,
-        repo,
-        visibility=visibility,
-        description=" ".join((description or "").split()),
-        init_with_readme=init_with_readme,
-        claim=claim,
-    )
+    claim = claim_on(ctx, "createRepo", provider, owner.lower(), repo.lower())
+    try:
+        made = scm.create_repo(
+            owner,
+            repo,
+            visibility=visibility,
+            description=" ".join((description or "").split()),
+            init_with_readme=init_with_readme,
+            claim=claim,
+        )
+    except ConflictError as conflict:
+        if if_exists != "use":
+            raise
+        found = _existing(ctx, scm, owner, repo, conflict)
+        ctx.log(f"{found.ref.full_name} is there already, and is used as it is")
+        return _repository(ctx, found)
     if made.fresh:
         ctx.log(f"created {made.ref.full_name} ({visibility})")
     else:
         ctx.log(f"{made.ref.full_name} is there already: an earlier attempt of this run, or a run it retries, made it")
-    ctx.link("Repository", made.web_url)
+    return _repository(ctx, made)
+
+
+def _existing(ctx: ActionContext, scm: ScmProvider, owner: str, repo: str, conflict: ConflictError) -> Repository:
+    """The repository that is in the way, for a requester who may write to it; raises ConflictError for any other."""
+    if not ctx.may("repo:write", f"{owner}/{repo}"):
+        raise ConflictError(
+            f"{conflict.message} It is not used either: {ctx.run.requester_name or ctx.run.requested_by} lacks the "
+            f"permission repo:write for {owner}/{repo}.",
+            hint="Choose another name, or ask your platform team: the portal's authorizer decides, and where there is "
+            "none, nobody may.",
+        ) from conflict
+    return scm.get_repo(owner, repo)
+
+
+def _repository(ctx: ActionContext, found: Repository) -> dict[str, Any]:
+    ctx.link("Repository", found.web_url)
     return {
-        "repoUrl": made.web_url,
-        "cloneUrl": made.clone_url,
-        "defaultBranch": made.ref.default_branch,
-        "repo": made.ref.as_output(),
+        "repoUrl": found.web_url,
+        "cloneUrl": found.clone_url,
+        "defaultBranch": found.ref.default_branch,
+        "repo": found.ref.as_output(),
     }
 
 
@@ -232,6 +269,11 @@ class OpenPrOrMrOutput(Schema):
     pr_url = fields.String(data_key="prUrl", metadata={"description": "Its page."})
     number = fields.Integer(metadata={"description": "Its number in the repository."})
     branch = fields.String(metadata={"description": "The head branch."})
+    head_sha = fields.String(
+        data_key="headSha",
+        allow_none=True,
+        metadata={"description": "The commit that it proposes: what scm.mergePr@v1 takes as expectedHead."},
+    )
 
 
 @action(
@@ -255,7 +297,7 @@ def open_pr_or_mr(
     files: Sequence[FileChange] | None,
 ) -> dict[str, Any]:
     """Open a pull request or merge request. The open one of the same branches is returned as it is."""
-    opened = open_repo(ctx, repo)
+    opened = open_repo(ctx, repo, Operation.OPEN_PULL)
     scm, ref = opened.scm, opened.ref
     base = base_branch or ref.default_branch
     if head_branch == base:
@@ -273,6 +315,8 @@ def open_pr_or_mr(
             raise ValidationError(message, hint="Nothing needs to be done.", fields={"files": [message]})
     pull = scm.open_pull(ref, head=head_branch, base=base, title=title, body=body or "")
     done = "opened" if pull.fresh else f"found the {pull.state}"
-    ctx.log(f"{done} pull request #{pull.number} of {ref.full_name}: {head_branch} into {base}")
-    ctx.link(f"Pull request #{pull.number}", pull.url)
-    return {"prUrl": pull.url, "number": pull.number, "branch": head_branch}
+    name = opened.pull_name(pull.number)
+    ctx.log(f"{done} {name} of {ref.full_name}: {head_branch} into {base}")
+    ctx.link(f"{name[0].upper()}{name[1:]}", pull.url)
+    head_sha = pull.head_sha or scm.branch_head(ref, head_branch)
+    return {"prUrl": pull.url, "number": pull.number, "branch": head_branch, "headSha": head_sha}

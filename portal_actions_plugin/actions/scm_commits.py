@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.actions.scm_operations import commits_to
 from portal_actions_plugin.scm.base import FileChange
+from portal_actions_plugin.scm.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
     from portal_actions_plugin.host import SkeletonFile
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.scm.base import CommitResult, RepoRef, ScmProvider
+    from portal_actions_plugin.scm.base import CommitResult, Operation, RepoRef, ScmProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class OpenRepo:
         Raises:
             ActionError: what the forge says; see ``ScmProvider.put_files``.
         """
+        self.require(*sorted(commits_to(iter([change.path for change in changes]))))
         result = self.scm.put_files(self.ref, branch, changes, message, base_branch=base_branch)
         name = self.ref.full_name
         if result.created_from:
@@ -56,14 +59,31 @@ class OpenRepo:
         """Make one commit of all changes to a branch, or to the default branch when None is given; see ``commit``."""
         return self.commit(branch or self.ref.default_branch, changes, message, self.ref.default_branch)
 
+    def require(self, *operations: Operation) -> None:
+        """Raise ConfigurationError, which names what is missing, unless the forge has these operations."""
+        for operation in operations:
+            require(self.scm, operation, self.ref.provider)
 
-def open_repo(ctx: ActionContext, repo: RepoRef) -> OpenRepo:
+    def pull_name(self, number: int) -> str:
+        """What people of this forge call a pull request: ``pull request #7``, or ``merge request !7``."""
+        return f"{self.scm.pull_word} {'!' if self.scm.pull_word == 'merge request' else '#'}{number}"
+
+
+def open_repo(ctx: ActionContext, repo: RepoRef, *operations: Operation) -> OpenRepo:
     """Open the repository of a reference, and ask its forge for the default branch where the reference has none.
 
+    Args:
+        ctx: of the run.
+        repo: the reference.
+        operations: what is going to be asked of the forge, which has to have them.
+
     Raises:
+        ConfigurationError: the forge lacks an operation; names it.
         ActionError: the forge is unknown or not set up, or has no such repository.
     """
     scm = ctx.scm(repo.provider)
+    for operation in operations:
+        require(scm, operation, repo.provider)
     return OpenRepo(ctx, scm, repo if repo.default_branch else scm.get_repo(repo.owner, repo.repo).ref)
 
 

@@ -15,7 +15,7 @@ from portal_actions_plugin.scm.base import FileChange, RepoRef
 from portal_actions_plugin.scm.names import check_branch, check_owner_path, check_path, check_repo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _MAX_MESSAGE = 10_000
 
@@ -100,6 +100,37 @@ def path_field() -> fields.String:
     )
 
 
+def number_field(description: str) -> fields.Integer:
+    """The input ``number`` of a pull request or an issue."""
+    return fields.Integer(
+        required=True, strict=True, validate=validate.Range(min=1), metadata={"description": description}
+    )
+
+
+def texts_field(description: str, *, each: Callable[[str], object], most: int, data_key: str | None = None) -> Any:
+    """A list of texts, each once, that must not be empty.
+
+    Args:
+        description: for the API's JSON Schema.
+        each: raises marshmallow's ValidationError for a text that is wrong.
+        most: how many there may be.
+        data_key: the field's name in the input, where it is not the handler's.
+    """
+    return fields.List(
+        fields.String(validate=each),
+        required=True,
+        validate=[validate.Length(min=1, max=most), check_unique],
+        data_key=data_key,
+        metadata={"description": description},
+    )
+
+
+def check_unique(values: Sequence[object]) -> None:
+    """Raise marshmallow's ValidationError for a list that has something twice."""
+    if len({str(value).casefold() for value in values}) < len(values):
+        raise SchemaError("Name each only once.")
+
+
 def commit_sha_field() -> fields.String:
     """The output ``commitSha`` of every action that commits."""
     return fields.String(data_key="commitSha", metadata={"description": "Where the branch is now."})
@@ -139,8 +170,19 @@ def repo_lock(data: Mapping[str, Any]) -> str:
     """
     repo = data["repo"]
     inner = repo.get("repo")
-    where = inner if isinstance(inner, Mapping) else repo
-    return f"scm:{where['provider']}/{where['owner']}/{where['repo']}".lower()
+    return name_lock(inner if isinstance(inner, Mapping) else repo)
+
+
+def name_lock(data: Mapping[str, Any]) -> str:
+    """The lock of a repository, also of one that is not there yet.
+
+    Args:
+        data: a mapping with ``provider``, ``owner`` and ``repo``, the repository's name.
+
+    Returns:
+        The same as ``repo_lock``.
+    """
+    return f"scm:{data['provider']}/{data['owner']}/{data['repo']}".lower()
 
 
 def repo_field() -> fields.Nested:

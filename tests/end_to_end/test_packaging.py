@@ -51,8 +51,8 @@ def test_a_host_finds_the_plugin_and_its_commands_through_entry_points() -> None
 def test_every_module_with_actions_has_its_entry_point() -> None:
     registered = {point.value for point in entry_points(group="portal_actions.actions")}
     declaring = {
-        f"portal_actions_plugin.actions.{file.stem}"
-        for file in (ROOT / "portal_actions_plugin" / "actions").glob("*.py")
+        ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for file in (ROOT / "portal_actions_plugin" / "actions").rglob("*.py")
         if "\n@action(" in file.read_text()
     }
     assert declaring == {module for module in registered if module.startswith("portal_actions_plugin.")}
@@ -142,6 +142,17 @@ def test_every_built_in_action_is_documented() -> None:
     ids = [action.id for action in Registry.from_entry_points()]
     documented = re.findall(r"^\| `([\w.]+@v\d+)` \|", page("writing-actions"), re.MULTILINE)
     assert sorted(documented) == [action_id for action_id in ids if "@" in action_id]
+
+
+def test_every_field_of_a_built_in_action_is_on_the_page_of_actions_and_says_what_it_is() -> None:
+    assert "<!-- actions -->" in page("actions")
+    reference = runpy.run_path(str(DOCS / "conf.py"))["action_reference"]()
+    sections = dict(zip(*[iter(re.split(r"^## `(.*)`$", reference, flags=re.MULTILINE)[1:])] * 2, strict=True))
+    assert list(sections) == [action.id for action in Registry.from_entry_points()]
+    for action in Registry.from_entry_points():
+        declared = [field.data_key or name for name, field in action.input().fields.items()]
+        assert set(declared) <= set(re.findall(r"^\| `(\w+)` \|", sections[action.id], re.MULTILINE))
+        assert not re.search(r"\|  \|$", sections[action.id], re.MULTILINE), action.id
 
 
 def test_every_part_of_ctx_that_the_docs_name_exists() -> None:

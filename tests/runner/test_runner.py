@@ -26,6 +26,7 @@ from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import Identity
 from portal_actions_plugin.runner import recovery, sweeper
 from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runner.attempt.prepare import Performer
@@ -43,7 +44,7 @@ from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from tests.support.doorbells import queue_key
 from tests.support.people import Person
-from tests.support.portal import PEOPLE
+from tests.support.portal import PEOPLE, decide
 from tests.support.run_helpers import work_off
 from tests.support.waiting import wait_until
 from tests.support.workers import Workers
@@ -553,3 +554,18 @@ def test_the_local_forge_is_written_by_a_step(app: Flask, tmp_path: Path) -> Non
     error = queries.action_run(again).error
     assert error
     assert error.code == "CONFLICT"
+
+
+def test_a_worker_asks_the_authorizer_whether_a_repository_that_is_there_may_be_used(app: Flask) -> None:
+    data = {"provider": "local", "owner": "acme", "repo": "orders"}
+    asked: list[tuple[Identity, str, Any]] = []
+    run_one_off("scm.createRepo@v1", data)
+    before_any = run_one_off("scm.createRepo@v1", {**data, "ifExists": "use"})
+    work_off()
+    decide(app, lambda *question: bool(asked.append(question)) or True)
+    used = run_one_off("scm.createRepo@v1", {**data, "ifExists": "use"})
+    work_off()
+    assert queries.action_run(before_any).status == "failed", "without an authorizer nobody may"
+    assert queries.action_run(used).status == "success"
+    (question,) = [one for one in asked if one[1] == "repo:write"]
+    assert question == (Identity(ADA.id, ADA.display_name), "repo:write", "acme/orders")

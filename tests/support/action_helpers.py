@@ -62,7 +62,7 @@ def make_context(recorder=None, *, root=None, web_url="https://forge.example", *
     """A context whose ``scm("local")`` is the real provider in ``root``."""
 
     def make_scm(_name, asking):
-        return LocalProvider(root, web_url, asking.recorder.ensure_ours, ADA)
+        return LocalProvider(root, web_url, asking.recorder.ensure_ours, ADA, warn=asking.warn)
 
     info = RunInfo("run-1", "an.action@v1", 1, 3, "user:ada@example.com", "Ada Lovelace")
     return ActionContext(info, recorder or MemoryRecorder(), make_scm, **options)

@@ -81,7 +81,8 @@ class TestCreateRepo:
         with pytest.raises(LostError):
             create_repo.run(make_context(died, root=root), NEW)
         assert list((root / "acme").iterdir()) == []
-        assert set(died.checkpoints) == {"createRepo.claim"}
+        (key,) = died.checkpoints
+        assert key.startswith("createRepo.claim.")
         next_attempt = MemoryRecorder(checkpoints=dict(died.checkpoints))
         create_repo.run(make_context(next_attempt, root=root), NEW)
         assert next_attempt.text == "created acme/shop (private)"
@@ -93,6 +94,43 @@ class TestCreateRepo:
             create_repo.run(ctx, NEW)
         assert snapshot(root) == before
         assert ctx.links == []
+
+    def test_a_run_that_retries_it_with_another_name_does_not_inherit_its_claim(self, ctx, root):
+        create_repo.run(ctx, NEW)
+        create_repo.run(make_context(root=root), {**NEW, "repo": "other"})
+        before = snapshot(root)
+        with pytest.raises(ConflictError, match="acme/other exists already"):
+            create_repo.run(make_context(ctx.recorder, root=root), {**NEW, "repo": "other"})
+        assert snapshot(root) == before
+
+    def test_two_runs_that_would_make_the_same_one_take_the_lock_that_writers_take(self):
+        for spelled in (NEW, {**NEW, "owner": "Acme", "repo": "SHOP"}):
+            assert create_repo.lock_key(spelled) == "scm:local/acme/shop"
+        assert create_or_update_file.lock_key({"repo": REFERENCE}) == "scm:local/acme/shop"
+
+    @pytest.mark.usefixtures("shop")
+    def test_one_that_exists_is_used_as_it_is_where_the_authorizer_lets_the_requester(self, root):
+        asked = []
+        ctx = make_context(root=root, ask_authorizer=lambda *question: bool(asked.append(question)) or True)
+        before = snapshot(root)
+        outputs = create_repo.run(ctx, {**NEW, "ifExists": "use", "visibility": "public", "description": "New"})
+        assert outputs["repo"] == REFERENCE
+        assert asked == [("repo:write", "acme/shop")]
+        assert snapshot(root) == before, "its settings are not changed"
+        assert ctx.recorder.text == "acme/shop is there already, and is used as it is"
+
+    @pytest.mark.usefixtures("shop")
+    def test_without_an_authorizers_yes_one_that_exists_is_not_used(self, ctx, root):
+        before = snapshot(root)
+        with pytest.raises(ConflictError, match="lacks the permission repo:write for acme/shop") as caught:
+            create_repo.run(ctx, {**NEW, "ifExists": "use"})
+        assert "where there is none, nobody may" in caught.value.hint
+        assert snapshot(root) == before
+
+    def test_nobody_is_asked_about_one_that_is_not_there_yet(self, root):
+        ctx = make_context(root=root, ask_authorizer=lambda *_: pytest.fail("was asked"))
+        create_repo.run(ctx, {**NEW, "ifExists": "use"})
+        assert ctx.recorder.text == "created acme/shop (private)"
 
     def test_an_owner_that_is_missing_is_not_found(self, ctx):
         with pytest.raises(NotFoundError, match="globex"):
@@ -283,7 +321,12 @@ PROPOSAL = {
 class TestOpenPrOrMr:
     def test_it_commits_to_a_new_branch_and_proposes_it(self, ctx, shop):
         outputs = open_pr_or_mr.run(ctx, PROPOSAL)
-        assert outputs == {"prUrl": "https://forge.example/acme/shop/pulls/1", "number": 1, "branch": "fix/docs"}
+        assert outputs == {
+            "prUrl": "https://forge.example/acme/shop/pulls/1",
+            "number": 1,
+            "branch": "fix/docs",
+            "headSha": shop("rev-parse", "fix/docs").strip(),
+        }
         assert commits(shop, "fix/docs") == ["Add docs", "Initial commit"]
         assert commits(shop) == ["Initial commit"]
         assert "branch fix/docs of acme/shop created from main" in ctx.recorder.text

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from portal_actions_plugin import hooks
-from portal_actions_plugin.actions.context import ActionContext
+from portal_actions_plugin.actions.context import ActionContext, RunInfo
 from portal_actions_plugin.errors import ActionError, InternalError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import Identity
 from portal_actions_plugin.http_client.guard import HttpRules
 from portal_actions_plugin.runner.attempt import bounds, record
 from portal_actions_plugin.runner.attempt.forges import open_forge
@@ -102,8 +103,16 @@ def _context(run: QueuedRun, call: HandlerCall, performer: Performer, redactor: 
         secrets={name: str(value) for name, value in call.secrets.items()},
         read_skeleton=partial(read_skeleton, run.course.template) if run.course else None,
         on_redact=redactor.add,
+        ask_authorizer=partial(_may, run.info()),
         links=list(run.links),
     )
+
+
+def _may(info: RunInfo, permission: str, target: str) -> bool:
+    """What the host's authorizer says of the requester, whose roles nobody knows any more; no without an authorizer."""
+    authorizer = extension().hooks.authorizer
+    who = Identity(info.requested_by, info.requester_name)
+    return authorizer is not None and hooks.may(authorizer, who, permission, target)
 
 
 # -- what came of it -------------------------------------------------------------------------------------------------
