@@ -38,14 +38,15 @@ def limit_of(answer: ForgeAnswer) -> Any:
 class KeptPauses:
     """Keeps pauses in a dictionary, and lets nobody wait."""
 
-    begun: list[tuple[str, str, float]] = field(default_factory=list)
+    begun: list[tuple[str, str, float | None]] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
 
     def wait(self, installation: str, credential: str) -> float:
         return self.waits.pop(0) if self.waits else 0.0
 
-    def begin(self, installation: str, credential: str, seconds: float) -> None:
+    def begin(self, installation: str, credential: str, seconds: float | None) -> float:
         self.begun.append((installation, credential, seconds))
+        return 60.0 if seconds is None else seconds
 
 
 @pytest.fixture

@@ -303,6 +303,24 @@ def test_a_long_limit_is_not_slept(
     assert pauses.begun == [("forge", "token:ada", 77.0)]
 
 
+def test_a_limit_that_names_no_time_is_as_long_as_its_pause(
+    client: ForgeClient, forge_server: ForgeServer, pauses: KeptPauses
+) -> None:
+    forge_server.faults.order("GET", "/", Respond(429, "slowly"))
+    with pytest.raises(RateLimitedError) as caught:
+        client.send(ADA, "GET", "/")
+    assert (caught.value.retry_after, pauses.begun) == (60.0, [("forge", "token:ada", None)])
+
+
+def test_a_limit_that_never_ends_is_not_asked_for_ever(
+    client: ForgeClient, forge_server: ForgeServer, slept: list[float]
+) -> None:
+    forge_server.faults.order("GET", "/", Respond(429, "slowly", {"Retry-After": "0"}), times=99)
+    with pytest.raises(RateLimitedError):
+        client.send(ADA, "GET", "/")
+    assert (forge_server.log.count(), slept) == (3, [0.0, 0.0])
+
+
 def test_a_pause_that_others_have_set_is_kept(
     client: ForgeClient, scripted: ScriptedForge, forge_server: ForgeServer, pauses: KeptPauses, slept: list[float]
 ) -> None:

@@ -34,7 +34,6 @@ MAX_ENTRIES = 1000
 PER_PAGE = 100
 SLEPT_SECONDS = 5.0
 """A wait up to this is slept; for a longer one the step goes back to the queue."""
-UNNAMED_LIMIT_SECONDS = 60.0
 _REQUEST_IDS = ("x-github-request-id", "x-request-id")
 _NEXT = re.compile(r'<([^>]*)>[^,]*;\s*rel="?next"?')
 
@@ -175,7 +174,8 @@ class ForgeClient:
             limit = self.limit_of(answer) if answer.status >= 400 and answer.status not in accept else False
             if limit is False:
                 break
-            seconds = self._refused(credential, limit)
+            # Keeps everybody from asking again before it is over.
+            seconds = self.opening.pauses.begin(self.opening.installation.name, credential.key, limit)
             if seconds > SLEPT_SECONDS or is_last:
                 error = self.error(credential, answer, self.error_of)
                 raise RateLimitedError(error.message, hint=error.hint, retry_after=seconds)
@@ -262,12 +262,6 @@ class ForgeClient:
         if seconds > 0:
             self.opening.log(f"waiting {seconds:.1f} s for the rate limit of {self.opening.installation.name}")
             sleep(seconds)
-
-    def _refused(self, credential: Credential, named: float | None) -> float:
-        """Keep everybody from asking again before the limit is over; returns the seconds until then."""
-        seconds = UNNAMED_LIMIT_SECONDS if named is None else named
-        self.opening.pauses.begin(self.opening.installation.name, credential.key, seconds)
-        return seconds
 
 
 def _named(answer: ForgeAnswer) -> str:

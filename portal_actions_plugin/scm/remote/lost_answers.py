@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic, sleep
 from typing import TypeVar
 
-from portal_actions_plugin.errors import ActionError, RateLimitedError
+from portal_actions_plugin.errors import ActionError, RemoteError
 from portal_actions_plugin.scm.remote.answers import LostAnswerError
 
 LOOK_UP_SECONDS = 10.0
@@ -33,29 +33,40 @@ def write_once(write: Callable[[], T], look_up: Callable[[], T | None], *, log: 
     except LostAnswerError as error:
         lost = error
     log(f"The answer was lost, so it is looked up whether it has happened: {lost.message}")
-    found = _looked_up(look_up, lost)
+    try:
+        found = look_for(look_up)
+    except ActionError as error:
+        # Not passed on: a rate limit says that nothing has happened, and this write may have.
+        lost.retry_after = error.retry_after
+        raise lost from None
     if found is None:
         raise lost
     log("It has happened.")
     return found
 
 
-def _looked_up(look_up: Callable[[], T | None], lost: LostAnswerError) -> T | None:
+def look_for(look_up: Callable[[], T | None]) -> T | None:
+    """Look for what a forge has done and may not show yet.
+
+    Args:
+        look_up: what it looks for, None while that is not to be seen. It is called again and again for some seconds.
+
+    Raises:
+        RateLimitedError: it may not be asked any more for a while.
+        ActionError: what ``look_up`` raises and will not pass; a RemoteError that stays to the end.
+    """
     end = monotonic() + LOOK_UP_SECONDS
     pause = FIRST_PAUSE_SECONDS
     while True:
+        found, failed = None, None
         try:
-            if (found := look_up()) is not None:
-                return found
-        except RateLimitedError as limit:
-            # Not passed on: a rate limit says that nothing has happened, and this write may have.
-            lost.retry_after = limit.retry_after
-            return None
-        except ActionError as error:
-            # A forge that loses answers may refuse the next ones, too.
-            if not error.retryable:
-                return None
-        if (left := end - monotonic()) <= 0:
-            return None
+            found = look_up()
+        except RemoteError as error:
+            failed = error  # a forge that loses an answer may lose the next ones, too
+        left = end - monotonic()
+        if failed and left <= 0:
+            raise failed
+        if found is not None or left <= 0:
+            return found
         sleep(min(pause, left))
         pause *= 2

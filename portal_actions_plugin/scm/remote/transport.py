@@ -70,8 +70,9 @@ class Place:
         api_url = api_url.rstrip("/")
         try:
             target = parse_target(api_url)
-        except ValidationError as error:
-            raise _wrong(installation, "api_url", f"is wrong: {error.message}") from None
+        except ValidationError:
+            what = "is no plain address without user and password, such as https://ghe.example.com/api/v3"
+            raise _wrong(installation, "api_url", what) from None
         if "?" in target.path:
             raise _wrong(installation, "api_url", "holds a query, which the address of an API has not")
         proxy = _text(installation, "proxy")
@@ -79,7 +80,7 @@ class Place:
             if proxy:
                 parse_proxy(proxy)
         except ValidationError as error:
-            raise _wrong(installation, "proxy", f"is wrong: {error.message}") from None
+            raise _wrong(installation, "proxy", f"is wrong. {error.message}") from None
         ca_file = _text(installation, "ca_file")
         try:
             if ca_file:
@@ -93,11 +94,11 @@ def _text(installation: Installation, key: str) -> str | None:
     value = installation.settings.get(key)
     if value is None or isinstance(value, str):
         return value or None
-    raise _wrong(installation, key, f"is a {type(value).__name__}, and has to be a text")
+    raise _wrong(installation, key, f"is of the type {type(value).__name__}, and has to be a text")
 
 
 def _wrong(installation: Installation, key: str, what: str) -> ConfigurationError:
-    return ConfigurationError(f"PORTAL_ACTIONS_SCM[{installation.name!r}][{key!r}] {what}.")
+    return ConfigurationError(f"PORTAL_ACTIONS_SCM[{installation.name!r}][{key!r}] {what.rstrip('.')}.")
 
 
 @dataclass(frozen=True, slots=True)

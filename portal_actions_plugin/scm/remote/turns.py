@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from time import monotonic, sleep
 
 
 class Turns:
@@ -28,12 +28,12 @@ class Turns:
         with self._lock:
             one = self._writers.setdefault(writer, _Writer())
         with one.lock:
-            if (seconds := one.last + pause_seconds - time.monotonic()) > 0:
-                time.sleep(seconds)
+            if (seconds := one.last + pause_seconds - monotonic()) > 0:
+                sleep(seconds)
             try:
                 yield
             finally:
-                one.last = time.monotonic()
+                one.last = monotonic()
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
