@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from portal_actions_plugin.scm.base import Operation
 
@@ -26,7 +26,7 @@ def of_pull(data: Mapping[str, object]) -> frozenset[Operation]:
     return commits | {Operation.OPEN_PULL}
 
 
-def commits_to(paths: Iterator[str]) -> frozenset[Operation]:
+def commits_to(paths: Iterable[str]) -> frozenset[Operation]:
     """What a commit of these paths asks for."""
     if any(path.lower().startswith(WORKFLOWS) for path in paths):
         return frozenset({Operation.COMMIT, Operation.COMMIT_WORKFLOWS})

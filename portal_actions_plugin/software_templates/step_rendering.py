@@ -83,11 +83,13 @@ def next_step(template: Template, position: int, context: StepContext) -> int | 
     Raises:
         ConditionError: the ``if`` of a step cannot be evaluated; carries its position.
     """
-    known = _known(template, context)
+    known = names_of(template, context)
     with budget():
         for index in range(position, len(template.steps)):
             try:
-                if rendering.evaluate_condition(template.steps[index].condition, known, _where(template, index, "if")):
+                if rendering.evaluate_condition(
+                    template.steps[index].condition, known, where_of(template, index, "if")
+                ):
                     return index
             except ValidationError as error:
                 raise ConditionError(error.message, index) from None
@@ -109,8 +111,8 @@ def render_step_input(template: Template, position: int, context: StepContext, s
     Raises:
         ExpressionError: names the step, the field and the expression.
     """
-    known = {**_known(template, context), "secrets": dict(secrets)}
-    return rendering.render(template.steps[position].input, known, _where(template, position, "input"))
+    known = {**names_of(template, context), "secrets": dict(secrets)}
+    return rendering.render(template.steps[position].input, known, where_of(template, position, "input"))
 
 
 def made_of_secrets(
@@ -132,9 +134,9 @@ def made_of_secrets(
     Yields:
         Each value, and what it is with the others; None where it cannot be rendered with them.
     """
-    known = {**_known(template, context), "secrets": dict(secrets)}
-    others = {**_known(template, masked[0]), "secrets": dict(masked[1])}
-    where = _where(template, position, "input")
+    known = {**names_of(template, context), "secrets": dict(secrets)}
+    others = {**names_of(template, masked[0]), "secrets": dict(masked[1])}
+    where = where_of(template, position, "input")
     for text in _texts(template.steps[position].input):
         value = rendering.render(text, known, where)
         try:
@@ -164,10 +166,11 @@ def render_output(template: Template, context: StepContext) -> dict[str, JsonVal
         context: as ``step_context`` builds it, with the outputs of all steps.
     """
     with budget():
-        return _render_object(template.output, _known(template, context), "output")
+        return _render_object(template.output, names_of(template, context), "output")
 
 
-def _known(template: Template, context: StepContext) -> dict[str, Values]:
+def names_of(template: Template, context: StepContext) -> dict[str, Values]:
+    """What expressions may name in a template's steps and output: ``context``, with what is known and has no value."""
     return {
         **context,
         "parameters": Sparse(
@@ -181,7 +184,8 @@ def _known(template: Template, context: StepContext) -> dict[str, Values]:
     }
 
 
-def _where(template: Template, position: int, part: str) -> str:
+def where_of(template: Template, position: int, part: str) -> str:
+    """How errors name a part of a step, such as ``step create-repo: steps[0].input``."""
     return f"step {template.steps[position].id}: steps[{position}].{part}"
 
 

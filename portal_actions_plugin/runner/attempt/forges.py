@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin import hooks
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs.guards.forge_pauses import ForgePauses
+from portal_actions_plugin.runs.forges.opening import opening_of
 from portal_actions_plugin.scm.base import Author
-from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.scm.providers import installation_named
 
 if TYPE_CHECKING:
@@ -49,19 +46,14 @@ def open_forge(call: HandlerCall, provider: str, ctx: ActionContext) -> ScmProvi
     portal = extension()
     installation = installation_named(portal.config.scm, provider)
     return portal.provider_kinds.open(
-        Opening(
-            installation=installation,
-            author=_author(ctx.run),
+        replace(
+            opening_of(installation, _author(ctx.run)),
             guard=ctx.recorder.ensure_ours,
             log=ctx.log,
             warn=ctx.warn,
             redact=ctx.redact,
             notes=_Checkpoints(ctx.recorder),
-            pauses=ForgePauses(),
             operations=call.action.operations_for(call.input),
-            host_token=partial(hooks.scm_token, portal.hooks.scm_credentials, installation.name),
-            local_root=portal.config.local_scm_root,
-            local_url=portal.config.local_scm_url,
         )
     )
 

@@ -15,6 +15,8 @@ from portal_actions_plugin.runs.changes import existing
 from portal_actions_plugin.runs.changes.new_template_run import NewTemplateRun
 from portal_actions_plugin.runs.changes.steps import queue_first
 from portal_actions_plugin.runs.course import Course, lock_key_of
+from portal_actions_plugin.runs.forges.needs import needs_of_action, needs_of_template
+from portal_actions_plugin.runs.forges.requirements import require_forges
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.idempotency import IdempotencyKey, idempotency_key
 from portal_actions_plugin.runs.reading import queries
@@ -43,6 +45,7 @@ def start_template_run(identity: Identity | None, name: str, inputs: Mapping[str
         ValidationError: inputs are wrong, each named; or the idempotency key was used for something else.
         TooManyStartsError: the identity's limit is reached; it names the wait.
         ConfigurationError: the template is broken, or carries a secret that this portal cannot keep.
+        AuthError: a forge would refuse one of its steps: the portal's credential lacks what is named.
     """
     asker = access.require(identity, "template:run", event="template_run.start", target=name)
     return start_template(asker, name, inputs, ask, event="template_run.start", retry_of=None)
@@ -63,6 +66,7 @@ def start_action_run(identity: Identity | None, action_id: str, data: Mapping[st
         ValidationError: the input is wrong, field by field; or the idempotency key was used for something else.
         TooManyStartsError: the identity's limit is reached; it names the wait.
         ConfigurationError: the input carries a secret that this portal cannot keep.
+        AuthError: a forge would refuse it: the portal's credential lacks what is named.
     """
     asker = access.require(identity, "action:run", event="action_run.start", target=action_id)
     return start_action(asker, action_id, data, ask, event="action_run.start", retry_of=None)
@@ -101,6 +105,8 @@ def start_template(
     kept = split_secrets(valid, template.secret_names, extension().config.secret_keys, about=ask.readable())
     course = Course(new_id(), template, kept.shown, asker.id, asker.name, ask.entity, begin.outputs if begin else {})
     first = first_step(begin, current, course) if begin else course.next_step(0)
+    if first is not None:
+        require_forges(needs_of_template(course, first))
     rows = NewTemplateRun.of(
         course, first, {**who_and_why(asker, ask), "secrets": kept.sealed, "retry_of": retry_of}, begin
     )
@@ -156,6 +162,7 @@ def start_action(
     with masking_errors(given, action.secret_names()):
         action.load_input(given)
     kept = split_secrets(given, action.secret_names(), parts.config.secret_keys, about=ask.readable())
+    require_forges(needs_of_action(action, kept.shown))
     lock_key = lock_key_of(action, kept.shown)
 
     def write(tx: Transaction) -> ActionRun:

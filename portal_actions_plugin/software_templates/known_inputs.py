@@ -1,0 +1,106 @@
+"""What is known of a step's input before the steps that it depends on have run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, auto
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates.expressions import rendering
+from portal_actions_plugin.software_templates.expressions.limits import budget
+from portal_actions_plugin.software_templates.expressions.references import References, references
+from portal_actions_plugin.software_templates.step_rendering import names_of, where_of
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.software_templates.spec import Template
+    from portal_actions_plugin.software_templates.step_rendering import StepContext
+
+
+class _Unknown(Enum):
+    PART = auto()
+
+
+_UNKNOWN: Final = _Unknown.PART
+
+
+class KnownInputs:
+    """What a run's steps are given, as far as it is known at one moment of the run: no secret is."""
+
+    def __init__(self, template: Template, context: StepContext) -> None:
+        """Take the template and what expressions may name; steps without outputs are those that are yet to come."""
+        self._template = template
+        self._context = names_of(template, context)
+        self._done = frozenset(context["steps"])
+
+    def input(self, position: int) -> dict[str, JsonValue]:
+        """A step's input, without each part that is not known yet; ``position`` is the step's index."""
+        with budget():
+            found = self._known(self._template.steps[position].input, where_of(self._template, position, "input"))
+        return found if isinstance(found, dict) else {}
+
+    def is_run(self, position: int) -> bool:
+        """Whether it is known that a step will be run, by its ``if``."""
+        condition = self._template.steps[position].condition
+        if isinstance(condition, str) and not self._names_known(condition):
+            return False
+        try:
+            with budget():
+                return rendering.evaluate_condition(condition, self._context, where_of(self._template, position, "if"))
+        except ValidationError:
+            return False
+
+    def _known(self, value: JsonValue, where: str) -> JsonValue | _Unknown:
+        if isinstance(value, Mapping):
+            parts = {key: self._known(part, f"{where}.{key}") for key, part in value.items()}
+            return {key: part for key, part in parts.items() if part is not _UNKNOWN}
+        if isinstance(value, list | tuple):
+            items = [self._known(item, f"{where}[{index}]") for index, item in enumerate(value)]
+            return [item for item in items if item is not _UNKNOWN]
+        if not isinstance(value, str) or "${{" not in value:
+            return value
+        if not self._names_known(value):
+            return _UNKNOWN
+        try:
+            return rendering.render(value, self._context, where)
+        except ValidationError:
+            return _UNKNOWN  # the step will say it, in its own words
+
+    def _names_known(self, text: str) -> bool:
+        secret = self._template.secret_names
+        return all(
+            found.steps <= self._done
+            and not found.problems
+            and "secrets" not in found.names
+            and not (found.parameters & secret)
+            for found in _read(text)
+        )
+
+
+def step_of(value: JsonValue) -> str | None:
+    """The one step whose output a value is made of, and of nothing else; None where that is not so."""
+    named = _named(value)
+    return named[0].partition(":")[2] if len(named) == 1 and named[0].startswith("step:") else None
+
+
+def parameter_of(value: JsonValue) -> str | None:
+    """The one parameter that a value is made of, and of nothing else; None where that is not so."""
+    named = _named(value)
+    return named[0].partition(":")[2] if len(named) == 1 and named[0].startswith("parameter:") else None
+
+
+def _named(value: JsonValue) -> list[str]:
+    if not isinstance(value, str):
+        return []
+    found = {f"step:{name}" for one in _read(value) for name in one.steps}
+    found |= {f"parameter:{name}" for one in _read(value) for name in one.parameters}
+    found |= {name for one in _read(value) for name in one.names - {"steps", "parameters"}}
+    return sorted(found)
+
+
+@lru_cache(maxsize=512)
+def _read(text: str) -> tuple[References, ...]:
+    """A template's texts are the same at each of its starts."""
+    return references(text)
