@@ -5,4 +5,4 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite("tests.support")
-pytest_plugins = ["tests.support.fixtures"]
+pytest_plugins = ["tests.support.fixtures", "tests.support.forges.fixtures"]

@@ -5,40 +5,14 @@ from __future__ import annotations
 import base64
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 
+from tests.support.forges.client import Client
 from tests.support.forges.github import GitHubDouble
-from tests.support.forges.github.state import Credential
-
-
-@dataclass
-class Client:
-    """Sends what a test says, and follows nothing."""
-
-    http: urllib3.PoolManager
-    url: str
-    token: str | None = None
-
-    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> urllib3.BaseHTTPResponse:
-        sent = {"User-Agent": "tests"} | {name.replace("_", "-"): value for name, value in headers.items()}
-        if self.token:
-            sent.setdefault("Authorization", f"Bearer {self.token}")
-        url = path if path.startswith("http") else self.url + path
-        return self.http.request(method, url, json=body, headers=sent, redirect=False, retries=False)
-
-    def ok(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON of an answer that must be a good one."""
-        answer = self(method, path, body)
-        assert answer.status < 300, answer.data
-        return answer.json() if answer.data else None
-
-    def by(self, credential: Credential | None) -> Client:
-        return Client(self.http, self.url, credential and credential.token)
 
 
 @pytest.fixture
@@ -379,7 +353,7 @@ def test_a_private_repository_is_not_there_for_others(ada: Client, hub: GitHubDo
     hub.add_user("eve")
     hub.add_repository("acme/private", {"a": "1"})
     hub.add_repository("bob/private")
-    eve = ada.by(hub.classic_token("eve", "repo"))
+    eve = ada.by(hub.classic_token("eve", "repo").token)
     for path in ("/repos/acme/private", "/repos/acme/private/contents/a", "/repos/bob/private/pulls"):
         assert eve("GET", path).status == 404
         assert Client(ada.http, ada.url)("GET", path).status == 404
@@ -388,7 +362,7 @@ def test_a_private_repository_is_not_there_for_others(ada: Client, hub: GitHubDo
 
 def test_a_classic_token_without_the_scope_is_told_which_it_needs(ada: Client, hub: GitHubDouble) -> None:
     hub.add_repository("acme/open", {"a": "1"}, visibility="public")
-    poor = ada.by(hub.classic_token("ada", "read:user"))
+    poor = ada.by(hub.classic_token("ada", "read:user").token)
     answer = poor("POST", "/orgs/acme/repos", {"name": "x"})
     assert (answer.status, answer.headers["X-OAuth-Scopes"], answer.headers["X-Accepted-OAuth-Scopes"]) == (
         404,
@@ -397,7 +371,7 @@ def test_a_classic_token_without_the_scope_is_told_which_it_needs(ada: Client, h
     )
     assert poor("GET", "/repos/acme/open/hooks").status == 404
     assert poor("GET", "/repos/acme/open").status == 200
-    public = ada.by(hub.classic_token("ada", "public_repo"))
+    public = ada.by(hub.classic_token("ada", "public_repo").token)
     assert public("POST", "/orgs/acme/repos", {"name": "open2"}).status == 201
     assert public("POST", "/orgs/acme/repos", {"name": "closed", "private": True}).status == 404
     assert public("POST", "/repos/acme/open/git/blobs", {"content": "x"}).status == 201
@@ -406,7 +380,7 @@ def test_a_classic_token_without_the_scope_is_told_which_it_needs(ada: Client, h
 def test_workflow_files_need_a_scope_of_their_own(ada: Client, hub: GitHubDouble, tmp_path: Path) -> None:
     hub.add_repository("acme/there", {"a": "1"})
     token = hub.classic_token("ada", "repo")
-    poor = ada.by(token)
+    poor = ada.by(token.token)
     body = {"message": "CI", "content": base64.b64encode(b"on: push").decode()}
     assert poor("PUT", "/repos/acme/there/contents/.github/workflows/ci.yml", body).status == 404
     tree = {"tree": [{"path": ".github/workflows/ci.yml", "mode": "100644", "type": "blob", "content": "on: push"}]}
@@ -424,7 +398,7 @@ def test_a_fine_grained_token_reaches_what_it_was_given(ada: Client, hub: GitHub
     for name in ("one", "two"):
         hub.add_repository(f"acme/{name}", {"a": "1"})
     hub.add_repository("ada/own", {"a": "1"})
-    one = ada.by(hub.fine_grained_token("ada", "acme", {"contents": "read"}, repositories=["one"]))
+    one = ada.by(hub.fine_grained_token("ada", "acme", {"contents": "read"}, repositories=["one"]).token)
     answer = one("POST", "/repos/acme/one/git/blobs", {"content": "x"})
     assert (answer.status, answer.json()["message"]) == (403, "Resource not accessible by personal access token")
     assert answer.headers["X-Accepted-GitHub-Permissions"] == "contents=write"

@@ -29,7 +29,7 @@ API_VERSIONS = ("2022-11-28", "2026-03-10")
 """docs.github.com/en/rest/about-the-rest-api/api-versions"""
 
 _GIT_PATH = re.compile(r"/([^/]+)/([^/]+?)(?:\.git)?/(info/refs|git-upload-pack|git-receive-pack)")
-_BY_NAME = re.compile(r"/repos/([^/]+)/([^/]+)(/.*)?")
+_BY_NAME = re.compile(r"(/orgs/[^/]+/teams/[^/]+)?/repos/([^/]+)/([^/]+)(/.*)?")
 _BY_ID = re.compile(r"/repositories/(\d+)(/.*)?")
 
 
@@ -177,14 +177,15 @@ class GitHubDouble(Seeding):
         by_name = _BY_NAME.fullmatch(path)
         if by_name is None:
             return path, None, ""
-        repository = self.state.repository(by_name[1], by_name[2])
+        team, owner, name, rest = by_name.groups(default="")
+        repository = self.state.repository(owner, name)
         if repository is not None:
             return path, repository, ""
-        repository = self.state.moved_repository(by_name[1], by_name[2])
-        if repository is None:
+        repository = self.state.moved_repository(owner, name)
+        if repository is None or team:
             return path, None, ""
         query = f"?{request.query_text}" if request.query_text else ""
-        return path, repository, f"{self.api_url}/repositories/{repository.id}{by_name[3] or ''}{query}"
+        return path, repository, f"{self.api_url}/repositories/{repository.id}{rest}{query}"
 
     def _credential(self, request: Request) -> Credential | None:
         token = access.token_of(request)

@@ -53,35 +53,37 @@ def organization(call: Call) -> Answer:
     account = call.account(call.values["org"])
     if not account.is_organization:
         raise call.not_found()
+    return ok(organization_shape(call, account) | _for_members(call, account))
+
+
+def organization_shape(call: Call, account: Account) -> dict[str, Any]:
+    """organization-full"""
     url = f"{call.sites.api}/orgs/{account.login}"
-    return ok(
-        {
-            "login": account.login,
-            "id": account.id,
-            "node_id": node_id("Organization", account.id),
-            "url": url,
-            "repos_url": f"{url}/repos",
-            "events_url": f"{url}/events",
-            "hooks_url": f"{url}/hooks",
-            "issues_url": f"{url}/issues",
-            "members_url": f"{url}/members{{/member}}",
-            "public_members_url": f"{url}/public_members{{/member}}",
-            "avatar_url": f"{call.sites.html}/u/{account.id}",
-            "description": None,
-            "html_url": f"{call.sites.html}/{account.login}",
-            "has_organization_projects": True,
-            "has_repository_projects": True,
-            "public_repos": 0,
-            "public_gists": 0,
-            "followers": 0,
-            "following": 0,
-            "type": "Organization",
-            "created_at": "2020-01-01T00:00:00Z",
-            "updated_at": "2020-01-01T00:00:00Z",
-            "archived_at": None,
-            **_for_members(call, account),
-        }
-    )
+    return {
+        "login": account.login,
+        "id": account.id,
+        "node_id": node_id("Organization", account.id),
+        "url": url,
+        "repos_url": f"{url}/repos",
+        "events_url": f"{url}/events",
+        "hooks_url": f"{url}/hooks",
+        "issues_url": f"{url}/issues",
+        "members_url": f"{url}/members{{/member}}",
+        "public_members_url": f"{url}/public_members{{/member}}",
+        "avatar_url": f"{call.sites.html}/u/{account.id}",
+        "description": None,
+        "html_url": f"{call.sites.html}/{account.login}",
+        "has_organization_projects": True,
+        "has_repository_projects": True,
+        "public_repos": 0,
+        "public_gists": 0,
+        "followers": 0,
+        "following": 0,
+        "type": "Organization",
+        "created_at": "2020-01-01T00:00:00Z",
+        "updated_at": "2020-01-01T00:00:00Z",
+        "archived_at": None,
+    }
 
 
 def _for_members(call: Call, account: Account) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from tests.support.forges.github import shapes
 from tests.support.forges.github.access import Needs
 from tests.support.forges.github.answers import invalid, refusal
 from tests.support.forges.github.calls import Call, created, no_content, ok
+from tests.support.forges.github.endpoints.accounts import organization_shape
 from tests.support.forges.github.state import ROLES, node_id
 from tests.support.forges.messages import Answer
 from tests.support.forges.routing import Routes
@@ -66,21 +67,24 @@ def add_collaborator(call: Call) -> Answer:
         repository.collaborators[account.login] = role
         return no_content()
     repository.invitations[account.login] = role
-    url = f"{call.sites.api}/user/repository_invitations/{account.id}"
-    return created(
-        {
-            "id": account.id,
-            "node_id": node_id("RepositoryInvitation", account.id),
-            "repository": shapes.repository(call.sites, call.state, repository, "admin"),
-            "invitee": call.user(account.login),
-            "inviter": call.user(call.credential.user),
-            "permissions": role,
-            "created_at": call.state.clock.text(),
-            "expired": False,
-            "url": url,
-            "html_url": f"{call.sites.html}/{repository.full_name}/invitations",
-        }
-    )
+    return created(_invitation(call, account.login))
+
+
+def _invitation(call: Call, login: str) -> dict[str, Any]:
+    """repository-invitation"""
+    account, repository = call.account(login), call.repository
+    return {
+        "id": account.id,
+        "node_id": node_id("RepositoryInvitation", account.id),
+        "repository": shapes.repository(call.sites, call.state, repository, "admin"),
+        "invitee": call.user(login),
+        "inviter": call.user(call.credential.user),
+        "permissions": repository.invitations[login],
+        "created_at": repository.created_at,
+        "expired": False,
+        "url": f"{call.sites.api}/user/repository_invitations/{account.id}",
+        "html_url": f"{call.sites.html}/{repository.full_name}/invitations",
+    }
 
 
 @routes.on(
@@ -89,11 +93,7 @@ def add_collaborator(call: Call) -> Answer:
     Needs("collaborators/invitations#list-repository-invitations", "administration=read", role="admin"),
 )
 def list_invitations(call: Call) -> Answer:
-    def shape(login: str) -> dict[str, Any]:
-        account = call.account(login)
-        return {"id": account.id, "invitee": call.user(login), "permissions": call.repository.invitations[login]}
-
-    return call.paged(list(call.repository.invitations), shape)
+    return call.paged(list(call.repository.invitations), lambda login: _invitation(call, login))
 
 
 def _team_slug(call: Call) -> str:
@@ -109,15 +109,28 @@ def _team_slug(call: Call) -> str:
     Needs("teams/teams#get-a-team-by-name", "members=read", ("admin:org", "write:org", "read:org", "repo")),
 )
 def get_team(call: Call) -> Answer:
-    slug = _team_slug(call)
+    slug, organization = _team_slug(call), call.account(call.values["org"])
+    url = f"{call.sites.api}/organizations/{organization.id}/team/{slug}"
+    dates = dict.fromkeys(("created_at", "updated_at"), "2020-01-01T00:00:00Z")
     return ok(
         {
-            "id": 1,
+            "id": organization.id,
             "node_id": node_id("Team", slug),
+            "url": url,
+            "html_url": f"{call.sites.html}/orgs/{organization.login}/teams/{slug}",
             "name": slug,
             "slug": slug,
-            "permission": "pull",
+            "description": None,
             "privacy": "closed",
+            "permission": "pull",
+            "type": "organization",
+            "parent": None,
+            "members_url": f"{url}/members{{/member}}",
+            "repositories_url": f"{url}/repos",
+            "members_count": len(organization.teams[slug]),
+            "repos_count": 0,
+            "organization": organization_shape(call, organization),
+            **dates,
         }
     )
 
