@@ -1,4 +1,4 @@
-"""What every test is given stands in tests/support/fixtures.py."""
+"""What every test is given stands in tests/support/fixtures.py, and forges in tests/support/forges/fixtures.py."""
 
 from __future__ import annotations
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from time import time
 
 import pytest
 import urllib3
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from nacl.public import PublicKey, SealedBox
 
 from tests.support.forges import emulator
@@ -20,6 +16,7 @@ from tests.support.forges.client import Client
 from tests.support.forges.emulator import Proxy, Violation
 from tests.support.forges.github import GitHubDouble
 from tests.support.forges.github.endpoints import ROUTES
+from tests.support.forges.signing import signed
 
 WORKFLOW = "on: {workflow_dispatch: {inputs: {who: {required: true}}}}"
 UNDESCRIBED = {
@@ -53,16 +50,6 @@ def hub() -> Iterator[GitHubDouble]:
 def proxy(hub: GitHubDouble, node_packages: None, tmp_path: Path) -> Iterator[Proxy]:
     with emulator.prism(hub.api_url, tmp_path) as running:
         yield running
-
-
-def signed(key: str, claims: dict[str, object]) -> str:
-    """A JSON web token, made by hand: RFC 7515."""
-    private = load_pem_private_key(key.encode(), None)
-    assert isinstance(private, rsa.RSAPrivateKey)
-    parts = [json.dumps(part).encode() for part in ({"alg": "RS256", "typ": "JWT"}, claims)]
-    text = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
-    signature = private.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
-    return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
 def base64_of(text: str) -> str:

@@ -11,13 +11,15 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import urllib3
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support.forges import node_programs
 
@@ -85,25 +87,85 @@ def prism(upstream: str, folder: Path, *, port: int = 0) -> Iterator[Proxy]:
         yield Proxy(f"http://127.0.0.1:{port}", log)
 
 
-@contextmanager
-def github(seed: Mapping[str, Any], folder: Path) -> Iterator[Proxy]:
-    """Start the emulator, and prism in front of it; raises NotToBeHadError.
+@dataclass(frozen=True, slots=True)
+class EmulatedGitHub:
+    """The emulator behind prism, with the person ada, who is an administrator of the organisation acme, and bob.
 
-    Args:
-        seed: what it begins with, as ``emulate`` reads it: ``{"tokens": {token: {"login": …, "scopes": […]}},
-            "github": {"users": […], "orgs": […]}}``.
-        folder: where seed and logs are written.
+    Attributes:
+        url: where the API begins.
+        token: ada's, which may do everything that our actions do.
+        app_id: of an app that is installed in acme.
+        private_key: the app's, as PEM.
+        proxy: what has judged the requests.
     """
+
+    url: str
+    token: str
+    app_id: int
+    private_key: str
+    proxy: Proxy
+
+
+@contextmanager
+def github(folder: Path) -> Iterator[EmulatedGitHub]:
+    """Start the emulator, and prism in front of it; raises NotToBeHadError. Seed and logs are written to a folder."""
     node_programs.install()
-    port, front = free_port(), free_port()
+    port, front, key = free_port(), free_port(), _private_key()
     seed_file, log = folder / "seed.json", folder / "emulate.log"
-    seed_file.write_text(json.dumps(seed))
+    seed_file.write_text(json.dumps(_seed(key)))
     command = [str(node_programs.EMULATE), "start", "--service", "github", "--port", str(port)]
     command += ["--base-url", f"http://127.0.0.1:{front}", "--seed", str(seed_file)]
     with _running(command, log) as process:
         _wait(process, log, lambda: _answers(f"http://127.0.0.1:{port}/meta"))
         with prism(f"http://127.0.0.1:{port}", folder, port=front) as proxy:
-            yield proxy
+            yield EmulatedGitHub(proxy.url, _TOKEN, _APP, key, proxy)
+
+
+_TOKEN, _APP = "ghp_emulated", 4711
+
+
+def _seed(private_key: str) -> dict[str, Any]:
+    permissions = dict.fromkeys(
+        (
+            "administration",
+            "contents",
+            "pull_requests",
+            "repository_hooks",
+            "workflows",
+            "issues",
+            "actions",
+            "secrets",
+        ),
+        "write",
+    )
+    app = {
+        "app_id": _APP,
+        "slug": "portal",
+        "name": "Portal",
+        "private_key": private_key,
+        "permissions": permissions,
+        "installations": [{"installation_id": 100, "account": "acme", "repository_selection": "all"}],
+    }
+    return {
+        "tokens": {
+            _TOKEN: {"login": "ada", "scopes": ["repo", "workflow", "admin:repo_hook", "admin:org", "delete_repo"]}
+        },
+        "github": {
+            "users": [{"login": "ada", "name": "Ada"}, {"login": "bob", "name": "Bob"}],
+            "orgs": [{"login": "acme", "name": "Acme", "members": [{"login": "ada", "role": "admin"}]}],
+            "apps": [app],
+        },
+    }
+
+
+def _private_key() -> str:
+    return (
+        rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        .private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+        .decode()
+    )
 
 
 def free_port() -> int:

@@ -1,13 +1,15 @@
-"""The emulator of GitHub, for all tests of forges that want it."""
+"""The emulator of GitHub, for every test that asks for it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.forges import node_programs
+from tests.support.forges import emulator, node_programs
+from tests.support.forges.emulator import EmulatedGitHub
 
 _MISSING = "no emulator of GitHub"
 
@@ -27,3 +29,19 @@ def node_packages() -> None:
         node_programs.install()
     except node_programs.NotToBeHadError as error:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{_MISSING}: {error}")
+
+
+@pytest.fixture(scope="session")
+def running_emulator(node_packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedGitHub]:
+    with emulator.github(tmp_path_factory.mktemp("emulator")) as running:
+        yield running
+
+
+@pytest.fixture
+def emulated_github(running_emulator: EmulatedGitHub) -> Iterator[EmulatedGitHub]:
+    """The emulator, the same one for all tests: each takes names of its own. A test whose requests are not as GitHub's
+    description says fails at its end.
+    """
+    before = len(running_emulator.proxy.violations())
+    yield running_emulator
+    assert [str(one) for one in running_emulator.proxy.violations()[before:]] == []
