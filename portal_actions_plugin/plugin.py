@@ -12,6 +12,7 @@ from weakref import WeakSet
 from flask import Flask, current_app, has_app_context, request, url_for
 
 from portal_actions_plugin import blueprints
+from portal_actions_plugin.actions.forge_abilities import ForgeAbilities
 from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.answers import name_of
 from portal_actions_plugin.errors import ConfigurationError
@@ -170,7 +171,9 @@ class PortalActions(HookDecorators):
             database=Database(config.database_url),
             registry=registry,
             provider_kinds=provider_kinds,
-            folder_templates=FolderTemplateSource(config.template_path, registry),
+            folder_templates=FolderTemplateSource(
+                config.template_path, registry, ForgeAbilities(registry, provider_kinds, config.scm)
+            ),
         )
         blueprints.register(app, config)
         scorecard_fixes.listen(app)

@@ -6,11 +6,13 @@ Its parameters are checked in ``parameters.checks``, its expressions in ``expres
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.software_templates.expressions.checks import Scope, check_condition, check_value
 from portal_actions_plugin.software_templates.findings import Checked, Findings
+from portal_actions_plugin.software_templates.forge_targets import Target, target_of_step
+from portal_actions_plugin.software_templates.known_inputs import literal
 from portal_actions_plugin.software_templates.parameters.checks import KEY as PARAMETERS
 from portal_actions_plugin.software_templates.parameters.checks import read_pages
 from portal_actions_plugin.software_templates.places import written
@@ -38,13 +40,24 @@ _STEP_KEYS = ("id", "name", "action", "input", "if")
 _STEP_KEYS_LATER = ("each", "backstage:permissions")
 
 
-def check_document(document: Document, file: Path, known_actions: Container[str]) -> Checked:
+Forbids = Callable[[str, str, Mapping[str, "JsonValue"]], str | None]
+"""Why an action with what is known of its input cannot be done on the forge of that name; None when nothing forbids it."""
+
+
+def forbids_nothing(_action: str, _provider: str, _data: Mapping[str, JsonValue]) -> None:
+    """Know of no forge."""
+
+
+def check_document(
+    document: Document, file: Path, known_actions: Container[str], forbids: Forbids = forbids_nothing
+) -> Checked:
     """Check a document of kind Template.
 
     Args:
         document: what a file says, with the line of each value.
         file: where it was read; skeleton folders are below its folder.
         known_actions: the action ids that a step may name.
+        forbids: knows what the forges cannot do that steps name as plain text.
     """
     findings = Findings(file, document)
     data = document.mapping
@@ -80,6 +93,7 @@ def check_document(document: Document, file: Path, known_actions: Container[str]
         skeleton_files=files,
     )
     _check_expressions(template, findings)
+    _check_forges(steps, forbids, findings)
     problems = tuple(sorted(findings.problems, key=lambda problem: problem.line))
     line = document.line(("metadata", "name"))
     return Checked(name, line, None if problems else template, problems, skeletons)
@@ -141,6 +155,16 @@ def _check_expressions(template: Template, findings: Findings) -> None:
         check_condition(step.condition, (*key, "if"), scope(ids[:index], is_input=False), findings)
         check_value(step.input, (*key, "input"), scope(ids[:index], is_input=True), findings)
     check_value(template.output, ("spec", "output"), scope(ids, is_input=False), findings)
+
+
+def _check_forges(steps: tuple[Step, ...], forbids: Forbids, findings: Findings) -> None:
+    targets: dict[str, Target] = {}
+    for index, step in enumerate(steps):
+        data = {key: part for key, of in step.input.items() if (part := literal(of)) is not None}
+        if target := target_of_step(data, step.input, targets):
+            targets[step.id] = target
+            if why := forbids(step.action, target.provider, data):
+                findings.add(("spec", "steps", index, "action"), f"{why}, which {step.action} asks for")
 
 
 def _known_parameters(template: Template, findings: Findings) -> frozenset[str] | None:

@@ -79,6 +79,15 @@ class KnownInputs:
         )
 
 
+def literal(value: JsonValue) -> JsonValue | None:
+    """A value without each part that has an expression: what is known whatever the run is. None when nothing is."""
+    if isinstance(value, Mapping):
+        return {key: part for key, of in value.items() if (part := literal(of)) is not None}
+    if isinstance(value, list | tuple):
+        return [part for of in value if (part := literal(of)) is not None]
+    return None if isinstance(value, str) and "${{" in value else value
+
+
 def step_of(value: JsonValue) -> str | None:
     """The one step whose output a value is made of, and of nothing else; None where that is not so."""
     named = _named(value)

@@ -19,6 +19,7 @@ from portal_actions_plugin.software_templates.skeleton import Signature, read_sk
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
+    from portal_actions_plugin.software_templates.checks import Forbids
     from portal_actions_plugin.software_templates.spec import Template
 
 __all__ = ["FolderTemplateSource", "read_skeleton"]
@@ -59,9 +60,10 @@ class FolderTemplateSource:
     Files and skeletons are looked at on every call and read again when they changed. A broken file hides only itself.
     """
 
-    def __init__(self, folders: Sequence[Path], known_actions: Container[str]) -> None:
-        """Take the folders to look in, and the action ids that steps may name."""
+    def __init__(self, folders: Sequence[Path], known_actions: Container[str], forbids: Forbids | None = None) -> None:
+        """Take the folders to look in, the action ids that steps may name, and what knows what forges cannot do."""
         self._folders = tuple(folders)
+        self._forbids = forbids
         self._known_actions = known_actions
         self._loaded: dict[Path, _Loaded] = {}
 
@@ -142,7 +144,7 @@ class FolderTemplateSource:
 
     def _check(self, file: Path) -> tuple[Checked, ...]:
         # YAML, JSON Schema and our checks take a tenth of a second to import: the first file that is read pays for them.
-        from portal_actions_plugin.software_templates.checks import KIND, check_document
+        from portal_actions_plugin.software_templates.checks import KIND, check_document, forbids_nothing
         from portal_actions_plugin.software_templates.yaml_documents import MAX_BYTES, UnreadableError, read_documents
 
         with file.open("rb") as stream:
@@ -153,7 +155,8 @@ class FolderTemplateSource:
         try:
             content.decode("utf-8-sig")
             wanted = [one for one in read_documents(text) if one.mapping.get("kind") == KIND]
-            return tuple(self._told(file, check_document(one, file, self._known_actions)) for one in wanted)
+            forbids = self._forbids or forbids_nothing
+            return tuple(self._told(file, check_document(one, file, self._known_actions, forbids)) for one in wanted)
         except UnicodeDecodeError as error:
             return (
                 self._broken(file, text, content.count(b"\n", 0, error.start) + 1, "file", "this is no UTF-8 text"),

@@ -161,6 +161,43 @@ class TestRefusing:
         assert answer.json["errors"] == {"repo": {"provider": [answer.json["message"]]}}
 
 
+class TestAtTheLoadOfATemplate:
+    """What a forge cannot do at all is wrong with a template that names it as plain text."""
+
+    WRONG = """\
+apiVersion: portal-actions/v1
+kind: Template
+metadata: {name: merging, title: Merging}
+spec:
+  steps:
+    - {id: create, action: scm.createRepo@v1, input: {provider: PROVIDER, owner: acme, repo: shop}}
+    - id: deploy
+      action: scm.openPrOrMr@v1
+      input: {repo: "${{ steps.create.output.repo }}", headBranch: change, title: Change it}
+"""
+
+    @pytest.fixture
+    def problems(self, forge, make_app, template_folder, monkeypatch):
+        monkeypatch.setattr(fake_forge, "OPERATIONS", frozenset({Operation.CREATE_REPO}))
+
+        def problems(provider):
+            (template_folder / "merging.yaml").write_text(self.WRONG.replace("PROVIDER", provider))
+            app = make_app(PORTAL_ACTIONS_SCM={"fake": {"kind": "fake"}})
+            return [str(one) for one in app.extensions["portal_actions"].folder_templates.list().problems]
+
+        return problems
+
+    def test_it_names_the_step_also_by_the_repository_of_an_earlier_one(self, problems, forge):
+        assert problems("fake") == [
+            "merging.yaml:8: spec.steps[1].action: fake cannot open pull requests, which scm.openPrOrMr@v1 asks for"
+        ]
+        assert forge.opened == 0
+
+    @pytest.mark.parametrize("provider", ["local", "gitea", '"${{ parameters.forge }}"'])
+    def test_a_forge_that_can_or_is_not_known_is_no_problem(self, problems, provider):
+        assert [problem for problem in problems(provider) if "cannot" in problem] == []
+
+
 class TestWhatItCosts:
     def test_a_start_that_names_no_remote_forge_opens_none(self, forge, start):
         runs(start("debug.log@v1", {"message": "hi"}))

@@ -18,9 +18,10 @@ from portal_actions_plugin.runs.forges.reaching import Question, Reached, is_fre
 from portal_actions_plugin.scm.optional import WORDS
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.runs.forges.needs import Need, Target
+    from portal_actions_plugin.runs.forges.needs import Need
     from portal_actions_plugin.scm.base import Operation
     from portal_actions_plugin.settings.installations import Installation
+    from portal_actions_plugin.software_templates.forge_targets import Target
 
 START_SECONDS = 3.0
 """How long a start waits for a forge, once; while that does not answer, later ones do not wait at all."""
