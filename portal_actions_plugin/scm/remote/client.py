@@ -263,7 +263,8 @@ class ForgeClient:
             )
         if seconds >= TOLD_SECONDS:
             self.opening.log(f"waiting {seconds:.1f} s for the rate limit of {self.opening.installation.name}")
-        sleep(seconds)
+        if seconds > 0:
+            sleep(seconds)
 
 
 def _named(answer: ForgeAnswer) -> str:
