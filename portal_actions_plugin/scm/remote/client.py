@@ -34,8 +34,6 @@ MAX_ENTRIES = 1000
 PER_PAGE = 100
 SLEPT_SECONDS = 5.0
 """A wait up to this is slept; for a longer one the step goes back to the queue."""
-TOLD_SECONDS = 1.0
-"""A shorter wait is no line of the log: after a refusal each call takes its turn."""
 _REQUEST_IDS = ("x-github-request-id", "x-request-id")
 _NEXT = re.compile(r'<([^>]*)>[^,]*;\s*rel="?next"?')
 
@@ -261,9 +259,8 @@ class ForgeClient:
                 f"{self.opening.installation.name} has asked this portal's credential {credential.key} to wait.",
                 retry_after=seconds,
             )
-        if seconds >= TOLD_SECONDS:
-            self.opening.log(f"waiting {seconds:.1f} s for the rate limit of {self.opening.installation.name}")
         if seconds > 0:
+            self.opening.log(f"waiting {seconds:.1f} s for the rate limit of {self.opening.installation.name}")
             sleep(seconds)
 
 
