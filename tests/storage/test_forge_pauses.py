@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -28,8 +29,16 @@ def rows() -> list[Row]:
 
 
 def has_ended(seconds_ago: float) -> None:
+    """Let every pause, and the turns after it, be over for so long."""
+    over = now_plus(-seconds_ago)
     with transaction("test") as tx:
-        tx.execute(update(tables.forge_pauses).values(until=now_plus(-seconds_ago)))
+        tx.execute(update(tables.forge_pauses).values(until=over, next_at=over))
+
+
+def pace() -> int | None:
+    (row,) = rows()
+    milliseconds: int | None = row["pace_ms"]
+    return milliseconds
 
 
 def test_a_pause_is_kept_to_by_who_has_not_set_it(app: Flask) -> None:
@@ -123,8 +132,82 @@ def test_many_that_are_refused_at_once_leave_the_longest_pause(app: Flask) -> No
     assert 800 < PAUSES.wait("github", KEY) <= 900
 
 
-def test_a_call_costs_one_statement(app: Flask) -> None:
-    PAUSES.begin("github", KEY, 7)
+# -- the pace after a refusal -------------------------------------------------------------------------------------------
+
+
+def test_after_a_refusal_calls_take_turns(app: Flask) -> None:
+    PAUSES.begin("github", KEY, 2)
+    turns = [rows()[0]["next_at"]]
+    for _ in range(5):
+        assert PAUSES.wait("github", KEY) <= forge_pauses.LONGEST_TURN_SECONDS
+        turns.append(rows()[0]["next_at"])
+    for before, after in pairwise(turns):
+        assert (after - before).total_seconds() > 0.25 * 0.9, "nobody has the turn of another"
+    assert PAUSES.wait("github", "token:another") == 0
+
+
+def test_turns_are_taken_once_however_many_ask_at_once(app: Flask) -> None:
+    PAUSES.begin("github", KEY, 1)
+
+    def ask() -> None:
+        with app.app_context():
+            PAUSES.wait("github", KEY)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (row,) = rows()
+    assert (row["next_at"] - row["until"]).total_seconds() > 8 * 0.25 * 0.9
+
+
+def test_a_turn_that_is_too_far_away_is_not_taken(app: Flask) -> None:
+    PAUSES.begin("github", KEY, 1000)
+    turn = rows()[0]["next_at"]
+    assert [PAUSES.wait("github", KEY) > 900 for _ in range(3)] == [True] * 3
+    assert rows()[0]["next_at"] == turn
+
+
+def test_each_refusal_makes_the_pace_slower_and_those_at_once_count_as_one(app: Flask) -> None:
+    paces = []
+    for _ in range(7):
+        PAUSES.begin("github", KEY, 1)
+        PAUSES.begin("github", KEY, 1)
+        paces.append(pace())
+        has_ended(0.5)
+    assert paces == [250, 500, 1000, 2000, 4000, 4000, 4000]
+
+
+def test_each_call_that_passes_makes_the_pace_quicker_until_there_is_none(app: Flask) -> None:
+    PAUSES.begin("github", KEY, 0)
+    paces: list[int | None] = [250]
+    while now := paces[-1]:
+        PAUSES.wait("github", KEY)
+        has_ended(0.01)
+        paces.append(pace())
+        assert paces[-1] is None or paces[-1] < now
+    assert 80 < len(paces) < 200, "it takes many calls to find out anew"
+    assert PAUSES.wait("github", KEY) == 0
+
+
+def test_the_pace_of_who_was_idle_is_forgotten(app: Flask) -> None:
+    for _ in range(4):
+        PAUSES.begin("github", KEY, 1)
+        has_ended(0.5)
+    has_ended(61)
+    assert [PAUSES.wait("github", KEY) for _ in range(3)] == [0, 0, 0]
+    PAUSES.begin("github", KEY, 1)
+    assert pace() == 250
+
+
+# -- what it costs, and a database that is away ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [None, 1000])
+def test_a_call_costs_one_statement(app: Flask, seconds: float | None) -> None:
+    if seconds:
+        PAUSES.begin("github", KEY, seconds)
     seen: list[str] = []
 
     def listen(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

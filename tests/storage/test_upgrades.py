@@ -25,7 +25,7 @@ from tests.support.definitions import definitions
 from tests.support.run_helpers import ADA
 from tests.support.waiting import wait_until
 
-NEWEST = "0007"
+NEWEST = "0008"
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_a_worker_on_tables_of_a_newer_version_is_told_both_ways_out(app: Flask)
     of_a_newer_version(extension().database, "9998")
     output = command(app, "worker").output
     assert re.search(r"at 9999, which this version \(\d\S*\) does not know: a newer version has upgraded them", output)
-    assert "install that version here too, or go back with it: flask actions db downgrade 0007" in output
+    assert f"install that version here too, or go back with it: flask actions db downgrade {NEWEST}" in output
 
 
 @pytest.mark.fault("34")
@@ -324,7 +324,7 @@ def test_what_a_way_back_would_lose_is_counted(app: Flask) -> None:
     assert re.search(r"and nothing else: \d+ that go are empty", output)
 
 
-@pytest.mark.parametrize("revision", ["9999", "head", "0008"])
+@pytest.mark.parametrize("revision", ["9999", "head", "0009"])
 def test_a_way_back_to_nowhere_names_the_revisions(app: Flask, revision: str) -> None:
     result = command(app, "db", "downgrade", revision, "--yes")
     if revision == "head":

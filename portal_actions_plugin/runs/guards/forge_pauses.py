@@ -21,6 +21,8 @@ from portal_actions_plugin.storage.statements import CompiledOnce
 
 log = logging.getLogger(__name__)
 
+_LOCK = "portal_actions.forge_pauses"
+
 FIRST_SECONDS = 60.0
 """The pause after a refusal that names no time. GitHub asks for a minute at least, and for longer each time after that."""
 
@@ -32,18 +34,34 @@ LONGEST_SECONDS = 86_400.0
 
 FORGET_SECONDS = 86_400.0
 
+FIRST_PACE_MS = 250
+"""How far apart calls are after a refusal; twice as far after the next one."""
+
+SLOWEST_PACE_MS, QUICKEST_PACE_MS = 4000, 50
+QUICKER = 0.99
+"""Each call lets the next one follow a little sooner, so that the pace ends near to what the forge allows."""
+
+PACE_FORGOTTEN_SECONDS = 60.0
+"""Who has not called for so long begins without a pace."""
+
+LONGEST_TURN_SECONDS = 5.0
+"""A turn that is further away is not taken: whoever has that long to wait does something else meanwhile, and asks again."""
+
 _pause = tables.forge_pauses.c
 _this = (
     _pause.installation == bindparam("of_installation", type_=String()),
     _pause.credential == bindparam("of_credential", type_=String()),
 )
-# Compiled once, since it is read before each call of a forge.
-_LEFT = CompiledOnce(select(milliseconds_between(NOW, _pause.until).label("left")).where(*_this))
 _STANDING = select(
     milliseconds_between(NOW, _pause.until).label("left"),
     milliseconds_between(_pause.until, NOW).label("over_for"),
+    milliseconds_between(NOW, _pause.next_at).label("turn"),
+    milliseconds_between(_pause.next_at, NOW).label("idle"),
     _pause.refusals,
+    _pause.pace_ms,
 ).where(*_this)
+# Compiled once, since it is read before each call of a forge.
+_READ = CompiledOnce(_STANDING)
 
 
 class ForgePauses:
@@ -52,17 +70,23 @@ class ForgePauses:
     def wait(self, installation: str, credential: str) -> float:
         """Seconds until a credential may be used again; 0 when it may be used now, or the database is away.
 
+        After a refusal calls take turns, some way apart: who is told a short wait has one, and nobody else has it.
+
         Args:
             installation: the forge's name in the portal's settings.
             credential: its key, which tells nothing of the secret.
         """
+        key = _key(installation, credential)
         try:
             with single_read() as db:
-                row = db.row(_LEFT, _key(installation, credential))
+                row = db.row(_READ, key)
+            if row is None or not _pace(row) or _left(row) > LONGEST_TURN_SECONDS:
+                return _left(row)
+            with transaction("forge_turn") as tx:
+                return _take_turn(tx, key)
         except DBAPIError as error:
-            away.bear(error, log, "pauses of forges cannot be read")
+            away.bear(error, log, "pauses of forges cannot be kept to")
             return 0.0
-        return row["left"] / 1000 if row else 0.0
 
     def begin(self, installation: str, credential: str, seconds: float | None) -> float:
         """Let nobody use a credential for a while. One that is set to be longer stays; a day is the longest.
@@ -85,22 +109,52 @@ class ForgePauses:
             return FIRST_SECONDS if named is None else named
 
 
+def _take_turn(tx: Transaction, key: dict[str, str]) -> float:
+    tx.lock(_LOCK)
+    row = tx.row(_READ, key)
+    pace, left = _pace(row), _left(row)
+    if not pace or left > LONGEST_TURN_SECONDS:
+        return left
+    quicker = int(pace * QUICKER) if pace > QUICKEST_PACE_MS else None
+    turn = update(tables.forge_pauses).where(*_this).values(next_at=now_plus(left + pace / 1000), pace_ms=quicker)
+    tx.changed(turn, key)
+    return left
+
+
 def _begin(tx: Transaction, key: dict[str, str], named: float | None) -> float:
-    tx.lock("portal_actions.forge_pauses")
-    before = tx.row(_STANDING, key)
-    left = before["left"] / 1000 if before else 0.0
+    tx.lock(_LOCK)
+    before = tx.row(_READ, key)
+    pause_left = before["left"] / 1000 if before else 0.0
     refusals = 0 if named is not None else _refusals_in_a_row(before)
     length = _doubled(refusals) if named is None else named
-    if length <= left:
-        return left
-    values = {"until": now_plus(min(length, LONGEST_SECONDS)), "refusals": refusals}
-    if before:
-        tx.changed(update(tables.forge_pauses).where(*_this).values(**values), key)
-    else:
+    ahead = now_plus(min(length, LONGEST_SECONDS))
+    values: dict[str, object] = {}
+    if not pause_left:
+        # Who is refused while a pause is on had asked before it, and says nothing new of the pace.
+        slower = min(max(2 * _pace(before), FIRST_PACE_MS), SLOWEST_PACE_MS)
+        values |= {"pace_ms": slower, "next_at": ahead}
+    if length > pause_left or before is None:
+        values |= {"until": ahead, "refusals": refusals}
+    if before is None:
         names = {"installation": key["of_installation"], "credential": key["of_credential"]}
         tx.execute(insert(tables.forge_pauses).values(**names, **values))
+    elif values:
+        tx.changed(update(tables.forge_pauses).where(*_this).values(**values), key)
     tx.changed(delete(tables.forge_pauses).where(_pause.until < now_plus(-FORGET_SECONDS)))
-    return length
+    return max(length, pause_left)
+
+
+def _left(row: Row | None) -> float:
+    """Seconds until the pause is over, and the turns that are taken."""
+    return max(row["left"], row["turn"] or 0) / 1000 if row else 0.0
+
+
+def _pace(row: Row | None) -> int:
+    """How many milliseconds calls are apart; 0 for no pace."""
+    if row is None or row["pace_ms"] is None or (row["idle"] or 0) / 1000 > PACE_FORGOTTEN_SECONDS:
+        return 0
+    pace: int = row["pace_ms"]
+    return pace
 
 
 def _refusals_in_a_row(before: Row | None) -> int:

@@ -131,11 +131,11 @@ def limits_before(db: Transaction, run_id: str, attempt: int) -> Limits:
         run_id: the action run's id.
         attempt: the number of the attempt that has just ended.
     """
-    tried = tables.attempts.c
+    made = tables.attempts.c
     attempts = db.rows(
-        select(tried.number, tried.started_at, tried.finished_at, tried.error_code)
-        .where(tried.action_run_id == run_id, tried.number <= attempt)
-        .order_by(tried.number)
+        select(made.number, made.started_at, made.finished_at, made.error_code)
+        .where(made.action_run_id == run_id, made.number <= attempt)
+        .order_by(made.number)
     )
     in_a_row, waited = 0, 0.0
     for before, after in pairwise(attempts):

@@ -80,9 +80,17 @@ class ForgeAnswer:
             raise self._misread("a list that holds something else than objects")
         return objects
 
+    def check_no_page(self) -> None:
+        """Raise RemoteError, as ``json`` does, for a page for people."""
+        if self._is_page:
+            raise self._misread(self._instead())
+
+    @property
+    def _is_page(self) -> bool:
+        return "html" in self.headers.get("content-type", "").lower() or self.body.lstrip()[:1] == b"<"
+
     def _instead(self) -> str:
-        kind = self.headers.get("content-type", "")
-        if "html" in kind.lower() or self.body.lstrip()[:1] == b"<":
+        if self._is_page:
             return "HTML instead of JSON"
         return "nothing instead of JSON" if not self.body else "what is not JSON"
 

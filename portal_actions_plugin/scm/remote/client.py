@@ -34,6 +34,8 @@ MAX_ENTRIES = 1000
 PER_PAGE = 100
 SLEPT_SECONDS = 5.0
 """A wait up to this is slept; for a longer one the step goes back to the queue."""
+TOLD_SECONDS = 1.0
+"""A shorter wait is no line of the log: after a refusal each call takes its turn."""
 _REQUEST_IDS = ("x-github-request-id", "x-request-id")
 _NEXT = re.compile(r'<([^>]*)>[^,]*;\s*rel="?next"?')
 
@@ -153,9 +155,11 @@ class ForgeClient:
         types = {"Content-Type": "application/json"} if body is not None else {}
         request = Request(method, target, {**self.headers, **types}, credential.headers, body)
         answer = self.exchange(credential, request, accept)
-        if answer.status < 400 or answer.status in accept:
-            return answer
-        raise self.error(credential, answer, self.error_of)
+        if answer.status >= 400 and answer.status not in accept:
+            raise self.error(credential, answer, self.error_of)
+        if method not in READS:
+            answer.check_no_page()  # nobody may read what a write answers with: a login page is no success
+        return answer
 
     def exchange(self, credential: Credential, request: Request, accept: Collection[int] = ()) -> ForgeAnswer:
         """Make a request, and return whatever is answered that is no rate limit.
@@ -259,8 +263,9 @@ class ForgeClient:
                 f"{self.opening.installation.name} has asked this portal's credential {credential.key} to wait.",
                 retry_after=seconds,
             )
-        if seconds > 0:
+        if seconds >= TOLD_SECONDS:
             self.opening.log(f"waiting {seconds:.1f} s for the rate limit of {self.opening.installation.name}")
+        if seconds > 0:
             sleep(seconds)
 
 

@@ -94,12 +94,17 @@ search_terms = Table(
 
 
 class ForgePauseColumns(TypedColumns):
-    """Until when nobody calls a forge with a credential, which is kept as a hash; ``refusals`` in a row make it longer."""
+    """Until when nobody calls a forge with a credential, which is kept as a hash; ``refusals`` in a row make it longer.
+
+    ``pace_ms`` is how far apart its calls are since it was refused, and ``next_at`` when the next one has its turn.
+    """
 
     installation: Column[str] = Column(String(255), primary_key=True)
     credential: Column[str] = Column(String(64), primary_key=True)
     until: Column[datetime] = Column(UtcDateTime())
     refusals: Column[int] = Column(Integer(), default=1)
+    pace_ms: Column[int | None] = Column(Integer())
+    next_at: Column[datetime | None] = Column(UtcDateTime())
 
 
 forge_pauses = Table(
