@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ import pytest
 from portal_actions_plugin.errors import ActionError, AuthError, ConflictError, NotFoundError, RemoteError
 from portal_actions_plugin.scm.base import Author
 from portal_actions_plugin.scm.opening import Opening
-from portal_actions_plugin.scm.remote import transport
+from portal_actions_plugin.scm.remote import lost_answers, transport
 from portal_actions_plugin.scm.remote.client import ForgeAnswer, ForgeClient, Place
 from portal_actions_plugin.scm.remote.credentials import Credential
 from portal_actions_plugin.settings.installations import Installation
+from tests.support.forges.github import GitHubDouble
+from tests.support.forges.github_opened import OpenedGitHub
 from tests.support.forges.scripted import ScriptedForge
 from tests.support.forges.server import ForgeServer
 
@@ -84,3 +87,19 @@ def client_of(place: Place, opening: Opening, **options: Any) -> ForgeClient:
 
 def opened_with(opening: Opening, **changes: Any) -> Opening:
     return replace(opening, **changes)
+
+
+@pytest.fixture
+def github(tmp_path: Path) -> Iterator[OpenedGitHub]:
+    """The provider ``github`` on an Enterprise Server's double: the organisation acme, and mona, who may do all in it."""
+    with GitHubDouble(tmp_path, enterprise="3.17.4") as double:
+        double.add_user("mona")
+        double.add_organization("acme", mona="admin")
+        yield OpenedGitHub(double, token=double.classic_token("mona", "repo").token)
+    transport.close_kept()
+
+
+@pytest.fixture
+def quick_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait for what never happened."""
+    monkeypatch.setattr(lost_answers, "LOOK_UP_SECONDS", 0.0)

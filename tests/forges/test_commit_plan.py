@@ -8,8 +8,9 @@ import pytest
 
 from portal_actions_plugin.errors import ConflictError, RemoteError, ValidationError
 from portal_actions_plugin.scm.base import FileChange
+from portal_actions_plugin.scm.git_objects import EXECUTABLE, FILE
 from portal_actions_plugin.scm.remote import fields
-from portal_actions_plugin.scm.remote.commit_plan import EXECUTABLE, FILE, Entry, NoTree, PlannedFile, blob_sha, plan
+from portal_actions_plugin.scm.remote.commit_plan import Entry, NoTree, PlannedFile, blob_sha, plan
 
 FOLDER, LINK = 0o40000, 0o120000
 

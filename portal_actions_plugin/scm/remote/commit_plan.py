@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol
 
 from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import FileChange
+from portal_actions_plugin.scm.git_objects import EXECUTABLE, FILE
 
-FILE, EXECUTABLE = 0o100644, 0o100755
 TRIES = 5
 """How often a commit is made on top of a branch that moves meanwhile."""
 

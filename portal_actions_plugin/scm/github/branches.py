@@ -1,0 +1,63 @@
+"""Branches and files of a repository, as they are."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import NamedTuple
+from urllib.parse import quote
+
+from portal_actions_plugin.errors import RemoteError
+from portal_actions_plugin.scm.github.client import RepoApi, segment
+from portal_actions_plugin.scm.github.errors import says
+from portal_actions_plugin.scm.remote.fields import maybe_text, text
+
+
+class Head(NamedTuple):
+    """Where a branch is: the SHAs of its commit and of that commit's tree."""
+
+    commit: str
+    tree: str
+
+
+def find_branch(repo: RepoApi, branch: str) -> Head | None:
+    """Where a branch is; None when there is no such branch. Raises NotFoundError when there is no such repository."""
+    answer = repo.send("GET", f"/branches/{segment(branch)}", accept=(404, 409))
+    if answer.status >= 400:
+        if not says(answer, "branch not found|is empty"):
+            require_repo(repo)
+        return None
+    found = answer.object()
+    if text(found, "name") != branch:
+        return None  # it has another name now, and GitHub leads there: "Get a branch" answers 301
+    return Head(text(found, "commit", "sha"), text(found, "commit", "commit", "tree", "sha"))
+
+
+def some_branches(repo: RepoApi) -> list[str]:
+    """The names of up to ten branches; none in an empty repository."""
+    return [text(one, "name") for one in repo.send("GET", "/branches", query={"per_page": 10}).list()]
+
+
+def require_repo(repo: RepoApi) -> None:
+    """Raise NotFoundError when there is no such repository: GitHub says the same of what is missing in one that is."""
+    repo.send("GET", "")
+
+
+def read_file(repo: RepoApi, branch: str, path: str) -> tuple[bytes, str] | None:
+    """The content and the blob's SHA of a file; None when the branch or the file does not exist."""
+    answer = repo.send("GET", f"/contents/{quote(path)}", query={"ref": branch}, accept=(404,))
+    if answer.status == 404:
+        if not says(answer, "no commit found|is empty"):
+            require_repo(repo)
+        return None
+    found = answer.json()
+    if maybe_text(found, "type") != "file":
+        return None
+    sha = text(found, "sha")
+    if maybe_text(found, "encoding") != "base64":
+        # From 1 MB on the content comes from the blob: "Get repository content".
+        found = repo.send("GET", f"/git/blobs/{sha}").object()
+    try:
+        return base64.b64decode(maybe_text(found, "content") or ""), sha
+    except binascii.Error:
+        raise RemoteError(f"GitHub gave {path} of {repo.name} in an unknown encoding.") from None
