@@ -13,6 +13,9 @@ from portal_actions_plugin.errors import ConfigurationError
 TOKEN_TYPES = ("private", "bearer")
 """How GitLab gets a token: ``PRIVATE-TOKEN`` for personal, group and project tokens, ``Authorization`` for OAuth's."""
 
+URLS = {"github": "https://github.com", "gitlab": "https://gitlab.com"}
+"""Where people find a forge whose settings name no other place."""
+
 _SECRET = "a text, {'env': NAME} or {'file': PATH}"  # noqa: S105 words about one
 
 Check = Callable[[object], str | None]

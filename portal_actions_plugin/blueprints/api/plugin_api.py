@@ -8,12 +8,19 @@ from apispec import APISpec
 from flask import Flask
 from flask_smorest import Api, Blueprint
 
-from portal_actions_plugin.blueprints.api import action_runs, actions, audit, health, templates
+from portal_actions_plugin.blueprints.api import action_runs, actions, audit, health, scm, templates
 from portal_actions_plugin.blueprints.api.openapi import document
 from portal_actions_plugin.blueprints.api.schemas.common import ErrorSchema
 
 API_PREFIX = "PORTAL_ACTIONS_"
-API_BLUEPRINTS = (action_runs.blueprint, templates.blueprint, actions.blueprint, audit.blueprint, health.blueprint)
+API_BLUEPRINTS = (
+    action_runs.blueprint,
+    templates.blueprint,
+    actions.blueprint,
+    scm.blueprint,
+    audit.blueprint,
+    health.blueprint,
+)
 
 
 class PluginApi(Api):

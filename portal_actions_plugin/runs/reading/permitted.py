@@ -10,6 +10,7 @@ from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity, TemplateListing
 from portal_actions_plugin.run_types import ActionRun, LogEnd, LogLine, Page, TemplateRun
+from portal_actions_plugin.runs.forges import listing
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.limits import Quota
 from portal_actions_plugin.runs.reading import queries
@@ -179,3 +180,16 @@ def templates(identity: Identity | None) -> TemplateListing:
     found = extension().templates.list()
     visible = tuple(one for one in found.templates if access.allowed(identity, "template:read", one.name))
     return replace(found, templates=visible)
+
+
+def forges(identity: Identity | None) -> list[listing.Forge]:
+    """The forges that are set up, each with those of its actions that the identity may see.
+
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not read templates.
+    """
+    access.require_read(identity, "template:read")
+    return [
+        replace(forge, actions=tuple(name for name in forge.actions if access.allowed(identity, "action:read", name)))
+        for forge in listing.forges()
+    ]

@@ -63,3 +63,48 @@ class TemplateListSchema(PageSchema):
 
     data = fields.List(fields.Nested(TemplateSchema), required=True)
     problems = fields.List(fields.Nested(TemplateProblemSchema), required=True)
+
+
+class ForgeProblemSchema(Schema):
+    """Why nothing can be done at a forge, or nobody knows."""
+
+    error_code = fields.String(required=True, metadata={"example": "AUTH_ERROR"})
+    message = fields.String(required=True)
+    hint = fields.String(required=True)
+
+
+class ForgeSchema(Schema):
+    """A forge that this portal has set up."""
+
+    name = fields.String(required=True, metadata={"description": "What an input's `provider` calls it."})
+    kind = fields.String(required=True, metadata={"example": "github"})
+    url = fields.String(required=True, allow_none=True, metadata={"description": "Where people find it."})
+    version = fields.String(
+        required=True, metadata={"description": "Its own name and version; empty while that is not known."}
+    )
+    operations = fields.List(
+        fields.String(), required=True, metadata={"description": "What can be done there, such as `createRepo`."}
+    )
+    missing = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata={"description": "What the portal's credential lacks, by operation that the forge could do."},
+    )
+    actions = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "Which of the actions that you may see can work there."},
+    )
+    owners = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "Where repositories may be created, as far as that is known; at most 200."},
+    )
+    problem = fields.Nested(ForgeProblemSchema, required=True, allow_none=True)
+
+
+class ForgeListSchema(PageSchema):
+    """The forges that are set up, by name."""
+
+    data = fields.List(fields.Nested(ForgeSchema), required=True)
