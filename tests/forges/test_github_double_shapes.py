@@ -12,11 +12,10 @@ import urllib3
 from nacl.public import PublicKey, SealedBox
 
 from tests.support.forges import emulator
-from tests.support.forges.client import Client
+from tests.support.forges.client import Client, signed
 from tests.support.forges.emulator import Proxy, Violation
 from tests.support.forges.github import GitHubDouble
 from tests.support.forges.github.endpoints import ROUTES
-from tests.support.forges.signing import signed
 
 WORKFLOW = "on: {workflow_dispatch: {inputs: {who: {required: true}}}}"
 UNDESCRIBED = {

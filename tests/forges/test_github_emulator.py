@@ -8,9 +8,8 @@ import uuid
 import pytest
 import urllib3
 
-from tests.support.forges.client import Client
+from tests.support.forges.client import Client, signed
 from tests.support.forges.emulator import EmulatedGitHub
-from tests.support.forges.signing import signed
 
 
 def name() -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.forges import emulator, node_programs
-from tests.support.forges.emulator import EmulatedGitHub
+from tests.support.forges import emulator
+from tests.support.forges.emulator import EmulatedGitHub, node_programs
 
 _MISSING = "no emulator of GitHub"
 

@@ -71,6 +71,10 @@ class ForgeServer:
         self._thread.start()
         return self
 
+    def wait(self) -> None:
+        """Wait until it is stopped."""
+        self._thread.join()
+
     def stop(self) -> None:
         self.faults.clear()
         if self._thread.is_alive():

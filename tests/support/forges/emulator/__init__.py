@@ -21,7 +21,7 @@ import urllib3
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.support.forges import node_programs
+from tests.support.forges.emulator import node_programs
 
 PATIENCE_SECONDS = 240
 _LINE = re.compile(r"\[HTTP SERVER\] (?P<request>\w+ \S+) |Violation: (?P<part>request|response)(?P<what>.*)")

@@ -1,6 +1,6 @@
 """Node and the npm packages that the emulator of GitHub needs, pinned by npm/package-lock.json and kept between test runs.
 
-``python -m tests.support.forges.node_programs`` installs them beforehand.
+``python -m tests.support.forges.emulator.node_programs`` installs them beforehand.
 """
 
 from __future__ import annotations
