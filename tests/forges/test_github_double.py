@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,42 +10,14 @@ from typing import Any
 import pytest
 import urllib3
 
-from tests.support.forges.client import Client
+from tests.support.forges.client import Client, git, with_token, working_copy
 from tests.support.forges.github import GitHubDouble
-
-
-@pytest.fixture
-def hub() -> Iterator[GitHubDouble]:
-    with GitHubDouble() as double:
-        double.add_user("ada")
-        double.add_user("bob")
-        double.add_organization("acme", ada="admin", bob="member")
-        yield double
 
 
 @pytest.fixture
 def ada(hub: GitHubDouble) -> Iterator[Client]:
     with urllib3.PoolManager() as http:
         yield Client(http, hub.api_url, hub.classic_token("ada", "repo", "workflow").token)
-
-
-def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def working_copy(folder: Path, files: dict[str, str], branch: str = "main") -> Path:
-    git(folder.parent, "init", "-q", "-b", branch, str(folder))
-    for path, content in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(content)
-    git(folder, "add", ".")
-    git(folder, "commit", "-q", "-m", "First")
-    return folder
-
-
-def with_token(url: str, token: str) -> str:
-    return url.replace("http://", f"http://x-access-token:{token}@")
 
 
 def branch_off(ada: Client, repo: str, name: str, files: dict[str, str], base: str = "main") -> str:
@@ -153,6 +124,26 @@ def test_what_is_pushed_by_git_is_read_by_rest(ada: Client, hub: GitHubDouble, t
     content = ada.ok("GET", "/repos/acme/new/contents/deep/er/b.txt")
     assert base64.b64decode(content["content"]) == b"2"
     assert hub.log.count("POST", "/acme/new.git/git-receive-pack") == 1
+
+
+def test_git_is_led_to_a_renamed_repository(ada: Client, hub: GitHubDouble, tmp_path: Path) -> None:
+    hub.add_repository("acme/old", {"a": "1"})
+    hub.rename("acme/old", "acme/new")
+    cloned = git(tmp_path, "clone", with_token(f"{hub.url}/acme/old.git", ada.token or ""), "copy")
+    assert cloned.returncode == 0, cloned.stderr
+    assert [(one.method, one.path, one.status) for one in hub.log.entries("GET") if one.status != 401] == [
+        ("GET", "/acme/old.git/info/refs", 301),
+        ("GET", "/acme/new.git/info/refs", 200),
+    ]
+
+
+def test_five_thousand_files_are_no_trouble(ada: Client, hub: GitHubDouble) -> None:
+    files = {f"f{number // 100}/{number}.txt": f"{number}\n" for number in range(5000)}
+    hub.add_repository("acme/large", files)
+    tree = ada.ok("GET", "/repos/acme/large/git/trees/main?recursive=1")
+    assert sum(one["type"] == "blob" for one in tree["tree"]) == 5000
+    branch_off(ada, "acme/large", "more", {f"g/{number}": "x" for number in range(300)})
+    assert len(hub.files("acme/large", "more")) == 5300
 
 
 def test_what_is_written_by_rest_is_cloned_by_git(ada: Client, hub: GitHubDouble, tmp_path: Path) -> None:
@@ -332,76 +323,3 @@ def test_a_webhooks_secret_goes_with_an_update_that_does_not_send_it(ada: Client
     assert hub.hooks("acme/there")[0].secret == "hush"
     ada.ok("PATCH", f"/repos/acme/there/hooks/{hook['id']}", {"events": ["push"]})
     assert hub.hooks("acme/there")[0].secret is None
-
-
-# Credentials
-
-
-def test_an_unknown_token_is_401_also_for_what_is_public(ada: Client, hub: GitHubDouble) -> None:
-    hub.add_repository("acme/open", visibility="public")
-    stranger = Client(ada.http, ada.url, "ghp_unknown")
-    for path in ("/repos/acme/open", "/user", "/rate_limit"):
-        answer = stranger("GET", path)
-        assert (answer.status, answer.json()["message"]) == (401, "Bad credentials")
-    assert Client(ada.http, ada.url)("GET", "/repos/acme/open").status == 200
-    assert (
-        Client(ada.http, ada.url)("POST", "/user/repos", {"name": "x"}).json()["message"] == "Requires authentication"
-    )
-
-
-def test_a_private_repository_is_not_there_for_others(ada: Client, hub: GitHubDouble) -> None:
-    hub.add_user("eve")
-    hub.add_repository("acme/private", {"a": "1"})
-    hub.add_repository("bob/private")
-    eve = ada.by(hub.classic_token("eve", "repo").token)
-    for path in ("/repos/acme/private", "/repos/acme/private/contents/a", "/repos/bob/private/pulls"):
-        assert eve("GET", path).status == 404
-        assert Client(ada.http, ada.url)("GET", path).status == 404
-    assert ada("GET", "/repos/bob/private").status == 404
-
-
-def test_a_classic_token_without_the_scope_is_told_which_it_needs(ada: Client, hub: GitHubDouble) -> None:
-    hub.add_repository("acme/open", {"a": "1"}, visibility="public")
-    poor = ada.by(hub.classic_token("ada", "read:user").token)
-    answer = poor("POST", "/orgs/acme/repos", {"name": "x"})
-    assert (answer.status, answer.headers["X-OAuth-Scopes"], answer.headers["X-Accepted-OAuth-Scopes"]) == (
-        404,
-        "read:user",
-        "repo",
-    )
-    assert poor("GET", "/repos/acme/open/hooks").status == 404
-    assert poor("GET", "/repos/acme/open").status == 200
-    public = ada.by(hub.classic_token("ada", "public_repo").token)
-    assert public("POST", "/orgs/acme/repos", {"name": "open2"}).status == 201
-    assert public("POST", "/orgs/acme/repos", {"name": "closed", "private": True}).status == 404
-    assert public("POST", "/repos/acme/open/git/blobs", {"content": "x"}).status == 201
-
-
-def test_workflow_files_need_a_scope_of_their_own(ada: Client, hub: GitHubDouble, tmp_path: Path) -> None:
-    hub.add_repository("acme/there", {"a": "1"})
-    token = hub.classic_token("ada", "repo")
-    poor = ada.by(token.token)
-    body = {"message": "CI", "content": base64.b64encode(b"on: push").decode()}
-    assert poor("PUT", "/repos/acme/there/contents/.github/workflows/ci.yml", body).status == 404
-    tree = {"tree": [{"path": ".github/workflows/ci.yml", "mode": "100644", "type": "blob", "content": "on: push"}]}
-    assert poor("POST", "/repos/acme/there/git/trees", tree).status == 404
-    hub.add_repository("acme/new")
-    work = working_copy(tmp_path / "work", {".github/workflows/ci.yml": "on: push"})
-    pushed = git(work, "push", with_token(f"{hub.url}/acme/new.git", token.token), "main")
-    expected = "refusing to allow a Personal Access Token to create or update workflow `.github/workflows/ci.yml` without `workflow` scope"
-    assert expected in pushed.stderr
-    assert hub.branches("acme/new") == {}
-    assert ada("PUT", "/repos/acme/there/contents/.github/workflows/ci.yml", body).status == 201
-
-
-def test_a_fine_grained_token_reaches_what_it_was_given(ada: Client, hub: GitHubDouble) -> None:
-    for name in ("one", "two"):
-        hub.add_repository(f"acme/{name}", {"a": "1"})
-    hub.add_repository("ada/own", {"a": "1"})
-    one = ada.by(hub.fine_grained_token("ada", "acme", {"contents": "read"}, repositories=["one"]).token)
-    answer = one("POST", "/repos/acme/one/git/blobs", {"content": "x"})
-    assert (answer.status, answer.json()["message"]) == (403, "Resource not accessible by personal access token")
-    assert answer.headers["X-Accepted-GitHub-Permissions"] == "contents=write"
-    assert one("GET", "/repos/acme/one/contents/a").status == 200
-    assert [one("GET", path).status for path in ("/repos/acme/two", "/repos/ada/own")] == [404, 404]
-    assert one("POST", "/orgs/acme/repos", {"name": "x"}).status == 403

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -51,3 +53,25 @@ def signed(private_key: str, claims: Mapping[str, object], *, algorithm: str = "
     text = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
     signature = private.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
     return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run git in a folder, as Ada."""
+    command = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def working_copy(folder: Path, files: dict[str, str], branch: str = "main") -> Path:
+    """A new folder with files, which are committed."""
+    git(folder.parent, "init", "-q", "-b", branch, str(folder))
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(content)
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "First")
+    return folder
+
+
+def with_token(url: str, token: str) -> str:
+    """An address that git takes its password from."""
+    return url.replace("http://", f"http://x-access-token:{token}@")

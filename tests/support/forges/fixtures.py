@@ -1,15 +1,18 @@
-"""The emulator of GitHub, for every test that asks for it."""
+"""Doubles and emulators of forges, for every test that asks for them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.forges import emulator
 from tests.support.forges.emulator import EmulatedGitHub, node_programs
+
+if TYPE_CHECKING:
+    from tests.support.forges.github import GitHubDouble
 
 _MISSING = "no emulator of GitHub"
 
@@ -20,6 +23,18 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if reasons:
         terminalreporter.section("TESTS AGAINST THE EMULATOR OF GITHUB SKIPPED", sep="!", red=True, bold=True)
         terminalreporter.line("\n".join(sorted(reasons)), red=True)
+
+
+@pytest.fixture
+def hub() -> Iterator[GitHubDouble]:
+    """The double of GitHub, with ada, who is an administrator of the organisation acme, and bob, a member."""
+    from tests.support.forges.github import GitHubDouble
+
+    with GitHubDouble() as double:
+        double.add_user("ada")
+        double.add_user("bob")
+        double.add_organization("acme", ada="admin", bob="member")
+        yield double
 
 
 @pytest.fixture(scope="session")

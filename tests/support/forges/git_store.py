@@ -169,6 +169,17 @@ class GitRepository:
     def read_blob(self, sha: str) -> bytes:
         return self.git("cat-file", "blob", sha)
 
+    def read_blobs(self, shas: Sequence[str]) -> list[bytes]:
+        """Read many at once."""
+        out, at, found = self.git("cat-file", "--batch", stdin="\n".join(shas).encode()), 0, []
+        for _ in shas:
+            head, _, _ = out[at : at + 200].partition(b"\n")
+            at += len(head) + 1
+            size = int(head.split()[2])
+            found.append(out[at : at + size])
+            at += size + 1
+        return found
+
     def write_tree(self, entries: Sequence[Entry], base: str | None = None) -> str:
         """Write a tree of entries whose paths may have folders.
 
@@ -286,8 +297,8 @@ class GitRepository:
         commit = self.head(branch)
         if commit is None:
             return {}
-        found = {one.path: one for one in self.entries(commit, recursive=True) if one.kind == "blob"}
-        return {path: self.read_blob(one.sha) for path, one in found.items()}
+        found = [one for one in self.entries(commit, recursive=True) if one.kind == "blob"]
+        return dict(zip((one.path for one in found), self.read_blobs([one.sha for one in found]), strict=True))
 
 
 class GitStore:

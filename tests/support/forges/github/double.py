@@ -141,11 +141,14 @@ class GitHubDouble(Seeding):
         version: str,
     ) -> Answer:
         needs: Needs = route.facts
-        headers = self._common_headers(request)
+        headers: list[tuple[str, str]] = []
         try:
             credential = None if needs.app == "jwt" else self._authenticated(request, needs)
             headers += _headers_of(credential, needs)
-            self._count(credential, needs)
+            try:
+                self._count(credential, needs)
+            finally:
+                headers += self._common_headers(request)
             if "{owner}" in route.template:
                 if repository is None or not access.may_see(self.state, credential, repository):
                     self._check_account(credential, values["owner"])
@@ -163,7 +166,7 @@ class GitHubDouble(Seeding):
             )
             return route.handler(call).with_headers(*headers)
         except RefusedError as error:
-            return error.answer.with_headers(*headers)
+            return error.answer.with_headers(*(headers or self._common_headers(request)))
 
     def _located(self, request: Request, path: str) -> tuple[str, Repository | None, str]:
         """The path by the repository's present name, the repository, and where it is when it was renamed since.

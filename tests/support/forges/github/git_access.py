@@ -18,7 +18,8 @@ def answer(state: State, request: Request, owner: str, name: str, rest: str) -> 
     service = git_http.service_of(request, rest)
     if service is None:
         return _text(403, "Please upgrade your git client.\nGitHub.com no longer supports git over dumb-http")
-    repository = state.repository(owner, name) or state.moved_repository(owner, name)
+    moved = None if (repository := state.repository(owner, name)) else state.moved_repository(owner, name)
+    repository = repository or moved
     token = access.token_of(request)
     credential = state.credential(token) if token else None
     if token is not None and (credential is None or not request.headers["authorization"].startswith("Basic ")):
@@ -30,6 +31,10 @@ def answer(state: State, request: Request, owner: str, name: str, rest: str) -> 
         return _text(404, "Repository not found.")
     if credential is not None and (refused := _refused(state, credential, repository, pushes=pushes)):
         return refused
+    if moved is not None:
+        # "Renaming a repository": git clone, fetch and push go on, by a redirection of the first request.
+        query = f"?{request.query_text}" if request.query_text else ""
+        return Answer(301, headers=(("Location", f"/{moved.full_name}.git/{rest}{query}"),))
     user = credential.user if credential else ""
     if not pushes or credential is None or request.method == "GET":
         return git_http.answer(repository.git, request, rest, user)
