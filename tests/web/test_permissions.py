@@ -92,6 +92,7 @@ CASES = (
     Case("GET /api/v1/actions/<action_id>", EVERYBODY_SIGNED_IN, f"{API}/actions/debug.log@v1"),
     Case("POST /api/v1/actions/<action_id>/runs", WHO_MAY_RUN, f"{API}/actions/debug.log@v1/runs", HELLO),
     Case("POST /api/v1/actions/<action_id>/runs", (401, 403, 403, 403, 202), f"{API}/actions/test.demanding@v1/runs", {}),
+    Case("GET /api/v1/scm", EVERYBODY_SIGNED_IN),
     Case("GET /api/v1/audit", ADMIN),
     Case("GET /api/v1/health", ANYBODY),
     Case("GET /api/v1/health/ready", ANYBODY),
