@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pkgutil
 import re
 import runpy
 import subprocess
@@ -19,6 +20,7 @@ from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.cli import actions as commands
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import PERMISSIONS, Hooks
+from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.settings.config import SETTINGS
 from portal_actions_plugin.settings.values import PREFIX
 from portal_actions_plugin.software_templates.expressions.filters import FILTERS
@@ -185,6 +187,29 @@ def test_the_action_of_the_docs_can_be_declared() -> None:
     module: dict[str, object] = {}
     exec(code_blocks(page("writing-actions"), "python")[0], module)
     assert getattr(module["send_message"], "id", None) == "chat.sendMessage@v1"
+
+
+def test_every_part_that_the_page_of_providers_names_exists() -> None:
+    text = page("writing-providers")
+    parts = re.findall(r"`(portal_actions_plugin\.[\w.]+)`", text)
+    assert len(parts) > 10
+    for part in parts:
+        pkgutil.resolve_name(part)
+    opening = {field.name for field in dataclasses.fields(Opening)}
+    (table,) = re.findall(r"\| of the `Opening` \|.*?\n\n", text, re.DOTALL)
+    named = {name for row in table.strip().splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == opening - {"local_root", "local_url"}  # for the forge on a disk alone
+
+
+def test_what_the_page_of_providers_shows_is_the_package_that_a_test_installs() -> None:
+    shown = re.findall(r"^```{literalinclude} (\S+)$", page("writing-providers"), re.MULTILINE)
+    assert {Path(file).name for file in shown} == {
+        "setup.cfg",
+        "pocket_forge.py",
+        "test_pocket_forge.py",
+        "conftest.py",
+    }
+    assert all((DOCS / file).is_file() for file in shown)
 
 
 # -- the repository --------------------------------------------------------------------------------------------------
