@@ -12,11 +12,21 @@ if TYPE_CHECKING:
 
 def named_wait(answer: Answer) -> float | None:
     """The seconds that a ``Retry-After`` names, as such or as a moment of the other side's own clock; None without one."""
-    value = answer.header("retry-after").strip()
+    return wait_of(answer.header("retry-after"), moment(answer.header("date")))
+
+
+def wait_of(retry_after: str, now: float | None) -> float | None:
+    """The seconds that the value of a ``Retry-After`` names; None when it names none.
+
+    Args:
+        retry_after: the header's value; empty for none.
+        now: the other side's own time, in seconds since 1970; None when it named none.
+    """
+    value = retry_after.strip()
     if value.isascii() and value.isdigit():
         return float(value[:12])
     until = moment(value)
-    return max(until - (moment(answer.header("date")) or time.time()), 0.0) if until else None
+    return max(until - (now or time.time()), 0.0) if until else None
 
 
 def moment(value: str) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from portal_actions_plugin.settings.forge_settings import check_forge
 from portal_actions_plugin.settings.values import PREFIX, wrong
 
-BUILT_IN = ("local", "github")
+BUILT_IN = ("local", "github", "gitlab")
 """Installations that need no setting: one of each kind that the plugin brings."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")

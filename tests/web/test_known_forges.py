@@ -143,7 +143,9 @@ class TestRefusing:
 
     def test_a_forge_that_this_portal_does_not_know(self, start):
         answer = start("service", {"owner": "acme", "forge": "gitea"})
-        assert answer.json["message"] == "There is no SCM provider 'gitea': this portal knows local, github, fake."
+        said = answer.json["message"]
+        assert said.startswith("There is no SCM provider 'gitea': this portal knows local, ")
+        assert said.endswith(", fake.")
         assert list(answer.json["errors"]) == ["forge"]
 
     def test_a_retry_is_looked_at_too(self, forge, start, monkeypatch):

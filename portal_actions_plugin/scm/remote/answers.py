@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import time
 from typing import TypeGuard
 
 from portal_actions_plugin.errors import RemoteError
+from portal_actions_plugin.http_client.waits import wait_of
 from portal_actions_plugin.run_types import JsonValue
 from portal_actions_plugin.scm.remote.fields import JsonObject
 
@@ -101,6 +103,18 @@ class ForgeAnswer:
             f"in between?{self.named_request}",
             hint="Tell your platform team: look at api_url and proxy of this installation in PORTAL_ACTIONS_SCM.",
         )
+
+    @property
+    def named_wait(self) -> float | None:
+        """The seconds that ``Retry-After`` names, as such or as a moment of the forge's own clock; None without one."""
+        return wait_of(self.headers.get("retry-after", ""), self.at.timestamp() if self.at else None)
+
+    def seconds_until(self, header: str) -> float | None:
+        """The seconds from the forge's own time until the one that a header has as seconds since 1970; None without it."""
+        value = self.headers.get(header, "").strip()
+        if not (value.isascii() and value.isdigit()):
+            return None
+        return max(float(value[:12]) - (self.at.timestamp() if self.at else time()), 0.0)
 
     @property
     def named_request(self) -> str:

@@ -28,12 +28,15 @@ _KNOWN = {"action", "file_path", "previous_path", "content", "encoding", "last_c
 def commits(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's word
     call.check(optional="ref_name path since until author all:bool with_stats:bool page:int per_page:int")
     project, ref = call.project(id), call.params.get("ref_name")
-    start = project.repository.resolve(ref or project.default_branch)
-    if start is None:
+    # "The name of a repository branch, tag or revision range"
+    before, dots, until = (ref or "").partition("..")
+    start = project.repository.resolve((until if dots else ref) or project.default_branch)
+    without = project.repository.resolve(before) if dots else None
+    if start is None or (dots and without is None):
         if ref:
             raise not_found("Commit")
         return call.page([])
-    found = project.repository.history(start)
+    found = project.repository.history(start, without)
     if path := call.params.get("path"):
         touched = (
             project.repository.git("--literal-pathspecs", "log", "--format=%H", start, "--", path).decode().split()

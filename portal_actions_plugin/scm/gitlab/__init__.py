@@ -1,0 +1,1 @@
+"""The provider ``gitlab``: gitlab.com and self-managed GitLab."""

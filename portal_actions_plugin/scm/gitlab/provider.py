@@ -1,0 +1,86 @@
+"""The provider ``gitlab`` as the actions use it: each duty has a module of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from portal_actions_plugin.scm.gitlab import commits, merge_requests, repositories
+from portal_actions_plugin.scm.gitlab.client import GitLab
+from portal_actions_plugin.scm.gitlab.permissions import OPERATIONS
+from portal_actions_plugin.scm.names import check_branch
+from portal_actions_plugin.scm.optional import OptionalOperations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from portal_actions_plugin.scm.base import CommitResult, FileChange, PullRequest, RepoRef, Repository
+    from portal_actions_plugin.scm.opening import Opening
+
+
+def open_gitlab(opening: Opening) -> GitLabProvider:
+    """Open a GitLab; raises ConfigurationError for settings that are wrong. Nothing is asked of it yet."""
+    return GitLabProvider(GitLab.open(opening))
+
+
+class GitLabProvider(OptionalOperations):
+    """gitlab.com or a self-managed GitLab."""
+
+    operations = OPERATIONS
+    pull_word = "merge request"
+
+    def __init__(self, gitlab: GitLab) -> None:
+        self.name = gitlab.name
+        self._gitlab = gitlab
+
+    def create_repo(
+        self, owner: str, repo: str, *, visibility: str, description: str, init_with_readme: bool, claim: str
+    ) -> Repository:
+        """Create a project, or return the one that the same claim has created before."""
+        new = repositories.NewProject(owner, repo, visibility, description, init_with_readme, claim)
+        return repositories.create_repo(self._gitlab, new)
+
+    def get_repo(self, owner: str, repo: str) -> Repository:
+        """Find a project; raises NotFoundError."""
+        return repositories.get_repo(self._gitlab, owner, repo)
+
+    def branch_head(self, ref: RepoRef, branch: str) -> str | None:
+        """The commit that a branch is at, or None when there is no such branch."""
+        check_branch(branch)
+        return self._gitlab.project(ref).head(branch)
+
+    def read_file(self, ref: RepoRef, branch: str, path: str) -> tuple[bytes, str] | None:
+        """The content and the blob SHA of a file, or None when the branch or the file does not exist."""
+        return commits.read_file(self._gitlab.project(ref), branch, path)
+
+    def put_files(
+        self,
+        ref: RepoRef,
+        branch: str,
+        changes: Sequence[FileChange],
+        message: str,
+        *,
+        base_branch: str | None = None,
+    ) -> CommitResult:
+        """Make one commit of all changes as ``ScmProvider.put_files`` says; none when everything is there already."""
+        return commits.put_files(self._gitlab, ref, commits.CommitRequest(branch, base_branch, changes, message))
+
+    def open_pull(self, ref: RepoRef, *, head: str, base: str, title: str, body: str) -> PullRequest:
+        """Open a merge request, or return the one of the same branches, as ``ScmProvider.open_pull`` says."""
+        return merge_requests.open_pull(self._gitlab.project(ref), head=head, base=base, title=title, body=body)
+
+    def get_pull(self, ref: RepoRef, number: int) -> PullRequest:
+        """Find a merge request; raises NotFoundError."""
+        return merge_requests.get_pull(self._gitlab.project(ref), number)
+
+    def file_url(self, ref: RepoRef, branch: str, path: str) -> str:
+        """The address of a file's page."""
+        return f"{self._gitlab.web_url}/{ref.full_name}/-/blob/{quote(branch)}/{quote(path)}"
+
+    def close_pull(self, ref: RepoRef, number: int, *, expected_head: str | None) -> PullRequest:
+        """Close a merge request without merging it; a closed or merged one is returned as it is."""
+        return merge_requests.close_pull(self._gitlab.project(ref), number, expected_head=expected_head)
+
+    def merge_pull(self, ref: RepoRef, number: int, *, expected_head: str | None, method: str) -> PullRequest:
+        """Merge a merge request; a merged one is returned as it is."""
+        return merge_requests.merge_pull(self._gitlab.project(ref), number, expected_head=expected_head, method=method)

@@ -1,0 +1,220 @@
+"""Creating and finding projects: once, whatever becomes of the answer, and never somebody else's.
+
+docs.gitlab.com/api/projects/#create-a-project
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from portal_actions_plugin.errors import ActionError, ConflictError, NotFoundError, ValidationError
+from portal_actions_plugin.scm.gitlab.client import Api, GitLab, Project, Query, project_path, segment
+from portal_actions_plugin.scm.gitlab.errors import HIDDEN_HINT
+from portal_actions_plugin.scm.names import check_owner_path, check_repo, check_visibility
+from portal_actions_plugin.scm.remote.answers import LostAnswerError
+from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, text, texts
+from portal_actions_plugin.scm.remote.lost_answers import write_once
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.scm.base import Repository
+
+_SPAN = timedelta(minutes=2)
+"""How long after it was sent a request may still make a project: longer than a call, and than a proxy in between waits."""
+_ROUNDED = timedelta(seconds=2)
+"""GitLab's Date has whole seconds, and its machines need not agree on them."""
+
+
+_HIDDEN_NAME_HINT = (
+    "Choose another name. The portal's account does not see what has this one: a project that only its members see, a group, "
+    "or a project that was deleted and is kept for some days. An Owner of the group sees them."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """What is to be created.
+
+    Attributes:
+        owner: the full path of a group, or a user's name.
+        repo: the project's path and name.
+        visibility: as GitLab calls it, which is as we do.
+        description: one line, perhaps empty.
+        init_with_readme: whether GitLab makes a first commit.
+        claim: a text that only this run and those that retry it know.
+    """
+
+    owner: str
+    repo: str
+    visibility: str
+    description: str
+    init_with_readme: bool
+    claim: str
+
+    @property
+    def name(self) -> str:
+        """``group/sub/project``."""
+        return f"{self.owner}/{self.repo}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this input and claim from every other one."""
+        parts = (self.owner, self.repo, self.visibility, self.description, self.init_with_readme, self.claim)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def get_repo(gitlab: GitLab, owner: str, repo: str) -> Repository:
+    """Find a project; raises NotFoundError."""
+    check_owner_path(owner)
+    check_repo(repo)
+    project = gitlab.find_project(owner, repo)
+    if project is None:
+        raise NotFoundError(f"GitLab ({gitlab.name}) has no project {owner}/{repo}.", hint=HIDDEN_HINT)
+    return project.as_repository(gitlab.name)
+
+
+def create_repo(gitlab: GitLab, new: NewProject) -> Repository:
+    """Create a project, or return the one that the same claim has created before.
+
+    Raises:
+        NotFoundError: there is no such group or user.
+        ConflictError: it exists, and nothing says that this run has made it.
+    """
+    check_owner_path(new.owner)
+    check_repo(new.repo)
+    check_visibility(new.visibility)
+    return _Creation(gitlab, gitlab.api(new.owner), new).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What is kept before a project is asked for, so that it is known again.
+
+    Attributes:
+        fingerprint: of the input and its claim.
+        since: when there was no such project yet, by the forge's clock.
+        until: when the last request that may have made it was about to be sent.
+        id: the project's, once that is known.
+    """
+
+    fingerprint: str
+    since: datetime
+    until: datetime
+    id: int | None = None
+
+    def kept(self) -> JsonValue:
+        return {
+            "fingerprint": self.fingerprint,
+            "since": self.since.isoformat(),
+            "until": self.until.isoformat(),
+            "id": self.id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Creation:
+    gitlab: GitLab
+    api: Api
+    new: NewProject
+
+    def run(self) -> Repository:
+        asked = self.api.send("GET", project_path(self.new.owner, self.new.repo), accept=(404,))
+        kept = self._kept()
+        if asked.status != 404:
+            return self._ours(Project.of(asked.object()), kept).as_repository(self.gitlab.name)
+        if kept is not None and kept.id is not None:
+            raise ConflictError(
+                f"{self.new.name} was made by this run before, and is there no more.",
+                hint="Start a new run, if it was deleted on purpose.",
+            )
+        body = self._body(self._namespace())
+        now = asked.at or datetime.now(UTC)
+        claim = _Claim(self.new.fingerprint, kept.since if kept else now, now)
+        self._keep(claim)
+        made = write_once(lambda: self._post(body, kept, claim), self._look_up, log=self.api.opening.log)
+        return self._ours(made, self._kept()).as_repository(self.gitlab.name, fresh=True)
+
+    def _post(self, body: JsonValue, before: _Claim | None, claim: _Claim) -> Project:
+        try:
+            made = Project.of(self.api.send("POST", "/projects", body=body, name=self.new.name).object())
+        except LostAnswerError:
+            raise
+        except ActionError as error:
+            if isinstance(error, ConflictError) and (found := self._look_up()) is not None:
+                return found  # an earlier request of ours, or somebody else's: its owner is looked at
+            if before is None:
+                self.api.opening.notes.save(self._key, None)  # nothing was made: no claim to what others make later
+            if isinstance(error, ConflictError):
+                raise ConflictError(error.message, hint=_HIDDEN_NAME_HINT) from None
+            raise
+        self._keep(replace(claim, id=made.id))
+        return made
+
+    def _look_up(self) -> Project | None:
+        return self.gitlab.find_project(self.new.owner, self.new.repo)
+
+    def _ours(self, found: Project, claim: _Claim | None) -> Project:
+        """The project, if it is known that this claim has made it; raises ConflictError otherwise."""
+        if claim is not None and found.id == claim.id:
+            return found
+        if claim is not None and claim.id is None and self._is_new(found, claim):
+            self._keep(replace(claim, id=found.id))
+            return found
+        raise ConflictError(
+            f"The project {self.new.name} exists already, and nothing says that this run has made it. Nothing was written "
+            "to it.",
+            hint=f"Look at {found.web_url}. Choose another name, or remove the project if nobody needs it.",
+        )
+
+    def _is_new(self, found: Project, claim: _Claim) -> bool:
+        in_time = claim.since - _ROUNDED <= found.created_at <= claim.until + _SPAN
+        is_mine = at(found.about, "creator_id") == self.api.my_id
+        return in_time and is_mine and (found.is_empty or self._has_only_the_first_commit(found))
+
+    def _has_only_the_first_commit(self, found: Project) -> bool:
+        query: Query = {"ref_name": found.default_branch, "per_page": 2}
+        commits = self.api.send("GET", f"/projects/{found.id}/repository/commits", query=query).list()
+        is_first = len(commits) == 1 and not texts(commits[0], "parent_ids")
+        return self.new.init_with_readme and is_first and maybe_text(commits[0], "title") == "Initial commit"
+
+    def _body(self, namespace_id: int) -> JsonValue:
+        return {
+            "name": self.new.repo,
+            "path": self.new.repo,
+            "namespace_id": namespace_id,
+            "visibility": self.new.visibility,
+            "description": self.new.description,
+            "initialize_with_readme": self.new.init_with_readme,
+        }
+
+    def _namespace(self) -> int:
+        answer = self.api.find(f"/namespaces/{segment(self.new.owner)}")
+        if answer is None:
+            message = f"GitLab ({self.gitlab.name}) has no group or user {self.new.owner}."
+            raise NotFoundError(message, hint=HIDDEN_HINT, fields={"owner": [message]})
+        found = answer.object()
+        if maybe_text(found, "kind") == "user" and text(found, "full_path").lower() != self.api.my_name.lower():
+            message = f"{self.new.owner} is a person: only that person's own token creates projects there."
+            raise ValidationError(message, hint="Name a group.", fields={"owner": [message]})
+        return number(found, "id")
+
+    @property
+    def _key(self) -> str:
+        digest = hashlib.sha256(f"{self.gitlab.name}/{self.new.name}".lower().encode()).hexdigest()
+        return f"gitlab.createRepo:{digest[:32]}"
+
+    def _kept(self) -> _Claim | None:
+        """What is kept of this very input: the claim of another one is never inherited."""
+        kept = self.api.opening.notes.load(self._key)
+        if maybe_text(kept, "fingerprint") != self.new.fingerprint:
+            return None
+        known = at(kept, "id")
+        since, until = moment(text(kept, "since")), moment(text(kept, "until"))
+        return _Claim(self.new.fingerprint, since, until, known if isinstance(known, int) else None)
+
+    def _keep(self, claim: _Claim) -> None:
+        self.api.opening.notes.save(self._key, claim.kept())
