@@ -7,6 +7,7 @@ import json
 import pytest
 
 from portal_actions_plugin.errors import AuthError, ConflictError, RateLimitedError, RemoteError
+from portal_actions_plugin.run_types import JsonValue
 from portal_actions_plugin.scm.opening import NoNotes
 from portal_actions_plugin.scm.remote import lost_answers
 from portal_actions_plugin.scm.remote.answers import LostAnswerError
@@ -101,12 +102,23 @@ def test_an_error_that_stays_ends_the_looking(clock: Clock) -> None:
     assert clock.now == 0.0
 
 
+class OnceNotes(NoNotes):
+    """Keeps what was saved first, as the checkpoints of runs do."""
+
+    def save(self, key: str, value: JsonValue) -> None:
+        if self.load(key) is None:
+            super().save(key, value)
+
+
 def test_a_webhooks_secret_is_known_again_and_no_other() -> None:
-    notes = NoNotes()
+    notes = OnceNotes()
     assert not has_secret(notes, "acme/shop https://a.example/", "s3cret")
     keep_fingerprint(notes, "acme/shop https://a.example/", "s3cret")
     assert has_secret(notes, "acme/shop https://a.example/", "s3cret")
     assert not has_secret(notes, "acme/shop https://a.example/", "other")
+    keep_fingerprint(notes, "acme/shop https://a.example/", "other")
+    assert has_secret(notes, "acme/shop https://a.example/", "other")
+    assert not has_secret(notes, "acme/shop https://a.example/", "s3cret")
     assert not has_secret(notes, "acme/shop https://b.example/", "s3cret")
 
 

@@ -27,6 +27,7 @@ class GitHubProvider:
     """github.com, an enterprise with data residency, or an Enterprise Server, over its REST API."""
 
     operations = OPERATIONS
+    pull_word = "pull request"
 
     def __init__(self, github: GitHub) -> None:
         self._github = github
