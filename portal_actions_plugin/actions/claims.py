@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -22,6 +20,4 @@ def claim_on(ctx: ActionContext, what: str, *identity: JsonValue) -> str:
         what: is going to be done, such as ``createRepo``.
         identity: the parts of the input that say which one it is; no secret, since a checkpoint's key is readable.
     """
-    written = json.dumps(identity, sort_keys=True)
-    fingerprint = hashlib.sha256(written.encode(errors="replace")).hexdigest()[:16]
-    return ctx.checkpoint(f"{what}.claim.{fingerprint}", lambda: uuid4().hex)
+    return ctx.checkpoint(f"{what}.claim", lambda: uuid4().hex, of=identity)

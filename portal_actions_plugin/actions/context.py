@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -12,10 +14,20 @@ from portal_actions_plugin.http_client.guard import HttpRules
 from portal_actions_plugin.run_types import Link, Origin
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.base import ScmProvider
 
 T = TypeVar("T")
 MAX_KEY = 255
+
+
+def fingerprint(value: object) -> str:
+    """64 characters that are the same for the same JSON, in whatever order its objects are."""
+    try:
+        written = json.dumps(value, sort_keys=True, default=str)
+    except TypeError:
+        written = json.dumps(value, default=str)  # keys that are no texts have no order
+    return hashlib.sha256(written.encode(errors="replace")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,10 @@ class Recorder(Protocol):
         """Say that ``done`` of ``total`` parts are finished."""
 
     def load_checkpoint(self, key: str) -> tuple[bool, Any]:
-        """Whether a checkpoint is kept by this run or one that it retries, and its value."""
+        """Whether a checkpoint is kept by this run, or by one that it retries with the same input, and its value."""
+
+    def load_note(self, key: str) -> tuple[bool, Any]:
+        """As ``load_checkpoint``, of retried runs with any input: the key itself says what it is about."""
 
     def save_checkpoint(self, key: str, value: object) -> None:
         """Keep a JSON value under a key of 1 to 255 characters; it is committed when this returns."""
@@ -119,22 +134,26 @@ class ActionContext:
         """Say that ``done`` of ``total`` parts are finished."""
         self.recorder.progress(done, total)
 
-    def checkpoint(self, key: str, fn: Callable[[], T]) -> T:
+    def checkpoint(self, key: str, fn: Callable[[], T], *, of: JsonValue | Sequence[JsonValue] = None) -> T:
         """Do a part once, whatever becomes of this attempt.
 
         Args:
             key: the part's name, 1 to 255 printable characters; it is stored readable.
             fn: does the part; what it returns is kept as JSON.
+            of: the parts of the input that it belongs to, not None; all of the input when left out.
 
         Returns:
-            The kept value, of this run or of one that it retries; else what ``fn`` returned.
+            The kept value, of this run or of one that it retries with the same input; else what ``fn`` returned.
 
         Raises:
             ValueError: the key is not 1 to 255 printable characters; nothing was done.
         """
+        load = self.recorder.load_checkpoint
+        if of is not None:
+            key, load = f"{key}.{fingerprint(of)[:16]}", self.recorder.load_note
         if not 0 < len(key) <= MAX_KEY or not key.isprintable():
             raise ValueError(f"A checkpoint's key has 1 to {MAX_KEY} printable characters, unlike {key[:MAX_KEY]!r}.")
-        found, value = self.recorder.load_checkpoint(key)
+        found, value = load(key)
         if found:
             kept: T = value
             return kept

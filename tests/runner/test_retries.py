@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ from tests.support.run_helpers import (
     register,
     run_one_off,
     set_columns,
+    start,
     work_off,
 )
 
@@ -364,6 +366,43 @@ def test_trap_13_a_checkpoint_is_found_past_a_retry_that_never_got_that_far(app:
     work_off()
     assert [queries.template_run(run.id).status for run in (first, second, third)] == ["failed", "failed", "success"]
     assert made == [1]
+
+
+@pytest.mark.parametrize(
+    ("of", "change", "parts"),
+    [
+        ({}, "nothing", 1),
+        ({}, "the message", 2),
+        ({"of": "orders"}, "the message", 1),
+        ({}, "the message, and nobody knows what it was", 1),
+    ],
+)
+def test_a_checkpoint_is_for_a_retry_with_the_same_input(
+    app: Flask, template_folder: Path, of: dict[str, Any], change: str, parts: int
+) -> None:
+    made: list[str] = []
+    is_broken = [True]
+
+    def handler(ctx: Any, message: str) -> None:
+        ctx.checkpoint("part", lambda: made.append(message) or "made", **of)
+        ctx.checkpoint("part", lambda: made.append("twice") or "made", **of)
+        if is_broken:
+            raise ConflictError("no")
+
+    change_action("debug.log@v1", handler=handler)
+    step = {"action": "debug.log@v1", "input": {"message": "before"}}
+    run = start(template_folder, step)
+    work_off()
+    if "nobody" in change:
+        set_columns(run.steps[0].run.id, input_fingerprint=None)
+    if "message" in change:
+        file = next(file for file in template_folder.rglob("*.yaml") if "before" in file.read_text())
+        file.write_text(file.read_text().replace("before", "after"))
+    is_broken.clear()
+    again = service.retry_template_run(ADA, run.id).run
+    work_off()
+    assert queries.template_run(again.id).status == "success"
+    assert len(made) == parts
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "nul\x00"])

@@ -38,6 +38,9 @@ class MemoryRecorder:
     def load_checkpoint(self, key):
         return key in self.checkpoints, self.checkpoints.get(key)
 
+    def load_note(self, key):
+        return self.load_checkpoint(key)
+
     def save_checkpoint(self, key, value):
         self.checkpoints[key] = value
 

@@ -62,7 +62,7 @@ def call_handler(attempt: PreparedAttempt, performer: Performer, time_left: Time
     try:
         if isinstance(attempt.call, Exception):
             raise attempt.call
-        ctx = _context(attempt.run, attempt.call, performer, redactor)
+        ctx = _context(attempt, attempt.call, performer, redactor)
         # This process may have been stopped since the claim, and its row be another's by now.
         if not time_left.is_surely_ours():
             ctx.recorder.ensure_ours()
@@ -91,11 +91,11 @@ def _call(call: HandlerCall, ctx: ActionContext, ours: OwnProcess) -> dict[str, 
 # -- what it is given ------------------------------------------------------------------------------------------------
 
 
-def _context(run: QueuedRun, call: HandlerCall, performer: Performer, redactor: Redactor) -> ActionContext:
-    given = extension().hooks
+def _context(attempt: PreparedAttempt, call: HandlerCall, performer: Performer, redactor: Redactor) -> ActionContext:
+    given, run = extension().hooks, attempt.run
     return ActionContext(
         run=run.info(),
-        recorder=DatabaseRecorder(run, performer, redactor),
+        recorder=DatabaseRecorder(attempt, performer, redactor),
         make_scm=partial(open_forge, call),
         host_catalog=hooks.catalog(given.catalog),
         host_scorecards=hooks.scorecards(given.scorecards),

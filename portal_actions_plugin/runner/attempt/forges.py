@@ -24,7 +24,7 @@ class _Checkpoints:
     recorder: Recorder
 
     def load(self, key: str) -> JsonValue:
-        found, value = self.recorder.load_checkpoint(key)
+        found, value = self.recorder.load_note(key)
         return value if found else None
 
     def save(self, key: str, value: JsonValue) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from portal_actions_plugin.actions.context import fingerprint
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
@@ -84,7 +85,7 @@ class PreparedAttempt:
 
     def refused(self, why: Exception) -> PreparedAttempt:
         """An attempt of this run without an input, which fails with this error."""
-        return PreparedAttempt(self.run, replace(self.claim, input=None), why)
+        return PreparedAttempt(self.run, replace(self.claim, input=None, input_fingerprint=None), why)
 
     def kept_input(self) -> Mapping[str, object]:
         """What the run keeps of its input, masked: a one-off's as it was given, a step's as it was rendered."""
@@ -134,12 +135,13 @@ def prepare(run: QueuedRun, performer: Performer, redactor: Redactor) -> Prepare
         redactor.add(list(run.made_of_secrets(secrets, redactor)))
         _require_lock(action, data, lock_key)
         redactor.add([data[name] for name in action.secret_names() if name in data])
-        kept = replace(claim, input=redactor.data(data)) if run.course else claim
+        claim = replace(claim, input=redactor.data(data)) if run.course else claim
+        claim = replace(claim, input_fingerprint=fingerprint(run.input if claim.input is None else claim.input))
     except Exception as why:
         if is_away(why):
             raise
         return PreparedAttempt(run, claim, why)
-    return PreparedAttempt(run, kept, HandlerCall(action, data, secrets))
+    return PreparedAttempt(run, claim, HandlerCall(action, data, secrets))
 
 
 def _installed(action_id: str) -> Action | None:

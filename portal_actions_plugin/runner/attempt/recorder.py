@@ -8,15 +8,14 @@ from functools import partial
 from threading import RLock
 from typing import Any, TypeVar
 
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from portal_actions_plugin.errors import InternalError, RemoteError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import Link
 from portal_actions_plugin.runner.attempt import bounds, checkpoints
-from portal_actions_plugin.runner.attempt.prepare import Performer
-from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
+from portal_actions_plugin.runner.attempt.prepare import Performer, PreparedAttempt
 from portal_actions_plugin.runs.changes import log_lines, transitions
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, is_of
 from portal_actions_plugin.runs.changes.log_lines import Line
@@ -49,8 +48,9 @@ class DatabaseRecorder:
     Of lines that follow each other quickly, the last ones may still wait, in memory that outlives the process.
     """
 
-    def __init__(self, run: QueuedRun, performer: Performer, redactor: Redactor) -> None:
-        self._run = run
+    def __init__(self, attempt: PreparedAttempt, performer: Performer, redactor: Redactor) -> None:
+        self._run = run = attempt.run
+        self._fingerprint = attempt.claim.input_fingerprint
         self._token = performer.process_token
         self._ours = performer.ours
         self._redactor = redactor
@@ -136,7 +136,7 @@ class DatabaseRecorder:
             raise LeaseLostError(self._run.ref.id)
 
     def load_checkpoint(self, key: str) -> tuple[bool, Any]:
-        """Look for a checkpoint in this run, then in the runs it retries, newest first.
+        """Look for a checkpoint in this run, then in the runs it retries, newest first, that had the same input.
 
         Args:
             key: its name.
@@ -149,26 +149,31 @@ class DatabaseRecorder:
             InternalError: there is none, and no room for it.
             ConfigurationError: it is sealed, and no key opens it.
         """
+        mine = self._fingerprint
+        had_my_input = tables.action_runs.c.input_fingerprint == mine if mine else None
+        return self._load(key, had_my_input)
+
+    def load_note(self, key: str) -> tuple[bool, Any]:
+        """As ``load_checkpoint``, also of retried runs that had another input."""
+        return self._load(key, None)
+
+    def _load(self, key: str, of_which: ColumnElement[bool] | None) -> tuple[bool, Any]:
         if self._redactor.text(key) != key:
             raise ValueError("A checkpoint's key is stored readable, and this one holds a secret.")
-        kept = self._ride_out(lambda: self._load_checkpoint(key))
+        kept = self._ride_out(lambda: self._load_kept(key, of_which))
         if kept is None:
             return False, None
         value, secrets = checkpoints.opened(kept)
         self._redactor.add(secrets)
         return True, value
 
-    def _load_checkpoint(self, key: str) -> Mapping[str, Any] | None:
+    def _load_kept(self, key: str, of_which: ColumnElement[bool] | None) -> Mapping[str, Any] | None:
         with reading() as db:
             run_id: str | None = self._run.ref.id
             for _ in range(_MAX_RETRIES_BACK):
                 if run_id is None:
                     break
-                row = db.row(
-                    select(tables.checkpoints.c.value).where(
-                        tables.checkpoints.c.action_run_id == run_id, tables.checkpoints.c.key == key
-                    )
-                )
+                row = db.row(_kept_of(run_id, key, None if run_id == self._run.ref.id else of_which))
                 if row:
                     kept: Mapping[str, Any] = row["value"]
                     return kept
@@ -264,6 +269,17 @@ def _last_line(run_id: str) -> int:
 
 def _whole(number: float) -> int:
     return min(max(0, int(number)), _MAX_COUNT)
+
+
+def _kept_of(run_id: str, key: str, of_which: ColumnElement[bool] | None) -> Select[Any]:
+    """A checkpoint of a run; of a run of which this holds, or of which nobody knows, when that is given."""
+    kept = select(tables.checkpoints.c.value).where(
+        tables.checkpoints.c.action_run_id == run_id, tables.checkpoints.c.key == key
+    )
+    if of_which is None:
+        return kept
+    unknown = tables.action_runs.c.input_fingerprint.is_(None)
+    return kept.join(tables.action_runs, tables.action_runs.c.id == run_id).where(or_(unknown, of_which))
 
 
 def _retried(db: Transaction, run_id: str) -> str | None:

@@ -57,6 +57,7 @@ class Claim:
 
     Attributes:
         input: what the attempt's handler gets, masked, for people to read; None leaves what the row has.
+        input_fingerprint: of that, so that a retry knows whether it does the same; None when nobody knows.
     """
 
     ref: StepRef
@@ -67,6 +68,7 @@ class Claim:
     deadline_seconds: float
     lock_key: str | None = None
     input: Mapping[str, Any] | None = None
+    input_fingerprint: str | None = None
 
 
 # -- the statements of every run -----------------------------------------------------------------------------------------
@@ -209,6 +211,7 @@ def _claimed(wish: Claim) -> dict[str, Any]:
         "worker": wish.worker,
         "deadline_seconds": wish.deadline_seconds,
         "lease_seconds": min(wish.lease_seconds, wish.deadline_seconds),
+        "input_fingerprint": wish.input_fingerprint,
         **({} if wish.input is None else {"input": dict(wish.input)}),
     }
 
