@@ -100,6 +100,16 @@ def github(tmp_path: Path) -> Iterator[OpenedGitHub]:
 
 
 @pytest.fixture
+def github_com(tmp_path: Path) -> Iterator[OpenedGitHub]:
+    """The provider ``github`` on a double of github.com, with the same organisation and person."""
+    with GitHubDouble(tmp_path / "github.com") as double:
+        double.add_user("mona")
+        double.add_organization("acme", mona="admin")
+        yield OpenedGitHub(double, token=double.classic_token("mona", "repo").token)
+    transport.close_kept()
+
+
+@pytest.fixture
 def quick_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody wait for what never happened."""
     monkeypatch.setattr(lost_answers, "LOOK_UP_SECONDS", 0.0)

@@ -73,6 +73,7 @@ def call_all_of_repositories(ada: Client) -> None:
     ada.ok("GET", "/repos/acme/there/invitations")
     ada.ok("GET", "/orgs/acme/teams/core")
     ada.ok("PUT", "/orgs/acme/teams/core/repos/acme/there", {"permission": "push"})
+    ada.ok("GET", "/repos/acme/there/teams")
     ada.ok("DELETE", "/repos/ada/mine")
 
 

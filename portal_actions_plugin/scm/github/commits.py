@@ -14,7 +14,6 @@ from portal_actions_plugin.scm.github.branches import Head, find_branch, some_br
 from portal_actions_plugin.scm.github.client import RepoApi, segment
 from portal_actions_plugin.scm.github.errors import MovedError
 from portal_actions_plugin.scm.github.trees import GitHubTree, tree_of_commit
-from portal_actions_plugin.scm.remote.answers import LostAnswerError
 from portal_actions_plugin.scm.remote.commit_plan import (
     TRIES,
     NoTree,
@@ -25,7 +24,7 @@ from portal_actions_plugin.scm.remote.commit_plan import (
 )
 from portal_actions_plugin.scm.remote.fields import text
 from portal_actions_plugin.scm.remote.first_commit import BranchExistsError, FirstCommit, push_first_commit
-from portal_actions_plugin.scm.remote.lost_answers import write_once
+from portal_actions_plugin.scm.remote.lost_answers import write_again, write_once
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
@@ -108,11 +107,15 @@ def _write_commit(repo: RepoApi, request: CommitRequest, base: Head, planned: Se
     for entries in _batches([_entry(repo, file) for file in planned]):
         body: JsonValue = {"base_tree": tree, "tree": entries}
         tree = _unseen(repo, "/git/trees", body)
-    body = {"message": request.message, "tree": tree, "parents": [base.commit]}
+    return _unseen(repo, "/git/commits", {**_words(repo, request), "tree": tree, "parents": [base.commit]})
+
+
+def _words(repo: RepoApi, request: CommitRequest) -> dict[str, JsonValue]:
+    """Message and author. GitHub signs an App's commits that name no author: "About commit signature verification"."""
+    author = request.author
     if repo.api.credential.kind != "app":
-        # GitHub signs an App's commits as long as they name no author: "About commit signature verification".
-        body["author"] = {"name": request.author.name, "email": request.author.email}
-    return _unseen(repo, "/git/commits", body)
+        return {"message": request.message, "author": {"name": author.name, "email": author.email}}
+    return {"message": f"{request.message.rstrip()}\n\nCo-authored-by: {author.name} <{author.email}>"}
 
 
 def _entry(repo: RepoApi, file: PlannedFile) -> dict[str, JsonValue]:
@@ -153,11 +156,7 @@ def _unseen(repo: RepoApi, path: str, body: JsonValue) -> str:
     def write() -> str:
         return text(repo.send("POST", path, body=body).object(), "sha")
 
-    try:
-        return write()
-    except LostAnswerError as lost:
-        repo.api.opening.log(f"asking again: {lost.message}")
-        return write()
+    return write_again(write, log=repo.api.opening.log)
 
 
 def _publish(repo: RepoApi, branch: str, sha: str, before: Head | None) -> None:

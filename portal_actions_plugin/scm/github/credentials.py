@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from portal_actions_plugin.scm.opening import Opening
+    from portal_actions_plugin.scm.remote.answers import ForgeAnswer
     from portal_actions_plugin.scm.remote.client import ForgeClient
 
 ENVIRONMENT = "PORTAL_ACTIONS_GITHUB_TOKEN"
@@ -77,7 +78,6 @@ def app_reach(app: GitHubApp, owner: str | None) -> Reach:
     answer = app.ask("GET", "/app")
     itself = answer.object()
     name = maybe_text(itself, "slug") or app.key.app_id
-    version = answer.headers.get("x-github-enterprise-version")
     missing: Mapping[Operation, str]
     if owner is None:
         permissions = at(itself, "permissions")
@@ -92,11 +92,18 @@ def app_reach(app: GitHubApp, owner: str | None) -> Reach:
         owners = () if installation.is_personal else (installation.account,)
     return Reach(
         who=f"the App {name}",
-        forge=f"GitHub Enterprise Server {version}" if version else "GitHub",
+        forge=forge_name(answer),
         missing=missing,
         owners=owners,
         skew=answer.skew if answer.at else None,
     )
+
+
+def forge_name(answer: ForgeAnswer) -> str:
+    """What GitHub it is that has answered, with the version of an Enterprise Server."""
+    if version := answer.headers.get("x-github-enterprise-version"):
+        return f"GitHub Enterprise Server {version}"
+    return "GitHub Enterprise Cloud" if answer.api.endswith(".ghe.com") else "GitHub"
 
 
 def _accounts(app: GitHubApp) -> list[str]:

@@ -44,6 +44,10 @@ class ExistsError(ConflictError):
     """GitHub has one already."""
 
 
+class PlanError(ConflictError):
+    """The owner's plan does not have it."""
+
+
 class NothingToProposeError(ValidationError):
     """A branch has nothing that the other one lacks."""
 
@@ -122,7 +126,7 @@ _RULES = (
     ),
     _rule(
         "upgrade to|your plan|billing",
-        ConflictError,
+        PlanError,
         "The plan of this owner does not have it: whoever pays for the account can change that, or make the repository public.",
     ),
     _rule(

@@ -7,7 +7,7 @@ personal access tokens".
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from portal_actions_plugin.scm.base import Operation
 
@@ -46,10 +46,12 @@ class Need:
     Attributes:
         scopes: of a classic token: all of them. ``public_repo`` does in place of ``repo`` for public repositories.
         permissions: of an App or a fine-grained token, by the API's names, with the least level of each.
+        besides: likewise, what a part of it asks for, such as teams among collaborators: its use tells.
     """
 
     scopes: tuple[str, ...]
     permissions: Mapping[str, str]
+    besides: Mapping[str, str] = field(default_factory=dict)
 
 
 NEEDS: Mapping[Operation, Need] = {
@@ -63,7 +65,7 @@ NEEDS: Mapping[Operation, Need] = {
     Operation.ENSURE_WEBHOOK: Need(("repo",), {"repository_hooks": "write"}),
     Operation.PROTECT_BRANCH: Need(("repo",), {"administration": "write"}),
     Operation.SET_TOPICS: Need(("repo",), {"administration": "write"}),
-    Operation.ADD_COLLABORATORS: Need(("repo", "read:org"), {"administration": "write", "members": "read"}),
+    Operation.ADD_COLLABORATORS: Need(("repo",), {"administration": "write"}, besides={"members": "read"}),
     Operation.SET_VARIABLE: Need(("repo",), {"actions_variables": "write"}),
     Operation.SET_SECRET: Need(("repo",), {"secrets": "write"}),
     Operation.CREATE_ISSUE: Need(("repo",), {"issues": "write"}),
@@ -102,10 +104,11 @@ def missing_by_permissions(permissions: Mapping[str, str]) -> dict[Operation, st
 
 
 def permissions_for(operations: Iterable[Operation]) -> dict[str, str]:
-    """The least permissions with which all of some operations can be done, by the API's names."""
+    """The least permissions with which all parts of some operations can be done, by the API's names."""
     wanted: dict[str, str] = {}
     for operation in operations:
-        for name, level in NEEDS[operation].permissions.items():
+        need = NEEDS[operation]
+        for name, level in (*need.permissions.items(), *need.besides.items()):
             wanted[name] = max(wanted.get(name, "none"), level, key=LEVELS.index)
     return wanted
 

@@ -5,20 +5,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from portal_actions_plugin.scm.base import CommitResult, FileChange, PullRequest, RepoRef, Repository
-from portal_actions_plugin.scm.github import branches, commits, pulls, repositories
+from portal_actions_plugin.scm.base import (
+    Collaborator,
+    CommitResult,
+    FileChange,
+    Issue,
+    Protected,
+    Protection,
+    PullRequest,
+    Reach,
+    RepoRef,
+    Repository,
+    Variable,
+    Webhook,
+    WebhookSpec,
+    WorkflowRun,
+)
+from portal_actions_plugin.scm.github import branches, commits, issues, pulls, reach, repositories, workflows
 from portal_actions_plugin.scm.github.client import GitHub
 from portal_actions_plugin.scm.github.operations import OPERATIONS
+from portal_actions_plugin.scm.github.setup import people, variables, webhooks
+from portal_actions_plugin.scm.github.setup import protection as protecting
 from portal_actions_plugin.scm.names import check_branch, check_changes, check_owner, check_path, check_repo
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from portal_actions_plugin.scm.base import ScmProvider
     from portal_actions_plugin.scm.github.client import RepoApi
     from portal_actions_plugin.scm.opening import Opening
 
 
-def open_github(opening: Opening) -> GitHubProvider:
+def open_github(opening: Opening) -> ScmProvider:
     """Open a GitHub; raises ConfigurationError when its settings are wrong."""
     return GitHubProvider(GitHub.open(opening))
 
@@ -31,6 +49,10 @@ class GitHubProvider:
 
     def __init__(self, github: GitHub) -> None:
         self._github = github
+
+    def reach(self, owner: str | None) -> Reach:
+        """Find out what the credential for an owner can do, by calls that change nothing."""
+        return reach.reach(self._github, owner)
 
     # Repositories
 
@@ -102,6 +124,48 @@ class GitHubProvider:
     def merge_pull(self, ref: RepoRef, number: int, *, expected_head: str | None, method: str) -> PullRequest:
         """Merge a pull request as ``ScmProvider.merge_pull`` says."""
         return pulls.merge_pull(self._repo(ref), number, expected_head=expected_head, method=method)
+
+    # What a repository is set up with
+
+    def ensure_webhook(self, ref: RepoRef, spec: WebhookSpec) -> Webhook:
+        """Create a webhook, or update the one of the same address where its events or its secret differ."""
+        return webhooks.ensure_webhook(self._repo(ref), spec)
+
+    def protect_branch(self, ref: RepoRef, branch: str, protection: Protection) -> Protected:
+        """Protect a branch; what GitHub or the owner's plan does not have is named in the answer."""
+        check_branch(branch)
+        return protecting.protect_branch(self._repo(ref), branch, protection)
+
+    def set_topics(self, ref: RepoRef, topics: Sequence[str]) -> tuple[str, ...]:
+        """Add topics to those that are there; returns which were missing."""
+        return people.set_topics(self._repo(ref), topics)
+
+    def add_collaborators(self, ref: RepoRef, collaborators: Sequence[Collaborator]) -> tuple[str, ...]:
+        """Let people and teams work in a repository; returns the names of those for whom anything changed."""
+        return people.add_collaborators(self._repo(ref), collaborators)
+
+    def set_variable(self, ref: RepoRef, variable: Variable) -> None:
+        """Set a variable or secret of GitHub Actions, whatever it was before."""
+        variables.set_variable(self._repo(ref), variable)
+
+    # Issues and workflows
+
+    def create_issue(
+        self, ref: RepoRef, *, title: str, body: str, labels: Sequence[str], assignees: Sequence[str], claim: str
+    ) -> Issue:
+        """Open an issue, or return the one that the same ``claim`` has opened before."""
+        return issues.create_issue(self._repo(ref), issues.NewIssue(title, body, labels, assignees, claim))
+
+    def label_issue(self, ref: RepoRef, number: int, labels: Sequence[str]) -> tuple[str, ...]:
+        """Add labels to an issue or pull request; returns which were missing."""
+        return issues.label_issue(self._repo(ref), number, labels)
+
+    def dispatch_workflow(
+        self, ref: RepoRef, *, workflow: str, branch: str, inputs: Mapping[str, str], claim: str
+    ) -> WorkflowRun:
+        """Start a run of a workflow as ``ScmProvider.dispatch_workflow`` says, never a second one."""
+        check_branch(branch)
+        return workflows.dispatch_workflow(self._repo(ref), workflows.Dispatch(workflow, branch, inputs, claim))
 
     def _repo(self, ref: RepoRef) -> RepoApi:
         check_owner(ref.owner)

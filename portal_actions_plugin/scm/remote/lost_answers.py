@@ -45,6 +45,20 @@ def write_once(write: Callable[[], T], look_up: Callable[[], T | None], *, log: 
     return found
 
 
+def write_again(write: Callable[[], T], *, log: Callable[[str], None]) -> T:
+    """Write what may be written twice, as a state that is set: when the answer is lost, once more.
+
+    Raises:
+        LostAnswerError: the second answer was lost, too.
+        ActionError: what ``write`` raises otherwise.
+    """
+    try:
+        return write()
+    except LostAnswerError as lost:
+        log(f"The answer was lost, so the same is written again: {lost.message}")
+        return write()
+
+
 def look_for(look_up: Callable[[], T | None]) -> T | None:
     """Look for what a forge has done and may not show yet.
 

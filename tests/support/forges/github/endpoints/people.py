@@ -9,7 +9,7 @@ from tests.support.forges.github.access import Needs
 from tests.support.forges.github.answers import invalid, refusal
 from tests.support.forges.github.calls import Call, created, no_content, ok
 from tests.support.forges.github.endpoints.accounts import organization_shape
-from tests.support.forges.github.state import ROLES, node_id
+from tests.support.forges.github.state import ROLES, Account, node_id
 from tests.support.forges.messages import Answer
 from tests.support.forges.routing import Routes
 
@@ -110,29 +110,39 @@ def _team_slug(call: Call) -> str:
 )
 def get_team(call: Call) -> Answer:
     slug, organization = _team_slug(call), call.account(call.values["org"])
-    url = f"{call.sites.api}/organizations/{organization.id}/team/{slug}"
     dates = dict.fromkeys(("created_at", "updated_at"), "2020-01-01T00:00:00Z")
-    return ok(
-        {
-            "id": organization.id,
-            "node_id": node_id("Team", slug),
-            "url": url,
-            "html_url": f"{call.sites.html}/orgs/{organization.login}/teams/{slug}",
-            "name": slug,
-            "slug": slug,
-            "description": None,
-            "privacy": "closed",
-            "permission": "pull",
-            "type": "organization",
-            "parent": None,
-            "members_url": f"{url}/members{{/member}}",
-            "repositories_url": f"{url}/repos",
-            "members_count": len(organization.teams[slug]),
-            "repos_count": 0,
-            "organization": organization_shape(call, organization),
-            **dates,
-        }
-    )
+    counts = {"members_count": len(organization.teams[slug]), "repos_count": 0}
+    whole = {"organization": organization_shape(call, organization), **counts, **dates}
+    return ok(_team(call, organization, slug, "pull") | whole)
+
+
+def _team(call: Call, organization: Account, slug: str, permission: str) -> dict[str, Any]:
+    """team"""
+    url = f"{call.sites.api}/organizations/{organization.id}/team/{slug}"
+    return {
+        "id": organization.id,
+        "node_id": node_id("Team", slug),
+        "url": url,
+        "html_url": f"{call.sites.html}/orgs/{organization.login}/teams/{slug}",
+        "name": slug,
+        "slug": slug,
+        "description": None,
+        "privacy": "closed",
+        "permission": permission,
+        "type": "organization",
+        "parent": None,
+        "members_url": f"{url}/members{{/member}}",
+        "repositories_url": f"{url}/repos",
+    }
+
+
+@routes.on("GET", "/repos/{owner}/{repo}/teams", Needs("repos/repos#list-repository-teams", "administration=read"))
+def list_teams(call: Call) -> Answer:
+    """ "Lists the teams that have access to the specified repository": ``permission`` is named as PUT takes it."""
+    organization = call.account(call.repository.owner)
+    given = {role: permission for permission, role in _ROLES.items()}
+    teams = call.repository.teams
+    return call.paged(list(teams), lambda slug: _team(call, organization, slug, given[teams[slug]]))
 
 
 @routes.on(

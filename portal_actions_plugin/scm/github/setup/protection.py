@@ -1,0 +1,126 @@
+"""Protecting a branch. GitHub replaces all of it at once, so what is there is read first, and kept where it asks for more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from portal_actions_plugin.errors import NotFoundError
+from portal_actions_plugin.scm.base import Protected, Protection
+from portal_actions_plugin.scm.github.client import RepoApi, segment
+from portal_actions_plugin.scm.github.errors import PlanError, says
+from portal_actions_plugin.scm.remote.fields import at, flag, maybe_text, objects, texts
+from portal_actions_plugin.scm.remote.lost_answers import write_again
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.scm.remote.fields import JsonObject
+
+    Body = dict[str, JsonValue]
+
+ANY_APP = -1
+_SWITCHES = (
+    "required_linear_history",
+    "allow_force_pushes",
+    "allow_deletions",
+    "block_creations",
+    "required_conversation_resolution",
+    "lock_branch",
+    "allow_fork_syncing",
+)
+_NAMED_BY = {"users": "login", "teams": "slug", "apps": "slug"}
+
+
+def protect_branch(repo: RepoApi, branch: str, protection: Protection) -> Protected:
+    """Protect a branch at least as asked for: reviews, checks and all else that is there already stay."""
+    path = f"/branches/{segment(branch)}/protection"
+    try:
+        there = _read(repo, branch, path)
+        before = _body_of(there) if there else None
+        wanted = _with(before or _body_of({}), protection)
+        if wanted == before:
+            return Protected(changed=False)
+        write_again(lambda: repo.send("PUT", path, body=wanted), log=repo.api.opening.log)
+    except PlanError as error:
+        return Protected(changed=False, cannot=(error.message,))
+    return Protected(changed=True)
+
+
+def _read(repo: RepoApi, branch: str, path: str) -> JsonObject | None:
+    answer = repo.send("GET", path, accept=(404,))
+    if answer.status != 404:
+        return answer.object()
+    if says(answer, "branch not found"):
+        raise NotFoundError(f"{repo.name} has no branch {branch} to protect.", hint="Push a first commit there.")
+    # "Branch not protected", or a credential that may not see it: writing will tell.
+    return None
+
+
+def _body_of(there: JsonObject) -> Body:
+    """What PUT takes for what GET shows: "Update branch protection"."""
+    return {
+        "required_status_checks": _checks(there),
+        "enforce_admins": flag(there, "enforce_admins", "enabled"),
+        "required_pull_request_reviews": _reviews(there),
+        "restrictions": _people(at(there, "restrictions")),
+        **{switch: flag(there, switch, "enabled") for switch in _SWITCHES},
+    }
+
+
+def _checks(there: JsonObject) -> Body | None:
+    shown = at(there, "required_status_checks")
+    if not isinstance(shown, Mapping):
+        return None
+    checks = objects(shown, "checks") or [{"context": name} for name in texts(shown, "contexts")]
+    kept: list[JsonValue] = [
+        {"context": maybe_text(check, "context"), "app_id": at(check, "app_id") or ANY_APP} for check in checks
+    ]
+    # Both lists have to be there, and one of them is read: GitHub's description of this endpoint.
+    return {"strict": flag(shown, "strict"), "contexts": [], "checks": kept}
+
+
+def _reviews(there: JsonObject) -> Body | None:
+    shown = at(there, "required_pull_request_reviews")
+    if not isinstance(shown, Mapping):
+        return None
+    kept: Body = {
+        "dismiss_stale_reviews": flag(shown, "dismiss_stale_reviews"),
+        "require_code_owner_reviews": flag(shown, "require_code_owner_reviews"),
+        "require_last_push_approval": flag(shown, "require_last_push_approval"),
+        "required_approving_review_count": at(shown, "required_approving_review_count") or 0,
+    }
+    for name in ("dismissal_restrictions", "bypass_pull_request_allowances"):
+        if people := _people(at(shown, name)):
+            kept[name] = people
+    return kept
+
+
+def _people(shown: JsonValue) -> Body | None:
+    if not isinstance(shown, Mapping):
+        return None
+    return {kind: [maybe_text(one, key) for one in objects(shown, kind)] for kind, key in _NAMED_BY.items()}
+
+
+def _with(before: Body, protection: Protection) -> Body:
+    """What is there with what is asked for; the stricter one of both counts."""
+    wanted = dict(before)
+    if protection.required_reviews or protection.code_owners:
+        reviews = dict(_part(before, "required_pull_request_reviews"))
+        count = reviews.get("required_approving_review_count")
+        reviews["required_approving_review_count"] = max(
+            count if isinstance(count, int) else 0, protection.required_reviews
+        )
+        reviews["require_code_owner_reviews"] = protection.code_owners or flag(reviews, "require_code_owner_reviews")
+        wanted["required_pull_request_reviews"] = reviews
+    if protection.required_checks:
+        checks = _part(before, "required_status_checks")
+        there: list[JsonValue] = [*objects(checks, "checks")]
+        known = {maybe_text(check, "context") for check in there}
+        there += [{"context": name, "app_id": ANY_APP} for name in protection.required_checks if name not in known]
+        wanted["required_status_checks"] = {"strict": flag(checks, "strict"), "contexts": [], "checks": there}
+    return wanted
+
+
+def _part(before: Body, name: str) -> JsonObject:
+    part = before[name]
+    return part if isinstance(part, Mapping) else {}

@@ -1,0 +1,149 @@
+"""Starting workflows. GitHub starts one for each request that it gets, so there is never a second request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from portal_actions_plugin.errors import ActionError, RemoteError, ValidationError
+from portal_actions_plugin.scm.base import WorkflowRun
+from portal_actions_plugin.scm.github.client import RepoApi, segment
+from portal_actions_plugin.scm.remote.answers import LostAnswerError
+from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, text
+from portal_actions_plugin.scm.remote.lost_answers import look_for
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.scm.opening import Notes
+    from portal_actions_plugin.scm.remote.answers import ForgeAnswer
+    from portal_actions_plugin.scm.remote.fields import JsonObject
+
+_DETAILS = "return_run_details"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A run to start; the fields are those of ``ScmProvider.dispatch_workflow``."""
+
+    workflow: str
+    branch: str
+    inputs: Mapping[str, str]
+    claim: str
+
+    def key(self, repo: RepoApi) -> str:
+        """What notes about it are kept under: another input has others."""
+        whole = [self.claim, repo.name.lower(), self.workflow, self.branch, dict(sorted(self.inputs.items()))]
+        return f"github.dispatch.{hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]}"
+
+
+def dispatch_workflow(repo: RepoApi, wanted: Dispatch) -> WorkflowRun:
+    """Start a run as ``ScmProvider.dispatch_workflow`` says."""
+    notes, key = repo.api.opening.notes, wanted.key(repo)
+    known = notes.load(f"{key}.made")
+    if known is not None:
+        return WorkflowRun(text(known, "id"), text(known, "url"))
+    intent = _Intent.latest(notes, key)
+    noted = notes.load(intent.key)
+    if noted is not None:
+        made = _look_up(repo, wanted, noted)  # an attempt before this one may have started it
+    else:
+        noted = _note(repo, wanted)
+        notes.save(intent.key, noted)
+        made = _start(repo, wanted, noted, intent)
+    notes.save(f"{key}.made", {"id": made.id, "url": made.url})
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Intent:
+    """A request that may have been sent. One that GitHub has refused has started nothing, so the next may follow."""
+
+    notes: Notes
+    key: str
+
+    @classmethod
+    def latest(cls, notes: Notes, key: str) -> _Intent:
+        """The first one that was not refused."""
+        count = 0
+        while notes.load(f"{key}.{count}.refused") is not None:
+            count += 1
+        return cls(notes, f"{key}.{count}")
+
+    def refused(self) -> None:
+        """Remember that GitHub has refused it."""
+        self.notes.save(f"{self.key}.refused", True)  # noqa: FBT003 a JSON value
+
+
+def _note(repo: RepoApi, wanted: Dispatch) -> JsonObject:
+    """What a run is found by later: since when by GitHub's clock, and who has started it."""
+    now = repo.send("GET", f"/actions/workflows/{segment(wanted.workflow)}")
+    if now.at is None:
+        raise RemoteError(f"{now.api} does not say what time it is, which is needed to know a run again.")
+    return {"since": now.at.strftime("%Y-%m-%dT%H:%M:%SZ"), "actor": _actor(repo)}
+
+
+def _actor(repo: RepoApi) -> str:
+    """Who the credential is, as GitHub names who has started a run; empty where it does not say."""
+    if app := repo.api.github.credentials.app(repo.ref.owner):
+        slug = maybe_text(app.ask("GET", "/app").object(), "slug")
+        return f"{slug}[bot]" if slug else ""
+    answer = repo.api.send("GET", "/user", accept=(403,))
+    return text(answer.object(), "login") if answer.status != 403 else ""
+
+
+def _start(repo: RepoApi, wanted: Dispatch, noted: JsonObject, intent: _Intent) -> WorkflowRun:
+    try:
+        answer = _send(repo, wanted)
+        if answer.status != 204:
+            found = answer.object()
+            return WorkflowRun(str(number(found, "workflow_run_id")), text(found, "html_url"))
+    except LostAnswerError as lost:
+        repo.api.opening.log(
+            f"The answer was lost, so the run is looked for and no other one is started: {lost.message}"
+        )
+    except ActionError:
+        intent.refused()
+        raise
+    return _look_up(repo, wanted, noted)
+
+
+def _send(repo: RepoApi, wanted: Dispatch) -> ForgeAnswer:
+    """Ask for the run and its number, or for the run alone where GitHub refuses to tell the number: older servers do."""
+    path = f"/actions/workflows/{segment(wanted.workflow)}/dispatches"
+    body: dict[str, JsonValue] = {"ref": wanted.branch, "inputs": dict(wanted.inputs)}
+    try:
+        return repo.send("POST", path, body={**body, _DETAILS: True})
+    except ValidationError as error:
+        if _DETAILS not in error.message:
+            raise
+    return repo.send("POST", path, body=body)
+
+
+def _look_up(repo: RepoApi, wanted: Dispatch, noted: JsonValue) -> WorkflowRun:
+    """The only run that can be ours; raises RemoteError when there is none or more than one."""
+    runs = look_for(lambda: _runs(repo, wanted, noted) or None) or []
+    if len(runs) == 1:
+        return WorkflowRun(str(number(runs[0], "id")), text(runs[0], "html_url"))
+    seen = f"{len(runs)} runs were" if runs else "no run was"
+    page = f"{repo.web_url}/actions/workflows/{quote(wanted.workflow)}?query=event%3Aworkflow_dispatch"
+    raise RemoteError(
+        f"{wanted.workflow} of {repo.name} was asked to run on {wanted.branch}, the answer was lost, and {seen} to be seen "
+        f"since {maybe_text(noted, 'since')}: which one is this run's cannot be told. It is not started again.",
+        hint=f"Look at {page}. If there is no run of yours, start this action anew.",
+    )
+
+
+def _runs(repo: RepoApi, wanted: Dispatch, noted: JsonValue) -> Sequence[JsonObject]:
+    since = text(noted, "since")
+    query = {"event": "workflow_dispatch", "branch": wanted.branch, "created": f">={since}"}
+    if actor := maybe_text(noted, "actor"):
+        query["actor"] = actor
+    found = repo.pages(
+        f"/actions/workflows/{segment(wanted.workflow)}/runs", query=query, what="the runs", key="workflow_runs"
+    )
+    first = moment(since)
+    return [run for run in found if at(run, "id") and moment(text(run, "created_at")) >= first]
