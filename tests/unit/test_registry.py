@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 import pytest
 from marshmallow import Schema, fields
 
-from portal_actions_plugin.actions import catalog, debug, http, registry, scm
+from portal_actions_plugin.actions import registry
 from portal_actions_plugin.actions.registry import GROUP, Action, Registry, action
 from portal_actions_plugin.errors import ConfigurationError, NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import Operation
@@ -175,16 +175,27 @@ class TestLoading:
 
 
 def test_the_built_in_actions_are_those_of_the_contract():
-    found = Registry()
-    for module in (catalog, debug, http, scm):
-        found.add_module(module, "portal-actions-plugin")
-    assert [declared.id for declared in found] == [
+    assert [declared.id for declared in Registry.from_entry_points()] == [
         "catalog.registerEntity@v1",
+        "ci.bootstrap@v1",
+        "ci.dispatchWorkflow@v1",
         "debug.log@v1",
         "debug.wait@v1",
+        "docs.bootstrap@v1",
         "http.request@v1",
+        "k8s.bootstrap@v1",
+        "scm.addCollaborators@v1",
+        "scm.closePr@v1",
+        "scm.createIssue@v1",
         "scm.createOrUpdateFile@v1",
         "scm.createRepo@v1",
+        "scm.ensureWebhook@v1",
+        "scm.labelIssue@v1",
+        "scm.mergePr@v1",
         "scm.openPrOrMr@v1",
+        "scm.protectBranch@v1",
         "scm.pushSkeleton@v1",
+        "scm.setTopics@v1",
+        "scm.setVariable@v1",
+        "scorecards.evaluate@v1",
     ]

