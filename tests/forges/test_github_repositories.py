@@ -17,6 +17,7 @@ from portal_actions_plugin.errors import (
 )
 from portal_actions_plugin.scm.base import FileChange, RepoRef, Repository
 from tests.support.forges.faults import Close, Reset, Respond
+from tests.support.forges.github.endpoints import repositories as endpoints
 from tests.support.forges.github_opened import KeptNotes, OpenedGitHub, ref
 
 ORGS, SHOP = "/orgs/acme/repos", "/repos/acme/shop"
@@ -159,12 +160,14 @@ def test_a_repository_that_was_there_before_our_note_is_not_ours_even_when_it_is
         create(github)
 
 
-def test_names_come_from_githubs_answer(github: OpenedGitHub) -> None:
-    made = create(github, "my repo")
-    assert made.ref.repo == "my-repo"
-    assert github.warned == ["GitHub has made 'my repo' into my-repo: that is the repository's name."]
-    assert create(github, "my repo") == made
-    assert create(replace(github, notes=KeptNotes()), "Other", owner="ACME").ref.owner == "acme"
+def test_names_come_from_githubs_answer(github: OpenedGitHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert create(github, owner="ACME").ref.owner == "acme"
+    monkeypatch.setattr(endpoints, "normalized", lambda name: f"{name}-eu")
+    made = create(github, "store")
+    assert made.ref.repo == "store-eu"
+    assert github.warned == ["GitHub has made 'store' into store-eu: that is the repository's name."]
+    with pytest.raises(ValidationError):
+        create(github, "my repo")
 
 
 def test_an_unknown_owner_is_not_found_and_nothing_is_noted(github: OpenedGitHub) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from portal_actions_plugin.scm.base import Collaborator
+from portal_actions_plugin.scm.base import Collaborator, FileChange
+from portal_actions_plugin.scm.github.provider import open_github
 from portal_actions_plugin.scm.local.provider import open_local
 from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.settings.installations import Installation
@@ -19,3 +20,24 @@ class TestLocal(ProviderContract):
         opening = Opening(Installation("disk", "local"), ADA, local_root=tmp_path, local_url="https://forge.example")
         people = (Collaborator("grace", "write"), Collaborator("buyers", "read", is_team=True))
         return ForgeUnderTest(open_local, opening, "acme", collaborators=people)
+
+
+class TestGitHub(ProviderContract):
+    @pytest.fixture
+    def forge(self, github):
+        acme = github.double.state.accounts["acme"]
+        for login in ("grace", "ada"):
+            github.double.add_user(login)
+        acme.teams["buyers"] = {"ada"}
+        people = (Collaborator("grace", "write"), Collaborator("buyers", "read", is_team=True))
+        workflow = FileChange(".github/workflows/ci.yml", b"on:\n  workflow_dispatch:\n    inputs:\n      env: {}\n")
+        github.token = github.double.classic_token("mona", "repo", "workflow").token
+        return ForgeUnderTest(
+            open_github,
+            github.opening(),
+            "acme",
+            collaborators=people,
+            workflow="ci.yml",
+            workflow_files=(workflow,),
+            credential=github.token,
+        )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 
 from portal_actions_plugin.errors import (
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 _SHOWN = 300
 _LIMIT = re.compile(r"rate limit|abuse detection|submitted too quickly", re.IGNORECASE)
 _PERMISSION = re.compile(
-    r"not accessible|admin rights|permission|forbid|refus|SAML|IP allow list|archived|suspended|blocked|upgrade|disabled",
+    r"not accessible|admin rights|permission|forbids|refus|SAML|IP allow list|archived|suspended|blocked|upgrade|disabled",
     re.IGNORECASE,
 )
 _SSO_URL = re.compile(r"url=(\S+)")
@@ -192,20 +191,15 @@ def limit_of(answer: ForgeAnswer) -> float | Literal[False] | None:
     )
     if not is_limit:
         return False
-    named = _retry_after(answer)
-    return named if named is not None else _until_reset(answer) if spent else None
+    if answer.named_wait is not None:
+        return answer.named_wait
+    reset = answer.seconds_until("x-ratelimit-reset") if spent else None
+    return None if reset is None else reset + 1.0
 
 
 def says(answer: ForgeAnswer, pattern: str) -> bool:
     """Whether GitHub's words hold a pattern, whatever their case."""
     return re.search(pattern, words_of(answer), re.IGNORECASE) is not None
-
-
-def is_nothing(answer: ForgeAnswer) -> bool:
-    """Whether an answer says that a repository has no commit yet, or a name no branch: 404 and 409 are worded so."""
-    return answer.status in (404, 409) and says(
-        answer, r"is empty|branch not found|no commit found|reference not found"
-    )
 
 
 def words_of(answer: ForgeAnswer) -> str:
@@ -326,31 +320,3 @@ def _not_valid(answer: ForgeAnswer, said: str) -> ActionError:
             ours = _FIELDS.get((maybe_text(entry, "resource") or "", name), name)
             fields.setdefault(ours, []).append(f"GitHub does not take it: {_one_error(entry)}")
     return ValidationError(f"GitHub does not take it: {said}", fields=fields)
-
-
-# -- how long a limit lasts -------------------------------------------------------------------------------------------
-
-
-def _retry_after(answer: ForgeAnswer) -> float | None:
-    value = answer.headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:12])
-    try:
-        until = parsedate_to_datetime(value[:100]).timestamp()
-    except (ValueError, OverflowError, IndexError, TypeError):
-        return None
-    return max(until - _now(answer), 0.0)
-
-
-def _until_reset(answer: ForgeAnswer) -> float | None:
-    value = answer.headers.get("x-ratelimit-reset", "").strip()
-    if not (value.isascii() and value.isdigit()):
-        return None
-    return max(float(value[:12]) - _now(answer), 0.0) + 1.0
-
-
-def _now(answer: ForgeAnswer) -> float:
-    """The forge's own time: what it names counts from there."""
-    import time
-
-    return answer.at.timestamp() if answer.at else time.time()

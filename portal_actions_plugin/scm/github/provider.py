@@ -61,6 +61,7 @@ class GitHubProvider:
     ) -> Repository:
         """Create a repository as ``ScmProvider.create_repo`` says."""
         check_owner(owner)
+        check_repo(repo)
         new = repositories.NewRepository(owner, repo, visibility, description, init_with_readme, claim)
         return repositories.create_repo(self._github, new)
 

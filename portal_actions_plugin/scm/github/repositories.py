@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.remote.answers import ForgeAnswer
     from portal_actions_plugin.scm.remote.fields import JsonObject
 
-_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _FIRST_MESSAGE = "Initial commit"
 _CLOCKS_APART = timedelta(seconds=1)
 """Between the machines of a forge that say ``Date`` and ``created_at``; both are cut to whole seconds."""
@@ -78,7 +76,7 @@ def create_repo(github: GitHub, new: NewRepository) -> Repository:
     check_visibility(new.visibility)
     api = github.api(new.owner)
     owner, path = _owner(api, new)
-    asked = RepoApi(api, RepoRef(github.opening.installation.name, owner, _NOT_IN_A_NAME.sub("-", new.repo), ""))
+    asked = RepoApi(api, RepoRef(github.opening.installation.name, owner, new.repo, ""))
     claim = _Claim(asked, new, github.opening.notes)
     there = asked.send("GET", "", accept=(404,))
     if there.status != 404:

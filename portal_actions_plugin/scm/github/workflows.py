@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from portal_actions_plugin.errors import ActionError, RemoteError, ValidationErr
 from portal_actions_plugin.scm.base import WorkflowRun
 from portal_actions_plugin.scm.github.client import RepoApi, segment
 from portal_actions_plugin.scm.remote.answers import LostAnswerError
-from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, text
+from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, objects, text
 from portal_actions_plugin.scm.remote.lost_answers import look_for
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.remote.fields import JsonObject
 
 _DETAILS = "return_run_details"
+_EVENT = "workflow_dispatch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,13 @@ class _Intent:
 
 
 def _note(repo: RepoApi, wanted: Dispatch) -> JsonObject:
-    """What a run is found by later: since when by GitHub's clock, and who has started it."""
-    now = repo.send("GET", f"/actions/workflows/{segment(wanted.workflow)}")
+    """What a run is found by later: since when by GitHub's clock, who has started it, and which are of that second already."""
+    actor = _actor(repo)
+    now = repo.send("GET", _runs_of(wanted), query={"event": _EVENT, "branch": wanted.branch, "per_page": 100})
     if now.at is None:
         raise RemoteError(f"{now.api} does not say what time it is, which is needed to know a run again.")
-    return {"since": now.at.strftime("%Y-%m-%dT%H:%M:%SZ"), "actor": _actor(repo)}
+    before = [at(run, "id") for run in objects(now.object(), "workflow_runs") if _began(run) >= now.at]
+    return {"since": now.at.strftime("%Y-%m-%dT%H:%M:%SZ"), "actor": actor, "before": before}
 
 
 def _actor(repo: RepoApi) -> str:
@@ -129,7 +133,7 @@ def _look_up(repo: RepoApi, wanted: Dispatch, noted: JsonValue) -> WorkflowRun:
     if len(runs) == 1:
         return WorkflowRun(str(number(runs[0], "id")), text(runs[0], "html_url"))
     seen = f"{len(runs)} runs were" if runs else "no run was"
-    page = f"{repo.web_url}/actions/workflows/{quote(wanted.workflow)}?query=event%3Aworkflow_dispatch"
+    page = f"{repo.web_url}/actions/workflows/{quote(wanted.workflow)}?query=event%3A{_EVENT}"
     raise RemoteError(
         f"{wanted.workflow} of {repo.name} was asked to run on {wanted.branch}, the answer was lost, and {seen} to be seen "
         f"since {maybe_text(noted, 'since')}: which one is this run's cannot be told. It is not started again.",
@@ -138,12 +142,18 @@ def _look_up(repo: RepoApi, wanted: Dispatch, noted: JsonValue) -> WorkflowRun:
 
 
 def _runs(repo: RepoApi, wanted: Dispatch, noted: JsonValue) -> Sequence[JsonObject]:
-    since = text(noted, "since")
-    query = {"event": "workflow_dispatch", "branch": wanted.branch, "created": f">={since}"}
+    since, before = text(noted, "since"), at(noted, "before")
+    known = before if isinstance(before, list) else []
+    query = {"event": _EVENT, "branch": wanted.branch, "created": f">={since}"}
     if actor := maybe_text(noted, "actor"):
         query["actor"] = actor
-    found = repo.pages(
-        f"/actions/workflows/{segment(wanted.workflow)}/runs", query=query, what="the runs", key="workflow_runs"
-    )
-    first = moment(since)
-    return [run for run in found if at(run, "id") and moment(text(run, "created_at")) >= first]
+    found = repo.pages(_runs_of(wanted), query=query, what="the runs", key="workflow_runs")
+    return [run for run in found if number(run, "id") not in known and _began(run) >= moment(since)]
+
+
+def _runs_of(wanted: Dispatch) -> str:
+    return f"/actions/workflows/{segment(wanted.workflow)}/runs"
+
+
+def _began(run: JsonObject) -> datetime:
+    return moment(text(run, "created_at"))
