@@ -32,6 +32,11 @@ class Installation:
     is_named: bool = False
 
 
+def token_variable(kind: str) -> str:
+    """The environment's variable that may hold the token of a built-in kind's own installation."""
+    return f"{PREFIX}{kind.upper()}_TOKEN"
+
+
 def read_installations(value: object) -> Mapping[str, Installation]:
     """Read the setting; the installations of ``BUILT_IN`` are there without it.
 

@@ -63,6 +63,10 @@ def test_the_forge_on_disk_is_there_when_it_is_set_up(portal, make_app):
     assert "local" not in listed(make_app(PORTAL_ACTIONS_LOCAL_SCM_ROOT=None))
 
 
+def test_a_built_in_forge_that_nobody_has_set_up_is_not_there(portal):
+    assert set(listed(portal())) == {"local", "fake"}
+
+
 def test_who_may_not_read_templates_sees_none(portal, make_app):
     app = portal()
     assert Person(app.test_client(), "").get(SCM).status_code == 401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.forges.reaching import Question, Reached, all_reached
 from portal_actions_plugin.scm.base import Operation
 from portal_actions_plugin.settings.forge_settings import URLS
+from portal_actions_plugin.settings.installations import token_variable
 
 if TYPE_CHECKING:
     from portal_actions_plugin.settings.installations import Installation
@@ -49,14 +51,22 @@ class Forge:
     problem: PortalActionsError | None
 
 
-def questions() -> list[Question]:
-    """Of each installation's own credential, in the order of the setting."""
-    return [Question(installation, None) for installation in extension().config.scm.values()]
+def candidates() -> list[Installation]:
+    """The installations that a portal may have set up, in the order of the setting.
+
+    One that the setting does not name is one of them when a token for it is in the environment: nobody imports the
+    provider of another to find out.
+    """
+    return [
+        one
+        for one in extension().config.scm.values()
+        if one.is_named or one.kind == "local" or os.environ.get(token_variable(one.kind))
+    ]
 
 
 def forges() -> list[Forge]:
     """All forges that are set up, by the order of the setting; takes ``PAGE_SECONDS`` at most."""
-    asked = questions()
+    asked = [Question(installation, None) for installation in candidates()]
     found = all_reached(asked, seconds=PAGE_SECONDS)
     pairs = [(question.installation, reached) for question, reached in zip(asked, found, strict=True)]
     return [_shown(installation, reached) for installation, reached in pairs if is_set_up(installation, reached)]

@@ -12,6 +12,7 @@ from portal_actions_plugin.scm.github.app_key import AppKey
 from portal_actions_plugin.scm.github.permissions import missing_by_permissions
 from portal_actions_plugin.scm.remote.credentials import Credential, find_given, no_credential, token_key
 from portal_actions_plugin.scm.remote.fields import at, maybe_text
+from portal_actions_plugin.settings.installations import token_variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.remote.answers import ForgeAnswer
     from portal_actions_plugin.scm.remote.client import ForgeClient
 
-ENVIRONMENT = "PORTAL_ACTIONS_GITHUB_TOKEN"
+ENVIRONMENT = token_variable("github")
 
 _PERSONAL = "an App creates no repository in a personal account: GitHub takes a token of that user for it"
 
