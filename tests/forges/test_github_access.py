@@ -1,4 +1,4 @@
-"""Who may do what in the double of GitHub: tokens, scopes, permissions, roles, apps, limits."""
+"""Who may do what in the double of GitHub: tokens, scopes, permissions, roles, apps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import urllib3
 
 from tests.support.forges.client import Client, git, signed, with_token, working_copy
 from tests.support.forges.github import GitHubDouble
-from tests.support.forges.rate_limit import Rate
 
 WORKFLOW = {"message": "CI", "content": base64.b64encode(b"on: push").decode()}
 
@@ -285,62 +284,3 @@ def test_an_installation_makes_nothing_in_a_personal_account(ada: Client, hub: G
     for method, path in (("POST", "/user/repos"), ("GET", "/user"), ("POST", "/orgs/acme/repos")):
         answer = bot(method, path, {"name": "x"} if method == "POST" else None)
         assert (answer.status, answer.json()["message"]) == (403, "Resource not accessible by integration")
-
-
-# Limits and the manners of requests
-
-
-def test_above_the_limit_it_answers_in_githubs_words(ada: Client, hub: GitHubDouble) -> None:
-    hub.limiter.rate = Rate(1, 3600)
-    ada.ok("GET", "/user")
-    answer = ada("GET", "/user")
-    assert (answer.status, "secondary rate limit" in answer.json()["message"]) == (429, True)
-    assert int(answer.headers["Retry-After"]) > 3000
-    assert ada("GET", "/rate_limit").status == 200
-
-
-def test_the_hours_limit_is_a_persons(ada: Client, hub: GitHubDouble) -> None:
-    hub.primary_limit = 2
-    other = ada.by(hub.classic_token("ada", "repo").token)
-    assert [one("GET", "/user").headers["X-RateLimit-Remaining"] for one in (ada, other)] == ["1", "0"]
-    refused = ada("GET", "/user")
-    assert (refused.status, refused.json()["message"][:23]) == (403, "API rate limit exceeded")
-    assert refused.headers["X-RateLimit-Remaining"] == "0"
-    assert "Retry-After" not in refused.headers
-    assert ada.ok("GET", "/rate_limit")["resources"]["core"]["remaining"] == 0
-
-
-def test_requests_have_to_be_well_formed(ada: Client) -> None:
-    headers = {"Authorization": f"Bearer {ada.token}", "User-Agent": "tests"}
-
-    def send(method: str, path: str, **options: Any) -> Any:
-        return ada.http.request(method, ada.url + path, **{"headers": headers} | options)
-
-    assert send("GET", "/user", headers={"Authorization": headers["Authorization"], "User-Agent": ""}).status == 403
-    assert send("POST", "/user/repos", body=b"{").json()["message"] == "Problems parsing JSON"
-    assert send("POST", "/user/repos", body=b"[]").json()["message"] == "Body should be a JSON object"
-    assert send("POST", "/user/repos", body=b"{}").json()["message"] == 'Invalid request.\n\n"name" wasn\'t supplied.'
-    assert send("GET", "/user/").status == 404
-    assert send("GET", "/user", headers=headers | {"X-GitHub-Api-Version": "2021-01-01"}).status == 400
-
-
-def test_every_answer_has_an_id(ada: Client) -> None:
-    ids = {ada("GET", path).headers["X-GitHub-Request-Id"] for path in ("/user", "/nonsense", "/repos/no/no")}
-    assert len(ids) == 3
-
-
-def test_an_enterprise_server_answers_below_its_prefix() -> None:
-    with GitHubDouble(enterprise="3.17.4") as hub, urllib3.PoolManager() as http:
-        hub.add_user("ada")
-        ada = Client(http, hub.api_url, hub.classic_token("ada", "repo").token)
-        assert ada.url.endswith("/api/v3")
-        repo = ada.ok("POST", "/user/repos", {"name": "mine", "auto_init": True})
-        assert repo["url"] == f"{hub.url}/api/v3/repos/ada/mine"
-        assert repo["clone_url"] == f"{hub.url}/ada/mine.git"
-        answer = ada("GET", "/meta")
-        assert (answer.headers["X-GitHub-Enterprise-Version"], answer.json()["installed_version"]) == (
-            "3.17.4",
-            "3.17.4",
-        )
-        assert Client(http, hub.url)("GET", "/user").status == 404
-        assert hub.log.count("POST", "/user/repos") == 1

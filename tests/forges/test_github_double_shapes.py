@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from pathlib import Path
 from time import time
 
 import pytest
@@ -25,6 +24,12 @@ UNDESCRIBED = {
 """The top folder: GitHub answers there, and its description knows it as the path that is empty."""
 
 
+def violations(proxy: Proxy) -> list[str]:
+    """What either side has done wrong since prism began, as far as GitHub itself does not do so."""
+    judged = [*proxy.violations("request"), *proxy.violations("response")]
+    return [str(one) for one in judged if not is_the_descriptions_fault(one)]
+
+
 def is_the_descriptions_fault(violation: Violation) -> bool:
     """Whether GitHub answers so, but its description says otherwise.
 
@@ -36,7 +41,7 @@ def is_the_descriptions_fault(violation: Violation) -> bool:
     return violation.request == "get /app/installations" and ".account " in violation.what
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hub() -> Iterator[GitHubDouble]:
     with GitHubDouble() as double:
         for login in ("ada", "bob", "eve"):
@@ -45,9 +50,9 @@ def hub() -> Iterator[GitHubDouble]:
         yield double
 
 
-@pytest.fixture
-def proxy(hub: GitHubDouble, node_packages: None, tmp_path: Path) -> Iterator[Proxy]:
-    with emulator.prism(hub.api_url, tmp_path) as running:
+@pytest.fixture(scope="module")
+def proxy(hub: GitHubDouble, node_packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with emulator.prism(hub.api_url, tmp_path_factory.mktemp("prism")) as running:
         yield running
 
 
@@ -194,9 +199,8 @@ def test_every_answer_is_as_githubs_own_description_says(hub: GitHubDouble, prox
         call_all_of_actions(ada)
         call_all_of_apps(ada, hub)
     assert hub.repository("acme/there").secrets == {"TOKEN": "hush"}
-    judged = [*proxy.violations("request"), *proxy.violations("response")]
     called = {(one.method, one.path) for one in hub.log.entries()}
-    assert [str(one) for one in judged if not is_the_descriptions_fault(one)] == []
+    assert violations(proxy) == []
     missed = {(one.method, one.template) for one in ROUTES} - {
         (route.method, route.template) for method, path in called if (route := (ROUTES.find(method, path) or [None])[0])
     }
@@ -204,33 +208,33 @@ def test_every_answer_is_as_githubs_own_description_says(hub: GitHubDouble, prox
 
 
 def test_errors_are_as_githubs_own_description_says(hub: GitHubDouble, proxy: Proxy) -> None:
-    hub.add_repository("acme/there", {"a": "1"})
+    hub.add_repository("acme/errors", {"a": "1"})
     hub.add_repository("acme/empty")
-    hub.commit("acme/there", "more", {"b": "2"})
+    hub.commit("acme/errors", "more", {"b": "2"})
     with urllib3.PoolManager() as http:
         ada = Client(http, proxy.url, hub.classic_token("ada", "repo").token)
         pull = {"title": "More", "head": "more", "base": "main"}
-        ada.ok("POST", "/repos/acme/there/pulls", pull)
+        ada.ok("POST", "/repos/acme/errors/pulls", pull)
         hook = {"config": {"url": "https://portal.example.org/hook"}}
-        ada.ok("POST", "/repos/acme/there/hooks", hook)
+        ada.ok("POST", "/repos/acme/errors/hooks", hook)
         expected = [
             (404, "GET", "/repos/acme/no", None),
             (409, "GET", "/repos/acme/empty/git/trees/main", None),
             (409, "POST", "/repos/acme/empty/git/blobs", {"content": "x"}),
-            (422, "POST", "/orgs/acme/repos", {"name": "there"}),
-            (422, "POST", "/repos/acme/there/pulls", pull),
-            (422, "POST", "/repos/acme/there/pulls", {**pull, "head": "no"}),
-            (422, "POST", "/repos/acme/there/hooks", hook),
-            (422, "PATCH", "/repos/acme/there/git/refs/heads%2Fno", {"sha": "0" * 40}),
-            (409, "PUT", "/repos/acme/there/pulls/1/merge", {"sha": "0" * 40}),
+            (422, "POST", "/orgs/acme/repos", {"name": "errors"}),
+            (422, "POST", "/repos/acme/errors/pulls", pull),
+            (422, "POST", "/repos/acme/errors/pulls", {**pull, "head": "no"}),
+            (422, "POST", "/repos/acme/errors/hooks", hook),
+            (422, "PATCH", "/repos/acme/errors/git/refs/heads%2Fno", {"sha": "0" * 40}),
+            (409, "PUT", "/repos/acme/errors/pulls/1/merge", {"sha": "0" * 40}),
             (
                 404,
                 "PUT",
-                "/repos/acme/there/contents/.github%2Fworkflows%2Fci.yml",
+                "/repos/acme/errors/contents/.github%2Fworkflows%2Fci.yml",
                 {"message": "x", "content": "eA=="},
             ),
         ]
         for status, method, path, body in expected:
             assert ada(method, path, body).status == status, (method, path)
         assert ada.by("ghp_unknown")("GET", "/user").status == 401
-    assert [str(one) for part in ("request", "response") for one in proxy.violations(part)] == []
+    assert violations(proxy) == []

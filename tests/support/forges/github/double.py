@@ -125,7 +125,7 @@ class GitHubDouble(Seeding):
         if version not in API_VERSIONS:
             raise refusal(400, f"API version {version} is not supported.", "about-the-rest-api/api-versions")
         path, repository, redirect = self._located(request, request.path.removeprefix(self.prefix))
-        found = ROUTES.find(request.method, path)
+        found = ROUTES.find("GET" if request.method == "HEAD" else request.method, path)
         if found is None:
             raise not_found()
         route, values = found
@@ -213,7 +213,7 @@ class GitHubDouble(Seeding):
 
     def _count(self, credential: Credential | None, needs: Needs) -> None:
         """rate-limits-for-the-rest-api#exceeding-the-rate-limit"""
-        if needs.page.startswith("rate-limit/"):
+        if self.enterprise or needs.page.startswith("rate-limit/"):
             return
         who = _limited_as(credential)
         if self._used[who] >= self.primary_limit:
@@ -233,14 +233,15 @@ class GitHubDouble(Seeding):
 
     def _common_headers(self, request: Request) -> list[tuple[str, str]]:
         self._requests += 1
-        rate = self.rate(self._credential(request))
-        return [
+        headers = [
             ("X-GitHub-Request-Id", f"C0DE:{self.server.port:X}:{self._requests:07X}"),
             ("X-GitHub-Media-Type", "github.v3; format=json"),
-            *((f"X-RateLimit-{name.capitalize()}", str(value)) for name, value in rate.items()),
-            ("X-RateLimit-Resource", "core"),
-            *([("X-GitHub-Enterprise-Version", self.enterprise)] if self.enterprise else []),
         ]
+        if self.enterprise:  # where rate limits "are disabled by default": rate-limits-for-the-rest-api
+            return [*headers, ("X-GitHub-Enterprise-Version", self.enterprise)]
+        rate = self.rate(self._credential(request))
+        headers += [(f"X-RateLimit-{name.capitalize()}", str(value)) for name, value in rate.items()]
+        return [*headers, ("X-RateLimit-Resource", "core")]
 
 
 def _limited_as(credential: Credential | None) -> str:

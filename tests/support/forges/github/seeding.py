@@ -83,6 +83,10 @@ class Seeding:
         )
 
     def _keep(self, credential: Credential) -> Credential:
+        """Names are told apart, as the rate limit of the double is a credential's."""
+        names = {one.name for one in self.state.credentials}
+        if credential.name in names:
+            credential.name = next(name for n in range(2, 999) if (name := f"{credential.name} ({n})") not in names)
         self.state.credentials.append(credential)
         return credential
 

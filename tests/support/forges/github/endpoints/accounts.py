@@ -102,6 +102,9 @@ def _for_members(call: Call, account: Account) -> dict[str, Any]:
 )
 def rate_limit(call: Call) -> Answer:
     """The headers of the very answer have the figures of ``core``; searches have their own, of which nothing is used."""
+    if call.enterprise:
+        # "Rate limits are disabled by default" there, and this endpoint has a 404 in GitHub's description.
+        raise refusal(404, "Rate limiting is not enabled.", call.page)
     core = call.rate
     search = {"limit": 30, "used": 0, "remaining": 30, "reset": core["reset"]}
     return ok({"resources": {"core": core, "search": search}, "rate": core})
