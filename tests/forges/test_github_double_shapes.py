@@ -99,7 +99,8 @@ def call_all_of_git(ada: Client) -> None:
         {"path": "bin", "mode": "100644", "type": "blob", "sha": blob},
         {"path": ".github/workflows/ci.yml", "mode": "100644", "type": "blob", "content": WORKFLOW},
     ]
-    made = ada.ok("POST", f"{repo}/git/trees", {"base_tree": head, "tree": entries})["sha"]
+    base = ada.ok("GET", f"{repo}/git/commits/{head}")["tree"]["sha"]
+    made = ada.ok("POST", f"{repo}/git/trees", {"base_tree": base, "tree": entries})["sha"]
     commit = ada.ok("POST", f"{repo}/git/commits", {"message": "More", "tree": made, "parents": [head]})["sha"]
     ada.ok("GET", f"{repo}/git/commits/{commit}")
     ada.ok("PATCH", f"{repo}/git/refs/heads%2Fmain", {"sha": commit})

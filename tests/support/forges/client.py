@@ -75,3 +75,14 @@ def working_copy(folder: Path, files: dict[str, str], branch: str = "main") -> P
 def with_token(url: str, token: str) -> str:
     """An address that git takes its password from."""
     return url.replace("http://", f"http://x-access-token:{token}@")
+
+
+def branch_off(client: Client, repo: str, name: str, files: dict[str, str], base: str = "main") -> str:
+    """A branch with one commit by GitHub's Git database, as a client makes it; returns the commit."""
+    head = client.ok("GET", f"/repos/{repo}/git/ref/heads/{base}")["object"]["sha"]
+    tree = [{"path": path, "mode": "100644", "type": "blob", "content": text} for path, text in files.items()]
+    base_tree = client.ok("GET", f"/repos/{repo}/git/commits/{head}")["tree"]["sha"]
+    tree_sha = client.ok("POST", f"/repos/{repo}/git/trees", {"base_tree": base_tree, "tree": tree})["sha"]
+    commit = client.ok("POST", f"/repos/{repo}/git/commits", {"message": "More", "tree": tree_sha, "parents": [head]})
+    client.ok("POST", f"/repos/{repo}/git/refs", {"ref": f"refs/heads/{name}", "sha": commit["sha"]})
+    return commit["sha"]

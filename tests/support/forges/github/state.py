@@ -105,7 +105,7 @@ class Installation:
 
 @dataclass
 class Pull:
-    """A pull request. ``head_sha`` follows the branch while it is open."""
+    """A pull request. ``head_sha`` follows the branch while it is open; ``looked_at`` is what was tried to merge."""
 
     id: int
     number: int
@@ -124,6 +124,7 @@ class Pull:
     merged_at: str | None = None
     merged_by: str | None = None
     merge_sha: str | None = None
+    looked_at: tuple[str, str] | None = None
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 from tests.support.forges.git_store import Entry, Person
@@ -92,8 +91,8 @@ def put(call: Call) -> Answer:
         raise refusal(404, f"Branch {branch} not found", call.page)
     _refuse_forbidden(call, branch, path)
     try:
-        content = base64.b64decode(encoded)
-    except (binascii.Error, ValueError) as error:
+        content = decoded(encoded)
+    except ValueError as error:
         raise refusal(422, "content is not valid Base64", call.page) from error
     there = git.entry(head, path) if head else None
     expected = call.field("sha", str, default="")
@@ -129,6 +128,11 @@ def _refuse_forbidden(call: Call, branch: str, path: str) -> None:
         raise refusal(403, f"Resource not accessible by {who}", call.page)
     if complaint := branch_rules.protected(call.state, call.credential, call.repository, branch):
         raise refusal(409, f"Could not update file: {complaint}", call.page)
+
+
+def decoded(text: str) -> bytes:
+    """What is in Base64, whose lines may be broken as in MIME; raises ValueError."""
+    return base64.b64decode("".join(text.split()), validate=True)
 
 
 def person(call: Call, role: str, default: Person) -> Person:

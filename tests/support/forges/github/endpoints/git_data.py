@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 from tests.support.forges.git_store import NO_COMMIT, Entry, GitError, Person
@@ -11,7 +10,7 @@ from tests.support.forges.github import branch_rules, shapes
 from tests.support.forges.github.access import Needs
 from tests.support.forges.github.answers import invalid, malformed, not_found, refusal
 from tests.support.forges.github.calls import Call, created, no_content, ok
-from tests.support.forges.github.endpoints.contents import person
+from tests.support.forges.github.endpoints.contents import decoded, person
 from tests.support.forges.github.state import node_id
 from tests.support.forges.messages import Answer
 from tests.support.forges.routing import Routes
@@ -187,10 +186,9 @@ def create_tree(call: Call) -> Answer:
     """Entries with ``content`` are written here; ``sha`` null takes a path away, which has to be there."""
     call.refuse_when_empty()
     base = call.field("base_tree", str, default="")
-    if base:
-        base = _tree_of(call, base) or ""
-        if not base:
-            raise refusal(404, "Not Found", call.page)
+    if base and call.git.kind(base) != "tree":
+        # "base_tree: The SHA1 of an existing Git tree object": a commit is none.
+        raise refusal(422, f"base_tree {base} is not a tree", call.page)
     given = call.field("tree", list)
     if not given:
         raise refusal(422, "Invalid tree info", call.page)
@@ -246,8 +244,8 @@ def create_blob(call: Call) -> Answer:
     if encoding not in ("utf-8", "base64"):
         raise refusal(422, f"Unsupported encoding: {encoding}", call.page)
     try:
-        data = base64.b64decode(content) if encoding == "base64" else content.encode()
-    except (binascii.Error, ValueError) as error:
+        data = decoded(content) if encoding == "base64" else content.encode()
+    except ValueError as error:
         raise invalid(call.page, "Blob", "custom", "content", "content is not valid Base64") from error
     sha = call.git.write_blob(data)
     url = f"{_base(call)}/blobs/{sha}"

@@ -258,10 +258,13 @@ def _simple(call: Call, pull: Pull) -> dict[str, Any]:
 
 
 def _full(call: Call, pull: Pull) -> dict[str, Any]:
-    """pull-request; whether it can be merged is worked out in the background, so the first answer has null."""
-    mergeable = None
-    if pull.state == "open":
+    """pull-request; null of ``mergeable`` "means GitHub has started a background job": so is the first answer after each
+    change: docs.github.com/en/rest/pulls/pulls#get-a-pull-request
+    """
+    mergeable, seen = None, (pull.head_sha, pull.base_sha)
+    if pull.state == "open" and pull.looked_at == seen:
         mergeable = call.git.merged_tree(pull.base_sha, pull.head_sha) is not None
+    pull.looked_at = seen
     ahead = call.git.history(pull.head_sha, without=pull.base_sha)
     return _simple(call, pull) | {
         "merged": pull.merged_at is not None,
