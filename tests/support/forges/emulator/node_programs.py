@@ -30,7 +30,7 @@ _PATHS = re.compile(
     r"/(meta|rate_limit|user|user/repos|app(/installations.*)?|installation/repositories"
     r"|(users|orgs)/\{\w+\}(/repos|/installation|/teams(/\{team_slug\}(/repos/.*)?)?)?"
     r"|repos/\{owner\}/\{repo\}(/(topics|contents/.*|readme|git/.*|branches(/\{branch\}(/protection)?)?|commits(/\{ref\})?"
-    r"|compare/.*|pulls(/\{pull_number\}(/merge)?)?|hooks(/\{hook_id\})?|collaborators(/\{username\})?|invitations"
+    r"|compare/.*|pulls(/\{pull_number\}(/merge)?)?|hooks(/\{hook_id\})?|collaborators(/\{username\})?|invitations|teams"
     r"|issues(/\{issue_number\}(/labels)?)?|labels(/\{name\})?|installation|actions/(variables|secrets|workflows|runs)(/.*)?))?)"
 )
 
