@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 from portal_actions_plugin.actions.context import ActionContext, RunInfo
 from portal_actions_plugin.scm.base import Author, FileChange, RepoRef, ScmProvider
 from portal_actions_plugin.scm.local.provider import open_local
+from portal_actions_plugin.scm.local.records import ISSUES, SETTINGS, read_json
 from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.settings.installations import Installation
 from tests.support.action_helpers import MemoryRecorder
@@ -86,6 +88,27 @@ class Bench(Protocol):
     def pulls(self, repo: str) -> list[tuple[str, str, str]]:
         """Head, base and state (open, closed or merged) of every pull request."""
 
+    def hooks(self, repo: str) -> list[str]:
+        """The addresses that webhooks call."""
+
+    def protected(self, repo: str) -> list[str]:
+        """The branches that are protected."""
+
+    def topics(self, repo: str) -> list[str]:
+        """The topics."""
+
+    def people(self, repo: str) -> list[str]:
+        """Who was added to it, invited or not."""
+
+    def variables(self, repo: str) -> list[str]:
+        """The names of the variables and secrets of its CI."""
+
+    def issues(self, repo: str) -> list[tuple[str, list[str]]]:
+        """Title and labels of every issue."""
+
+    def runs(self, repo: str) -> int:
+        """How many runs of its CI there are."""
+
 
 class RemoteBench(Bench, Protocol):
     """A double.
@@ -148,6 +171,30 @@ class LocalBench:
     def pulls(self, repo: str) -> list[tuple[str, str, str]]:
         return [(pull.head, pull.base, pull.state) for pull in self._forge.list_pulls(self._ref(repo))]
 
+    def hooks(self, repo: str) -> list[str]:
+        return list(self._settings(repo, "webhooks"))
+
+    def protected(self, repo: str) -> list[str]:
+        return list(self._settings(repo, "protection"))
+
+    def topics(self, repo: str) -> list[str]:
+        return sorted(self._settings(repo, "topics"))
+
+    def people(self, repo: str) -> list[str]:
+        return list(self._settings(repo, "collaborators"))
+
+    def variables(self, repo: str) -> list[str]:
+        return list(self._settings(repo, "variables"))
+
+    def issues(self, repo: str) -> list[tuple[str, list[str]]]:
+        files = sorted((self._root / OWNER_NAME / f"{repo}.git" / ISSUES).glob("*.json"))
+        found = [json.loads(file.read_text()) for file in files]
+        return [(one["title"], sorted(one["labels"])) for one in found]
+
+    def _settings(self, repo: str, kind: str) -> dict[str, Any]:
+        folder = self._root / OWNER_NAME / f"{repo}.git"
+        return read_json(folder / SETTINGS / f"{kind}.json", kind) or {}
+
     @property
     def _forge(self) -> Any:
         return open_local(self.opening())
@@ -164,6 +211,7 @@ class GitHubBench:
         self.faults, self.log, self.url = self.double.faults, self.double.log, self.double.url
         self.double.primary_limit = 10**9
         self.double.add_user("ada")
+        self.double.add_user("grace")
         self.double.add_organization(OWNER_NAME, ada="admin")
         full = self.double.classic_token("ada", "repo", "workflow", "admin:repo_hook", "admin:org")
         reads = {"metadata": "read", "contents": "read", "pull_requests": "read", "issues": "read"}
@@ -198,6 +246,32 @@ class GitHubBench:
         found = self.double.pulls(f"{OWNER_NAME}/{repo}")
         return [(one.head, one.base, "merged" if one.merged_at else one.state) for one in found]
 
+    def hooks(self, repo: str) -> list[str]:
+        return [hook.config["url"] for hook in self._repository(repo).hooks]
+
+    def protected(self, repo: str) -> list[str]:
+        return list(self._repository(repo).protections)
+
+    def topics(self, repo: str) -> list[str]:
+        return sorted(self._repository(repo).topics)
+
+    def people(self, repo: str) -> list[str]:
+        found = self._repository(repo)
+        return [*found.collaborators, *found.invitations]
+
+    def variables(self, repo: str) -> list[str]:
+        found = self._repository(repo)
+        return [*found.variables, *found.secrets]
+
+    def issues(self, repo: str) -> list[tuple[str, list[str]]]:
+        return [(one.title, sorted(one.labels)) for one in self._repository(repo).issues]
+
+    def runs(self, repo: str) -> int:
+        return len(self._repository(repo).runs)
+
+    def _repository(self, repo: str) -> Any:
+        return self.double.repository(f"{OWNER_NAME}/{repo}")
+
     def limited(self, retry_after: int) -> Respond:
         answer = too_many(retry_after)
         return Respond(answer.status, answer.body, dict(answer.headers))
@@ -213,6 +287,7 @@ class GitLabBench:
         self.double = GitLabDouble(folder)
         self.faults, self.log, self.url = self.double.faults, self.double.log, self.double.url
         ada = self._ada = self.double.add_user("ada")
+        self.double.add_user("grace")
         self.double.add_group(OWNER_NAME, {"ada": OWNER})
         weak = self.double.add_token(ada, "read_api", "read_repository")
         self._tokens = {"full": self.double.add_token(ada, "api"), "weak": weak, "unknown": "glpat-" + "0" * 20}
@@ -244,6 +319,30 @@ class GitLabBench:
         states = {"opened": "open"}
         found = self.double.pulls(f"{OWNER_NAME}/{repo}")
         return [(one.source_branch, one.target_branch, states.get(one.state, one.state)) for one in found]
+
+    def hooks(self, repo: str) -> list[str]:
+        return [hook.url for hook in self._project(repo).hooks]
+
+    def protected(self, repo: str) -> list[str]:
+        return [one.name for one in self._project(repo).protected_branches]
+
+    def topics(self, repo: str) -> list[str]:
+        return sorted(self._project(repo).topics)
+
+    def people(self, repo: str) -> list[str]:
+        return [self.double.state.users[number].username for number in self._project(repo).members]
+
+    def variables(self, repo: str) -> list[str]:
+        return [one.key for one in self._project(repo).variables]
+
+    def issues(self, repo: str) -> list[tuple[str, list[str]]]:
+        return [(one.title, sorted(one.labels)) for one in self._project(repo).issues]
+
+    def runs(self, repo: str) -> int:
+        return len(self._project(repo).pipelines)
+
+    def _project(self, repo: str) -> Any:
+        return self.double.project(f"{OWNER_NAME}/{repo}")
 
     def limited(self, retry_after: int) -> Respond:
         return Respond(429, "Retry later\n", {"Content-Type": "text/plain", "Retry-After": str(retry_after)})
