@@ -13,12 +13,14 @@ from portal_actions_plugin.errors import (
     RemoteError,
     ValidationError,
 )
-from portal_actions_plugin.scm.base import FileChange, RepoRef
-from portal_actions_plugin.scm.remote import lost_answers, transport
+from portal_actions_plugin.scm.base import FileChange
+from portal_actions_plugin.scm.remote import lost_answers
 from tests.support.action_helpers import LostError
 from tests.support.forges.faults import Close, CutShort, Reset, Respond
-from tests.support.forges.gitlab import DEVELOPER, GUEST, MAINTAINER, OWNER, GitLabDouble
-from tests.support.forges.gitlab_provider import OpenedGitLab
+from tests.support.forges.gitlab import DEVELOPER, GUEST, MAINTAINER
+from tests.support.forges.gitlab_provider import OpenedGitLab, acme, ada, gitlab, opened, ref, scm, shop
+
+__all__ = ["acme", "ada", "gitlab", "opened", "ref", "scm", "shop"]
 
 CREATE = {"visibility": "private", "description": "Sells things", "init_with_readme": False, "claim": "c1"}
 FILES = [
@@ -28,44 +30,6 @@ FILES = [
 ]
 MANY = [FileChange(f"service/part{index % 7}/f{index}.txt", f"{index}\n".encode()) for index in range(300)]
 MANY += [FileChange(f"service/img/{index}.png", b"\x89PNG\0" + bytes([index])) for index in range(3)]
-
-
-@pytest.fixture
-def gitlab(tmp_path):
-    with GitLabDouble(tmp_path / "gitlab") as double:
-        yield double
-        transport.close_kept()
-        double.verify()
-
-
-@pytest.fixture
-def ada(gitlab):
-    return gitlab.add_user("ada")
-
-
-@pytest.fixture
-def acme(gitlab, ada):
-    return gitlab.add_group("acme", {"ada": OWNER})
-
-
-@pytest.fixture
-def opened(gitlab, ada, acme):
-    return OpenedGitLab(gitlab, gitlab.add_token(ada, "api"))
-
-
-@pytest.fixture
-def scm(opened):
-    return opened.provider()
-
-
-@pytest.fixture
-def ref():
-    return RepoRef("gitlab", "acme", "shop", "main")
-
-
-@pytest.fixture
-def shop(gitlab, ada, acme):
-    return gitlab.add_project("acme/shop", ada, {"README.md": b"# shop\n", "src/app.py": b"old\n"})
 
 
 def test_a_project_is_created_filled_and_proposed_to(scm, gitlab, ref):
@@ -180,7 +144,7 @@ class TestCreating:
             pass
 
         def die(key, value):
-            if isinstance(value, dict) and value.get("id"):
+            if key.endswith(".made"):
                 raise DiedError
             kept(key, value)
 

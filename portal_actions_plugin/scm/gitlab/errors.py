@@ -112,7 +112,8 @@ RULES = (
     _rule(
         "SAML|single sign-on|SSO session",
         AuthError,
-        "The group asks for single sign-on, which a person's token has to renew: a group access token does without.",
+        "The group asks for single sign-on, which the person of the token has to renew. A group access token does without: "
+        "an Owner of the group makes one.",
     ),
     _rule(
         "account (has been|is|was)( \\w+)? ?(blocked|deactivated|banned|locked|pending)|terms of service|"

@@ -11,17 +11,7 @@ from dataclasses import dataclass
 
 from portal_actions_plugin.scm.base import Operation
 
-OPERATIONS = frozenset(
-    {
-        Operation.CREATE_REPO,
-        Operation.READ,
-        Operation.COMMIT,
-        Operation.COMMIT_WORKFLOWS,
-        Operation.OPEN_PULL,
-        Operation.CLOSE_PULL,
-        Operation.MERGE_PULL,
-    }
-)
+OPERATIONS = frozenset(Operation)
 
 REPORTER, DEVELOPER, MAINTAINER, OWNER = 20, 30, 40, 50
 """Access levels: docs.gitlab.com/api/access_requests/#valid-access-levels"""

@@ -5,16 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from portal_actions_plugin.scm.gitlab import commits, merge_requests, repositories
+from portal_actions_plugin.scm.gitlab import commits, issues, merge_requests, pipelines, repositories
 from portal_actions_plugin.scm.gitlab.client import GitLab
 from portal_actions_plugin.scm.gitlab.permissions import OPERATIONS
+from portal_actions_plugin.scm.gitlab.reach import reach
+from portal_actions_plugin.scm.gitlab.setup import people, variables, webhooks
+from portal_actions_plugin.scm.gitlab.setup.protection import protect_branch
 from portal_actions_plugin.scm.names import check_branch
-from portal_actions_plugin.scm.optional import OptionalOperations
+from portal_actions_plugin.scm.remote.new_issue import NewIssue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from portal_actions_plugin.scm.base import CommitResult, FileChange, PullRequest, RepoRef, Repository
+    from portal_actions_plugin.scm.base import (
+        Collaborator,
+        CommitResult,
+        FileChange,
+        Issue,
+        Protected,
+        Protection,
+        PullRequest,
+        Reach,
+        RepoRef,
+        Repository,
+        Variable,
+        Webhook,
+        WebhookSpec,
+        WorkflowRun,
+    )
     from portal_actions_plugin.scm.opening import Opening
 
 
@@ -23,7 +41,7 @@ def open_gitlab(opening: Opening) -> GitLabProvider:
     return GitLabProvider(GitLab.open(opening))
 
 
-class GitLabProvider(OptionalOperations):
+class GitLabProvider:
     """gitlab.com or a self-managed GitLab."""
 
     operations = OPERATIONS
@@ -32,6 +50,10 @@ class GitLabProvider(OptionalOperations):
     def __init__(self, gitlab: GitLab) -> None:
         self.name = gitlab.name
         self._gitlab = gitlab
+
+    def reach(self, owner: str | None) -> Reach:
+        """Find out what the credential for an owner can do, by calls that change nothing."""
+        return reach(self._gitlab.api(owner), owner)
 
     def create_repo(
         self, owner: str, repo: str, *, visibility: str, description: str, init_with_readme: bool, claim: str
@@ -84,3 +106,45 @@ class GitLabProvider(OptionalOperations):
     def merge_pull(self, ref: RepoRef, number: int, *, expected_head: str | None, method: str) -> PullRequest:
         """Merge a merge request; a merged one is returned as it is."""
         return merge_requests.merge_pull(self._gitlab.project(ref), number, expected_head=expected_head, method=method)
+
+    def ensure_webhook(self, ref: RepoRef, spec: WebhookSpec) -> Webhook:
+        """Create a webhook, or update the one of the same address where its events or its secret differ."""
+        return webhooks.ensure_webhook(self._gitlab.project(ref), spec)
+
+    def protect_branch(self, ref: RepoRef, branch: str, protection: Protection) -> Protected:
+        """Protect a branch; what this GitLab cannot do is named in the answer, and the rest is done."""
+        return protect_branch(self._gitlab.project(ref, again=True), branch, protection)
+
+    def set_topics(self, ref: RepoRef, topics: Sequence[str]) -> tuple[str, ...]:
+        """Add topics to those that are there; returns which were missing."""
+        return people.set_topics(self._gitlab.project(ref, again=True), topics)
+
+    def add_collaborators(self, ref: RepoRef, collaborators: Sequence[Collaborator]) -> tuple[str, ...]:
+        """Let people and groups work in a project; returns the names of those for whom anything changed."""
+        return people.add_collaborators(self._gitlab.project(ref, again=True), collaborators)
+
+    def set_variable(self, ref: RepoRef, variable: Variable) -> None:
+        """Set a CI/CD variable, whatever it was before; a secret one is masked."""
+        variables.set_variable(self._gitlab.project(ref), variable)
+
+    def create_issue(
+        self, ref: RepoRef, *, title: str, body: str, labels: Sequence[str], assignees: Sequence[str], claim: str
+    ) -> Issue:
+        """Open an issue, or return the one that the same claim has opened before."""
+        return issues.create_issue(self._gitlab.project(ref), NewIssue(title, body, labels, assignees, claim))
+
+    def label_issue(self, ref: RepoRef, number: int, labels: Sequence[str]) -> tuple[str, ...]:
+        """Add labels to an issue; returns which were missing."""
+        return issues.label_issue(self._gitlab.project(ref), number, labels)
+
+    def dispatch_workflow(
+        self,
+        ref: RepoRef,
+        *,
+        workflow: str,  # noqa: ARG002 GitLab has one pipeline a project
+        branch: str,
+        inputs: Mapping[str, str],
+        claim: str,
+    ) -> WorkflowRun:
+        """Start a pipeline, never a second one for the same claim."""
+        return pipelines.dispatch_workflow(self._gitlab.project(ref), pipelines.Dispatch(branch, inputs, claim))

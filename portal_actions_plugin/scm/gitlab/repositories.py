@@ -5,9 +5,7 @@ docs.gitlab.com/api/projects/#create-a-project
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ from portal_actions_plugin.scm.gitlab.errors import HIDDEN_HINT
 from portal_actions_plugin.scm.names import check_owner_path, check_repo, check_visibility
 from portal_actions_plugin.scm.remote.answers import LostAnswerError
 from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, text, texts
+from portal_actions_plugin.scm.remote.intents import Intents, fingerprint
 from portal_actions_plugin.scm.remote.lost_answers import write_once
 
 if TYPE_CHECKING:
@@ -60,12 +59,6 @@ class NewProject:
         """``group/sub/project``."""
         return f"{self.owner}/{self.repo}"
 
-    @property
-    def fingerprint(self) -> str:
-        """Tells this input and claim from every other one."""
-        parts = (self.owner, self.repo, self.visibility, self.description, self.init_with_readme, self.claim)
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
 
 def get_repo(gitlab: GitLab, owner: str, repo: str) -> Repository:
     """Find a project; raises NotFoundError."""
@@ -91,78 +84,58 @@ def create_repo(gitlab: GitLab, new: NewProject) -> Repository:
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
-    """What is kept before a project is asked for, so that it is known again.
-
-    Attributes:
-        fingerprint: of the input and its claim.
-        since: when there was no such project yet, by the forge's clock.
-        until: when the last request that may have made it was about to be sent.
-        id: the project's, once that is known.
-    """
-
-    fingerprint: str
-    since: datetime
-    until: datetime
-    id: int | None = None
-
-    def kept(self) -> JsonValue:
-        return {
-            "fingerprint": self.fingerprint,
-            "since": self.since.isoformat(),
-            "until": self.until.isoformat(),
-            "id": self.id,
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class _Creation:
     gitlab: GitLab
     api: Api
     new: NewProject
 
+    @property
+    def intents(self) -> Intents:
+        """The requests for this very input: another one, or another claim, inherits none of them."""
+        new = self.new
+        asked = (new.name.lower(), new.visibility, new.description, new.init_with_readme, new.claim)
+        return Intents(self.api.opening.notes, f"gitlab.createRepo.{fingerprint(self.gitlab.name, *asked)}")
+
     def run(self) -> Repository:
         asked = self.api.send("GET", project_path(self.new.owner, self.new.repo), accept=(404,))
-        kept = self._kept()
         if asked.status != 404:
-            return self._ours(Project.of(asked.object()), kept).as_repository(self.gitlab.name)
-        if kept is not None and kept.id is not None:
+            return self._ours(Project.of(asked.object())).as_repository(self.gitlab.name)
+        if self.intents.made is not None:
             raise ConflictError(
                 f"{self.new.name} was made by this run before, and is there no more.",
                 hint="Start a new run, if it was deleted on purpose.",
             )
         body = self._body(self._namespace())
-        now = asked.at or datetime.now(UTC)
-        claim = _Claim(self.new.fingerprint, kept.since if kept else now, now)
-        self._keep(claim)
-        made = write_once(lambda: self._post(body, kept, claim), self._look_up, log=self.api.opening.log)
-        return self._ours(made, self._kept()).as_repository(self.gitlab.name, fresh=True)
+        self.intents.add({"at": (asked.at or datetime.now(UTC)).isoformat()})
+        made = write_once(lambda: self._post(body), self._look_up, log=self.api.opening.log)
+        return self._ours(made).as_repository(self.gitlab.name, fresh=True)
 
-    def _post(self, body: JsonValue, before: _Claim | None, claim: _Claim) -> Project:
+    def _post(self, body: JsonValue) -> Project:
         try:
             made = Project.of(self.api.send("POST", "/projects", body=body, name=self.new.name).object())
         except LostAnswerError:
             raise
-        except ActionError as error:
-            if isinstance(error, ConflictError) and (found := self._look_up()) is not None:
+        except ConflictError as error:
+            if (found := self._look_up()) is not None:
                 return found  # an earlier request of ours, or somebody else's: its owner is looked at
-            if before is None:
-                self.api.opening.notes.save(self._key, None)  # nothing was made: no claim to what others make later
-            if isinstance(error, ConflictError):
-                raise ConflictError(error.message, hint=_HIDDEN_NAME_HINT) from None
+            self.intents.refused()
+            raise ConflictError(error.message, hint=_HIDDEN_NAME_HINT) from None
+        except ActionError:
+            self.intents.refused()  # nothing was made: no claim to what others make later
             raise
-        self._keep(replace(claim, id=made.id))
+        self.intents.keep_made({"id": made.id})
         return made
 
     def _look_up(self) -> Project | None:
         return self.gitlab.find_project(self.new.owner, self.new.repo)
 
-    def _ours(self, found: Project, claim: _Claim | None) -> Project:
+    def _ours(self, found: Project) -> Project:
         """The project, if it is known that this claim has made it; raises ConflictError otherwise."""
-        if claim is not None and found.id == claim.id:
+        made = self.intents.made
+        if made is not None and at(made, "id") == found.id:
             return found
-        if claim is not None and claim.id is None and self._is_new(found, claim):
-            self._keep(replace(claim, id=found.id))
+        if made is None and self._is_new(found):
+            self.intents.keep_made({"id": found.id})
             return found
         raise ConflictError(
             f"The project {self.new.name} exists already, and nothing says that this run has made it. Nothing was written "
@@ -170,10 +143,12 @@ class _Creation:
             hint=f"Look at {found.web_url}. Choose another name, or remove the project if nobody needs it.",
         )
 
-    def _is_new(self, found: Project, claim: _Claim) -> bool:
-        in_time = claim.since - _ROUNDED <= found.created_at <= claim.until + _SPAN
-        is_mine = at(found.about, "creator_id") == self.api.my_id
-        return in_time and is_mine and (found.is_empty or self._has_only_the_first_commit(found))
+    def _is_new(self, found: Project) -> bool:
+        """Whether it was made while requests of ours were on their way, by our account, and nobody has worked in it."""
+        sent = [moment(text(one, "at")) for one in self.intents.open()]
+        in_time = any(began - _ROUNDED <= found.created_at <= began + _SPAN for began in sent)
+        is_mine = in_time and at(found.about, "creator_id") == self.api.my_id
+        return is_mine and (found.is_empty or self._has_only_the_first_commit(found))
 
     def _has_only_the_first_commit(self, found: Project) -> bool:
         query: Query = {"ref_name": found.default_branch, "per_page": 2}
@@ -201,20 +176,3 @@ class _Creation:
             message = f"{self.new.owner} is a person: only that person's own token creates projects there."
             raise ValidationError(message, hint="Name a group.", fields={"owner": [message]})
         return number(found, "id")
-
-    @property
-    def _key(self) -> str:
-        digest = hashlib.sha256(f"{self.gitlab.name}/{self.new.name}".lower().encode()).hexdigest()
-        return f"gitlab.createRepo:{digest[:32]}"
-
-    def _kept(self) -> _Claim | None:
-        """What is kept of this very input: the claim of another one is never inherited."""
-        kept = self.api.opening.notes.load(self._key)
-        if maybe_text(kept, "fingerprint") != self.new.fingerprint:
-            return None
-        known = at(kept, "id")
-        since, until = moment(text(kept, "since")), moment(text(kept, "until"))
-        return _Claim(self.new.fingerprint, since, until, known if isinstance(known, int) else None)
-
-    def _keep(self, claim: _Claim) -> None:
-        self.api.opening.notes.save(self._key, claim.kept())

@@ -5,13 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from portal_actions_plugin.scm.base import Author
+import pytest
+
+from portal_actions_plugin.scm.base import Author, RepoRef
 from portal_actions_plugin.scm.gitlab.provider import GitLabProvider, open_gitlab
 from portal_actions_plugin.scm.opening import NoNotes, Opening
+from portal_actions_plugin.scm.remote import transport
 from portal_actions_plugin.settings.installations import Installation
-from tests.support.forges.gitlab import GitLabDouble
+from tests.support.forges.gitlab import OWNER, GitLabDouble
 
 ADA = Author("Ada Lovelace", "ada@example.com")
+
+
+class OnceNotes(NoNotes):
+    """Keeps what it was given first, as checkpoints do."""
+
+    def save(self, key: str, value: Any) -> None:
+        self._kept.setdefault(key, value)
 
 
 @dataclass
@@ -31,7 +41,7 @@ class OpenedGitLab:
 
     double: GitLabDouble
     token: str
-    notes: NoNotes = field(default_factory=NoNotes)
+    notes: OnceNotes = field(default_factory=OnceNotes)
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     redacted: list[str] = field(default_factory=list)
@@ -51,3 +61,44 @@ class OpenedGitLab:
             "notes": self.notes,
         }
         return open_gitlab(Opening(**{**given, **changes}))
+
+
+# Fixtures: a test module imports those that it uses
+
+
+@pytest.fixture
+def gitlab(tmp_path):
+    with GitLabDouble(tmp_path / "gitlab") as double:
+        yield double
+        transport.close_kept()
+        double.verify()
+
+
+@pytest.fixture
+def ada(gitlab):
+    return gitlab.add_user("ada")
+
+
+@pytest.fixture
+def acme(gitlab, ada):
+    return gitlab.add_group("acme", {"ada": OWNER})
+
+
+@pytest.fixture
+def opened(gitlab, ada, acme):
+    return OpenedGitLab(gitlab, gitlab.add_token(ada, "api"))
+
+
+@pytest.fixture
+def scm(opened):
+    return opened.provider()
+
+
+@pytest.fixture
+def ref():
+    return RepoRef("gitlab", "acme", "shop", "main")
+
+
+@pytest.fixture
+def shop(gitlab, ada, acme):
+    return gitlab.add_project("acme/shop", ada, {"README.md": b"# shop\n", "src/app.py": b"old\n"})

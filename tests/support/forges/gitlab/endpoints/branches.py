@@ -77,6 +77,18 @@ def delete_branch(call: Call, id: str, branch: str) -> Answer:  # noqa: A002 the
     return Answer(204)
 
 
+# docs.gitlab.com/api/tags/#retrieve-a-tag
+@endpoint("GET", "/projects/:id/repository/tags/:tag")
+def tag(call: Call, id: str, tag: str) -> Answer:  # noqa: A002 the documentation's word
+    call.check()
+    project, name = call.project(id), unquote(tag)
+    sha = project.repository.ref(f"refs/tags/{name}")
+    if sha is None:
+        raise not_found("Tag")
+    commit = code_entities.commit(call.state, project, project.repository.commit(sha))
+    return json_answer(200, {"name": name, "message": "", "target": sha, "commit": commit, "protected": False})
+
+
 # docs.gitlab.com/api/repositories/#list-repository-tree
 @endpoint("GET", "/projects/:id/repository/tree", "read_repository")
 def tree(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's word

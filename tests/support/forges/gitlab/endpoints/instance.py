@@ -5,8 +5,9 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from tests.support.forges.gitlab import entities, shapes
+from tests.support.forges.gitlab.access import Caller
 from tests.support.forges.gitlab.routing import Call, bad_request, endpoint, not_found
-from tests.support.forges.gitlab.state import NO_ACCESS, Namespace
+from tests.support.forges.gitlab.state import NO_ACCESS, Namespace, Token
 from tests.support.forges.messages import Answer, json_answer
 
 _ANY_SCOPE = ("read_user", "read_repository", "write_repository", "create_runner", "read_registry", "self_rotate")
@@ -75,6 +76,27 @@ def namespace(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's 
     if call.caller.level_in(found) == NO_ACCESS:
         raise not_found("Namespace")
     return json_answer(200, entities.namespace(call.state, found))
+
+
+# docs.gitlab.com/api/groups/#list-all-groups: those that the caller may see, or has at least this level in
+@endpoint("GET", "/groups")
+def groups(call: Call) -> Answer:
+    call.check(optional="min_access_level:int owned:bool search top_level_only:bool page:int per_page:int")
+    least = call.params.get("min_access_level", 0)
+    found = [one for one in call.state.namespaces.values() if one.user is None and call.caller.can_see_namespace(one)]
+    return call.page([entities.group(call.state, one) for one in found if call.caller.level_in(one) >= least])
+
+
+# docs.gitlab.com/api/group_members/#retrieve-a-member-of-a-group-including-inherited-and-invited-members
+@endpoint("GET", "/groups/:id/members/all/:user_id")
+def group_member(call: Call, id: str, user_id: str) -> Answer:  # noqa: A002 the documentation's word
+    call.must_be_known()
+    found = _namespace(call, id, "Group")
+    user = call.state.users.get(int(user_id))
+    level = Caller(call.state, Token(0, "", user, ())).level_in(found) if user else 0
+    if user is None or not level or user.admin:
+        raise not_found("Member")
+    return json_answer(200, entities.member(call.state, user, level))
 
 
 # docs.gitlab.com/api/groups/#retrieve-a-group: a group that one may not see is not there

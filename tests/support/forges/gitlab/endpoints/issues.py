@@ -59,7 +59,9 @@ def issue(call: Call, id: str, iid: str) -> Answer:  # noqa: A002 the documentat
 # docs.gitlab.com/api/issues/#create-an-issue: who has no more than the Guest's role can't set labels, which are ignored
 @endpoint("POST", "/projects/:id/issues")
 def create_issue(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's word
-    call.check("title", "description labels:texts assignee_id:int assignee_ids issue_type confidential:bool due_date")
+    call.check(
+        "title", "description labels:texts assignee_id:int assignee_ids:texts issue_type confidential:bool due_date"
+    )
     project, params = call.project(id), call.params
     call.must_have(project, GUEST)
     call.must_not_be_archived(project)
@@ -79,7 +81,7 @@ def create_issue(call: Call, id: str) -> Answer:  # noqa: A002 the documentation
 @endpoint("PUT", "/projects/:id/issues/:iid")
 def update_issue(call: Call, id: str, iid: str) -> Answer:  # noqa: A002 the documentation's word
     call.check(
-        optional="title description labels:texts add_labels:texts remove_labels:texts state_event assignee_ids",
+        optional="title description labels:texts add_labels:texts remove_labels:texts state_event assignee_ids:texts",
         state_event=("close", "reopen"),
     )
     project, params = call.project(id), call.params

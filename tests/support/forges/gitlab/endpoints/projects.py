@@ -218,3 +218,13 @@ def share(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's word
         "expires_at": None,
     }
     return json_answer(201, value)
+
+
+# docs.gitlab.com/api/projects/#delete-a-shared-project-link-in-a-group
+@endpoint("DELETE", "/projects/:id/share/:group_id")
+def unshare(call: Call, id: str, group_id: str) -> Answer:  # noqa: A002 the documentation's word
+    project = call.project(id)
+    call.must_have(project, MAINTAINER)
+    if not group_id.isdigit() or project.shares.pop(int(group_id), None) is None:
+        raise not_found("Group link")
+    return Answer(204)

@@ -11,7 +11,7 @@ from tests.support.forges.gitlab.state import MAINTAINER, Project, ProtectedBran
 from tests.support.forges.messages import Answer, json_answer
 
 _LEVELS = (0, 30, 40, 60)
-_PAID = "allowed_to_push allowed_to_merge allowed_to_unprotect unprotect_access_level:int"
+_PAID = "allowed_to_push:hashes allowed_to_merge:hashes allowed_to_unprotect:hashes unprotect_access_level:int"
 
 
 # docs.gitlab.com/api/protected_branches/#list-protected-branches
@@ -97,6 +97,15 @@ def add_rule(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's w
     return json_answer(201, {**_rule(project), "id": call.state.next_id(), "name": call.params["name"]})
 
 
+# docs.gitlab.com/api/merge_request_approvals/#update-an-approval-rule-for-a-project
+@endpoint("PUT", "/projects/:id/approval_rules/:rule_id")
+def change_rule(call: Call, id: str, rule_id: str) -> Answer:  # noqa: A002 the documentation's word
+    project = _licensed(call, id)
+    call.check("approvals_required:int name", "applies_to_all_protected_branches:bool protected_branch_ids")
+    project.approvals_required = call.params["approvals_required"]
+    return json_answer(200, {**_rule(project), "id": int(rule_id), "name": call.params["name"]})
+
+
 @endpoint("GET", "/projects/:id/approval_rules")
 def rules(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's word
     project = _licensed(call, id)
@@ -156,4 +165,5 @@ def _set(call: Call, rule: ProtectedBranch) -> None:
     )
     for name, attribute in {"allowed_to_push": "push_level", "allowed_to_merge": "merge_level"}.items():
         for one in call.params.get(name) or []:
-            setattr(rule, attribute, one["access_level"])
+            if not one.get("_destroy"):
+                setattr(rule, attribute, one["access_level"])
