@@ -35,11 +35,14 @@ LONGEST_SECONDS = 86_400.0
 FORGET_SECONDS = 86_400.0
 
 FIRST_PACE_MS = 250
-"""How far apart calls are after a refusal; twice as far after the next one."""
+"""How far apart calls are after a refusal; further by ``SLOWER`` after the next one."""
 
 SLOWEST_PACE_MS, QUICKEST_PACE_MS = 4000, 50
-QUICKER = 0.99
-"""Each call lets the next one follow a little sooner, so that the pace ends near to what the forge allows."""
+SLOWER, QUICKER = 1.5, 0.985
+"""Each call lets the next one follow a little sooner, so that the pace stays near to what the forge allows.
+
+About one call in thirty is refused then, which is how it is found out.
+"""
 
 PACE_FORGOTTEN_SECONDS = 60.0
 """Who has not called for so long begins without a pace."""
@@ -131,7 +134,7 @@ def _begin(tx: Transaction, key: dict[str, str], named: float | None) -> float:
     values: dict[str, object] = {}
     if not pause_left:
         # Who is refused while a pause is on had asked before it, and says nothing new of the pace.
-        slower = min(max(2 * _pace(before), FIRST_PACE_MS), SLOWEST_PACE_MS)
+        slower = min(max(int(SLOWER * _pace(before)), FIRST_PACE_MS), SLOWEST_PACE_MS)
         values |= {"pace_ms": slower, "next_at": ahead}
     if length > pause_left or before is None:
         values |= {"until": ahead, "refusals": refusals}
