@@ -15,12 +15,11 @@ from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.scm.remote import lost_answers, transport
 from portal_actions_plugin.scm.remote.client import ForgeClient, LostAnswerError, Place
 from portal_actions_plugin.scm.remote.first_commit import BranchExistsError, FirstCommit, push_first_commit
-from tests.forges.conftest import ADA, TOKEN, client_of
 from tests.support.forges import git_http
 from tests.support.forges.faults import Close, Hang, Reset, Respond, html_page, redirect
 from tests.support.forges.git_store import GitRepository, GitStore, Person
 from tests.support.forges.messages import Answer, Request
-from tests.support.forges.scripted import ScriptedForge
+from tests.support.forges.scripted import ADA, TOKEN, ScriptedForge, client_of
 from tests.support.forges.server import ForgeServer
 
 WORK = FirstCommit(

@@ -14,9 +14,9 @@ from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.scm.remote import transport
 from portal_actions_plugin.scm.remote.client import ForgeClient, Place
 from portal_actions_plugin.settings.installations import Installation
-from tests.forges.conftest import error_of, limit_of
 from tests.support.forges.faults import Reset
 from tests.support.forges.github.double import GitHubDouble
+from tests.support.forges.scripted import error_of, limit_of
 
 RIGHTS = {"administration": "write", "contents": "write", "pull_requests": "write", "issues": "read"}
 COMMIT = frozenset({Operation.COMMIT})

@@ -12,10 +12,9 @@ from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.scm.remote import client as client_module
 from portal_actions_plugin.scm.remote import transport
 from portal_actions_plugin.scm.remote.client import ForgeClient, LostAnswerError, Place
-from tests.forges.conftest import ADA, TOKEN, KeptPauses, client_of
 from tests.support.forges.faults import Close, CutShort, Drip, Hang, Reset, Respond, html_page, redirect
 from tests.support.forges.messages import json_answer
-from tests.support.forges.scripted import ScriptedForge, always
+from tests.support.forges.scripted import ADA, TOKEN, KeptPauses, ScriptedForge, always, client_of
 from tests.support.forges.server import ForgeServer
 
 

@@ -14,7 +14,7 @@ from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.scm.remote import transport
 from portal_actions_plugin.scm.remote.client import LostAnswerError, Place
 from portal_actions_plugin.settings.installations import Installation
-from tests.forges.conftest import ADA, client_of
+from tests.support.forges.scripted import ADA, client_of
 from tests.support.http_server import Names, Server, says, sends_to, serving
 from tests.support.proxy import Proxy, proxying
 from tests.support.tls import SecureServer, write_authority
