@@ -177,7 +177,7 @@ def test_an_executable_file_stays_one_unless_it_is_said(github: OpenedGitHub) ->
 
 
 @pytest.mark.parametrize("fault", [Reset(), Close(), Respond(502, "<html>Unicorn!</html>")])
-@pytest.mark.parametrize("where", [TREES, COMMITS, f"{REFS}/heads/main", "/repos/acme/shop/git/blobs"])
+@pytest.mark.parametrize("where", [TREES, COMMITS, f"{REFS}/heads*main", "/repos/acme/shop/git/blobs"])
 def test_a_lost_answer_makes_no_second_commit(github: OpenedGitHub, fault, where: str) -> None:
     github.double.add_repository("acme/shop", {"a": "1\n"})
     order = github.double.faults.order("*", where, fault, after=True)

@@ -42,7 +42,7 @@ def test_a_repository_is_made_with_what_was_asked_for(github: OpenedGitHub) -> N
     assert made.fresh
     assert github.double.repository("acme/shop").git.is_empty()
     assert github.requests() == [
-        "GET /users/acme",
+        "GET /orgs/acme",
         "GET /repos/acme/shop",
         "POST /orgs/acme/repos",
         "GET /repos/acme/shop",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import NamedTuple
-from urllib.parse import quote
 
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.scm.github.client import RepoApi, segment
@@ -14,10 +13,10 @@ from portal_actions_plugin.scm.remote.fields import maybe_text, text
 
 
 class Head(NamedTuple):
-    """Where a branch is: the SHAs of its commit and of that commit's tree."""
+    """Where a branch is: the SHA of its commit, and of that commit's tree where the answer named it."""
 
     commit: str
-    tree: str
+    tree: str | None
 
 
 def find_branch(repo: RepoApi, branch: str) -> Head | None:
@@ -30,7 +29,12 @@ def find_branch(repo: RepoApi, branch: str) -> Head | None:
     found = answer.object()
     if text(found, "name") != branch:
         return None  # it has another name now, and GitHub leads there: "Get a branch" answers 301
-    return Head(text(found, "commit", "sha"), text(found, "commit", "commit", "tree", "sha"))
+    return Head(text(found, "commit", "sha"), maybe_text(found, "commit", "commit", "tree", "sha"))
+
+
+def root_of(repo: RepoApi, head: Head) -> str:
+    """The SHA of the tree that a branch is at: GitHub names it with the branch, and what only resembles GitHub may not."""
+    return head.tree or text(repo.send("GET", f"/git/commits/{head.commit}").object(), "tree", "sha")
 
 
 def some_branches(repo: RepoApi) -> list[str]:
@@ -45,7 +49,7 @@ def require_repo(repo: RepoApi) -> None:
 
 def read_file(repo: RepoApi, branch: str, path: str) -> tuple[bytes, str] | None:
     """The content and the blob's SHA of a file; None when the branch or the file does not exist."""
-    answer = repo.send("GET", f"/contents/{quote(path)}", query={"ref": branch}, accept=(404,))
+    answer = repo.send("GET", f"/contents/{segment(path)}", query={"ref": branch}, accept=(404,))
     if answer.status == 404:
         if not says(answer, "no commit found|is empty"):
             require_repo(repo)

@@ -232,4 +232,7 @@ class RepoApi:
         if self.name not in moved:
             now = text(self.api.send("GET", f"/repositories/{number}").object(), "full_name")
             moved[self.name] = now
-            self.api.opening.warn(f"{self.name} is called {now} now: GitHub has led there. Use that name from now on.")
+            if now.lower() != self.name.lower():  # a branch with another name leads there as well
+                self.api.opening.warn(
+                    f"{self.name} is called {now} now: GitHub has led there. Use that name from now on."
+                )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from portal_actions_plugin.errors import AuthError, NotFoundError
 from portal_actions_plugin.scm.base import Author, CommitResult, FileChange
-from portal_actions_plugin.scm.github.branches import Head, find_branch, some_branches
+from portal_actions_plugin.scm.github.branches import Head, find_branch, root_of, some_branches
 from portal_actions_plugin.scm.github.client import RepoApi, segment
 from portal_actions_plugin.scm.github.errors import MovedError
 from portal_actions_plugin.scm.github.trees import GitHubTree, tree_of_commit
@@ -67,12 +67,12 @@ def _commit(repo: RepoApi, request: CommitRequest) -> CommitResult:
         base = find_branch(repo, request.base_branch or "")
     if base is None:
         return _first(repo, request)
-    tree = GitHubTree(repo, base.tree, [change.path for change in request.changes])
-    planned = _planned(repo, request, tree)
+    root = root_of(repo, base)
+    planned = _planned(repo, request, GitHubTree(repo, root, [change.path for change in request.changes]))
     if not planned:
         return CommitResult(base.commit, ())
     with _workflows_named(planned):
-        made = _write_commit(repo, request, base, planned)
+        made = _write_commit(repo, request, base.commit, _write_tree(repo, root, planned))
         _publish(repo, request.branch, made, head)
     return CommitResult(made, tuple(file.path for file in planned), None if head else request.base_branch)
 
@@ -102,12 +102,16 @@ def _planned(repo: RepoApi, request: CommitRequest, tree: GitHubTree | NoTree) -
     )
 
 
-def _write_commit(repo: RepoApi, request: CommitRequest, base: Head, planned: Sequence[PlannedFile]) -> str:
-    tree = base.tree
+def _write_tree(repo: RepoApi, root: str, planned: Sequence[PlannedFile]) -> str:
+    """Write the tree that files make of another one; both are SHAs."""
     for entries in _batches([_entry(repo, file) for file in planned]):
-        body: JsonValue = {"base_tree": tree, "tree": entries}
-        tree = _unseen(repo, "/git/trees", body)
-    return _unseen(repo, "/git/commits", {**_words(repo, request), "tree": tree, "parents": [base.commit]})
+        body: JsonValue = {"base_tree": root, "tree": entries}
+        root = _unseen(repo, "/git/trees", body)
+    return root
+
+
+def _write_commit(repo: RepoApi, request: CommitRequest, parent: str, tree: str) -> str:
+    return _unseen(repo, "/git/commits", {**_words(repo, request), "tree": tree, "parents": [parent]})
 
 
 def _words(repo: RepoApi, request: CommitRequest) -> dict[str, JsonValue]:
@@ -161,13 +165,12 @@ def _unseen(repo: RepoApi, path: str, body: JsonValue) -> str:
 
 def _publish(repo: RepoApi, branch: str, sha: str, before: Head | None) -> None:
     """Move a branch to a commit that follows where it was, or make it; raises MovedError when it is elsewhere by now."""
-    ref = f"heads/{'/'.join(map(segment, branch.split('/')))}"
 
     def write() -> bool:
         if before is None:
             repo.send("POST", "/git/refs", body={"ref": f"refs/heads/{branch}", "sha": sha})
         else:
-            repo.send("PATCH", f"/git/refs/{ref}", body={"sha": sha, "force": False})
+            repo.send("PATCH", f"/git/refs/{segment(f'heads/{branch}')}", body={"sha": sha, "force": False})
         return True
 
     def look_up() -> bool | None:

@@ -123,14 +123,13 @@ class _Seen:
 
 def _owner(api: Api, new: NewRepository) -> tuple[str, str]:
     """The owner's name as GitHub writes it, and where its repositories are made."""
-    answer = api.find(f"/users/{segment(new.owner)}")
-    if answer is None:
+    if (organisation := api.find(f"/orgs/{segment(new.owner)}")) is not None:
+        login = text(organisation.object(), "login")
+        return login, f"/orgs/{segment(login)}/repos"
+    if (person := api.find(f"/users/{segment(new.owner)}")) is None:
         message = f"GitHub has no user or organisation {new.owner}."
         raise NotFoundError(message, hint="Check the owner's name.", fields={"owner": [message]})
-    account = answer.object()
-    login = text(account, "login")
-    if text(account, "type") == "Organization":
-        return login, f"/orgs/{segment(login)}/repos"
+    login = text(person.object(), "login")
     if new.visibility == "internal":
         message = f"{login} is a person: only an organisation of an enterprise has internal repositories."
         raise ValidationError(message, fields={"visibility": [message]})
