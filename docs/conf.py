@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from portal_actions_plugin import errors
 from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.blueprints.api.openapi.json_schema import json_schema
+from portal_actions_plugin.scm.base import Operation
+from portal_actions_plugin.scm.github.permissions import LABELS, NEEDS
+from portal_actions_plugin.scm.optional import WORDS
 from portal_actions_plugin.settings.config import SETTINGS
 from portal_actions_plugin.settings.values import PREFIX
 
@@ -62,6 +65,35 @@ def action_reference() -> str:
     )
 
 
+def github_reference() -> str:
+    """Write a row for every operation, from what the provider for GitHub checks credentials by."""
+    rows = ["| to | in | classic token | App or fine-grained token |", "| --- | --- | --- | --- |"]
+    for operation, need in NEEDS.items():
+        scopes = ", ".join(f"`{scope}`" for scope in need.scopes)
+        permissions = [f"{LABELS[name]}: {level}" for name, level in need.permissions.items()]
+        permissions += [f"{LABELS[name]}: {level} (for a part of it)" for name, level in need.besides.items()]
+        users = ", ".join(f"`{one}`" for one in _users(operation))
+        rows.append(f"| {WORDS[operation]} | {users} | {scopes} | {', '.join(permissions)} |")
+    return "\n".join(rows)
+
+
+def _users(operation: Operation) -> list[str]:
+    """The actions that ask for an operation, for any of the inputs that make a difference."""
+    return [
+        one.id
+        for one in Registry.from_entry_points()
+        if any(operation in one.operations_for(data) for data in _INPUTS)
+        or (operation is Operation.READ and one.operations)
+    ]
+
+
+_WORKFLOW = {"path": ".github/workflows/ci.yml"}
+_INPUTS: tuple[dict[str, Any], ...] = (
+    {},
+    {**_WORKFLOW, "files": [_WORKFLOW], "type": "github-actions", "secret": False},
+)
+
+
 def _fields(which: str, schema: Any) -> str:
     rows = list(_rows(json_schema(schema), "")) if schema else []
     if not rows:
@@ -104,6 +136,8 @@ def _fill_in(_app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = source[0].replace("<!-- settings -->", settings_reference())
     if page == "actions":
         source[0] = source[0].replace("<!-- actions -->", action_reference())
+    if page == "connect-github":
+        source[0] = source[0].replace("<!-- github -->", github_reference())
     if page == "errors":
         source[0] = source[0].replace("<!-- errors -->", error_reference())
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import runpy
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.errors import AuthError, ConfigurationError
 from portal_actions_plugin.scm.base import Operation
 from portal_actions_plugin.scm.github import permissions
 from portal_actions_plugin.scm.github.client import Addresses
+from portal_actions_plugin.scm.optional import WORDS
 from portal_actions_plugin.settings.installations import Installation
 from tests.support.forges.github_opened import OpenedGitHub
 
@@ -91,3 +95,16 @@ def test_each_address_follows_from_the_other(
 def test_an_address_that_is_no_text_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"PORTAL_ACTIONS_SCM\['ghe'\]\['url'\] is a int"):
         Addresses.of(Installation("ghe", "github", {"url": 1}))
+
+
+def test_the_page_for_administrators_is_made_from_what_credentials_are_checked_by() -> None:
+    documents = Path(__file__).parent.parent.parent / "docs"
+    table = runpy.run_path(str(documents / "conf.py"))["github_reference"]()
+    rows = {row.split(" | ")[0].removeprefix("| "): row for row in table.splitlines()[2:]}
+    assert set(rows) == set(WORDS.values())
+    assert "`scm.pushSkeleton@v1`" in rows["commit workflows of its CI"]
+    assert "`repo`, `workflow`" in rows["commit workflows of its CI"]
+    assert "Workflows: write" in rows["commit workflows of its CI"]
+    asking = {one.id for one in Registry.from_entry_points() if one.operations}
+    assert {name for name in asking if f"`{name}`" in table} == asking
+    assert "<!-- github -->" in (documents / "connect-github.md").read_text()
