@@ -183,13 +183,18 @@ def test_git_is_refused_like_rest(hub: GitHubDouble, tmp_path: Path, who: str, c
     assert hub.branches("acme/new") == {}
 
 
-def test_a_rule_refuses_a_push_in_githubs_words(hub: GitHubDouble, tmp_path: Path) -> None:
-    message = "error: GH013: Repository rule violations found for refs/heads/main.\n- Changes must be made through a pull request."
-    hub.add_repository("acme/new").push_refusal = ("push declined due to repository rule violations", message)
+def test_a_rule_refuses_pushes_and_writes_in_githubs_words(ada: Client, hub: GitHubDouble, tmp_path: Path) -> None:
+    reason, words = "push declined due to repository rule violations", "Changes must be made through a pull request."
+    hub.add_repository("acme/new").push_refusal = (reason, f"error: GH013: {reason}.\n- {words}")
     work = working_copy(tmp_path / "work", {"a": "1"})
-    pushed = git(work, "push", with_token(f"{hub.url}/acme/new.git", hub.classic_token("ada", "repo").token), "main")
-    assert "remote: error: GH013: Repository rule violations found" in pushed.stderr
-    assert "(push declined due to repository rule violations)" in pushed.stderr
+    pushed = git(work, "push", with_token(f"{hub.url}/acme/new.git", ada.token or ""), "main")
+    assert f"remote: error: GH013: {reason}." in pushed.stderr
+    assert f"({reason})" in pushed.stderr
+    written = ada("PUT", "/repos/acme/new/contents/a", {"message": "A", "content": "QQ=="})
+    assert written.status == 409
+    assert written.json()["message"].startswith("Repository rule violations found\n\n")
+    assert words in written.json()["message"]
+    assert hub.branches("acme/new") == {}
 
 
 # Apps
@@ -203,8 +208,8 @@ def claims(app_id: object, hub: GitHubDouble, start: int = -60, end: int = 300) 
 @pytest.mark.parametrize(
     ("start", "end", "algorithm", "complaint"),
     [
-        (60, 300, "RS256", "'Issued at' claim ('iat')"),
-        (-60, 700, "RS256", "too far in the future"),
+        (3000, 3300, "RS256", "'Issued at' claim ('iat')"),
+        (-60, 3000, "RS256", "too far in the future"),
         (-600, -1, "RS256", "'Expiration time' claim ('exp')"),
         (-60, 300, "HS256", "could not be decoded"),
     ],

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -24,8 +25,9 @@ class RateLimiter:
         rate: a test may set it at any time.
     """
 
-    def __init__(self, rate: Rate | None = None) -> None:
+    def __init__(self, rate: Rate | None = None, *, now: Callable[[], float] = time.monotonic) -> None:
         self.rate = rate
+        self._now = now
         self._lock = threading.Lock()
         self._taken: dict[str, deque[float]] = defaultdict(deque)
         self._refused: dict[str, int] = defaultdict(int)
@@ -39,7 +41,7 @@ class RateLimiter:
         with self._lock:
             if (rate := self.rate) is None:
                 return None
-            now, taken = time.monotonic(), self._taken[credential]
+            now, taken = self._now(), self._taken[credential]
             while taken and taken[0] <= now - rate.seconds:
                 taken.popleft()
             if len(taken) < rate.requests:

@@ -14,6 +14,9 @@ def protected(state: State, credential: Credential, repository: Repository, bran
     docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/managing-protected-branches/about-protected-branches:
     administrators are exempt unless "Do not allow bypassing the above settings" (enforce_admins) is set.
     """
+    if repository.push_refusal and branch == repository.git.default_branch:
+        # "About rulesets": they bind REST as they bind git.
+        return f"Repository rule violations found\n\n{repository.push_refusal[1]}\n\n"
     rule = repository.protections.get(branch)
     if not rule:
         return ""

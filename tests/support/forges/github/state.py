@@ -184,7 +184,8 @@ class Repository:
         teams: slugs of the owner's teams and what they may do.
         protections: by branch, as the body of the PUT had it.
         secrets: by name, decrypted.
-        push_refusal: when it is set, the reason and the message that every push is refused with.
+        push_refusal: a ruleset: the reason and the message that every push is refused with, and by REST every write to
+            the default branch.
     """
 
     id: int

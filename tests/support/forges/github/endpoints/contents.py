@@ -127,7 +127,8 @@ def _refuse_forbidden(call: Call, branch: str, path: str) -> None:
         who = "integration" if call.credential.kind == "installation" else "personal access token"
         raise refusal(403, f"Resource not accessible by {who}", call.page)
     if complaint := branch_rules.protected(call.state, call.credential, call.repository, branch):
-        raise refusal(409, f"Could not update file: {complaint}", call.page)
+        is_rule = complaint.startswith("Repository rule violations")
+        raise refusal(409, complaint if is_rule else f"Could not update file: {complaint}", call.page)
 
 
 def decoded(text: str) -> bytes:
