@@ -20,6 +20,7 @@ from portal_actions_plugin.host import (
     Hooks,
     Identity,
     IdentityLoader,
+    RequesterSecrets,
     ScmCredentials,
     Scorecards,
     TemplateListing,
@@ -41,6 +42,7 @@ METHODS: Mapping[str, Sequence[str]] = {
     "catalog": ("register_entity",),
     "scorecards": ("evaluate",),
     "scm_credentials": (),
+    "requester_secrets": (),
 }
 """What each hook is asked by: methods of an object, or the hook itself."""
 
@@ -247,6 +249,45 @@ def scm_token(asker: ScmCredentials | None, installation: str, owner: str) -> st
     raise ConfigurationError(
         f"The hook {name_of(asker)} answered {_kind(answer)} instead of a token or None for {installation}/{owner}."
     )
+
+
+def requester_secrets(asker: RequesterSecrets | None, who: Identity, keys: Sequence[str]) -> dict[str, str]:
+    """The requester's own secrets, such as their token at a forge.
+
+    Args:
+        asker: the host's hook.
+        who: the requester of the run that begins.
+        keys: what the template names them by.
+
+    Returns:
+        The secrets by key: those that the host has of them.
+
+    Raises:
+        ConfigurationError: there is no hook, it failed, or answered something else. The answer is not shown.
+    """
+    names = ", ".join(keys)
+    if asker is None:
+        raise ConfigurationError(
+            f"This template works as its requester, with {names}, and this portal gives nobody's.",
+            hint="Tell your platform team: the host registers it with @plugin.requester_secrets.",
+        )
+    try:
+        answer = settled(asker(who, tuple(keys)))
+    except Exception as error:  # noqa: BLE001 whatever goes wrong in there
+        # Not log.exception: a traceback ends with the error's own message, which may hold a secret.
+        log.error(  # noqa: TRY400
+            "the hook %s failed when it was asked for %s: %s", name_of(asker), names, type(error).__name__
+        )
+        raise ConfigurationError(
+            f"The hook {name_of(asker)} failed when it was asked for {names}: {type(error).__name__}.",
+            hint="Tell your platform team.",
+        ) from None
+    if not isinstance(answer, Mapping) or not all(isinstance(one, str | None) for one in answer.values()):
+        drop(answer)
+        raise ConfigurationError(
+            f"The hook {name_of(asker)} answered {_kind(answer)} instead of a mapping of {names} to texts."
+        )
+    return {key: value for key in keys if (value := answer.get(key))}
 
 
 def templates(source: TemplateSource) -> TemplateSource:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -114,6 +114,7 @@ class Scorecards(Protocol):
 IdentityLoader = Callable[[], Identity | None]
 Authorizer = Callable[[Identity, str, Any], bool]
 ScmCredentials = Callable[[str, str], str | None]
+RequesterSecrets = Callable[[Identity, Sequence[str]], Mapping[str, str | None]]
 """These may be async as well, and so may the methods above."""
 
 
@@ -127,6 +128,7 @@ class Hooks:
     catalog: Catalog | None = None
     scorecards: Scorecards | None = None
     scm_credentials: ScmCredentials | None = None
+    requester_secrets: RequesterSecrets | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,9 @@ class HookDecorators:
         "Register an object, or a class without arguments, with ``evaluate(entity_id, scorecard_id, force)``.",
     )
     scm_credentials = _decorator("scm_credentials", "Register ``(provider, owner) -> token | None``.")
+    requester_secrets = _decorator(
+        "requester_secrets", "Register ``(identity, keys) -> {key: secret | None}``: what is the requester's own."
+    )
 
     def _register(self, kind: str, hook: object, *, replaces: bool) -> None:
         raise NotImplementedError

@@ -230,7 +230,8 @@ def _wanting_secrets() -> Sequence[str]:
     wanting = [action.id for action in parts.registry if action.needs_a_secret()]
     # A source that fails or hangs has its own finding.
     with suppress(Exception, TimeLimitError), time_limit(TEMPLATES_SECONDS):
-        wanting += [template.name for template in parts.templates.list().templates if template.secret_names]
+        listed = parts.templates.list().templates
+        wanting += [template.name for template in listed if template.secret_names or template.requester_secrets]
     return wanting
 
 

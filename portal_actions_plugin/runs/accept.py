@@ -71,7 +71,8 @@ class Started:
 class Start:
     """A valid start on its way into the database.
 
-    ``end_at_once`` ends a run that has nothing to do, and ``sealed`` has the secret inputs, as a run keeps them.
+    ``end_at_once`` ends a run that has nothing to do, and ``sealed`` has the secret inputs, as a run keeps them. Those
+    in ``asked_for`` are the requester's own: they make a retry no other one than somebody else's.
     """
 
     asker: Identity
@@ -84,6 +85,7 @@ class Start:
     retry_of: str | None
     end_at_once: Callable[[Transaction], TemplateRun] | None = None
     sealed: bytes | None = field(default=None, repr=False)
+    asked_for: frozenset[str] = frozenset()
 
 
 def known(asker: Identity, key: IdempotencyKey | None) -> Started | None:
@@ -205,16 +207,20 @@ def _active_retry(tx: Transaction, start: Start) -> str | None:
         return None
     table = tables.template_runs if start.kind == TEMPLATE_RUN else tables.action_runs
     active = select(table.c.id, table.c.secrets).where(table.c.retry_of == start.retry_of, table.c.status.in_(ACTIVE))
-    return next((found["id"] for found in tx.rows(active) if _same_secrets(found["secrets"], start.sealed)), None)
+    return next((found["id"] for found in tx.rows(active) if _same_secrets(found["secrets"], start)), None)
 
 
-def _same_secrets(there: bytes | None, given: bytes | None) -> bool:
-    """Whether two seals hold the same; one that no key opens any more is another one."""
-    keys = extension().config.secret_keys
+def _same_secrets(there: bytes | None, start: Start) -> bool:
+    """Whether two seals hold the same inputs; one that no key opens any more is another one."""
     try:
-        return unseal(there, keys) == unseal(given, keys)
+        return _inputs_of(there, start) == _inputs_of(start.sealed, start)
     except ConfigurationError:
         return False
+
+
+def _inputs_of(sealed: bytes | None, start: Start) -> dict[str, Any]:
+    opened = unseal(sealed, extension().config.secret_keys)
+    return {name: value for name, value in opened.items() if name not in start.asked_for}
 
 
 def fix_key(origin: Origin | None) -> str | None:

@@ -106,7 +106,18 @@ def _plan_retry(asker: Identity, run_id: str, run: Run) -> Plan:
         return Plan(run_id, run, _why_no_retry(asker, run))
     if MASK in _inputs(run).values():
         return Plan(run_id, run, "Needs its secret inputs again: open the run to give them.")
-    return Plan(run_id, run, f"A new run of {_title(run)}.", works=True)
+    return Plan(run_id, run, f"A new run of {_title(run)}{_in_whose_name(run)}.", works=True)
+
+
+def _in_whose_name(run: Run) -> str:
+    """What a retry does with the asker's own token, if it is somebody's: nobody's is used silently."""
+    if not isinstance(run, TemplateRun):
+        return ""
+    try:
+        wants = extension().templates.get(run.template).requester_secrets
+    except ActionError:
+        return ""
+    return f", in your name, with {', '.join(sorted(wants))} of yours" if wants else ""
 
 
 def _why_no_retry(asker: Identity, run: Run) -> str:

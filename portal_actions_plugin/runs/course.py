@@ -52,7 +52,7 @@ class Course:
         """
         if action.lock is None:
             return None
-        masks = dict.fromkeys(self.template.secret_names, MASK)
+        masks = dict.fromkeys(self.template.secret_names | self.template.requester_secrets, MASK)
         context = self.context()
         known = {**context, "parameters": {**context["parameters"], **masks}}
         try:

@@ -110,8 +110,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "SCM",
         {},
-        "Forges by name, such as `{'ghe': {'kind': 'github', 'url': 'https://ghe.example.com'}}`; an input's `provider` "
-        "names one. `local` is there without it.",
+        "Forges by name, such as `{'ghe': {'kind': 'github', 'url': 'https://ghe.example.com', 'token': {'env': 'GHE_TOKEN'}}}`; "
+        "an input's `provider` names one. The page [](forges.md) has its keys. `github`, `gitlab` and `local` are there "
+        "without it: the first two take their token from `PORTAL_ACTIONS_GITHUB_TOKEN` and `PORTAL_ACTIONS_GITLAB_TOKEN` of "
+        "the environment.",
     ),
     Setting(
         "LOCAL_SCM_ROOT",

@@ -146,9 +146,10 @@ def _check_expressions(template: Template, findings: Findings) -> None:
     known = _known_parameters(template, findings)
     ids = tuple(step.id for step in template.steps)
     secrets = template.secret_names
+    asked = template.askable_secrets
 
     def scope(earlier: tuple[str, ...], *, is_input: bool) -> Scope:
-        return Scope(earlier, ids, known, secrets, is_input)
+        return Scope(earlier, ids, known, secrets, is_input, asked)
 
     for index, step in enumerate(template.steps):
         key: Key = ("spec", "steps", index)

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from portal_actions_plugin.software_templates.parameters import schemas
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.parameters.inputs import InputCheck
     from portal_actions_plugin.software_templates.parameters.schemas import Schema
 
+
+USER_OAUTH_TOKEN = "USER_OAUTH_TOKEN"  # noqa: S105 a name
+"""What the format calls the requester's own token at a forge."""
 
 StepSnapshot = TypedDict(
     "StepSnapshot", {"id": str, "name": str, "action": str, "input": "dict[str, JsonValue]", "if": "JsonValue"}
@@ -151,6 +154,22 @@ class Template:
         return frozenset(name for name, found in declared.items() if any(map(schemas.is_secret, found)))
 
     @cached_property
+    def requester_secrets(self) -> frozenset[str]:
+        """The requester's own secrets that steps name as ``secrets.x``, such as ``USER_OAUTH_TOKEN``."""
+        return frozenset().union(*map(self.requester_secrets_of, range(len(self.steps))))
+
+    def requester_secrets_of(self, position: int) -> frozenset[str]:
+        """Those that one step names; ``position`` is its index."""
+        named = secrets_named(self.steps[position].input)
+        return named & self.askable_secrets - self.secret_names if named else frozenset()
+
+    @cached_property
+    def askable_secrets(self) -> frozenset[str]:
+        """The requester's own secrets that steps may name: the usual one, and those that a parameter's picker asks for."""
+        declared = schemas.declared(self.inputs_schema())
+        return frozenset({USER_OAUTH_TOKEN}).union(*(map(schemas.requested_secrets, chain(*declared.values()))))
+
+    @cached_property
     def input_check(self) -> InputCheck:
         """What checks a user's inputs, made once for all runs of the template."""
         from portal_actions_plugin.software_templates.parameters.inputs import (
@@ -158,6 +177,19 @@ class Template:
         )
 
         return InputCheck(self.inputs_schema(), self.name)
+
+
+def secrets_named(value: JsonValue) -> frozenset[str]:
+    """What the expressions in a value name as ``secrets.x``."""
+    if isinstance(value, Mapping):
+        return frozenset().union(*map(secrets_named, value.values()))
+    if isinstance(value, list | tuple):
+        return frozenset().union(*map(secrets_named, value))
+    if not isinstance(value, str) or "secrets" not in value:
+        return frozenset()
+    from portal_actions_plugin.software_templates.expressions.references import references
+
+    return frozenset().union(*(found.secrets for found in references(value)))
 
 
 def validate_inputs(template: Template, inputs: object) -> dict[str, JsonValue]:

@@ -19,6 +19,7 @@ from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs.changes.claims import Claim
 from portal_actions_plugin.runs.course import lock_key_of
 from portal_actions_plugin.runs.secrets.redaction import Redactor
+from portal_actions_plugin.runs.secrets.requester import require_unended
 from portal_actions_plugin.runs.secrets.sealing import unseal
 from portal_actions_plugin.storage.away import is_away
 
@@ -129,6 +130,8 @@ def prepare(run: QueuedRun, performer: Performer, redactor: Redactor) -> Prepare
     try:
         if action is None:
             raise _not_installed(run.action)
+        if run.course:
+            require_unended(run.course.template, run.position, run.sealed)
         secrets = unseal(run.sealed, config.secret_keys)
         redactor.add(list(secrets.values()))
         data = run.render_input(secrets)

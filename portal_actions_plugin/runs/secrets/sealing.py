@@ -41,7 +41,12 @@ class SplitSecrets:
 
 
 def split_secrets(
-    values: Mapping[str, Any], secret_names: Collection[str], keys: Sequence[str], *, about: Mapping[str, Any]
+    values: Mapping[str, Any],
+    secret_names: Collection[str],
+    keys: Sequence[str],
+    *,
+    about: Mapping[str, Any],
+    beside: Mapping[str, Any] | None = None,
 ) -> SplitSecrets:
     """Split inputs into what may be read and the secrets among them, encrypted.
 
@@ -50,6 +55,7 @@ def split_secrets(
         secret_names: which of them are secret.
         keys: to encrypt those with, newest first.
         about: what else is stored readable with them.
+        beside: secrets that are no inputs.
 
     Raises:
         ValidationError: a field that is not secret holds a token, or repeats a secret.
@@ -59,8 +65,8 @@ def split_secrets(
     shown = {name: MASK if name in secrets else value for name, value in values.items()}
     for readable in (about, {name: value for name, value in shown.items() if name not in secrets}):
         require_no_token(readable)
-        _require_unrepeated(readable, secrets)
-    return SplitSecrets(shown, seal(secrets, keys))
+        _require_unrepeated(readable, {**secrets, **(beside or {})})
+    return SplitSecrets(shown, seal({**secrets, **(beside or {})}, keys))
 
 
 def _require_unrepeated(readable: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:

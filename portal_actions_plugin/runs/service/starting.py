@@ -21,6 +21,7 @@ from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.idempotency import IdempotencyKey, idempotency_key
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.resume import LeftOff, first_step
+from portal_actions_plugin.runs.secrets.requester import ask_requester
 from portal_actions_plugin.runs.secrets.sealing import masking_errors, require_secret, split_secrets
 from portal_actions_plugin.runs.secrets.storable import require_storable
 from portal_actions_plugin.software_templates.loader import no_template
@@ -102,7 +103,8 @@ def start_template(
     require_secret(ask.secrets, template.secret_names)
     with masking_errors(given, template.secret_names):
         valid = validate_inputs(template, given)
-    kept = split_secrets(valid, template.secret_names, extension().config.secret_keys, about=ask.readable())
+    own = ask_requester(template, asker)
+    kept = split_secrets(valid, template.secret_names, extension().config.secret_keys, about=ask.readable(), beside=own)
     course = Course(new_id(), template, kept.shown, asker.id, asker.name, ask.entity, begin.outputs if begin else {})
     first = first_step(begin, current, course) if begin else course.next_step(0)
     if first is not None:
@@ -122,6 +124,7 @@ def start_template(
             retry_of,
             end_at_once=rows.end if rows.step is None else None,
             sealed=kept.sealed,
+            asked_for=frozenset(own),
         )
     )
 

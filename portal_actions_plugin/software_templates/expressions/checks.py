@@ -32,6 +32,7 @@ class Scope:
         parameters: all parameters; None when any name is allowed, or the parameters cannot be read.
         secrets: the parameters that are secret.
         is_input: whether this is a step's input, the only place for secrets.
+        requested: the requester's own secrets that may be named.
     """
 
     earlier: tuple[str, ...]
@@ -39,6 +40,7 @@ class Scope:
     parameters: frozenset[str] | None
     secrets: frozenset[str]
     is_input: bool
+    requested: frozenset[str] = frozenset()
 
 
 def check_value(value: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
@@ -92,7 +94,7 @@ def _problems(used: References, scope: Scope) -> Iterator[str]:
         elif name in scope.secrets and not scope.is_input:
             yield f"{name!r} is a secret: it is known in a step's input only"
     for name in sorted(used.secrets) if scope.is_input else ():
-        if name not in scope.secrets:
+        if name not in scope.secrets | scope.requested:
             yield f"no parameter {name!r} is marked as a secret (ui:field: Secret or writeOnly: true)"
     for step in sorted(used.steps):
         if step not in scope.earlier:

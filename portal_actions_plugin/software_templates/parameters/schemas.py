@@ -276,3 +276,11 @@ def _has_default(root: Schema, schema: object) -> bool:
 def is_secret(schema: object) -> bool:
     """Whether a parameter's schema marks it as a secret: ``ui:field: Secret`` or ``writeOnly: true``."""
     return isinstance(schema, Mapping) and (schema.get("ui:field") == "Secret" or schema.get("writeOnly") is True)
+
+
+def requested_secrets(schema: object) -> frozenset[str]:
+    """Which secret of the requester's own a parameter's picker asks for: ``requestUserCredentials.secretsKey``."""
+    options = schema.get("ui:options") if isinstance(schema, Mapping) else None
+    asked = options.get("requestUserCredentials") if isinstance(options, Mapping) else None
+    key = asked.get("secretsKey") if isinstance(asked, Mapping) else None
+    return frozenset({key} if isinstance(key, str) and key else ())
