@@ -2,81 +2,67 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ConflictError, RemoteError
 from portal_actions_plugin.scm.base import Issue
 from portal_actions_plugin.scm.github.client import RepoApi
 from portal_actions_plugin.scm.remote.fields import at, maybe_text, number, objects, text
-from portal_actions_plugin.scm.remote.lost_answers import write_again, write_once
+from portal_actions_plugin.scm.remote.intents import Intents
+from portal_actions_plugin.scm.remote.lost_answers import look_for, write_again, write_once
+from portal_actions_plugin.scm.remote.new_issue import NewIssue
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.remote.fields import JsonObject
 
 
-@dataclass(frozen=True, slots=True)
-class NewIssue:
-    """An issue to open; the fields are those of ``ScmProvider.create_issue``."""
-
-    title: str
-    body: str
-    labels: Sequence[str]
-    assignees: Sequence[str]
-    claim: str
-
-    @property
-    def fingerprint(self) -> str:
-        """What tells the issue from any other; nobody gets the claim from it."""
-        whole = json.dumps([self.claim, self.title, self.body, list(self.labels), list(self.assignees)])
-        return hashlib.sha256(whole.encode()).hexdigest()[:32]
-
-    @property
-    def mark(self) -> str:
-        """A comment in the issue's text, by which it is known again."""
-        return f"<!-- portal-actions: {self.fingerprint} -->"
-
-
 def create_issue(repo: RepoApi, new: NewIssue) -> Issue:
     """Open an issue, or return the one that the same claim has opened before."""
-    notes, key = repo.api.opening.notes, f"github.createIssue.{new.fingerprint}.{repo.name.lower()}"
-    if (known := at(notes.load(f"{key}.made"), "number")) is not None:
+    intents = Intents(repo.api.opening.notes, f"github.createIssue.{new.fingerprint}.{repo.name.lower()}")
+    if (known := at(intents.made, "number")) is not None:
         return _issue(repo.send("GET", f"/issues/{known}").object())
-    noted = notes.load(key)
-    if noted is None:
-        now = repo.send("GET", "")
-        if at(now.object(), "has_issues") is False:
-            raise ConflictError(
-                f"Issues are switched off in {repo.name}.",
-                hint="An administrator of the repository can switch them on.",
-            )
-        if now.at is None:
-            raise RemoteError(f"{now.api} does not say what time it is, which is needed to know an issue again.")
-        since = now.at.strftime("%Y-%m-%dT%H:%M:%SZ")
-        notes.save(key, {"since": since})
-        there = None
-    else:
-        since = text(noted, "since")
-        there = _find(repo, new, since)
+    sent = intents.open()
+    if sent and (there := look_for(lambda: _find(repo, new, text(sent[0], "since")))) is not None:
+        return _kept(intents, there)
+    if not sent:
+        intents.add({"since": _since(repo)})
+    found = _write(repo, new, text(intents.open()[0], "since"))
+    _say_dropped(repo, new, found)
+    return replace(_kept(intents, found), fresh=True)
+
+
+def _write(repo: RepoApi, new: NewIssue, since: str) -> JsonObject:
     body: JsonValue = {
         "title": new.title,
-        "body": f"{new.body}\n\n{new.mark}" if new.body else new.mark,
+        "body": new.text,
         "labels": list(new.labels),
         "assignees": list(new.assignees),
     }
-    is_new = there is None
-    found = there or write_once(
+    return write_once(
         lambda: repo.send("POST", "/issues", body=body).object(),
         lambda: _find(repo, new, since),
         log=repo.api.opening.log,
     )
-    notes.save(f"{key}.made", {"number": number(found, "number")})
-    _say_dropped(repo, new, found)
-    return replace(_issue(found), fresh=is_new)
+
+
+def _kept(intents: Intents, found: JsonObject) -> Issue:
+    intents.keep_made({"number": number(found, "number")})
+    return _issue(found)
+
+
+def _since(repo: RepoApi) -> str:
+    """Since when an issue of ours can be there, by GitHub's clock; raises ConflictError where there are no issues."""
+    now = repo.send("GET", "")
+    if at(now.object(), "has_issues") is False:
+        raise ConflictError(
+            f"Issues are switched off in {repo.name}.", hint="An administrator of the repository can switch them on."
+        )
+    if now.at is None:
+        raise RemoteError(f"{now.api} does not say what time it is, which is needed to know an issue again.")
+    return now.at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _find(repo: RepoApi, new: NewIssue, since: str) -> JsonObject | None:

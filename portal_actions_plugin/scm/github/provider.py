@@ -27,6 +27,7 @@ from portal_actions_plugin.scm.github.operations import OPERATIONS
 from portal_actions_plugin.scm.github.setup import people, variables, webhooks
 from portal_actions_plugin.scm.github.setup import protection as protecting
 from portal_actions_plugin.scm.names import check_branch, check_changes, check_owner, check_path, check_repo
+from portal_actions_plugin.scm.remote.new_issue import NewIssue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,7 +156,7 @@ class GitHubProvider:
         self, ref: RepoRef, *, title: str, body: str, labels: Sequence[str], assignees: Sequence[str], claim: str
     ) -> Issue:
         """Open an issue, or return the one that the same ``claim`` has opened before."""
-        return issues.create_issue(self._repo(ref), issues.NewIssue(title, body, labels, assignees, claim))
+        return issues.create_issue(self._repo(ref), NewIssue(title, body, labels, assignees, claim))
 
     def label_issue(self, ref: RepoRef, number: int, labels: Sequence[str]) -> tuple[str, ...]:
         """Add labels to an issue or pull request; returns which were missing."""

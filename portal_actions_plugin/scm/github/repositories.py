@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ from portal_actions_plugin.scm.github.client import Api, GitHub, RepoApi, segmen
 from portal_actions_plugin.scm.github.errors import ExistsError
 from portal_actions_plugin.scm.names import check_visibility
 from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, objects, text
+from portal_actions_plugin.scm.remote.intents import fingerprint
 from portal_actions_plugin.scm.remote.lost_answers import look_for, write_once
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class NewRepository:
     @property
     def fingerprint(self) -> str:
         """Tells this input from any other, so that none inherits another one's claim."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:32]
+        return fingerprint(asdict(self))
 
 
 def get_repo(github: GitHub, owner: str, repo: str) -> Repository:

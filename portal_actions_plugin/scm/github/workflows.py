@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,11 +13,11 @@ from portal_actions_plugin.scm.base import WorkflowRun
 from portal_actions_plugin.scm.github.client import RepoApi, segment
 from portal_actions_plugin.scm.remote.answers import LostAnswerError
 from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, objects, text
+from portal_actions_plugin.scm.remote.intents import Intents, fingerprint
 from portal_actions_plugin.scm.remote.lost_answers import look_for
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.scm.opening import Notes
     from portal_actions_plugin.scm.remote.answers import ForgeAnswer
     from portal_actions_plugin.scm.remote.fields import JsonObject
 
@@ -38,46 +36,23 @@ class Dispatch:
 
     def key(self, repo: RepoApi) -> str:
         """What notes about it are kept under: another input has others."""
-        whole = [self.claim, repo.name.lower(), self.workflow, self.branch, dict(sorted(self.inputs.items()))]
-        return f"github.dispatch.{hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]}"
+        about = fingerprint(self.claim, repo.name.lower(), self.workflow, self.branch, dict(self.inputs))
+        return f"github.dispatch.{about}"
 
 
 def dispatch_workflow(repo: RepoApi, wanted: Dispatch) -> WorkflowRun:
     """Start a run as ``ScmProvider.dispatch_workflow`` says."""
-    notes, key = repo.api.opening.notes, wanted.key(repo)
-    known = notes.load(f"{key}.made")
-    if known is not None:
+    intents = Intents(repo.api.opening.notes, wanted.key(repo))
+    if (known := intents.made) is not None:
         return WorkflowRun(text(known, "id"), text(known, "url"))
-    intent = _Intent.latest(notes, key)
-    noted = notes.load(intent.key)
-    if noted is not None:
-        made = _look_up(repo, wanted, noted)  # an attempt before this one may have started it
+    if sent := intents.open():
+        made = _look_up(repo, wanted, sent[-1])  # an attempt before this one may have started it
     else:
         noted = _note(repo, wanted)
-        notes.save(intent.key, noted)
-        made = _start(repo, wanted, noted, intent)
-    notes.save(f"{key}.made", {"id": made.id, "url": made.url})
+        intents.add(noted)
+        made = _start(repo, wanted, noted, intents)
+    intents.keep_made({"id": made.id, "url": made.url})
     return made
-
-
-@dataclass(frozen=True, slots=True)
-class _Intent:
-    """A request that may have been sent. One that GitHub has refused has started nothing, so the next may follow."""
-
-    notes: Notes
-    key: str
-
-    @classmethod
-    def latest(cls, notes: Notes, key: str) -> _Intent:
-        """The first one that was not refused."""
-        count = 0
-        while notes.load(f"{key}.{count}.refused") is not None:
-            count += 1
-        return cls(notes, f"{key}.{count}")
-
-    def refused(self) -> None:
-        """Remember that GitHub has refused it."""
-        self.notes.save(f"{self.key}.refused", True)  # noqa: FBT003 a JSON value
 
 
 def _note(repo: RepoApi, wanted: Dispatch) -> JsonObject:
@@ -99,7 +74,7 @@ def _actor(repo: RepoApi) -> str:
     return text(answer.object(), "login") if answer.status != 403 else ""
 
 
-def _start(repo: RepoApi, wanted: Dispatch, noted: JsonObject, intent: _Intent) -> WorkflowRun:
+def _start(repo: RepoApi, wanted: Dispatch, noted: JsonObject, intents: Intents) -> WorkflowRun:
     try:
         answer = _send(repo, wanted)
         if answer.status != 204:
@@ -110,7 +85,7 @@ def _start(repo: RepoApi, wanted: Dispatch, noted: JsonObject, intent: _Intent) 
             f"The answer was lost, so the run is looked for and no other one is started: {lost.message}"
         )
     except ActionError:
-        intent.refused()
+        intents.refused()  # it has started nothing, so the next request may follow
         raise
     return _look_up(repo, wanted, noted)
 
