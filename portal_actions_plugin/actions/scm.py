@@ -127,14 +127,16 @@ def create_repo(
 
 def _existing(ctx: ActionContext, scm: ScmProvider, owner: str, repo: str, conflict: ConflictError) -> Repository:
     """The repository that is in the way, for a requester who may write to it; raises ConflictError for any other."""
-    if not ctx.may("repo:write", f"{owner}/{repo}"):
+    found = scm.get_repo(owner, repo)
+    name = found.ref.full_name  # a forge leads from an old name to the new one: that is what is asked for
+    if not ctx.may("repo:write", name):
         raise ConflictError(
             f"{conflict.message} It is not used either: {ctx.run.requester_name or ctx.run.requested_by} lacks the "
-            f"permission repo:write for {owner}/{repo}.",
+            f"permission repo:write for {name}.",
             hint="Choose another name, or ask your platform team: the portal's authorizer decides, and where there is "
             "none, nobody may.",
         ) from conflict
-    return scm.get_repo(owner, repo)
+    return found
 
 
 def _repository(ctx: ActionContext, found: Repository) -> dict[str, Any]:

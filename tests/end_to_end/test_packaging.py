@@ -20,6 +20,8 @@ from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.cli import actions as commands
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import PERMISSIONS, Hooks
+from portal_actions_plugin.scm.github import credentials as github_token
+from portal_actions_plugin.scm.gitlab import client as gitlab_token
 from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.settings.config import SETTINGS
 from portal_actions_plugin.settings.values import PREFIX
@@ -94,7 +96,7 @@ def test_every_setting_is_on_the_settings_page() -> None:
 
 
 def test_every_setting_that_a_page_names_exists() -> None:
-    known = {PREFIX + setting.name for setting in SETTINGS}
+    known = {PREFIX + setting.name for setting in SETTINGS} | {github_token.ENVIRONMENT, gitlab_token.ENVIRONMENT}
     for file in [*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"]:
         assert set(re.findall(rf"{PREFIX}[A-Z_]+", file.read_text())) <= known, file.name
 

@@ -9,7 +9,8 @@ from portal_actions_plugin.errors import ConfigurationError, ConflictError, NotF
 from portal_actions_plugin.host import SkeletonFile
 from portal_actions_plugin.run_types import Link
 from portal_actions_plugin.scm.base import Operation
-from tests.support.action_helpers import LostError, MemoryRecorder, git, git_in, make_context, snapshot
+from portal_actions_plugin.scm.local.provider import LocalProvider
+from tests.support.action_helpers import ADA, LostError, MemoryRecorder, git, git_in, make_context, snapshot
 
 NEW = {"provider": "local", "owner": "acme", "repo": "shop"}
 REFERENCE = {**NEW, "defaultBranch": "main"}
@@ -126,6 +127,19 @@ class TestCreateRepo:
             create_repo.run(ctx, {**NEW, "ifExists": "use"})
         assert "where there is none, nobody may" in caught.value.hint
         assert snapshot(root) == before
+
+    @pytest.mark.usefixtures("shop")
+    def test_the_authorizer_is_asked_about_the_name_that_the_forge_has_now(self, root):
+        create_repo.run(make_context(root=root), {**NEW, "repo": "renamed"})
+
+        class Renaming(LocalProvider):
+            def get_repo(self, owner, _repo):
+                return super().get_repo(owner, "renamed")
+
+        ctx = make_context(root=root, ask_authorizer=lambda _permission, target: target == "acme/shop")
+        ctx.make_scm = lambda _name, asking: Renaming(root, None, asking.recorder.ensure_ours, ADA)
+        with pytest.raises(ConflictError, match="lacks the permission repo:write for acme/renamed"):
+            create_repo.run(ctx, {**NEW, "ifExists": "use"})
 
     def test_nobody_is_asked_about_one_that_is_not_there_yet(self, root):
         ctx = make_context(root=root, ask_authorizer=lambda *_: pytest.fail("was asked"))
