@@ -20,7 +20,7 @@ help:
 	@echo "make demo    start the demo portal: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS)"
 	@echo "make test    run the tests in $(TEST_PROCESSES) processes: ARGS=… goes to pytest"
 	@echo "make coverage  run the tests in $(MEASURED), and say what they have not come to"
-	@echo "make chaos   run $(CHAOS_RUNS) template runs while everything dies, and all scenarios with CHAOS_SEEDS=$(CHAOS_SEEDS)"
+	@echo "make chaos   run $(CHAOS_RUNS) template runs while everything dies, create-service while its processes die at each request to a forge, and all scenarios with CHAOS_SEEDS=$(CHAOS_SEEDS)"
 	@echo "make nightly   run the tests with the lowest versions, with other Pythons, and in other people's portals"
 	@echo "make lint    check style, types, import rules and dependencies"
 	@echo "make migration NAME=…   make a new file in storage/migrations/versions"
@@ -43,6 +43,7 @@ coverage: $(VENV)/.installed-dev
 
 chaos: $(VENV)/.installed-dev
 	status=0; CHAOS_RUNS=$(CHAOS_RUNS) $(py) -m pytest tests/chaos -s $(ARGS) || status=1; \
+	FORGE_KILLS=all $(py) -m pytest tests/forges/test_kill_between_requests.py || status=1; \
 	$(py) -m tests.outside --all --seeds $(CHAOS_SEEDS) || status=1; exit $$status
 
 nightly: $(VENV)/.installed-dev

@@ -89,6 +89,11 @@ class Order:
         """Tell who waits that the fault is there now; with ``after``, what was asked for is done."""
         self._happened.set()
 
+    @property
+    def has_happened(self) -> bool:
+        """Whether it has happened; with ``after``, what was asked for is done."""
+        return self._happened.is_set()
+
     def wait(self) -> None:
         """Wait until it has happened for the first time."""
         assert self._happened.wait(PATIENCE_SECONDS), f"no request has met {self}"
