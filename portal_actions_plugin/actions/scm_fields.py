@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from marshmallow import EXCLUDE, Schema, fields, post_load, pre_load, validate, validates_schema
 from marshmallow import ValidationError as SchemaError
@@ -17,7 +17,10 @@ from portal_actions_plugin.scm.names import check_branch, check_owner_path, chec
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+T = TypeVar("T")
+
 _MAX_MESSAGE = 10_000
+_MAX_WRONG_ITEMS = 50
 
 
 def follows(check: Callable[[str], None]) -> Callable[[str | None], None]:
@@ -248,8 +251,34 @@ class FileInput(Content):
         return FileChange(data["path"], content_bytes(data["content"], data["content_base64"]))
 
 
+class _FirstErrorsList(fields.List[T]):
+    """A list whose check ends at so many wrong items: naming each of thousands helps nobody, and costs seconds."""
+
+    def _deserialize(
+        self,
+        value: object,
+        attr: str | None,  # noqa: ARG002 marshmallow's arguments
+        data: Mapping[str, Any] | None,  # noqa: ARG002 marshmallow's arguments
+        **kwargs: Any,
+    ) -> list[T | None]:
+        if not isinstance(value, list | tuple):
+            raise self.make_error("invalid")
+        result: list[T | None] = []
+        errors: dict[int, Any] = {}
+        for place, item in enumerate(value):
+            try:
+                result.append(self.inner.deserialize(item, **kwargs))
+            except SchemaError as error:
+                errors[place] = error.messages
+                if len(errors) == _MAX_WRONG_ITEMS:
+                    break
+        if errors:
+            raise SchemaError(errors)
+        return result
+
+
 def files_field(description: str) -> fields.List[FileChange]:
     """A list of files that may be left out or null."""
-    return fields.List(
+    return _FirstErrorsList(
         fields.Nested(FileInput), load_default=None, allow_none=True, metadata={"description": description}
     )

@@ -103,12 +103,30 @@ def accept(start: Start) -> Started:
         with transaction("accept") as tx:
             run, left = _write(tx, start)
     except TooManyStartsError:
-        with transaction("refuse") as tx:
-            audit.record_refusal(tx, AuditEntry(start.asker.id, start.event, audit.RATE_LIMITED, start.target))
+        _audit_the_limit(start.asker, start.event, start.target)
         raise
     if isinstance(run, _There):
         return Started(_there(start.asker, run.run_id), replayed=True, quota=left, at_work=run.at_work)
     return Started(run, replayed=False, quota=left)
+
+
+def require_start_left(asker: Identity, event: str, target: str) -> None:
+    """Refuse early what ``accept`` would refuse: nothing is taken yet.
+
+    Raises:
+        TooManyStartsError: the identity has no start left.
+    """
+    try:
+        with reading() as db:
+            limits.require_left(db, asker.id, extension().config.rate_limit)
+    except TooManyStartsError:
+        _audit_the_limit(asker, event, target)
+        raise
+
+
+def _audit_the_limit(asker: Identity, event: str, target: str) -> None:
+    with transaction("refuse") as tx:
+        audit.record_refusal(tx, AuditEntry(asker.id, event, audit.RATE_LIMITED, target))
 
 
 def _there(asker: Identity, run_id: str) -> ActionRun | TemplateRun:

@@ -73,13 +73,23 @@ def quota(db: Transaction, identity_id: str, rate: RateLimit) -> Quota:
     return Quota(rate.count, rate.count - starts["taken"], reset)
 
 
+def require_left(db: Transaction, identity_id: str, rate: RateLimit) -> Quota:
+    """What the identity has left, if it is anything.
+
+    Raises:
+        TooManyStartsError: none is left.
+    """
+    left = quota(db, identity_id, rate)
+    if left.remaining < 1:
+        raise TooManyStartsError(left, rate)
+    return left
+
+
 def take(tx: Transaction, identity_id: str, rate: RateLimit) -> Quota:
     """Take one start. The transaction must hold the identity's lock and insert the row.
 
     Raises:
         TooManyStartsError: none is left.
     """
-    left = quota(tx, identity_id, rate)
-    if left.remaining < 1:
-        raise TooManyStartsError(left, rate)
+    left = require_left(tx, identity_id, rate)
     return Quota(left.limit, left.remaining - 1, left.reset or rate.seconds)

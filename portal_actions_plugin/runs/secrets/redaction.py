@@ -15,12 +15,16 @@ from itertools import takewhile
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.runs.secrets.storable import storable
 from portal_actions_plugin.runs.secrets.token_shapes import MASK, mask_tokens
 
 MIN_INSIDE = 4
 """Characters of the shortest value that is masked inside a text. A shorter one is where it is all there is: masking
 each "a" of a text would leave nothing of it."""
+
+MAX_MASKED_CHARS = 256_000
+"""Characters of all that one run may have masked: each is looked for in some thirty spellings."""
 
 MIN_LINE = 8
 """Characters of the shortest line of a value that is masked by itself."""
@@ -44,11 +48,21 @@ class Redactor:
         self.add(list(values))
 
     def add(self, value: object) -> None:
-        """Mask this value from now on; a list or table counts for each of its texts."""
+        """Mask this value from now on; a list or table counts for each of its texts.
+
+        Raises:
+            ValidationError: that would be more than can be looked for in each text; nothing of it is masked then.
+        """
         with self._adding:
             new = dict.fromkeys(_texts(value))
             if new.keys() <= self._values.keys():
                 return
+            chars = sum(len(text) for text in {**self._values, **new} if text == text.strip())
+            if chars > MAX_MASKED_CHARS:
+                raise ValidationError(
+                    f"The secrets of this run have {chars:,} characters; {MAX_MASKED_CHARS:,} can be masked.",
+                    hint="Hand a large secret over by a reference, such as its name in a vault.",
+                )
             for text in new:
                 if text not in self._values and len(text) >= MIN_INSIDE:
                     self._finder.add(set(spellings(text)))

@@ -63,22 +63,29 @@ def split_secrets(
     """
     secrets = {name: value for name, value in values.items() if name in secret_names}
     shown = {name: MASK if name in secrets else value for name, value in values.items()}
+    hidden = {**secrets, **(beside or {})}
+    looked_for = [_as_json(secret)[1:-1] for secret in _texts(hidden) if len(secret) >= MIN_REPEATED]
     for readable in (about, {name: value for name, value in shown.items() if name not in secrets}):
         require_no_token(readable)
-        _require_unrepeated(readable, {**secrets, **(beside or {})})
-    return SplitSecrets(shown, seal({**secrets, **(beside or {})}, keys))
+        _require_none_of(looked_for, readable)
+    return SplitSecrets(shown, seal(hidden, keys))
 
 
-def _require_unrepeated(readable: Mapping[str, Any], secrets: Mapping[str, Any]) -> None:
+def _require_none_of(secrets: Sequence[str], readable: Mapping[str, Any]) -> None:
     """Refuse a secret that stands in a readable field as well; raises ValidationError that names the field."""
-    texts = [_as_json(secret)[1:-1] for secret in _texts(secrets) if len(secret) >= MIN_REPEATED]
-    repeats = sorted(name for name, value in readable.items() if any(text in _as_json(value) for text in texts))
+    if not secrets:
+        return
+    repeats = sorted(name for name, value in readable.items() if _holds_any(_as_json(value), secrets))
     if repeats:
         raise ValidationError(
             f"A secret is repeated where it would be stored readable: see {', '.join(repeats)}.",
             hint="Give it in its secret field alone.",
             fields={name: ["Repeats a secret input."] for name in repeats},
         )
+
+
+def _holds_any(written: str, texts: Sequence[str]) -> bool:
+    return any(text in written for text in texts)
 
 
 def _texts(data: object) -> Iterator[str]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from portal_actions_plugin.errors import ValidationError
 
 MAX_INPUT_DEPTH = 64
 MAX_STORED_DEPTH = 200
+MAX_NAMED = 100
+"""So many wrong fields are named: who sends more of them has another problem."""
+
 _MAX_INTEGER = 2**63
 
 
@@ -20,9 +24,9 @@ def storable(text: str) -> str:
 
 def require_storable(data: Mapping[str, Any], max_depth: int = MAX_INPUT_DEPTH) -> None:
     """Refuse data that could not be kept as it is; raises ValidationError that names each such field."""
-    wrong = {field: [why] for field, why in _unstorable(data, "", max_depth)}
+    wrong = {field: [why] for field, why in islice(_unstorable(data, "", max_depth), MAX_NAMED)}
     if wrong:
-        raise ValidationError(f"The input cannot be stored as it is: see {', '.join(wrong)}.", fields=wrong)
+        raise ValidationError(f"The input cannot be stored as it is: see {', '.join(list(wrong)[:10])}.", fields=wrong)
 
 
 def _unstorable(data: object, path: str, depth: int) -> Iterator[tuple[str, str]]:

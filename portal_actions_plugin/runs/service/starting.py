@@ -10,15 +10,26 @@ from portal_actions_plugin.actions.registry import no_action
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun
-from portal_actions_plugin.runs.accept import ACTION_RUN, TEMPLATE_RUN, Ask, Start, Started, accept, known, who_and_why
+from portal_actions_plugin.runs.accept import (
+    ACTION_RUN,
+    TEMPLATE_RUN,
+    Ask,
+    Start,
+    Started,
+    accept,
+    known,
+    require_start_left,
+    who_and_why,
+)
 from portal_actions_plugin.runs.changes import existing
 from portal_actions_plugin.runs.changes.new_template_run import NewTemplateRun
 from portal_actions_plugin.runs.changes.steps import queue_first
 from portal_actions_plugin.runs.course import Course, lock_key_of
 from portal_actions_plugin.runs.forges.needs import needs_of_action, needs_of_template
 from portal_actions_plugin.runs.forges.requirements import require_forges
-from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards import access, refusals
 from portal_actions_plugin.runs.guards.idempotency import IdempotencyKey, idempotency_key
+from portal_actions_plugin.runs.guards.input_bounds import Size, require_bounded, require_good_secrets
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.resume import LeftOff, first_step
 from portal_actions_plugin.runs.secrets.requester import ask_requester
@@ -94,13 +105,29 @@ def start_template(
         retry_of: the id of the template run that it repeats.
         begin: where that one left off; None to begin at the first step.
     """
+    with refusals.counted(asker.id):
+        return _start_template(asker, name, inputs, ask, event, retry_of, begin)
+
+
+def _start_template(
+    asker: Identity,
+    name: str,
+    inputs: Mapping[str, Any],
+    ask: Ask,
+    event: str,
+    retry_of: str | None,
+    begin: LeftOff | None,
+) -> Started:
+    size = require_bounded([inputs, ask.secrets])
     key = _key(asker, [event, retry_of or name], "inputs", inputs, ask)
     if replay := known(asker, key):
         return replay
     current = _startable(asker, name, event, begin)
+    _look_first(size, asker, event, name)
     template = begin.template if begin else current
     given = {**inputs, **ask.secrets}
     require_secret(ask.secrets, template.secret_names)
+    require_good_secrets(given, template.secret_names)
     with masking_errors(given, template.secret_names):
         valid = validate_inputs(template, given)
     own = ask_requester(template, asker)
@@ -152,6 +179,14 @@ def start_action(
         event: ``action_run.start`` or ``action_run.retry``.
         retry_of: the id of the action run that it repeats.
     """
+    with refusals.counted(asker.id):
+        return _start_action(asker, action_id, data, ask, event, retry_of)
+
+
+def _start_action(
+    asker: Identity, action_id: str, data: Mapping[str, Any], ask: Ask, event: str, retry_of: str | None
+) -> Started:
+    size = require_bounded([data, ask.secrets])
     parts = extension()
     key = _key(asker, [event, retry_of or action_id], "input", data, ask)
     if replay := known(asker, key):
@@ -160,8 +195,10 @@ def start_action(
         access.refuse_unseen(asker, "action:read", no_action(action_id), event=event, target=action_id)
     action = parts.registry.get(action_id)
     access.require_demands(asker, access.demands_of_action(action), event=event, target=action_id)
+    _look_first(size, asker, event, action_id)
     given = {**data, **ask.secrets}
     require_secret(ask.secrets, action.secret_names())
+    require_good_secrets(given, action.secret_names())
     with masking_errors(given, action.secret_names()):
         action.load_input(given)
     kept = split_secrets(given, action.secret_names(), parts.config.secret_keys, about=ask.readable())
@@ -187,6 +224,12 @@ def start_action(
         return queries.whole_action_run(tx, row)
 
     return accept(Start(asker, event, action.id, ACTION_RUN, key, write, ask.origin, retry_of, sealed=kept.sealed))
+
+
+def _look_first(size: Size, asker: Identity, event: str, target: str) -> None:
+    """Refuse a large start before it is checked, when none is left: its checks cost more than this look."""
+    if size.is_large:
+        require_start_left(asker, event, target)
 
 
 def _key(asker: Identity, asked: list[str], field: str, data: Mapping[str, Any], ask: Ask) -> IdempotencyKey | None:
