@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 from flask import current_app
 
 from portal_actions_plugin import hooks as host_hooks
+from portal_actions_plugin.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from flask import Flask
     from redis import Redis
 
     from portal_actions_plugin.actions.registry import Registry
@@ -91,8 +93,27 @@ class Extension:
 
 
 def extension() -> Extension:
-    """The current app's parts."""
-    return cast("Extension", current_app.extensions[NAME])
+    """The current app's parts.
+
+    Raises:
+        ConfigurationError: the app has not loaded the plugin.
+    """
+    return of_app(current_app)
+
+
+def of_app(app: Flask) -> Extension:
+    """An app's parts.
+
+    Raises:
+        ConfigurationError: the app has not loaded the plugin.
+    """
+    try:
+        return cast("Extension", app.extensions[NAME])
+    except KeyError:
+        raise ConfigurationError(
+            f"The app {app.name} has not loaded Portal Actions.",
+            hint="Call PortalActions(app) where the app is made, or name another app: flask --app portal:create_app …",
+        ) from None
 
 
 def queues_in_use() -> list[str]:

@@ -167,7 +167,7 @@ class HttpRequestOutput(Schema):
 
 
 def _may_be_repeated(data: Mapping[str, Any]) -> bool:
-    return data["method"] in REPEATABLE
+    return data.get("method") in REPEATABLE
 
 
 @action(

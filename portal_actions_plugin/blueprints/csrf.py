@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, current_app, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from portal_actions_plugin.errors import ConfigurationError, PermissionDeniedError
+from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.runs.guards.identity import current_identity
 
@@ -59,9 +61,9 @@ def require_token() -> None:
     """
     if request.headers.get("Authorization", "").lower().startswith("bearer "):
         return
-    if request.headers.get("Sec-Fetch-Site") == "cross-site":
-        # As a SameSite cookie would have it, also where the host's is none: no token makes this one right.
-        raise PermissionDeniedError("A page of another site has sent this.", hint=_HINT)
+    _require_own_site()
+    if current_app.config.get("WTF_CSRF_ENABLED", True) is False:
+        return  # The host has switched its own tokens off, as tests do.
     identity = current_identity()
     if identity is None:
         return  # The service says 401.
@@ -69,6 +71,52 @@ def require_token() -> None:
         _require_host_token()
     else:
         _require_own_token(identity)
+
+
+def _require_own_site() -> None:
+    """Refuse what a page of another site sends, as a SameSite cookie would: no token makes that right.
+
+    Raises:
+        PermissionDeniedError: names the page's host, and the setting by which the portal says its own.
+    """
+    fetched_from = request.headers.get("Sec-Fetch-Site")
+    if fetched_from == "cross-site":
+        raise PermissionDeniedError("A page of another site has sent this.", hint=_HINT)
+    if fetched_from is not None:
+        return
+    # Over plain http, browsers do not say that: then they say at least where the page is from.
+    origin = _origin_of_the_page()
+    if origin is not None and origin not in set(_own_hosts()):
+        raise PermissionDeniedError(
+            f"A page of {origin or 'another site'} has sent this, and this portal is {request.host}.",
+            hint="If that is this portal's own address, tell your platform team to set PORTAL_ACTIONS_PUBLIC_URL to it.",
+        )
+
+
+def _origin_of_the_page() -> str | None:
+    """Host and port of the page that sends this; None where the browser does not tell."""
+    said = request.headers.get("Origin")
+    if said in (None, "", "null"):  # null is also what a page of ours says that sends no referrer
+        said = request.headers.get("Referer")
+    return _host(said) if said else None
+
+
+def _own_hosts() -> Iterator[str]:
+    yield _host(f"//{request.host}")
+    if public_url := extension().config.public_url:
+        yield _host(public_url)
+    # No page can make a browser send this one: it is a proxy's.
+    if forwarded := request.headers.get("X-Forwarded-Host"):
+        yield _host(f"//{forwarded.partition(',')[0].strip()}")
+
+
+def _host(url: str) -> str:
+    """Host and port in small letters, without a port that goes without saying; empty for what is no address."""
+    try:
+        host = urlsplit(url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return ""
+    return host.removesuffix(":80").removesuffix(":443")
 
 
 def _require_host_token() -> None:
@@ -103,4 +151,6 @@ def _given() -> str | None:
 
 
 def _serializer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(current_app.secret_key or "", salt="portal-actions-csrf")
+    # The newest key comes last: it signs, and the others still open what they have signed.
+    keys = [*(current_app.config.get("SECRET_KEY_FALLBACKS") or ()), current_app.secret_key or ""]
+    return URLSafeTimedSerializer(keys, salt="portal-actions-csrf")

@@ -10,18 +10,22 @@ from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.cli import audit, runs, tables, upkeep
+from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.extension import of_app
 from portal_actions_plugin.runs.outage import unusable_tables
 from portal_actions_plugin.storage.away import said
 
 
 class _Commands(AppGroup):
-    """The group of our commands: a database that is away is a sentence, not a traceback."""
+    """The group of our commands: a database that is away, or an app without the plugin, is a sentence, not a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except SQLAlchemyError as error:
             raise click.ClickException(_in_words(ctx, error)) from None
+        except ConfigurationError as error:
+            raise click.ClickException(f"{error.message}\n  → {error.hint}") from None
 
 
 def _in_words(ctx: click.Context, error: SQLAlchemyError) -> str:
@@ -31,15 +35,28 @@ def _in_words(ctx: click.Context, error: SQLAlchemyError) -> str:
     return f"The database failed: {said(error)}\n  → flask actions doctor"
 
 
+def _of_a_portal(command: click.Command) -> click.Command:
+    """Let a command begin only in an app that has loaded the plugin. Its help needs none."""
+    work = command.callback
+
+    def require_and_work(*args: Any, **kwargs: Any) -> Any:
+        of_app(click.get_current_context().ensure_object(ScriptInfo).load_app())
+        return work(*args, **kwargs) if work else None
+
+    command.callback = require_and_work
+    return command
+
+
 actions = _Commands("actions", help="Run, watch and repair self-service actions.")
 for _command in (*upkeep.COMMANDS, *runs.COMMANDS):
-    actions.add_command(_command)
+    # The doctor says by itself what keeps a portal from starting.
+    actions.add_command(_command if _command is upkeep.doctor else _of_a_portal(_command))
 
 _db = AppGroup("db", help="The plugin's own tables.")
 for _command in tables.COMMANDS:
-    _db.add_command(_command)
+    _db.add_command(_of_a_portal(_command))
 actions.add_command(_db)
 
 _audit = AppGroup("audit", help="Who did what.")
-_audit.add_command(audit.export)
+_audit.add_command(_of_a_portal(audit.export))
 actions.add_command(_audit)

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.host import PERMISSIONS
 from portal_actions_plugin.settings.installations import Installation, read_installations
-from portal_actions_plugin.settings.values import PREFIX, HostRule, RateLimit, Reader, database_url, wrong
+from portal_actions_plugin.settings.values import (
+    PREFIX,
+    HostRule,
+    RateLimit,
+    Reader,
+    database_url,
+    require_known,
+    wrong,
+)
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -49,6 +57,12 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "The portal's public address, for links made in workers, such as "
         "`https://portal.example.com`. Default: links are relative.",
+    ),
+    Setting(
+        "SIGN_IN_URL",
+        None,
+        "Where people sign in: an address, a path such as `/sign-in`, or the name of an endpoint. Who is not signed in is "
+        "sent there from a page, with the page in `next`. Default: where Flask-Login sends them, else a page with 401.",
     ),
     Setting(
         "SECRET_KEYS",
@@ -160,6 +174,7 @@ class Config:
     redis_url: str
     namespace: str | None
     public_url: str
+    sign_in_url: str | None
     secret_keys: tuple[str, ...] = field(repr=False)
     url_prefix: str
     api_prefix: str
@@ -198,6 +213,7 @@ class Config:
         Raises:
             ConfigurationError: names the setting, what it holds and what it takes.
         """
+        require_known(app.config, [setting.name for setting in SETTINGS])
         for setting in SETTINGS:
             app.config.setdefault(PREFIX + setting.name, setting.default)
         read = Reader(app.config)
@@ -205,6 +221,7 @@ class Config:
             database_url=database_url(app),
             redis_url=read.redis_url("REDIS_URL"),
             namespace=read.namespace("NAMESPACE"),
+            sign_in_url=read.optional_text("SIGN_IN_URL"),
             public_url=(read.optional_text("PUBLIC_URL") or "").rstrip("/"),
             secret_keys=read.keys("SECRET_KEYS"),
             url_prefix=read.path("URL_PREFIX"),

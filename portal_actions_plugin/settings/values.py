@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
@@ -63,6 +64,26 @@ def _has_good_port(url: str) -> bool:
 def wrong(name: str, value: object, takes: str) -> ConfigurationError:
     """The error of a setting: what it holds, and what it takes."""
     return ConfigurationError(f"{PREFIX}{name} is {value!r}: it takes {takes}.", hint=f"Correct {PREFIX}{name}.")
+
+
+def require_known(values: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse a setting that there is not: most likely it is one, misspelled, and what it should do is not done.
+
+    Args:
+        values: the names of all settings of the app.
+        known: the names of ours, without the prefix.
+
+    Raises:
+        ConfigurationError: names each, and the setting that it looks like.
+    """
+    unknown = sorted(name for name in values if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known)
+    if not unknown:
+        return
+    meant = [PREFIX + near for name in unknown for near in get_close_matches(name.removeprefix(PREFIX), known, 1)]
+    raise ConfigurationError(
+        f"There is no setting {' and no setting '.join(unknown)}.",
+        hint=f"Did you mean {', '.join(meant)}?" if meant else "The reference has those that there are.",
+    )
 
 
 class Reader:

@@ -116,6 +116,20 @@ def test_an_error_is_a_sentence_and_a_hint(run: Any, arguments: tuple[str, ...],
     assert "Traceback" not in result.output
 
 
+@pytest.mark.fault("E30")
+@pytest.mark.parametrize("command", ["list", "sweep", "worker", "prune --older-than 90d", "metrics", "db current"])
+def test_an_app_without_the_plugin_is_a_sentence_and_not_a_traceback(command: str) -> None:
+    done = Flask("bare").test_cli_runner().invoke(actions, command.split())
+    assert done.exit_code != 0
+    assert "Error: The app bare has not loaded Portal Actions." in done.output
+    assert "PortalActions(app)" in done.output
+    assert isinstance(done.exception, SystemExit)
+
+
+def test_help_needs_no_portal() -> None:
+    assert "Usage: actions worker" in Flask("bare").test_cli_runner().invoke(actions, ["worker", "--help"]).output
+
+
 def test_cancel_and_sweep(run: Any) -> None:
     run_id = run("run-action", "debug.log@v1", "--input", '{"message": "hello"}').output.strip()
     assert run("cancel", run_id).output.strip() == f"{run_id} is canceled"

@@ -146,6 +146,108 @@ def test_a_page_of_another_site_is_refused_whatever_token_it_has(
     assert client.post(LOG, json=HELLO, headers={**BEARER, "Sec-Fetch-Site": "cross-site"}).status_code == 202
 
 
+OWN = "localhost"
+
+
+@pytest.mark.fault("F38")
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Referer": "http://evil.example/page"}, 403),
+        ({"Origin": "null", "Referer": "http://evil.example/"}, 403),
+        ({"Origin": f"http://{OWN}.evil.example"}, 403),
+        ({"Origin": f"http://{OWN}:8080"}, 403),
+        ({"Origin": "http://[broken"}, 403),
+        ({"Origin": f"http://{OWN}"}, 202),
+        ({"Origin": f"HTTP://{OWN.upper()}:80"}, 202),
+        ({"Origin": "null"}, 202),
+        ({"Referer": f"http://{OWN}/actions"}, 202),
+        ({"Origin": "https://portal.example.com"}, 202),
+        ({"Origin": "http://behind.example", "X-Forwarded-Host": "behind.example, proxy"}, 202),
+        ({}, 202),
+    ],
+)
+def test_where_a_browser_tells_no_more_than_the_page_it_must_be_one_of_ours(
+    settings: dict[str, Any], sqlite_url: str, headers: dict[str, str], status: int
+) -> None:
+    """Over plain http, browsers send no Sec-Fetch-Site."""
+    host = make_host(settings, sqlite_url, PORTAL_ACTIONS_PUBLIC_URL="https://portal.example.com/below")
+    plug_in(host)
+    host.add_url_rule("/token", view_func=host.jinja_env.globals["portal_actions_csrf_token"])
+    client = host.test_client()
+    client.set_cookie("person", "ada")
+    good = {"X-CSRFToken": client.get("/token").text}
+    assert client.post(LOG, json=HELLO, headers={**good, **headers}).status_code == status
+    assert client.post(LOG, json=HELLO, headers={**BEARER, **headers}).status_code == 202
+
+
+@pytest.mark.fault("E30")
+@pytest.mark.parametrize("protect", [True, False])
+def test_a_host_that_switches_its_tokens_off_switches_ours_off(
+    settings: dict[str, Any], sqlite_url: str, protect: bool
+) -> None:
+    host = make_host(settings, sqlite_url, WTF_CSRF_ENABLED=False)
+    if protect:
+        CSRFProtect(host)
+    plug_in(host)
+    client = host.test_client()
+    client.set_cookie("person", "ada")
+    assert client.post(LOG, json=HELLO).status_code == 202
+    assert client.post(LOG, json=HELLO, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+
+@pytest.mark.fault("C17")
+def test_a_token_and_a_key_outlive_the_secret_key_that_was_changed(settings: dict[str, Any], sqlite_url: str) -> None:
+    host = make_host(settings, sqlite_url)
+    plug_in(host)
+    host.add_url_rule("/token", view_func=host.jinja_env.globals["portal_actions_csrf_token"])
+    client = host.test_client()
+    client.set_cookie("person", "ada")
+    headers = {"X-CSRFToken": client.get("/token").text, "Idempotency-Key": "one"}
+    first = client.post(LOG, json=HELLO, headers=headers)
+    host.config.update(SECRET_KEY="a new one", SECRET_KEY_FALLBACKS=["host"])
+    again = client.post(LOG, json=HELLO, headers=headers)
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.json["id"] == first.json["id"]
+    assert client.post(LOG, json={"input": {"message": "other"}}, headers=headers).status_code == 422
+    host.config.update(SECRET_KEY_FALLBACKS=None)
+    assert client.post(LOG, json=HELLO, headers=headers).status_code == 403
+
+
+@pytest.mark.fault("A5")
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        ("/sign-in", "/sign-in?next=%2Factions%3Fstatus%3Dfailed"),
+        ("https://id.example/in?app=portal", "https://id.example/in?app=portal&next=%2Factions%3Fstatus%3Dfailed"),
+        ("people.sign_in", None),
+        ("sign_in", "/in?next=/actions?status%3Dfailed"),
+    ],
+)
+def test_a_host_may_say_where_people_sign_in(
+    settings: dict[str, Any], sqlite_url: str, target: str, location: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = make_host(settings, sqlite_url, PORTAL_ACTIONS_SIGN_IN_URL=target)
+    plug_in(host)
+    host.add_url_rule("/in", "sign_in", lambda: "")
+    answer = host.test_client().get("/actions?status=failed")
+    assert (answer.status_code, answer.headers.get("Location")) == (302 if location else 401, location)
+    assert ("PORTAL_ACTIONS_SIGN_IN_URL leads nowhere" in caplog.text) is (location is None)
+
+
+@pytest.mark.fault("A8")
+def test_a_setting_that_there_is_not_stops_the_start_and_says_which_was_meant(
+    settings: dict[str, Any], sqlite_url: str
+) -> None:
+    host = make_host(settings, sqlite_url, PORTAL_ACTIONS_RATELIMIT="5 per minute", PORTAL_ACTIONS_XYZZY=1)
+    with pytest.raises(
+        ConfigurationError, match="no setting PORTAL_ACTIONS_RATELIMIT and no setting PORTAL_ACTIONS_X"
+    ) as no:
+        plug_in(host)
+    assert no.value.hint == "Did you mean PORTAL_ACTIONS_RATE_LIMIT?"
+
+
 def test_we_set_no_cookie_and_the_hosts_keeps_its_samesite(settings: dict[str, Any], sqlite_url: str) -> None:
     for protect in (False, True):
         host = make_host(settings, sqlite_url, SESSION_COOKIE_SAMESITE="Strict")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import Response, request
 from flask_smorest import Blueprint
@@ -22,6 +23,9 @@ from portal_actions_plugin.runs.guards.identity import current_identity
 
 OPEN_BLUEPRINTS = ("portal_actions_health",)
 """What answers without an identity."""
+
+_COMPRESSED_TAG = re.compile(r'(?:W/)?"([0-9a-f]+)(?:-[a-z]+)?"')
+"""Our tags are hex digits: a weak mark or the name of a compression beside them is a proxy's."""
 
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 
@@ -78,11 +82,17 @@ def answer_conditionally(response: Response) -> Response:
     if request.method not in ("GET", "HEAD") or response.status_code != 200:
         return response
     response.add_etag()
-    response.make_conditional(request)
+    response.make_conditional(_with_our_tags(request.environ))
     if response.status_code == 412:
         body, _, _ = handle_http_error(PreconditionFailed())
         response.set_data(json.dumps(body))
     return response
+
+
+def _with_our_tags(environ: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with the tags that it names as we gave them out: a proxy that compresses makes others of them."""
+    named = {name: environ[name] for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH") if name in environ}
+    return {**environ, **{name: _COMPRESSED_TAG.sub(r'"\1"', value) for name, value in named.items()}}
 
 
 def ask_from_headers(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import math
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, redirect, request, url_for
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, default_exceptions
+from werkzeug.routing import BuildError
 
 from portal_actions_plugin.blueprints.errors import quota_headers
 from portal_actions_plugin.blueprints.pages.page_answer import OWN_LAYOUT, page
 from portal_actions_plugin.errors import NotSetUpError, PortalActionsError, UnauthenticatedError, UnavailableError
+from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import outage
 from portal_actions_plugin.runs.guards.limits import TooManyStartsError
 from portal_actions_plugin.storage.away import said
@@ -91,6 +94,27 @@ def _leave_to_flask(error: Exception) -> NoReturn:
 
 
 def _sign_in() -> Any:
+    try:
+        if target := extension().config.sign_in_url:
+            return redirect(_sign_in_address(target))
+    except BuildError as error:
+        log.warning("PORTAL_ACTIONS_SIGN_IN_URL leads nowhere: %s", error)
+        return None
+    return _ask_login_manager()
+
+
+def _sign_in_address(target: str) -> str:
+    """The host's own address with the page to come back to."""
+    page = request.full_path.rstrip("?") if request.query_string else request.path
+    back = f"{request.script_root}{page}"
+    if "/" not in target:
+        return url_for(target, next=back)
+    parts = urlsplit(target)
+    query = urlencode([*parse_qsl(parts.query), ("next", back)])
+    return urlunsplit(parts._replace(query=query))
+
+
+def _ask_login_manager() -> Any:
     manager = getattr(current_app, "login_manager", None)
     if manager is None:
         return None

@@ -37,11 +37,23 @@ _KEEP = CompiledOnce(insert(tables.idempotency_keys).values(made_at=NOW))
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """An identity's key, and a keyed hash of what it asked for: a body with secrets cannot be guessed from it."""
+    """An identity's key, and a keyed hash of what it asked for: a body with secrets cannot be guessed from it.
+
+    Attributes:
+        identity_id: whose it is.
+        key: as the client sent it.
+        fingerprint: of what it asked for, by the app's secret key.
+        earlier: the same by each key of ``SECRET_KEY_FALLBACKS``: it may have been kept before the key was changed.
+    """
 
     identity_id: str
     key: str
     fingerprint: str
+    earlier: tuple[str, ...] = ()
+
+    def fits(self, kept: str) -> bool:
+        """Whether a fingerprint that was kept is of the same."""
+        return any(hmac.compare_digest(kept, known) for known in (self.fingerprint, *self.earlier))
 
 
 def idempotency_key(identity_id: str, key: str | None, asked: object) -> IdempotencyKey | None:
@@ -52,13 +64,15 @@ def idempotency_key(identity_id: str, key: str | None, asked: object) -> Idempot
         message = f"Takes 1 to {MAX_LENGTH} printable ASCII characters, with no blank at the ends."
         raise ValidationError("The Idempotency-Key is not usable.", fields={"Idempotency-Key": [message]})
     body = json.dumps(asked, sort_keys=True, default=str).encode()
-    return IdempotencyKey(identity_id, key, hmac.new(_secret(), body, hashlib.sha256).hexdigest())
+    newest, *earlier = (hmac.new(secret, body, hashlib.sha256).hexdigest() for secret in _secrets())
+    return IdempotencyKey(identity_id, key, newest, tuple(earlier))
 
 
-def _secret() -> bytes:
-    """The app's secret key; where there is none, the newest key for secrets, without which no body may hold one."""
-    secret = current_app.secret_key or next(iter(extension().config.secret_keys), b"")
-    return secret.encode() if isinstance(secret, str) else secret
+def _secrets() -> list[bytes]:
+    """The app's secret keys, newest first; without one, those for secrets, without which no body may hold one."""
+    own = [current_app.secret_key, *(current_app.config.get("SECRET_KEY_FALLBACKS") or ())]
+    found = [secret for secret in own if secret] or [*extension().config.secret_keys] or [b""]
+    return [secret.encode() if isinstance(secret, str) else secret for secret in found]
 
 
 def find(db: Transaction, key: IdempotencyKey | None) -> str | None:
@@ -68,7 +82,7 @@ def find(db: Transaction, key: IdempotencyKey | None) -> str | None:
     row = db.row(_KNOWN, {"asker": key.identity_id, "of_key": key.key})
     if row is None:
         return None
-    if not hmac.compare_digest(row["fingerprint"], key.fingerprint):
+    if not key.fits(row["fingerprint"]):
         raise ValidationError(
             "This Idempotency-Key was used for another request.",
             hint="Use a new key for a new request.",
