@@ -55,7 +55,7 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._doorbells: list[Callable[[], None]] = []
+        self._doorbells: list[Callable[[], object]] = []
         self._news: list[Callable[[], None]] = []
         self._echoes: dict[Callable[[Sequence[str]], None], dict[str, None]] = {}
 
@@ -92,7 +92,7 @@ class Transaction:
         if self._connection.dialect.name == "postgresql":
             self.changed(_PASS_ONE_BY_ONE, {"name": name})
 
-    def ring_after_commit(self, callback: Callable[[], None]) -> None:
+    def ring_after_commit(self, callback: Callable[[], object]) -> None:
         """Call back as soon as the rows are committed and the connection is given back: for doorbells, the first of all."""
         self._doorbells.append(callback)
 

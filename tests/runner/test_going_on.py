@@ -36,7 +36,7 @@ from tests.support.waiting import wait_until
 def rung(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs that doorbells ring for from now on; none of them reaches Redis."""
     heard: list[str] = []
-    monkeypatch.setattr(ring, "ring", lambda due: heard.extend(run_id for run_id, _ in due) or len(due))
+    monkeypatch.setattr(ring, "ring", lambda due, _end=None: heard.extend(run_id for run_id, _ in due) or len(due))
     return heard
 
 

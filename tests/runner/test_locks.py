@@ -6,6 +6,7 @@ import itertools
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -26,6 +27,7 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
+from tests.support.doorbells import queue_key
 from tests.support.page_rows import add_action_run
 from tests.support.people import Person
 from tests.support.run_helpers import (
@@ -51,7 +53,7 @@ def of_value(data: Any) -> str | None:
 def rung(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs that doorbells ring for from now on; none of them reaches Redis."""
     heard: list[str] = []
-    monkeypatch.setattr(ring, "ring", lambda due: heard.extend(run_id for run_id, _ in due) or len(due))
+    monkeypatch.setattr(ring, "ring", lambda due, _end=None: heard.extend(run_id for run_id, _ in due) or len(due))
     return heard
 
 
@@ -330,3 +332,31 @@ def test_real_workers_hand_a_lock_on_without_waiting_for_a_sweep(
     for before, after in itertools.pairwise(runs):
         assert before["finished_at"] <= after["started_at"], "no two of them at the same time"
     assert [run["id"] for run in runs] == [path.rpartition("/")[2] for path in paths], "oldest first"
+
+
+TWO_LOCKED = """
+apiVersion: portal-actions/v1
+kind: Template
+metadata: {name: two-locked}
+spec:
+  owner: team:platform
+  type: service
+  parameters: {properties: {key: {type: string}}}
+  steps:
+    - {id: first, action: test.again@v1, input: {value: "${{ parameters.key }}"}}
+    - {id: second, action: test.again@v1, input: {value: "${{ parameters.key }}"}}
+"""
+
+
+@pytest.mark.fault("F40")
+def test_in_a_backlog_the_next_step_of_a_run_that_has_begun_goes_first(app: Flask, template_folder: Path) -> None:
+    register(again=lambda _ctx, **_: {}, lock=of_value)
+    (template_folder / "two-locked.yaml").write_text(TWO_LOCKED)
+    runs = [service.start_template_run(ADA, "two-locked", {"key": f"repository-{n}"}).run for n in range(5)]
+    begun = runs[0].steps[0].run.id
+    assert begun
+    perform(begun)
+    next_step = queries.template_run(runs[0].id).steps[1].run.id
+    first_on_redis = extension().redis.lindex(queue_key(), 0)
+    description = extension().redis.hget(f"rq:job:{first_on_redis.decode()}", "description")
+    assert description.decode() == next_step

@@ -259,7 +259,7 @@ def test_the_sweeper_rings_when_the_next_attempt_is_due_and_not_before(
     run_id = run_one_off("test.again@v1")
     perform(run_id)
     rung: list[str] = []
-    monkeypatch.setattr(ring, "ring", lambda due: rung.extend(run_id for run_id, _ in due) or len(due))
+    monkeypatch.setattr(ring, "ring", lambda due, _end=None: rung.extend(run_id for run_id, _ in due) or len(due))
     sweeper.sweep()
     assert rung == []
     set_columns(run_id, not_before=now_plus(-1), ring_again_at=now_plus(-1))

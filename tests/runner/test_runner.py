@@ -417,7 +417,7 @@ def test_a_sweep_rings_a_bounded_number_and_oldest_first(app: Flask, monkeypatch
     for age, run_id in enumerate(ids):
         set_columns(run_id, ring_again_at=now_plus(age - 10))
     rung: list[str] = []
-    monkeypatch.setattr(ring, "ring", lambda due: rung.extend(run_id for run_id, _ in due) or len(due))
+    monkeypatch.setattr(ring, "ring", lambda due, _end=None: rung.extend(run_id for run_id, _ in due) or len(due))
     sweeper.sweep()
     assert sorted(rung) == sorted(ids[:2])
 

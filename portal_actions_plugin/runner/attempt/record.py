@@ -314,7 +314,7 @@ def queue_again(ref: StepRef, process_token: str, error: ActionError, again: Aga
     with transaction("queue_again") as tx:
         queue = transitions.queue_again(tx, ref, process_token, error, again, lines)
         if not wait:
-            ring.ring_after_commit(tx, ref.id, queue)
+            ring.ring_first_after_commit(tx, ref.id, queue)
         tell.tell_after_commit(tx, signals.action_run_queued, ref.id)
 
 

@@ -108,4 +108,4 @@ def ring_for_next_after_commit(tx: Transaction, keys: Sequence[str]) -> None:
     """Ring for whoever is next in line for each of these locks, which are free now."""
     for key in keys:
         if waiting := take_next_in_line(tx, key, extension().config.ring_again_seconds):
-            ring.ring_after_commit(tx, *waiting)
+            ring.ring_first_after_commit(tx, *waiting)

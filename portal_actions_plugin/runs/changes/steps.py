@@ -41,14 +41,16 @@ def prepare_step(course: Course, position: int) -> dict[str, Any]:
 def queue_first(tx: Transaction, values: Mapping[str, Any]) -> ActionRunRecord:
     """Insert what a start begins with as a queued row, ring for it and tell of it after the commit, and give the row."""
     row = transitions.accept_action_run(tx, values, extension().config.ring_again_seconds)
-    _ring_and_tell(tx, row["id"], values["queue"])
+    ring.ring_after_commit(tx, row["id"], values["queue"])
+    tell.tell_after_commit(tx, signals.action_run_queued, row["id"])
     return row
 
 
 def queue_step(tx: Transaction, step: Mapping[str, Any]) -> str:
     """Insert a prepared step's queued row, and ring for it and tell of it after the commit."""
     run_id = transitions.queue_action_run(tx, step, extension().config.ring_again_seconds)
-    _ring_and_tell(tx, run_id, step["queue"])
+    ring.ring_first_after_commit(tx, run_id, step["queue"])
+    tell.tell_after_commit(tx, signals.action_run_queued, run_id)
     return run_id
 
 
@@ -67,10 +69,5 @@ def begin_step(tx: Transaction, step: Mapping[str, Any], wish: Claim) -> bool:
     if claimed:
         tell.tell_after_commit(tx, signals.action_run_started, step["id"])
     else:
-        ring.ring_after_commit(tx, step["id"], step["queue"])
+        ring.ring_first_after_commit(tx, step["id"], step["queue"])
     return claimed
-
-
-def _ring_and_tell(tx: Transaction, run_id: str, queue: str) -> None:
-    ring.ring_after_commit(tx, run_id, queue)
-    tell.tell_after_commit(tx, signals.action_run_queued, run_id)

@@ -8,6 +8,8 @@ import uuid
 import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.extension import extension
@@ -35,16 +37,27 @@ DOORBELL_TTL = 3600
 """Seconds after which an unheard doorbell leaves Redis; the sweeper rings again long before."""
 
 
+class End(StrEnum):
+    """Which end of a queue a doorbell is put at. Workers take from the front."""
+
+    BACK = "back"
+    FRONT = "front"
+
+
 def ring_after_commit(tx: Transaction, run_id: str, queue_name: str) -> None:
-    """Ring for a queued row once it is committed."""
-
-    def ring_it() -> None:
-        ring([(run_id, queue_name)])
-
-    tx.ring_after_commit(ring_it)
+    """Ring for a queued row once it is committed, behind all that have been rung for."""
+    tx.ring_after_commit(partial(ring, [(run_id, queue_name)]))
 
 
-def ring(due: Sequence[tuple[str, str]]) -> int:
+def ring_first_after_commit(tx: Transaction, run_id: str, queue_name: str) -> None:
+    """Ring for a queued row once it is committed, before all that have been rung for.
+
+    For what goes on with a run that has begun: in a backlog, runs end one after the other, and not all at the end.
+    """
+    tx.ring_after_commit(partial(ring, [(run_id, queue_name)], End.FRONT))
+
+
+def ring(due: Sequence[tuple[str, str]], end: End = End.BACK) -> int:
     """Put (run id, queue) on RQ, a fresh job id each; says how many Redis took. The others are due again at once."""
     from redis.exceptions import RedisError
 
@@ -54,9 +67,9 @@ def ring(due: Sequence[tuple[str, str]]) -> int:
         known = redis_names()
         for run_id, queue_name in due:
             reached("ring.before")
-            older_may_listen = _enqueue(redis, run_id, known.queue(queue_name), OLD_PREFIX + queue_name)
+            older_may_listen = _enqueue(redis, run_id, known.queue(queue_name), OLD_PREFIX + queue_name, end)
             if older_may_listen and older_workers.workers_live():
-                _enqueue(redis, run_id, OLD_PREFIX + queue_name, known.queue(queue_name))
+                _enqueue(redis, run_id, OLD_PREFIX + queue_name, known.queue(queue_name), end)
             rung += 1
             reached("ring.after")
     except (RedisError, OSError) as error:
@@ -69,7 +82,7 @@ def ring(due: Sequence[tuple[str, str]]) -> int:
     return rung
 
 
-def _enqueue(redis: Redis, run_id: str, queue: str, other_queue: str) -> bool:
+def _enqueue(redis: Redis, run_id: str, queue: str, other_queue: str, end: End = End.BACK) -> bool:
     """Put a job on an RQ queue, as ``Queue.enqueue_call`` would: in one round trip instead of two, with a third of the work.
 
     RQ is not imported for that: a web process has no other use for it. Says whether another queue may have workers.
@@ -92,7 +105,8 @@ def _enqueue(redis: Redis, run_id: str, queue: str, other_queue: str) -> bool:
         together.sadd(RQ_QUEUES, queue_key)
         together.hset(job_key, mapping=job)
         together.expire(job_key, DOORBELL_TTL)
-        together.rpush(queue_key, job_id)
+        push = together.lpush if end is End.FRONT else together.rpush
+        push(queue_key, job_id)
         together.exists(f"{RQ_WORKERS}{other_queue}")
         return bool(together.execute()[-1])
 
