@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.doctor import causes, forges, names_on_redis, parts, queues, runs
+from portal_actions_plugin.doctor import causes, forges, layout, names_on_redis, parts, queues, runs
 from portal_actions_plugin.doctor.findings import CRITICAL, Check, Finding, critical, fine, warning
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 from portal_actions_plugin.storage.away import said
@@ -30,7 +30,7 @@ MEND_ODD = f"correct what the log says, {AGAIN}"
 OF_THE_DATABASE: Sequence[Check] = (*parts.OF_THE_DATABASE, *queues.CHECKS, *runs.CHECKS, names_on_redis.CHECK)
 """In this order: when the database is away or empty, there is no need to find out again for each."""
 
-OTHERS: Sequence[Check] = (*parts.OTHERS, forges.CHECK)
+OTHERS: Sequence[Check] = (*parts.OTHERS, layout.CHECK, forges.CHECK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,14 @@ def _page(
         "run_page": "template_run" if (request.endpoint or "").endswith("_template_run") else "action_run",
         **more,
     }
-    return page("error.html", facts, status=status, headers=headers, layout=layout)
+    try:
+        return page("error.html", facts, status=status, headers=headers, layout=layout)
+    except Exception:
+        if layout == OWN_LAYOUT:
+            raise
+        # A layout that is missing, or fails, must not hide the error: it is most likely what the error is about.
+        log.exception("the host's layout cannot be shown: %s", extension().config.base_template)
+        return page("error.html", facts, status=status, headers=headers, layout=OWN_LAYOUT)
 
 
 def _lines(fields: object, path: str = "") -> tuple[str, ...]:

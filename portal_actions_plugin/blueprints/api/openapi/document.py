@@ -38,6 +38,7 @@ _TAGS = {
     "portal_actions_action_runs": ("Action runs", "Executions of actions."),
     "portal_actions_templates": ("Templates", "Software templates and their executions."),
     "portal_actions_actions": ("Actions", "What can be run."),
+    "portal_actions_scm": ("Forges", "Where repositories are."),
     "portal_actions_audit": ("Audit", "Who did what."),
     "portal_actions_health": ("Health", "For monitoring."),
     "portal_actions_reference": ("Reference", "This document, for programs and for people."),
