@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 FieldErrors = Mapping[str, Any]
+
+
+def field_lines(fields: object, path: str = "") -> Iterator[str]:
+    """Errors by field, however nested, as one line each: ``files.0.path: a path is relative``."""
+    if isinstance(fields, Mapping):
+        for name, inner in fields.items():
+            yield from field_lines(inner, f"{path}.{name}" if path else str(name))
+    elif isinstance(fields, list | tuple):
+        for inner in fields:
+            yield from field_lines(inner, path)
+    else:
+        yield f"{path}: {fields}" if path else str(fields)
 
 
 class PortalActionsError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ from sqlalchemy import event, insert, select
 from portal_actions_plugin import errors
 from portal_actions_plugin.blueprints.pages import live
 from portal_actions_plugin.blueprints.pages.words import PageText
+from portal_actions_plugin.runner.attempt import bounds
+from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import permitted, queries
 from portal_actions_plugin.runs.reading.usual_times import FEWEST, LAST, MAX_ROWS, usual_times
+from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import database, new_id, transaction
 from tests.support.page_html import Element, query
@@ -30,6 +34,7 @@ from tests.support.page_rows import (
 )
 from tests.support.people import Visitor
 from tests.support.portal import PEOPLE, decide
+from tests.support.run_helpers import work_off
 
 LONG_AGO = 5_000
 """Seconds: when the runs ended that others are measured against."""
@@ -418,3 +423,46 @@ def test_a_one_off_page_has_the_same_places(ada: Visitor) -> None:
     page = ada.see(f"/actions/runs/{run_id}")
     for place in ("run-head", "run-meta", "run-buttons", "run-quota", "run-verdict", "step-1"):
         page.one(id=place)
+
+
+UNSEEN_INPUT = """
+apiVersion: portal-actions/v1
+kind: Template
+metadata: {name: unseen}
+spec:
+  owner: team:platform
+  type: service
+  parameters: {properties: {owner: {type: string}, repo: {type: string}}}
+  steps:
+    - id: create
+      action: scm.createRepo@v1
+      input: {provider: local, owner: "${{ parameters.owner }}", repo: "${{ parameters.repo }}", visibility: secret}
+"""
+
+
+@pytest.mark.fault("E24")
+def test_a_step_whose_rendered_input_is_wrong_says_what_is_wrong_with_which_field(
+    ada: Visitor, template_folder: Path
+) -> None:
+    (template_folder / "unseen.yaml").write_text(UNSEEN_INPUT)
+    run = service.start_template_run(PEOPLE["ada"], "unseen", {"owner": "-acme", "repo": "a b"}).run
+    work_off()
+    error = queries.template_run(run.id).steps[0].run.error
+    assert error.code == "VALIDATION_ERROR"
+    first, *others = error.message.splitlines()
+    assert first == "scm.createRepo@v1 cannot take this input: see owner, repo, visibility."
+    assert [line.partition(": ")[0] for line in others] == ["owner", "repo", "visibility"]
+    note = step(ada.see(f"/templates/runs/{run.id}")).one("div", class_="pa-is-failed")
+    assert note.one(class_="pa-note-title").text == first
+    assert [line.text for line in note.all("p")[1:4]] == others
+
+
+@pytest.mark.fault("E24")
+def test_an_error_with_many_fields_names_the_first_twenty_once() -> None:
+    many = errors.ValidationError(
+        "Wrong: see a.", fields={"a": ["Wrong: see a."], **{f"f{n}": ["bad"] for n in range(50)}}
+    )
+    lines = bounds.error(many, Redactor()).message.splitlines()
+    assert lines[:2] == ["Wrong: see a.", "f0: bad"]
+    assert lines[-1] == "… and more than 20 fields"
+    assert len(lines) == 21

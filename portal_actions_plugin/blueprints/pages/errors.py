@@ -14,7 +14,13 @@ from werkzeug.routing import BuildError
 
 from portal_actions_plugin.blueprints.errors import quota_headers
 from portal_actions_plugin.blueprints.pages.page_answer import OWN_LAYOUT, page
-from portal_actions_plugin.errors import NotSetUpError, PortalActionsError, UnauthenticatedError, UnavailableError
+from portal_actions_plugin.errors import (
+    NotSetUpError,
+    PortalActionsError,
+    UnauthenticatedError,
+    UnavailableError,
+    field_lines,
+)
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import outage
 from portal_actions_plugin.runs.guards.limits import TooManyStartsError
@@ -47,7 +53,7 @@ def show_errors(blueprint: Blueprint) -> None:
 
 def _show_error(error: PortalActionsError) -> Any:
     headers: dict[str, str] = {}
-    more: dict[str, Any] = {"fields": _lines(error.fields), "title": _title(error)}
+    more: dict[str, Any] = {"fields": tuple(field_lines(error.fields)), "title": _title(error)}
     if isinstance(error, UnauthenticatedError):
         if request.method in ("GET", "HEAD") and (sign_in := _sign_in()) is not None:
             return sign_in
@@ -150,13 +156,3 @@ def _page(
         # A layout that is missing, or fails, must not hide the error: it is most likely what the error is about.
         log.exception("the host's layout cannot be shown: %s", extension().config.base_template)
         return page("error.html", facts, status=status, headers=headers, layout=OWN_LAYOUT)
-
-
-def _lines(fields: object, path: str = "") -> tuple[str, ...]:
-    """Field errors, however nested, as one line each."""
-    if isinstance(fields, dict):
-        return tuple(
-            line for name, inner in fields.items() for line in _lines(inner, f"{path}.{name}" if path else str(name))
-        )
-    messages = fields if isinstance(fields, list | tuple) else [fields]
-    return tuple(f"{path}: {message}" for message in messages)

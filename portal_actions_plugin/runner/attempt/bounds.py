@@ -6,14 +6,18 @@ A handler may say very much. No more of it is looked at than is kept, and what a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TypeVar
 
-from portal_actions_plugin.errors import PortalActionsError
+from portal_actions_plugin.errors import PortalActionsError, field_lines
 from portal_actions_plugin.run_types import Link
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 
 MAX_ERROR_CHARS = 4_000
 """Of an error's message, and of its hint."""
+
+MAX_FIELD_LINES = 20
+"""Of an error's fields: so many are told with its message."""
 
 MAX_LINKS = 100
 MAX_LINK_TITLE = 200
@@ -62,11 +66,20 @@ def error(said: E, redactor: Redactor) -> E:
     Returns:
         That error.
     """
-    said.message = masked(str(said.message), MAX_ERROR_CHARS, redactor)
+    said.message = masked(_with_fields(said), MAX_ERROR_CHARS, redactor)
     said.hint = masked(str(said.hint), MAX_ERROR_CHARS, redactor)
     said.fields = redactor.data(said.fields)
     said.args = (said.message,)
     return said
+
+
+def _with_fields(said: PortalActionsError) -> str:
+    """The message, and below it what is wrong with which field, as far as it does not say so itself: no run keeps more."""
+    message = str(said.message)
+    lines = list(islice(field_lines(said.fields), MAX_FIELD_LINES + 1))
+    more = [f"… and more than {MAX_FIELD_LINES} fields"] if len(lines) > MAX_FIELD_LINES else []
+    new = [line for line in lines[:MAX_FIELD_LINES] if line.partition(": ")[2] not in message]
+    return "\n".join([message, *new, *more])
 
 
 def links(made: Sequence[Link], redactor: Redactor) -> list[Link]:
