@@ -265,6 +265,11 @@ class Config:
                 return queue
         return default
 
-    def page_url(self, path: str) -> str:
-        """The address of one of our pages, absolute when the portal's public address is known."""
-        return f"{self.public_url}{self.url_prefix}{path}"
+    def page_url(self, path: str, mount: str = "") -> str:
+        """The address of one of our pages, absolute when the portal's public address is known.
+
+        Args:
+            path: of the page, below ``URL_PREFIX``.
+            mount: the path that the app is mounted at, where that is known and the public address is not.
+        """
+        return f"{self.public_url or mount}{self.url_prefix}{path}"

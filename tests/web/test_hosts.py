@@ -15,6 +15,8 @@ from flask import Flask, g, jsonify, request
 from flask_smorest import Api, Blueprint
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import generate_csrf
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import Client
 
 import portal_actions_plugin
 from portal_actions_plugin import Identity, PortalActions
@@ -234,6 +236,18 @@ def test_a_host_may_say_where_people_sign_in(
     answer = host.test_client().get("/actions?status=failed")
     assert (answer.status_code, answer.headers.get("Location")) == (302 if location else 401, location)
     assert ("PORTAL_ACTIONS_SIGN_IN_URL leads nowhere" in caplog.text) is (location is None)
+
+
+@pytest.mark.fault("E27")
+@pytest.mark.parametrize("public_url", ["", "https://portal.example.com/self"])
+def test_links_to_pages_lead_below_the_path_that_the_app_is_mounted_at(
+    settings: dict[str, Any], sqlite_url: str, public_url: str
+) -> None:
+    host = make_host(settings, sqlite_url, PORTAL_ACTIONS_PUBLIC_URL=public_url)
+    plug_in(host)
+    client = Client(DispatcherMiddleware(Flask("outer"), {"/portal": host.wsgi_app}))
+    run = client.post(f"/portal{LOG}", json=HELLO, headers=BEARER).json
+    assert run["html_url"] == f"{public_url or '/portal'}/actions/runs/{run['id']}"
 
 
 @pytest.mark.fault("A8")

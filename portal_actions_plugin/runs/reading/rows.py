@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from flask import has_request_context, request
 from sqlalchemy import Column, Select, false, select
 
 from portal_actions_plugin.errors import error_class
@@ -68,7 +69,12 @@ def run_error(code: str, message: str, hint: str, retry_at: datetime | None) -> 
 def action_run_url(run_id: str, template_run_id: str | None) -> str:
     """The page of an action run: its template run's, or its own when it is a one-off."""
     page = f"/templates/runs/{template_run_id}" if template_run_id else f"/actions/runs/{run_id}"
-    return extension().config.page_url(page)
+    return _page_url(page)
+
+
+def _page_url(path: str) -> str:
+    # A worker knows no request, and so no mount: there, PUBLIC_URL says it.
+    return extension().config.page_url(path, request.script_root if has_request_context() else "")
 
 
 def action_run(
@@ -127,7 +133,7 @@ def template_run(row: TemplateRunRecord, step_statuses: Sequence[str]) -> Templa
         requested_by=row["requested_by"],
         requester_name=row["requester_name"],
         queued_at=row["queued_at"],
-        html_url=extension().config.page_url(f"/templates/runs/{row['id']}"),
+        html_url=_page_url(f"/templates/runs/{row['id']}"),
         version=row["version"],
         progress=Progress(done, len(steps)),
         inputs=row["inputs"],
