@@ -24,7 +24,7 @@ from portal_actions_plugin.http_client.connection import Deadline
 from portal_actions_plugin.http_client.exchange import Exchange
 from portal_actions_plugin.http_client.guard import parse_target
 from portal_actions_plugin.http_client.messages import Answer, Request
-from portal_actions_plugin.http_client.waits import named_wait
+from portal_actions_plugin.http_client.waits import is_limit, limit_wait, named_wait
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
@@ -125,11 +125,17 @@ def _secret_parts(value: str) -> set[str]:
 
 
 def _error(answer: Answer, secrets: set[str]) -> ActionError:
-    kind = _ERRORS.get(answer.status, ValidationError if 400 <= answer.status < 500 else RemoteError)
+    kind = _kind(answer)
     said = beginning(answer, _SHOWN_CHARS, secrets)
     message = f"{answer.request} answered {_status(answer)}" + (f": {said}" if said else ".")
-    wait = named_wait(answer) if kind in (RateLimitedError, RemoteError) else None
+    wait = limit_wait(answer) if kind is RateLimitedError else named_wait(answer) if kind is RemoteError else None
     return kind(message, hint=_HINTS.get(kind), retry_after=wait)
+
+
+def _kind(answer: Answer) -> type[ActionError]:
+    if is_limit(answer):
+        return RateLimitedError
+    return _ERRORS.get(answer.status, ValidationError if 400 <= answer.status < 500 else RemoteError)
 
 
 def _status(answer: Answer) -> str:

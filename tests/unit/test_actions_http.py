@@ -30,6 +30,7 @@ from tests.support.action_helpers import LostError, MemoryRecorder, make_context
 from tests.support.http_server import Handler, Names, Server, only, says, sends_to, serving
 
 LOCAL = (ip_network("127.0.0.0/8"),)
+MORNING = "Sun, 22 Nov 2026 10:00:00 GMT"
 
 
 @pytest.fixture
@@ -616,6 +617,44 @@ class TestStatuses:
         with pytest.raises((RateLimitedError, RemoteError)) as raised:
             call()
         assert raised.value.retry_after == wait
+
+    @pytest.mark.fault("E25")
+    @pytest.mark.parametrize(
+        ("status", "headers", "wait"),
+        [
+            (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1795341690", "Date": MORNING}, 90),
+            (403, {"Retry-After": "30"}, 30),
+            (403, {"RateLimit-Remaining": "0"}, None),
+            (429, {"X-RateLimit-Reset": "1795341690", "Date": MORNING}, 90),
+            (429, {"RateLimit-Reset": "25"}, 25),
+            (429, {"X-RateLimit-Reset-After": "1.5"}, 1.5),
+            (429, {"Retry-After": "10", "X-RateLimit-Reset": "1795341690", "Date": MORNING}, 90),
+            (429, {"Retry-After": "100", "RateLimit-Reset": "25"}, 100),
+            (429, {"X-RateLimit-Reset": "1", "Date": MORNING}, 1),
+            (429, {"X-RateLimit-Reset": "1795341000", "Date": MORNING}, 0),
+            (429, {"X-RateLimit-Reset": "inf"}, None),
+            (429, {"X-RateLimit-Reset": "tomorrow"}, None),
+        ],
+    )
+    def test_a_limit_is_one_in_every_dress_and_waits_for_the_longer_of_two_times(
+        self, server: Server, call: Any, status: int, headers: dict[str, str], wait: float | None
+    ) -> None:
+        def limited(handler: Handler) -> None:
+            handler.send_response_only(status)
+            for name, value in {"Content-Length": "0", **headers}.items():
+                handler.send_header(name, value)
+            handler.end_headers()
+
+        server.routes["/"] = limited
+        with pytest.raises(RateLimitedError) as raised:
+            call()
+        assert raised.value.retry_after == wait
+
+    @pytest.mark.parametrize("headers", [{}, {"X-RateLimit-Remaining": "12"}, {"X-RateLimit-Reset": "1795341690"}])
+    def test_a_403_that_names_no_limit_is_a_refusal(self, server: Server, call: Any, headers: dict[str, str]) -> None:
+        server.routes["/"] = says(403, "no", **{name.replace("-", "_"): value for name, value in headers.items()})
+        with pytest.raises(AuthError):
+            call()
 
     @pytest.mark.parametrize(
         ("answer", "why"),
