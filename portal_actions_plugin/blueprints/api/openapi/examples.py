@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from portal_actions_plugin.blueprints.api.schemas.catalog import ActionListSchema, TemplateListSchema
+from portal_actions_plugin.blueprints.api.schemas.catalog import ActionListSchema, ForgeListSchema, TemplateListSchema
 from portal_actions_plugin.blueprints.api.schemas.common import PageSchema, page_body
 from portal_actions_plugin.blueprints.api.schemas.operations import AuditPageSchema
 from portal_actions_plugin.blueprints.api.schemas.runs import (
@@ -160,6 +160,18 @@ _PROBLEM = {
 }
 
 
+_FORGE = {
+    "name": "github",
+    "kind": "github",
+    "url": "https://github.com",
+    "version": "GitHub",
+    "operations": ["commit", "createRepo", "openPull", "read"],
+    "missing": {"commitWorkflows": "the scope workflow"},
+    "actions": ["scm.createRepo@v1", "scm.openPrOrMr@v1", "scm.pushSkeleton@v1"],
+    "owners": ["acme"],
+    "problem": None,
+}
+
 _AUDIT_ENTRY = AuditEntry(
     actor=_REQUESTER,
     event="template_run.start",
@@ -191,6 +203,7 @@ def answers() -> dict[str, Json]:
         "start_action_run": one_off.dump(_QUEUED_ONE_OFF),
         "list_templates": {**_page(TemplateListSchema(), _TEMPLATE, None), "problems": [_PROBLEM]},
         "get_template": _TEMPLATE,
+        "list_forges": _page(ForgeListSchema(), _FORGE, None),
         "start_template_run": template_run.dump(_QUEUED_TEMPLATE_RUN),
         "list_template_runs": _page(TemplateRunPageSchema(), _TEMPLATE_RUN),
         "get_template_run": template_run.dump(_with_step(_TEMPLATE_RUN, _STEP_RUN)),
