@@ -101,7 +101,7 @@ class TestRefusing:
     def test_what_a_later_step_needs_is_known_by_the_repository_that_an_earlier_one_makes(self, forge, start):
         forge.reach = Reach("robot", "Fake", missing={Operation.COMMIT_WORKFLOWS: "the scope workflow"})
         assert (
-            "it lacks the scope workflow, which the step push asks for"
+            "which the step push asks for: it lacks the scope workflow"
             in start("service", {"owner": "acme"}).json["message"]
         )
 

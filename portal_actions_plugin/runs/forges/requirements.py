@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.base import Operation
     from portal_actions_plugin.settings.installations import Installation
     from portal_actions_plugin.software_templates.forge_targets import Target
+
+_GIVEN = re.compile("the (scope|permission|role)s? ")
+"""How providers begin to say what can be given to a credential; all else is a sentence of its own."""
 
 START_SECONDS = 3.0
 """How long a start waits for a forge, once; while that does not answer, later ones do not wait at all."""
@@ -73,10 +77,10 @@ def _require(installation: Installation, target: Target, wanted: Mapping[Operati
         who = found.reach.who if found.reach else ""
         where = f"{target.provider}{f' for {target.owner}' if target.owner else ''}"
         message = (
-            f"{who or 'The portal’s credential'} may not {WORDS[operation]} on {where}: it lacks {lacks}"
-            f"{_asked_by(wanted[operation])}."
+            f"{who or 'The portal’s credential'} may not {WORDS[operation]} on {where}"
+            f"{_asked_by(wanted[operation])}: {_reason(lacks)}."
         )
-        raise _refusal(target, message, AuthError(hint=f"Ask your platform team to give it {lacks}."))
+        raise _refusal(target, message, AuthError(hint=_who_gives(lacks)))
 
 
 def _require_ability(target: Target, wanted: Mapping[Operation, str], can: frozenset[Operation] | None) -> None:
@@ -84,6 +88,15 @@ def _require_ability(target: Target, wanted: Mapping[Operation, str], can: froze
         if can is not None and operation not in can:
             message = f"{target.provider} cannot {WORDS[operation]}{_asked_by(step)}."
             raise _refusal(target, message, None)
+
+
+def _reason(lacks: str) -> str:
+    return f"it lacks {lacks}" if _GIVEN.match(lacks) else lacks
+
+
+def _who_gives(lacks: str) -> str:
+    gives = f"give it {lacks}" if _GIVEN.match(lacks) else "look at the portal's credential"
+    return f"Ask your platform team to {gives}."
 
 
 def _asked_by(step: str) -> str:
