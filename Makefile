@@ -3,6 +3,7 @@ VENV ?= .venv
 PORT ?= 5000
 DATA_DIR ?= var/demo
 WORKERS ?= 2
+FORGE ?= local
 CHAOS_RUNS ?= 200
 CHAOS_SEEDS ?= 1
 TEST_PROCESSES ?= 4
@@ -17,7 +18,7 @@ needs := setup.cfg pyproject.toml demo_portal/setup.cfg .ci/install
 .PHONY: help demo test coverage chaos nightly lint lint-style lint-types lint-imports migration recipes docs bench lighthouse screenshots clean
 
 help:
-	@echo "make demo    start the demo portal: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS)"
+	@echo "make demo    start the demo portal: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS) FORGE=$(FORGE), or github"
 	@echo "make test    run the tests in $(TEST_PROCESSES) processes: ARGS=… goes to pytest"
 	@echo "make coverage  run the tests in $(MEASURED), and say what they have not come to"
 	@echo "make chaos   run $(CHAOS_RUNS) template runs while everything dies, create-service while its processes die at each request to a forge, and all scenarios with CHAOS_SEEDS=$(CHAOS_SEEDS)"
@@ -31,8 +32,8 @@ help:
 	@echo "make screenshots  make the pictures of docs/pages.md again: ARGS=… goes to the script"
 	@echo "make clean   remove $(VENV) and what was built"
 
-demo: $(VENV)/.installed-demo
-	@exec $(py) -m demo_portal --port "$(PORT)" --data-dir "$(DATA_DIR)" --workers "$(WORKERS)"
+demo: $(VENV)/.installed-demo$(if $(filter github,$(FORGE)),-github)
+	@exec $(py) -m demo_portal --port "$(PORT)" --data-dir "$(DATA_DIR)" --workers "$(WORKERS)" --forge "$(FORGE)"
 
 test: $(VENV)/.installed-dev
 	@.ci/install-chromium

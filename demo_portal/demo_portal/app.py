@@ -27,6 +27,7 @@ from demo_portal import (
 from demo_portal.keys import kept
 from demo_portal.portal import NAME, Portal
 from demo_portal.settings import Settings
+from demo_portal.start import emulator
 from demo_portal.store import Store
 
 SOFTWARE_TEMPLATES = Path(__file__).parent / "software_templates"
@@ -60,7 +61,9 @@ def create_app(settings: Settings | None = None, **config: Any) -> Flask:
 
 
 def _config(settings: Settings) -> dict[str, Any]:
+    github = {"url": settings.github_url, "api_url": settings.github_url, "token": emulator.TOKEN}
     return {
+        "PORTAL_ACTIONS_SCM": {"github": github} if settings.github_url else {},
         "SECRET_KEY": kept(settings.secret_key_file, lambda: secrets.token_hex(32)),
         "SESSION_COOKIE_NAME": "demo_portal",
         "SESSION_COOKIE_SAMESITE": "Lax",

@@ -13,6 +13,9 @@ from werkzeug.datastructures import MultiDict
 PREFIX = "input-"
 """Before each parameter's name, so that none is mistaken for a field of our own."""
 
+_FORGE_FIELDS = {"ForgePicker": "name", "ForgeOwnerPicker": "owners"}
+"""What forges.js suggests for a field, of each forge that ``GET /api/v1/scm`` lists."""
+
 Schema = Mapping[str, Any]
 Typed = MultiDict[str, str]
 
@@ -65,6 +68,18 @@ def pages(schemas: Sequence[Schema], typed: Typed | None = None, errors: Mapping
         )
         for schema in schemas
     ]
+
+
+def on_forge(schemas: Sequence[Schema], forge: str) -> list[Schema]:
+    """The parameters, with a forge as what a field for one begins with."""
+    return [
+        {**schema, "properties": {name: _begun(part, forge) for name, part in schema.get("properties", {}).items()}}
+        for schema in schemas
+    ]
+
+
+def _begun(schema: Schema, forge: str) -> Schema:
+    return {**schema, "default": forge} if schema.get("ui:field") == "ForgePicker" else schema
 
 
 def inputs(schemas: Sequence[Schema], typed: Typed) -> dict[str, Any]:
@@ -178,7 +193,7 @@ def _messages(errors: Any) -> list[str]:
 
 def _attributes(schema: Schema, kind: str) -> dict[str, str]:
     """What the browser checks by itself, before anything is sent."""
-    found = {"placeholder": schema.get("ui:placeholder")}
+    found = {"placeholder": schema.get("ui:placeholder"), "data-forges": _FORGE_FIELDS.get(str(schema.get("ui:field")))}
     if kind in ("text", "password", "textarea"):
         found |= {"minlength": schema.get("minLength"), "maxlength": schema.get("maxLength")}
     if kind in ("text", "password") and "pattern" in schema:

@@ -28,7 +28,7 @@ def list_templates() -> str:
 @blueprint.get("/<name>")
 def form(name: str) -> Any:
     template = _source().get(name)
-    return _form(template, forms.pages(template.parameters))
+    return _form(template, forms.pages(forms.on_forge(template.parameters, portal().settings.forge)))
 
 
 @blueprint.post("/<name>")

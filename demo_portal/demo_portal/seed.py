@@ -85,7 +85,8 @@ def first_run() -> None:
     """Ask for one run of a template, once, so that no page is empty. Workers find it when they come up."""
     if portal().store.is_marked("first run"):
         return
-    portal().actions.run_template(SYSTEM, "create-service", FIRST_INPUTS, Ask(idempotency_key="first run"))
+    inputs = {**FIRST_INPUTS, "provider": portal().settings.forge}
+    portal().actions.run_template(SYSTEM, "create-service", inputs, Ask(idempotency_key="first run"))
     portal().store.mark("first run")
 
 

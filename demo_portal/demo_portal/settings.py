@@ -10,24 +10,35 @@ from urllib.parse import quote
 
 DATA_DIR = "DEMO_PORTAL_DATA_DIR"
 URL = "DEMO_PORTAL_URL"
+GITHUB_URL = "DEMO_PORTAL_GITHUB_URL"
 DEFAULT_URL = "http://127.0.0.1:5000"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The portal's settings. Everything that it keeps lies below ``data_dir``."""
+    """The portal's settings. Everything that it keeps lies below ``data_dir``.
+
+    Attributes:
+        github_url: where an emulator of GitHub answers; empty when there is none, and the forge on the disk is all.
+    """
 
     data_dir: Path
     url: str = DEFAULT_URL
+    github_url: str = ""
 
     @classmethod
     def from_environment(cls) -> Settings:
         data_dir = Path(os.environ.get(DATA_DIR) or "var/demo").absolute()
-        return cls(data_dir, os.environ.get(URL, DEFAULT_URL).rstrip("/"))
+        return cls(data_dir, os.environ.get(URL, DEFAULT_URL).rstrip("/"), os.environ.get(GITHUB_URL, ""))
 
     def as_environment(self) -> Mapping[str, str]:
         """What makes another process find the same portal."""
-        return {DATA_DIR: str(self.data_dir), URL: self.url}
+        return {DATA_DIR: str(self.data_dir), URL: self.url, GITHUB_URL: self.github_url}
+
+    @property
+    def forge(self) -> str:
+        """Where templates make repositories unless somebody chooses another forge."""
+        return "github" if self.github_url else "local"
 
     @property
     def store(self) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from demo_portal.start import emulator
 
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
@@ -23,7 +24,7 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_until
 class Demo:
     """A running start program, in a session of its own as a shell would have it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -31,7 +32,11 @@ class Demo:
         self.output = folder.with_suffix(".out")
         with self.output.open("wb") as out:
             self.process = subprocess.Popen(
-                _command(self.port, folder), stdout=out, stderr=out, start_new_session=True, cwd=folder.parent
+                [*_command(self.port, folder), *options],
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                cwd=folder.parent,
             )
 
     def get(self, path: str) -> Any:
@@ -64,8 +69,14 @@ def _command(port: int, folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
-    demo = Demo(tmp_path / "d")
+def options() -> tuple[str, ...]:
+    """More of the command line."""
+    return ()
+
+
+@pytest.fixture
+def demo(tmp_path: Path, options: tuple[str, ...]) -> Iterator[Demo]:
+    demo = Demo(tmp_path / "d", *options)
     yield demo
     for pid in demo.processes():
         with suppress(ProcessLookupError):
@@ -91,6 +102,25 @@ def test_the_first_start_has_a_finished_run_and_ctrl_c_leaves_nothing(demo: Demo
     assert not demo.processes()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", demo.port)) != 0
+
+
+@pytest.mark.parametrize("options", [("--forge", "github")])
+def test_the_same_templates_run_on_an_emulator_of_github(node_packages: None, demo: Demo) -> None:
+    demo.wait_until_up()
+    run = wait_until(lambda: _ended(demo.get("/api/v1/template-runs")))
+    assert (run["template"], run["inputs"]["provider"], run["status"]) == ("create-service", "github", "success")
+    github = next(forge for forge in demo.get("/api/v1/scm")["data"] if forge["name"] == "github")
+    assert {"acme", "platform"} <= set(github["owners"])
+    pulls = urllib.request.Request(f"{github['url']}/repos/acme/greeter/pulls")
+    pulls.add_header("Authorization", f"Bearer {emulator.TOKEN}")
+    with urllib.request.urlopen(pulls, timeout=60) as answer:
+        assert [pull["head"]["ref"] for pull in json.load(answer)] == ["portal/pipeline-and-reviewers"]
+
+    os.killpg(demo.process.pid, signal.SIGINT)
+    assert demo.process.wait(PATIENCE_SECONDS) == 0, demo.output.read_text()
+    assert not demo.processes()
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(pulls, timeout=60)
 
 
 def test_nothing_is_left_when_the_start_program_is_killed(demo: Demo) -> None:

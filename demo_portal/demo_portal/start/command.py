@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from demo_portal.settings import Settings
-from demo_portal.start import folder
+from demo_portal.start import emulator, folder
 from demo_portal.start.supervisor import Supervisor
 
 
@@ -20,10 +20,18 @@ from demo_portal.start.supervisor import Supervisor
     type=click.Path(file_okay=False, path_type=Path),
     help="Everything that the portal keeps.",
 )
+@click.option(
+    "--forge",
+    default="local",
+    show_default=True,
+    type=click.Choice(["local", "github"]),
+    help="Where repositories are: on this machine's disk, or on an emulator of GitHub that is started too.",
+)
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 16), help="Processes that run steps.")
-def main(port: int, data_dir: Path, workers: int) -> None:
+def main(port: int, data_dir: Path, forge: str, workers: int) -> None:
     """Start Acme Portal, the demo of Portal Actions. Ctrl-C stops it."""
-    settings = Settings(data_dir.absolute(), f"http://127.0.0.1:{port}")
+    github_url = f"http://127.0.0.1:{emulator.free_port()}" if forge == "github" else ""
+    settings = Settings(data_dir.absolute(), f"http://127.0.0.1:{port}", github_url)
     try:
         with folder.taken(settings):
             folder.check_port(port)

@@ -15,12 +15,13 @@ from types import FrameType
 import click
 
 from demo_portal.settings import Settings
-from demo_portal.start import valkey
+from demo_portal.start import emulator, valkey
 from demo_portal.start.child import Child, adopt_orphans, end_orphans
 from demo_portal.start.folder import CannotStartError
 
 TICK_SECONDS = 0.1
 START_SECONDS = 60.0
+NPM_SECONDS = 300.0
 OLD_VALKEY_SECONDS = 10.0
 WEB_PROCESSES = 2
 _FOREIGN = ("FLASK_", "GUNICORN_", "WEB_CONCURRENCY", "PORTAL_ACTIONS_")
@@ -68,20 +69,34 @@ class Supervisor:
         self._wait(lambda: not valkey.answers(self._settings), OLD_VALKEY_SECONDS, "an older Valkey does not end")
         self._run_child("valkey", valkey.command(self._settings), patience=(2.0,))
         self._wait(lambda: valkey.answers(self._settings), START_SECONDS, "Valkey does not come up")
+        if self._settings.github_url:
+            self._start_emulator(self._settings.github_url)
         self._prepare()
         workers = str(self._workers)
         self._run_child("workers", _flask("actions", "worker", "--workers", workers), patience=(3.0, 2.0))
         self._run_child("web", self._gunicorn(), patience=(3.0,))
         self._wait(self._is_up, START_SECONDS, "the portal does not come up")
 
+    def _start_emulator(self, url: str) -> None:
+        if not emulator.is_installed(self._settings):
+            _say("installing the emulator of GitHub")
+            failure = "The emulator of GitHub could not be installed."
+            self._pass("npm", emulator.install_command(self._settings), failure, NPM_SECONDS)
+        self._run_child("emulator", emulator.command(self._settings, url), patience=(2.0,))
+        self._wait(lambda: emulator.answers(url), START_SECONDS, "the emulator of GitHub does not come up")
+
     def _prepare(self) -> None:
-        prepare = self._child("prepare", _flask("demo", "prepare"), patience=(1.0,))
-        self._passing.append(prepare)
-        prepare.start()
-        self._wait(lambda: prepare.ended() is not None, START_SECONDS, "the data is not prepared")
-        if prepare.ended():
-            raise CannotStartError(f"The data could not be prepared. {prepare.last_words()}")
-        prepare.stop()
+        self._pass("prepare", _flask("demo", "prepare"), "The data could not be prepared.")
+
+    def _pass(self, name: str, command: list[str], failure: str, seconds: float = START_SECONDS) -> None:
+        """Run something to its end."""
+        child = self._child(name, command, patience=(1.0,))
+        self._passing.append(child)
+        child.start()
+        self._wait(lambda: child.ended() is not None, seconds, f"{name} does not end")
+        if child.ended():
+            raise CannotStartError(f"{failure} {child.last_words()}")
+        child.stop()
 
     def _run_child(self, name: str, command: list[str], patience: tuple[float, ...]) -> None:
         child = self._child(name, command, patience)
@@ -148,12 +163,14 @@ class Supervisor:
             connection.close()
 
     def _welcome(self) -> None:
+        github = self._settings.github_url
         lines = (
             "",
             f"  Acme Portal is at {self._settings.url}",
             "",
             "  Sign in as   Ada Lovelace (developer), Grace Hopper (viewer) or Margaret Hamilton (platform-admin)",
             "  Scripts      Authorization: Bearer demo-developer, demo-viewer or demo-admin",
+            *([f"  GitHub       an emulator at {github}, which forgets all at its end"] if github else []),
             f"  Logs         {self._settings.data_dir / 'logs'}",
             "  Ctrl-C       stops everything",
             "",
