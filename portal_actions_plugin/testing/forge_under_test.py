@@ -17,7 +17,7 @@ class AttemptLostError(BaseException):
 
 @dataclass(slots=True)
 class Memory:
-    """What a run and those that retry it remember, as ``opening.Notes``."""
+    """What a run and those that retry it remember, as ``opening.Notes``: what was kept first stays, as with checkpoints."""
 
     kept: dict[str, JsonValue] = field(default_factory=dict)
 
@@ -25,7 +25,7 @@ class Memory:
         return self.kept.get(key)
 
     def save(self, key: str, value: JsonValue) -> None:
-        self.kept[key] = value
+        self.kept.setdefault(key, value)
 
 
 @dataclass(slots=True)

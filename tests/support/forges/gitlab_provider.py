@@ -48,8 +48,8 @@ class OpenedGitLab:
     settings: dict[str, Any] = field(default_factory=dict)
     guard: Any = lambda: None
 
-    def provider(self, **changes: Any) -> GitLabProvider:
-        """A provider as a new attempt gets it; ``changes`` are of its opening."""
+    def opening(self, **changes: Any) -> Opening:
+        """The opening of a new attempt; ``changes`` are of its attributes."""
         settings = {"url": self.double.url, "token": self.token, **self.settings}
         given = {
             "installation": Installation("gitlab", "gitlab", settings),
@@ -60,7 +60,11 @@ class OpenedGitLab:
             "redact": self.redacted.append,
             "notes": self.notes,
         }
-        return open_gitlab(Opening(**{**given, **changes}))
+        return Opening(**{**given, **changes})
+
+    def provider(self, **changes: Any) -> GitLabProvider:
+        """A provider as a new attempt gets it; ``changes`` are of its opening."""
+        return open_gitlab(self.opening(**changes))
 
 
 # Fixtures: a test module imports those that it uses
