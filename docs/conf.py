@@ -13,6 +13,7 @@ from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.blueprints.api.openapi.json_schema import json_schema
 from portal_actions_plugin.scm.base import Operation
 from portal_actions_plugin.scm.github.permissions import LABELS, NEEDS
+from portal_actions_plugin.scm.gitlab.permissions import NEEDS as NEEDS_AT_GITLAB
 from portal_actions_plugin.scm.optional import WORDS
 from portal_actions_plugin.settings.config import SETTINGS
 from portal_actions_plugin.settings.values import PREFIX
@@ -77,6 +78,16 @@ def github_reference() -> str:
     return "\n".join(rows)
 
 
+def gitlab_reference() -> str:
+    """Write a row for every operation, from what the provider for GitLab checks credentials by."""
+    rows = ["| to | in | scope of the token | role of its account |", "| --- | --- | --- | --- |"]
+    for operation, need in NEEDS_AT_GITLAB.items():
+        scopes = " or ".join(f"`{scope}`" for scope in need.scopes)
+        users = ", ".join(f"`{one}`" for one in _users(operation))
+        rows.append(f"| {WORDS[operation]} | {users} | {scopes} | {need.role} |")
+    return "\n".join(rows)
+
+
 def _users(operation: Operation) -> list[str]:
     """The actions that ask for an operation, for any of the inputs that make a difference."""
     return [
@@ -138,6 +149,8 @@ def _fill_in(_app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = source[0].replace("<!-- actions -->", action_reference())
     if page == "connect-github":
         source[0] = source[0].replace("<!-- github -->", github_reference())
+    if page == "connect-gitlab":
+        source[0] = source[0].replace("<!-- gitlab -->", gitlab_reference())
     if page == "errors":
         source[0] = source[0].replace("<!-- errors -->", error_reference())
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import runpy
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +18,10 @@ from portal_actions_plugin.errors import (
     RemoteError,
     ValidationError,
 )
-from portal_actions_plugin.scm.base import FileChange, Operation
+from portal_actions_plugin.scm.base import FileChange, Operation, Protection, Variable, WebhookSpec
 from portal_actions_plugin.scm.gitlab.errors import RULES, LostRaceError, MovedError
-from portal_actions_plugin.scm.gitlab.permissions import NEEDS, OPERATIONS
+from portal_actions_plugin.scm.gitlab.permissions import NEEDS, OPERATIONS, ROLES
+from portal_actions_plugin.scm.optional import WORDS
 from portal_actions_plugin.scm.remote import lost_answers
 from tests.support.forges.faults import Respond, html_page, redirect, too_many_requests
 from tests.support.forges.gitlab import DEVELOPER, GUEST
@@ -26,6 +29,8 @@ from tests.support.forges.gitlab_provider import OpenedGitLab, acme, ada, gitlab
 
 __all__ = ["acme", "ada", "gitlab", "opened", "ref", "scm", "shop"]
 
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "connect-gitlab.md").read_text()
 FILES = [FileChange("new.md", b"new")]
 COMMITS = ("POST", "/projects/*/repository/commits")
 
@@ -258,3 +263,61 @@ class TestReach:
 
 def test_every_operation_has_its_needs():
     assert set(NEEDS) == OPERATIONS == set(Operation)
+
+
+class TestThePageAboutGitLab:
+    def test_its_table_is_made_of_the_needs_and_names_the_actions(self):
+        conf = runpy.run_path(str(DOCS / "conf.py"))
+        rows = [
+            [cell.strip() for cell in row.strip("|").split("|")] for row in conf["gitlab_reference"]().splitlines()[2:]
+        ]
+        assert len(rows) == len(NEEDS)
+        by_words = {row[0]: row for row in rows}
+        for operation, need in NEEDS.items():
+            row = by_words[WORDS[operation]]
+            assert row[1], operation
+            assert (row[2].replace("`", "").split(" or "), row[3]) == (list(need.scopes), need.role)
+        assert "`scm.createRepo@v1`" in by_words["create repositories"][1]
+        assert "<!-- gitlab -->" in PAGE
+
+    def test_every_role_that_an_operation_needs_is_enough_at_the_double_and_a_lower_one_is_not(
+        self, gitlab, acme, ref, shop
+    ):
+        """What the table says is tried for the operations whose role GitLab's own table has, too."""
+        tried = {
+            Operation.COMMIT: lambda scm: scm.put_files(ref, "x", FILES, "Add", base_branch="main"),
+            Operation.ENSURE_WEBHOOK: lambda scm: scm.ensure_webhook(ref, WebhookSpec("https://h.example", ("push",))),
+            Operation.PROTECT_BRANCH: lambda scm: scm.protect_branch(ref, "x", Protection(0)),
+            Operation.SET_TOPICS: lambda scm: scm.set_topics(ref, ["new"]),
+            Operation.SET_SECRET: lambda scm: scm.set_variable(ref, Variable("A", "0123456789")),
+            Operation.LABEL_ISSUE: lambda scm: scm.label_issue(ref, 1, ["new"]),
+        }
+        OpenedGitLab(gitlab, gitlab.add_token(gitlab.state.user("ada"), "api")).provider().create_issue(
+            ref, title="x", body="", labels=(), assignees=(), claim="c"
+        )
+        levels = sorted(ROLES)
+        for operation, act in tried.items():
+            enough = NEEDS[operation].level
+            below = max([level for level in (10, *levels) if level < enough])
+            for level in (below, enough):
+                user = gitlab.add_user(f"{operation.lower()}-{level}")
+                acme.members[user.id] = level
+                scm = OpenedGitLab(gitlab, gitlab.add_token(user, "api")).provider()
+                if level == enough:
+                    act(scm)
+                else:
+                    with pytest.raises((AuthError, NotFoundError)):
+                        act(scm)
+
+    def test_it_says_how_every_refusal_that_has_a_rule_is_told(self):
+        for words in (
+            "push rule",
+            "Secrets detected",
+            "protected branch",
+            "read-only instance",
+            "is archived",
+            "SAML",
+            "GL-HOOK-ERR",
+        ):
+            assert words.lower() in PAGE.lower()
+            assert any(rule.words.search(words) for rule in RULES), words

@@ -17,6 +17,7 @@ from portal_actions_plugin.scm.remote.client import MAX_ENTRIES, ForgeClient, Pl
 from portal_actions_plugin.scm.remote.credentials import Credential, find_given, no_credential, token_key
 from portal_actions_plugin.scm.remote.fields import at, flag, maybe_text, moment, number, text
 from portal_actions_plugin.scm.remote.lost_answers import write_once
+from portal_actions_plugin.settings.installations import token_variable
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.remote.credentials import CredentialSource
     from portal_actions_plugin.scm.remote.fields import JsonObject
 
-ENVIRONMENT = "PORTAL_ACTIONS_GITLAB_TOKEN"
+ENVIRONMENT = token_variable("gitlab")
 DOTCOM = "https://gitlab.com"
 API_PATH = "/api/v4"
 DEFAULT_BRANCH = "main"

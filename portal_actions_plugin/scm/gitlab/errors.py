@@ -75,7 +75,7 @@ RULES = (
         "The token lacks a scope: ask your platform team for one with the scope `api`.",
     ),
     _rule(
-        "push blocked: secrets detected|secret push protection|secrets? (was|were) (detected|found)",
+        "secret push protection|secrets? (was |were )?(detected|found)",
         ConflictError,
         "GitLab's secret push protection has found a secret in these files: take it out. A Maintainer of the project can "
         "switch the protection off in Secure > Security configuration.",
