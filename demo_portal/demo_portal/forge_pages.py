@@ -87,6 +87,13 @@ def pull(owner: str, name: str, number: int) -> str:
     )
 
 
+@blueprint.get(f"{REPOSITORY}/issues/<int:number>")
+def issue(owner: str, name: str, number: int) -> str:
+    found = _find(owner, name)
+    kept = forge.open_forge().get_issue(found.ref, number)
+    return render_template("forge/issue.html", repository=found, issue=kept)
+
+
 @blueprint.post(f"{REPOSITORY}/pulls/<int:number>/merge")
 def merge(owner: str, name: str, number: int) -> Any:
     person = people.signed_in()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from demo_portal.app import create_app
@@ -510,6 +511,29 @@ def test_the_scorecards_page_shows_every_service(ada: Browser) -> None:
     page = ada.get("/scorecards")
     for name in ("orders", "payments", "identity", "stock-import"):
         assert f"/catalog/component/default/{name}" in page
+
+
+def test_an_issue_that_a_run_opens_has_the_page_that_its_link_leads_to(app: Flask, ada: Browser) -> None:
+    repo = {"provider": "local", "owner": "acme", "repo": "payments"}
+    data = {
+        "repo": repo,
+        "title": "Rotate the keys",
+        "body": "Each month",
+        "labels": ["security"],
+        "assignees": ["grace"],
+    }
+    client = app.test_client()
+    answer = client.post("/api/v1/actions/scm.createIssue@v1/runs", json={"input": data}, headers=BEARER["admin"])
+    assert answer.status_code == 202
+    with app.app_context():
+        assert work_off() == 1
+    run = client.get(f"/api/v1/action-runs/{answer.json['id']}", headers=BEARER["admin"]).json
+    (link,) = run["links"]
+    assert link["title"] == "Issue #1"
+    page = ada.get(urlsplit(link["url"]).path)
+    for part in ("Rotate the keys", "Each month", ">security<", "For grace"):
+        assert part in page
+    assert app.test_client().get("/forge/acme/payments/issues/2", headers=BEARER["admin"]).status_code == 404
 
 
 def test_the_forge_shows_branches_files_and_how_to_clone(app: Flask, ada: Browser, tmp_path: Path) -> None:

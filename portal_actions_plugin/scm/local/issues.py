@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class IssueRecord:
     """What is kept of an issue. ``claim``: what it was opened with."""
 
     number: int
@@ -56,6 +56,10 @@ class LocalIssues:
     guard: Guard
     pulls: LocalPulls
 
+    def get(self, number: int) -> IssueRecord:
+        """An issue as it is kept; raises NotFoundError."""
+        return self._record(number)
+
     def open(self, title: str, body: str, *, labels: Sequence[str], assignees: Sequence[str], claim: str) -> Issue:
         """Open an issue, or return the one of the same claim, as ``ScmProvider.create_issue`` says."""
         with locked(self.path, self.name):
@@ -63,7 +67,9 @@ class LocalIssues:
                 known = self._record(number)
                 if claim and known.claim == claim:
                     return self._public(known)
-            record = _Record(next_number(self.path), title, body, tuple(dict.fromkeys(labels)), tuple(assignees), claim)
+            record = IssueRecord(
+                next_number(self.path), title, body, tuple(dict.fromkeys(labels)), tuple(assignees), claim
+            )
             self._write(record)
         return replace(self._public(record), fresh=True)
 
@@ -79,23 +85,23 @@ class LocalIssues:
                 self._write(replace(record, labels=(*record.labels, *missing)))
         return missing
 
-    def _record(self, number: int) -> _Record:
+    def _record(self, number: int) -> IssueRecord:
         file = self.path / ISSUES / f"{number}.json"
         what = f"issue #{number} of {self.name}"
         kept = read_json(file, what)
         if kept is None:
             raise NotFoundError(f"{self.name} has no issue or pull request #{number}.")
         try:
-            record = _Record(**kept)  # type: ignore[arg-type]  # as it was written
+            record = IssueRecord(**kept)  # type: ignore[arg-type]  # as it was written
         except TypeError as error:
             raise broken(file, what, error) from None
         return replace(record, labels=tuple(record.labels), assignees=tuple(record.assignees))
 
-    def _write(self, record: _Record) -> None:
+    def _write(self, record: IssueRecord) -> None:
         self.guard()
         folder = self.path / ISSUES
         folder.mkdir(exist_ok=True)
-        write_json(folder / f"{record.number}.json", {name: getattr(record, name) for name in _Record.__slots__})
+        write_json(folder / f"{record.number}.json", {name: getattr(record, name) for name in IssueRecord.__slots__})
 
-    def _public(self, record: _Record) -> Issue:
+    def _public(self, record: IssueRecord) -> Issue:
         return Issue(record.number, self.url_of(record.number), record.title, record.labels)

@@ -10,7 +10,6 @@ from portal_actions_plugin.errors import ConfigurationError, ConflictError
 from portal_actions_plugin.scm.base import CommitResult, Protected, PullRequest, Reach, Repository
 from portal_actions_plugin.scm.local.commits import CommitRequest, commit_files
 from portal_actions_plugin.scm.local.create import RepoRecord, create, read_record
-from portal_actions_plugin.scm.local.issues import LocalIssues
 from portal_actions_plugin.scm.local.operations import OPERATIONS
 from portal_actions_plugin.scm.local.repo_settings import LocalSettings
 from portal_actions_plugin.scm.local.repositories import LocalRepositories
@@ -155,7 +154,3 @@ class LocalProvider(LocalRepositories, OptionalOperations):
 
     def _settings(self, ref: RepoRef) -> LocalSettings:
         return LocalSettings(self._path(ref), ref.full_name, self._guard)
-
-    def _issues(self, ref: RepoRef) -> LocalIssues:
-        url_of = partial(self._url_of, ref, "issue")
-        return LocalIssues(self._path(ref), ref.full_name, url_of, self._guard, self._pulls(ref))

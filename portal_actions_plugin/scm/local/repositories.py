@@ -10,6 +10,7 @@ from portal_actions_plugin.scm.base import Author, Branch, Commit, Guard, PullRe
 from portal_actions_plugin.scm.git_objects import EXECUTABLE
 from portal_actions_plugin.scm.local.create import read_record
 from portal_actions_plugin.scm.local.git import BareRepo, moment, opened
+from portal_actions_plugin.scm.local.issues import IssueRecord, LocalIssues
 from portal_actions_plugin.scm.local.paths import LocalPaths
 from portal_actions_plugin.scm.local.pulls import LocalPulls
 from portal_actions_plugin.scm.names import check_branch, check_path
@@ -125,6 +126,10 @@ class LocalRepositories:
         """What a pull request changes, as a unified diff."""
         return self._pulls(ref).diff(number)
 
+    def get_issue(self, ref: RepoRef, number: int) -> IssueRecord:
+        """An issue with its description; raises NotFoundError."""
+        return self._issues(ref).get(number)
+
     def _path(self, ref: RepoRef) -> Path:
         return self._paths.repo(ref.owner, ref.repo)
 
@@ -143,3 +148,7 @@ class LocalRepositories:
         """The page of a pull request, an issue or a webhook."""
         page = self._page(ref)
         return f"{page}/{what}s/{number}" if page else f"{self._path(ref).as_uri()}#{what}-{number}"
+
+    def _issues(self, ref: RepoRef) -> LocalIssues:
+        url_of = partial(self._url_of, ref, "issue")
+        return LocalIssues(self._path(ref), ref.full_name, url_of, self._guard, self._pulls(ref))
