@@ -126,6 +126,7 @@ def flaky(ctx: ActionContext, *, key: str, seconds: float, before: str) -> dict[
         raise RemoteError("The other side is asleep.")
     if ctx.run.attempt == 2:
         ForgePauses().begin("chaos", key, 0.3)
+        ForgePauses().wait("chaos", key)
         raise RateLimitedError("The other side is busy.", retry_after=0.3)
     return work(ctx, seconds, before=before)
 
