@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from portal_actions_plugin.actions.forges.bootstrap import ci_bootstrap, docs_bootstrap, k8s_bootstrap
 from portal_actions_plugin.actions.forges.ci import dispatch_workflow, set_variable
 from portal_actions_plugin.actions.forges.issues import create_issue, label_issue
 from portal_actions_plugin.actions.forges.pulls import close_pr, merge_pr
@@ -98,9 +100,12 @@ def folder_in_the_way(bench: Any, repo: str, data: Data) -> Data:
     return {**data, "files": [*data["files"], {"path": "src", "content": "a file where a folder is"}]}
 
 
-def file_in_the_way(bench: Any, repo: str, data: Data) -> Data:
-    bench.push(repo, "main", {"docs": b"a file where a folder has to be"})
+def _file_at(path: str, bench: Any, repo: str, data: Data) -> Data:
+    bench.push(repo, "main", {path: b"a file where a folder has to be"})
     return data
+
+
+file_in_the_way = partial(_file_at, "docs")
 
 
 def with_pull(bench: Any, repo: str) -> None:
@@ -305,5 +310,35 @@ ROWS = [
         None,
         no_such_repo,
         never_repeats=True,
+    ),
+    Row(
+        "begin a documentation",
+        docs_bootstrap,
+        with_files,
+        lambda bench, repo: {"repo": ref(bench, repo)},
+        _many,
+        (2, ["docs/index.md", "mkdocs.yml"]),
+        file_in_the_way,
+        no_such_repo,
+    ),
+    Row(
+        "set up a pipeline",
+        ci_bootstrap,
+        with_files,
+        lambda bench, repo: {"repo": ref(bench, repo), "type": "github-actions", "language": "go"},
+        _many,
+        (2, [".github/workflows/ci.yml"]),
+        partial(_file_at, ".github"),
+        no_such_repo,
+    ),
+    Row(
+        "prepare an empty repository for Kubernetes",
+        k8s_bootstrap,
+        empty,
+        lambda bench, repo: {"repo": ref(bench, repo), "image": "acme/shop:1"},
+        _many,
+        (1, ["k8s/deployment.yaml", "k8s/kustomization.yaml", "k8s/service.yaml"]),
+        partial(_file_at, "k8s"),
+        no_such_repo,
     ),
 ]
