@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 
 from portal_actions_plugin.extension import Extension
+from portal_actions_plugin.settings.installations import Installation, token_variable
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,10 @@ _OF_REPOSITORIES = (
     "dulwich.worktree",
     "portal_actions_plugin.scm.local.provider",
 )
+_OF_REMOTE_FORGES = {
+    "github": ("portal_actions_plugin.scm.github.provider",),
+    "gitlab": ("portal_actions_plugin.scm.gitlab.provider",),
+}
 _OF_SECRETS = ("cryptography.fernet",)
 
 
@@ -31,10 +38,17 @@ def preload(portal: Extension) -> None:
     """Import what the runs of a portal with these settings need, and make its engine, which imports the driver."""
     repositories = _OF_REPOSITORIES if portal.config.local_scm_root else ()
     secrets = _OF_SECRETS if portal.config.secret_keys else ()
-    for module in (*_OF_EVERY_RUN, *repositories, *secrets):
+    for module in (*_OF_EVERY_RUN, *repositories, *_of_forges(portal.config.scm), *secrets):
         try:
             import_module(module)
         except ImportError as error:
             # Another version of a library has it elsewhere: each job process then imports what it needs.
             log.info("%s is not imported ahead: %s", module, error)
     portal.database.close_connections()
+
+
+def _of_forges(installations: Mapping[str, Installation]) -> Iterator[str]:
+    """What our own providers of the remote forges need that a portal has set up; those of others import what they like."""
+    for installation in installations.values():
+        if installation.is_named or os.environ.get(token_variable(installation.kind)):
+            yield from _OF_REMOTE_FORGES.get(installation.kind, ())

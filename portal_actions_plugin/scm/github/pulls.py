@@ -127,8 +127,9 @@ def merge_pull(repo: RepoApi, pull: int, *, expected_head: str | None, method: s
     body = {"sha": expected_head or there.head_sha, "merge_method": method}
 
     def write() -> PullRequest:
-        repo.send("PUT", f"/pulls/{pull}/merge", body=body)
-        return get_pull(repo, pull)
+        made = repo.send("PUT", f"/pulls/{pull}/merge", body=body).object()
+        now = get_pull(repo, pull)
+        return now if now.state == "merged" else replace(now, state="merged", merge_sha=maybe_text(made, "sha"))
 
     def look_up() -> PullRequest | None:
         now = get_pull(repo, pull)

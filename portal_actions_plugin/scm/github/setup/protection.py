@@ -42,7 +42,7 @@ def protect_branch(repo: RepoApi, branch: str, protection: Protection) -> Protec
             return Protected(changed=False)
         write_again(lambda: repo.send("PUT", path, body=wanted), log=repo.api.opening.log)
     except PlanError as error:
-        return Protected(changed=False, cannot=(error.message,))
+        return Protected(changed=False, cannot=(f"{branch} of {repo.name} stays as it is. {error.message}",))
     return Protected(changed=True)
 
 
