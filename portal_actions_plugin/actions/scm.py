@@ -11,6 +11,7 @@ from portal_actions_plugin.actions.claims import claim_on
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_commits import open_repo, rendered_skeleton
 from portal_actions_plugin.actions.scm_fields import (
+    AsRequester,
     Content,
     RepoReference,
     branch_field,
@@ -46,7 +47,7 @@ _MAX_TITLE = 250
 _MAX_DESCRIPTION = 350
 
 
-class CreateRepo(Schema):
+class CreateRepo(AsRequester):
     provider = provider_field()
     owner = owner_field("The user, organisation or group that it will belong to. It must exist.")
     repo = repo_name_field()
@@ -149,7 +150,7 @@ def _repository(ctx: ActionContext, found: Repository) -> dict[str, Any]:
     }
 
 
-class CreateOrUpdateFile(Content):
+class CreateOrUpdateFile(AsRequester, Content):
     repo = repo_field()
     path = path_field()
     message = message_field("Update and the path")
@@ -197,7 +198,7 @@ def create_or_update_file(
     return {"commitSha": result.sha, "fileUrl": url, "changed": bool(result.changed)}
 
 
-class PushSkeleton(Schema):
+class PushSkeleton(AsRequester):
     repo = repo_field()
     branch = target_branch_field()
     message = message_field("Add the skeleton")
@@ -251,7 +252,7 @@ def push_skeleton(
     return {"commitSha": result.sha, "changedFiles": list(result.changed)}
 
 
-class OpenPrOrMr(Schema):
+class OpenPrOrMr(AsRequester):
     repo = repo_field()
     base_branch = branch_field("The branch to merge into. Default: the default branch.", data_key="baseBranch")
     head_branch = fields.String(

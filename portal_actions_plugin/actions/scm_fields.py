@@ -139,6 +139,27 @@ def commit_sha_field() -> fields.String:
     return fields.String(data_key="commitSha", metadata={"description": "Where the branch is now."})
 
 
+OWN_TOKEN = "token"  # noqa: S105 the name of a field
+
+
+class AsRequester(Schema):
+    """The input of an action that works on a forge, for the portal or in the requester's name."""
+
+    token = fields.String(
+        load_only=True,
+        load_default=None,
+        allow_none=True,
+        metadata={
+            "description": "A token for the forge instead of the portal's credential, such as ${{ secrets.USER_OAUTH_TOKEN }}."
+        },
+    )
+
+    @post_load
+    def leave_out_token(self, data: dict[str, Any], **_options: object) -> dict[str, Any]:
+        """The forge is opened with it before: no handler needs it."""
+        return {name: value for name, value in data.items() if name != OWN_TOKEN}
+
+
 class RepoReference(Schema):
     """Which repository: a reference, or all outputs of ``scm.createRepo@v1``."""
 

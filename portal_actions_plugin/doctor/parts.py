@@ -58,6 +58,7 @@ WRITTEN: Sequence[Table] = (
 )
 """The tables that a start, an attempt and its outcome write."""
 
+OUR_ACTIONS = "portal_actions_plugin.actions."
 NEW_KEY = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 
 
@@ -227,11 +228,19 @@ def _settings() -> Iterator[Finding]:
 
 def _wanting_secrets() -> Sequence[str]:
     parts = extension()
-    wanting = [action.id for action in parts.registry if action.needs_a_secret()]
+    needing = {action.id: action for action in parts.registry if action.needs_a_secret()}
+    # Those that come with this package are there in every portal: they count where a template uses them.
+    wanting = [name for name, action in needing.items() if not action.handler.__module__.startswith(OUR_ACTIONS)]
     # A source that fails or hangs has its own finding.
     with suppress(Exception, TimeLimitError), time_limit(TEMPLATES_SECONDS):
         listed = parts.templates.list().templates
-        wanting += [template.name for template in listed if template.secret_names or template.requester_secrets]
+        wanting += [
+            template.name
+            for template in listed
+            if template.secret_names
+            or template.requester_secrets
+            or any(step.action in needing for step in template.steps)
+        ]
     return wanting
 
 

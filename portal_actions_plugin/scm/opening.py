@@ -87,6 +87,7 @@ class Opening:
         redact: masks a value in everything that the run writes from now on; every credential is given to it.
         notes: what is remembered across attempts.
         pauses: when credentials may be used again.
+        own_token: the requester's own, when the step works in their name: it counts before all of the portal's.
         operations: what the step asks for, so that a credential can be narrowed to it; empty where that is not known.
         host_token: the host's hook ``scm_credentials`` for this installation: a token by owner, or None.
         local_root: the setting ``LOCAL_SCM_ROOT``.
@@ -102,6 +103,7 @@ class Opening:
     notes: Notes = field(default_factory=NoNotes)
     pauses: Pauses = field(default_factory=NoPauses)
     operations: frozenset[Operation] = frozenset()
+    own_token: str | None = field(default=None, repr=False)
     host_token: Callable[[str], str | None] = _no_token
     local_root: Path | None = None
     local_url: str | None = None

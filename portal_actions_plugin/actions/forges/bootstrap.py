@@ -10,6 +10,7 @@ from portal_actions_plugin.actions.bootstraps import ci_files, docs_files, k8s_f
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_commits import OpenRepo, open_repo
 from portal_actions_plugin.actions.scm_fields import (
+    AsRequester,
     follows,
     message_field,
     optional_text,
@@ -33,7 +34,7 @@ _IMAGE = validate.Regexp(
 )
 
 
-class Bootstrap(Schema):
+class Bootstrap(AsRequester):
     """What all of them take."""
 
     repo = repo_field()

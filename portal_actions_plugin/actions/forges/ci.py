@@ -11,7 +11,7 @@ from marshmallow import ValidationError as SchemaError
 from portal_actions_plugin.actions.claims import claim_on
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_commits import open_repo
-from portal_actions_plugin.actions.scm_fields import branch_field, optional_text, repo_field, repo_lock
+from portal_actions_plugin.actions.scm_fields import AsRequester, branch_field, optional_text, repo_field, repo_lock
 from portal_actions_plugin.scm.base import Operation, Variable
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _VARIABLE = validate.Regexp(
 )
 
 
-class SetVariable(Schema):
+class SetVariable(AsRequester):
     repo = repo_field()
     name = fields.String(required=True, validate=_VARIABLE, metadata={"description": "Its name, such as DEPLOY_TOKEN."})
     value = fields.String(
@@ -82,7 +82,7 @@ def _check_few(inputs: Mapping[str, object]) -> None:
         raise SchemaError(f"At most {_MAX_INPUTS} inputs are taken.")
 
 
-class DispatchWorkflow(Schema):
+class DispatchWorkflow(AsRequester):
     repo = repo_field()
     workflow = optional_text(
         "The workflow's file, such as release.yml, or its id. A forge with one pipeline for each repository needs none.",

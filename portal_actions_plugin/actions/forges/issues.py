@@ -10,6 +10,7 @@ from portal_actions_plugin.actions.claims import claim_on
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_commits import open_repo
 from portal_actions_plugin.actions.scm_fields import (
+    AsRequester,
     check_unique,
     number_field,
     optional_text,
@@ -29,7 +30,7 @@ _LABEL = validate.Regexp(r"^[^,\x00-\x1f]{1,50}$(?!\n)", error="A label is 1 to 
 _LOGIN = validate.Length(min=1, max=255)
 
 
-class CreateIssue(Schema):
+class CreateIssue(AsRequester):
     repo = repo_field()
     title = fields.String(
         required=True, validate=validate.Length(min=1, max=250), metadata={"description": "Its title."}
@@ -85,7 +86,7 @@ def create_issue(
     return {"issueUrl": issue.url, "number": issue.number}
 
 
-class LabelIssue(Schema):
+class LabelIssue(AsRequester):
     repo = repo_field()
     number = number_field("The issue's number, or a pull request's, where the forge counts them together.")
     labels = texts_field("What to add to the labels that it has.", each=_LABEL, most=50)

@@ -8,7 +8,7 @@ from marshmallow import Schema, fields, validate
 
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_commits import open_repo
-from portal_actions_plugin.actions.scm_fields import number_field, optional_text, repo_field, repo_lock
+from portal_actions_plugin.actions.scm_fields import AsRequester, number_field, optional_text, repo_field, repo_lock
 from portal_actions_plugin.scm.base import Operation
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ METHODS = ("merge", "squash", "rebase")
 _SHA = validate.Regexp(r"^([0-9a-f]{40}|[0-9a-f]{64})$(?!\n)", error="A commit is 40 or 64 small hexadecimal digits.")
 
 
-class ClosePr(Schema):
+class ClosePr(AsRequester):
     repo = repo_field()
     number = number_field("The pull request's number.")
     expected_head = optional_text(

@@ -10,7 +10,14 @@ from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_commits import open_repo
-from portal_actions_plugin.actions.scm_fields import branch_field, check_unique, repo_field, repo_lock, texts_field
+from portal_actions_plugin.actions.scm_fields import (
+    AsRequester,
+    branch_field,
+    check_unique,
+    repo_field,
+    repo_lock,
+    texts_field,
+)
 from portal_actions_plugin.scm.base import ROLES, Collaborator, Operation, Protection, WebhookSpec
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ def _check_callback(url: str) -> None:
         raise SchemaError("An address that is called has no '#'.")
 
 
-class EnsureWebhook(Schema):
+class EnsureWebhook(AsRequester):
     repo = repo_field()
     callback_url = fields.String(
         required=True,
@@ -87,7 +94,7 @@ def ensure_webhook(
     return {"webhookId": hook.id, "webhookUrl": hook.url, "changed": hook.outcome != "unchanged"}
 
 
-class ProtectBranch(Schema):
+class ProtectBranch(AsRequester):
     repo = repo_field()
     branch = branch_field("The branch to protect. Default: the default branch.")
     required_reviews = fields.Integer(
@@ -146,7 +153,7 @@ def protect_branch(
     return {"branch": name, "changed": done.changed}
 
 
-class SetTopics(Schema):
+class SetTopics(AsRequester):
     repo = repo_field()
     topics = texts_field("What to add to the topics that it has.", each=_TOPIC, most=20)
 
@@ -199,7 +206,7 @@ def _check_names(collaborators: Sequence[Collaborator]) -> None:
     check_unique([(one.is_team, one.name) for one in collaborators])
 
 
-class AddCollaborators(Schema):
+class AddCollaborators(AsRequester):
     repo = repo_field()
     collaborators = fields.List(
         fields.Nested(CollaboratorInput),

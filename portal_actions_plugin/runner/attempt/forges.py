@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.actions.scm_fields import OWN_TOKEN
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.forges.opening import opening_of
 from portal_actions_plugin.scm.base import Author
@@ -54,8 +55,15 @@ def open_forge(call: HandlerCall, provider: str, ctx: ActionContext) -> ScmProvi
             redact=ctx.redact,
             notes=_Checkpoints(ctx.recorder),
             operations=call.action.operations_for(call.input),
+            own_token=_own_token(call),
         )
     )
+
+
+def _own_token(call: HandlerCall) -> str | None:
+    """The requester's own token, where the action takes one and was given it."""
+    given = call.input.get(OWN_TOKEN) if call.action.operations and OWN_TOKEN in call.action.secret_names() else None
+    return given if isinstance(given, str) and given else None
 
 
 def _author(run: RunInfo) -> Author:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.actions.scm_fields import OWN_TOKEN
 from portal_actions_plugin.actions.scm_operations import commits_to
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.scm.base import Operation
@@ -40,7 +41,7 @@ class Need:
 
 def needs_of_action(action: Action, data: Mapping[str, JsonValue]) -> list[Need]:
     """What a one-off asks of a forge; ``data`` is its input, without secrets."""
-    if not action.operations:
+    if not action.operations or data.get(OWN_TOKEN):
         return []
     target = target_of_action(data)
     return [Need(target, _asked(action, data))] if target else []
@@ -68,7 +69,8 @@ def needs_of_template(course: Course, first: int) -> Iterator[Need]:
         data = known.input(position)
         if target := target_of_step(data, step.input, targets):
             targets[step.id] = target
-            if position >= first and known.is_run(position):
+            # Whatever the requester's own token may do, the portal's does not tell.
+            if position >= first and OWN_TOKEN not in step.input and known.is_run(position):
                 yield Need(target, _operations(action, data, course.template), step.id)
 
 

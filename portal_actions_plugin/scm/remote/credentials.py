@@ -103,8 +103,15 @@ def given_token(opening: Opening, owner: str | None, *, environment: str) -> str
 
 
 def find_given(opening: Opening, owner: str | None, *, environment: str) -> Given | None:
-    """Find what the portal gave for an owner's repositories, in the order of ``given_token``; an App counts, too."""
+    """Find what the portal gave for an owner's repositories, in the order of ``given_token``; an App counts, too.
+
+    The requester's own token comes before all of it. What forges give to people for other programs is OAuth's: a bearer's.
+    """
     name = opening.installation.name
+    if opening.own_token:
+        return Given(
+            "the input token", _usable(opening.own_token, "the input token", opening), {"token_type": "bearer"}
+        )
     if owner and (token := opening.host_token(owner)):
         where = f"the hook scm_credentials for {name}/{owner}"
         return Given(where, _usable(token, where, opening))
