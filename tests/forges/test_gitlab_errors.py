@@ -231,6 +231,10 @@ class TestReach:
         assert found.missing[Operation.COMMIT] == "the token lacks the scope api"
         assert found.owners == ()
 
+    def test_a_token_that_may_only_push_does_not_even_say_who_it_is(self, gitlab, ada, acme):
+        found = OpenedGitLab(gitlab, gitlab.add_token(ada, "write_repository")).provider().reach("acme")
+        assert (found.who, found.forge, set(found.missing)) == ("", "GitLab", OPERATIONS)
+
     def test_an_account_that_may_create_nothing_there_says_why(self, gitlab, acme):
         grace = gitlab.add_user("grace")
         scm = OpenedGitLab(gitlab, gitlab.add_token(grace, "api")).provider()

@@ -370,6 +370,20 @@ class TestCommitting:
             opened.provider().put_files(ref, "main", [FileChange("src/app.py", b"ours")], "Ours")
         assert gitlab.log.count("POST", "/projects/*/repository/commits") == 5
 
+    def test_an_older_gitlab_that_asks_for_a_files_own_last_commit_gets_it(self, scm, gitlab, shop, ref):
+        """So before it compared the file's last commit in both: it refuses the head, though the branch stands still."""
+        first = shop.repository.head("main")
+        gitlab.push(shop, "main", {"other.md": b"other"})
+        words = {"message": "You are attempting to update a file that has changed since you started editing it."}
+        gitlab.faults.order("POST", "/projects/*/repository/commits", Respond(400, words))
+        files = [FileChange("src/app.py", b"new\n"), FileChange("new.md", b"new")]
+        assert scm.put_files(ref, "main", files, "Add").changed == ("src/app.py", "new.md")
+        sent = [
+            entry.request.json()["actions"] for entry in gitlab.log.entries("POST", "/projects/*/repository/commits")
+        ]
+        seen = [[action.get("last_commit_id") for action in actions] for actions in sent]
+        assert seen == [[gitlab.commits("acme/shop")[1].sha, None], [first, None]]
+
     @pytest.mark.parametrize("fault", [Reset(), CutShort(), Respond(500, {"message": "500 Internal Server Error"})])
     def test_a_commit_whose_answer_is_lost_is_made_once(self, scm, gitlab, shop, ref, fault):
         gitlab.faults.order("POST", "/projects/*/repository/commits", fault, after=True)

@@ -61,12 +61,13 @@ def put_files(gitlab: GitLab, ref: RepoRef, request: CommitRequest) -> CommitRes
     if request.base_branch is not None:
         check_branch(request.base_branch, "baseBranch")
     check_changes(request.changes)
+    refused_at: list[str | None] = []
     for turn in range(TRIES):
         repo = gitlab.project(ref, again=turn > 0)
         try:
             if repo.project.is_empty:
                 return _first_commit(repo, request)
-            return _Commit(repo, request, is_careful=turn > 0).run()
+            return _Commit(repo, request, refused_at).run()
         except (LostRaceError, BranchExistsError) as error:
             gitlab.opening.log(f"somebody else was faster, so it is looked at again: {error.message}")
     raise moved_each_time(repo.name, request.branch)
@@ -83,14 +84,27 @@ def _first_commit(repo: ProjectApi, request: CommitRequest) -> CommitResult:
 
 @dataclass(frozen=True, slots=True)
 class _Commit:
-    """A commit on top of a branch as it is now."""
+    """A commit on top of a branch as it is now.
+
+    Attributes:
+        repo: the project.
+        request: what is asked for.
+        refused_at: where the branch was when GitLab said that somebody else had changed it; None when it was missing.
+    """
 
     repo: ProjectApi
     request: CommitRequest
-    is_careful: bool
+    refused_at: list[str | None]
 
     def run(self) -> CommitResult:
         head = self.repo.head(self.request.branch)
+        try:
+            return self._on(head)
+        except LostRaceError:
+            self.refused_at.append(head)
+            raise
+
+    def _on(self, head: str | None) -> CommitResult:
         start = head if head is not None else self._base()
         planned = self._planned(start)
         if not planned:
@@ -101,14 +115,24 @@ class _Commit:
             "author_name": self.repo.opening.author.name,
             "author_email": self.repo.opening.author.email,
             "stats": False,
-            # A file is known not to have changed by the commit that it was seen in. A new branch starts there anyway, and
-            # GitLab would compare with the default branch then.
-            "actions": [one for file in planned for one in _actions(file, seen_in=head)],
+            "actions": [one for file in planned for one in _actions(file, seen_in=self._seen_in(file, head))],
         }
         if head is None:
             body["start_sha"] = start
         sha = write_once(lambda: self._write(body), lambda: self._look_up(start), log=self.repo.opening.log)
         return CommitResult(sha, tuple(file.path for file in planned), None if head else self.request.base_branch)
+
+    def _seen_in(self, file: PlannedFile, head: str | None) -> str | None:
+        """The commit by which GitLab knows that a file has not changed since.
+
+        It compares the last commit of the file there and now, so that the head does for all. Older versions ask for that
+        commit itself, and refuse another one although the branch stands still. A new branch starts where it was seen, and
+        GitLab would compare with the default branch then.
+        """
+        if head is None or file.before is None or head not in self.refused_at:
+            return head
+        rest = f"/repository/files/{segment(file.path)}"
+        return self.repo.send("HEAD", rest, query={"ref": head}).headers.get("x-gitlab-last-commit-id") or head
 
     def _write(self, body: JsonValue) -> str:
         return text(self.repo.write("POST", "/repository/commits", body=body).object(), "id")
@@ -125,7 +149,7 @@ class _Commit:
 
     def _planned(self, commit: str) -> list[PlannedFile]:
         paths = [change.path for change in self.request.changes]
-        tree = GitLabTree(self.repo, commit, paths, is_careful=self.is_careful)
+        tree = GitLabTree(self.repo, commit, paths, is_careful=bool(self.refused_at))
         return plan(
             self.request.changes,
             tree,

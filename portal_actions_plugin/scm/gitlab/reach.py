@@ -24,24 +24,26 @@ def reach(api: Api, owner: str | None) -> Reach:
         owner: a group's full path or a user's name; None for the installation's own credential.
     """
     version = api.send("GET", "/version", accept=(403,))
-    missing = dict(_lacking_scopes(api))
+    missing = _lacking_scopes(api)
     owners: tuple[str, ...] = ()
-    if owner is None:
-        owners = _owners(api)
-    elif (lacks := _cannot_create(api, owner)) is None:
-        owners = (owner,)
-    else:
-        missing.setdefault(Operation.CREATE_REPO, lacks)
-    if Operation.CREATE_REPO in missing:
-        owners = ()
+    if Operation.CREATE_REPO not in missing:
+        if owner is None:
+            owners = _owners(api)
+        elif (lacks := _cannot_create(api, owner)) is None:
+            owners = (owner,)
+        else:
+            missing[Operation.CREATE_REPO] = lacks
     named = maybe_text(version.object(), "version") if version.status == 200 else None
-    return Reach(
-        who=api.my_name,
-        forge=f"GitLab {named}" if named else "GitLab",
-        missing=missing,
-        owners=owners,
-        skew=version.skew,
-    )
+    forge = f"GitLab {named}" if named else "GitLab"
+    return Reach(who=_who(api), forge=forge, missing=missing, owners=owners, skew=version.skew)
+
+
+def _who(api: Api) -> str:
+    """The account's user name; empty for a token that may not even ask for that."""
+    if "/user" in api.known:
+        return api.my_name
+    answer = api.send("GET", "/user", accept=(403,))
+    return text(answer.object(), "username") if answer.status == 200 else ""
 
 
 def _lacking_scopes(api: Api) -> dict[Operation, str]:
