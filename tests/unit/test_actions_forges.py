@@ -143,7 +143,7 @@ class TestWebhooks:
         assert ctx.warnings == ["The local forge keeps the webhook of acme/shop as a record: it calls nobody."]
 
     def test_its_secret_is_a_secret_input_and_optional(self, ctx):
-        assert ensure_webhook.secret_names() == {"secret"}
+        assert ensure_webhook.secret_names() == {"secret", "token"}
         assert not ensure_webhook.needs_a_secret()
         assert ensure_webhook.run(ctx, {**HOOK, "secret": None})["changed"] is True
 
@@ -260,7 +260,7 @@ class TestCi:
 
     def test_its_value_is_a_secret_input_and_in_no_line(self, ctx, root):
         assert set_variable.needs_a_secret()
-        assert set_variable.secret_names() == {"value"}
+        assert set_variable.secret_names() == {"value", "token"}
         data = {"repo": REPO, "name": "DEPLOY_TOKEN", "value": "hush-hush"}
         assert set_variable.run(ctx, data) == {"name": "DEPLOY_TOKEN"}
         assert "the secret DEPLOY_TOKEN of acme/shop is set" in ctx.recorder.text
