@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from portal_actions_plugin.http_client.guard import Target
 
+_PIECE = 65_536
 Address = tuple[int, Any]
 """A family of addresses, and a place in it as ``socket`` has it: its first part is the address as text."""
 
@@ -150,8 +151,11 @@ class _Timed(_Socket):
         return super().send(data, flags)
 
     def sendall(self, data: ReadableBuffer, flags: int = 0, /) -> None:
-        self.settimeout(self.deadline.left())
-        super().sendall(data, flags)
+        # Piece by piece, since a socket's time limit is for all that it is given: a large body is no long wait.
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), _PIECE):
+            self.settimeout(self.deadline.left())
+            super().sendall(view[start : start + _PIECE], flags)
 
 
 class TimedSocket(_Timed, socket.socket):

@@ -78,15 +78,23 @@ class Wire:
         """
         self.reusable, self.silent = False, True
         self._connected.deadline = deadline
-        self._write(request)
+        is_whole = self._write_all(request)
         with closing(self._http.getresponse()) as raw:
             self.silent = False
             headers = tuple((name.lower(), value) for name, value in raw.getheaders())
             answer = Answer(request, raw.status, headers, b"", whole=True)
             if not answer.redirects:
                 answer = _with_body(answer, raw, read_bytes)
-            self.reusable = raw.isclosed() and not raw.will_close
+            self.reusable = is_whole and raw.isclosed() and not raw.will_close
             return answer
+
+    def _write_all(self, request: Request) -> bool:
+        """Write a request; false when the other side would not read all of it, and may have said why: 413, 401."""
+        try:
+            self._write(request)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
 
     def _write(self, request: Request) -> None:
         form = request.target.url if self._whole_urls else request.target.path

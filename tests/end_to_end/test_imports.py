@@ -23,6 +23,7 @@ LATE = {
     "dulwich",
     "jsonschema",
     "jsonschema_rs",
+    "portal_actions_plugin.scm.remote",
     "prometheus_client",
     "psycopg",
     "redis",

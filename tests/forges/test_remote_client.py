@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from dataclasses import replace
 
 import pytest
@@ -158,13 +160,30 @@ def test_a_read_without_an_answer_is_no_lost_write(
 
 
 def test_a_forge_that_cannot_be_reached_has_done_nothing(opening: Opening) -> None:
-    import socket
-
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(RemoteError, match="Connection refused") as caught:
             client_of(Place(url), opening).send(ADA, "POST", "/")
+    assert not isinstance(caught.value, LostAnswerError)
+
+
+def test_a_body_that_is_refused_before_all_of_it_was_read_is_no_lost_answer(opening: Opening) -> None:
+    refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\nX-Request-Id: big\r\n\r\ntoo large"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def refuse() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(refusal)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        client = client_of(Place(f"http://127.0.0.1:{listening.getsockname()[1]}"), opening)
+        with pytest.raises(RemoteError, match=r"too large \[POST /things: 413 \(request big\)\]") as caught:
+            client.send(ADA, "POST", "/things", body="x" * 20_000_000)
+        thread.join()
     assert not isinstance(caught.value, LostAnswerError)
 
 

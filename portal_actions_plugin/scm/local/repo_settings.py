@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.scm.base import Webhook
 from portal_actions_plugin.scm.local.git import locked
 from portal_actions_plugin.scm.local.records import SETTINGS, read_json, write_json
+from portal_actions_plugin.scm.secret_fingerprints import fingerprint, matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +77,8 @@ class LocalSettings:
             if isinstance(before, dict) and _is_as(before, spec):
                 return Webhook(str(before["id"]), url_of(str(before["id"])), "unchanged")
             hook_id = str(before["id"]) if isinstance(before, dict) else str(len(kept) + 1)
-            kept[spec.callback_url] = {"id": hook_id, "events": list(spec.events), "secret": _digest(spec.secret)}
+            secret = None if spec.secret is None else fingerprint(spec.secret)
+            kept[spec.callback_url] = {"id": hook_id, "events": list(spec.events), "secret": secret}
             self._write("webhooks", kept)
             return Webhook(hook_id, url_of(hook_id), "created" if before is None else "updated")
 
@@ -106,20 +105,8 @@ class LocalSettings:
 
 
 def _is_as(kept: Settings, spec: WebhookSpec) -> bool:
-    return kept["events"] == list(spec.events) and _matches(kept["secret"], spec.secret)
-
-
-def _digest(secret: str | None, salt: str | None = None) -> str | None:
-    """What tells whether a secret is the same, and does not tell which it is."""
-    if secret is None:
-        return None
-    salt = salt or secrets.token_hex(16)
-    made = hashlib.scrypt(secret.encode(errors="replace"), salt=salt.encode(), n=2**14, r=8, p=1)
-    return f"{salt}:{made.hex()}"
-
-
-def _matches(kept: JsonValue, secret: str | None) -> bool:
-    if not isinstance(kept, str) or secret is None:
-        return kept is None and secret is None
-    salt = kept.partition(":")[0]
-    return hmac.compare_digest(kept, _digest(secret, salt) or "")
+    secret = kept["secret"]
+    same = (
+        matches(secret, spec.secret) if isinstance(secret, str) and spec.secret is not None else secret is spec.secret
+    )
+    return same and kept["events"] == list(spec.events)
