@@ -16,7 +16,7 @@ from portal_actions_plugin.errors import (
     ValidationError,
 )
 from portal_actions_plugin.scm.base import FileChange, RepoRef, Repository
-from tests.support.forges.faults import Close, Reset, Respond
+from tests.support.forges.faults import Close, Reset, Respond, redirect
 from tests.support.forges.github.endpoints import repositories as endpoints
 from tests.support.forges.github_opened import KeptNotes, OpenedGitHub, ref
 
@@ -234,6 +234,14 @@ def test_what_has_moved_is_written_to_where_it_is_now_and_said_once(github: Open
     assert scm.open_pull(ref(), head="topic", base="main", title="x", body="").number == pull.number
     assert len(github.warned) == 1
     assert scm.file_url(ref(), "main", "a b") == f"{github.double.url}/corp/store/blob/main/a%20b"
+
+
+def test_a_branch_that_has_another_name_now_is_missing_under_its_old_one(github: OpenedGitHub) -> None:
+    number = github.double.add_repository("acme/shop", {"a": "1"}).id
+    where = f"{github.double.api_url}/repositories/{number}/branches/main"
+    github.double.faults.order("GET", f"{SHOP}/branches/master", redirect(where, 301))
+    assert github.provider().branch_head(ref(), "master") is None
+    assert github.warned == []
 
 
 def test_a_name_that_leads_elsewhere_is_not_taken_over(github: OpenedGitHub) -> None:

@@ -95,7 +95,7 @@ class TestProtection:
 
     def test_what_is_there_stays_and_the_stricter_one_counts(self, shop: OpenedGitHub) -> None:
         shop.double.repository("acme/shop").protections["main"] = {
-            "required_status_checks": {"strict": True, "contexts": [], "checks": [{"context": "old", "app_id": 7}]},
+            "required_status_checks": {"strict": True, "checks": [{"context": "old", "app_id": 7}]},
             "enforce_admins": True,
             "required_pull_request_reviews": {"required_approving_review_count": 3, "dismiss_stale_reviews": True},
             "restrictions": None,
@@ -105,7 +105,6 @@ class TestProtection:
         rule = shop.double.repository("acme/shop").protections["main"]
         assert rule["required_status_checks"] == {
             "strict": True,
-            "contexts": [],
             "checks": [{"context": "old", "app_id": 7}, {"context": "build", "app_id": -1}],
         }
         assert (rule["enforce_admins"], rule["required_linear_history"]) == (True, True)

@@ -63,7 +63,9 @@ def _body_of(there: JsonObject) -> Body:
         "enforce_admins": flag(there, "enforce_admins", "enabled"),
         "required_pull_request_reviews": _reviews(there),
         "restrictions": _people(at(there, "restrictions")),
-        **{switch: flag(there, switch, "enabled") for switch in _SWITCHES},
+        **{
+            switch: flag(there, switch, "enabled") for switch in _SWITCHES if switch in there
+        },  # older servers lack some
     }
 
 
@@ -75,8 +77,9 @@ def _checks(there: JsonObject) -> Body | None:
     kept: list[JsonValue] = [
         {"context": maybe_text(check, "context"), "app_id": at(check, "app_id") or ANY_APP} for check in checks
     ]
-    # Both lists have to be there, and one of them is read: GitHub's description of this endpoint.
-    return {"strict": flag(shown, "strict"), "contexts": [], "checks": kept}
+    # Never with ``contexts`` beside it: GitHub refuses both together ("More than one subschema in oneOf matched"), though its
+    # OpenAPI description has ``contexts`` as required.
+    return {"strict": flag(shown, "strict"), "checks": kept}
 
 
 def _reviews(there: JsonObject) -> Body | None:
@@ -117,7 +120,7 @@ def _with(before: Body, protection: Protection) -> Body:
         there: list[JsonValue] = [*objects(checks, "checks")]
         known = {maybe_text(check, "context") for check in there}
         there += [{"context": name, "app_id": ANY_APP} for name in protection.required_checks if name not in known]
-        wanted["required_status_checks"] = {"strict": flag(checks, "strict"), "contexts": [], "checks": there}
+        wanted["required_status_checks"] = {"strict": flag(checks, "strict"), "checks": there}
     return wanted
 
 

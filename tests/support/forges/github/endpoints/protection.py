@@ -63,8 +63,10 @@ def put(call: Call) -> Answer:
     checks = body["required_status_checks"]
     if checks and "strict" not in checks:
         raise malformed(call.page, '"strict" wasn\'t supplied.')
-    if checks and "contexts" not in checks and "checks" not in checks:
-        raise malformed(call.page, '"contexts" wasn\'t supplied.')
+    if checks and ("contexts" in checks) == ("checks" in checks):
+        # One of the two lists, whatever the OpenAPI description says: github.com/google/go-github/issues/2976
+        matched = "More than one" if "checks" in checks else "No"
+        raise malformed(call.page, 'No subschema in "anyOf" matched.', f'{matched} subschema in "oneOf" matched.')
     call.repository.protections[branch] = body
     return ok(_shape(call, branch))
 
