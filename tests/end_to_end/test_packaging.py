@@ -21,7 +21,7 @@ from portal_actions_plugin.cli import actions as commands
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import PERMISSIONS, Hooks
 from portal_actions_plugin.scm.github import credentials as github_token
-from portal_actions_plugin.scm.gitlab import client as gitlab_token
+from portal_actions_plugin.scm.gitlab import credentials as gitlab_token
 from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.settings.config import SETTINGS
 from portal_actions_plugin.settings.values import PREFIX

@@ -221,7 +221,6 @@ class TestCommitting:
 
     def test_a_branch_that_somebody_else_has_made_first_is_committed_on_top_of(self, opened, gitlab, ada, ref):
         project = gitlab.add_project("acme/shop", ada)
-        order = gitlab.faults.order("POST", "/acme/shop.git/git-receive-pack", Respond(200, b""), times=0)
         pushes = iter([1])
 
         def push_first():
@@ -231,7 +230,6 @@ class TestCommitting:
         opened.guard = push_first
         opened.provider().put_files(ref, "main", FILES, "Add")
         assert set(gitlab.files("acme/shop")) == {"theirs.md", *(change.path for change in FILES)}
-        assert order.fired == 0
 
     @pytest.mark.parametrize("folder", ["", "service/", "service/part3/"])
     def test_a_commit_of_many_files_among_10_takes_four_requests_and_one_for_each_folder(
@@ -491,11 +489,9 @@ class TestProposing:
         assert self.propose(scm, ref).number == 2
 
     def test_what_cannot_be_proposed_names_the_field(self, scm, gitlab, shop, ref, fix):
-        gitlab.push(shop, "same", {})
-        for head in ("nowhere", "main-copy"):
-            with pytest.raises(ValidationError) as caught:
-                self.propose(scm, ref, head=head)
-            assert set(caught.value.fields) == {"headBranch"}
+        with pytest.raises(ValidationError, match="no branch nowhere") as caught:
+            self.propose(scm, ref, head="nowhere")
+        assert set(caught.value.fields) == {"headBranch"}
         shop.repository.set_ref("refs/heads/level", shop.repository.head("main"))
         with pytest.raises(ValidationError, match="no commit that main lacks"):
             self.propose(scm, ref, head="level")
@@ -529,6 +525,17 @@ class TestMergingAndClosing:
         gitlab.log.clear()
         assert scm.merge_pull(ref, pull.number, expected_head="f" * 40, method=method) == merged
         assert gitlab.log.writes() == []
+
+    def test_a_method_that_the_project_does_not_merge_by_is_a_conflict_that_says_which_one_it_does(
+        self, scm, gitlab, shop, ref, pull
+    ):
+        shop.settings["merge_method"] = "ff"
+        gitlab.log.clear()
+        with pytest.raises(ConflictError, match="fast-forward") as caught:
+            scm.merge_pull(ref, pull.number, expected_head=None, method="merge")
+        assert "method: rebase" in caught.value.hint
+        assert gitlab.log.writes() == []
+        assert scm.merge_pull(ref, pull.number, expected_head=None, method="rebase").state == "merged"
 
     def test_another_head_than_was_seen_is_a_conflict(self, scm, gitlab, shop, ref, pull):
         gitlab.push(shop, "fix", {"b.md": b"b"})

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from portal_actions_plugin.errors import ConflictError, NotFoundError
-from portal_actions_plugin.scm.base import RepoRef, Repository
+from portal_actions_plugin.scm.base import RepoRef
+from portal_actions_plugin.scm.gitlab.credentials import GitLabCredentials
 from portal_actions_plugin.scm.gitlab.errors import HIDDEN_HINT, MovedError, error_of, limit_of
+from portal_actions_plugin.scm.gitlab.projects import Project, project_path, segment
 from portal_actions_plugin.scm.names import check_owner_path, check_repo
 from portal_actions_plugin.scm.remote.client import MAX_ENTRIES, ForgeClient, Place
-from portal_actions_plugin.scm.remote.credentials import Credential, find_given, no_credential, token_key
-from portal_actions_plugin.scm.remote.fields import at, flag, maybe_text, moment, number, text
+from portal_actions_plugin.scm.remote.credentials import Credential
+from portal_actions_plugin.scm.remote.fields import number, text
 from portal_actions_plugin.scm.remote.lost_answers import write_once
-from portal_actions_plugin.settings.installations import token_variable
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
@@ -26,102 +25,10 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.remote.credentials import CredentialSource
     from portal_actions_plugin.scm.remote.fields import JsonObject
 
-ENVIRONMENT = token_variable("gitlab")
 DOTCOM = "https://gitlab.com"
 API_PATH = "/api/v4"
-DEFAULT_BRANCH = "main"
-"""Of an empty project where GitLab names none: docs.gitlab.com/user/project/repository/branches/default/"""
 
 Query = Mapping[str, str | int]
-
-
-def segment(name: str) -> str:
-    """A name as one segment of a path: docs.gitlab.com/api/rest/#path-parameters"""
-    return quote(name, safe="")
-
-
-@dataclass(frozen=True, slots=True)
-class GitLabCredentials:
-    """Tokens, each in the header that its type goes in: docs.gitlab.com/api/rest/authentication/
-
-    A personal, group or project token is private. One of OAuth is a bearer's, and GitLab takes every other in that
-    header, too.
-    """
-
-    opening: Opening
-
-    def credential(self, owner: str | None) -> Credential:
-        """The credential for an owner's projects; raises ConfigurationError when there is none."""
-        given = find_given(self.opening, owner, environment=ENVIRONMENT)
-        if given is None or given.token is None:
-            raise no_credential(self.opening, owner, environment=ENVIRONMENT)
-        installed = self.opening.installation.settings.get("token_type")
-        is_bearer = given.settings.get("token_type", installed) == "bearer"
-        headers = {"Authorization": f"Bearer {given.token}"} if is_bearer else {"PRIVATE-TOKEN": given.token}
-        return Credential(token_key(self.opening, given.token), headers, given.token, "oauth" if is_bearer else "token")
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    """A project as GitLab has it.
-
-    Attributes:
-        id: outlives every rename and transfer.
-        owner: the full path of its namespace.
-        repo: its path there, which is its name in every address.
-        web_url: its page.
-        clone_url: where git clones it from.
-        default_branch: ``DEFAULT_BRANCH`` where GitLab names none.
-        is_empty: whether it has no branch.
-        is_archived: whether it can only be read.
-        about: all that GitLab says of it.
-    """
-
-    id: int
-    owner: str
-    repo: str
-    web_url: str
-    clone_url: str
-    default_branch: str
-    is_empty: bool
-    is_archived: bool
-    about: JsonObject = field(repr=False)
-
-    @classmethod
-    def of(cls, about: JsonObject) -> Project:
-        """Read what the API says of a project."""
-        return cls(
-            id=number(about, "id"),
-            owner=text(about, "namespace", "full_path"),
-            repo=text(about, "path"),
-            web_url=text(about, "web_url"),
-            clone_url=text(about, "http_url_to_repo"),
-            default_branch=maybe_text(about, "default_branch") or DEFAULT_BRANCH,
-            is_empty=flag(about, "empty_repo"),
-            is_archived=flag(about, "archived"),
-            about=about,
-        )
-
-    @property
-    def name(self) -> str:
-        """``group/sub/project``."""
-        return f"{self.owner}/{self.repo}"
-
-    @property
-    def created_at(self) -> datetime:
-        """By the forge's own clock."""
-        return moment(text(self.about, "created_at"))
-
-    def as_repository(self, provider: str, *, fresh: bool = False) -> Repository:
-        """The project as actions see it; ``provider`` is the installation's name."""
-        return Repository(
-            RepoRef(provider, self.owner, self.repo, self.default_branch),
-            self.web_url,
-            self.clone_url,
-            maybe_text(self.about, "description") or "",
-            maybe_text(self.about, "visibility") or "private",
-            fresh,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +102,6 @@ class GitLab:
         if project.name.lower() != asked.lower() and asked not in self.seen:
             self.opening.warn(f"{asked} is {project.name} now: GitLab has led there. Use that name from now on.")
         return project
-
-
-def project_path(owner: str, repo: str) -> str:
-    """Where the API has a project by its name."""
-    return f"/projects/{segment(f'{owner}/{repo}')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,9 +293,3 @@ class ProjectApi:
         """Make a call where the project was when it was read."""
         path = f"/projects/{self.project.id}{rest}"
         return self.api.send(method, path, query=query, body=body, accept=accept, name=self.name)
-
-
-def same_text(value: JsonValue, wanted: str, *keys: str) -> bool:
-    """Whether a text below keys is this one, whatever its case."""
-    found = at(value, *keys)
-    return isinstance(found, str) and found.casefold() == wanted.casefold()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.scm.base import CommitResult
-from portal_actions_plugin.scm.gitlab.client import GitLab, ProjectApi, segment
+from portal_actions_plugin.scm.gitlab.client import GitLab, ProjectApi
 from portal_actions_plugin.scm.gitlab.errors import LostRaceError
+from portal_actions_plugin.scm.gitlab.projects import segment
 from portal_actions_plugin.scm.gitlab.trees import GitLabTree, seen_in
 from portal_actions_plugin.scm.names import check_branch, check_changes, check_path
 from portal_actions_plugin.scm.remote.commit_plan import (

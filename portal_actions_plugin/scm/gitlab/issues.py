@@ -59,7 +59,10 @@ def label_issue(repo: ProjectApi, issue: int, labels: Sequence[str]) -> tuple[st
 
 
 def _find(repo: ProjectApi, new: NewIssue) -> JsonObject | None:
-    """The issue with our mark, whatever its state: docs.gitlab.com/api/issues/#list-all-project-issues"""
+    """The issue with our mark, whatever its state: docs.gitlab.com/api/issues/#list-all-project-issues
+
+    ``in`` lets GitLab look for the very text. Its full-text search would know nothing of what stands in a comment.
+    """
     query = {"search": new.fingerprint, "in": "description", "author_username": repo.api.my_name}
     issues = repo.pages("/issues", query=query, what="the issues")
     return next((one for one in issues if new.mark in (maybe_text(one, "description") or "")), None)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from portal_actions_plugin.errors import (
     ActionError,
     AuthError,
-    ConfigurationError,
     ConflictError,
     NotFoundError,
     ValidationError,
@@ -168,9 +167,10 @@ def _check_head(repo: ProjectApi, found: JsonObject, expected: str | None) -> No
 def _check_method(repo: ProjectApi, method: str) -> None:
     has = maybe_text(repo.project.about, "merge_method")
     if has and has not in _METHODS.get(method, (has,)):
-        raise ConfigurationError(
-            f"{repo.name} merges by {has!r}, which is not the method {method}.",
-            hint="Take another method, or ask a Maintainer of the project to change Settings > Merge requests > Merge method.",
+        takes, word = ("rebase", "a fast-forward") if has == "ff" else ("merge", "a merge commit")
+        raise ConflictError(
+            f"{repo.name} merges by {word}, which is not what the method {method} asks for.",
+            hint=f"Give method: {takes}, or squash, or ask a Maintainer of the project to change Settings > Merge requests.",
         )
 
 

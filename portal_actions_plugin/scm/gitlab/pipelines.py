@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ActionError, RemoteError, ValidationError
 from portal_actions_plugin.scm.base import WorkflowRun
-from portal_actions_plugin.scm.gitlab.client import ProjectApi, segment
+from portal_actions_plugin.scm.gitlab.client import ProjectApi
+from portal_actions_plugin.scm.gitlab.projects import segment
 from portal_actions_plugin.scm.names import check_branch
 from portal_actions_plugin.scm.remote.answers import LostAnswerError
 from portal_actions_plugin.scm.remote.fields import moment, number, text

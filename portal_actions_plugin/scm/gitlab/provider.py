@@ -105,7 +105,9 @@ class GitLabProvider:
 
     def merge_pull(self, ref: RepoRef, number: int, *, expected_head: str | None, method: str) -> PullRequest:
         """Merge a merge request; a merged one is returned as it is."""
-        return merge_requests.merge_pull(self._gitlab.project(ref), number, expected_head=expected_head, method=method)
+        return merge_requests.merge_pull(
+            self._gitlab.project(ref, again=True), number, expected_head=expected_head, method=method
+        )
 
     def ensure_webhook(self, ref: RepoRef, spec: WebhookSpec) -> Webhook:
         """Create a webhook, or update the one of the same address where its events or its secret differ."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.scm.base import Operation, Reach
-from portal_actions_plugin.scm.gitlab.client import Api, segment
+from portal_actions_plugin.scm.gitlab.client import Api
 from portal_actions_plugin.scm.gitlab.permissions import DEVELOPER, MAINTAINER, NEEDS, OWNER, lacks_scope
+from portal_actions_plugin.scm.gitlab.projects import segment
 from portal_actions_plugin.scm.remote.fields import flag, maybe_text, number, text, texts
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ActionError, ConflictError, NotFoundError, ValidationError
-from portal_actions_plugin.scm.gitlab.client import Api, GitLab, Project, Query, project_path, segment
+from portal_actions_plugin.scm.gitlab.client import Api, GitLab, Query
 from portal_actions_plugin.scm.gitlab.errors import HIDDEN_HINT
+from portal_actions_plugin.scm.gitlab.projects import Project, project_path, segment
 from portal_actions_plugin.scm.names import check_owner_path, check_repo, check_visibility
 from portal_actions_plugin.scm.remote.answers import LostAnswerError
 from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, text, texts

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.scm.git_objects import EXECUTABLE, FILE
-from portal_actions_plugin.scm.gitlab.client import ProjectApi, segment
+from portal_actions_plugin.scm.gitlab.client import ProjectApi
+from portal_actions_plugin.scm.gitlab.projects import segment
 from portal_actions_plugin.scm.remote.commit_plan import Entry
 from portal_actions_plugin.scm.remote.fields import text
 

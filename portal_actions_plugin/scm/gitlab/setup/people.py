@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.scm.base import Collaborator
-from portal_actions_plugin.scm.gitlab.client import ProjectApi, segment
+from portal_actions_plugin.scm.gitlab.client import ProjectApi
 from portal_actions_plugin.scm.gitlab.permissions import DEVELOPER, MAINTAINER, OWNER, REPORTER
+from portal_actions_plugin.scm.gitlab.projects import segment
 from portal_actions_plugin.scm.remote.fields import at, number, objects, text, texts
 from portal_actions_plugin.scm.remote.lost_answers import write_again
 

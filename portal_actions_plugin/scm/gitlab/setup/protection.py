@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import AuthError, ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import Protected, Protection
-from portal_actions_plugin.scm.gitlab.client import ProjectApi, segment
+from portal_actions_plugin.scm.gitlab.client import ProjectApi
 from portal_actions_plugin.scm.gitlab.permissions import DEVELOPER, MAINTAINER
+from portal_actions_plugin.scm.gitlab.projects import segment
 from portal_actions_plugin.scm.names import check_branch
 from portal_actions_plugin.scm.remote.fields import at, flag, maybe_text, number, objects
 from portal_actions_plugin.scm.remote.lost_answers import write_again

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.scm.base import Variable
-from portal_actions_plugin.scm.gitlab.client import ProjectApi, segment
+from portal_actions_plugin.scm.gitlab.client import ProjectApi
+from portal_actions_plugin.scm.gitlab.projects import segment
 from portal_actions_plugin.scm.remote.fields import at
 from portal_actions_plugin.scm.remote.lost_answers import write_again
 
