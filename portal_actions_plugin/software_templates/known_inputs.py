@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum, auto
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -35,15 +35,24 @@ class KnownInputs:
         self._context = names_of(template, context)
         self._done = frozenset(context["steps"])
 
-    def input(self, position: int) -> dict[str, JsonValue]:
-        """A step's input, without each part that is not known yet; ``position`` is the step's index."""
+    def input(self, position: int, only: Collection[str] | None = None) -> dict[str, JsonValue]:
+        """A step's input, without each part that is not known yet.
+
+        Args:
+            position: the step's index.
+            only: which of its fields are wanted; None for all.
+        """
+        written = self._template.steps[position].input
+        wanted = written if only is None else {name: written[name] for name in only if name in written}
         with budget():
-            found = self._known(self._template.steps[position].input, where_of(self._template, position, "input"))
+            found = self._known(wanted, where_of(self._template, position, "input"))
         return found if isinstance(found, dict) else {}
 
     def is_run(self, position: int) -> bool:
         """Whether it is known that a step will be run, by its ``if``."""
         condition = self._template.steps[position].condition
+        if condition is None:
+            return True
         if isinstance(condition, str) and not self._names_known(condition):
             return False
         try:
@@ -90,26 +99,31 @@ def literal(value: JsonValue) -> JsonValue | None:
 
 def step_of(value: JsonValue) -> str | None:
     """The one step whose output a value is made of, and of nothing else; None where that is not so."""
-    named = _named(value)
-    return named[0].partition(":")[2] if len(named) == 1 and named[0].startswith("step:") else None
+    return _made_of(value, "step:")
 
 
 def parameter_of(value: JsonValue) -> str | None:
     """The one parameter that a value is made of, and of nothing else; None where that is not so."""
-    named = _named(value)
-    return named[0].partition(":")[2] if len(named) == 1 and named[0].startswith("parameter:") else None
+    return _made_of(value, "parameter:")
 
 
-def _named(value: JsonValue) -> list[str]:
-    if not isinstance(value, str):
-        return []
-    found = {f"step:{name}" for one in _read(value) for name in one.steps}
-    found |= {f"parameter:{name}" for one in _read(value) for name in one.parameters}
-    found |= {name for one in _read(value) for name in one.names - {"steps", "parameters"}}
-    return sorted(found)
+def _made_of(value: JsonValue, kind: str) -> str | None:
+    named = _named(value) if isinstance(value, str) and "${{" in value else ()
+    return named[0].removeprefix(kind) if len(named) == 1 and named[0].startswith(kind) else None
+
+
+# A template's texts are the same at each of its starts.
+
+
+@lru_cache(maxsize=512)
+def _named(text: str) -> tuple[str, ...]:
+    found = _read(text)
+    names = {f"step:{name}" for one in found for name in one.steps}
+    names |= {f"parameter:{name}" for one in found for name in one.parameters}
+    names |= {name for one in found for name in one.names - {"steps", "parameters"}}
+    return tuple(sorted(names))
 
 
 @lru_cache(maxsize=512)
 def _read(text: str) -> tuple[References, ...]:
-    """A template's texts are the same at each of its starts."""
     return references(text)

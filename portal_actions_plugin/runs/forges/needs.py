@@ -15,6 +15,9 @@ from portal_actions_plugin.scm.base import Operation
 from portal_actions_plugin.software_templates.forge_targets import Target, target_of_action, target_of_step
 from portal_actions_plugin.software_templates.known_inputs import KnownInputs
 
+PLACE = ("provider", "owner", "repo")
+"""The fields that say where a step works."""
+
 log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
@@ -37,6 +40,12 @@ class Need:
     target: Target
     operations: frozenset[Operation]
     step: str = ""
+
+
+def is_on_disk(provider: str) -> bool:
+    """Whether an installation is of the kind that has no credentials: there is nothing to find out about it."""
+    installation = extension().config.scm.get(provider)
+    return installation is not None and installation.kind == "local"
 
 
 def needs_of_action(action: Action, data: Mapping[str, JsonValue]) -> list[Need]:
@@ -66,11 +75,12 @@ def needs_of_template(course: Course, first: int) -> Iterator[Need]:
         action = registry.get(step.action) if step.action in registry else None
         if action is None or not action.operations:
             continue
-        data = known.input(position)
-        if target := target_of_step(data, step.input, targets):
+        place = known.input(position, PLACE)
+        if target := target_of_step(place, step.input, targets):
             targets[step.id] = target
             # Whatever the requester's own token may do, the portal's does not tell.
             if position >= first and OWN_TOKEN not in step.input and known.is_run(position):
+                data = place if is_on_disk(target.provider) else known.input(position)
                 yield Need(target, _operations(action, data, course.template), step.id)
 
 

@@ -15,6 +15,7 @@ from portal_actions_plugin.errors import (
 )
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.forges.answers import Kept
+from portal_actions_plugin.runs.forges.needs import is_on_disk
 from portal_actions_plugin.runs.forges.reaching import Question, Reached, is_fresh, reached
 from portal_actions_plugin.scm.optional import WORDS
 
@@ -62,8 +63,8 @@ def require_forges(needs: Iterable[Need]) -> None:
 def _require(installation: Installation, target: Target, wanted: Mapping[Operation, str]) -> None:
     can = extension().provider_kinds.operations(installation.kind)
     _require_ability(target, wanted, can)
-    if installation.kind == "local":
-        return  # it has no credentials, and no web process needs git in its memory
+    if is_on_disk(installation.name):
+        return  # no web process needs git in its memory
     question = Question(installation, target.owner)
     found = reached(question, seconds=START_SECONDS)
     if found and _lacks(found, wanted):
