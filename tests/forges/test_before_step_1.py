@@ -8,7 +8,7 @@ import pytest
 
 from portal_actions_plugin.doctor import forges as doctor
 from portal_actions_plugin.runs.forges import listing, requirements
-from portal_actions_plugin.scm.github import app as app_module
+from portal_actions_plugin.scm.github.access import app as app_module
 from portal_actions_plugin.scm.remote import transport
 from tests.support.forges.faults import html_page
 from tests.support.forges.github import GitHubDouble

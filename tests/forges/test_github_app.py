@@ -8,8 +8,8 @@ import pytest
 
 from portal_actions_plugin.errors import AuthError, ConfigurationError
 from portal_actions_plugin.scm.base import Author, Operation
-from portal_actions_plugin.scm.github import app as app_module
-from portal_actions_plugin.scm.github.credentials import GitHubCredentials, app_reach
+from portal_actions_plugin.scm.github.access import app as app_module
+from portal_actions_plugin.scm.github.access.credentials import GitHubCredentials, app_reach
 from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.scm.remote import transport
 from portal_actions_plugin.scm.remote.client import ForgeClient, Place

@@ -9,7 +9,7 @@ import pytest
 
 from portal_actions_plugin.errors import AuthError
 from portal_actions_plugin.scm.base import Collaborator, FileChange, Operation, Protection, Variable, WebhookSpec
-from portal_actions_plugin.scm.github import app
+from portal_actions_plugin.scm.github.access import app
 from portal_actions_plugin.scm.github.operations import OPERATIONS
 from portal_actions_plugin.scm.github.permissions import permissions_for
 from portal_actions_plugin.scm.github.provider import GitHubProvider, open_github

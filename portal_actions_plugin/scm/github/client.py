@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.scm.base import RepoRef
-from portal_actions_plugin.scm.github.credentials import GitHubCredentials
+from portal_actions_plugin.scm.github.access.credentials import GitHubCredentials
 from portal_actions_plugin.scm.github.errors import error_of, limit_of
 from portal_actions_plugin.scm.remote.client import ForgeClient, Place
 from portal_actions_plugin.scm.remote.fields import text

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.scm.base import Operation, Reach
+from portal_actions_plugin.scm.github.access.credentials import app_reach, forge_name
 from portal_actions_plugin.scm.github.client import Api, GitHub
-from portal_actions_plugin.scm.github.credentials import app_reach, forge_name
 from portal_actions_plugin.scm.github.errors import scopes_of
 from portal_actions_plugin.scm.github.permissions import missing_by_scopes
 from portal_actions_plugin.scm.remote.fields import maybe_text, text

@@ -17,7 +17,7 @@ from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, numb
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.scm.github.app_key import AppKey
+    from portal_actions_plugin.scm.github.access.app_key import AppKey
     from portal_actions_plugin.scm.opening import Opening
     from portal_actions_plugin.scm.remote.client import ForgeAnswer, ForgeClient
     from portal_actions_plugin.scm.remote.fields import JsonObject

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import AuthError
 from portal_actions_plugin.scm.base import Operation, Reach
-from portal_actions_plugin.scm.github.app import AppInstallation, GitHubApp
-from portal_actions_plugin.scm.github.app_key import AppKey
+from portal_actions_plugin.scm.github.access.app import AppInstallation, GitHubApp
+from portal_actions_plugin.scm.github.access.app_key import AppKey
 from portal_actions_plugin.scm.github.permissions import missing_by_permissions
 from portal_actions_plugin.scm.remote.credentials import Credential, find_given, no_credential, token_key
 from portal_actions_plugin.scm.remote.fields import at, maybe_text
