@@ -236,6 +236,8 @@ def with_real_inputs(document: Any, url: str) -> Any:
     for kind, name, inputs in (("actions", "debug.log@v1", "input"), ("templates", "add-codeowners", "inputs")):
         parameter = "{action_id}" if kind == "actions" else "{name}"
         schema = ask(f"{url}/api/v1/{kind}/{name}")[f"{inputs}_schema"]
+        if "provider" in schema["properties"]:
+            schema["properties"]["provider"]["const"] = "local"  # no schema knows which forges a portal has
         operation = document["paths"].pop(f"/api/v1/{kind}/{parameter}/runs")["post"]
         # Else what is refused may be the key, that was used for something else, and not the inputs.
         del operation["parameters"]
