@@ -105,7 +105,7 @@ class Play:
         return answer.headers["Location"]
 
     def retry(self, path: str) -> str:
-        answer = self.ada.post(f"{path}/retry", {"secrets": {"hookSecret": create_service.SECRET}})
+        answer = self.ada.post(f"{path}/retry", {"secrets": {"webhookSecret": create_service.SECRET}})
         assert answer.status_code in (200, 202), answer.text
         return answer.headers.get("Location") or path
 
@@ -137,7 +137,7 @@ class Play:
         order.drop()
 
     def check_made_once(self, name: str, where: str = "") -> None:
-        """One repository, one commit on each of two branches, one pull request, one webhook with its secret."""
+        """One repository, one commit on each of two branches, one pull request, one webhook with its secret, main protected."""
         double, full_name = self.stage.double, f"acme/{name}"
         assert double.repositories().count(full_name) == 1, where
         seen = self.stage.seen(full_name)
@@ -145,6 +145,7 @@ class Play:
         assert counts == {"main": 1, create_service.HEAD: 2}, where
         assert len(seen["pulls"]) == 1, where
         assert seen["hooks"] == [create_service.SECRET], where
+        assert seen["protected"] == ["main"], where
         assert double.files(full_name)["README.md"].startswith(f"# {name}".encode()), where
 
 

@@ -1,4 +1,4 @@
-"""The demo's template ``create-service``, made for one forge and with a webhook: all that it does there has to be done once."""
+"""The demo's template ``create-service``, made for one forge: all that it does there has to be done once."""
 
 from __future__ import annotations
 
@@ -14,17 +14,6 @@ SOURCE = ROOT / "demo_portal" / "demo_portal" / "software_templates" / "create-s
 HEAD = "portal/pipeline-and-reviewers"
 CALLBACK = "https://ci.example/hook"
 SECRET = "webhook-4711-secret"
-_WEBHOOK = {
-    "id": "webhook",
-    "name": "Tell the pipeline of changes",
-    "action": "scm.ensureWebhook@v1",
-    "input": {
-        "repo": "${{ steps['create-repo'].output.repo }}",
-        "callbackUrl": CALLBACK,
-        "events": ["push"],
-        "secret": "${{ secrets.hookSecret }}",
-    },
-}
 
 
 def write(folder: Path, provider: str) -> None:
@@ -39,10 +28,6 @@ def write(folder: Path, provider: str) -> None:
     template = yaml.safe_load(file.read_text())
     spec = template["spec"]
     spec["steps"] = [_on(provider, step) for step in spec["steps"]]
-    if all(step["action"] != _WEBHOOK["action"] for step in spec["steps"]):
-        spec["steps"].insert(3, _WEBHOOK)
-    secret = {"type": "string", "title": "The webhook's secret", "ui:field": "Secret"}
-    spec["parameters"].append({"title": "Webhook", "properties": {"hookSecret": secret}})
     file.write_text(yaml.safe_dump(template, sort_keys=False))
 
 
@@ -53,4 +38,5 @@ def _on(provider: str, step: dict[str, Any]) -> dict[str, Any]:
 
 def inputs(name: str) -> dict[str, Any]:
     """What the form sends to make acme/<name>."""
-    return {"name": name, "owner": "acme", "visibility": "private", "hookSecret": SECRET}
+    hook = {"webhookUrl": CALLBACK, "webhookSecret": SECRET}
+    return {"name": name, "owner": "acme", "visibility": "private", **hook}

@@ -45,6 +45,7 @@ class Stage:
         settings: what ``PORTAL_ACTIONS_SCM`` has of it.
         somebody_makes: makes a repository in acme that is not the portal's, with one file.
         secret_of: what a webhook signs with, which no forge tells.
+        protected: the branches of a repository that nobody changes without a review.
         verify: fails when the double itself was at fault.
     """
 
@@ -52,6 +53,7 @@ class Stage:
     settings: Mapping[str, str]
     somebody_makes: Callable[[str], None]
     secret_of: Callable[[Any], str | None]
+    protected: Callable[[str], list[str]]
     verify: Callable[[], None]
 
     def seen(self, full_name: str) -> dict[str, Any]:
@@ -63,6 +65,7 @@ class Stage:
             },
             "pulls": [(one.title, one.state) for one in double.pulls(full_name)],
             "hooks": [self.secret_of(one) for one in double.hooks(full_name)],
+            "protected": self.protected(full_name),
         }
 
 
@@ -77,7 +80,11 @@ def github(folder: Path) -> Iterator[Stage]:
         def somebody_makes(name: str) -> None:
             double.add_repository(f"acme/{name}", {"README.md": b"Somebody else's"})
 
-        yield Stage(double, settings, somebody_makes, lambda hook: hook.secret, lambda: None)
+        def protected(full_name: str) -> list[str]:
+            rules = double.repository(full_name).protections
+            return [branch for branch, rule in rules.items() if rule["required_pull_request_reviews"]]
+
+        yield Stage(double, settings, somebody_makes, lambda hook: hook.secret, protected, lambda: None)
 
 
 @contextmanager
@@ -90,7 +97,11 @@ def gitlab(folder: Path) -> Iterator[Stage]:
         def somebody_makes(name: str) -> None:
             double.add_project(f"acme/{name}", grace, {"README.md": b"Somebody else's"})
 
-        yield Stage(double, settings, somebody_makes, lambda hook: hook.token, double.verify)
+        def protected(full_name: str) -> list[str]:
+            # Where Maintainers may push, GitLab has protected a default branch itself.
+            return [one.name for one in double.project(full_name).protected_branches if not one.push_level]
+
+        yield Stage(double, settings, somebody_makes, lambda hook: hook.token, protected, double.verify)
 
 
 STAGES: Mapping[str, Callable[[Path], AbstractContextManager[Stage]]] = {"github": github, "gitlab": gitlab}
