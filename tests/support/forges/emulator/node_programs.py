@@ -27,7 +27,7 @@ DESCRIPTION = FOLDER / "github.json"
 """GitHub's own description of the parts of its API that we call, word for word; with all of it prism takes twice as long."""
 
 _PATHS = re.compile(
-    r"/(meta|rate_limit|user|user/repos|app(/installations.*)?|installation/repositories"
+    r"/(meta|rate_limit|user(/repos|/orgs)?|app(/installations.*)?|installation/repositories"
     r"|(users|orgs)/\{\w+\}(/repos|/installation|/teams(/\{team_slug\}(/repos/.*)?)?)?"
     r"|repos/\{owner\}/\{repo\}(/(topics|contents/.*|readme|git/.*|branches(/\{branch\}(/protection)?)?|commits(/\{ref\})?"
     r"|compare/.*|pulls(/\{pull_number\}(/merge)?)?|hooks(/\{hook_id\})?|collaborators(/\{username\})?|invitations|teams"
