@@ -30,6 +30,7 @@ from portal_actions_plugin.runs.forges.requirements import require_forges
 from portal_actions_plugin.runs.guards import access, refusals
 from portal_actions_plugin.runs.guards.idempotency import IdempotencyKey, idempotency_key
 from portal_actions_plugin.runs.guards.input_bounds import Size, require_bounded, require_good_secrets
+from portal_actions_plugin.runs.guards.passing_rules import require_failing
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.resume import LeftOff, first_step
 from portal_actions_plugin.runs.secrets.requester import ask_requester
@@ -124,6 +125,7 @@ def _start_template(
         return replay
     current = _startable(asker, name, event, begin)
     _look_first(size, asker, event, name)
+    require_failing(ask.origin)
     template = begin.template if begin else current
     given = {**inputs, **ask.secrets}
     require_secret(ask.secrets, template.secret_names)
@@ -196,6 +198,7 @@ def _start_action(
     action = parts.registry.get(action_id)
     access.require_demands(asker, access.demands_of_action(action), event=event, target=action_id)
     _look_first(size, asker, event, action_id)
+    require_failing(ask.origin)
     given = {**data, **ask.secrets}
     require_secret(ask.secrets, action.secret_names())
     require_good_secrets(given, action.secret_names())

@@ -1,0 +1,47 @@
+"""Whether a rule that is to be fixed fails at all: a page that shows it as failing may be older than its fix."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from portal_actions_plugin import hooks
+from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.run_types import Origin
+
+log = logging.getLogger(__name__)
+
+
+def require_failing(origin: Origin | None) -> None:
+    """Refuse the fix of a rule that passes by now, as far as the host's scorecards say so.
+
+    Args:
+        origin: the rule that a start fixes; None for a start that fixes none.
+
+    Raises:
+        ConflictError: the rule passes.
+    """
+    scorecards = hooks.scorecards(extension().hooks.scorecards)
+    if origin is None or scorecards is None:
+        return
+    try:
+        answer = scorecards.evaluate(origin.entity, origin.scorecard, False)  # noqa: FBT003 the host contract's signature
+    except Exception:
+        # A fix is what helps when something is broken: it does not wait for all else to be whole.
+        log.exception("the host's scorecards could not be asked whether %s passes", origin.rule)
+        return
+    if any(_passes(result, origin.rule) for result in _results(answer)):
+        raise ConflictError(
+            f"The rule {origin.rule} of {origin.entity} passes by now: there is nothing to fix.",
+            hint="Reload the page: it shows the rule as it is.",
+        )
+
+
+def _results(answer: Mapping[str, object]) -> list[object]:
+    found = answer.get("results")
+    return found if isinstance(found, list) else []
+
+
+def _passes(result: object, rule: str) -> bool:
+    return isinstance(result, Mapping) and result.get("rule") == rule and result.get("passes") is True
