@@ -69,7 +69,7 @@ def call_all_of_repositories(ada: Client) -> None:
     ada.ok("PATCH", "/repos/acme/there", {"description": "Other words"})
     ada.ok("PUT", "/repos/acme/there/topics", {"names": ["Portal", "python"]})
     ada.ok("GET", "/repos/acme/there/topics")
-    for path in ("/user", "/users/ada", "/users/acme", "/orgs/acme", "/rate_limit", "/meta"):
+    for path in ("/user", "/user/orgs", "/users/ada", "/users/acme", "/orgs/acme", "/rate_limit", "/meta"):
         ada.ok("GET", path)
     ada.ok("PUT", "/repos/acme/there/collaborators/bob", {"permission": "push"})
     ada.ok("PUT", "/repos/acme/there/collaborators/eve", {"permission": "pull"})

@@ -22,9 +22,10 @@ def test_a_classic_token_is_known_by_its_scopes(github: OpenedGitHub) -> None:
     reach = github.provider().reach("acme")
     assert (reach.who, reach.forge) == ("mona", "GitHub Enterprise Server 3.17.4")
     assert reach.missing == {Operation.COMMIT_WORKFLOWS: "the scope workflow"}
-    assert reach.owners[0] == "mona"
+    assert reach.owners == ("mona",)
     wide = github.as_token(github.double.classic_token("mona", "repo", "workflow", "read:org").token)
     assert wide.provider().reach(None).missing == {}
+    assert wide.provider().reach(None).owners == ("mona", "acme")
     nothing = github.as_token(github.double.classic_token("mona").token).provider().reach(None)
     assert set(nothing.missing) == set(Operation)
     assert nothing.missing[Operation.COMMIT_WORKFLOWS] == "the scopes repo and workflow"

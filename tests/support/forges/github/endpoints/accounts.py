@@ -42,6 +42,21 @@ def me(call: Call) -> Answer:
     return ok(_full_user(call, account) | private)
 
 
+_LISTS_ORGANIZATIONS = frozenset({"user", "read:org", "write:org", "admin:org"})
+
+
+@routes.on("GET", "/user/orgs", Needs("orgs/orgs#list-organizations-for-the-authenticated-user", scopes=(), app="no"))
+def my_organizations(call: Call) -> Answer:
+    """ "Requests with insufficient scope will receive a 403", and those of a fine-grained token an empty list."""
+    if call.anonymous:
+        raise refusal(401, "Requires authentication", call.page)
+    if call.credential.kind == "classic" and not call.credential.scopes & _LISTS_ORGANIZATIONS:
+        raise refusal(403, "You need at least read:org scope or user scope to list your organizations.", call.page)
+    mine = [one for one in call.state.accounts.values() if call.credential.user in one.members]
+    shown = mine if call.credential.kind == "classic" else []
+    return call.paged(shown, lambda one: _organization_simple(call, one))
+
+
 @routes.on("GET", "/users/{username}", Needs("users/users#get-a-user", scopes=()))
 def user(call: Call) -> Answer:
     """Organisations are found here as well; their ``type`` says what they are."""
@@ -56,8 +71,8 @@ def organization(call: Call) -> Answer:
     return ok(organization_shape(call, account) | _for_members(call, account))
 
 
-def organization_shape(call: Call, account: Account) -> dict[str, Any]:
-    """organization-full"""
+def _organization_simple(call: Call, account: Account) -> dict[str, Any]:
+    """organization-simple"""
     url = f"{call.sites.api}/orgs/{account.login}"
     return {
         "login": account.login,
@@ -72,6 +87,12 @@ def organization_shape(call: Call, account: Account) -> dict[str, Any]:
         "public_members_url": f"{url}/public_members{{/member}}",
         "avatar_url": f"{call.sites.html}/u/{account.id}",
         "description": None,
+    }
+
+
+def organization_shape(call: Call, account: Account) -> dict[str, Any]:
+    """organization-full"""
+    return _organization_simple(call, account) | {
         "html_url": f"{call.sites.html}/{account.login}",
         "has_organization_projects": True,
         "has_repository_projects": True,
