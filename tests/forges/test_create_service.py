@@ -333,7 +333,10 @@ def take_the_name(stage: Stage) -> None:
         (
             narrow,
             "AUTH_ERROR",
-            {"github": "it lacks the scope repo", "gitlab": "insufficient_scope"},
+            {
+                "github": "it lacks the scope repo",
+                "gitlab": "insufficient_scope; The request requires higher privileges than provided by the access token.; scope api",
+            },
             "sk your platform team",
         ),
         (

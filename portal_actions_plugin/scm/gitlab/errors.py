@@ -212,7 +212,9 @@ def words_of(answer: ForgeAnswer) -> str:
     """What GitLab says, on one line and shortened."""
     body = body_of(answer)
     parts = [*_flat(at(body, "message")), *_flat(at(body, "error"))]
-    parts += filter(None, [maybe_text(body, "error_description"), maybe_text(body, "scope")])
+    parts += filter(None, [maybe_text(body, "error_description")])
+    if scope := maybe_text(body, "scope"):
+        parts.append(f"scope {scope}")
     if body is None and "html" not in answer.headers.get("content-type", ""):
         parts.append(answer.body[: 4 * _SHOWN].decode(errors="replace"))
     said = " ".join("; ".join(dict.fromkeys(parts)).split())
