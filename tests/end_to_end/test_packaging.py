@@ -20,10 +20,9 @@ from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.cli import actions as commands
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.host import PERMISSIONS, Hooks
-from portal_actions_plugin.scm.github import credentials as github_token
-from portal_actions_plugin.scm.gitlab import credentials as gitlab_token
 from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.settings.config import SETTINGS
+from portal_actions_plugin.settings.installations import token_variable
 from portal_actions_plugin.settings.values import PREFIX
 from portal_actions_plugin.software_templates.expressions.filters import FILTERS
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
@@ -96,7 +95,7 @@ def test_every_setting_is_on_the_settings_page() -> None:
 
 
 def test_every_setting_that_a_page_names_exists() -> None:
-    known = {PREFIX + setting.name for setting in SETTINGS} | {github_token.ENVIRONMENT, gitlab_token.ENVIRONMENT}
+    known = {PREFIX + setting.name for setting in SETTINGS} | set(map(token_variable, ("github", "gitlab")))
     for file in [*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"]:
         assert set(re.findall(rf"{PREFIX}[A-Z_]+", file.read_text())) <= known, file.name
 
