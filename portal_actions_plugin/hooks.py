@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from traceback import extract_tb
 from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -236,18 +237,26 @@ def scm_token(asker: ScmCredentials | None, installation: str, owner: str) -> st
         return None
     try:
         answer = settled(asker(installation, owner))
-    except Exception as error:
-        log.exception("the hook %s failed when it was asked for %s/%s", name_of(asker), installation, owner)
+    except Exception as error:  # noqa: BLE001 whatever goes wrong in there
+        _log_where(asker, f"{installation}/{owner}", error)
         raise ConfigurationError(
             f"The hook {name_of(asker)} failed when it was asked for a credential of {installation}: "
             f"{type(error).__name__}.",
-            hint="Tell your platform team: the worker's log has the traceback.",
+            hint="Tell your platform team: the log says where.",
         ) from None
     if answer is None or (isinstance(answer, str) and answer):
         return answer
     drop(answer)
     raise ConfigurationError(
         f"The hook {name_of(asker)} answered {_kind(answer)} instead of a token or None for {installation}/{owner}."
+    )
+
+
+def _log_where(hook: object, asked_for: str, error: Exception) -> None:
+    """Log where a hook failed that answers with secrets. What its error says may hold one, so that is not logged."""
+    where = ", ".join(f"{at.filename}:{at.lineno} ({at.name})" for at in extract_tb(error.__traceback__)[1:])
+    log.error(
+        "the hook %s failed when it was asked for %s: %s at %s", name_of(hook), asked_for, type(error).__name__, where
     )
 
 
@@ -274,10 +283,7 @@ def requester_secrets(asker: RequesterSecrets | None, who: Identity, keys: Seque
     try:
         answer = settled(asker(who, tuple(keys)))
     except Exception as error:  # noqa: BLE001 whatever goes wrong in there
-        # Not log.exception: a traceback ends with the error's own message, which may hold a secret.
-        log.error(  # noqa: TRY400
-            "the hook %s failed when it was asked for %s: %s", name_of(asker), names, type(error).__name__
-        )
+        _log_where(asker, names, error)
         raise ConfigurationError(
             f"The hook {name_of(asker)} failed when it was asked for {names}: {type(error).__name__}.",
             hint="Tell your platform team.",

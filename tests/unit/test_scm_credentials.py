@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from portal_actions_plugin import hooks
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.scm.base import Author
 from portal_actions_plugin.scm.opening import Opening
@@ -69,6 +70,16 @@ class TestTheOrder:
     def test_an_app_has_the_place_of_a_token(self, portal, monkeypatch):
         monkeypatch.setenv(ENVIRONMENT, "env-1")
         assert portal.token(app_id="12", private_key="…") is None
+
+    def test_a_hook_that_fails_is_named_and_what_its_error_says_is_told_to_nobody(self, caplog):
+        def vault(provider, owner):
+            raise ValueError(f"no lease for s3cret-of-the-vault of {provider}/{owner}")
+
+        with pytest.raises(ConfigurationError, match="failed when it was asked for a credential of ghe: ValueError"):
+            hooks.scm_token(vault, "ghe", "acme")
+        assert "asked for ghe/acme: ValueError" in caplog.text
+        assert "(vault)" in caplog.text, "the log says where"
+        assert "s3cret" not in caplog.text
 
 
 class TestWhereItIs:
