@@ -150,12 +150,37 @@ def test_somebody_elses_repository_is_not_taken_though_an_answer_was_lost(github
         create(github, description="")
 
 
-def test_a_repository_that_was_there_before_our_note_is_not_ours_even_when_it_is_empty(github: OpenedGitHub) -> None:
-    github.double.faults.order("POST", ORGS, Respond(403, {"message": "Try again later."}))
-    with pytest.raises(AuthError):
+@pytest.mark.parametrize("refusal", [Respond(403, {"message": "Try again later."}), Respond(422, {"message": "No."})])
+def test_what_somebody_makes_after_github_refused_ours_is_not_ours_even_when_it_is_empty(
+    github: OpenedGitHub, refusal: Respond
+) -> None:
+    github.double.faults.order("POST", ORGS, refusal)
+    with pytest.raises((AuthError, ValidationError)):
+        create(github)
+    github.double.add_repository("acme/shop")
+    with pytest.raises(ConflictError, match="this run has not made it"):
+        create(github)
+
+
+def test_what_somebody_makes_right_before_our_request_is_not_ours_even_when_it_is_empty(github: OpenedGitHub) -> None:
+    def somebody() -> None:
+        if not github.double.repositories():
+            github.double.add_repository("acme/shop")
+
+    scm = github.provider(guard=somebody)
+    with pytest.raises(ConflictError, match="this run has not made it"):
+        scm.create_repo("acme", "shop", visibility="private", description="", init_with_readme=False, claim="c1")
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_after_a_lost_answer_what_was_made_long_before_or_after_it_is_not_ours(
+    github: OpenedGitHub, quick_look_ups, minutes: int
+) -> None:
+    github.double.faults.order("POST", ORGS, Reset())
+    with pytest.raises(RemoteError):
         create(github)
     repository = github.double.add_repository("acme/shop")
-    repository.created_at = (github.double.clock.now() - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    repository.created_at = (github.double.clock.now() + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
     with pytest.raises(ConflictError, match="this run has not made it"):
         create(github)
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.errors import AuthError, ConflictError, NotFoundError, RemoteError, ValidationError
+from portal_actions_plugin.errors import (
+    ActionError,
+    AuthError,
+    ConflictError,
+    NotFoundError,
+    RemoteError,
+    ValidationError,
+)
 from portal_actions_plugin.scm.base import RepoRef, Repository
 from portal_actions_plugin.scm.github.client import Api, GitHub, RepoApi, segment
 from portal_actions_plugin.scm.github.errors import ExistsError
 from portal_actions_plugin.scm.names import check_visibility
+from portal_actions_plugin.scm.remote.answers import LostAnswerError
 from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, objects, text
-from portal_actions_plugin.scm.remote.intents import fingerprint
+from portal_actions_plugin.scm.remote.intents import Intents, fingerprint
 from portal_actions_plugin.scm.remote.lost_answers import look_for, write_once
 
 if TYPE_CHECKING:
@@ -22,8 +29,6 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.remote.fields import JsonObject
 
 _FIRST_MESSAGE = "Initial commit"
-_CLOCKS_APART = timedelta(seconds=1)
-"""Between the machines of a forge that say ``Date`` and ``created_at``; both are cut to whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +98,12 @@ def create_repo(github: GitHub, new: NewRepository) -> Repository:
     def write() -> _Seen:
         try:
             return _Seen(api.send("POST", path, body=body).object(), by_answer=True)
-        except ExistsError:
+        except LostAnswerError:
+            raise
+        except ActionError as error:
+            claim.intents.refused()  # nothing came of it: no claim to what others make
             # An earlier POST of ours may have come through only now, and what is young may not be shown yet.
-            found = look_for(look_up)
+            found = look_for(look_up) if isinstance(error, ExistsError) else None
             if found is None:
                 raise
             return found
@@ -160,24 +168,21 @@ class _Claim:
     notes: Notes
 
     @property
-    def _key(self) -> str:
-        return f"github.createRepo.{self.new.fingerprint}"
+    def intents(self) -> Intents:
+        """The requests for this very input."""
+        return Intents(self.notes, f"github.createRepo.{self.new.fingerprint}")
 
     def lay(self, missing: ForgeAnswer) -> None:
         """Note, before the repository is asked for, that it was not there at this moment of the forge's clock."""
-        if self.notes.load(self._key) is not None:
-            return
         if missing.at is None:
             raise RemoteError(
                 f"{missing.api} does not say what time it is, which is needed to know a repository again."
             )
-        self.notes.save(
-            self._key, {"name": self.asked.name, "claim": self.new.claim, "missingAt": missing.at.isoformat()}
-        )
+        self.intents.add_at(missing.at)
 
     def keep(self, found: JsonObject) -> Repository:
         """Note the number of a repository that is ours: from then on it is, whatever is in it."""
-        self.notes.save(f"{self._key}.made", {"id": number(found, "id")})
+        self.intents.keep_made({"id": number(found, "id")})
         return repository_of(self.asked, found)
 
     def require(self, found: JsonObject) -> Repository:
@@ -197,13 +202,9 @@ class _Claim:
         )
 
     def _is_ours(self, found: JsonObject) -> bool:
-        if at(self.notes.load(f"{self._key}.made"), "id") == number(found, "id"):
+        if at(self.intents.made, "id") == number(found, "id"):
             return True
-        noted = self.notes.load(self._key)
-        if at(noted, "claim") != self.new.claim:
-            return False
-        since = datetime.fromisoformat(text(noted, "missingAt"))
-        return moment(text(found, "created_at")) >= since - _CLOCKS_APART and self._is_untouched()
+        return self.intents.were_on_their_way(moment(text(found, "created_at"))) and self._is_untouched()
 
     def _is_untouched(self) -> bool:
         """Whether it is empty, or holds nothing but the commit that GitHub itself begins with."""

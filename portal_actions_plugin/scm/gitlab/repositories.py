@@ -6,7 +6,7 @@ docs.gitlab.com/api/projects/#create-a-project
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ActionError, ConflictError, NotFoundError, ValidationError
@@ -15,19 +15,13 @@ from portal_actions_plugin.scm.gitlab.errors import HIDDEN_HINT
 from portal_actions_plugin.scm.gitlab.projects import Project, project_path, segment
 from portal_actions_plugin.scm.names import check_owner_path, check_repo, check_visibility
 from portal_actions_plugin.scm.remote.answers import LostAnswerError
-from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, text, texts
+from portal_actions_plugin.scm.remote.fields import at, maybe_text, number, text, texts
 from portal_actions_plugin.scm.remote.intents import Intents, fingerprint
 from portal_actions_plugin.scm.remote.lost_answers import write_once
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.base import Repository
-
-_SPAN = timedelta(minutes=2)
-"""How long after it was sent a request may still make a project: longer than a call, and than a proxy in between waits."""
-_ROUNDED = timedelta(seconds=2)
-"""GitLab's Date has whole seconds, and its machines need not agree on them."""
-
 
 _HIDDEN_NAME_HINT = (
     "Choose another name. The portal's account does not see what has this one: a project that only its members see, a group, "
@@ -107,7 +101,7 @@ class _Creation:
                 hint="Start a new run, if it was deleted on purpose.",
             )
         body = self._body(self._namespace())
-        self.intents.add({"at": (asked.at or datetime.now(UTC)).isoformat()})
+        self.intents.add_at(asked.at or datetime.now(UTC))
         made = write_once(lambda: self._post(body), self._look_up, log=self.api.opening.log)
         return self._ours(made).as_repository(self.gitlab.name, fresh=True)
 
@@ -116,14 +110,13 @@ class _Creation:
             made = Project.of(self.api.send("POST", "/projects", body=body, name=self.new.name).object())
         except LostAnswerError:
             raise
-        except ConflictError as error:
+        except ActionError as error:
+            self.intents.refused()  # nothing came of it: no claim to what others make
+            if not isinstance(error, ConflictError):
+                raise
             if (found := self._look_up()) is not None:
                 return found  # an earlier request of ours, or somebody else's: its owner is looked at
-            self.intents.refused()
             raise ConflictError(error.message, hint=_HIDDEN_NAME_HINT) from None
-        except ActionError:
-            self.intents.refused()  # nothing was made: no claim to what others make later
-            raise
         self.intents.keep_made({"id": made.id})
         return made
 
@@ -146,8 +139,7 @@ class _Creation:
 
     def _is_new(self, found: Project) -> bool:
         """Whether it was made while requests of ours were on their way, by our account, and nobody has worked in it."""
-        sent = [moment(text(one, "at")) for one in self.intents.open()]
-        in_time = any(began - _ROUNDED <= found.created_at <= began + _SPAN for began in sent)
+        in_time = self.intents.were_on_their_way(found.created_at)
         is_mine = in_time and at(found.about, "creator_id") == self.api.my_id
         return is_mine and (found.is_empty or self._has_only_the_first_commit(found))
 

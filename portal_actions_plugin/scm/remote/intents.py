@@ -8,11 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+from portal_actions_plugin.scm.remote.fields import moment, text
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.opening import Notes
+
+_SPAN = timedelta(minutes=2)
+"""How long after it was sent a request may still make something: longer than a call, and than a proxy in between waits."""
+_ROUNDED = timedelta(seconds=2)
+"""Forges say whole seconds, and their machines need not agree on them."""
 
 
 def fingerprint(*parts: JsonValue) -> str:
@@ -40,6 +48,15 @@ class Intents:
     def add(self, about: JsonValue) -> None:
         """Note a request that is going to be sent."""
         self.notes.save(f"{self.key}.{self._count()}", about)
+
+    def add_at(self, now: datetime) -> None:
+        """Note a request that is going to be sent now, by the forge's clock."""
+        self.add({"at": now.isoformat()})
+
+    def were_on_their_way(self, at: datetime) -> bool:
+        """Whether one of the requests of ``add_at`` may have made what was made at that time, by the forge's clock."""
+        sent = (moment(text(noted, "at")) for noted in self.open())
+        return any(began - _ROUNDED <= at <= began + _SPAN for began in sent)
 
     def refused(self) -> None:
         """Note that the forge has refused the last request: nothing came of it."""
