@@ -53,7 +53,7 @@ class SetVariableOutput(Schema):
 
 def _kind_of_variable(data: Mapping[str, object]) -> tuple[Operation, ...]:
     secret = data.get("secret", True)
-    return (Operation.SET_VARIABLE,) if secret in {False, "false"} else (Operation.SET_SECRET,)
+    return (Operation.SET_VARIABLE,) if secret in (False, "false") else (Operation.SET_SECRET,)
 
 
 @action(
