@@ -15,7 +15,7 @@ from portal_actions_plugin.run_types import Link, Origin
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.scm.base import ScmProvider
+    from portal_actions_plugin.scm.provider import ScmProvider
 
 T = TypeVar("T")
 MAX_KEY = 255

@@ -18,7 +18,7 @@ from portal_actions_plugin.http_client.guard import parse_target
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
-    from portal_actions_plugin.actions.http_answer import Kept
+    from portal_actions_plugin.actions.http_calls.answer import Kept
     from portal_actions_plugin.run_types import JsonValue
 
     _Data = Mapping[str, Any] | None
@@ -204,7 +204,7 @@ def http_request(
     Raises:
         ActionError: the answer is none of those that are accepted, or there is none.
     """
-    from portal_actions_plugin.actions.http_call import (  # what opens connections comes with the first call
+    from portal_actions_plugin.actions.http_calls.call import (  # what opens connections comes with the first call
         Call,
         call,
     )

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
     from portal_actions_plugin.actions.context import ActionContext
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.scm.base import RepoRef, Repository, ScmProvider
+    from portal_actions_plugin.scm.base import RepoRef, Repository
+    from portal_actions_plugin.scm.provider import ScmProvider
 
 _MAX_TITLE = 250
 _MAX_DESCRIPTION = 350

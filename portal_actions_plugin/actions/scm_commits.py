@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
     from portal_actions_plugin.host import SkeletonFile
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.scm.base import CommitResult, Operation, RepoRef, ScmProvider
+    from portal_actions_plugin.scm.base import CommitResult, Operation, RepoRef
+    from portal_actions_plugin.scm.provider import ScmProvider
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
         Protection,
         PullRequest,
         RepoRef,
-        ScmProvider,
         Variable,
         Webhook,
         WebhookSpec,
         WorkflowRun,
     )
+    from portal_actions_plugin.scm.provider import ScmProvider
 
 WORDS: Mapping[Operation, str] = {
     Operation.CREATE_REPO: "create repositories",

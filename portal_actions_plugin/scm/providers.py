@@ -11,8 +11,8 @@ from portal_actions_plugin.scm.base import Operation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from portal_actions_plugin.scm.base import ScmProvider
     from portal_actions_plugin.scm.opening import Opening
+    from portal_actions_plugin.scm.provider import ScmProvider
     from portal_actions_plugin.settings.installations import Installation
 
 GROUP = "portal_actions.scm_providers"

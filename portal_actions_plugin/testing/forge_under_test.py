@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from portal_actions_plugin.run_types import JsonValue
-from portal_actions_plugin.scm.base import Collaborator, FileChange, RepoRef, ScmProvider
+from portal_actions_plugin.scm.base import Collaborator, FileChange, RepoRef
 from portal_actions_plugin.scm.opening import Opening
+from portal_actions_plugin.scm.provider import ScmProvider
 
 
 class AttemptLostError(BaseException):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext, Recorder, RunInfo
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.runner.attempt.prepare import HandlerCall
-    from portal_actions_plugin.scm.base import ScmProvider
+    from portal_actions_plugin.scm.provider import ScmProvider
 
 
 @dataclass(frozen=True, slots=True)

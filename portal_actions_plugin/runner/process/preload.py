@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 _OF_EVERY_RUN = (
     "encodings.idna",
     "encodings.utf_8_sig",
-    "portal_actions_plugin.actions.http_call",
+    "portal_actions_plugin.actions.http_calls.call",
     "portal_actions_plugin.software_templates.expressions.rendering",
     "redis",
     "rq",

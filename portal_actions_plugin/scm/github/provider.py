@@ -32,9 +32,9 @@ from portal_actions_plugin.scm.remote.new_issue import NewIssue
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from portal_actions_plugin.scm.base import ScmProvider
     from portal_actions_plugin.scm.github.client import RepoApi
     from portal_actions_plugin.scm.opening import Opening
+    from portal_actions_plugin.scm.provider import ScmProvider
 
 
 def open_github(opening: Opening) -> ScmProvider:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from portal_actions_plugin.actions.context import ActionContext, RunInfo
-from portal_actions_plugin.scm.base import Author, FileChange, RepoRef, ScmProvider
+from portal_actions_plugin.scm.base import Author, FileChange, RepoRef
 from portal_actions_plugin.scm.local.provider import open_local
 from portal_actions_plugin.scm.local.records import ISSUES, SETTINGS, read_json
 from portal_actions_plugin.scm.opening import Opening
+from portal_actions_plugin.scm.provider import ScmProvider
 from portal_actions_plugin.settings.installations import Installation
 from tests.support.action_helpers import MemoryRecorder
 from tests.support.forges.faults import Faults, Respond

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.actions.http_answer import Kept, beginning, outputs
+from portal_actions_plugin.actions.http_calls.answer import Kept, beginning, outputs
 from portal_actions_plugin.errors import (
     ActionError,
     AuthError,
