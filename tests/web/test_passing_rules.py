@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from portal_actions_plugin import PortalActions
-from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.errors import ConflictError, NotFoundError
 from portal_actions_plugin.run_types import Origin
 from portal_actions_plugin.runs.scorecard_fixes import start_fix
 from tests.support.people import Person
@@ -65,6 +65,7 @@ def test_the_fix_of_a_rule_that_passes_by_now_is_refused_and_starts_nothing(app:
         {"has-ci": True},
         None,
         RuntimeError("the scorecards are away"),
+        NotFoundError("there is no such scorecard"),
     ],
 )
 def test_whatever_else_the_scorecards_say_the_fix_starts(app: Flask, ada: Person, results: object) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from portal_actions_plugin import hooks
-from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.errors import ConflictError, PortalActionsError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import Origin
 
@@ -27,6 +27,9 @@ def require_failing(origin: Origin | None) -> None:
         return
     try:
         answer = scorecards.evaluate(origin.entity, origin.scorecard, False)  # noqa: FBT003 the host contract's signature
+    except PortalActionsError as error:
+        log.info("the host's scorecards do not say whether %s passes: %s", origin.rule, error.code)
+        return  # such as for a scorecard that there is not: anybody may name one
     except Exception:
         # A fix is what helps when something is broken: it does not wait for all else to be whole.
         log.exception("the host's scorecards could not be asked whether %s passes", origin.rule)
