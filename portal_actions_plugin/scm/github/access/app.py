@@ -42,7 +42,6 @@ class AppInstallation:
         account: the login of the user or organisation.
         is_personal: whether it is a user's account: nobody can create a repository there as an App.
         permissions: levels by permission, as the owner has granted them.
-        selected: whether it reaches chosen repositories alone.
         url: the page where an owner changes all that.
         is_suspended: whether GitHub refuses it for now.
     """
@@ -51,7 +50,6 @@ class AppInstallation:
     account: str
     is_personal: bool
     permissions: Mapping[str, str]
-    selected: bool
     url: str
     is_suspended: bool
 
@@ -66,7 +64,6 @@ class AppInstallation:
             permissions=(
                 {name: str(level) for name, level in permissions.items()} if isinstance(permissions, Mapping) else {}
             ),
-            selected=maybe_text(found, "repository_selection") == "selected",
             url=maybe_text(found, "html_url") or "",
             is_suspended=maybe_text(found, "suspended_at") is not None,
         )
