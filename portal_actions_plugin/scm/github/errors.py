@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from portal_actions_plugin.errors import (
@@ -21,12 +20,12 @@ from portal_actions_plugin.errors import (
 )
 from portal_actions_plugin.scm.github.permissions import all_scopes
 from portal_actions_plugin.scm.remote.fields import at, maybe_text, objects
+from portal_actions_plugin.scm.remote.refusals import body_of, first_rule, rule, shown
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.remote.answers import ForgeAnswer
 
-_SHOWN = 300
 _LIMIT = re.compile(r"rate limit|abuse detection|submitted too quickly", re.IGNORECASE)
 _PERMISSION = re.compile(
     r"not accessible|admin rights|permission|forbids|refus|SAML|IP allow list|archived|suspended|blocked|upgrade|disabled",
@@ -51,89 +50,74 @@ class NothingToProposeError(ValidationError):
     """A branch has nothing that the other one lacks."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What a refusal means, by its words: the error, and who can mend it."""
-
-    words: re.Pattern[str]
-    kind: type[ActionError]
-    hint: str
-
-
-def _rule(words: str, kind: type[ActionError], hint: str) -> _Rule:
-    return _Rule(re.compile(words, re.IGNORECASE), kind, hint)
-
-
 _RULES = (
-    _rule(
+    rule(
         r"not a fast forward|reference already exists|reference does not exist|base branch was modified",
         MovedError,
         "Start again when nobody else pushes to that branch.",
     ),
-    _rule("no commits between", NothingToProposeError, "Commit to the head branch first."),
-    _rule(
+    rule("no commits between", NothingToProposeError, "Commit to the head branch first."),
+    rule(
         "without `?workflows?`? (scope|permission)|refusing to allow",
         AuthError,
         "Files in .github/workflows need the scope `workflow` of a classic token, or the permission Workflows (write): ask "
         "your platform team to give it to the portal's credential.",
     ),
-    _rule(
+    rule(
         "secret.*(detected|found)|cannot contain secrets|push protection",
         ConflictError,
         "GitHub's push protection has found a secret in these files: take it out. A security manager of the organisation can "
         "allow one that is meant to be there.",
     ),
-    _rule(
+    rule(
         "rule violations|GH013|GH006|protected branch|protected ref|required status check|approving review|through a pull",
         ConflictError,
         "A rule of the repository or its organisation forbids it. Propose the change by a pull request, or ask an "
         "administrator of the repository to let the portal's account or App bypass the rule.",
     ),
-    _rule(
+    rule(
         "archived",
         ConflictError,
         "It can only be read. An administrator of the repository can unarchive it in its settings.",
     ),
-    _rule(
+    rule(
         "IP allow list",
         AuthError,
         "An owner of the organisation can add the address that the portal calls from to its IP allow list.",
     ),
-    _rule(
+    rule(
         "SAML|single sign-on",
         AuthError,
         "Whoever owns the token has to authorise it for single sign-on with this organisation.",
     ),
-    _rule(
+    rule(
         "forbids access via|personal access tokens? (is|are) not allowed|token's lifetime",
         AuthError,
         "The organisation does not take this kind of token. Ask your platform team for a GitHub App or another kind of token; "
         "an owner of the organisation sets which it takes.",
     ),
-    _rule(
+    rule(
         "OAuth App access restrictions",
         AuthError,
         "An owner of the organisation has to approve the OAuth app that the token is of.",
     ),
-    _rule(
-        "suspended", AuthError, "The account or the installation is suspended: ask an administrator of GitHub there."
-    ),
-    _rule(
+    rule("suspended", AuthError, "The account or the installation is suspended: ask an administrator of GitHub there."),
+    rule(
         "blocked|disabled by|unavailable",
         ConflictError,
         "GitHub or an administrator has blocked it; GitHub's support and the owner of the repository know why.",
     ),
-    _rule(
+    rule(
         "upgrade to|your plan|billing",
         PlanError,
         "The plan of this owner does not have it: whoever pays for the account can change that, or make the repository public.",
     ),
-    _rule(
+    rule(
         "actions (has been|is|are) disabled|issues (are|has been) disabled|disabled",
         ConflictError,
         "It is switched off: an administrator of the repository or an owner of the organisation can switch it on.",
     ),
-    _rule(
+    rule(
         "admin rights|admin access|do(es)? not have permission|members (can|may)not|not authorized|must be an? (owner|admin)",
         AuthError,
         "The portal's account may not do it: an administrator of the repository or an owner of the organisation can give it "
@@ -155,8 +139,8 @@ def error_of(answer: ForgeAnswer) -> ActionError:
 
 
 def _by_words(answer: ForgeAnswer, said: str) -> ActionError | None:
-    rule = next((rule for rule in _RULES if rule.words.search(said)), None)
-    return rule.kind(f"GitHub refuses: {said}", hint=_sso_hint(answer) or rule.hint) if rule else None
+    found = first_rule(_RULES, said)
+    return found.kind(f"GitHub refuses: {said}", hint=_sso_hint(answer) or found.hint) if found else None
 
 
 def _by_status(answer: ForgeAnswer, said: str) -> ActionError:
@@ -209,16 +193,7 @@ def words_of(answer: ForgeAnswer) -> str:
     parts += [_one_error(entry) for entry in _errors(body)]
     if isinstance(whole := at(body, "errors"), str):
         parts.append(whole)
-    said = " ".join(" ".join(parts).split())
-    return (said if len(said) <= _SHOWN else said[:_SHOWN] + "…") or f"it answered {answer.status} and said nothing"
-
-
-def body_of(answer: ForgeAnswer) -> JsonValue:
-    """The body as JSON; None when it is something else, such as a proxy's page."""
-    try:
-        return answer.json()
-    except RemoteError:
-        return None
+    return shown(parts, " ", answer)
 
 
 def _errors(body: JsonValue) -> Sequence[JsonValue]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from portal_actions_plugin.errors import (
@@ -21,12 +20,12 @@ from portal_actions_plugin.errors import (
     ValidationError,
 )
 from portal_actions_plugin.scm.remote.fields import at, maybe_text
+from portal_actions_plugin.scm.remote.refusals import SHOWN_CHARS, body_of, first_rule, rule, shown
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.remote.answers import ForgeAnswer
 
-_SHOWN = 300
 _TAKEN = re.compile(r"already been taken|already exists|already shared", re.IGNORECASE)
 
 
@@ -38,49 +37,36 @@ class LostRaceError(ConflictError):
     """Somebody else has changed the branch since it was read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a refusal means, by its words: the error, and who can mend it."""
-
-    words: re.Pattern[str]
-    kind: type[ActionError]
-    hint: str
-
-
-def _rule(words: str, kind: type[ActionError], hint: str) -> Rule:
-    return Rule(re.compile(words, re.IGNORECASE), kind, hint)
-
-
 RULES = (
-    _rule(
+    rule(
         "not allowed for moved projects",
         MovedError,
         "Name the project by its new path: its old address leads there.",
     ),
-    _rule(
+    rule(
         "(file|directory) with this name (already exists|doesn't exist)|has changed since you started editing|"
         "could not update refs/|reference (update|does not point)|branch called .* already exists|"
         "create or edit files when you are on a branch",
         LostRaceError,
         "Somebody else has changed the branch meanwhile: start again.",
     ),
-    _rule(
+    rule(
         "read-only instance|maintenance mode|undergoing maintenance",
         RemoteError,
         "GitLab is in maintenance mode: it takes writes again when its administrators have ended that.",
     ),
-    _rule(
+    rule(
         "higher privileges than provided|insufficient_scope|insufficient_granular_scope",
         AuthError,
         "The token lacks a scope: ask your platform team for one with the scope `api`.",
     ),
-    _rule(
+    rule(
         "secret push protection|secrets? (was |were )?(detected|found)",
         ConflictError,
         "GitLab's secret push protection has found a secret in these files: take it out. A Maintainer of the project can "
         "switch the protection off in Secure > Security configuration.",
     ),
-    _rule(
+    rule(
         "does not follow the pattern|contains? the forbidden pattern|prohibited by the pattern|was denylisted|"
         "blacklisted by|is not a (member of team|GitLab user)|unsigned|signed commits|not signed|you can only push your own|"
         "cannot push commits for|push rule",
@@ -88,47 +74,47 @@ RULES = (
         "A push rule of the project, its group or this GitLab forbids it: change what is committed, or ask a Maintainer of "
         "the project or an Owner of the group to change the rule in Settings > Repository > Push rules.",
     ),
-    _rule(
+    rule(
         "not allowed to (push|force push|create)|protected branch|branch is protected",
         AuthError,
         "The branch is protected. Commit to another branch and propose a merge request, or ask a Maintainer of the project "
         "to let the portal's account push in Settings > Repository > Protected branches.",
     ),
-    _rule(
+    rule(
         "pre-receive hook|GL-HOOK-ERR|custom hook",
         ConflictError,
         "A hook on the GitLab server has refused the push: its administrators know what it asks for.",
     ),
-    _rule(
+    rule(
         "is archived|archived project|project is read-only",
         ConflictError,
         "It can only be read. An Owner of the project can unarchive it in Settings > General > Advanced.",
     ),
-    _rule(
+    rule(
         "IP (address )?(is )?(not allowed|restrict)|ip_restriction|restricted by IP",
         AuthError,
         "An Owner of the top-level group can add the address that the portal calls from in Settings > General > Permissions.",
     ),
-    _rule(
+    rule(
         "SAML|single sign-on|SSO session",
         AuthError,
         "The group asks for single sign-on, which the person of the token has to renew. A group access token does without: "
         "an Owner of the group makes one.",
     ),
-    _rule(
+    rule(
         "account (has been|is|was)( \\w+)? ?(blocked|deactivated|banned|locked|pending)|terms of service|"
         "password expired|two-factor|2FA",
         AuthError,
         "The account of the portal's token has to be put right at GitLab: its owner or an administrator there can do that.",
     ),
-    _rule(
+    rule(
         "project creation is not allowed|limit(ed)? (has been )?reached|projects? limit|namespace.{0,20}not valid",
         AuthError,
         "The portal's account may not create projects there: an Owner of the group can give it the Developer role or more "
         "and allow that role to create projects in Settings > General > Permissions. A group access token of that group "
         "does, too.",
     ),
-    _rule(
+    rule(
         "set pipeline variables|insufficient permissions to set",
         AuthError,
         "A Maintainer of the project says in Settings > CI/CD > Variables who may give variables to a pipeline.",
@@ -150,9 +136,8 @@ def error_of(answer: ForgeAnswer, name: str = "") -> ActionError:
         return _bad_credentials(said, about)
     if limit_of(answer) is not False:
         return RateLimitedError(f"GitLab asks to go slower{about}: {said}")
-    for rule in RULES:
-        if rule.words.search(said):
-            return rule.kind(f"GitLab refuses{about}: {said}", hint=rule.hint, retry_after=_wait(rule.kind, answer))
+    if found := first_rule(RULES, said):
+        return found.kind(f"GitLab refuses{about}: {said}", hint=found.hint, retry_after=_wait(found.kind, answer))
     return _by_status(answer, said, about)
 
 
@@ -216,17 +201,8 @@ def words_of(answer: ForgeAnswer) -> str:
     if scope := maybe_text(body, "scope"):
         parts.append(f"scope {scope}")
     if body is None and "html" not in answer.headers.get("content-type", ""):
-        parts.append(answer.body[: 4 * _SHOWN].decode(errors="replace"))
-    said = " ".join("; ".join(dict.fromkeys(parts)).split())
-    return (said if len(said) <= _SHOWN else said[:_SHOWN] + "…") or f"it answered {answer.status} and said nothing"
-
-
-def body_of(answer: ForgeAnswer) -> JsonValue:
-    """The body as JSON; None when it is something else, such as a proxy's page."""
-    try:
-        return answer.json()
-    except RemoteError:
-        return None
+        parts.append(answer.body[: 4 * SHOWN_CHARS].decode(errors="replace"))
+    return shown(dict.fromkeys(parts), "; ", answer)
 
 
 def _flat(value: JsonValue) -> Iterator[str]:
