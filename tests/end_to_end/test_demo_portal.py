@@ -219,7 +219,7 @@ def test_the_form_starts_the_template_and_leads_to_its_run(app: Flask, ada: Brow
     ada.send("/templates/create-service", **fields, **{"input-visibility": "private"})
     assert ada.path.startswith("/templates/runs/")
     with app.app_context():
-        assert work_off() == 5
+        assert work_off() == 6
     page = ada.get(ada.path)
     assert "success" in page
     assert "/forge/acme/billing" in page
@@ -573,7 +573,7 @@ def test_seeding_twice_changes_nothing(app: Flask, ada: Browser) -> None:
         seed.seed()
         seed.first_run()
         seed.first_run()
-        assert work_off() == 5
+        assert work_off() == 6
     assert _commits(before) == _commits(ada.get("/forge/acme/orders"))
     assert "greeter" in ada.get("/catalog")
 

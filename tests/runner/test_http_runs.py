@@ -189,8 +189,17 @@ def test_a_host_that_is_not_allowed_ends_the_run_and_names_whom_to_ask(url: str)
 # -- repeated or not, by the input -----------------------------------------------------------------------------------
 
 
-def test_an_action_that_cannot_say_of_its_input_is_not_repeated(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.fault("E30")
+def test_a_request_without_a_method_is_not_repeated_and_logs_no_traceback(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
     assert not is_idempotent(REQUEST, {})
+    assert caplog.records == []
+
+
+def test_an_action_that_cannot_say_of_its_input_is_not_repeated(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    change_action("debug.log@v1", idempotent=lambda data: data["method"] == "GET")
+    assert not is_idempotent("debug.log@v1", {})
     assert "cannot be worked out" in caplog.text
     assert next_attempt_in(RemoteError("down"), Tried(REQUEST, 1, 3, {"method": "GET"})) is not None
     assert next_attempt_in(WorkerLostError("gone"), Tried(REQUEST, 1, 3, {"method": "POST"})) is None
