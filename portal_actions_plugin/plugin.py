@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Protocol, TypeVar, cast, overload
+from collections.abc import Mapping
+from typing import Any
 from weakref import WeakSet
 
 from flask import Flask, current_app, has_app_context, request, url_for
@@ -17,6 +16,7 @@ from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.answers import name_of
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import NAME, Extension, extension
+from portal_actions_plugin.hook_decorators import HookDecorators
 from portal_actions_plugin.hooks import HookTable
 from portal_actions_plugin.host import Identity, NavItem
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
@@ -31,61 +31,6 @@ from portal_actions_plugin.scm.providers import ProviderKinds
 from portal_actions_plugin.settings.config import Config
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from portal_actions_plugin.storage.sessions import Database
-
-H = TypeVar("H")
-_NOT_GIVEN = object()
-
-
-class Decorator(Protocol):
-    """Registers a hook: ``@plugin.authorizer``, ``@plugin.authorizer(replace=True)`` or ``plugin.authorizer(hook)``.
-
-    Another one of its kind is an error unless it ``replace``s that. It returns what it was given.
-    """
-
-    @overload
-    def __call__(self, hook: H, *, replace: bool = False) -> H: ...
-
-    @overload
-    def __call__(self, *, replace: bool = False) -> Callable[[H], H]: ...
-
-
-def _decorator(kind: str, doc: str) -> Decorator:
-    def register(self: HookDecorators, hook: object = _NOT_GIVEN, *, replace: bool = False) -> object:
-        if hook is _NOT_GIVEN:
-            return partial(register, self, replace=replace)
-        self._register(kind, hook, replaces=replace)
-        return hook
-
-    register.__name__, register.__qualname__, register.__doc__ = kind, f"HookDecorators.{kind}", doc
-    return cast("Decorator", register)
-
-
-class HookDecorators:
-    """What a host registers hooks with, at any time. They are looked up at each call."""
-
-    identity_loader = _decorator(
-        "identity_loader", "Register ``() -> Identity | None``: who asks, in the current request."
-    )
-    authorizer = _decorator(
-        "authorizer", "Register ``(identity, permission, target) -> bool``, instead of the role table."
-    )
-    template_source = _decorator(
-        "template_source", "Register an object, or a class without arguments, with ``list()`` and ``get(name)``."
-    )
-    catalog = _decorator(
-        "catalog", "Register an object, or a class without arguments, with ``register_entity(entity, source)``."
-    )
-    scorecards = _decorator(
-        "scorecards",
-        "Register an object, or a class without arguments, with ``evaluate(entity_id, scorecard_id, force)``.",
-    )
-    scm_credentials = _decorator("scm_credentials", "Register ``(provider, owner) -> token | None``.")
-    requester_secrets = _decorator(
-        "requester_secrets", "Register ``(identity, keys) -> {key: secret | None}``: what is the requester's own."
-    )
-
-    def _register(self, kind: str, hook: object, *, replaces: bool) -> None:
-        raise NotImplementedError
 
 
 class HooksOfAnApp(HookDecorators):
