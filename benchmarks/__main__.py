@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import report, seed
 from benchmarks.effort import FULL, QUICK, Effort, Values
-from benchmarks.figures import growth, imports, latency, memory, pages, polling, run_page, throughput
+from benchmarks.figures import growth, imports, latency, memory, pages, polling, refusals, run_page, throughput
 from benchmarks.peers import peers
 from benchmarks.rig import Rig, Site, site
 from tests.support import reaper
@@ -42,6 +42,7 @@ FIGURES = {
     "pages": Figure(pages.measure, between=True, again=True),
     "run-page": Figure(run_page.measure),
     "polling": Figure(polling.measure, ("postgresql",)),
+    "refusals": Figure(refusals.measure, with_most_runs=False),
     "memory": Figure(memory.measure, with_most_runs=False),
     "imports": Figure(imports.measure, with_most_runs=False),
 }

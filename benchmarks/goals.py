@@ -42,6 +42,7 @@ def _both(postgresql: float, sqlite: float) -> dict[str, float]:
 
 
 _LIST = _both(10, 10)
+_REFUSAL = _both(100, 100)
 
 ROWS = (
     Row(
@@ -84,6 +85,14 @@ ROWS = (
     Row("polling a busy portal, p95", "500 open pages poll while runs start, p95"),
     Row("polling a busy portal, requests a second", "their requests", "a second"),
     Row("polling a busy portal, % unchanged", "their answers that are 304", "%"),
+    Row("refused, a secret of 870 kB", "CPU of a start refused for a secret of 870 kB", goals=_REFUSAL),
+    Row("refused, 25,000 wrong files", "CPU of a start refused for 25,000 wrong files", goals=_REFUSAL),
+    Row(
+        "refused, 50 secrets and a text of 700 kB, over the limit",
+        "CPU of a start with 50 secrets and a text of 700 kB, over the limit",
+        goals=_REFUSAL,
+    ),
+    Row("failed, a secret of 870 kB", "a step that fails for a secret of 870 kB, in a worker", goals=_both(1000, 1000)),
     Row("web process, Rss", "memory of a web process beyond the host's, Rss", "MB", _both(40, 40)),
     Row("web process, Pss", "memory of a web process beyond the host's, Pss", "MB"),
     Row("worker parent, Rss", "memory of a worker's parent beyond the host's, Rss", "MB", _both(60, 60)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ from portal_actions_plugin.actions.registry import action
 
 PEOPLE = 200
 THREE_STEPS = "three-steps"
+STARTS_A_MINUTE = 1000
+LIMITED_STARTS_A_MINUTE = 10
+SECRET_KEYS = (base64.urlsafe_b64encode(b"fernet-key-of-the-benchmark-only").decode(),)
 LOG = {"message": "hello ${{ parameters.name }}"}
 
 
@@ -26,18 +30,28 @@ def person(number: int) -> str:
 
 def create_app() -> Flask:
     """The host with the plugin."""
+    return _with_plugin(STARTS_A_MINUTE)
+
+
+def create_limited_app() -> Flask:
+    """The same for people who may start next to nothing, but may be refused often."""
+    return _with_plugin(LIMITED_STARTS_A_MINUTE)
+
+
+def _with_plugin(starts_a_minute: int) -> Flask:
     app = create_host()
     app.config.from_mapping(
         SECRET_KEY="for the benchmark only",  # noqa: S106 it protects nothing
         PORTAL_ACTIONS_DATABASE_URL=os.environ["BENCHMARK_DATABASE"],
         PORTAL_ACTIONS_REDIS_URL=os.environ["BENCHMARK_REDIS"],
         PORTAL_ACTIONS_TEMPLATE_PATH=os.environ["BENCHMARK_FOLDER"],
-        PORTAL_ACTIONS_RATE_LIMIT="1000 per minute",
+        PORTAL_ACTIONS_RATE_LIMIT=f"{starts_a_minute} per minute",
+        PORTAL_ACTIONS_SECRET_KEYS=",".join(SECRET_KEYS),
     )
     plugin = PortalActions()
     plugin.identity_loader(_identity)
     plugin.init_app(app)
-    for declared in (write_lines, echo, take):
+    for declared in (write_lines, echo, take, secretive):
         app.extensions["portal_actions"].registry.add(declared, "the benchmark")
     return app
 
@@ -71,6 +85,16 @@ def echo(_ctx: ActionContext, *, text: str) -> dict[str, str]:
 @action("bench.take@v1", title="Take a text", input=Text, idempotent=True, timeout=300)
 def take(_ctx: ActionContext, *, text: str) -> None:
     """Take a text and give nothing back."""
+
+
+class Secrets(Schema):
+    token = fields.Raw(load_only=True)
+    note = fields.String()
+
+
+@action("bench.secretive@v1", title="Take secrets", input=Secrets, idempotent=True, timeout=300)
+def secretive(_ctx: ActionContext, **_given: object) -> None:
+    """Take secrets and give nothing back."""
 
 
 def write_template(folder: Path, name: str, steps: int, action_id: str, given: Mapping[str, object]) -> None:
