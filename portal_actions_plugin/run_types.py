@@ -186,12 +186,17 @@ def duration_ms(started_at: datetime | None, finished_at: datetime | None) -> in
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A keyset page, newest first. A cursor is None where there is nothing more on that side."""
+    """A keyset page, newest first. A cursor is None where there is nothing more on that side.
+
+    ``searched_back_to`` is there where a search has looked at as many runs as one page may: it goes on by the cursor,
+    and may have found nothing so far.
+    """
 
     items: Sequence[Any]
     limit: int
     next_cursor: str | None
     previous_cursor: str | None = None
+    searched_back_to: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam
 
@@ -20,9 +21,6 @@ from portal_actions_plugin.storage.statements import Values
 
 CURSOR = r"^(b[g-v]|c[A-P])[A-Za-z0-9_-]{21}$"
 """What a cursor looks like: a direction, ``n`` or ``p``, and 16 bytes of an id, in 23 characters of base64."""
-
-Found = tuple[list[Row], bool]
-"""Rows, and whether there are more of them."""
 
 _LOWEST_ID, _HIGHEST_ID = str(uuid.UUID(int=0)), str(uuid.UUID(int=2**128 - 1))
 """All ids lie between: the first page of a list starts there, and so has the same statement as any other."""
@@ -52,6 +50,17 @@ def _decode_cursor(cursor: str) -> tuple[str, str]:
     return raw[:1].decode("ascii"), str(uuid.UUID(bytes=raw[1:]))
 
 
+class Found(NamedTuple):
+    """Rows of a stretch, and whether there may be more of them.
+
+    ``stopped_at`` is the id of the row at which the reader gave up before it came to a whole page or to the end.
+    """
+
+    rows: list[Row]
+    more: bool
+    stopped_at: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Where in a list a page begins, which way it leads from there, and how many rows it has at most."""
@@ -71,10 +80,10 @@ class Stretch:
         size = 0
         for row in self._pieces(db, statement, values):
             if len(rows) == self.limit or size > MAX_PAGE_BYTES:
-                return rows, True
+                return Found(rows, more=True)
             rows.append(row)
             size += sum(len(json.dumps(value)) for value in row.values() if isinstance(value, dict | list) and value)
-        return rows, False
+        return Found(rows, more=False)
 
     def _pieces(self, db: Transaction, statement: Select[Any], values: Values) -> Iterator[Row]:
         """All of them, a few at a time: no more of what is large is in memory, and a page of the usual length is one piece.
@@ -122,11 +131,25 @@ def page(read: Reader, limit: int, cursor: str | None, convert: Callable[[Row], 
     direction, start = _decode_cursor(cursor) if cursor else ("n", None)
     older = direction == "n"
     with reading() as db:
-        rows, more = read(db, Stretch(start or _HIGHEST_ID, limit, older))
-    rows = rows if older else rows[::-1]
-    next_cursor = previous_cursor = None
-    if rows and (more or not older):
-        next_cursor = _encode_cursor("n", rows[-1]["id"])
-    if rows and ((older and start is not None) or (not older and more)):
-        previous_cursor = _encode_cursor("p", rows[0]["id"])
+        found = read(db, Stretch(start or _HIGHEST_ID, limit, older))
+    rows = found.rows if older else found.rows[::-1]
+    newest, oldest = (rows[0]["id"], rows[-1]["id"]) if rows else (found.stopped_at, found.stopped_at)
+    if older:
+        next_cursor = _encode_cursor("n", found.stopped_at or oldest) if found.more and oldest else None
+        before = newest or (start and _id_below(start))
+        previous_cursor = _encode_cursor("p", before) if start and before else None
+        stopped_at = moment_of(found.stopped_at) if found.stopped_at else None
+        return Page([convert(row) for row in rows], limit, next_cursor, previous_cursor, stopped_at)
+    next_cursor = _encode_cursor("n", oldest) if oldest else None
+    previous_cursor = _encode_cursor("p", found.stopped_at or newest) if found.more and newest else None
     return Page([convert(row) for row in rows], limit, next_cursor, previous_cursor)
+
+
+def _id_below(run_id: str) -> str:
+    """The id right below: beyond it, towards newer rows, lies this one."""
+    return str(uuid.UUID(int=max(0, uuid.UUID(run_id).int - 1)))
+
+
+def moment_of(run_id: str) -> datetime:
+    """When a run with this id was made, by the clock of the machine that made it."""
+    return datetime.fromtimestamp((uuid.UUID(run_id).int >> 80) / 1000, UTC)

@@ -68,15 +68,15 @@ class Search:
         """The first rows of a stretch that begin so, and whether there are more."""
         words, own = self._words(db), _ids_that_begin(self.prefix)
         if not words and not own:
-            return [], False
+            return Found([], more=False)
         kind = ListKind(self.table, self.filters, stretch.older)
         values = {**self.values, "prefix": self.prefix, **own}
         if None in words.values():
             end = self._end_of_walk(db, stretch)
             walk = _walked(kind, "first_own_id" in own)
-            found, more = stretch.read(db, walk, {**values, "end": end or stretch.end})
-            if more or end is None:
-                return found, more
+            found = stretch.read(db, walk, {**values, "end": end or stretch.end})
+            if found.more or end is None:
+                return found
         return _read_by_indexes(db, stretch, _Indexes.of(kind, words, own), {**values, **_values_of(words)})
 
     def _words(self, db: Transaction) -> Words:
@@ -113,9 +113,9 @@ class _Indexes:
 
 def _read_by_indexes(db: Transaction, stretch: Stretch, indexes: _Indexes, values: Values) -> Found:
     some = {**values, "many": SPARE * (stretch.limit + 1)}
-    found, more = stretch.read(db, _found_by(indexes), some)
-    if more or len(db.rows(_ids_by(indexes), {**some, "start": stretch.start})) < some["many"]:
-        return found, more
+    found = stretch.read(db, _found_by(indexes), some)
+    if found.more or len(db.rows(_ids_by(indexes), {**some, "start": stretch.start})) < some["many"]:
+        return found
     return stretch.read(db, _found_by(indexes), {**values, "many": ALL})
 
 

@@ -24,6 +24,13 @@ class PaginationSchema(Schema):
 
     limit = fields.Integer(required=True)
     next_cursor = fields.String(required=True, allow_none=True)
+    searched_back_to = fields.AwareDateTime(
+        allow_none=True,
+        metadata={
+            "description": "Where a search has looked at as many runs as one answer may: up to when it has got. "
+            "It goes on by `next_cursor`, also when `data` is empty."
+        },
+    )
 
 
 class PageSchema(Schema):
