@@ -21,6 +21,7 @@ from werkzeug.test import Client
 import portal_actions_plugin
 from portal_actions_plugin import Identity, PortalActions
 from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.runs.guards.identity import current_identity
 from tests.support.portal import PEOPLE
 
 LOG = "/api/v1/actions/debug.log@v1/runs"
@@ -377,6 +378,51 @@ def test_without_a_loader_flask_login_says_who_asks(settings: dict[str, Any], sq
     assert client.post(LOG, json=HELLO, headers=BEARER).json["requested_by"] == "user:ada"
     assert client.post(LOG, json=HELLO).status_code == 401
     assert client.get("/actions").text == "the host's sign-in page"
+
+
+@pytest.mark.fault("E27")
+@pytest.mark.parametrize(
+    ("user", "identity"),
+    [
+        ({"email": "ada@example.com", "fs_uniquifier": "5f1a", "roles": [SimpleNamespace(name="developer")]},
+         Identity("user:ada@example.com", "ada@example.com", frozenset({"developer"}))),
+        ({"email": "ada@example.com", "username": "ada", "first_name": "Ada", "last_name": "Lovelace"},
+         Identity("user:ada@example.com", "Ada Lovelace")),
+        ({"username": "ada", "name": lambda: "no text"}, Identity("user:ada", "ada")),
+    ],
+)  # fmt: skip
+def test_by_default_an_identity_is_what_people_read_and_not_what_keeps_them_signed_in(
+    settings: dict[str, Any], sqlite_url: str, user: dict[str, Any], identity: Identity
+) -> None:
+    host = make_host(settings, sqlite_url)
+    PortalActions(host)
+    with host.test_request_context():
+        # As Flask-Security has it: a value that changes whenever somebody is signed out everywhere.
+        g.user = SimpleNamespace(get_id=lambda: "5f1a", is_authenticated=True, **user)
+        assert current_identity() == identity
+
+
+@pytest.mark.parametrize(
+    ("user", "identity"),
+    [
+        ({"username": "bob@example.com", "email": None}, "user:7"),
+        ({"username": "bob@example.com"}, "user:bob@example.com"),
+        ({"username": "team:platform"}, "user:team:platform"),
+        ({"username": "user:bob@example.com"}, "user:user:bob@example.com"),
+        ({"email": " "}, "user:7"),
+        ({"email": "a" * 300}, "user:7"),
+    ],
+)
+def test_nobody_becomes_somebody_else_by_what_they_call_themselves(
+    settings: dict[str, Any], sqlite_url: str, user: dict[str, Any], identity: str
+) -> None:
+    host = make_host(settings, sqlite_url)
+    PortalActions(host)
+    with host.test_request_context():
+        g.user = SimpleNamespace(get_id=lambda: "7", **user)
+        asker = current_identity()
+        assert asker is not None
+        assert asker.id == identity
 
 
 def test_without_flask_login_the_hosts_g_user_says_who_asks(settings: dict[str, Any], sqlite_url: str) -> None:

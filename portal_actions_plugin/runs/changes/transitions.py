@@ -45,7 +45,16 @@ from portal_actions_plugin.storage.sessions import Transaction, new_id
 from portal_actions_plugin.storage.sql import now_plus, right_now
 from portal_actions_plugin.storage.statements import CompiledOnce
 
-ENDED = right_now()
+_WHOLE = tables.template_runs.c
+_ENDED = func.coalesce(
+    select(_WHOLE.finished_at).where(_WHOLE.id == tables.action_runs.c.template_run_id).scalar_subquery(), right_now()
+)
+"""When an action run ends: with its template run, which is ended first, where that ends with it. A whole holds its parts."""
+
+_ATTEMPT_ENDED = func.coalesce(
+    select(tables.action_runs.c.finished_at).where(tables.action_runs.c.id == THIS_RUN).scalar_subquery(), right_now()
+)
+"""When an attempt ends: with its run, which is ended first, where that ends with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,7 @@ class Result:
 _token = bindparam("token", type_=Uuid(as_uuid=False))
 _IS_ANNOUNCED = case((bindparam("is_announced", type_=Boolean()), NOW))
 
-_ended = LOCK_TEMPLATE_RUN.values(finished_at=ENDED, announced_at=_IS_ANNOUNCED, **WIPED)
+_ended = LOCK_TEMPLATE_RUN.values(finished_at=right_now(), announced_at=_IS_ANNOUNCED, **WIPED)
 _CANCEL_TEMPLATE_RUN = CompiledOnce(_ended)
 _END_TEMPLATE_RUN = CompiledOnce(_ended.values(started_at=func.coalesce(tables.template_runs.c.started_at, NOW)))
 
@@ -113,7 +122,7 @@ _ended_attempt = (
     .where(tables.action_runs.c.id == THIS_RUN, tables.action_runs.c.status == RUNNING, is_of(_token))
     .values(
         version=tables.action_runs.c.version + 1,
-        finished_at=ENDED,
+        finished_at=_ENDED,
         lease_expires_at=locks.kept_lease(),
         not_before=None,
         announced_at=_IS_ANNOUNCED,
@@ -124,7 +133,7 @@ _END = CompiledOnce(_ended_attempt)
 _CLOSE_ATTEMPT = CompiledOnce(
     update(tables.attempts)
     .where(tables.attempts.c.action_run_id == THIS_RUN, tables.attempts.c.finished_at.is_(None))
-    .values(finished_at=ENDED)
+    .values(finished_at=_ATTEMPT_ENDED)
 )
 
 
@@ -336,7 +345,7 @@ def _cancel_action_runs(tx: Transaction, which: ColumnElement[bool]) -> list[Can
         .values(
             version=tables.action_runs.c.version + 1,
             status=CANCELED,
-            finished_at=ENDED,
+            finished_at=_ENDED,
             lease_expires_at=locks.kept_lease(),
             not_before=None,
             announced_at=NOW if _nobody_listens() else None,
