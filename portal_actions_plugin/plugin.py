@@ -19,6 +19,7 @@ from portal_actions_plugin.extension import NAME, Extension, extension
 from portal_actions_plugin.hook_decorators import HookDecorators
 from portal_actions_plugin.hooks import HookTable
 from portal_actions_plugin.host import Identity, NavItem
+from portal_actions_plugin.log_records import keep_ours_to_their_lines
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs import outage, scorecard_fixes, service
 from portal_actions_plugin.runs.accept import Ask
@@ -106,6 +107,7 @@ class PortalActions(HookDecorators):
         Raises:
             ConfigurationError: a wrong setting, a broken entry point, an action or a route that is taken; each named.
         """
+        keep_ours_to_their_lines()
         config = Config.from_app(app)
         registry = Registry.from_entry_points()
         provider_kinds = ProviderKinds.from_entry_points()

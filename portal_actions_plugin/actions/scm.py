@@ -259,7 +259,7 @@ class OpenPrOrMr(AsRequester):
     head_branch = fields.String(
         required=True,
         data_key="headBranch",
-        validate=follows(check_branch),
+        validate=follows(check_branch, "headBranch"),
         metadata={"description": "The branch that is proposed. With files, a missing one is made from the base."},
     )
     title = fields.String(

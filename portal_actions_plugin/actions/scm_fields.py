@@ -23,17 +23,18 @@ _MAX_MESSAGE = 10_000
 _MAX_WRONG_ITEMS = 50
 
 
-def follows(check: Callable[[str], None]) -> Callable[[str | None], None]:
+def follows(check: Callable[[str, str], None], field: str) -> Callable[[str | None], None]:
     """Make a field's validator of one of the checks of ``scm.names``; null passes where the field allows it.
 
     Args:
         check: raises the package's own ValidationError, whose message the field's error gets.
+        field: its name in the input, for that message.
     """
 
     def checked(value: str | None) -> None:
         if value is not None:
             try:
-                check(value)
+                check(value, field)
             except ValidationError as error:
                 raise SchemaError(error.message) from None
 
@@ -69,19 +70,21 @@ def provider_field() -> fields.String:
 
 def owner_field(description: str) -> fields.String:
     """The input ``owner``: a name that forges take as one, or groups within groups. Each forge checks its own rule."""
-    return fields.String(required=True, validate=follows(check_owner_path), metadata={"description": description})
+    return fields.String(
+        required=True, validate=follows(check_owner_path, "owner"), metadata={"description": description}
+    )
 
 
 def repo_name_field() -> fields.String:
     """The name of a repository, without its owner."""
     return fields.String(
-        required=True, validate=follows(check_repo), metadata={"description": "The repository's name."}
+        required=True, validate=follows(check_repo, "repo"), metadata={"description": "The repository's name."}
     )
 
 
 def branch_field(description: str, *, data_key: str | None = None) -> fields.String:
     """A branch that may be left out or null; ``data_key`` is its name in the input, where it is not the handler's."""
-    return optional_text(description, validate=follows(check_branch), data_key=data_key)
+    return optional_text(description, validate=follows(check_branch, data_key or "branch"), data_key=data_key)
 
 
 def target_branch_field() -> fields.String:
@@ -98,7 +101,7 @@ def path_field() -> fields.String:
     """The path of a file inside a repository."""
     return fields.String(
         required=True,
-        validate=follows(check_path),
+        validate=follows(check_path, "path"),
         metadata={"description": "Where, relative to the top of the repository."},
     )
 

@@ -10,6 +10,7 @@ from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.cli import audit, runs, tables, upkeep
+from portal_actions_plugin.control_characters import escaped_lines
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import of_app
 from portal_actions_plugin.runs.outage import unusable_tables
@@ -23,9 +24,17 @@ class _Commands(AppGroup):
         try:
             return super().invoke(ctx)
         except SQLAlchemyError as error:
-            raise click.ClickException(_in_words(ctx, error)) from None
+            raise click.ClickException(_shown(_in_words(ctx, error))) from None
         except ConfigurationError as error:
-            raise click.ClickException(f"{error.message}\n  → {error.hint}") from None
+            raise click.ClickException(_shown(f"{error.message}\n  → {error.hint}")) from None
+        except click.ClickException as error:
+            # It is final for those who type it; the exit code and the usage are the error's own.
+            vars(error)["message"] = _shown(error.message)
+            raise
+
+
+def _shown(message: str) -> str:
+    return escaped_lines(message, indent="")
 
 
 def _in_words(ctx: click.Context, error: SQLAlchemyError) -> str:

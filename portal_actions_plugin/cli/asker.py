@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from portal_actions_plugin.cli.terminal import say
 from portal_actions_plugin.errors import PortalActionsError
 from portal_actions_plugin.host import Identity
 
@@ -42,7 +43,7 @@ def says_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         except PortalActionsError as error:
             lines = [f"{error.code}: {error.message}"]
             lines += [f"  {name}: {json.dumps(found, ensure_ascii=False)}" for name, found in error.fields.items()]
-            click.echo("\n".join([*lines, f"  → {error.hint}"]), err=True)
+            say(*lines, f"  → {error.hint}", err=True)
             raise SystemExit(2) from None
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__

@@ -10,6 +10,7 @@ import click
 from flask.cli import with_appcontext
 
 from portal_actions_plugin.cli.asker import identity_of, identity_option, role_option, says_errors
+from portal_actions_plugin.cli.terminal import say
 from portal_actions_plugin.run_types import ActionRun, Attempt, TemplateRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask, Started
@@ -122,7 +123,7 @@ def cancel(run_id: str, requester: str, roles: tuple[str, ...]) -> None:
     identity = identity_of(requester, roles)
     run = permitted.any_run(identity, run_id)
     stop = service.cancel_template_run if isinstance(run, TemplateRun) else service.cancel_action_run
-    click.echo(f"{run_id} is {stop(identity, run_id).status}")
+    say(f"{run_id} is {stop(identity, run_id).status}")
 
 
 @click.command("list")
@@ -136,7 +137,7 @@ def list_runs(status: tuple[str, ...], limit: int, requester: str, roles: tuple[
     """List action runs, newest first."""
     for run in permitted.action_runs(identity_of(requester, roles), RunFilter(status=status), limit=limit).items:
         name = f"{run.step_id} ({run.action})" if run.step_id else run.action
-        click.echo(f"{run.id}  {run.status:<8}  {run.queued_at:%Y-%m-%d %H:%M:%S}  {run.requester_name}  {name}")
+        say(f"{run.id}  {run.status:<8}  {run.queued_at:%Y-%m-%d %H:%M:%S}  {run.requester_name}  {name}")
 
 
 @click.command("show")
@@ -148,7 +149,7 @@ def list_runs(status: tuple[str, ...], limit: int, requester: str, roles: tuple[
 def show(run_id: str, requester: str, roles: tuple[str, ...]) -> None:
     """Show a template run or an action run, with its log."""
     run = permitted.any_run(identity_of(requester, roles), run_id)
-    click.echo("\n".join(_template_run_text(run) if isinstance(run, TemplateRun) else _action_run_text(run)))
+    say(*(_template_run_text(run) if isinstance(run, TemplateRun) else _action_run_text(run)))
 
 
 COMMANDS = (run_template, run_action, retry, resume, cancel, list_runs, show)
@@ -164,15 +165,14 @@ def _ask(secrets: TextIO | None) -> Ask:
 def _started(started: Started, wait: bool) -> None:  # noqa: FBT001 it is the command's own switch
     run = started.run
     if started.at_work:
-        click.echo("Nothing new was started: this run is at work on the same.", err=True)
-    click.echo(run.id)
+        say("Nothing new was started: this run is at work on the same.", err=True)
+    say(run.id)
     if not wait:
         return
     ended = _follow(run)
-    click.echo(ended.status, err=True)
+    say(ended.status, err=True)
     if ended.status != SUCCESS:
-        for line in _failures(ended):
-            click.echo(line, err=True)
+        say(*_failures(ended), err=True)
         raise SystemExit(1)
 
 
@@ -186,9 +186,13 @@ def _follow(run: Run) -> Run:
 def _failures(run: Run) -> list[str]:
     runs = [step.run for step in run.steps] if isinstance(run, TemplateRun) else [run]
     return [
-        f"{found.step_id or found.action}: {found.error.code}: {found.error.message}\n  → {found.error.hint}"
+        line
         for found in runs
         if found and found.error
+        for line in (
+            f"{found.step_id or found.action}: {found.error.code}: {found.error.message}",
+            f"  → {found.error.hint}",
+        )
     ]
 
 
@@ -199,7 +203,7 @@ def _template_run_text(run: TemplateRun) -> list[str]:
         f"inputs: {json.dumps(dict(run.inputs), ensure_ascii=False)}",
     ]
     for step in run.steps:
-        lines.append(f"\n{step.status:<8}  {step.name}  [{step.step_id}, {step.action}]")
+        lines += ["", f"{step.status:<8}  {step.name}  [{step.step_id}, {step.action}]"]
         if step.run:
             lines += _details(step.run)
     return lines

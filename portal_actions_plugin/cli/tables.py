@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import click
 from flask.cli import with_appcontext
 
+from portal_actions_plugin.cli.terminal import say
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.storage import database_identity
 from portal_actions_plugin.storage.sessions import reading, transaction
@@ -24,9 +25,9 @@ def upgrade() -> None:
     with _says_why_not():
         before = migrations.upgrade(extension().database)
     if before.lived_with:
-        click.echo(f"The tables are at {before.found}, newer than this version, which lives with them. Nothing to do.")
+        say(f"The tables are at {before.found}, newer than this version, which lives with them. Nothing to do.")
     else:
-        click.echo("The tables are up to date.")
+        say("The tables are up to date.")
 
 
 @click.command("downgrade")
@@ -43,18 +44,18 @@ def downgrade(revision: str, yes: bool) -> None:  # noqa: FBT001 click hands it 
         lost = losses(database, revision)
         found = migrations.standing(database).found
         if found is None or not migrations.way_down(migrations.standing(database), revision):
-            click.echo(f"The tables are at {found or 'base: there are none'}. Nothing to do.")
+            say(f"The tables are at {found or 'base: there are none'}. Nothing to do.")
             return
-        click.echo(f"The tables go from {found} back to {revision}.")
+        say(f"The tables go from {found} back to {revision}.")
         for loss in lost:
             if loss.rows:
-                click.echo(f"  lost: {loss}")
+                say(f"  lost: {loss}")
         empty = sum(not loss.rows for loss in lost)
-        click.echo(f"  {'nothing is lost' if empty == len(lost) else 'and nothing else'}: {empty} that go are empty")
+        say(f"  {'nothing is lost' if empty == len(lost) else 'and nothing else'}: {empty} that go are empty")
         if not yes:
             click.confirm("Workers and web processes of this version fail from then on. Go back?", abort=True)
         migrations.downgrade(database, revision)
-    click.echo(f"The tables are at {revision}.")
+    say(f"The tables are at {revision}.")
 
 
 @click.command("current")
@@ -64,10 +65,10 @@ def current() -> None:
     from portal_actions_plugin.storage import migrations
 
     tables = migrations.standing(extension().database)
-    click.echo(f"found     {tables.found or 'none'}\nneeded    {tables.needed}")
+    say(f"found     {tables.found or 'none'}", f"needed    {tables.needed}")
     if tables.known and tables.usable:
         with reading() as db:
-            click.echo(f"identity  {database_identity.identity_of(db)}")
+            say(f"identity  {database_identity.identity_of(db)}")
     if not tables.usable:
         raise click.ClickException(f"{tables.trouble}\n  → {tables.mend}")
 
@@ -78,14 +79,14 @@ def current() -> None:
 def new_identity(yes: bool) -> None:  # noqa: FBT001 click hands it over
     """Give the database another identity, after it was copied: two portals with one would take each other's doorbells."""
     if not yes:
-        click.echo(
-            "Names of queues and channels on Redis carry the identity. Workers and web processes go on with the old one\n"
-            "until they are started again; what was rung for meanwhile is rung for again by a sweeper. Nothing is lost."
+        say(
+            "Names of queues and channels on Redis carry the identity. Workers and web processes go on with the old one",
+            "until they are started again; what was rung for meanwhile is rung for again by a sweeper. Nothing is lost.",
         )
         click.confirm("Is this the copy, and not the portal that it was copied from?", abort=True)
     with transaction("new_identity") as tx:
         identity = database_identity.renew(tx)
-    click.echo(f"This database is {identity} now. Start its workers and web processes again.")
+    say(f"This database is {identity} now. Start its workers and web processes again.")
 
 
 COMMANDS = (upgrade, downgrade, current, new_identity)

@@ -16,6 +16,7 @@ from flask import Flask, current_app
 from flask.cli import ScriptInfo, with_appcontext
 
 from portal_actions_plugin.cli.ages import DAY, age
+from portal_actions_plugin.cli.terminal import say
 from portal_actions_plugin.errors import PortalActionsError
 from portal_actions_plugin.extension import extension, queues_in_use
 from portal_actions_plugin.upkeep import retention
@@ -76,7 +77,7 @@ def sweep() -> None:
     from portal_actions_plugin.runner.sweeper import sweep as sweep_once
 
     done = sweep_once()
-    click.echo(f"rang again for {done.rung}, acted on {done.lapsed} lapsed leases, announced {done.announced}")
+    say(f"rang again for {done.rung}, acted on {done.lapsed} lapsed leases, announced {done.announced}")
     if failed := done.failed:
         raise click.ClickException(f"could not do all of it: {', '.join(failed)}. The log says why.")
 
@@ -97,9 +98,9 @@ def prune(older_than: int, audit_age: int | None, dry_run: bool, actor: str) -> 
     """Delete runs that ended long ago, and old audit rows. Safe at any time, and to stop at any time."""
     ages = Ages(older_than, audit_age or extension().config.audit_days * DAY)
     if dry_run:
-        click.echo(f"Would delete {_amount(retention.prunable(ages))}. Nothing was deleted.")
+        say(f"Would delete {_amount(retention.prunable(ages))}. Nothing was deleted.")
     else:
-        click.echo(f"Deleted {_amount(retention.prune(actor, ages))}.")
+        say(f"Deleted {_amount(retention.prune(actor, ages))}.")
 
 
 @click.command("metrics")
@@ -111,7 +112,7 @@ def metrics() -> None:
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from None
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 a collector keeps the app itself
-    click.echo(exposition(app), nl=False)
+    say(*exposition(app).splitlines())
 
 
 @click.command("doctor")
@@ -134,7 +135,7 @@ def doctor(context: click.Context, fix: bool, as_json: bool) -> None:  # noqa: F
             for one in mend() if fix else ():
                 (done if one.is_done else failed).append(one.sentence)
                 if not as_json:
-                    click.echo(f"mended    {one.sentence}" if one.is_done else one.sentence)
+                    say(f"mended    {one.sentence}" if one.is_done else one.sentence)
             findings = examine()
     else:
         findings = [app]
@@ -143,9 +144,9 @@ def doctor(context: click.Context, fix: bool, as_json: bool) -> None:  # noqa: F
     if as_json:
         found = [asdict(finding) for finding in findings]
         report = {"status": LEVELS[status], "mended": done, "failed": failed, "findings": found}
-        click.echo(json.dumps(report, ensure_ascii=False))
+        say(json.dumps(report))
     else:
-        click.echo("\n".join(_findings_text(findings)))
+        say(*_findings_text(findings))
     raise SystemExit(status)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, TextClause, insert, select, update
 
+from portal_actions_plugin.control_characters import escaped
 from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.secrets.storable import storable
@@ -90,7 +91,7 @@ def _target(entry: AuditEntry) -> str:
 
 
 def _log(entry: AuditEntry) -> None:
-    actor, target = _one_line(entry.actor), _one_line(_target(entry))
+    actor, target = escaped(entry.actor), escaped(_target(entry))
     log.log(
         logging.WARNING if entry.outcome in (DENIED, RATE_LIMITED) else logging.INFO,
         "%s %s: %s by %s",
@@ -109,8 +110,3 @@ def _log(entry: AuditEntry) -> None:
             "audit_details": dict(entry.details),
         },
     )
-
-
-def _one_line(text: str) -> str:
-    """The text with escapes for line breaks and other marks: nobody forges a line of somebody else's log."""
-    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)

@@ -18,7 +18,8 @@ _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _REPO = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,99}")
 _RESERVED_ENDINGS = (".git", ".atom", ".")
 _NOT_IN_A_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")
-_NOT_IN_A_PATH = re.compile(r"[\x00-\x1f\x7f\\]")
+_NOT_IN_A_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
+_OF_GIT_ITSELF = {".git", "git~1"}
 _MAX_BRANCH_BYTES = 200
 _MAX_PATH_BYTES = 1024
 _MAX_SEGMENT_BYTES = 255
@@ -62,6 +63,9 @@ def check_branch(branch: str, field: str = "branch") -> None:
         _wrong(field, branch, "a branch has no spaces, control characters, or any of ~ ^ : ? * [ \\")
     if branch.startswith("-") or branch in {"@", "HEAD"}:
         _wrong(field, branch, "a branch does not start with '-' and is neither '@' nor 'HEAD'")
+    # git would make refs/heads/refs/heads/x of it, which nobody finds again by that name.
+    if branch.startswith("refs/"):
+        _wrong(field, branch, "a branch is named without 'refs/heads/' in front, and a tag without 'refs/tags/'")
     if ".." in branch or "@{" in branch or branch.endswith("."):
         _wrong(field, branch, "a branch contains neither '..' nor '@{' and does not end with '.'")
     for part in branch.split("/"):
@@ -105,12 +109,20 @@ def _check_segment(segment: str, path: str, field: str) -> None:
         _wrong(field, path, "a path has no empty segment: neither '//' nor a '/' at its end")
     if segment in {".", ".."}:
         _wrong(field, path, "a path stays inside the repository, without '.' and '..'")
-    # Windows drops dots and spaces at the end, macOS drops invisible characters: both would then open the real .git.
-    seen = "".join(char for char in segment if char.isprintable()).rstrip(". ").casefold()
-    if seen in {".git", "git~1"}:
+    if _opened_as(segment) in _OF_GIT_ITSELF:
         _wrong(field, path, "a path leads through no folder '.git'")
     if len(segment.encode()) > _MAX_SEGMENT_BYTES:
         _wrong(field, path, f"no segment of a path has more than {_MAX_SEGMENT_BYTES} bytes")
+
+
+def _opened_as(segment: str) -> str:
+    """What a file system makes of a segment, by the rules of git's own check of paths.
+
+    macOS drops invisible characters. Windows drops dots and spaces at the end, and what follows a ``:`` names a stream of
+    what stands before it: ``.git::$INDEX_ALLOCATION`` is the folder itself.
+    """
+    visible = "".join(char for char in segment if char.isprintable())
+    return visible.partition(":")[0].rstrip(". ").casefold()
 
 
 def _size(value: str, field: str) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from portal_actions_plugin.log_records import Lines
 from portal_actions_plugin.runner.attempt import run_logs
 from portal_actions_plugin.runner.attempt.run_logs import speaking, worker_formatter
 from portal_actions_plugin.runs.reading import queries
@@ -105,6 +106,139 @@ def test_a_record_can_be_copied_and_sent_to_another_process(caplog: pytest.LogCa
         pickle.loads(pickle.dumps(caplog.records[0])),
     ):
         assert vars(other) == vars(caplog.records[0])
+
+
+FORGED = "x\n2026-01-01 00:00:00,000 INFO 7 portal_actions_plugin.audit: template_run.start accepted\r\x1b[2J\x9b\u202e"
+
+
+@pytest.mark.fault("B12")
+def test_nothing_that_a_run_says_begins_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with speaking(Redactor(), {**MARKS, "requested_by": FORGED}):
+        vendor.info("said %s to %r", FORGED, 3)
+        vendor.warning(FORGED)
+        try:
+            raise KeyError(FORGED) from ValueError(FORGED)
+        except KeyError:
+            vendor.exception("failed")
+    vendor.info("outside of a run %s", FORGED)
+    written = [worker_formatter().format(record) for record in caplog.records]
+    lines = "\n".join(written).splitlines()
+    assert len([line for line in lines if line.startswith("20")]) == len(written)
+    assert not any(mark in "".join(written) for mark in "\r\x1b\x9b\u202e")
+    assert r"said x\n2026" in written[0]
+    assert "\n" not in vars(caplog.records[0])["requested_by"]
+    # Whatever a host's own format is, it gets lines that are whole.
+    assert "\n" not in "".join(record.getMessage() for record in caplog.records[:2])
+
+
+@pytest.mark.fault("B12")
+def test_no_message_of_this_package_has_another_line_in_it(
+    make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+) -> None:
+    make_app()
+    caplog.clear()
+    ours = logging.getLogger("portal_actions_plugin.anything")
+    ours.warning("said %s %d", FORGED, 3)
+    ours.warning("by name %(x)s", {"x": FORGED})
+    ours.warning("the traceback\n%s", Lines("Traceback\n  File x\n2026 forged"))
+    assert [record.getMessage().count("\n") for record in caplog.records[:3]] == [0, 0, 3]
+    assert "\n    2026 forged" in caplog.records[2].getMessage()
+    assert caplog.records[0].msg == "said %s %d"
+    other = logging.getLogger("portal_actions_plugin_of_somebody_else")
+    other.warning("left alone %s", FORGED)
+    assert FORGED in caplog.records[-1].getMessage()
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        ours.exception("failed")
+    shown = logging.Formatter().format(caplog.records[-1])
+    assert [line for line in shown.splitlines()[1:] if not line.startswith("    ")] == [
+        "Traceback (most recent call last):"
+    ]
+    assert caplog.records[-1].exc_info is not None
+
+
+@pytest.mark.fault("F35")
+def test_a_message_keeps_its_template_also_where_its_values_are_masked(caplog: pytest.LogCaptureFixture) -> None:
+    with speaking(Redactor([SECRET]), MARKS):
+        vendor.info("sent %s to %s", SECRET, "the bank")
+        vendor.info("%(n)d of %(what)s", {"n": 3, "what": SECRET})
+        vendor.info("sent it to secret-%d", 4711)
+        vendor.info(f"sent {SECRET} to %s", "the bank")
+    assert [(record.msg, record.args) for record in caplog.records] == [
+        ("sent %s to %s", (MASK, "the bank")),
+        ("%(n)d of %(what)s", {"n": 3, "what": MASK}),
+        (f"sent it to {MASK}", ()),
+        (f"sent {MASK} to the bank", ()),
+    ]
+
+
+@pytest.mark.fault("F35")
+def test_an_exception_is_kept_where_no_secret_is_known_and_nothing_looks_like_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for redactor, said in ((Redactor(), "plain"), (Redactor(), f"ghp_{'a1B2' * 9}"), (Redactor([SECRET]), "plain")):
+        with speaking(redactor, MARKS):
+            try:
+                raise KeyError(said)
+            except KeyError:
+                vendor.exception("failed")
+    assert [record.exc_info is not None for record in caplog.records] == [True, False, False]
+    assert all("KeyError" in logging.Formatter().format(record) for record in caplog.records)
+
+
+class Collector(logging.Handler):
+    """Does what Sentry's handler does: an event of the template, its values, the exception and the attributes."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.events: list[dict[str, Any]] = []
+        self._usual = set(vars(logging.makeLogRecord({})))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        extra = {name: value for name, value in vars(record).items() if name not in self._usual}
+        has_exception = bool(record.exc_info and record.exc_info[0])
+        self.events.append(
+            {
+                "message": record.msg,
+                "params": record.args,
+                "exception": record.exc_info[1] if has_exception and record.exc_info else None,
+                "extra": extra,
+            }
+        )
+
+
+@pytest.mark.fault("F35")
+def test_a_bug_in_a_handler_is_one_issue_for_who_collects_errors(make_app: Callable[..., Flask]) -> None:
+    def handler(ctx: Any, value: Any = None) -> None:
+        if value:
+            ctx.redact(SECRET)
+        raise LookupError(f"no {value} for {SECRET}")
+
+    def not_json(ctx: Any, value: Any = None) -> dict[str, object]:
+        return {"x": object()}
+
+    collector = Collector()
+    logging.getLogger().addHandler(collector)
+    try:
+        with make_app().app_context():
+            register(fails=handler, odd=not_json)
+            ids = [run_one_off("test.fails@v1", value) for value in ({}, {}, {"value": "x"})]
+            ids.append(run_one_off("test.odd@v1"))
+            work_off()
+    finally:
+        logging.getLogger().removeHandler(collector)
+    plain, again, with_secret, odd = collector.events
+    assert plain["message"] == again["message"] == with_secret["message"]
+    assert plain["message"] == "the handler of test.fails@v1 failed unexpectedly"
+    assert odd["message"] == "the handler of test.odd@v1 failed unexpectedly"
+    assert [event["extra"]["run_id"] for event in collector.events] == ids
+    assert [event["extra"]["error_type"] for event in (plain, with_secret)] == ["LookupError", "LookupError"]
+    assert isinstance(plain["exception"], LookupError)
+    assert plain["exception"].__traceback__ is not None
+    assert with_secret["exception"] is None
+    assert f"LookupError: no x for {MASK}" in with_secret["extra"]["error_traceback"]
+    assert SECRET not in repr(with_secret)
 
 
 def test_afterwards_all_is_as_it_was(caplog: pytest.LogCaptureFixture) -> None:

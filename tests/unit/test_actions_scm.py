@@ -231,6 +231,16 @@ class TestCreateOrUpdateFile:
     def test_a_path_that_climbs_is_refused(self, path):
         assert set(wrong_fields(create_or_update_file, {**FILE, "path": path})) == {"path"}
 
+    @pytest.mark.fault("B12")
+    def test_a_branch_with_its_place_in_git_is_refused_by_the_name_of_its_field(self):
+        wrong = wrong_fields(open_pr_or_mr, {"repo": REFERENCE, "headBranch": "refs/heads/x", "title": "x"})
+        assert set(wrong) == {"headBranch"}
+        assert wrong["headBranch"][0].startswith("headBranch: 'refs/heads/x' cannot be used")
+        wrong = wrong_fields(
+            create_or_update_file, {**FILE, "branch": "refs/tags/v1", "path": ".git::$INDEX_ALLOCATION/x"}
+        )
+        assert set(wrong) == {"branch", "path"}
+
     def test_a_wrong_reference_names_its_fields(self):
         fields = wrong_fields(create_or_update_file, {**FILE, "repo": {"owner": "..", "repo": "shop"}})
         assert set(fields["repo"]) == {"provider", "owner"}

@@ -54,6 +54,75 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 }
 
 
+def _units(value: str, width: str) -> list[str]:
+    """The value's UTF-16 units, as JSON numbers them."""
+    raw = value.encode("utf-16-be")
+    return [f"\\u{format(raw[at] * 256 + raw[at + 1], width)}" for at in range(0, len(raw), 2)]
+
+
+def _every_second(value: str, escaped: Callable[[str], str]) -> str:
+    # What would mean something else by itself is escaped in any case.
+    return "".join(escaped(char) if place % 2 or char in "\\\"&%+ \n'" else char for place, char in enumerate(value))
+
+
+ESCAPED: dict[str, Callable[[str], str]] = {
+    "JSON, each character": lambda value: "".join(_units(value, "04x")),
+    "JSON, each character, in capitals": lambda value: "".join(_units(value, "04X")),
+    "JSON, every second character": lambda value: _every_second(value, lambda char: _units(char, "04x")[0]),
+    "JSON, its first character": lambda value: _units(value[0], "04x")[0] + json.dumps(value[1:])[1:-1],
+    "JSON in JSON, each character": lambda value: json.dumps("".join(_units(value, "04x"))),
+    "JSON in JSON in JSON": lambda value: json.dumps(json.dumps("".join(_units(value, "04x")))),
+    "program text": lambda value: "".join(f"\\x{byte:02x}" for byte in value.encode("latin-1")),
+    "program text with long numbers": lambda value: "".join(f"\\U{ord(char):08x}" for char in value),
+    "program text in braces": lambda value: "".join(f"\\u{{{ord(char):x}}}" for char in value),
+    "octal": lambda value: "".join(f"\\{byte:03o}" for byte in value.encode("latin-1")),
+    "an address, each byte": lambda value: "".join(f"%{byte:02X}" for byte in value.encode()),
+    "an address, every second character": lambda value: _every_second(
+        value, lambda char: "".join(f"%{byte:02x}" for byte in char.encode())
+    ),
+    "HTML by number": lambda value: "".join(f"&#{ord(char)};" for char in value),
+    "HTML by hexadecimal number": lambda value: "".join(f"&#X{ord(char):04X};" for char in value),
+}
+
+
+@pytest.mark.fault("B12")
+@pytest.mark.parametrize("escaped", ESCAPED)
+@pytest.mark.parametrize("value", [HARD, "plain-secret-4711", LINES])
+def test_a_value_is_masked_whichever_of_its_characters_are_escaped(value: str, escaped: str) -> None:
+    written = ESCAPED[escaped](value)
+    masked = Redactor([value]).text(f"before {written} after \\u00e4 %20 &amp;")
+    assert masked.replace('"', "").replace("\\", "") == f"before {MASK} after u00e4 %20 &amp;"
+
+
+@pytest.mark.fault("B12")
+def test_a_character_that_is_written_as_a_pair_is_found_again() -> None:
+    value = "key \U0001f511 of 4711"
+    written = "".join(_units(value, "04x"))
+    assert Redactor([value]).text(f"\\ud83d\\udd11{written}\\ud83d!") == f"\\ud83d\\udd11{MASK}\\ud83d!"
+    assert Redactor(["pin"]).text("".join(_units("pin", "04x"))) == MASK, "short, and all there is"
+
+
+@pytest.mark.fault("B12")
+def test_an_escaped_token_is_masked_and_refused_though_nobody_named_it() -> None:
+    token = "".join(_units("ghp_" + "a1B2" * 9, "04x"))
+    assert mask_tokens(f"use {token}.") == f"use {MASK}."
+    with pytest.raises(ValidationError, match="x"):
+        require_no_token({"x": token})
+    assert mask_tokens("redis%3A%2F%2F%3Ahunter2%40cache") == f"redis%3A%2F%2F%3A{MASK}%40cache"
+
+
+def test_what_is_escaped_and_no_secret_stays_as_it_is() -> None:
+    text = r"\u0000 \ud83d \udd11\ud83d \u12 \x4 \U99999999 \u{110000} \777 %ff%fe%c3 &#0; &#1114112; &nope; &amp"
+    assert Redactor(["canary"]).text(text) == text
+
+
+def test_escapes_without_end_do_not_make_it_slow() -> None:
+    """Work that grows with the square of the length would outlast the time of a test."""
+    redactor = Redactor(["canary-4711", "u0063u0063"])
+    for piece in (r"\u0063", "\\", r"\\\\u0063", "%63", "%", "&#99;", "&", r"\ud83d"):
+        redactor.text(piece * 30_000)
+
+
 def words_of(value: str) -> list[str]:
     """What must not be left of it, in whatever spelling."""
     return [part for part in ("4711", "ary", "second", "first-line") if part in value]

@@ -806,12 +806,46 @@ class TestStayingInside:
             forge.read_file(ref, "main", path)
         assert snapshot(root) == before
 
-    @pytest.mark.parametrize("path", ["a", ".github/workflows/ci.yml", ".gitignore", "a b/ü.txt", "...", "x" * 255])
+    @pytest.mark.fault("B12")
+    @pytest.mark.parametrize(
+        "path",
+        [
+            ".git:x", ".git::$INDEX_ALLOCATION/config", "a/.GIT::$DATA", ".git . .:x", "git~1:x", "GIT~1./x", ".g\u200c\ufeffit:y",
+            "a\x85b", "a\x9bb",
+        ],
+    )  # fmt: skip
+    def test_what_a_file_system_opens_as_gits_own_folder_is_no_path(self, path):
+        with pytest.raises(ValidationError) as caught:
+            names.check_path(path)
+        assert set(caught.value.fields) == {"path"}
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "a",
+            ".github/workflows/ci.yml",
+            ".gitignore",
+            "a b/ü.txt",
+            "...",
+            "x" * 255,
+            "a.git",
+            "a:b",
+            ".gitx:y",
+            "git~2",
+        ],
+    )
     def test_ordinary_paths_pass(self, path):
         names.check_path(path)
 
+    @pytest.mark.fault("B12")
+    @pytest.mark.parametrize("branch", ["refs/heads/x", "refs/tags/v1", "refs/x", "refs/pull/1/head"])
+    def test_a_branch_that_names_its_place_in_git_is_refused(self, branch):
+        with pytest.raises(ValidationError, match="without 'refs/heads/'") as caught:
+            names.check_branch(branch, "headBranch")
+        assert set(caught.value.fields) == {"headBranch"}
+
     BRANCHES = (
-        "main", "fix/docs", "a.b", "x-", "feature/ü", "a@b", "HEAD/x", "refs/x", "1", "", "-x", "HEAD", "@", "a..b", "a b", "a~b",
+        "main", "fix/docs", "a.b", "x-", "feature/ü", "a@b", "HEAD/x", "xrefs/x", "1", "", "-x", "HEAD", "@", "a..b", "a b", "a~b",
         "a^b", "a:b", "a?b", "a*b", "a[b", "a\\b", "/a", "a/", "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a.",
         "a@{b", "a\x7fb", "a\nb",
     )  # fmt: skip

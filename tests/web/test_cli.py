@@ -18,6 +18,8 @@ from sqlalchemy import insert
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import RemoteError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.host import Identity
 from portal_actions_plugin.runner import sweeper
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
@@ -64,6 +66,51 @@ def test_a_run_is_started_listed_shown_and_retried(run: Any, template_folder: Pa
     assert "VALIDATION_ERROR" in shown
     assert "hello orders" in shown
     assert run("retry", run_id).exit_code == 0
+
+
+HOSTILE = "a\x1b[2J\x9b31m\x7f\u202eb\r\n  12:00:00 info    forged\u2028"
+ACTED_UPON = "\x1b\x9b\x7f\u202e\r\u2028"
+
+
+@pytest.mark.fault("B12")
+def test_no_command_hands_a_terminal_what_it_acts_upon(run: Any) -> None:
+    class Input(Schema):
+        text = fields.String()
+
+    @action("test.says@v1", title="Say it", input=Input)
+    def says(ctx: Any, text: str) -> dict[str, str]:
+        """Says what it is given, and fails with it."""
+        ctx.log(text)
+        raise RemoteError(text, hint=text)
+
+    with run.app.app_context():
+        extension().registry.add(says, "the tests")
+        run_id = service.start_action_run(
+            Identity("user:ops", f"Ops {HOSTILE}", frozenset({"platform-admin"})), "test.says@v1", {"text": HOSTILE}
+        ).run.id
+        work_off()
+    shown = {
+        command: run(*command).output
+        for command in (
+            ("show", run_id),
+            ("list",),
+            ("show", HOSTILE),
+            ("cancel", HOSTILE, "--as", HOSTILE),
+            ("run-action", HOSTILE),
+            ("run-template", "x", "--inputs", HOSTILE),
+            ("doctor",),
+            ("doctor", "--json"),
+            ("audit", "export", "--since", "1h"),
+            (HOSTILE,),
+        )
+    }
+    for command, output in shown.items():
+        assert output, command
+        assert not any(mark in output for mark in ACTED_UPON), command
+        assert "\n  12:00:00 info    forged" not in output, command
+    said = shown["show", run_id]
+    assert r"a\x1b[2J\x9b31m\x7f\u202eb" in said, "it is shown all the same"
+    assert "\n      12:00:00 info    forged" in said, "set in, below what it is a part of"
 
 
 def test_wait_follows_to_the_end_and_the_exit_code_tells(run: Any) -> None:

@@ -45,7 +45,7 @@ class DocsBootstrap(Bootstrap):
     docs_path = fields.String(
         data_key="docsPath",
         load_default="docs",
-        validate=follows(check_path),
+        validate=follows(check_path, "docsPath"),
         metadata={"description": "The folder of the pages, relative to the top of the repository."},
     )
     format = fields.String(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -155,14 +156,28 @@ def _failure(
 
 
 def _as_action_error(cause: BaseException, run: QueuedRun) -> ActionError:
-    if isinstance(cause, ActionError):
+    if isinstance(cause, ActionError) and not isinstance(cause, InternalError):
         return cause
     if isinstance(cause, TimeLimitError):
         return record.timed_out(run.action)
     # It is asked first: whoever formats a traceback swallows whatever it raises, and the end of its time with that.
     said = _said(cause)
-    log.error("run %s: the handler failed unexpectedly", run.ref.id, exc_info=cause)
+    _tell_of_bug(cause, run.action)
+    if isinstance(cause, InternalError):
+        return cause
     return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {said}")
+
+
+def _tell_of_bug(cause: BaseException, action: str) -> None:
+    """Log a handler's bug such that those of one action are one to who collects them: the run is in its attributes.
+
+    A run with secrets gives its traceback away as masked text alone.
+    """
+    about = {
+        "error_type": type(cause).__qualname__,
+        "error_traceback": "".join(traceback.format_exception(cause)),
+    }
+    log.error("the handler of " + action + " failed unexpectedly", exc_info=cause, extra=about)  # noqa: G003 one message for each
 
 
 def _said(cause: BaseException) -> str:

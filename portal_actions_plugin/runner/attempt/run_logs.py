@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
+from portal_actions_plugin.control_characters import escaped
+from portal_actions_plugin.log_records import Factory, as_they_came, indented, shown, with_values
 from portal_actions_plugin.runner.attempt import bounds
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 
@@ -32,12 +34,23 @@ _LONGEST_WRITTEN = 1_048_576
 _NAMES = ("name", "threadName", "taskName", "processName")
 """Attributes of a record that anybody may name as they like, such as a thread after what it fetches."""
 
-Factory = Callable[..., logging.LogRecord]
+
+class _OneLineEach(logging.Formatter):
+    """A format whose records begin on a line of their own, and nothing else does: nobody's text forges one."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 the standard library's own name
+        # What has its lines indented has been looked at: see ``log_records.Lines``.
+        lines = record.message.split("\n    ")
+        record.message = "\n    ".join(map(escaped, lines))
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 likewise
+        return indented(super().formatException(ei))
 
 
 def worker_formatter() -> logging.Formatter:
     """The format of a worker whose host has set up no logging."""
-    return logging.Formatter(WORKER_FORMAT, defaults=dict.fromkeys(("run_id", "action", "attempt"), NOT_AT_A_RUN))
+    return _OneLineEach(WORKER_FORMAT, defaults=dict.fromkeys(("run_id", "action", "attempt"), NOT_AT_A_RUN))
 
 
 @contextmanager
@@ -49,7 +62,8 @@ def speaking(redactor: Redactor, marks: Mapping[str, object]) -> Iterator[None]:
         marks: attributes of every record, such as ``run_id``.
     """
     factory, streams = logging.getLogRecordFactory(), (sys.stdout, sys.stderr)
-    logging.setLogRecordFactory(_masking(factory, redactor, marks))
+    marks = {name: escaped(mark) if isinstance(mark, str) else mark for name, mark in marks.items()}
+    logging.setLogRecordFactory(_masking(as_they_came(factory), redactor, marks))
     # A process may have none of them.
     masked = [stream and _MaskedStream(stream, redactor) for stream in streams]
     sys.stdout, sys.stderr = cast("list[Any]", masked)
@@ -91,12 +105,15 @@ def _masking(factory: Factory, redactor: Redactor, marks: Mapping[str, object]) 
 
     def make(*args: object, **kwargs: object) -> logging.LogRecord:
         record = factory(*args, **kwargs)
-        record.msg, record.args = _kept(_message(record), redactor), ()
+        _mask_message(record, redactor)
         if record.exc_info:
-            # The text alone: a handler that formats the exception itself would find the values in it.
-            record.exc_text, record.exc_info = _kept(formatter.formatException(record.exc_info), redactor), None
+            written = formatter.formatException(record.exc_info)
+            record.exc_text = indented(_kept(written, redactor))
+            # A handler that formats the exception itself, or looks into its frames, would find the values in it.
+            if redactor.knows_a_value or record.exc_text != indented(written):
+                record.exc_info = None
         if record.stack_info:
-            record.stack_info = _kept(record.stack_info, redactor)
+            record.stack_info = indented(_kept(record.stack_info, redactor))
         named = {
             name: _kept(value, redactor) for name in _NAMES if isinstance(value := getattr(record, name, None), str)
         }
@@ -105,6 +122,15 @@ def _masking(factory: Factory, redactor: Redactor, marks: Mapping[str, object]) 
         return record
 
     return make
+
+
+def _mask_message(record: logging.LogRecord, redactor: Redactor) -> None:
+    text = escaped(_kept(_message(record), redactor))
+    # The template may have been made of what a run knows, too.
+    is_constant = isinstance(record.msg, str) and _kept(record.msg, redactor) == record.msg
+    if not is_constant:
+        record.msg, record.args = text, ()
+    with_values(record, lambda value: shown(_masked(value, redactor)), text)
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -6,39 +6,34 @@ Log records and what a process prints come here through ``runner/attempt/run_log
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.runs.secrets.escapes import LONGEST_ESCAPE, Span, readings
 from portal_actions_plugin.runs.secrets.storable import storable
-from portal_actions_plugin.runs.secrets.token_shapes import MASK, mask_tokens
+from portal_actions_plugin.runs.secrets.token_shapes import MASK, mask_tokens, masked_at
 
 MIN_INSIDE = 4
 """Characters of the shortest value that is masked inside a text. A shorter one is where it is all there is: masking
 each "a" of a text would leave nothing of it."""
 
 MAX_MASKED_CHARS = 256_000
-"""Characters of all that one run may have masked: each is looked for in some thirty spellings."""
+"""Characters of all that one run may have masked: each is looked for in some twenty spellings."""
 
 MIN_LINE = 8
 """Characters of the shortest line of a value that is masked by itself."""
-
-_PERCENT = re.compile("%[0-9A-F]{2}")
-_HTML_IN_JSON = re.compile("[<>&']")
-_PLAIN_IN_URLS = ("", "/", "!'()*", "!#$&'()*+,/:;=?@[]")
-"""What libraries do not quote in an address: it depends on who writes it, and on which part."""
 
 
 class Redactor:
     """Masks known values, and what looks like a token, in whatever a run writes.
 
-    A value is also found as JSON, Python, URLs, HTML, base64 and hex spell it, and line by line.
+    A value is also found as JSON, Python, URLs, HTML, base64 and hex spell it, and line by line; any of its characters may
+    be escaped, or all.
     """
 
     def __init__(self, values: Iterable[object] = ()) -> None:
@@ -69,9 +64,14 @@ class Redactor:
             self._values = {**self._values, **new}
 
     @property
+    def knows_a_value(self) -> bool:
+        """Whether it masks anything but what looks like a token."""
+        return bool(self._values)
+
+    @property
     def longest(self) -> int:
         """Characters of the longest spelling of what it masks."""
-        return self._finder.longest
+        return max(self._finder.longest, LONGEST_ESCAPE * max(map(len, self._values), default=0))
 
     def text(self, text: str) -> str:
         """Mask inside a text; what a database would refuse is replaced too."""
@@ -86,9 +86,16 @@ class Redactor:
         return [value for value in self._values if _holds(data, value)]
 
     def _known(self, text: str) -> str:
+        if not self._values:
+            return text
         if text.strip() in self._values:
             return MASK
-        return self._finder.masked(text)
+        spans = list(self._finder.spans(text))
+        for read, in_source in readings(text):
+            if read.strip() in self._values:
+                return MASK
+            spans += map(in_source, self._finder.spans(read))
+        return masked_at(text, spans)
 
     def _walk(self, data: object, mask: Callable[[str], str]) -> object:
         if isinstance(data, str):
@@ -133,21 +140,15 @@ def spellings(value: str) -> Iterator[str]:
 def _spelled(value: str) -> Iterator[str]:
     raw = value.encode(errors="surrogatepass")
     yield value
+    yield value.replace(" ", "+")  # in a query, whose other characters are read as escapes
     for dumped in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
         yield dumped
         yield dumped.replace("/", "\\/")
-        yield _HTML_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", dumped)
         yield json.dumps(dumped)[1:-1]  # JSON in JSON
     for shown in (repr(value + '"'), ascii(value + '"'), repr(raw + b'"')[1:]):
         inside = shown[1:-2]
         yield inside
         yield inside.replace("\\'", "'")
-    for written in (quote_plus(raw), *(quote(raw, safe=plain) for plain in _PLAIN_IN_URLS)):
-        yield written
-        yield _PERCENT.sub(lambda found: found[0].lower(), written)
-    for escaped in (html.escape(value), html.escape(value, quote=False)):
-        yield escaped
-        yield escaped.replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
     for inside in _base64(raw):
         yield inside
         yield inside.replace("+", "-").replace("/", "_")
@@ -195,17 +196,15 @@ class _Finder:
             self._heads = (len(heads), pattern)
         return pattern
 
-    def masked(self, text: str) -> str:
-        parts: list[str] = []
-        done = look = 0
+    def spans(self, text: str) -> Iterator[Span]:
+        look = 0
         pattern = self._pattern()
         while head := pattern.search(text, look):
             start, words = head.start(), self._by_head[head[0]]
             look = start + 1
             if text.startswith(words, start):
-                parts += text[done:start], MASK
-                done = look = start + len(next(word for word in words if text.startswith(word, start)))
-        return "".join((*parts, text[done:])) if parts else text
+                look = start + len(next(word for word in words if text.startswith(word, start)))
+                yield start, look
 
 
 def _any_of(words: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.errors import ConfigurationError, InternalError, PortalActionsError, ValidationError
+from portal_actions_plugin.log_records import Lines
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.secrets.token_shapes import MASK, require_no_token
 
@@ -123,7 +124,7 @@ def masking_errors(values: Mapping[str, Any], secret_names: Collection[str]) -> 
         redactor = Redactor(secrets)
         # Not log.exception: a traceback ends with the error's own message.
         log.error(  # noqa: TRY400
-            "an input could not be checked\n%s", redactor.text(traceback.format_exc())
+            "an input could not be checked\n%s", Lines(redactor.text(traceback.format_exc()))
         )
         raise InternalError(f"The input could not be checked: {type(error).__name__}.") from None
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.runs.secrets.escapes import Span, readings
 from portal_actions_plugin.runs.secrets.storable import parts
 
 MASK = "•••"
@@ -46,8 +47,29 @@ _EACH = {name: re.compile(shape) for name, shape in _TOKENS.items()}
 
 
 def mask_tokens(text: str) -> str:
-    """Mask what has the shape of a token; what tells where it was stays."""
-    return _ANY.sub(lambda found: f"{''.join(part or '' for part in found.groups())}{MASK}", text)
+    """Mask what has the shape of a token, also with escaped characters; what tells where it was stays."""
+    spans = list(_token_spans(text))
+    for read, in_source in readings(text):
+        spans += map(in_source, _token_spans(read))
+    return masked_at(text, spans)
+
+
+def _token_spans(text: str) -> Iterator[Span]:
+    for found in _ANY.finditer(text):
+        # A group is what stands before a token and tells where it is.
+        told = [found.end(group) for group in range(1, _ANY.groups + 1) if found[group] is not None]
+        yield max(told, default=found.start()), found.end()
+
+
+def masked_at(text: str, spans: Iterable[Span]) -> str:
+    """A text with the mask in place of each of these parts; of those that overlap, there is one."""
+    parts: list[str] = []
+    done = 0
+    for start, end in sorted(spans):
+        if start >= done:
+            parts += text[done:start], MASK
+        done = max(done, end)
+    return "".join((*parts, text[done:])) if parts else text
 
 
 def require_no_token(data: Mapping[str, Any]) -> None:
@@ -65,8 +87,10 @@ def require_no_token(data: Mapping[str, Any]) -> None:
 
 def _found(data: object, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(data, str):
-        if _ANY_TOKEN.search(data):
-            yield path, next(name for name, shape in _EACH.items() if shape.search(data))
+        for text in (data, *(read for read, _ in readings(data))):
+            if _ANY_TOKEN.search(text):
+                yield path, next(name for name, shape in _EACH.items() if shape.search(text))
+                return
     elif isinstance(data, Mapping | list | tuple):
         for place, value in parts(data, path):
             if isinstance(data, Mapping):
