@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, flash, render_template
+from flask import Flask, flash, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
+from demo_portal import launcher
 from portal_actions_plugin.errors import PortalActionsError
 
 
@@ -18,8 +19,13 @@ def init_app(app: Flask) -> None:
 
 
 def form_is_too_old(_error: CSRFError) -> Any:
+    # What a page of another site has sent is not shown as if it had been typed here.
+    if request.endpoint == "launcher.start" and request.headers.get("Sec-Fetch-Site") != "cross-site":
+        return launcher.form_again()
     return _page(
-        400, "This form is too old", "You signed in or out since it was opened. Go back, reload it, and send it again."
+        400,
+        "This form is too old",
+        "You signed in or out since it was opened, so nothing was done. Go back, reload it, and send it again.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Flask, Response, redirect, render_template, request, url_for
@@ -28,11 +29,17 @@ def require_sign_in() -> Any:
     return None if current_user.is_authenticated else unauthorized()
 
 
-def unauthorized() -> Any:
-    """Answer somebody who is not signed in: a person gets the sign-in page, a program a 401."""
+def unauthorized(form: str = "", typed: Sequence[tuple[str, str]] = ()) -> Any:
+    """Answer somebody who is not signed in: a person gets the sign-in page, a program a 401.
+
+    Args:
+        form: where what was typed into a form was sent, which is to be shown again afterwards.
+        typed: what was.
+    """
     if _asks_a_person():
-        wanted = request.full_path.rstrip("?") if request.method == "GET" else None
-        return redirect(url_for("sign_in.page", next=wanted))
+        if request.method == "GET":
+            return redirect(url_for("sign_in.page", next=request.full_path.rstrip("?")))
+        return render_template("sign_in.html", people=people.PEOPLE.values(), next=form, typed=typed, lost=True), 401
     return Response(
         "You are not signed in. Send Authorization: Bearer with a valid token.\n",
         401,
@@ -54,7 +61,8 @@ def sign_in() -> Any:
     if person is None:
         return redirect(url_for("sign_in.page"))
     login_user(person)
-    return redirect(_safe(request.form.get("next")))
+    # 307: the browser sends what was typed along.
+    return redirect(_safe(request.form.get("next")), 307 if "step" in request.form else 302)
 
 
 @blueprint.post("/sign-out")

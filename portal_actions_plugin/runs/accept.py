@@ -21,6 +21,7 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.run_ids import no_run
 from portal_actions_plugin.runs.secrets.sealing import unseal
 from portal_actions_plugin.runs.states import ACTIVE
+from portal_actions_plugin.software_templates.places import Key
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
 
@@ -37,12 +38,15 @@ class Ask:
         entity: the catalog entity that the run is about.
         origin: the failing rule that it fixes; at most one such run is active at a time.
         secrets: values of secret inputs, when they do not come with the inputs.
+        left_empty: the places of a template's inputs, such as ``("database", "size")``, that a form showed and that
+            were left empty: no default is filled in there.
     """
 
     idempotency_key: str | None = None
     entity: str | None = None
     origin: Origin | None = None
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    left_empty: frozenset[Key] = frozenset()
 
     def readable(self) -> dict[str, Any]:
         """What of an ask is stored readable."""

@@ -9,9 +9,11 @@ from typing import Any
 from sqlalchemy import select
 
 from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.run_ids import no_run
 from portal_actions_plugin.runs.states import SUCCESS
+from portal_actions_plugin.software_templates.places import Key
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.software_templates.step_rendering import ConditionError
 from portal_actions_plugin.storage import tables
@@ -55,6 +57,19 @@ def left_off(run_id: str) -> LeftOff:
         )
     outputs = {step["step_id"]: step["outputs"] or {} for step in steps if step["status"] == SUCCESS}
     return LeftOff(Template.from_snapshot(whole["definition"]), min(undone), outputs)
+
+
+def left_empty_of(run: TemplateRun) -> frozenset[Key]:
+    """The places where a run has no input although its template had a default: who started it left them empty."""
+    definition = tables.template_runs.c.definition
+    with reading() as db:
+        found = db.row(select(definition).where(tables.template_runs.c.id == run.id))
+    if found is None:
+        raise no_run("template run", run.id)
+    try:
+        return Template.from_snapshot(found["definition"]).input_check.left_empty(run.inputs)
+    except (KeyError, TypeError):
+        return frozenset()  # kept by another version: a retry does not need it, and a resume says so itself
 
 
 def first_step(begin: LeftOff, current: Template, course: Course) -> int | None:

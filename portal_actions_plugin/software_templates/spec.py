@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.parameters.inputs import InputCheck
     from portal_actions_plugin.software_templates.parameters.schemas import Schema
+    from portal_actions_plugin.software_templates.places import Key
 
 
 USER_OAUTH_TOKEN = "USER_OAUTH_TOKEN"  # noqa: S105 a name
@@ -169,6 +170,24 @@ class Template:
         declared = schemas.declared(self.inputs_schema())
         return frozenset({USER_OAUTH_TOKEN}).union(*(map(schemas.requested_secrets, chain(*declared.values()))))
 
+    def shown(self, inputs: Mapping[str, JsonValue], left_empty: Collection[Key] = ()) -> tuple[Schema, ...]:
+        """What a form shows to somebody who has answered so far: each page as a plain JSON Schema object.
+
+        Its conditions (``if``, ``dependencies``, ``oneOf`` and the like) and ``$ref``s are worked out, so that
+        ``properties`` and ``required`` say all, in nested objects too. The ``items`` of a list are those of a new one;
+        ``prefixItems`` has those that are there.
+
+        Args:
+            inputs: the answers by parameter; the defaults count where one is missing.
+            left_empty: the places of fields that were left empty, where no default counts.
+
+        Raises:
+            ValidationError: it takes too long to work them out.
+        """
+        from portal_actions_plugin.software_templates.parameters.shown import shown_pages  # as of the checks
+
+        return shown_pages(self.parameters, self.name, inputs, left_empty)
+
     @cached_property
     def input_check(self) -> InputCheck:
         """What checks a user's inputs, made once for all runs of the template."""
@@ -192,12 +211,13 @@ def secrets_named(value: JsonValue) -> frozenset[str]:
     return frozenset().union(*(found.secrets for found in references(value)))
 
 
-def validate_inputs(template: Template, inputs: object) -> dict[str, JsonValue]:
+def validate_inputs(template: Template, inputs: object, left_empty: Collection[Key] = ()) -> dict[str, JsonValue]:
     """Apply the defaults and check a user's inputs.
 
     Args:
         template: whose parameters say what is asked for.
         inputs: what the user gave, secrets too.
+        left_empty: the places of fields whose defaults are not applied: the user saw them, and left them empty.
 
     Returns:
         The inputs with defaults, in nested objects too.
@@ -205,7 +225,7 @@ def validate_inputs(template: Template, inputs: object) -> dict[str, JsonValue]:
     Raises:
         ValidationError: ``fields`` has the messages of every wrong field, nested as the inputs are. No value is in them.
     """
-    return template.input_check.fill(inputs)
+    return template.input_check.fill(inputs, left_empty)
 
 
 def fingerprint(definition: JsonValue, skeleton_files: Mapping[str, str]) -> str:

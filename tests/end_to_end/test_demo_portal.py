@@ -11,13 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from demo_portal.app import create_app
-from demo_portal.settings import Settings
 from flask import Flask
-from flask.testing import FlaskClient
 
 from demo_portal import forms, seed
 from portal_actions_plugin.errors import NotFoundError
+from tests.support.demo_browser import Browser, close, make
 from tests.support.run_helpers import work_off
 
 ORDERS = "/catalog/component/default/orders"
@@ -28,11 +26,11 @@ BEARER = {name: {"Authorization": f"Bearer demo-{name}"} for name in ("developer
 def seeded(tmp_path_factory: pytest.TempPathFactory, valkey: Any) -> Path:
     """A data folder as the first start leaves it, but for the first run."""
     folder = tmp_path_factory.mktemp("demo") / "portal"
-    app = _make(folder, f"unix://{valkey.unix_socket_path}")
+    app = make(folder, f"unix://{valkey.unix_socket_path}")
     with app.app_context():
         seed.create_tables(app)
         seed.seed()
-    _close(app)
+    close(app)
     return folder
 
 
@@ -40,45 +38,9 @@ def seeded(tmp_path_factory: pytest.TempPathFactory, valkey: Any) -> Path:
 def app(seeded: Path, tmp_path: Path, redis_url: str) -> Iterator[Flask]:
     folder = tmp_path / "portal"
     shutil.copytree(seeded, folder)
-    app = _make(folder, redis_url)
+    app = make(folder, redis_url)
     yield app
-    _close(app)
-
-
-def _make(folder: Path, redis_url: str, **config: Any) -> Flask:
-    return create_app(Settings(folder, "http://localhost"), TESTING=True, PORTAL_ACTIONS_REDIS_URL=redis_url, **config)
-
-
-def _close(app: Flask) -> None:
-    app.extensions["portal_actions"].database.close_connections()
-    app.extensions["portal_actions"].redis.close()
-
-
-class Browser:
-    """A browser that somebody uses: it keeps cookies, follows redirects, and sends the forms that pages have."""
-
-    def __init__(self, app: Flask, person: str | None = None) -> None:
-        self.client: FlaskClient = app.test_client()
-        if person:
-            self.get("/sign-in")
-            self.send("/sign-in", person=person)
-
-    def get(self, path: str) -> str:
-        self.answer = self.client.get(path, follow_redirects=True)
-        return self._page()
-
-    def send(self, action: str, **fields: str) -> str:
-        """Send the form of the current page that posts to ``action``, with its hidden fields."""
-        form = re.search(rf'<form method="post" action="{re.escape(action)}">(.*?)</form>', self.page, re.DOTALL)
-        assert form, f"no form posts to {action}"
-        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[1]))
-        self.answer = self.client.post(action, data={**hidden, **fields}, follow_redirects=True)
-        return self._page()
-
-    def _page(self) -> str:
-        self.page = unescape(self.answer.text)
-        self.path = self.answer.request.path
-        return self.page
+    close(app)
 
 
 @pytest.fixture
@@ -169,13 +131,13 @@ def test_secrets_are_for_their_owner_only(app: Flask, tmp_path: Path) -> None:
 
 
 def test_two_portals_in_one_process_do_not_meet(app: Flask, tmp_path: Path, redis_url: str) -> None:
-    other = _make(tmp_path / "other", redis_url)
+    other = make(tmp_path / "other", redis_url)
     with other.app_context():
         seed.create_tables(other)
         (tmp_path / "other" / "git").mkdir()
     assert "orders" in Browser(app, "ada").get("/catalog")
     assert "orders" not in Browser(other, "ada").get("/catalog")
-    _close(other)
+    close(other)
 
 
 # -- the launcher ----------------------------------------------------------------------------------------------------
@@ -189,13 +151,13 @@ def test_the_launcher_lists_templates_and_what_is_wrong_with_others(
     folder.mkdir()
     (folder / "good.yaml").write_text(_template("good", "type: string"))
     (folder / "broken.yaml").write_text(_template("broken", "type: string").replace("debug.log@v1", "debug.lag@v1"))
-    app = _make(tmp_path / "portal", redis_url, PORTAL_ACTIONS_TEMPLATE_PATH=[str(folder)])
+    app = make(tmp_path / "portal", redis_url, PORTAL_ACTIONS_TEMPLATE_PATH=[str(folder)])
     page = Browser(app, "grace").get("/templates")
     assert 'href="/templates/good"' in page
     assert 'href="/templates/broken"' not in page
     assert "broken.yaml:" in page
     assert "debug.lag@v1" in page
-    _close(app)
+    close(app)
 
 
 def _template(name: str, parameter: str) -> str:
@@ -288,77 +250,6 @@ def test_an_unknown_template_is_a_page_of_the_portal(ada: Browser) -> None:
 
 # -- forms -----------------------------------------------------------------------------------------------------------
 
-ALL_KINDS = {
-    "title": "All",
-    "required": ["text"],
-    "properties": {
-        "text": {"type": "string", "pattern": "x-$", "examples": ["a-x-"], "maxLength": 9},
-        "long": {"type": "string", "ui:widget": "textarea"},
-        "choice": {"type": "integer", "enum": [1, 2], "default": 2},
-        "yes": {"type": "boolean", "default": True},
-        "count": {"type": "integer", "minimum": 1},
-        "share": {"type": "number"},
-        "hosts": {"type": "array", "items": {"type": "string"}},
-        "zones": {"type": "array", "items": {"enum": ["a", "b"]}, "default": ["b"]},
-        "labels": {"type": "object"},
-        "token": {"type": "string", "ui:field": "Secret", "default": "never shown"},
-    },
-}
-
-
-def test_each_kind_of_parameter_has_its_control() -> None:
-    fields = {field.name: field for field in forms.pages([ALL_KINDS])[0].fields}
-    kinds = {name: field.kind for name, field in fields.items()}
-    assert kinds == {
-        "text": "text",
-        "long": "textarea",
-        "choice": "select",
-        "yes": "checkbox",
-        "count": "number",
-        "share": "number",
-        "hosts": "lines",
-        "zones": "choices",
-        "labels": "json",
-        "token": "password",
-    }
-    assert fields["text"].required
-    assert fields["choice"].value == "2"
-    assert fields["zones"].value == ["b"]
-    assert fields["yes"].value is True
-    assert fields["token"].value == ""
-
-
-def test_what_is_typed_becomes_inputs_of_the_right_type() -> None:
-    from werkzeug.datastructures import MultiDict
-
-    typed = MultiDict(
-        [
-            ("input-text", "a"),
-            ("input-long", "one\r\ntwo"),
-            ("input-choice", "1"),
-            ("input-count", "3"),
-            ("input-share", "0.5"),
-            ("input-hosts", " one \r\n\r\ntwo"),
-            ("input-zones", "a"),
-            ("input-zones", "b"),
-            ("input-labels", '{"a": 1}'),
-            ("input-token", " s3cret "),
-        ]
-    )
-    assert forms.inputs([ALL_KINDS], typed) == {
-        "text": "a",
-        "long": "one\ntwo",
-        "choice": 1,
-        "yes": False,
-        "count": 3,
-        "share": 0.5,
-        "hosts": ["one", "two"],
-        "zones": ["a", "b"],
-        "labels": {"a": 1},
-        "token": " s3cret ",
-    }
-    assert forms.inputs([ALL_KINDS], MultiDict()) == {"yes": False}
-
 
 @pytest.mark.parametrize(
     ("pattern", "written"),
@@ -379,7 +270,7 @@ def test_a_secret_never_comes_back_into_the_page(seeded: Path, tmp_path: Path, r
     (tmp_path / "templates").mkdir()
     parameter = "type: string, title: Token, minLength: 12, 'ui:field': Secret"
     (tmp_path / "templates" / "secret.yaml").write_text(_template("secret", parameter))
-    app = _make(tmp_path / "portal", redis_url, PORTAL_ACTIONS_TEMPLATE_PATH=[str(tmp_path / "templates")])
+    app = make(tmp_path / "portal", redis_url, PORTAL_ACTIONS_TEMPLATE_PATH=[str(tmp_path / "templates")])
     ada = Browser(app, "ada")
     assert '<input type="password" value=""' in ada.get("/templates/secret")
     assert "s3cret" not in ada.send("/templates/secret", **{"input-given": "s3cret"})
@@ -387,7 +278,7 @@ def test_a_secret_never_comes_back_into_the_page(seeded: Path, tmp_path: Path, r
     ada.send("/templates/secret", **{"input-given": "a longer s3cret"})
     assert ada.path.startswith("/templates/runs/")
     assert "s3cret" not in ada.page
-    _close(app)
+    close(app)
 
 
 # -- catalog, scorecards, forge --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runs.accept import Ask, Started
 from portal_actions_plugin.runs.guards import access
-from portal_actions_plugin.runs.resume import left_off
+from portal_actions_plugin.runs.resume import left_empty_of, left_off
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.service.change_access import action_run_to_change, template_run_to_change
 from portal_actions_plugin.runs.service.starting import start_action, start_template
@@ -109,7 +109,7 @@ def _once_more(run: TemplateRun, ask: Ask) -> tuple[dict[str, Any], Ask]:
             hint="Start the template again for another run.",
         )
     inputs, secrets = _inputs_again(run.inputs, ask.secrets)
-    return inputs, Ask(ask.idempotency_key, run.entity, run.origin, secrets)
+    return inputs, Ask(ask.idempotency_key, run.entity, run.origin, secrets, left_empty_of(run))
 
 
 def _inputs_again(shown: Mapping[str, Any], secrets: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -131,7 +131,7 @@ def _start_template(
     require_secret(ask.secrets, template.secret_names)
     require_good_secrets(given, template.secret_names)
     with masking_errors(given, template.secret_names):
-        valid = validate_inputs(template, given)
+        valid = validate_inputs(template, given, ask.left_empty)
     own = ask_requester(template, asker)
     kept = split_secrets(valid, template.secret_names, extension().config.secret_keys, about=ask.readable(), beside=own)
     course = Course(new_id(), template, kept.shown, asker.id, asker.name, ask.entity, begin.outputs if begin else {})
@@ -239,4 +239,6 @@ def _key(asker: Identity, asked: list[str], field: str, data: Mapping[str, Any],
     """What makes this request the same as another; raises ValidationError for what cannot be stored."""
     origin = asdict(ask.origin) if ask.origin else None
     require_storable({field: data, "secrets": ask.secrets, "entity": ask.entity, "origin": origin})
-    return idempotency_key(asker.id, ask.idempotency_key, [*asked, data, dict(ask.secrets), ask.entity, origin])
+    # Only where there are any: a request that was sent before is still the same.
+    empty = [sorted(map(str, ask.left_empty))] if ask.left_empty else []
+    return idempotency_key(asker.id, ask.idempotency_key, [*asked, data, dict(ask.secrets), ask.entity, origin, *empty])

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, cast
 
 from referencing import Registry
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.software_templates.expressions.limits import (
-    SandboxError,
-    budget,
-    current_budget,
-    measured,
-)
+from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
+from portal_actions_plugin.software_templates.parameters.defaults import Defaults
 from portal_actions_plugin.software_templates.parameters.keywords import FORMATS, Validator
-from portal_actions_plugin.software_templates.parameters.schemas import declared, resolve
+from portal_actions_plugin.software_templates.parameters.schemas import declared
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError as SchemaError
@@ -33,7 +28,6 @@ if TYPE_CHECKING:
 
 WHOLE = "_schema"
 """The field name of an error that is about an object as a whole; marshmallow uses the same."""
-_MAX_DEPTH = 32
 _MAX_ERRORS = 1_000
 _MAX_SHOWN = 200
 _KINDS = {"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
@@ -80,13 +74,15 @@ class InputCheck:
         self._root = validator(strict)
         self._known = declared(schema) if schema.get("unevaluatedProperties") is False else None
 
-    def fill(self, inputs: object) -> dict[str, JsonValue]:
+    def fill(self, inputs: object, left_empty: Collection[Key] = ()) -> dict[str, JsonValue]:
         """Add the defaults to a user's inputs, and check the whole.
 
         No message repeats a value: it may be a secret. Neither the author nor the user can keep a process busy with it.
 
         Args:
             inputs: what the user gave, secrets too.
+            left_empty: the places of fields that stay away, whatever their default: the user saw them, and left them
+                empty.
 
         Returns:
             The inputs with defaults, in nested objects too; what was given is not changed.
@@ -101,7 +97,7 @@ class InputCheck:
         try:
             with budget():
                 given: dict[str, JsonValue] = dict(inputs)
-                filled = _Defaults(self._root, self._schema).fill(self._schema, given)
+                filled = self._defaults(left_empty).fill(self._schema, given)
                 found = list(islice(self._wrong(filled), _MAX_ERRORS))
         except RecursionError:
             raise ValidationError(f"{name} cannot take these inputs: they are nested too deeply.") from None
@@ -116,6 +112,23 @@ class InputCheck:
             raise _refusal(name, found)
         return filled
 
+    def left_empty(self, inputs: Mapping[str, JsonValue]) -> frozenset[Key]:
+        """The places of fields that have a default and are not in the inputs of a run all the same.
+
+        Args:
+            inputs: as ``fill`` returned them for that run; what is missing there was left empty on purpose.
+        """
+        try:
+            with budget():
+                defaults = self._defaults(())
+                defaults.fill(self._schema, dict(inputs))
+        except (RecursionError, SandboxError):
+            return frozenset()  # the check of the same inputs says what is wrong with them
+        return frozenset(defaults.added)
+
+    def _defaults(self, left_empty: Collection[Key]) -> Defaults:
+        return Defaults(self._root, self._schema, left_empty)
+
     def _wrong(self, filled: Mapping[str, JsonValue]) -> Iterator[Found]:
         return (one for error in self._root.iter_errors(filled) for one in _explain(error))
 
@@ -126,67 +139,6 @@ def _refusal(name: str, found: Iterable[Found]) -> ValidationError:
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     shown = ", ".join("the whole" if key == WHOLE else key for key in names[:10])
     return ValidationError(f"{name} cannot take these inputs: see {shown}{more}.", fields=fields)
-
-
-class _Defaults:
-    """Fills in defaults, also those of nested objects and of the conditions that apply."""
-
-    def __init__(self, root: SchemaValidator, document: Schema) -> None:
-        self._root = root
-        self._document = document
-
-    @overload
-    def fill(self, given: object, value: dict[str, JsonValue], depth: int = 0) -> dict[str, JsonValue]: ...
-    @overload
-    def fill(self, given: object, value: JsonValue, depth: int = 0) -> JsonValue: ...
-    def fill(self, given: object, value: JsonValue, depth: int = 0) -> JsonValue:
-        current_budget().check_time()
-        schema = resolve(self._document, given)
-        if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
-            return value
-        if isinstance(value, list) and "items" in schema:
-            return [self.fill(schema["items"], item, depth + 1) for item in value]
-        if not isinstance(value, Mapping):
-            return value
-        filled = dict(value)
-        for name, part in schema.get("properties", {}).items():
-            if name in filled:
-                filled[name] = self.fill(part, filled[name], depth + 1)
-            else:
-                filled.update(self._absent(name, part, depth + 1))
-        for branch in self._applying(schema, filled):
-            filled = self.fill(branch, filled, depth + 1)
-        return filled
-
-    def _absent(self, name: str, part: object, depth: int) -> dict[str, JsonValue]:
-        whole = resolve(self._document, part)
-        if not isinstance(whole, Mapping):
-            return {}
-        if "default" in whole:
-            return {name: self.fill(whole, deepcopy(measured(whole["default"])), depth)}
-        if "properties" not in whole or whole is not part:  # a $ref may lead back to itself
-            return {}
-        made = self.fill(whole, {}, depth)
-        # An optional object whose own required fields are still open stays away: the user did not ask for it.
-        return {name: made} if made and set(whole.get("required", ())) <= made.keys() else {}
-
-    def _applying(self, schema: Schema, data: Mapping[str, JsonValue]) -> Iterator[object]:
-        yield from schema.get("allOf", ())
-        if "if" in schema:
-            yield schema.get("then" if self._fits(schema["if"], data) else "else", True)
-        for name, branch in schema.get("dependentSchemas", {}).items():
-            if name in data:
-                yield branch
-        for word in ("oneOf", "anyOf"):
-            yield from [branch for branch in schema.get(word, ()) if self._chosen(branch, data)][:1]
-
-    def _chosen(self, branch: object, data: Mapping[str, JsonValue]) -> bool:
-        """A form's branches tell themselves apart by a field that is answered already."""
-        properties = branch.get("properties", {}) if isinstance(branch, Mapping) else {}
-        return bool(properties.keys() & data.keys()) and self._fits({"properties": properties}, data)
-
-    def _fits(self, schema: object, data: Mapping[str, JsonValue]) -> bool:
-        return bool(self._root.evolve(schema=schema).is_valid(data))
 
 
 def _explain(error: SchemaError) -> Iterator[Found]:
