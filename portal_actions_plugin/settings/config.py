@@ -77,6 +77,12 @@ SETTINGS: tuple[Setting, ...] = (
         "portal_actions/base.html",
         "The Jinja layout that pages extend; it needs the blocks `title`, `head` and `content`.",
     ),
+    Setting(
+        "COLOR_SCHEME",
+        "auto",
+        "The colours of the pages: `light`, `dark`, or `auto` for what each visitor's browser prefers. A portal that is "
+        "light only sets `light`.",
+    ),
     Setting("TEMPLATE_PATH", (), "Folders with software templates (YAML), as a list or separated by colons."),
     Setting("DEFAULT_ROLES", ("viewer",), "Roles of an identity that comes without any."),
     Setting(
@@ -179,6 +185,7 @@ class Config:
     url_prefix: str
     api_prefix: str
     base_template: str
+    color_scheme: str
     template_path: tuple[Path, ...]
     default_roles: frozenset[str]
     role_permissions: Mapping[str, frozenset[str]]
@@ -227,6 +234,7 @@ class Config:
             url_prefix=read.path("URL_PREFIX"),
             api_prefix=read.path("API_PREFIX"),
             base_template=read.text("BASE_TEMPLATE"),
+            color_scheme=read.choice("COLOR_SCHEME", ("auto", "light", "dark")),
             template_path=tuple(Path(folder).absolute() for folder in read.words("TEMPLATE_PATH", ":")),
             default_roles=frozenset(read.words("DEFAULT_ROLES", ",")),
             role_permissions=read.role_permissions("ROLE_PERMISSIONS"),

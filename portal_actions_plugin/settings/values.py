@@ -129,6 +129,12 @@ class Reader:
             raise wrong(name, value, "1 to 64 letters, digits, - and _")
         return value
 
+    def choice(self, name: str, known: Sequence[str]) -> str:
+        value = self._get(name)
+        if value not in known:
+            raise wrong(name, value, f"{', '.join(known[:-1])} or {known[-1]}")
+        return str(value)
+
     def path(self, name: str) -> str:
         value = self._get(name) or ""
         if not isinstance(value, str) or (value and not value.startswith("/")):

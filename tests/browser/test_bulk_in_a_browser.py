@@ -21,7 +21,7 @@ def failed(**values: Any) -> str:
 
 def tick(tab: Any, *names: str) -> None:
     for name in names:
-        tab.get_by_role("checkbox", name=name, exact=True).check()
+        tab.get_by_role("checkbox", name=re.compile(f"^{name}, ")).check()
 
 
 @pytest.mark.parametrize("javascript", [False, True])

@@ -36,6 +36,8 @@ LOOKS = [
 ]  # fmt: skip
 """What a guest's layout and calm are made of; colours and the font's family are what a host may choose."""
 
+CONTRASTS_INSIDE = CONTRASTS.replace("document.body", "document.querySelector('.portal-actions')")
+
 SAME_LETTERS = """() => { const sheet = new CSSStyleSheet();
   sheet.replaceSync('.portal-actions { --pa-font: Georgia, "DejaVu Serif", serif }');
   document.adoptedStyleSheets = [sheet] }"""
@@ -113,6 +115,24 @@ def test_what_a_host_says_of_bare_elements_does_not_reach_our_pages(
         ):
             home, guest = at_home.tab.evaluate(COMPUTED, asked), visiting.evaluate(COMPUTED, asked)
             assert [(was, now) for was, now in zip(home, guest, strict=True) if was != now] == []
+
+
+@pytest.mark.fault("E29")
+def test_what_a_host_insists_on_for_bare_elements_leaves_every_word_readable(open_harbor: Callable[..., Any]) -> None:
+    day = portal_day.live_through()
+    tab = open_harbor("/")
+    shout = "button, button[type=submit], a, input, select, code, th, td, p, h1, h3, div, span, summary, dl, dt, dd, li"
+    loud = f"{shout} {{ background: #0d4a4a !important; color: #134e4e !important; opacity: .9 }}"
+    loud += "button[type=submit] { width: 100% !important; padding: 3rem !important; text-transform: uppercase !important; }"
+    for path in (with_buttons(), day.list, day.one_off, "/templates/runs/nothing"):
+        tab.goto(path)
+        tab.add_style_tag(content=loud)
+        assert tab.evaluate(CONTRASTS_INSIDE) == [], path
+    tab.goto(with_buttons())
+    retry = tab.get_by_role("button", name="Retry")
+    calm = retry.bounding_box()
+    tab.add_style_tag(content=loud)
+    assert retry.bounding_box() == calm
 
 
 def test_our_stylesheet_changes_nothing_of_the_hosts(open_harbor: Callable[..., Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,27 @@ def test_cancel_works_without_javascript(window: OpenWindow) -> None:
     assert queries.template_run(run_id).status == "canceled"
 
 
+@pytest.mark.fault("E29")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_filters_close_on_escape_and_on_a_press_elsewhere_without_javascript(window: OpenWindow, width: int) -> None:
+    tab = window("margaret", javascript=False, width=width)
+    for path in ("/actions", "/actions/audit"):
+        page = tab.open(path)
+        button, field = page.get_by_role("button", name="Filters"), page.get_by_label("Since")
+        button.click()
+        box, bottom = page.locator(".pa-panel").bounding_box(), button.bounding_box()["y"]
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        assert width < 700 or box["y"] > bottom
+        page.keyboard.press("Escape")
+        field.wait_for(state="hidden")
+        assert button.evaluate("(one) => one === document.activeElement")
+        button.click()
+        field.wait_for()
+        page.mouse.click(5, 5)
+        field.wait_for(state="hidden")
+
+
 def test_filters_and_back_work_without_javascript(window: OpenWindow) -> None:
     add_action_run("failed", entity="orders", **AUTH_ERROR)
     add_action_run("failed", **AUTH_ERROR)
@@ -181,7 +203,7 @@ def test_filters_and_back_work_without_javascript(window: OpenWindow) -> None:
     tab.get_by_role("link", name="failed", exact=True).click()
     tab.wait_for_url("**/actions?status=failed")
     assert count() == 2
-    tab.locator("summary", has_text="Filters").click()
+    tab.get_by_role("button", name="Filters").click()
     tab.get_by_label("Entity").fill("orders")
     tab.get_by_role("button", name="Apply").click()
     tab.wait_for_url("**entity=orders**")
@@ -192,6 +214,18 @@ def test_filters_and_back_work_without_javascript(window: OpenWindow) -> None:
     tab.get_by_role("link", name="Clear all").click()
     tab.wait_for_url("**/actions")
     assert count() == 3
+
+
+@pytest.mark.fault("E29")
+def test_a_portal_that_is_light_only_has_light_pages_in_a_dark_browser(window: OpenWindow, site: Site) -> None:
+    ground = "getComputedStyle(document.querySelector('.portal-actions')).backgroundColor"
+    page = window("ada", dark=True).open("/actions")
+    assert page.evaluate(ground) == "rgb(18, 18, 24)"
+    parts = site.app.extensions["portal_actions"]
+    site.app.extensions["portal_actions"] = replace(parts, config=replace(parts.config, color_scheme="light"))
+    page.reload()
+    assert page.evaluate(ground) == "rgb(247, 247, 249)"
+    assert page.evaluate(CONTRASTS) == []
 
 
 def test_a_host_changes_the_looks_by_setting_properties(window: OpenWindow, site: Site) -> None:

@@ -260,7 +260,7 @@ def test_a_level_with_many_lines_shows_the_last_of_them_and_says_how_many(app: F
     assert shown(page) == [f"line {n}" for n in range(401, 1_400, 2)]
     assert page.one("summary").text == "700 errors in 1,400 log lines"
     assert "The last 500 of them. The file has all lines." in page.text
-    assert len(Visitor(app, "ada").get(page.link("Download the log")).text.splitlines()) == 1_400
+    assert len(Visitor(app, "ada").get(page.link("Download")).text.splitlines()) == 1_400
 
 
 def test_a_filter_opens_the_logs_in_which_it_finds_something(ada: Visitor) -> None:
@@ -347,10 +347,10 @@ def test_the_run_id_the_outputs_and_the_error_can_be_copied(ada: Visitor) -> Non
     )
     assert copies(ada.see(f"/templates/runs/{run_id}")) == {
         "Copy run id": run_id,
-        "Copy repoUrl": "https://forge.example/acme/orders",
-        "Copy tags": "a\nb",
-        "Copy files": "7",
-        "Copy the error for your platform team": f"AUTH_ERROR: GitHub refused the token\nRun {ids[1]}",
+        "Copy repoUrl of Greet": "https://forge.example/acme/orders",
+        "Copy tags of Greet": "a\nb",
+        "Copy files of Greet": "7",
+        "Copy the error for your platform team, Part": f"AUTH_ERROR: GitHub refused the token\nRun {ids[1]}",
     }
 
 
@@ -370,8 +370,8 @@ def test_a_long_value_is_not_written_twice_and_a_cut_one_is_not_copied(ada: Visi
     answer = ada.get(f"/templates/runs/{run_id}").text
     assert answer.count(long) == 1
     found = copies(ada.see(f"/templates/runs/{run_id}"))
-    assert found["Copy long"] == long
-    assert not {"Copy cut", "Copy many"} & set(found)
+    assert found["Copy long of Greet"] == long
+    assert not {"Copy cut of Greet", "Copy many of Greet"} & set(found)
 
 
 # -- whether a retry helps -------------------------------------------------------------------------------------------

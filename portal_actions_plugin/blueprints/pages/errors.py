@@ -23,6 +23,8 @@ from portal_actions_plugin.errors import (
 )
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import outage
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.guards.limits import TooManyStartsError
 from portal_actions_plugin.storage.away import said
 
@@ -54,16 +56,20 @@ def show_errors(blueprint: Blueprint) -> None:
 def _show_error(error: PortalActionsError) -> Any:
     headers: dict[str, str] = {}
     more: dict[str, Any] = {"fields": tuple(field_lines(error.fields)), "title": _title(error)}
+    hint = error.hint
     if isinstance(error, UnauthenticatedError):
-        if request.method in ("GET", "HEAD") and (sign_in := _sign_in()) is not None:
+        sign_in = _sign_in()
+        if request.method in ("GET", "HEAD") and sign_in is not None:
             return sign_in
         headers["WWW-Authenticate"] = "Bearer"
+        hint = "Sign in to this portal, then open this page again."
+        more["sign_in_url"] = getattr(sign_in, "location", None)
     if error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     if isinstance(error, TooManyStartsError):
         headers.update(quota_headers(error.quota))
         more["wait"] = error.quota.reset
-    return _page(error.http_status, error.message, error.hint, headers, **more)
+    return _page(error.http_status, error.message, hint, headers, **more)
 
 
 def _show_database_error(error: SQLAlchemyError) -> Any:
@@ -111,13 +117,17 @@ def _sign_in() -> Any:
 
 def _sign_in_address(target: str) -> str:
     """The host's own address with the page to come back to."""
-    page = request.full_path.rstrip("?") if request.query_string else request.path
-    back = f"{request.script_root}{page}"
+    back = _this_page()
     if "/" not in target:
         return url_for(target, next=back)
     parts = urlsplit(target)
     query = urlencode([*parse_qsl(parts.query), ("next", back)])
     return urlunsplit(parts._replace(query=query))
+
+
+def _this_page() -> str:
+    page = request.full_path.rstrip("?") if request.query_string else request.path
+    return f"{request.script_root}{page}"
 
 
 def _ask_login_manager() -> Any:
@@ -144,10 +154,14 @@ def _page(
         "hint": hint,
         "fields": (),
         "wait": None,
+        "sign_in_url": None,
+        "again_url": _this_page() if status >= 500 and request.method == "GET" else None,
         "run_id": run_id,
         "run_page": "template_run" if (request.endpoint or "").endswith("_template_run") else "action_run",
         **more,
     }
+    facts["said"] = str(facts["title"]).lower() != message.rstrip(".").lower()
+    facts["may_list"] = status not in (401, 503) and access.allowed(current_identity(), "action:read")
     try:
         return page("error.html", facts, status=status, headers=headers, layout=layout)
     except Exception:

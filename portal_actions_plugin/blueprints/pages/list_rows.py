@@ -13,7 +13,12 @@ from portal_actions_plugin.run_types import ActionRun
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the list. ``at`` is when the run began or was queued, ``when`` says it, and ``title`` says it the other way."""
+    """A row of the list.
+
+    Attributes:
+        at: when the run began or was queued; ``when`` says it, and ``title`` says it the other way.
+        short_id: what tells two rows apart, to whom hears their links one by one.
+    """
 
     run: ActionRun
     status: str
@@ -23,6 +28,7 @@ class Row:
     title: str
     took: str
     url: str
+    short_id: str
 
 
 def list_rows(runs: Sequence[ActionRun], text: PageText) -> Iterator[Row]:
@@ -40,6 +46,7 @@ def list_rows(runs: Sequence[ActionRun], text: PageText) -> Iterator[Row]:
             title=text.other(moment) if run.started_at else f"queued {text.other(moment)}",
             took=text.duration(run.duration_ms),
             url=url_of_template_run(run.template_run_id) if run.template_run_id else url_of_one_off(run.id),
+            short_id=text.short_id(run.id),
         )
 
 

@@ -73,6 +73,7 @@ def _context(layout: str, facts: Mapping[str, Any], state: str | None) -> Simple
         script_url=_static_url(SCRIPT),
         text=PageText(datetime.now(UTC), absolute),
         absolute=absolute,
+        color_scheme=extension().config.color_scheme,
         new_key=str(uuid.uuid4()),
         url=cache(page_url),
         once=cache(_called),
