@@ -7,12 +7,15 @@ from typing import Any, ClassVar
 
 FieldErrors = Mapping[str, Any]
 
+WHOLE = "_schema"
+"""The field name of an error that is about an object as a whole; marshmallow uses the same."""
+
 
 def field_lines(fields: object, path: str = "") -> Iterator[str]:
     """Errors by field, however nested, as one line each: ``files.0.path: a path is relative``."""
     if isinstance(fields, Mapping):
         for name, inner in fields.items():
-            yield from field_lines(inner, f"{path}.{name}" if path else str(name))
+            yield from field_lines(inner, path if name == WHOLE else f"{path}.{name}" if path else str(name))
     elif isinstance(fields, list | tuple):
         for inner in fields:
             yield from field_lines(inner, path)

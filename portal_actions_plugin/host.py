@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +19,7 @@ PERMISSIONS = (
     "action:run",
     "template:read",
     "template:run",
+    "template:edit",
     "run:cancel-any",
     "audit:read",
     "repo:write",
@@ -57,16 +59,27 @@ class NavItem:
     active: bool
 
 
+class Severity(StrEnum):
+    """How bad a finding is: a template with a problem cannot be used, one with warnings can."""
+
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
 @dataclass(frozen=True, slots=True)
-class TemplateProblem:
-    """Why a template file cannot be used.
+class TemplateFinding:
+    """What is wrong at one place of a template.
 
     Attributes:
         file: its name as people may see it, which is not where it lies on the server.
         line: counts from 1.
-        key: a path such as ``spec.steps[1].action``.
-        message: what is wrong.
-        path: where it lies, for who runs the server; empty where there is no file.
+        key: a path such as ``spec.steps[1].action``; of a skeleton's file, that of the step that names the skeleton.
+        message: what is wrong, as a sentence that stands alone.
+        path: where the file lies, for who runs the server; empty where there is none.
+        severity: whether the template can be used.
+        template: the template's name; empty where it is not known.
+        value: the expression or the value that it is about, as it is read, cut; empty where it is about none.
+        write: what to write instead; empty where the message says it all.
     """
 
     file: str
@@ -74,24 +87,39 @@ class TemplateProblem:
     key: str
     message: str
     path: str = ""
+    severity: Severity = Severity.PROBLEM
+    template: str = ""
+    value: str = ""
+    write: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.key}: {self.message}"
+        return f"{self.file}:{self.line}: {self.key}: {self.message}{f'; write {self.write}' if self.write else ''}"
+
+
+TemplateProblem = TemplateFinding
+"""What it was called while a finding was always a problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateListing:
-    """What a template source knows: the usable templates by name, and what is wrong with the others."""
+    """What a template source knows.
+
+    Attributes:
+        templates: those that can be used, by name.
+        problems: what is wrong with the others.
+        warnings: what those that can be used had better be rid of.
+    """
 
     templates: tuple[Template, ...]
-    problems: tuple[TemplateProblem, ...] = ()
+    problems: tuple[TemplateFinding, ...] = ()
+    warnings: tuple[TemplateFinding, ...] = ()
 
 
 class TemplateSource(Protocol):
     """Where templates come from: folders by default, or the host's own store."""
 
     def list(self) -> TemplateListing:
-        """All templates and all problems."""
+        """All templates and all findings."""
 
     def get(self, name: str) -> Template:
         """One template by name; raises NotFoundError when there is none."""

@@ -16,6 +16,7 @@ from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.answers import drop, refuse_async
 from portal_actions_plugin.errors import ConfigurationError, InternalError, NotFoundError, ValidationError
+from portal_actions_plugin.field_messages import sentences
 from portal_actions_plugin.scm.base import Operation
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class Action:
         try:
             loaded: dict[str, Any] = self.input().load(data)
         except SchemaError as error:
-            messages = error.messages if isinstance(error.messages, dict) else {"input": error.messages}
+            said = sentences(error.messages)
+            messages = said if isinstance(said, dict) else {"input": said}
             names = ", ".join(sorted(str(name) for name in messages))
             raise ValidationError(f"{self.id} cannot take this input: see {names}.", fields=messages) from None
         return loaded

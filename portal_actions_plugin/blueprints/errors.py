@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from portal_actions_plugin.errors import PortalActionsError, UnauthenticatedError, ValidationError
+from portal_actions_plugin.field_messages import sentences
 from portal_actions_plugin.runs import outage
 from portal_actions_plugin.runs.guards.limits import Quota, TooManyStartsError
 
@@ -21,6 +22,12 @@ _HTTP_CODES = {
     413: ("TOO_LARGE", "Send a smaller body."),
     415: ("BAD_REQUEST", "Send a JSON object, with Content-Type: application/json."),
 }
+_HTTP_MESSAGES = {
+    400: "The request cannot be understood.",
+    412: "It has changed since it was read: it is not the version that If-Match names.",
+    413: "The body is larger than this portal takes.",
+}
+"""What Werkzeug says in words that are the standard's, or long."""
 
 
 def handle_api_error(error: PortalActionsError) -> Answer:
@@ -64,11 +71,16 @@ def handle_http_error(error: HTTPException) -> Answer:
     body: dict[str, Any] = {
         "code": code,
         "status": error.name,
-        "message": data.get("message") or _first(data.get("messages")) or error.description or error.name,
+        "message": data.get("message") or _first(data.get("messages")) or _described(error, code),
         "error_code": error_code,
         "hint": hint or PortalActionsError.hint,
     }
     return body, code, dict(data.get("headers") or {})
+
+
+def _described(error: HTTPException, code: int) -> str:
+    own = error.description if error.description != type(error).description else None
+    return own or _HTTP_MESSAGES.get(code) or error.description or error.name
 
 
 def quota_headers(quota: Quota) -> dict[str, str]:
@@ -84,10 +96,11 @@ def _fields(data: dict[str, Any]) -> dict[str, Any]:
     """The errors by field, without webargs' outer level that says where the field was looked for."""
     messages = data.get("errors") or data.get("messages") or {}
     if not isinstance(messages, dict):
-        return {"body": messages}
+        return {"body": sentences(messages)}
     fields: dict[str, Any] = {}
     for where, found in messages.items():
-        fields.update(found if isinstance(found, dict) else {where: found})
+        said = sentences(found)
+        fields.update(said if isinstance(said, dict) else {where: said})
     return fields
 
 

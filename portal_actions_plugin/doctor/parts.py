@@ -18,6 +18,7 @@ from portal_actions_plugin.doctor import causes
 from portal_actions_plugin.doctor.findings import (
     Check,
     Finding,
+    counted,
     critical,
     database_address,
     duration,
@@ -197,6 +198,12 @@ def _templates() -> Iterator[Finding]:
     for problem in listing.problems:
         shown = replace(problem, file=problem.path or problem.file)
         yield warning("templates", str(shown), _mend_of_template(shown))
+    if listing.warnings:
+        first = listing.warnings[0]
+        told = counted(len(listing.warnings), "warning")
+        about = counted(len({one.template for one in listing.warnings}), "template")
+        message = f"{told} about {about} that can be used, such as {replace(first, file=first.path or first.file)}"
+        yield fine("templates", message)
     # Our own source says this with a line; a host's source may know nothing of actions.
     for template in listing.templates:
         for step in template.steps:
@@ -206,6 +213,8 @@ def _templates() -> Iterator[Finding]:
 
 
 def _mend_of_template(problem: TemplateProblem) -> str:
+    if problem.write:
+        return f"write {problem.write} in line {problem.line} of {problem.file}; it is read again by itself"
     if problem.file in {str(folder) for folder in extension().config.template_path}:
         return "make the folder readable, or correct PORTAL_ACTIONS_TEMPLATE_PATH"
     return f"correct line {problem.line} of {problem.file}; it is read again by itself"

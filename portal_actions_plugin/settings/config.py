@@ -89,7 +89,7 @@ SETTINGS: tuple[Setting, ...] = (
         "ROLE_PERMISSIONS",
         {
             "platform-admin": PERMISSIONS,
-            "template-admin": _RUN,
+            "template-admin": (*_RUN, "template:edit"),
             "team-admin": _RUN,
             "developer": _RUN,
             "viewer": _READ,

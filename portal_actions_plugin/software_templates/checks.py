@@ -10,12 +10,15 @@ from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.software_templates.expressions.checks import Scope, check_condition, check_value
+from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.findings import Checked, Findings
 from portal_actions_plugin.software_templates.forge_targets import Target, target_of_step
 from portal_actions_plugin.software_templates.known_inputs import literal
+from portal_actions_plugin.software_templates.literal_inputs import ActionFinder, faults
 from portal_actions_plugin.software_templates.parameters.checks import KEY as PARAMETERS
 from portal_actions_plugin.software_templates.parameters.checks import read_pages
-from portal_actions_plugin.software_templates.places import written
+from portal_actions_plugin.software_templates.places import value_at, written
+from portal_actions_plugin.software_templates.readings import API_VERSIONS
 from portal_actions_plugin.software_templates.skeleton import SkeletonError, find_files, folder_path, hashes, signature
 from portal_actions_plugin.software_templates.spec import Step, Template, fingerprint
 
@@ -30,7 +33,6 @@ KIND = "Template"
 MAX_STEPS = 200
 MAX_SKELETONS = 20
 """Skeleton folders that the steps of one template name."""
-API_VERSIONS = ("portal-actions/v1", "scaffolder.backstage.io/v1beta3")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _TOP_KEYS = ("apiVersion", "kind", "metadata", "spec")
@@ -93,10 +95,11 @@ def check_document(
         skeleton_files=files,
     )
     _check_expressions(template, findings)
+    _check_literals(steps, known_actions, findings)
     _check_forges(steps, forbids, findings)
-    problems = tuple(sorted(findings.problems, key=lambda problem: problem.line))
+    problems = findings.problems
     line = document.line(("metadata", "name"))
-    return Checked(name, line, None if problems else template, problems, skeletons)
+    return Checked(name, line, None if problems else template, problems, findings.warnings, skeletons)
 
 
 def _read_steps(spec: Mapping[str, JsonValue], findings: Findings, known_actions: Container[str]) -> tuple[Step, ...]:
@@ -156,6 +159,27 @@ def _check_expressions(template: Template, findings: Findings) -> None:
         check_condition(step.condition, (*key, "if"), scope(ids[:index], is_input=False), findings)
         check_value(step.input, (*key, "input"), scope(ids[:index], is_input=True), findings)
     check_value(template.output, ("spec", "output"), scope(ids, is_input=False), findings)
+
+
+def _check_literals(steps: tuple[Step, ...], known_actions: Container[str], findings: Findings) -> None:
+    """Note what of a step's input its action refuses whatever the run is, where more than the actions' names are known."""
+    if not isinstance(known_actions, ActionFinder):
+        return
+    for index, step in enumerate(steps):
+        current_budget().check_time()
+        if step.action not in known_actions:
+            continue
+        action = known_actions.get(step.action)
+        for place, message, near in faults(action, step.input):
+            key: Key = ("spec", "steps", index, "input", *place)
+            value = value_at(step.input, place)
+            is_shown = value is not None and place and place[0] not in action.secret_names()
+            findings.differ(
+                key,
+                f"{step.action} cannot take this input: {written(place) if place else 'it'} {message}",
+                value=findings.read_as(key, value) if is_shown else "",
+                write=near,
+            )
 
 
 def _check_forges(steps: tuple[Step, ...], forbids: Forbids, findings: Findings) -> None:

@@ -1,15 +1,17 @@
-"""Collecting what is wrong with one template file, each with its line and key."""
+"""Collecting what is wrong with one template, each with its file, line and key."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.host import TemplateProblem
+from portal_actions_plugin.host import Severity, TemplateFinding
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.places import written
+from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.yaml_documents import Document
 
 
-MAX_PROBLEMS = 200
-"""Problems of one document that are told."""
+MAX_FINDINGS = 200
+"""Problems of one document that are told, and warnings."""
 _MAX_MESSAGE = 500
+_MAX_VALUE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,43 +38,97 @@ class Checked:
         name: the template's name; empty when it has none.
         line: where the name is.
         template: None when there is any problem.
+        problems: by line.
+        warnings: by line.
         skeletons: the signature of each skeleton folder that its steps name, from before its files were read.
     """
 
     name: str
     line: int
     template: Template | None
-    problems: tuple[TemplateProblem, ...]
+    problems: tuple[TemplateFinding, ...]
+    warnings: tuple[TemplateFinding, ...] = ()
     skeletons: Mapping[str, Signature] = field(default_factory=dict)
 
 
 class Findings:
-    """The problems of one document, and readers that note what has the wrong type."""
+    """The findings of one document, and readers that note what has the wrong type."""
 
     def __init__(self, file: Path, document: Document) -> None:
         self._file = file
         self._document = document
-        self.problems: list[TemplateProblem] = []
-        self._seen: set[TemplateProblem] = set()
+        self.reading = Reading.of(document.mapping.get("apiVersion"))
+        self._found: dict[Severity, dict[TemplateFinding, None]] = {severity: {} for severity in Severity}
         for key, message in document.problems:
             self.add(key, message)
 
-    def add(self, key: Key, message: str) -> None:
-        """Note a problem, once. At most ``MAX_PROBLEMS`` of a document are kept.
+    @property
+    def problems(self) -> tuple[TemplateFinding, ...]:
+        """What takes the template away, in the order of its lines."""
+        return self._by_line(Severity.PROBLEM)
+
+    @property
+    def warnings(self) -> tuple[TemplateFinding, ...]:
+        """What does not, in the order of its lines."""
+        return self._by_line(Severity.WARNING)
+
+    def add(self, key: Key, message: str, *, value: str = "", write: str = "") -> None:
+        """Note a problem, once. At most ``MAX_FINDINGS`` of a document are kept.
 
         Args:
             key: the place of the value that is wrong; its line is looked up.
             message: what is wrong; cut after 500 characters.
+            value: the expression or value that it is about; cut after 200 characters.
+            write: what to write instead.
 
         Raises:
             SandboxError: the check of the document has taken too long.
         """
+        self._note(Severity.PROBLEM, (self._file, self._document.line(key)), key, (message, value, write))
+
+    def differ(self, key: Key, message: str, *, value: str = "", write: str = "") -> None:
+        """Note what runs at home: a warning in documents of Backstage, a problem in ours. See ``add``."""
+        self._note(self.reading.severity, (self._file, self._document.line(key)), key, (message, value, write))
+
+    def differ_in_file(self, file: Path, line: int, key: Key, message: str, *, value: str = "") -> None:
+        """Note something of that kind in another file than the template's own.
+
+        Args:
+            file: such as a skeleton's.
+            line: in that file, from 1.
+            key: where the template names it.
+            message: what is wrong.
+            value: the expression that it is about.
+        """
+        self._note(self.reading.severity, (file, line), key, (message, value, ""))
+
+    def read_as(self, key: Key, value: JsonValue) -> str:
+        """Show a value as it is read: ``true``, and ``true (written yes)`` where YAML has made something else of it."""
+        shown = json.dumps(value, ensure_ascii=False)
+        spelled = self.spelled(key)
+        return _cut(shown, _MAX_VALUE) + ("" if spelled in {None, shown} else f" (written {spelled})")
+
+    def spelled(self, key: Key) -> str | None:
+        """How a number, a truth value or null is written in the file; None for all else."""
+        return self._document.spelled.get(key)
+
+    def _note(self, severity: Severity, place: tuple[Path, int], key: Key, said: tuple[str, str, str]) -> None:
         current_budget().check_time()
-        said = message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}…"
-        problem = TemplateProblem(str(self._file), self._document.line(key), written(key), said)
-        if problem not in self._seen and len(self.problems) < MAX_PROBLEMS:
-            self._seen.add(problem)
-            self.problems.append(problem)
+        file, line = place
+        message, value, write = (
+            _cut(text, most) for text, most in zip(said, (_MAX_MESSAGE, _MAX_VALUE, _MAX_VALUE), strict=True)
+        )
+        found = self._found[severity]
+        if len(found) < MAX_FINDINGS:
+            found[
+                TemplateFinding(str(file), line, written(key), message, severity=severity, value=value, write=write)
+            ] = None
+
+    def _by_line(self, severity: Severity) -> tuple[TemplateFinding, ...]:
+        own = str(self._file)
+        return tuple(
+            sorted(self._found[severity], key=lambda found: (found.file != own, found.file, found.line, found.key))
+        )
 
     def mapping(self, parent: Mapping[str, JsonValue], key: Key) -> Mapping[str, JsonValue]:
         """Read a mapping, and note what is there instead; one that is missing or empty counts as empty.
@@ -133,3 +190,7 @@ class Findings:
         for name in parent.keys() - set(known):
             if near := get_close_matches(name, known, n=1, cutoff=0.8):
                 self.add((*key, name), f"unknown key; did you mean {near[0]}?")
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"

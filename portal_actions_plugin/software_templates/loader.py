@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import NotFoundError, ValidationError
-from portal_actions_plugin.host import TemplateListing, TemplateProblem
+from portal_actions_plugin.host import TemplateFinding, TemplateListing
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.findings import Checked
 from portal_actions_plugin.software_templates.skeleton import Signature, read_skeleton, signature, stamp
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FolderTemplateSource", "read_skeleton"]
 
-_Problems = list[TemplateProblem]
+_Findings = list[TemplateFinding]
 
 CHECK_SECONDS = 5.0
 """Processor time of checking one file and its skeletons."""
@@ -50,8 +50,9 @@ class _View:
     """What all files hold together."""
 
     templates: Mapping[str, Template]
-    problems: tuple[TemplateProblem, ...]
-    broken: Mapping[str, tuple[TemplateProblem, ...]]
+    problems: tuple[TemplateFinding, ...]
+    warnings: tuple[TemplateFinding, ...]
+    broken: Mapping[str, tuple[TemplateFinding, ...]]
 
 
 class FolderTemplateSource:
@@ -68,9 +69,10 @@ class FolderTemplateSource:
         self._loaded: dict[Path, _Loaded] = {}
 
     def list(self) -> TemplateListing:
-        """All usable templates by name, and what is wrong with the others."""
+        """All usable templates by name, what is wrong with the others, and what usable ones had better be rid of."""
         view = self._view()
-        return TemplateListing(tuple(view.templates[name] for name in sorted(view.templates)), view.problems)
+        templates = tuple(view.templates[name] for name in sorted(view.templates))
+        return TemplateListing(templates, view.problems, view.warnings)
 
     def get(self, name: str) -> Template:
         """Find a template.
@@ -92,9 +94,10 @@ class FolderTemplateSource:
 
     def _view(self) -> _View:
         files, problems = self._find()
+        warnings: _Findings = []
         templates: dict[str, Template] = {}
         origins: dict[str, Path] = {}
-        broken: dict[str, tuple[TemplateProblem, ...]] = {}
+        broken: dict[str, tuple[TemplateFinding, ...]] = {}
         loaded = {file: self._load(file) for file in files}
         self._loaded = loaded
         for file, checked in ((file, one) for file, held in loaded.items() for one in held.checked):
@@ -104,15 +107,16 @@ class FolderTemplateSource:
             elif checked.name in origins:
                 other = shown_path(origins[checked.name], self._folders)
                 message = f"the name {checked.name!r} is taken already, by {other}: this one is left out"
-                problems.append(self._problem(file, checked.line, "metadata.name", message))
+                problems.append(self._problem(file, checked.line, "metadata.name", message, checked.name))
             else:
                 templates[checked.name], origins[checked.name] = checked.template, file
-        return _View(templates, tuple(problems), broken)
+                warnings.extend(checked.warnings)
+        return _View(templates, tuple(problems), tuple(warnings), broken)
 
-    def _find(self) -> tuple[Sequence[Path], _Problems]:
+    def _find(self) -> tuple[Sequence[Path], _Findings]:
         """The files that may be templates, each once, sorted by path."""
         found: dict[str, Path] = {}
-        problems: _Problems = []
+        problems: _Findings = []
         for folder in self._folders:
             try:
                 top = os.path.realpath(folder)
@@ -156,7 +160,7 @@ class FolderTemplateSource:
             content.decode("utf-8-sig")
             wanted = [one for one in read_documents(text) if one.mapping.get("kind") == KIND]
             forbids = self._forbids or forbids_nothing
-            return tuple(self._told(file, check_document(one, file, self._known_actions, forbids)) for one in wanted)
+            return tuple(self._told(check_document(one, file, self._known_actions, forbids)) for one in wanted)
         except UnicodeDecodeError as error:
             return (
                 self._broken(file, text, content.count(b"\n", 0, error.start) + 1, "file", "this is no UTF-8 text"),
@@ -166,19 +170,25 @@ class FolderTemplateSource:
         except RecursionError:
             return (self._broken(file, text, 1, "file", "this, or its skeleton, is nested too deeply"),)
 
-    def _told(self, file: Path, checked: Checked) -> Checked:
-        """Name the file as people may see it, in every problem."""
-        name = shown_path(file, self._folders)
-        return replace(checked, problems=tuple(replace(one, file=name, path=str(file)) for one in checked.problems))
+    def _told(self, checked: Checked) -> Checked:
+        """Name template and files as people may see them, in every finding."""
+        problems, warnings = (
+            tuple(
+                replace(one, file=shown_path(Path(one.file), self._folders), path=one.file, template=checked.name)
+                for one in found
+            )
+            for found in (checked.problems, checked.warnings)
+        )
+        return replace(checked, problems=problems, warnings=warnings)
 
-    def _problem(self, file: Path, line: int, key: str, message: str) -> TemplateProblem:
-        return TemplateProblem(shown_path(file, self._folders), line, key, message, str(file))
+    def _problem(self, file: Path, line: int, key: str, message: str, template: str = "") -> TemplateFinding:
+        return TemplateFinding(shown_path(file, self._folders), line, key, message, str(file), template=template)
 
     def _broken(self, file: Path, text: str, line: int, key: str, message: str) -> Checked:
         """A file that could not be read far enough to know its name: the first name in it is most likely the one."""
         guess = _FIRST_NAME.search(text)
         name = guess[1] if guess else file.parent.name if file.name in _IN_FOLDER else file.stem
-        return Checked(name, line, None, (self._problem(file, line, key, message),))
+        return Checked(name, line, None, (self._problem(file, line, key, message, name),))
 
 
 def shown_path(file: Path, folders: Iterable[Path]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,6 +25,7 @@ MAX_CHARACTERS = 1_000_000
 MAX_KEY = 500
 MAX_LEVELS = 40
 _MAX_NUMBER = 100
+_MAX_SPELLED = 100
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MERGE = "tag:yaml.org,2002:merge"
 _NOT_JSON = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
@@ -47,11 +49,13 @@ class Document:
     Attributes:
         data: what it says.
         lines: the line of each value, counted from 1, by its place.
+        spelled: how each number, truth value and null is written, by its place.
         problems: what JSON cannot say, by place.
     """
 
     data: JsonValue = None
     lines: dict[Key, int] = field(default_factory=dict)
+    spelled: dict[Key, str] = field(default_factory=dict)
     problems: list[tuple[Key, str]] = field(default_factory=list)
 
     @property
@@ -151,7 +155,10 @@ class _Reader:
             return self._mapping(node, key)
         if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
             return [self.value(item, (*key, index)) for index, item in enumerate(node.value)]
-        return self._scalar(node, key)
+        scalar = self._scalar(node, key)
+        if not isinstance(scalar, str) and isinstance(node, yaml.ScalarNode):
+            self._document.spelled[key] = node.value[:_MAX_SPELLED]
+        return scalar
 
     def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, JsonValue]:
         merged: dict[str, JsonValue] = {}
@@ -167,7 +174,7 @@ class _Reader:
                 continue
             place = (*key, str(name))
             if not isinstance(name, str):
-                self._document.problems.append((place, f"the key {name!r} is no text: put it in quotes"))
+                self._document.problems.append((place, _not_a_text(name_node, name)))
             elif name in own:
                 self._document.problems.append((place, "this key is there twice"))
             self._document.lines[place] = name_node.start_mark.line + 1
@@ -199,6 +206,11 @@ class _Reader:
         kind = node.tag.removeprefix("tag:yaml.org,2002:")[:100].encode(errors="replace").decode()
         self._document.problems.append((key, f"this is no JSON value ({kind})"))
         return None
+
+
+def _not_a_text(node: yaml.ScalarNode, name: Scalar) -> str:
+    spelled = node.value[:_MAX_SPELLED]
+    return f'the key {spelled or "that is empty"} is read as {json.dumps(name)}, which is no text: write "{spelled}"'
 
 
 def _is_readable(node: yaml.Node) -> bool:

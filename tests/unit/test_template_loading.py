@@ -307,7 +307,7 @@ def test_every_problem_of_a_file_is_told_at_once_with_its_line(tmp_path):
     ("text", "key", "part"),
     [
         ("kind: Template\nkind: Template\n", "kind", "there twice"),
-        (minimal("x", "[{action: debug.log@v1, input: {on: push}}]"), "spec.steps[0].input.True", "the key True is no text"),
+        (minimal("x", "[{action: debug.log@v1, input: {on: push}}]"), "spec.steps[0].input.True", "the key on is read as true"),
         (minimal("x", "[{action: debug.log@v1, input: {a: .nan}}]"), "spec.steps[0].input.a", "no JSON value"),
         (minimal("x", "[{action: debug.log@v1, input: {a: !!binary aGk=}}]"), "spec.steps[0].input.a", "no JSON value"),
         (minimal("x", "[{action: debug.log@v1, input: {a: !!python/object:os.system x}}]"), "spec.steps[0].input.a",
@@ -857,7 +857,7 @@ def test_no_message_repeats_a_value(tmp_path):
         tmp_path,
         """
         properties:
-          token: {type: string, writeOnly: true, pattern: "^x$", minLength: 99, maxLength: 1, enum: [a], format: email}
+          token: {type: string, writeOnly: true, pattern: "^x$", minLength: 99, maxLength: 999, not: {const: a}, format: email}
           other: {type: string, "ui:field": Secret, not: {type: string}, oneOf: [{const: a}, {const: b}]}
         """,
     )

@@ -426,7 +426,7 @@ def test_a_one_off_page_has_the_same_places(ada: Visitor) -> None:
 
 
 UNSEEN_INPUT = """
-apiVersion: portal-actions/v1
+apiVersion: scaffolder.backstage.io/v1beta3
 kind: Template
 metadata: {name: unseen}
 spec:

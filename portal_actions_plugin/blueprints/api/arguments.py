@@ -66,7 +66,7 @@ class PageQuerySchema(Schema):
 
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_LIMIT))
     cursor = fields.String(
-        validate=validate.Regexp(CURSOR, error="Not a valid cursor."),
+        validate=validate.Regexp(CURSOR, error="is no cursor of this list"),
         metadata={"description": "`next_cursor` of the page before."},
     )
 

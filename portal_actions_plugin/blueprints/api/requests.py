@@ -68,7 +68,7 @@ def _check_body() -> None:
         # Numbers of thousands of digits, and nesting without end, are more than Python's parser takes.
         raise BadRequest("The body is JSON that nobody can read.") from None
     if not isinstance(body, dict):
-        raise ValidationError("The body is no JSON object.", fields={"body": ["Must be an object."]})
+        raise ValidationError("The body is no JSON object.", fields={"body": ["must be an object"]})
 
 
 def finish_api_response(response: Response) -> Response:

@@ -27,7 +27,7 @@ from portal_actions_plugin.runs.reading import permitted
 from portal_actions_plugin.software_templates.parameters.schemas import as_given
 from portal_actions_plugin.software_templates.spec import Template
 
-MAX_PROBLEMS = 200
+MAX_FINDINGS = 200
 
 blueprint = Blueprint(
     "portal_actions_templates", __name__, url_prefix="", description="Software templates and their executions."
@@ -48,7 +48,8 @@ def list_templates(query: dict[str, Any]) -> dict[str, Any]:
         limit=query["limit"],
         cursor=query.get("cursor"),
     )
-    return {**page_body(found), "problems": listing.problems[:MAX_PROBLEMS]}
+    findings = {"problems": listing.problems[:MAX_FINDINGS], "warnings": listing.warnings[:MAX_FINDINGS]}
+    return {**page_body(found), **findings}
 
 
 @blueprint.get("/templates/<name>")

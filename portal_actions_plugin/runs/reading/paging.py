@@ -44,7 +44,7 @@ def _decode_cursor(cursor: str) -> tuple[str, str]:
         raise ValidationError(
             "The cursor is not one of ours.",
             hint="Use next_cursor of the last answer as it is, or leave the cursor out.",
-            fields={"cursor": ["Not a valid cursor."]},
+            fields={"cursor": ["is no cursor of this list"]},
         )
     raw = base64.urlsafe_b64decode(f"{cursor}=")
     return raw[:1].decode("ascii"), str(uuid.UUID(bytes=raw[1:]))

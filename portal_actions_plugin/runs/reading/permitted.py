@@ -175,11 +175,12 @@ def template(identity: Identity | None, name: str) -> Template:
 
 
 def templates(identity: Identity | None) -> TemplateListing:
-    """The templates that can be used, and what is wrong with the others."""
+    """The templates that can be used, what is wrong with the others, and warnings for who may edit a template."""
     access.require_read(identity, "template:read")
     found = extension().templates.list()
     visible = tuple(one for one in found.templates if access.allowed(identity, "template:read", one.name))
-    return replace(found, templates=visible)
+    mine = tuple(one for one in found.warnings if access.allowed(identity, "template:edit", one.template or None))
+    return replace(found, templates=visible, warnings=mine)
 
 
 def forges(identity: Identity | None) -> list[listing.Forge]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from portal_actions_plugin.software_templates.parameters.inputs import validator
 from portal_actions_plugin.software_templates.parameters.keywords import FORMATS
 from portal_actions_plugin.software_templates.parameters.schemas import (
     declared,
@@ -22,6 +21,7 @@ from portal_actions_plugin.software_templates.parameters.schemas import (
     subschemas,
     whole,
 )
+from portal_actions_plugin.software_templates.parameters.values import check_values
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
@@ -43,7 +43,8 @@ def read_pages(spec: Mapping[str, JsonValue], findings: Findings) -> tuple[Schem
         findings: where problems are noted.
 
     Returns:
-        One JSON Schema object a page, as written; none when one of them cannot be used.
+        One JSON Schema object a page, as written but for the defaults that it refuses itself; none when one of them cannot
+        be used.
     """
     given = spec.get("parameters")
     pages: dict[Key, JsonValue] = {KEY: given} if given else {}
@@ -54,8 +55,11 @@ def read_pages(spec: Mapping[str, JsonValue], findings: Findings) -> tuple[Schem
         _check_page(page, key, findings)
     if len(findings.problems) > before:
         return ()
-    schemas = {key: page for key, page in pages.items() if isinstance(page, Mapping)}
-    _check_together(schemas, findings)
+    schemas: Mapping[Key, Schema] = {key: page for key, page in pages.items() if isinstance(page, Mapping)}
+    form = merge_pages(tuple(schemas.values()), "")
+    _check_together(form, schemas, findings)
+    if len(findings.problems) == before:
+        schemas = check_values(form, schemas, findings)
     return tuple(schemas.values())
 
 
@@ -87,8 +91,7 @@ def _values(value: JsonValue) -> int:
     return 1 + sum(map(_values, parts))
 
 
-def _check_together(pages: Mapping[Key, Schema], findings: Findings) -> None:
-    merged = merge_pages(tuple(pages.values()), "")
+def _check_together(merged: Schema, pages: Mapping[Key, Schema], findings: Findings) -> None:
     fields = declared(merged)
     owners: dict[str, object] = {}
     refs = _Refs(merged)
@@ -110,9 +113,6 @@ def _check_parameter(merged: Schema, given: object, key: Key, findings: Findings
         return
     if is_secret(schema) and schema.get("type") != "string":
         findings.add(key, "a secret must have the type string")
-    kind = {word: schema[word] for word in ("type", "enum", "const") if word in schema}
-    if "default" in schema and not validator(kind).is_valid(schema["default"]):
-        findings.add((*key, "default"), "this default is not of the parameter's own type or options")
 
 
 class _Refs:

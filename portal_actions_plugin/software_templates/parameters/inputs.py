@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from copy import deepcopy
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from referencing import Registry
 
-from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.errors import WHOLE, ValidationError
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.parameters.defaults import Defaults
 from portal_actions_plugin.software_templates.parameters.keywords import FORMATS, Validator
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     Found = tuple[Key, str]
     """The place of a wrong field, and a message."""
 
-WHOLE = "_schema"
-"""The field name of an error that is about an object as a whole; marshmallow uses the same."""
 _MAX_ERRORS = 1_000
 _MAX_SHOWN = 200
+_MAX_TOLD = 50
 _KINDS = {"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
           "array": "a list", "object": "an object", "null": "empty"}  # fmt: skip
 _LIMITS = {
@@ -55,6 +55,29 @@ def validator(schema: Schema) -> SchemaValidator:
     """A validator that never fetches a ``$ref`` from elsewhere, and whose checks end within the budget of ``limits``."""
     registry: Registry[Any] = Registry()
     return Validator(schema, registry=registry, format_checker=FORMATS)
+
+
+class ValueCheck:
+    """What checks single values of a form, such as the defaults that it brings along."""
+
+    def __init__(self, form: Schema) -> None:
+        """Take the form, where each ``$ref`` leads."""
+        self._form = {word: value for word, value in form.items() if word != "$schema"}
+        self._root = validator(self._form)
+
+    def refusals(self, schema: Schema, value: JsonValue) -> list[tuple[Key, str, str]]:
+        """What a part of the form has against a value, once the defaults inside the value are filled in.
+
+        Args:
+            schema: the part, in the 2020-12 dialect.
+            value: any JSON value.
+
+        Returns:
+            Place in the value, message and the schema's word for each rule that it breaks; at most 50.
+        """
+        filled = Defaults(self._root, self._form, ()).fill(schema, deepcopy(value))
+        errors = islice(self._root.evolve(schema=schema).iter_errors(filled), _MAX_TOLD)
+        return [(place, message, str(error.validator)) for error in errors for place, message in _explain(error)]
 
 
 class InputCheck:

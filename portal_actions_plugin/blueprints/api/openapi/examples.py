@@ -153,10 +153,14 @@ _TEMPLATE = {
     },
 }
 _PROBLEM = {
+    "severity": "problem",
+    "template": "create-queue",
     "file": "create-queue/template.yaml",
     "line": 14,
     "key": "spec.steps[0].action",
+    "value": "",
     "message": "there is no action 'queue.create@v1'",
+    "write": "",
 }
 
 
@@ -201,7 +205,7 @@ def answers() -> dict[str, Json]:
         "list_actions": _page(ActionListSchema(), _ACTION, None),
         "get_action": _ACTION,
         "start_action_run": one_off.dump(_QUEUED_ONE_OFF),
-        "list_templates": {**_page(TemplateListSchema(), _TEMPLATE, None), "problems": [_PROBLEM]},
+        "list_templates": {**_page(TemplateListSchema(), _TEMPLATE, None), "problems": [_PROBLEM], "warnings": []},
         "get_template": _TEMPLATE,
         "list_forges": _page(ForgeListSchema(), _FORGE, None),
         "start_template_run": template_run.dump(_QUEUED_TEMPLATE_RUN),
@@ -259,9 +263,10 @@ _SAY = {
     404: ("Not Found", "NOT_FOUND", f"There is no template run {RUN_ID}.", "Check the id; /actions lists the runs."),
     409: ("Conflict", "CONFLICT", f"The run {RUN_ID} has ended already.",
           "Look at the run: nothing is left to cancel."),
-    412: ("Precondition Failed", "CONFLICT", "The precondition on the request failed positive evaluation.",
+    412: ("Precondition Failed", "CONFLICT",
+          "It has changed since it was read: it is not the version that If-Match names.",
           "Read it again, and compare with what you expected."),
-    413: ("Request Entity Too Large", "TOO_LARGE", "The data value transmitted exceeds the capacity limit.",
+    413: ("Request Entity Too Large", "TOO_LARGE", "The body is larger than this portal takes.",
           "Send a smaller body."),
     422: ("Unprocessable Entity", "VALIDATION_ERROR", "create-service cannot take these inputs: see name.",
           "Correct the input that is named and start again."),

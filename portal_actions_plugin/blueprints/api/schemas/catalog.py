@@ -5,6 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 from portal_actions_plugin.blueprints.api.schemas.common import PageSchema
+from portal_actions_plugin.host import Severity
 
 
 class ActionSchema(Schema):
@@ -49,20 +50,43 @@ class TemplateSchema(Schema):
     inputs_schema = fields.Dict(required=True)
 
 
-class TemplateProblemSchema(Schema):
-    """Why a template file cannot be used."""
+class TemplateFindingSchema(Schema):
+    """What is wrong at one place of a template."""
 
+    severity = fields.Enum(
+        Severity,
+        by_value=fields.String,
+        required=True,
+        metadata={"description": "A template with a problem cannot be used, one with warnings can."},
+    )
+    template = fields.String(required=True, metadata={"description": "Its name; empty while that is not known."})
     file = fields.String(required=True)
     line = fields.Integer(required=True)
-    key = fields.String(required=True)
+    key = fields.String(required=True, metadata={"example": "spec.steps[1].action"})
+    value = fields.String(
+        required=True,
+        metadata={"description": "The expression or value that it is about, as it is read; may be empty."},
+    )
     message = fields.String(required=True)
+    write = fields.String(required=True, metadata={"description": "What to write instead; may be empty."})
 
 
 class TemplateListSchema(PageSchema):
-    """The templates that may be run, by name, and the first files that cannot be used."""
+    """The templates that may be run, by name, and the first findings about templates."""
 
     data = fields.List(fields.Nested(TemplateSchema), required=True)
-    problems = fields.List(fields.Nested(TemplateProblemSchema), required=True)
+    problems = fields.List(
+        fields.Nested(TemplateFindingSchema),
+        required=True,
+        metadata={"description": "Why some files cannot be used."},
+    )
+    warnings = fields.List(
+        fields.Nested(TemplateFindingSchema),
+        required=True,
+        metadata={
+            "description": "What templates that can be used had better be rid of, for who may edit them (template:edit)."
+        },
+    )
 
 
 class ForgeProblemSchema(Schema):

@@ -1,0 +1,273 @@
+"""What is known of a template before anybody starts it: told when it is loaded, and how bad it is in each reading."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from marshmallow import Schema, fields, validate, validates_schema
+from marshmallow import ValidationError as SchemaError
+
+from portal_actions_plugin.actions.registry import Registry, action
+from portal_actions_plugin.software_templates.loader import FolderTemplateSource
+
+OURS, BACKSTAGE = "portal-actions/v1", "scaffolder.backstage.io/v1beta3"
+BOTH = pytest.mark.parametrize("version", [OURS, BACKSTAGE])
+
+
+class Place(Schema):
+    provider = fields.String(required=True)
+    size = fields.Integer(strict=True)
+
+
+class Input(Schema):
+    text = fields.String(required=True, validate=validate.Length(max=5))
+    level = fields.String(validate=validate.OneOf(["low", "high"]))
+    place = fields.Nested(Place)
+    places = fields.List(fields.Nested(Place))
+    sizes = fields.Dict(keys=fields.String(), values=fields.Integer(strict=True))
+    token = fields.String(load_only=True, validate=validate.Length(max=3))
+
+    @validates_schema
+    def agree(self, data: dict[str, Any], **_options: object) -> None:
+        if data.get("level") == "low" and data["text"] != "low":
+            raise SchemaError("must be low as well", "text")
+
+
+class Anything(Schema):
+    values = fields.Raw()
+
+
+class Crooked(Schema):
+    text = fields.String()
+
+    @validates_schema
+    def look_at_the_run(self, _data: dict[str, Any], **_options: object) -> None:
+        raise RuntimeError("there is no run")
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    known = Registry()
+    for name, schema in (("lab.strict", Input), ("lab.echo", Anything), ("lab.crooked", Crooked)):
+        known.add(action(f"{name}@v1", title=name, input=schema)(lambda _ctx, **_given: None), "the tests")
+    return known
+
+
+@pytest.fixture
+def found(tmp_path: Path, registry: Registry) -> Callable[..., list[tuple[int, str, str]]]:
+    """Load a template; give line, key and message of each finding, and see that all are as bad as its version says."""
+
+    def load(version: str, spec: str) -> list[tuple[int, str, str]]:
+        head = f"apiVersion: {version}\nkind: Template\nmetadata: {{name: x}}\nspec:\n"
+        (tmp_path / "x.yaml").write_text(head + textwrap.indent(textwrap.dedent(spec), "  "))
+        listing = FolderTemplateSource([tmp_path], registry).list()
+        told, others = listing.problems, listing.warnings
+        if version == BACKSTAGE:
+            told, others = others, told
+            assert [template.name for template in listing.templates] == ["x"]
+        else:
+            assert not (told and listing.templates)
+        assert not others
+        assert all(one.template == "x" and one.file == "x.yaml" for one in told)
+        return [(one.line, one.key, str(one).partition(f"{one.key}: ")[2]) for one in told]
+
+    return load
+
+
+ECHO = "steps: [{action: lab.echo@v1}]\n"
+
+
+# -- values that a form brings along ---------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.fault("E23")
+def test_a_default_that_its_own_schema_refuses_is_told_with_what_it_is_read_as_and_each_rule(found, version):
+    told = found(
+        version,
+        """\
+        parameters:
+          properties:
+            name: {type: string, default: Not A Valid Name, pattern: '^[a-z-]+$', maxLength: 5}
+            n: {type: integer, default: 9, maximum: 5}
+            l: {type: array, items: {type: string, enum: [a]}, default: [b]}
+            note: {type: string, default: null}
+            fine: {type: integer, default: 3, maximum: 5}
+        """
+        + ECHO,
+    )
+    assert [(line, key.removeprefix("spec.parameters.properties.")) for line, key, _ in told] == [
+        (7, "name.default"), (8, "n.default"), (9, "l.default"), (10, "note.default"),
+    ]  # fmt: skip
+    name, number, items, note = (message for _, _, message in told)
+    assert 'the default of name is read as "Not A Valid Name"' in name
+    assert "must match ^[a-z-]+$ (pattern)" in name
+    assert "must have at most 5 characters (maxLength)" in name
+    assert "the default of n is read as 9" in number
+    assert "must be at most 5 (maximum)" in number
+    assert 'read as ["b"]' in items
+    assert "[0] must be one of a (enum)" in items
+    assert "the default of note is read as null" in note
+    assert "must be a text (type)" in note
+
+
+@BOTH
+@pytest.mark.fault("E23")
+def test_a_default_in_the_depth_of_a_form_is_judged_as_well(found, version):
+    told = found(
+        version,
+        """\
+        parameters:
+          definitions: {small: {type: integer, maximum: 3}}
+          properties:
+            where: {type: object, properties: {city: {type: string, minLength: 3, default: a}}}
+            kind: {type: string, enum: [x, y]}
+            size: {$ref: '#/definitions/small', default: 4}
+          dependencies:
+            kind:
+              oneOf:
+                - properties: {kind: {enum: [x]}, day: {type: string, format: date, default: soon}}
+        """
+        + ECHO,
+    )
+    assert [message.partition(" is read as ")[0] for _, _, message in told] == [
+        "the default of where.city", "the default of size", "the default of day",
+    ]  # fmt: skip
+
+
+@BOTH
+@pytest.mark.fault("E23")
+def test_options_that_the_parameter_refuses_itself_are_told(found, version):
+    told = found(
+        version,
+        """\
+        parameters:
+          properties:
+            mode: {type: string, enum: [true, b]}
+            only: {type: integer, const: "3"}
+            none: {type: string, enum: [1, 2]}
+            size: {type: integer, enum: [1, 20], maximum: 10}
+          dependencies:
+            mode: {oneOf: [{properties: {mode: {const: c}}}, {properties: {mode: {const: b}}}]}
+        """
+        + ECHO,
+    )
+    said = [message for _, _, message in told]
+    assert "an option of mode is read as true, which the parameter itself refuses: it must be a text (type)" in said[0]
+    assert said[0].endswith('write "true"')
+    assert 'the only value of only is read as "3"' in said[1]
+    assert any(message == "nothing satisfies none: it refuses each of its own options" for message in said)
+    assert any("an option of size is read as 20" in message and "(maximum)" in message for message in said)
+    assert any(message.startswith('mode is never "c", which this condition asks for') for message in said)
+    assert not any('"b"' in message.partition(":")[0] for message in said)
+
+
+def test_a_value_that_yaml_reads_as_something_else_is_told_as_it_is_written(found):
+    (told,) = found(OURS, "parameters: {properties: {code: {type: string, default: 1.50}}}\n" + ECHO)
+    assert "is read as 1.5 (written 1.50)" in told[2]
+    assert told[2].endswith('write default: "1.50"')
+
+
+@pytest.mark.fault("E23")
+def test_a_default_that_its_own_schema_refuses_counts_as_none(tmp_path, registry):
+    text = """\
+        apiVersion: scaffolder.backstage.io/v1beta3
+        kind: Template
+        metadata: {name: x}
+        spec:
+          parameters:
+            properties:
+              n: {type: integer, default: 9, maximum: 5}
+              note: {type: string, default: null}
+              city: {type: string, default: Oslo}
+          steps: [{action: lab.echo@v1}]
+        """
+    (tmp_path / "x.yaml").write_text(textwrap.dedent(text))
+    template = FolderTemplateSource([tmp_path], registry).get("x")
+    assert template.input_check.fill({}) == {"city": "Oslo"}
+    assert "default" not in template.inputs_schema()["properties"]["n"]
+
+
+def test_a_secret_default_is_not_repeated(found):
+    ((_, _, said),) = found(
+        OURS, "parameters: {properties: {t: {type: string, writeOnly: true, default: 12345}}}\n" + ECHO
+    )
+    assert "12345" not in said.partition("; write")[0]
+
+
+# -- literal inputs --------------------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.fault("E23")
+def test_what_an_action_refuses_of_a_literal_input_is_told_at_its_own_line(found, version):
+    told = found(
+        version,
+        """\
+        steps:
+          - action: lab.strict@v1
+            input:
+              txt: hello
+              level: middle
+              place: {size: "3", colour: red}
+              places: [{provider: a}, nothing]
+              sizes: {a: 1, b: two}
+              token: abcd
+        """,
+    )
+    at = {key.removeprefix("spec.steps[0].input."): (line, message) for line, key, message in told}
+    assert {key: line for key, (line, _) in at.items()} == {
+        "txt": 8, "text": 7, "level": 9, "place.size": 10, "place.colour": 10, "place.provider": 10,
+        "places[1]": 11, "sizes.b": 12, "token": 13,
+    }  # fmt: skip
+    assert at["txt"][1] == "lab.strict@v1 cannot take this input: txt is unknown; write text"
+    assert "text is required" in at["text"][1]
+    assert "level must be one of low, high" in at["level"][1]
+    assert "place.size must be a whole number" in at["place.size"][1]
+    assert "place.provider is required" in at["place.provider"][1]
+    assert "abcd" not in at["token"][1]
+
+
+@BOTH
+def test_an_expression_stands_for_anything(found, version):
+    anything = "${{ parameters.x }}"
+    told = found(
+        version,
+        f"""\
+        parameters: {{properties: {{x: {{type: string, default: low}}}}}}
+        steps:
+          - action: lab.strict@v1
+            input: {{text: "{anything}", level: "{anything}", place: "{anything}", sizes: {{a: "{anything}", b: 2}}}}
+          - action: lab.strict@v1
+            input: {{text: high, level: "{anything}", places: [{{provider: "{anything}"}}, "{anything}"]}}
+          - action: lab.strict@v1
+            input: {{text: high, level: low, token: "{anything}"}}
+        """,
+    )
+    assert told == []
+
+
+@BOTH
+@pytest.mark.fault("E23")
+def test_what_is_wrong_beside_an_expression_is_told(found, version):
+    anything = "${{ parameters.x }}"
+    told = found(
+        version,
+        f"""\
+        parameters: {{properties: {{x: {{type: string, default: low}}}}}}
+        steps:
+          - action: lab.strict@v1
+            input: {{text: "{anything}", txt: "{anything}", level: middle, place: {{size: "{anything}"}}, sizes: {{a: "{anything}", b: no}}}}
+        """,
+    )
+    assert [key.removeprefix("spec.steps[0].input.") for _, key, _ in told] == [
+        "level", "place.provider", "sizes.b", "txt",
+    ]  # fmt: skip
+
+
+def test_an_action_whose_own_check_fails_says_nothing_of_a_template(found):
+    assert found(OURS, "steps: [{action: lab.crooked@v1, input: {text: a}}]") == []
