@@ -1,4 +1,5 @@
-"""What every few seconds makes good: doorbells that were lost, leases that ran out, signals that never went out.
+"""What every few seconds makes good: doorbells that were lost, leases that ran out, signals that never went out,
+and what search is found by.
 
 Any number of sweepers may run at once, anywhere: every step they take is a guarded UPDATE.
 """
@@ -19,6 +20,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runner.doorbells import old_queues
 from portal_actions_plugin.runs.changes import claims, locks
+from portal_actions_plugin.runs.dictionary.catch_up import catch_up
 from portal_actions_plugin.runs.news import doorbells, ring, tell
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, redis_names
 from portal_actions_plugin.runs.states import OVER
@@ -54,7 +56,7 @@ def _nobody() -> None:
 
 
 def sweep(turned: Callable[[], None] = _nobody) -> Swept:
-    """Do one pass: ring again for what is due, act on lapsed leases, send signals that never went out.
+    """Do one pass: ring again for what is due, act on lapsed leases, send signals that never went out, learn words.
 
     Args:
         turned: called before each part and each row of a part, for who watches that the pass gets on.
@@ -66,6 +68,7 @@ def sweep(turned: Callable[[], None] = _nobody) -> Swept:
         "doorbells": _ring_again,
         "leases": partial(_act_on_lapses, turned),
         "signals": partial(_announce, turned),
+        "search": catch_up,
     }
     done: dict[str, int | None] = {}
     for name, part in parts.items():

@@ -14,6 +14,8 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, AuditEntry, Origin, TemplateRun
 from portal_actions_plugin.runs import audit
+from portal_actions_plugin.runs.dictionary import terms
+from portal_actions_plugin.runs.dictionary.values import Seen
 from portal_actions_plugin.runs.guards import access, idempotency, limits
 from portal_actions_plugin.runs.guards.idempotency import IdempotencyKey
 from portal_actions_plugin.runs.guards.limits import Quota, TooManyStartsError
@@ -76,7 +78,8 @@ class Start:
     """A valid start on its way into the database.
 
     ``end_at_once`` ends a run that has nothing to do, and ``sealed`` has the secret inputs, as a run keeps them. Those
-    in ``asked_for`` are the requester's own: they make a retry no other one than somebody else's.
+    in ``asked_for`` are the requester's own: they make a retry no other one than somebody else's. ``seen`` is what the run
+    is found by.
     """
 
     asker: Identity
@@ -90,6 +93,7 @@ class Start:
     end_at_once: Callable[[Transaction], TemplateRun] | None = None
     sealed: bytes | None = field(default=None, repr=False)
     asked_for: frozenset[str] = frozenset()
+    seen: tuple[Seen, ...] = ()
 
 
 def known(asker: Identity, key: IdempotencyKey | None) -> Started | None:
@@ -190,6 +194,7 @@ def _write(tx: Transaction, start: Start) -> tuple[ActionRun | TemplateRun | _Th
     )
     if start.end_at_once:
         run = start.end_at_once(tx)
+    terms.keep(tx, start.seen)
     return run, left
 
 

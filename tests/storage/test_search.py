@@ -9,9 +9,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import event, insert, update
 
-from portal_actions_plugin.runs.reading import queries, search
+from portal_actions_plugin.runs.dictionary import terms
+from portal_actions_plugin.runs.dictionary.of_runs import seen_of_one_off
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.reading.paging import PIECE
+from portal_actions_plugin.runs.reading.search import engine
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import database, new_id, reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
@@ -22,7 +25,7 @@ RUNS = 400
 @pytest.fixture
 def runs(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """One-offs, oldest first: the first hundred of one entity, then every tenth of Grace's, the rest of Ada's."""
-    monkeypatch.setattr(search, "WALK", 20)
+    monkeypatch.setattr(engine, "FIRST_LOOK", 20)
     made = [
         {
             "id": new_id(),
@@ -38,6 +41,7 @@ def runs(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         for run in made:
             fixed = {"queue": "default", "max_attempts": 1, "queued_at": now_plus(0)}
             tx.execute(insert(tables.action_runs).values(**run, **fixed))
+            terms.keep(tx, seen_of_one_off(run["action"], run))
     return made
 
 
@@ -114,9 +118,9 @@ def test_a_rare_status_is_found_below_what_is_walked_through(runs: list[dict[str
     [
         (RunFilter(), 1),
         (RunFilter(status=("failed",)), 1),
-        (RunFilter(q="user:"), 3),  # the words, how far to walk, the page
-        (RunFilter(q="Legacy:thing-1"), 2),
-        (RunFilter(q="nobody"), 1),
+        (RunFilter(q="user:"), 2),  # the newest rows, and what is on the page
+        (RunFilter(q="Legacy:thing-1"), 4),  # what the word means, and the rows that have it
+        (RunFilter(q="nobody"), 2),
     ],
     ids=str,
 )

@@ -82,13 +82,17 @@ class RunQuerySchema(PageQuerySchema):
     """What a list of runs is narrowed to."""
 
     status = fields.List(fields.String(validate=validate.OneOf(STATUSES)), metadata={"description": "Repeatable."})
-    action = _text(255)
-    template = _text(255)
-    requested_by = _text(255)
-    entity = _text(255)
+    action = _text(255, description="An id, with its version or for all of them.")
+    template = _text(255, description="A name or title.")
+    requested_by = _text(255, description="An id, with or without its kind, or a name as pages show it.")
+    entity = _text(255, description="An entity, with or without kind and namespace.")
     since = Moment(metadata={"description": "Queued at or after."})
     until = Moment(metadata={"description": "Queued at or before."})
-    q = _text(100, description="Prefix of run id, step, action, template, requester or entity.")
+    q = _text(
+        100,
+        description="Words, each the beginning of one that is seen of a run: its id, its template run's, step, action, "
+        "template, title, requester or entity. All must fit.",
+    )
 
 
 def run_filter(query: dict[str, Any]) -> RunFilter:

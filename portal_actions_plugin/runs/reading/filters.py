@@ -19,7 +19,11 @@ CLOCKS_APART_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """What a list is narrowed to; empty means everything. ``q`` is a prefix of an id, name, requester or entity."""
+    """What a list is narrowed to; empty means everything.
+
+    ``action``, ``template``, ``requested_by`` and ``entity`` are names as people see them: an entity's with or without
+    kind and namespace, a template's title, a person's. ``q`` has words that all have to begin a visible one.
+    """
 
     status: tuple[str, ...] = ()
     action: str | None = None
@@ -84,6 +88,12 @@ def _of_action(table: tables.RunTable) -> ColumnElement[bool]:
     return select(step.id).where(step.template_run_id == table.c.id, step.action == _word("action")).exists()
 
 
+def _of_actions(table: tables.RunTable) -> ColumnElement[bool]:
+    step = tables.action_runs.c
+    several = step.action.in_(bindparam("actions", type_=String(), expanding=True))
+    return select(step.id).where(step.template_run_id == table.c.id, several).exists()
+
+
 def _since(table: tables.RunTable) -> ColumnElement[bool]:
     since = bindparam("since", type_=UtcDateTime())
     return and_(table.c.queued_at >= since, table.c.id >= bindparam("first_id", type_=Id()))
@@ -92,8 +102,10 @@ def _since(table: tables.RunTable) -> ColumnElement[bool]:
 _CONDITIONS: Mapping[str, Callable[[tables.RunTable], ColumnElement[bool]]] = {
     "status": lambda table: table.c.status.in_(bindparam("status", type_=String(), expanding=True)),
     "action": _of_action,
+    "actions": _of_actions,
     "template": lambda table: same(table.c.template, _word("template")),
     "requested_by": lambda table: same(table.c.requested_by, _word("requested_by")),
+    "requester_name": lambda table: same(table.c.requester_name, _word("requester_name")),
     "entity": lambda table: same(table.c.entity, _word("entity")),
     "since": _since,
     "until": lambda table: table.c.queued_at <= bindparam("until", type_=UtcDateTime()),

@@ -23,7 +23,7 @@ from portal_actions_plugin.runs.reading.records import (
     attempt_record,
     template_run_record,
 )
-from portal_actions_plugin.runs.reading.search import Search
+from portal_actions_plugin.runs.reading.search.narrowing import BY_NAME, Narrowed
 from portal_actions_plugin.runs.run_ids import no_run, parse_id
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
 from portal_actions_plugin.storage import tables
@@ -264,8 +264,8 @@ def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -
 def _reader(table: tables.RunTable, wanted: RunFilter) -> Reader:
     filters = set_filters(wanted)
     names, values = tuple(filters), values_of(filters)
-    if wanted.q and (prefix := wanted.q.strip()):
-        return Search(table, prefix, names, values).read
+    if wanted.q or BY_NAME.keys() & filters.keys():
+        return Narrowed(table, filters, wanted.q or "").read
     return lambda db, stretch: stretch.read(db, statement_of(ListKind(table, names, stretch.older)), values)
 
 

@@ -25,6 +25,7 @@ from portal_actions_plugin.runs.changes import existing
 from portal_actions_plugin.runs.changes.new_template_run import NewTemplateRun
 from portal_actions_plugin.runs.changes.steps import queue_first
 from portal_actions_plugin.runs.course import Course, lock_key_of
+from portal_actions_plugin.runs.dictionary.of_runs import seen_of_one_off, seen_of_template_run
 from portal_actions_plugin.runs.forges.needs import needs_of_action, needs_of_template
 from portal_actions_plugin.runs.forges.requirements import require_forges
 from portal_actions_plugin.runs.guards import access, refusals
@@ -138,9 +139,8 @@ def _start_template(
     first = first_step(begin, current, course) if begin else course.next_step(0)
     if first is not None:
         require_forges(needs_of_template(course, first))
-    rows = NewTemplateRun.of(
-        course, first, {**who_and_why(asker, ask), "secrets": kept.sealed, "retry_of": retry_of}, begin
-    )
+    about = who_and_why(asker, ask)
+    rows = NewTemplateRun.of(course, first, {**about, "secrets": kept.sealed, "retry_of": retry_of}, begin)
     return accept(
         Start(
             asker,
@@ -154,6 +154,7 @@ def _start_template(
             end_at_once=rows.end if rows.step is None else None,
             sealed=kept.sealed,
             asked_for=frozenset(own),
+            seen=tuple(seen_of_template_run(template, about)),
         )
     )
 
@@ -207,6 +208,7 @@ def _start_action(
     kept = split_secrets(given, action.secret_names(), parts.config.secret_keys, about=ask.readable())
     require_forges(needs_of_action(action, kept.shown))
     lock_key = lock_key_of(action, kept.shown)
+    about = who_and_why(asker, ask)
 
     def write(tx: Transaction) -> ActionRun:
         if retry_of:
@@ -221,12 +223,15 @@ def _start_action(
                 "secrets": kept.sealed,
                 "retry_of": retry_of,
                 "lock_key": lock_key,
-                **who_and_why(asker, ask),
+                **about,
             },
         )
         return queries.whole_action_run(tx, row)
 
-    return accept(Start(asker, event, action.id, ACTION_RUN, key, write, ask.origin, retry_of, sealed=kept.sealed))
+    seen = tuple(seen_of_one_off(action.id, about))
+    return accept(
+        Start(asker, event, action.id, ACTION_RUN, key, write, ask.origin, retry_of, sealed=kept.sealed, seen=seen)
+    )
 
 
 def _look_first(size: Size, asker: Identity, event: str, target: str) -> None:

@@ -1,0 +1,1 @@
+"""Lists by words and names: which runs have them, newest first, by looking at a bounded number of rows."""

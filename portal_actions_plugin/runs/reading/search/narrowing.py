@@ -1,0 +1,73 @@
+"""What a list's filters and words mean: names become the values that they stand for, and the list is read accordingly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from portal_actions_plugin.runs.dictionary import terms, words
+from portal_actions_plugin.runs.dictionary.values import TITLE
+from portal_actions_plugin.runs.reading.filters import values_of
+from portal_actions_plugin.runs.reading.list_statements import ListKind, statement_of
+from portal_actions_plugin.runs.reading.paging import Found, Reader, Stretch
+from portal_actions_plugin.runs.reading.search.engine import Search
+from portal_actions_plugin.runs.reading.search.matching import OneOf
+from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage.sessions import Transaction
+
+BY_NAME: Mapping[str, Sequence[str]] = {
+    "action": ("action",),
+    "template": ("template", TITLE),
+    "requested_by": ("requested_by", "requester_name"),
+    "entity": ("entity",),
+}
+"""The filters that take names, and the fields in which people see those."""
+
+
+class Narrowed:
+    """A list of runs by filters and words. What names mean is found out once, when it is first read."""
+
+    def __init__(self, table: tables.RunTable, filters: Mapping[str, Any], text: str) -> None:
+        """Take what narrows it.
+
+        Args:
+            table: whose runs it lists.
+            filters: by name, as ``set_filters`` gives them.
+            text: what somebody typed to look for; may be blank.
+        """
+        self._table = table
+        self._filters = filters
+        self._words = words.typed(text)
+        self._reader: Reader | None = None
+
+    def read(self, db: Transaction, stretch: Stretch) -> Found:
+        """The first rows of a stretch."""
+        self._reader = self._reader or self._made(db)
+        return self._reader(db, stretch)
+
+    def _made(self, db: Transaction) -> Reader:
+        filters, chosen = dict(self._filters), []
+        for name in BY_NAME.keys() & filters.keys():
+            found = _values(db, name, filters[name])
+            match [(column, value) for column, several in found.items() for value in several]:
+                case []:
+                    pass  # Such a value may be there all the same, noted by nobody yet: its index knows.
+                case [(column, value)]:
+                    del filters[name]
+                    filters[column] = value
+                case several if name == "action" and self._table is tables.template_runs:
+                    del filters[name]
+                    filters["actions"] = [value for _, value in several]
+                case _:
+                    del filters[name]
+                    chosen.append(OneOf(found))
+        if self._words or chosen:
+            return Search(self._table, filters, self._words, chosen).read
+        names, values = tuple(sorted(filters)), values_of(filters)
+        return lambda db, stretch: stretch.read(db, statement_of(ListKind(self._table, names, stretch.older)), values)
+
+
+def _values(db: Transaction, name: str, given: str) -> Mapping[str, Sequence[str]]:
+    """The values, by column, that people call so. An id goes before a name: those of others may be the same."""
+    found = terms.named(db, given, BY_NAME[name])
+    return {name: found[name]} if name in found else found
