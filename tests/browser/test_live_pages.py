@@ -465,6 +465,6 @@ def test_search_finds_by_a_beginning_keeps_the_filters_and_survives_back(window:
     assert tab.get_by_role("searchbox").input_value() == "scm.cr"
     tab.go_back()
     assert tab.get_by_role("row").count() == 2
-    tab.get_by_role("link", name="Remove the filter begins with scm.cr").click()
+    tab.get_by_role("link", name="Remove the filter search scm.cr").click()
     tab.wait_for_function("() => !location.search.includes('q=')")
     assert "status=failed" in tab.url
