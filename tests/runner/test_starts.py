@@ -12,9 +12,12 @@ from portal_actions_plugin.actions.context import ActionContext
 from portal_actions_plugin.run_types import Origin
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
+from portal_actions_plugin.runs.dictionary import terms
 from portal_actions_plugin.runs.guards import limits
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.settings.values import RateLimit
+from portal_actions_plugin.storage import sessions
+from portal_actions_plugin.storage.sessions import reading
 from tests.support.run_helpers import ADA, HELLO, claim, go_on, register, start
 from tests.support.statements import counting
 
@@ -69,6 +72,7 @@ def test_a_start_takes_one_commit_and_few_statements(
     app: Flask, template_folder: Path, nobody_listens: None, ask: Ask, more: int
 ) -> None:
     start(template_folder, HELLO, HELLO)
+    service.start_action_run(ADA, "debug.log@v1", MESSAGE, Ask(entity=ask.entity))  # its words are known from now on
     with counting(app) as of_template:
         service.start_template_run(ADA, "made", {}, ask)
     with counting(app) as of_action:
@@ -77,6 +81,36 @@ def test_a_start_takes_one_commit_and_few_statements(
     assert written[0].count("COMMIT") == written[1].count("COMMIT") == 1
     assert len(written[0]) == 5 + more  # the limit, the run, its first step, the audit, and the commit
     assert len(written[1]) == 4
+
+
+def test_only_a_start_that_brings_something_new_writes_words_and_within_its_commit(
+    app: Flask, template_folder: Path, nobody_listens: None
+) -> None:
+    start(template_folder, HELLO)
+    said = []
+    for entity in ("component:default/orders", "component:default/orders", "component:default/payments"):
+        with counting(app) as one:
+            service.start_template_run(ADA, "made", {}, Ask(entity=entity))
+        said.append([word for word in one if "search_terms" in word or word == "COMMIT"])
+    assert [len(one) for one in said] == [2, 1, 2]
+    assert said[0][-1] == said[2][-1] == "COMMIT"
+
+
+def test_a_start_that_is_undone_leaves_its_words_to_the_next_one(
+    app: Flask, template_folder: Path, nobody_listens: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(template_folder, HELLO)
+
+    def fail(*_: object) -> None:
+        raise ConnectionError("the commit never comes")
+
+    entity = Ask(entity="component:default/orders")
+    with monkeypatch.context() as broken, pytest.raises(ConnectionError):
+        broken.setattr(sessions, "reached", fail)
+        service.start_template_run(ADA, "made", {}, entity)
+    service.start_template_run(ADA, "made", {}, entity)
+    with reading() as db:
+        assert terms.named(db, "orders", ("entity",)) == {"entity": ("component:default/orders",)}
 
 
 def test_what_is_left_is_counted_over_the_newest_starts_of_both_kinds(app: Flask, template_folder: Path) -> None:
