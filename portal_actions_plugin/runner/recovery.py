@@ -138,12 +138,12 @@ def _left_by(process_token: str) -> Sequence[Row]:
 
 def _recover(row: Row, process_token: str, error: ActionError, wait: float | None, free_attempts: int = 0) -> None:
     try:
+        about = Subject(row["requested_by"], row["action"], row["template"])
         if wait is None:
-            about = Subject(row["requested_by"], row["action"], row["template"])
             record_failure(_ref(row), process_token, error, Result(), about)
         else:
             again = Again(LOST, wait, extension().config.ring_again_seconds, free_attempts)
-            queue_again(_ref(row), process_token, error, again)
+            queue_again(_ref(row), process_token, error, again, about)
     except LeaseLostError:
         log.info("run %s was dealt with by somebody else", row["id"])
 

@@ -19,7 +19,7 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runner.doorbells import old_queues
-from portal_actions_plugin.runs.changes import claims, locks
+from portal_actions_plugin.runs.changes import claims, locks, slots
 from portal_actions_plugin.runs.dictionary.catch_up import catch_up
 from portal_actions_plugin.runs.news import doorbells, ring, tell
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, redis_names
@@ -67,6 +67,7 @@ def sweep(turned: Callable[[], None] = _nobody) -> Swept:
     parts: dict[str, Callable[[], int]] = {
         "doorbells": _ring_again,
         "leases": partial(_act_on_lapses, turned),
+        "held back": partial(slots.pass_on_all, RINGS_A_PASS),
         "signals": partial(_announce, turned),
         "search": catch_up,
     }

@@ -30,8 +30,10 @@ def is_due(action_run: tables.ActionRunColumns) -> ColumnElement[bool]:
     return or_(action_run.not_before.is_(None), action_run.not_before <= NOW)
 
 
-DUE = and_(tables.action_runs.c.status == QUEUED, is_due(tables.action_runs.c))
-"""Action runs that are queued, and whose next attempt may begin."""
+DUE = and_(
+    tables.action_runs.c.status == QUEUED, tables.action_runs.c.held_back_at.is_(None), is_due(tables.action_runs.c)
+)
+"""Action runs that are queued, and whose next attempt may begin; none that is held back for steps of the same person."""
 
 LOST = and_(tables.action_runs.c.status == RUNNING, tables.action_runs.c.lease_expires_at < NOW)
 """Action runs that are running, says their row, and that nobody is known to be on: their lease has lapsed."""

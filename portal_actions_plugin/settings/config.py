@@ -104,6 +104,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("RATE_LIMIT", "10 per minute", "Starts that one identity may make, as `N per second|minute|hour`."),
     Setting(
+        "MAX_RUNNING_PER_IDENTITY",
+        None,
+        "How many steps of one identity may run at a time, over all its template runs and one-offs; the others are held back "
+        "until one of them ends, and everybody else's go ahead. Web processes and workers need the same. Default: no bound.",
+    ),
+    Setting(
         "QUEUES",
         {},
         "Queue by action id pattern, such as `{'scm.*': 'forge'}`; the first match wins. "
@@ -191,6 +197,7 @@ class Config:
     role_permissions: Mapping[str, frozenset[str]]
     require_authorizer: bool
     rate_limit: RateLimit
+    max_running_per_identity: int | None
     queues: Mapping[str, str]
     lease_seconds: float
     lease_renew_seconds: float
@@ -240,6 +247,7 @@ class Config:
             role_permissions=read.role_permissions("ROLE_PERMISSIONS"),
             require_authorizer=read.switch("REQUIRE_AUTHORIZER"),
             rate_limit=read.rate_limit("RATE_LIMIT"),
+            max_running_per_identity=read.optional_count("MAX_RUNNING_PER_IDENTITY"),
             queues=read.queues("QUEUES"),
             lease_seconds=read.seconds("LEASE_SECONDS"),
             lease_renew_seconds=read.seconds("LEASE_RENEW_SECONDS"),

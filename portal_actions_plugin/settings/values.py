@@ -170,6 +170,9 @@ class Reader:
             raise wrong(name, value, "a whole number above 0")
         return value
 
+    def optional_count(self, name: str) -> int | None:
+        return None if self._get(name) is None else self.count(name)
+
     def days(self, name: str) -> int:
         value = self._get(name)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_DAYS:

@@ -21,7 +21,7 @@ from portal_actions_plugin.runner.attempt.prepare import Claimed, Performer, Pre
 from portal_actions_plugin.runner.attempt.queued_run import QueuedRun, load_queued_run, next_queued_run
 from portal_actions_plugin.runner.attempt.record import NextStep
 from portal_actions_plugin.runner.attempt.time_left import TimeLeft
-from portal_actions_plugin.runs.changes import claims, locks
+from portal_actions_plugin.runs.changes import claims, locks, slots
 from portal_actions_plugin.runs.changes.claims import LeaseLostError
 from portal_actions_plugin.runs.changes.transitions import Result
 from portal_actions_plugin.runs.news import tell
@@ -29,7 +29,7 @@ from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.away import is_away
 from portal_actions_plugin.storage.pause_points import reached
-from portal_actions_plugin.storage.sessions import ride_out, transaction
+from portal_actions_plugin.storage.sessions import Transaction, ride_out, transaction
 
 log = logging.getLogger(__name__)
 
@@ -125,14 +125,27 @@ def _ride_out(work: Callable[[], bool]) -> bool:
 def _claim_once(attempt: PreparedAttempt) -> bool:
     run, wish = attempt.run, attempt.claim
     with transaction("claim") as tx:
+        slots.lock(tx, run.requested_by)
+        if not slots.is_free(tx, run.ref.id, run.requested_by) and _is_held_back(tx, attempt):
+            return False
         claimed = claims.claim(tx, wish)
         if not claimed and wish.lock_key is not None:
             locks.wait_for(tx, run.ref.id, wish.lock_key)
+            slots.give_up(tx, run.ref.id, run.requested_by)
         if claimed:
             tell.tell_after_commit(tx, signals.action_run_started, run.ref.id)
             if run.first and run.ref.template_run_id:
                 tell.tell_after_commit(tx, signals.template_run_started, run.ref.template_run_id)
     return claimed
+
+
+def _is_held_back(tx: Transaction, attempt: PreparedAttempt) -> bool:
+    """Hold a run back; where it was next in line for a lock, somebody else is now. False when it is not to be claimed anyway."""
+    run, key = attempt.run, attempt.claim.lock_key
+    if not slots.hold_back(tx, run.ref.id, run.requested_by, run.queue):
+        return False
+    locks.ring_for_next_after_commit(tx, [key] if key else [])
+    return True
 
 
 # -- call and record -------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ _whole = tables.template_runs.c
 # These two are compiled once, since each step's way to its handler has them: that saves it 30 to 60 µs.
 _QUEUED = CompiledOnce(
     select(
-        *(_run.id, _run.template_run_id, _run.template, _run.action, _run.step_id, _run.position),
+        *(_run.id, _run.template_run_id, _run.template, _run.action, _run.queue, _run.step_id, _run.position),
         *(_run.attempt, _run.max_attempts, _run.input, _run.links, _run.secrets, _run.origin),
         *(_run.requested_by, _run.requester_name, _run.entity),
         *(_whole.definition, _whole.inputs),
@@ -40,7 +40,7 @@ _QUEUED = CompiledOnce(
         _whole.secrets.label("whole_secrets"),
     )
     .join_from(tables.action_runs, tables.template_runs, _whole.id == _run.template_run_id, isouter=True)
-    .where(_run.id == THIS_RUN, _run.status == QUEUED)
+    .where(_run.id == THIS_RUN, _run.status == QUEUED, _run.held_back_at.is_(None))
 )
 _FINISHED_STEPS = CompiledOnce(
     select(_run.step_id, _run.outputs).where(
@@ -65,6 +65,7 @@ class QueuedRun:
 
     ref: StepRef
     action: str
+    queue: str
     attempt: int
     max_attempts: int
     position: int
@@ -157,6 +158,7 @@ def next_queued_run(before: QueuedRun, course: Course, step: Mapping[str, Any]) 
     return QueuedRun(
         ref=StepRef(step["id"], course.run_id),
         action=step["action"],
+        queue=step["queue"],
         attempt=0,
         max_attempts=step["max_attempts"],
         position=step["position"],
@@ -181,7 +183,7 @@ def load_queued_run(run_id: str) -> QueuedRun | None:
         run_id: an action run's id.
 
     Returns:
-        The run; None when it is not queued any more, or never was.
+        The run; None when it is not queued any more, never was, or is held back.
 
     Raises:
         DBAPIError: the database is away.
@@ -199,7 +201,7 @@ def read_queued_run(db: Transaction, run_id: str) -> QueuedRun | None:
         run_id: an action run's id.
 
     Returns:
-        The run; None when it is not queued any more, or never was.
+        The run; None when it is not queued any more, never was, or is held back.
     """
     row = db.row(_QUEUED, {"run": run_id})
     if row is None:
@@ -209,6 +211,7 @@ def read_queued_run(db: Transaction, run_id: str) -> QueuedRun | None:
     return QueuedRun(
         ref=StepRef(row["id"], row["template_run_id"]),
         action=row["action"],
+        queue=row["queue"],
         attempt=row["attempt"],
         max_attempts=row["max_attempts"],
         position=row["position"],

@@ -20,7 +20,7 @@ from portal_actions_plugin.runner.attempt import bounds
 from portal_actions_plugin.runner.attempt.prepare import Claimed, PreparedAttempt
 from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
 from portal_actions_plugin.runs import audit
-from portal_actions_plugin.runs.changes import claims, transitions
+from portal_actions_plugin.runs.changes import claims, slots, transitions
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.changes.steps import begin_step, prepare_step, queue_step
@@ -33,7 +33,7 @@ from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
 from portal_actions_plugin.software_templates import step_rendering
 from portal_actions_plugin.software_templates.step_rendering import ConditionError
-from portal_actions_plugin.storage.sessions import Transaction, reading, ride_out, transaction
+from portal_actions_plugin.storage.sessions import Transaction, reading, ride_out
 
 log = logging.getLogger(__name__)
 
@@ -154,13 +154,13 @@ def _ride_out(record: Callable[[], T]) -> T:
 
 
 def _succeed(attempt: PreparedAttempt, result: Result, and_then: Callable[[Transaction], T]) -> T:
-    with transaction("succeed") as tx:
+    with slots.changing("succeed", attempt.run.requested_by) as tx:
         succeed(tx, attempt, result)
         return and_then(tx)
 
 
 def _succeed_last(attempt: PreparedAttempt, result: Result, outputs: Mapping[str, Any]) -> None:
-    with transaction("succeed") as tx:
+    with slots.changing("succeed", attempt.run.requested_by) as tx:
         succeed_last(tx, attempt, result, outputs)
 
 
@@ -237,7 +237,7 @@ def failed(attempt: PreparedAttempt, result: Result, error: ActionError, redacto
     else:
         free_attempts = 0 if retries.uses_up_an_attempt(error) else 1
         again = Again(FAILED, wait, extension().config.ring_again_seconds, free_attempts)
-        _ride_out(partial(queue_again, run.ref, token, error, again, result.lines))
+        _ride_out(partial(queue_again, run.ref, token, error, again, _about(run), result.lines))
 
 
 def _limits_before(run: QueuedRun) -> Limits:
@@ -288,7 +288,7 @@ def record_failure(
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
     error.retry_after = retries.named_wait(error)
-    with transaction("fail") as tx:
+    with slots.changing("fail", about.requested_by) as tx:
         transitions.fail(tx, ref, process_token, error, result)
         _audit_outcome(tx, ref, FAILED, about, error.code)
         tell.tell_after_commit(tx, signals.action_run_finished, ref.id)
@@ -296,7 +296,9 @@ def record_failure(
             _audit_template_outcome(tx, ref.template_run_id, FAILED, about, error.code)
 
 
-def queue_again(ref: StepRef, process_token: str, error: ActionError, again: Again, lines: Sequence[Line] = ()) -> None:
+def queue_again(
+    ref: StepRef, process_token: str, error: ActionError, again: Again, about: Subject, lines: Sequence[Line] = ()
+) -> None:
     """End an attempt with an error and queue the run for the next one.
 
     Args:
@@ -304,6 +306,7 @@ def queue_again(ref: StepRef, process_token: str, error: ActionError, again: Aga
         process_token: of the process that has made the attempt, or has taken it over.
         error: bounded and masked.
         again: how the attempt ended, and when the next one is due.
+        about: whose run it is.
         lines: of the attempt's log that are not written yet.
 
     Raises:
@@ -311,9 +314,10 @@ def queue_again(ref: StepRef, process_token: str, error: ActionError, again: Aga
     """
     wait = again.wait_seconds
     log.warning("run %s is tried again in %.1f s: %s: %s", ref.id, wait, error.code, error.message)
-    with transaction("queue_again") as tx:
+    with slots.changing("queue_again", about.requested_by) as tx:
         queue = transitions.queue_again(tx, ref, process_token, error, again, lines)
         if not wait:
+            slots.keep(tx, ref.id, about.requested_by)
             ring.ring_first_after_commit(tx, ref.id, queue)
         tell.tell_after_commit(tx, signals.action_run_queued, ref.id)
 

@@ -86,7 +86,8 @@ _CLAIM = (
     update(tables.action_runs)
     .where(tables.action_runs.c.id == THIS_RUN, tables.action_runs.c.status == QUEUED)
     .where(tables.action_runs.c.attempt == bindparam("attempts_made"))
-    .where(is_due(tables.action_runs.c), not_(tables.action_runs.c.lock_held))
+    .where(is_due(tables.action_runs.c), tables.action_runs.c.held_back_at.is_(None))
+    .where(not_(tables.action_runs.c.lock_held))
     .values(
         version=tables.action_runs.c.version + 1,
         status=RUNNING,

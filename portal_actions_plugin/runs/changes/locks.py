@@ -34,6 +34,7 @@ def is_free(key: str | None) -> Sequence[Any]:
         .where(
             tables.WANTS_LOCK,  # of the other: of tables with the same columns, a subquery's own comes first
             other.lock_key == key,
+            other.held_back_at.is_(None),  # it waits for a slot, which this one may have
             is_due(other),
             tuple_(other.queued_at, other.id) < tuple_(tables.action_runs.c.queued_at, tables.action_runs.c.id),
         )
@@ -90,7 +91,12 @@ def take_next_in_line(tx: Transaction, key: str, ring_again_seconds: float) -> t
     """
     first = (
         select(tables.action_runs.c.id)
-        .where(tables.WANTS_LOCK, tables.action_runs.c.lock_key == key, is_due(tables.action_runs.c))
+        .where(
+            tables.WANTS_LOCK,
+            tables.action_runs.c.lock_key == key,
+            tables.action_runs.c.held_back_at.is_(None),
+            is_due(tables.action_runs.c),
+        )
         .order_by(tables.action_runs.c.queued_at, tables.action_runs.c.id)
         .limit(1)
         .scalar_subquery()

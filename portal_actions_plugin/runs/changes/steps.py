@@ -7,7 +7,7 @@ from typing import Any
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs.changes import claims, transitions
+from portal_actions_plugin.runs.changes import claims, slots, transitions
 from portal_actions_plugin.runs.changes.claims import Claim
 from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.news import ring, tell
@@ -47,8 +47,12 @@ def queue_first(tx: Transaction, values: Mapping[str, Any]) -> ActionRunRecord:
 
 
 def queue_step(tx: Transaction, step: Mapping[str, Any]) -> str:
-    """Insert a prepared step's queued row, and ring for it and tell of it after the commit."""
-    run_id = transitions.queue_action_run(tx, step, extension().config.ring_again_seconds)
+    """Insert the queued row of a step that follows another one, and ring for it and tell of it after the commit.
+
+    It keeps the slot of the step before, where its identity may have so many and no more.
+    """
+    keeps_slot = slots.kept_token(step["requested_by"])
+    run_id = transitions.queue_action_run(tx, {**step, **keeps_slot}, extension().config.ring_again_seconds)
     ring.ring_first_after_commit(tx, run_id, step["queue"])
     tell.tell_after_commit(tx, signals.action_run_queued, run_id)
     return run_id

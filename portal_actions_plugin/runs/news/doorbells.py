@@ -22,6 +22,10 @@ class DueRun(NamedTuple):
     queue: str
 
 
+_RINGS = (tables.action_runs.c.status == QUEUED, tables.action_runs.c.held_back_at.is_(None))
+"""For a run that is held back nobody rings: it would not be begun."""
+
+
 def take_due(tx: Transaction, limit: int, seconds: float) -> Sequence[DueRun]:
     """Take queued rows whose doorbell is due, oldest first. The wait doubles every time."""
     due = (
@@ -50,7 +54,7 @@ def rings_again_in(tx: Transaction, run_id: str, seconds: float) -> None:
     is_early = tables.action_runs.c.not_before > now_plus(seconds)
     tx.changed(
         update(tables.action_runs)
-        .where(tables.action_runs.c.id == run_id, tables.action_runs.c.status == QUEUED)
+        .where(tables.action_runs.c.id == run_id, *_RINGS)
         .values(rings=1, ring_again_at=case((is_early, tables.action_runs.c.not_before), else_=now_plus(seconds)))
     )
 
@@ -77,7 +81,7 @@ def lost(tx: Transaction, ids: Sequence[str]) -> None:
     """Let the next sweep ring for these at once: Redis did not take the ring."""
     tx.changed(
         update(tables.action_runs)
-        .where(tables.action_runs.c.id.in_(ids), tables.action_runs.c.status == QUEUED)
+        .where(tables.action_runs.c.id.in_(ids), *_RINGS)
         .values(rung_at=None, rings=1, ring_again_at=NOW)
     )
 

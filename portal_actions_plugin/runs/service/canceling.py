@@ -7,13 +7,12 @@ from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, AuditEntry, TemplateRun
 from portal_actions_plugin.runs import audit
-from portal_actions_plugin.runs.changes import locks, transitions
+from portal_actions_plugin.runs.changes import locks, slots, transitions
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.news import tell
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.service.change_access import action_run_to_change, template_run_to_change
 from portal_actions_plugin.runs.states import CANCELED
-from portal_actions_plugin.storage.sessions import transaction
 
 
 def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
@@ -26,7 +25,7 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
     """
     run = template_run_to_change(identity, run_id, "template_run.cancel")
     asker = _require_cancel(identity, run, "template_run.cancel")
-    with transaction("cancel") as tx:
+    with slots.changing("cancel", run.requested_by) as tx:
         steps = transitions.cancel_template_run(tx, run.id)
         if steps is None:
             raise _ended(run.id)
@@ -58,7 +57,7 @@ def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
             "This is a step of a template run: the template run is what is canceled.",
             hint=f"Cancel the template run {run.template_run_id}.",
         )
-    with transaction("cancel") as tx:
+    with slots.changing("cancel", run.requested_by) as tx:
         canceled = transitions.cancel_one_off(tx, run.id)
         if not canceled:
             raise _ended(run.id)

@@ -1,0 +1,327 @@
+"""A bound on the steps of one identity that run at a time: who is held back, who goes ahead, and who is next."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import insert
+
+from portal_actions_plugin.errors import RemoteError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runner import recovery, sweeper
+from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.attempt.prepare import Performer, prepare
+from portal_actions_plugin.runner.attempt.queued_run import load_queued_run
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.changes import due, slots
+from portal_actions_plugin.runs.news import ring
+from portal_actions_plugin.runs.reading import queries, workers
+from portal_actions_plugin.runs.secrets.redaction import Redactor
+from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage.sessions import new_id, reading, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from tests.support.page_rows import ADA as ADAS
+from tests.support.page_rows import BOB as BOBS
+from tests.support.page_rows import add_action_run
+from tests.support.portal import PEOPLE
+from tests.support.run_helpers import (
+    ADA,
+    HELLO,
+    claim,
+    columns,
+    go_on,
+    perform,
+    register,
+    run_one_off,
+    set_columns,
+    start,
+)
+from tests.support.statements import counting
+
+BOB = PEOPLE["bob"]
+LOG = "debug.log@v1"
+
+
+@pytest.fixture
+def rung(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The runs that doorbells ring for from now on; none of them reaches Redis."""
+    heard: list[str] = []
+    monkeypatch.setattr(ring, "ring", lambda due, _end=None: heard.extend(run_id for run_id, _ in due) or len(due))
+    return heard
+
+
+def bound(number: int | None) -> None:
+    object.__setattr__(extension().config, "max_running_per_identity", number)
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(app: Flask) -> None:
+    bound(1)
+
+
+def add(*, mine: bool = True, **values: Any) -> str:
+    row = {"input": {"message": "hello"}, **(ADAS if mine else BOBS), **values}
+    return add_action_run("queued", **row)
+
+
+def begin(run_id: str, lock_key: str | None = None) -> str:
+    """Let a run begin, and be at it for an hour."""
+    token = str(uuid.uuid4())
+    assert claim(run_id, token, lock_key=lock_key)
+    return token
+
+
+def status(run_id: str) -> str:
+    return queries.action_run(run_id).status
+
+
+def is_held(run_id: str) -> bool:
+    row = columns(run_id)
+    return row["held_back_at"] is not None and row["status"] == "queued"
+
+
+def due_now() -> list[str]:
+    with reading() as db:
+        return list(due.oldest(db, "default", 4))
+
+
+@pytest.mark.fault("B10")
+def test_a_step_beyond_the_bound_is_held_back_and_somebody_else_s_starts_at_once(app: Flask, rung: list[str]) -> None:
+    first, second, bobs = add(), add(), add(mine=False)
+    begin(first)
+    assert due_now() == [second, bobs]
+    perform(second)
+    assert is_held(second)
+    assert due_now() == [bobs], "it is in nobody's way"
+    perform(bobs)
+    assert status(bobs) == "success"
+
+
+def test_who_ends_a_step_rings_for_the_oldest_that_is_held_back(app: Flask, rung: list[str]) -> None:
+    first, second, third = add(action="test.once@v1"), add(), add()
+    token = begin(first)
+    perform(third)
+    assert is_held(second)
+    assert is_held(third), "all of theirs at the head of the queue are held back together"
+    rung.clear()
+    recovery.recover_process(token)
+    assert status(first) == "failed"
+    assert rung == [second]
+    assert not is_held(second)
+    perform(second)
+    assert status(second) == "success"
+    assert rung == [second, third]
+
+
+def test_a_step_that_is_tried_again_at_once_keeps_its_slot(app: Flask, rung: list[str]) -> None:
+    first, second = add(), add()
+    token = begin(first)
+    perform(second)
+    rung.clear()
+    recovery.recover_process(token)  # its worker was killed, and it may be repeated
+    assert rung == [first]
+    perform(second)
+    assert is_held(second)
+    perform(first)
+    assert status(first) == "success"
+    assert rung == [first, second]
+
+
+def test_a_step_that_waits_for_its_next_attempt_has_no_slot_meanwhile(app: Flask, rung: list[str]) -> None:
+    def fail(_ctx: Any, **_: Any) -> None:
+        perform(second)
+        raise RemoteError("gone")
+
+    register(again=fail)
+    first, second = run_one_off("test.again@v1"), add()
+    rung.clear()
+    perform(first)
+    assert status(first) == "queued"
+    assert rung == [second]
+    perform(second)
+    assert status(second) == "success"
+
+
+def test_a_dead_worker_s_step_gives_its_slot_back_by_a_sweep(app: Flask, rung: list[str]) -> None:
+    first, second = add(action="test.once@v1"), add()
+    begin(first)
+    perform(second)
+    set_columns(first, lease_expires_at=now_plus(-30), lapse_seen_at=now_plus(-11))
+    rung.clear()
+    sweeper.sweep()
+    assert (status(first), rung) == ("failed", [second])
+
+
+def test_the_next_step_of_a_template_run_keeps_the_slot_of_the_one_before(
+    app: Flask, rung: list[str], template_folder: Path
+) -> None:
+    run = start(template_folder, HELLO, HELLO)
+    other, steps = add(), run.steps
+    perform(steps[0].run.id)
+    (second,) = [step.run.id for step in queries.template_run(run.id).steps if step.run and step.run.status == "queued"]
+    assert rung[-1] == second
+    perform(other)
+    assert is_held(other), "the slot is the next step's, which has not begun yet"
+    perform(second)
+    assert queries.template_run(run.id).status == "success"
+    assert rung[-1] == other
+    perform(other)
+    assert status(other) == "success"
+
+
+def test_a_process_that_goes_on_takes_the_slot_along(app: Flask, rung: list[str], template_folder: Path) -> None:
+    run, other = start(template_folder, HELLO, HELLO, HELLO), add()
+    go_on(run)
+    assert queries.template_run(run.id).status == "success"
+    perform(other)
+    assert status(other) == "success"
+
+
+def test_a_step_that_waits_for_a_lock_has_no_slot_meanwhile(app: Flask, rung: list[str], template_folder: Path) -> None:
+    """Else two runs of one person could wait for each other: one for the slot, and the other one for the lock."""
+    register(again=lambda _ctx, **_: {}, lock=lambda data: data.get("value"))
+    locked = {"action": "test.again@v1", "input": {"value": "shop"}}
+    bobs = begin(add(mine=False, action="test.once@v1"), lock_key="shop")
+    run, older = start(template_folder, HELLO, locked), add()
+    perform(older_locked := add(action="test.again@v1", input={"value": "shop"}))
+    assert not is_held(older_locked), "there is a slot, and no lock"
+    go_on(run)
+    (second,) = [step.run.id for step in queries.template_run(run.id).steps if step.run and step.run.status == "queued"]
+    perform(older)
+    assert status(older) == "success"
+    recovery.recover_process(bobs)
+    set_columns(older_locked, held_back_at=now_plus(0), ring_again_at=None)
+    perform(second)
+    assert status(second) == "success", "who waits for a slot stands in no line for a lock"
+
+
+def test_what_is_held_back_can_be_canceled_and_retried(app: Flask, rung: list[str]) -> None:
+    first, second, third = add(), add(), add()
+    begin(first)
+    perform(second)
+    service.cancel_action_run(ADA, second)
+    assert rung == [], "nothing is free by that"
+    again = service.retry_action_run(ADA, second).run.id
+    perform(again)
+    assert is_held(again)
+    service.cancel_action_run(ADA, first)
+    assert rung[-1] == third
+    perform(third)
+    assert rung[-1] == again
+    perform(again)
+    assert status(again) == "success"
+    assert status(second) == "canceled"
+
+
+def test_a_canceled_template_run_gives_back_the_slot_that_its_next_step_keeps(
+    app: Flask, rung: list[str], template_folder: Path
+) -> None:
+    run, other = start(template_folder, HELLO, HELLO), add()
+    perform(run.steps[0].run.id)
+    perform(other)
+    service.cancel_template_run(ADA, run.id)
+    assert rung[-1] == other
+    perform(other)
+    assert status(other) == "success"
+
+
+@pytest.mark.parametrize("now", [None, 5])
+def test_another_bound_or_none_frees_what_is_held_back(app: Flask, rung: list[str], now: int | None) -> None:
+    first, *others = (add() for _ in range(4))
+    begin(first)
+    perform(others[0])
+    assert all(map(is_held, others))
+    sweeper.sweep()
+    assert rung == []
+    bound(now)
+    sweeper.sweep()
+    assert rung == others
+    assert not any(map(is_held, others))
+
+
+def test_a_lower_bound_holds_for_who_begins_next(app: Flask) -> None:
+    bound(3)
+    first, second, third = add(), add(), add()
+    begin(first)
+    bound(1)
+    perform(second)
+    assert is_held(second)
+    assert is_held(third)
+
+
+def test_of_many_claims_at_once_as_many_begin_as_may(app: Flask) -> None:
+    bound(3)
+    runs = [add() for _ in range(8)]
+    waiting = Barrier(8)
+
+    def act(run_id: str) -> bool:
+        with app.app_context():
+            run = load_queued_run(run_id)
+            assert run
+            attempt = prepare(run, Performer(str(uuid.uuid4()), "test"), Redactor())
+            waiting.wait(60)
+            return execute._claim(attempt) is not None
+
+    with ThreadPoolExecutor(8) as pool:
+        begun = list(pool.map(act, runs))
+    assert sum(begun) == 3
+    assert sorted(map(status, runs)) == ["queued"] * 5 + ["running"] * 3
+    assert sum(map(is_held, runs)) == 5
+
+
+def test_ends_and_claims_at_once_forget_nobody(app: Flask) -> None:
+    """An end that does not see a row which is just being held back would leave it to a sweeper."""
+    runs = [add() for _ in range(12)]
+
+    def act(run_id: str) -> None:
+        with app.app_context():
+            execute.perform(run_id, Performer(str(uuid.uuid4()), "test"))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(act, runs))
+    for _ in runs:
+        for run_id in due_now()[:1]:
+            perform(run_id)
+    assert {status(run_id) for run_id in runs} == {"success"}, "no sweeper was needed"
+
+
+MANY = 10_000
+
+
+def add_many(number: int) -> None:
+    at = {"queued_at": now_plus(-600), "ring_again_at": now_plus(600), "rings": 1, "version": 1, "attempt": 0}
+    row = {"action": LOG, "queue": "default", "status": "queued", "max_attempts": 3, "position": 0, "item": 0}
+    with transaction("test") as tx:
+        for _ in range(number // 500):
+            rows = [{"id": new_id(), "input": {"message": "hello"}, **ADAS} for _ in range(500)]
+            tx.execute(insert(tables.action_runs).values({**row, **at, "lock_held": False}), rows)
+
+
+@pytest.mark.fault("B10")
+def test_ten_thousand_due_runs_of_one_person_are_in_nobody_s_way(app: Flask, rung: list[str]) -> None:
+    begin(add())
+    add_many(MANY)
+    bobs = add(mine=False)
+    looks = 0
+    with counting(app) as said:
+        while (head := due_now()) != [bobs] and looks < 20:
+            perform(head[0])
+            looks += 1
+    assert looks == MANY / slots.HELD_AT_ONCE
+    assert len(said) <= 12 * looks
+    rung.clear()
+    with counting(app) as said:
+        sweeper.sweep()
+    assert rung == []
+    assert len(said) < 40
+    with reading() as db:
+        set_columns(bobs, queued_at=now_plus(-600))
+        assert workers.waits_in_vain(db, "default").id == bobs, "none of those is a worker's fault"
+    perform(bobs)
+    assert status(bobs) == "success"
