@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flask import has_request_context, request
 
 from portal_actions_plugin.answers import drop, name_of, require_async, settled
-from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.errors import ConfigurationError, NotFoundError
 from portal_actions_plugin.host import (
     Authorizer,
     Catalog,
@@ -208,9 +208,14 @@ class CheckedTemplates(_Checked):
         return listing
 
     def get(self, name: str) -> Template:
+        from portal_actions_plugin.software_templates.loader import no_template
         from portal_actions_plugin.software_templates.spec import Template
 
-        return self._answer("get", name, wanted=Template)
+        try:
+            return self._answer("get", name, wanted=Template)
+        except NotFoundError:
+            # In our words: one that the host hides from somebody must sound like one that is not there.
+            raise no_template(name) from None
 
 
 class CheckedCatalog(_Checked):

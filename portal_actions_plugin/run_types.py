@@ -75,11 +75,14 @@ class LogLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """The action run that a queued one waits for, since both write to the same: ``lock`` names what."""
+    """The action run that a queued one waits for, since both write to the same: ``lock`` names what.
+
+    Who may not see that run is told neither its id nor its address.
+    """
 
     lock: str
-    run_id: str
-    html_url: str
+    run_id: str | None
+    html_url: str | None
 
 
 @dataclass(frozen=True, slots=True)

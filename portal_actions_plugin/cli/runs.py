@@ -11,6 +11,7 @@ from flask.cli import with_appcontext
 
 from portal_actions_plugin.cli.asker import identity_of, identity_option, role_option, says_errors
 from portal_actions_plugin.cli.terminal import say
+from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, Attempt, TemplateRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask, Started
@@ -59,7 +60,8 @@ def run_template(
     wait: bool,  # noqa: FBT001 click hands it over
 ) -> None:
     """Start a template."""
-    _started(service.start_template_run(identity_of(requester, roles), name, inputs, _ask(secrets)), wait)
+    identity = identity_of(requester, roles)
+    _started(identity, service.start_template_run(identity, name, inputs, _ask(secrets)), wait)
 
 
 @click.command("run-action")
@@ -80,7 +82,8 @@ def run_action(
     wait: bool,  # noqa: FBT001 click hands it over
 ) -> None:
     """Start a one-off."""
-    _started(service.start_action_run(identity_of(requester, roles), action_id, data, _ask(secrets)), wait)
+    identity = identity_of(requester, roles)
+    _started(identity, service.start_action_run(identity, action_id, data, _ask(secrets)), wait)
 
 
 @click.command("retry")
@@ -96,7 +99,7 @@ def retry(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO |
     identity = identity_of(requester, roles)
     run = permitted.any_run(identity, run_id)
     again = service.retry_template_run if isinstance(run, TemplateRun) else service.retry_action_run
-    _started(again(identity, run_id, _ask(secrets)), wait)
+    _started(identity, again(identity, run_id, _ask(secrets)), wait)
 
 
 @click.command("resume")
@@ -109,7 +112,8 @@ def retry(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO |
 @says_errors
 def resume(run_id: str, requester: str, roles: tuple[str, ...], secrets: TextIO | None, wait: bool) -> None:  # noqa: FBT001 click hands it over
     """Start a template run anew at the step that failed."""
-    _started(service.resume_template_run(identity_of(requester, roles), run_id, _ask(secrets)), wait)
+    identity = identity_of(requester, roles)
+    _started(identity, service.resume_template_run(identity, run_id, _ask(secrets)), wait)
 
 
 @click.command("cancel")
@@ -162,24 +166,24 @@ def _ask(secrets: TextIO | None) -> Ask:
     return Ask(secrets=_json_object(secrets.read())) if secrets else Ask()
 
 
-def _started(started: Started, wait: bool) -> None:  # noqa: FBT001 it is the command's own switch
+def _started(identity: Identity, started: Started, wait: bool) -> None:  # noqa: FBT001 it is the command's own switch
     run = started.run
     if started.at_work:
         say("Nothing new was started: this run is at work on the same.", err=True)
     say(run.id)
     if not wait:
         return
-    ended = _follow(run)
+    ended = _follow(identity, run)
     say(ended.status, err=True)
     if ended.status != SUCCESS:
         say(*_failures(ended), err=True)
         raise SystemExit(1)
 
 
-def _follow(run: Run) -> Run:
+def _follow(identity: Identity, run: Run) -> Run:
     while run.status not in OVER:
         time.sleep(FOLLOW_SECONDS)
-        run = permitted.as_it_is_now(run)
+        run = permitted.as_it_is_now(identity, run)
     return run
 
 

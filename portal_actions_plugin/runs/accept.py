@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from portal_actions_plugin.errors import ConfigurationError, ConflictError
+from portal_actions_plugin.errors import ConfigurationError, ConflictError, NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, AuditEntry, Origin, TemplateRun
@@ -20,7 +20,7 @@ from portal_actions_plugin.runs.guards import access, idempotency, limits
 from portal_actions_plugin.runs.guards.idempotency import IdempotencyKey
 from portal_actions_plugin.runs.guards.limits import Quota, TooManyStartsError
 from portal_actions_plugin.runs.reading import queries
-from portal_actions_plugin.runs.run_ids import no_run
+from portal_actions_plugin.runs.reading.references import as_seen_by
 from portal_actions_plugin.runs.secrets.sealing import unseal
 from portal_actions_plugin.runs.states import ACTIVE
 from portal_actions_plugin.software_templates.places import Key
@@ -115,7 +115,7 @@ def accept(start: Start) -> Started:
         raise
     if isinstance(run, _There):
         return Started(_there(start.asker, run.run_id), replayed=True, quota=left, at_work=run.at_work)
-    return Started(run, replayed=False, quota=left)
+    return Started(as_seen_by(start.asker, run), replayed=False, quota=left)
 
 
 def require_start_left(asker: Identity, event: str, target: str) -> None:
@@ -148,13 +148,15 @@ def _there(asker: Identity, run_id: str) -> ActionRun | TemplateRun:
     permission = access.read_permission(run)
     if run.requested_by == asker.id:
         if access.hides(asker, permission, run):
-            raise no_run("run", run_id)
+            raise NotFoundError(
+                "The run that this started cannot be shown to you.", hint="For another run, send a new Idempotency-Key."
+            )
     elif not access.allowed(asker, permission) or not access.allowed(asker, permission, run):
         raise ConflictError(
             "Somebody else's run is at work on the same, and you may not see it.",
             hint="Ask again once it has ended, with a new Idempotency-Key.",
         )
-    return run
+    return as_seen_by(asker, run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ CHECK_SECONDS = 5.0
 """Processor time of checking one file and its skeletons."""
 _ENDINGS = (".yaml", ".yml")
 _FIRST_NAME = re.compile(r"\bname:\s*['\"]?([\w.-]+)")
-_IN_FOLDER = ("template.yaml", "template.yml")
+IN_FOLDER = ("template.yaml", "template.yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class FolderTemplateSource:
     def _broken(self, file: Path, text: str, line: int, key: str, message: str) -> Checked:
         """A file that could not be read far enough to know its name: the first name in it is most likely the one."""
         guess = _FIRST_NAME.search(text)
-        name = guess[1] if guess else file.parent.name if file.name in _IN_FOLDER else file.stem
+        name = guess[1] if guess else file.parent.name if file.name in IN_FOLDER else file.stem
         return Checked(name, line, None, (self._problem(file, line, key, message, name),))
 
 
@@ -225,7 +225,7 @@ def _candidates(folder: Path) -> Iterator[tuple[str, bool]]:
         if entry.name.endswith(_ENDINGS) and (_is_file(path) if path else entry.is_file(follow_symlinks=False)):
             yield entry.name, is_linked
         elif path.is_dir() if path else entry.is_dir(follow_symlinks=False):
-            for name in _IN_FOLDER:
+            for name in IN_FOLDER:
                 inside = f"{entry.path}/{name}"
                 if _is_file(inside):
                     yield f"{entry.name}/{name}", is_linked or os.path.islink(inside)  # noqa: PTH114 as below

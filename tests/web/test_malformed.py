@@ -329,15 +329,18 @@ def test_a_cursor_that_is_not_ours_is_refused(margaret: Person, path: str, refus
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_the_cursor_of_another_list_is_only_a_place(
+def test_the_cursor_of_another_list_is_refused_in_a_sentence(
     ada: Person, margaret: Person, runs: dict[str, str], path: str, refused: Any
 ) -> None:
     [run] = ada.get("/api/v1/template-runs?limit=1").json["data"]
-    other = ada.get("/api/v1/action-runs?limit=1").json["pagination"]["next_cursor"]
+    other = ada.get("/api/v1/action-runs?limit=1&action=debug.log@v1").json["pagination"]["next_cursor"]
     assert run["id"]
     assert other
     refused(answer := margaret.get(f"{path}?cursor={other}"), other)
-    assert answer.status_code == 200
+    assert (answer.status_code, answer.json["message"]) == (
+        422,
+        "This cursor does not belong to this list with these filters.",
+    )
 
 
 @pytest.mark.parametrize("path", NAMED)

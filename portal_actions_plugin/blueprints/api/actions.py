@@ -37,6 +37,7 @@ blueprint = Blueprint("portal_actions_actions", __name__, url_prefix="/actions",
 def list_actions(query: dict[str, Any]) -> dict[str, Any]:
     """List the registry, by id."""
     found = page_of(
+        "actions",
         permitted.actions(current_identity()),
         name=lambda action: action.id,
         shown=_shown,

@@ -10,8 +10,8 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from portal_actions_plugin.run_types import Origin
 from portal_actions_plugin.runs.reading.audit_trail import EVENTS, OUTCOMES
+from portal_actions_plugin.runs.reading.cursors import CURSOR
 from portal_actions_plugin.runs.reading.filters import RunFilter
-from portal_actions_plugin.runs.reading.paging import CURSOR
 from portal_actions_plugin.runs.states import STATUSES
 
 MAX_LIMIT = 200
@@ -67,15 +67,14 @@ class PageQuerySchema(Schema):
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_LIMIT))
     cursor = fields.String(
         validate=validate.Regexp(CURSOR, error="is no cursor of this list"),
-        metadata={"description": "`next_cursor` of the page before."},
+        metadata={"description": "`next_cursor` of the page before, with the same filters."},
     )
 
 
-class NamesQuerySchema(Schema):
+class NamesQuerySchema(PageQuerySchema):
     """How much of a list of named things, and after which name."""
 
     limit = fields.Integer(load_default=MAX_LIMIT, validate=validate.Range(1, MAX_LIMIT))
-    cursor = _text(255, description="`next_cursor` of the page before.")
 
 
 class RunQuerySchema(PageQuerySchema):

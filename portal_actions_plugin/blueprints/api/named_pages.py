@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from portal_actions_plugin.run_types import Page
+from portal_actions_plugin.runs.reading.cursors import about, seal, unseal
 from portal_actions_plugin.runs.reading.paging import MAX_PAGE_BYTES
 
 T = TypeVar("T")
 
 
 def page_of(
+    kind: str,
     things: Iterable[T],
     *,
     name: Callable[[T], str],
@@ -23,19 +25,24 @@ def page_of(
     """A page of things, by name.
 
     Args:
+        kind: what its cursors are bound to.
         things: all of them, in any order.
         name: gives a thing's name.
         shown: gives what the API says of a thing.
         limit: how many at most; fewer where they are large.
-        cursor: the last name of the page before, which need not exist any more; None for the first page.
+        cursor: of the page before, whose last name need not exist any more; None for the first page.
+
+    Raises:
+        ValidationError: the cursor is none of this list.
     """
+    after = unseal(cursor, about(kind)).decode() if cursor is not None else None
     items: list[dict[str, object]] = []
-    last, size = None, 0
+    last, size = "", 0
     for thing in sorted(things, key=name):
-        if cursor is not None and name(thing) <= cursor:
+        if after is not None and name(thing) <= after:
             continue
         if len(items) == limit or size > MAX_PAGE_BYTES:
-            return Page(items, limit, last)
+            return Page(items, limit, seal(last.encode(), about(kind)))
         items.append(shown(thing))
         last = name(thing)
         size += len(json.dumps(items[-1], default=str))

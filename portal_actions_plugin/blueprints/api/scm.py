@@ -26,6 +26,7 @@ blueprint = Blueprint("portal_actions_scm", __name__, url_prefix="/scm", descrip
 def list_forges(query: dict[str, Any]) -> dict[str, Any]:
     """List the forges that are set up, by name: what can be done there, where, and what is in the way."""
     found = page_of(
+        "forges",
         permitted.forges(current_identity()),
         name=lambda forge: forge.name,
         shown=_shown,

@@ -42,6 +42,7 @@ def list_templates(query: dict[str, Any]) -> dict[str, Any]:
     """List the templates that may be run, by name, and the files that cannot be used."""
     listing = permitted.templates(current_identity())
     found = page_of(
+        "templates",
         listing.templates,
         name=lambda template: template.name,
         shown=_shown,

@@ -31,7 +31,7 @@ from portal_actions_plugin.runs.accept import Ask, Started
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import permitted
-from portal_actions_plugin.runs.reading.paging import COUNT_CAP
+from portal_actions_plugin.runs.reading.paging import Sight
 from portal_actions_plugin.runs.states import ACTIVE, STATUSES
 from portal_actions_plugin.storage.sessions import in_one_state
 
@@ -56,7 +56,9 @@ def action_runs() -> Response:
     """Show action runs, newest first."""
     identity = access.require_read(current_identity(), "action:read")
     query = ListQuery.of(request)
-    found = _found(identity, query)
+    seen = permitted.sight(identity, "action:read")
+    found = _found(identity, query, seen)
+    counts = permitted.active_counts(identity, seen)
     facts = {
         "query": query,
         "runs": list(found.items),
@@ -64,8 +66,8 @@ def action_runs() -> Response:
         "live": _live_list(query, found.items),
         "newer": found.previous_cursor,
         "older": found.next_cursor,
-        "counts": permitted.active_counts(identity),
-        "count_cap": COUNT_CAP,
+        "counts": counts.of,
+        "count_cap": counts.cap,
         "statuses": STATUSES,
         "me": identity.id,
         "panel_words": PANEL_WORDS,
@@ -76,12 +78,12 @@ def action_runs() -> Response:
     return page("actions.html", facts, more=list_facts)
 
 
-def _found(identity: Identity, query: ListQuery) -> Page:
+def _found(identity: Identity, query: ListQuery, seen: Sight | None) -> Page:
     wanted = query.run_filter(datetime.now(UTC))
-    found = permitted.action_runs(identity, wanted, limit=PAGE_SIZE, cursor=query.cursor)
+    found = permitted.action_runs(identity, wanted, limit=PAGE_SIZE, cursor=query.cursor, seen=seen)
     if query.cursor and not found.previous_cursor:
         # Back at the newest run: a whole page from there, not what was left over.
-        return permitted.action_runs(identity, wanted, limit=PAGE_SIZE)
+        return permitted.action_runs(identity, wanted, limit=PAGE_SIZE, seen=seen)
     return found
 
 

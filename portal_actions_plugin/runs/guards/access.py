@@ -8,7 +8,13 @@ from typing import NoReturn
 
 from portal_actions_plugin import hooks
 from portal_actions_plugin.actions.registry import Action
-from portal_actions_plugin.errors import ActionError, NotFoundError, PermissionDeniedError, UnauthenticatedError
+from portal_actions_plugin.errors import (
+    ActionError,
+    NotFoundError,
+    PermissionDeniedError,
+    PortalActionsError,
+    UnauthenticatedError,
+)
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, AuditEntry, TemplateRun
@@ -44,6 +50,11 @@ def allowed(identity: Identity | None, permission: str, target: object = None) -
         return False
     roles = identity.roles or parts.config.default_roles
     return any(permission in parts.config.role_permissions.get(role, ()) for role in roles)
+
+
+def decides_by_object() -> bool:
+    """Whether the host decides about each run, action and template by itself: then some may be hidden from somebody."""
+    return extension().hooks.authorizer is not None
 
 
 def require_somebody(identity: Identity | None) -> Identity:
@@ -87,6 +98,56 @@ def require(identity: Identity | None, permission: str, *, event: str, target: s
     return identity
 
 
+def require_start(
+    identity: Identity | None, permission: str, *, read: str, exists: bool, event: str, target: str
+) -> Identity:
+    """Let somebody through who may start what is named so, or may not know whether there is such a thing.
+
+    Whoever starts it looks once more, and then says that there is none: to those who may not know, a name that the host
+    hides and one that nothing has must be the same.
+
+    Args:
+        identity: who asks.
+        permission: ``template:run`` or ``action:run``.
+        read: the permission that knowing of it takes.
+        exists: whether there is such a thing.
+        event: one of ``audit_trail.EVENTS``, for the audit row of a denial.
+        target: the template's name or the action's id.
+
+    Raises:
+        UnauthenticatedError: nobody asks.
+        PermissionDeniedError: names the permission that is missing.
+    """
+    asker = require_somebody(identity)
+    is_known = allowed(asker, read, target) and exists
+    if decides_by_object() and allowed(asker, read) and not is_known:
+        return asker
+    return require(asker, permission, event=event, target=target)
+
+
+def require_known(
+    asker: Identity, permission: str, error: NotFoundError, *, read: str, exists: bool, event: str, target: str
+) -> None:
+    """Refuse to start what the host hides just as what is not there, and leave the same audit row.
+
+    Args:
+        asker: who asks.
+        permission: ``template:run`` or ``action:run``.
+        error: says that there is none.
+        read: the permission that knowing of it takes.
+        exists: whether there is such a thing.
+        event: one of ``audit_trail.EVENTS``.
+        target: the template's name or the action's id.
+
+    Raises:
+        NotFoundError: the given one.
+    """
+    if not decides_by_object():
+        return
+    if hides(asker, read, target) or not allowed(asker, permission, target) or not exists:
+        refuse_unseen(asker, read, error, event=event, target=target)
+
+
 def require_reader(identity: Identity | None, permission: str, *, event: str, target: str) -> Identity:
     """Let somebody through who wants to change a run and may read such runs; which one is asked once it is known.
 
@@ -120,7 +181,9 @@ def require_again(identity: Identity | None, run: ActionRun | TemplateRun, *, ev
         PermissionDeniedError: names the permission that is missing; the denial is in the audit.
     """
     permission = run_permission(run)
-    asker = require(identity, permission, event=event, target=target)
+    asker = require_start(
+        identity, permission, read=read_permission(run), exists=_is_there(run), event=event, target=target
+    )
     if not allowed(asker, permission, run):
         refuse(asker, permission, event=event, target=run.id)
     return asker
@@ -137,6 +200,23 @@ def demands_of_template(template: Template) -> list[Demand]:
     own = {(permission, template.name) for permission in template.permissions}
     actions = [registry.get(step.action) for step in template.steps if step.action in registry]
     return sorted(own.union(*map(demands_of_action, actions)))
+
+
+def _is_there(run: ActionRun | TemplateRun) -> bool:
+    """Whether what a run executed is still there, whole or broken."""
+    parts = extension()
+    return template_exists(run.template) if isinstance(run, TemplateRun) else run.action in parts.registry
+
+
+def template_exists(name: str) -> bool:
+    """Whether there is a template of this name, whole or broken."""
+    try:
+        extension().templates.get(name)
+    except NotFoundError:
+        return False
+    except PortalActionsError:
+        return True
+    return True
 
 
 def has_all(identity: Identity | None, demands: Iterable[Demand]) -> bool:

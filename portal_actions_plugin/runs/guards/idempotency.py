@@ -8,12 +8,11 @@ import json
 import re
 from dataclasses import dataclass
 
-from flask import current_app
 from sqlalchemy import String, bindparam, insert, select
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.conditions import NOW
+from portal_actions_plugin.runs.secrets.app_keys import app_keys
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.statements import CompiledOnce
@@ -64,15 +63,8 @@ def idempotency_key(identity_id: str, key: str | None, asked: object) -> Idempot
         message = f"Takes 1 to {MAX_LENGTH} printable ASCII characters, with no blank at the ends."
         raise ValidationError("The Idempotency-Key is not usable.", fields={"Idempotency-Key": [message]})
     body = json.dumps(asked, sort_keys=True, default=str).encode()
-    newest, *earlier = (hmac.new(secret, body, hashlib.sha256).hexdigest() for secret in _secrets())
+    newest, *earlier = (hmac.new(secret, body, hashlib.sha256).hexdigest() for secret in app_keys() or [b""])
     return IdempotencyKey(identity_id, key, newest, tuple(earlier))
-
-
-def _secrets() -> list[bytes]:
-    """The app's secret keys, newest first; without one, those for secrets, without which no body may hold one."""
-    own = [current_app.secret_key, *(current_app.config.get("SECRET_KEY_FALLBACKS") or ())]
-    found = [secret for secret in own if secret] or [*extension().config.secret_keys] or [b""]
-    return [secret.encode() if isinstance(secret, str) else secret for secret in found]
 
 
 def find(db: Transaction, key: IdempotencyKey | None) -> str | None:

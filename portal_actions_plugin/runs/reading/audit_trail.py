@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,14 +13,15 @@ from sqlalchemy import CompoundSelect, Select, select
 from portal_actions_plugin.run_types import AuditEntry, Page
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.reading import rows
+from portal_actions_plugin.runs.reading.cursors import about
 from portal_actions_plugin.runs.reading.filters import first_id, id_at, last_id
-from portal_actions_plugin.runs.reading.paging import Found, Stretch, first_of, page
+from portal_actions_plugin.runs.reading.paging import Found, Listing, Stretch, first_of, page
 from portal_actions_plugin.runs.reading.records import audit_record
 from portal_actions_plugin.runs.run_ids import parse_id
 from portal_actions_plugin.runs.secrets.storable import require_storable
 from portal_actions_plugin.runs.states import OVER, SUCCESS
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sessions import NOTHING, Transaction, reading
+from portal_actions_plugin.storage.sessions import NOTHING, Row, Transaction, reading
 from portal_actions_plugin.storage.sql import now_plus
 
 EVENTS = (
@@ -71,7 +72,12 @@ def entries(wanted: AuditFilter, *, limit: int, cursor: str | None = None) -> Pa
     def read(db: Transaction, stretch: Stretch) -> Found:
         return stretch.read(db, first_of(statement, tables.audit.c.id, older=stretch.older), NOTHING)
 
-    return page(read, limit, cursor, lambda row: rows.audit_entry(audit_record(row)))
+    narrowed = asdict(replace(wanted, since=None, until=None))
+    return page(Listing(read, _entries, about("audit", **narrowed)), limit, cursor)
+
+
+def _entries(_db: Transaction, found: Sequence[Row]) -> list[AuditEntry]:
+    return [rows.audit_entry(audit_record(row)) for row in found]
 
 
 def export(wanted: AuditFilter) -> Iterator[AuditEntry]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import BindParameter, Column, ColumnClause, ColumnElement, String, and_, bindparam, select, true
 
+from portal_actions_plugin.runs.reading.cursors import about
 from portal_actions_plugin.runs.secrets.storable import require_storable
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sql import Id, UtcDateTime, checked, folded
@@ -33,6 +34,15 @@ class RunFilter:
     since: datetime | None = None
     until: datetime | None = None
     q: str | None = None
+
+
+def bound_to(name: str, wanted: RunFilter) -> str:
+    """What the cursors of a narrowed list are bound to.
+
+    Times have no part in it: a page that shows the last day has other bounds each time, and is the same list.
+    """
+    timeless = asdict(replace(wanted, since=None, until=None, q=(wanted.q or "").strip()))
+    return about(name, **timeless)
 
 
 def set_filters(wanted: RunFilter) -> dict[str, Any]:

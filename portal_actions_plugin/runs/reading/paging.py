@@ -1,26 +1,27 @@
-"""Run ids, cursors and keyset pages: no OFFSET, no COUNT, and no page without a bound."""
+"""Keyset pages: no OFFSET, no COUNT, no page without a bound, and none that tells of what is hidden."""
 
 from __future__ import annotations
 
-import base64
 import json
-import re
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam
 
-from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.run_types import Page
+from portal_actions_plugin.runs.reading.cursors import seal, unseal
 from portal_actions_plugin.storage.sessions import Row, Transaction, reading
 from portal_actions_plugin.storage.sql import Id
 from portal_actions_plugin.storage.statements import Values
 
-CURSOR = r"^(b[g-v]|c[A-P])[A-Za-z0-9_-]{21}$"
-"""What a cursor looks like: a direction, ``n`` or ``p``, and 16 bytes of an id, in 23 characters of base64."""
+T = TypeVar("T")
+
+_OLDER, _NEWER = b"n", b"p"
+"""How a cursor says which way it leads."""
 
 _LOWEST_ID, _HIGHEST_ID = str(uuid.UUID(int=0)), str(uuid.UUID(int=2**128 - 1))
 """All ids lie between: the first page of a list starts there, and so has the same statement as any other."""
@@ -31,23 +32,12 @@ COUNT_CAP = 1000
 PIECE = 51
 """So many rows are read at once: a page of fifty, and one to tell whether there are more."""
 
+MOST_ASKED = 500
+ASK_SECONDS = 0.2
+"""A host that decides about each row is asked about so many for a page, and no longer than that."""
+
 MAX_PAGE_BYTES = 4_000_000
 """A page ends early once its rows hold more JSON than this: 200 runs with large outputs are many pages."""
-
-
-def _encode_cursor(direction: str, run_id: str) -> str:
-    return base64.urlsafe_b64encode(direction.encode() + uuid.UUID(run_id).bytes).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str) -> tuple[str, str]:
-    if not re.fullmatch(CURSOR, cursor):
-        raise ValidationError(
-            "The cursor is not one of ours.",
-            hint="Use next_cursor of the last answer as it is, or leave the cursor out.",
-            fields={"cursor": ["is no cursor of this list"]},
-        )
-    raw = base64.urlsafe_b64decode(f"{cursor}=")
-    return raw[:1].decode("ascii"), str(uuid.UUID(bytes=raw[1:]))
 
 
 class Found(NamedTuple):
@@ -82,7 +72,7 @@ class Stretch:
             if len(rows) == self.limit or size > MAX_PAGE_BYTES:
                 return Found(rows, more=True)
             rows.append(row)
-            size += sum(len(json.dumps(value)) for value in row.values() if isinstance(value, dict | list) and value)
+            size += _size(row)
         return Found(rows, more=False)
 
     def _pieces(self, db: Transaction, statement: Select[Any], values: Values) -> Iterator[Row]:
@@ -100,8 +90,34 @@ class Stretch:
             start = rows[-1]["id"]
 
 
+def _size(row: Row) -> int:
+    """How many characters of JSON a row has."""
+    return sum(len(json.dumps(value)) for value in row.values() if isinstance(value, dict | list) and value)
+
+
 Reader = Callable[[Transaction, Stretch], Found]
 """How the rows of a stretch are found."""
+
+
+class Sight:
+    """What somebody may see of lists, as the host says of each row: it is asked about a bounded number of them."""
+
+    def __init__(self, sees: Callable[[Any], bool]) -> None:
+        """Take what asks the host about one row, as it is shown."""
+        self._sees = sees
+        self._left = MOST_ASKED
+        self._until: float | None = None
+
+    def is_open(self) -> bool:
+        """Whether the host may be asked once more."""
+        return self._left > 0 and (self._until is None or time.monotonic() < self._until)
+
+    def sees(self, thing: object) -> bool:
+        """Ask about a row."""
+        if self._until is None:
+            self._until = time.monotonic() + ASK_SECONDS
+        self._left -= 1
+        return self._sees(thing)
 
 
 # -- statements about rows in the order of their ids: where they start, and how many they give, comes with the values ----
@@ -126,23 +142,88 @@ def in_order(statement: Select[Any], key: ColumnElement[str], *, older: bool) ->
     return statement.order_by(key.desc() if older else key.asc())
 
 
-def page(read: Reader, limit: int, cursor: str | None, convert: Callable[[Row], Any]) -> Page:
-    """Read a keyset page. A cursor says which way it leads and from where; no OFFSET and no COUNT."""
-    direction, start = _decode_cursor(cursor) if cursor else ("n", None)
-    older = direction == "n"
-    with reading() as db:
-        found = read(db, Stretch(start or _HIGHEST_ID, limit, older))
-    rows = found.rows if older else found.rows[::-1]
-    newest, oldest = (rows[0]["id"], rows[-1]["id"]) if rows else (found.stopped_at, found.stopped_at)
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """A list: how its rows are found, what people see of some of them, and what its cursors are bound to."""
+
+    read: Reader
+    convert: Callable[[Transaction, Sequence[Row]], Sequence[T]]
+    bound_to: str
+
+
+def page(of: Listing[Any], limit: int, cursor: str | None, sight: Sight | None = None) -> Page:
+    """Read a keyset page. A cursor says which way it leads and from where; no OFFSET and no COUNT.
+
+    Args:
+        of: the list.
+        limit: so many items are on it at most.
+        cursor: of this list; None for its newest rows.
+        sight: what may be seen of it; None where nothing is hidden. What may not is read past, and leaves no trace: a
+            page ends where the list ends for who asks. Once enough was asked, it has what was found until then, which
+            may be nothing, and a cursor.
+    """
+    older, start = _opened(cursor, of.bound_to)
+    stretch = Stretch(start or (_HIGHEST_ID if older else _LOWEST_ID), limit, older)
+    found = _all_of(of, stretch) if sight is None else _seen_of(of, stretch, sight)
+    items, ids = (found.items, found.ids) if older else (found.items[::-1], found.ids[::-1])
     if older:
-        next_cursor = _encode_cursor("n", found.stopped_at or oldest) if found.more and oldest else None
-        before = newest or (start and _id_below(start))
-        previous_cursor = _encode_cursor("p", before) if start and before else None
-        stopped_at = moment_of(found.stopped_at) if found.stopped_at else None
-        return Page([convert(row) for row in rows], limit, next_cursor, previous_cursor, stopped_at)
-    next_cursor = _encode_cursor("n", oldest) if oldest else None
-    previous_cursor = _encode_cursor("p", found.stopped_at or newest) if found.more and newest else None
-    return Page([convert(row) for row in rows], limit, next_cursor, previous_cursor)
+        before = ids[0] if ids else start and _id_below(start)
+        back = _cursor(_NEWER, before, of.bound_to) if start else None
+        return Page(items, limit, _cursor(_OLDER, found.goes_on_at, of.bound_to), back, found.searched_back_to)
+    back = _cursor(_OLDER, ids[-1] if ids else found.goes_on_at, of.bound_to)
+    return Page(items, limit, back, _cursor(_NEWER, found.goes_on_at, of.bound_to))
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What there is of a page, with its ids, and where the list goes on; None where it has ended."""
+
+    items: list[Any]
+    ids: list[str]
+    goes_on_at: str | None
+    searched_back_to: datetime | None = None
+
+
+def _all_of(of: Listing[Any], stretch: Stretch) -> _Looked:
+    with reading() as db:
+        found = of.read(db, stretch)
+        items = list(of.convert(db, found.rows))
+    ids = [row["id"] for row in found.rows]
+    last = found.stopped_at or (ids[-1] if ids else None)
+    return _Looked(items, ids, last if found.more else None, moment_of(found.stopped_at) if found.stopped_at else None)
+
+
+def _seen_of(of: Listing[Any], stretch: Stretch, sight: Sight) -> _Looked:
+    items: list[Any] = []
+    ids: list[str] = []
+    size, hidden, at = 0, 0, stretch.start
+    while sight.is_open():
+        wanted = min(max(stretch.limit - len(items), hidden, 1), PIECE - 1)
+        with reading() as db:
+            found = of.read(db, Stretch(at, wanted, stretch.older))
+            things = of.convert(db, found.rows)
+        for row, thing in zip(found.rows, things, strict=True):
+            if not sight.is_open():
+                return _Looked(items, ids, at)
+            at = row["id"]
+            if not sight.sees(thing):
+                hidden += 1
+            elif len(items) == stretch.limit or size > MAX_PAGE_BYTES:
+                return _Looked(items, ids, ids[-1])
+            else:
+                items.append(thing)
+                ids.append(at)
+                size += _size(row)
+        if found.stopped_at:
+            return _Looked(items, ids, found.stopped_at, _coarse(moment_of(found.stopped_at)))
+        if not found.more:
+            return _Looked(items, ids, None)
+    return _Looked(items, ids, at)
+
+
+def _coarse(moment: datetime) -> datetime:
+    """The next full hour: the row at which a search stops may be hidden, and so may its time."""
+    return moment.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
 
 def _id_below(run_id: str) -> str:
@@ -153,3 +234,15 @@ def _id_below(run_id: str) -> str:
 def moment_of(run_id: str) -> datetime:
     """When a run with this id was made, by the clock of the machine that made it."""
     return datetime.fromtimestamp((uuid.UUID(run_id).int >> 80) / 1000, UTC)
+
+
+def _cursor(way: bytes, place: str | None, bound_to: str) -> str | None:
+    return seal(way + uuid.UUID(place).bytes, bound_to) if place else None
+
+
+def _opened(cursor: str | None, bound_to: str) -> tuple[bool, str | None]:
+    """Whether a cursor leads to older rows, and from where."""
+    if cursor is None:
+        return True, None
+    place = unseal(cursor, bound_to)
+    return place[:1] == _OLDER, str(uuid.UUID(bytes=place[1:]))

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 from portal_actions_plugin.actions.registry import Action, no_action
-from portal_actions_plugin.errors import NotFoundError
+from portal_actions_plugin.errors import NotFoundError, PortalActionsError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import Identity, TemplateListing
+from portal_actions_plugin.host import Identity, TemplateFinding, TemplateListing
 from portal_actions_plugin.run_types import ActionRun, LogEnd, LogLine, Page, TemplateRun
 from portal_actions_plugin.runs.forges import listing
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.limits import Quota
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.runs.reading.paging import COUNT_CAP, Sight
+from portal_actions_plugin.runs.reading.references import all_as_seen_by, as_seen_by
 from portal_actions_plugin.runs.reading.usual_times import Kind
 from portal_actions_plugin.runs.reading.usual_times import usual_times as usual_times_of
 from portal_actions_plugin.runs.run_ids import no_run
-from portal_actions_plugin.software_templates.loader import no_template
+from portal_actions_plugin.runs.states import ACTIVE
+from portal_actions_plugin.software_templates.loader import IN_FOLDER, no_template
 from portal_actions_plugin.software_templates.spec import Template
 
 _LOG_PIECE = 1_000
+
+ASKED_CAP = 100
+"""Chips count so far where the host is asked about each run."""
 
 # -- runs ------------------------------------------------------------------------------------------------------------
 
@@ -37,7 +44,7 @@ def action_run(identity: Identity | None, run_id: str) -> ActionRun:
     run = queries.action_run(run_id)
     if not access.allowed(identity, "action:read", run):
         raise no_run("action run", run_id)
-    return run
+    return as_seen_by(identity, run)
 
 
 def template_run(identity: Identity | None, run_id: str) -> TemplateRun:
@@ -51,7 +58,7 @@ def template_run(identity: Identity | None, run_id: str) -> TemplateRun:
     run = queries.template_run(run_id)
     if not access.allowed(identity, "template:read", run):
         raise no_run("template run", run_id)
-    return run
+    return as_seen_by(identity, run)
 
 
 def any_run(identity: Identity | None, run_id: str) -> ActionRun | TemplateRun:
@@ -67,36 +74,80 @@ def any_run(identity: Identity | None, run_id: str) -> ActionRun | TemplateRun:
         return action_run(identity, run_id)
 
 
-def as_it_is_now(run: ActionRun | TemplateRun) -> ActionRun | TemplateRun:
+def as_it_is_now(identity: Identity | None, run: ActionRun | TemplateRun) -> ActionRun | TemplateRun:
     """A run that somebody was given, as it is by now; raises NotFoundError once it is gone."""
-    return queries.template_run(run.id) if isinstance(run, TemplateRun) else queries.action_run(run.id)
+    if isinstance(run, TemplateRun):
+        return as_seen_by(identity, queries.template_run(run.id))
+    return as_seen_by(identity, queries.action_run(run.id))
 
 
-def action_runs(identity: Identity | None, wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
-    """Action runs, newest first. A page is shorter than ``limit`` where the host hides some."""
+def sight(identity: Identity | None, permission: str) -> Sight | None:
+    """What the identity may see of the lists of one answer, where the host decides about each run; else None."""
+    if not access.decides_by_object():
+        return None
+    return Sight(lambda run: access.allowed(identity, permission, run))
+
+
+def action_runs(
+    identity: Identity | None,
+    wanted: RunFilter,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    seen: Sight | None = None,
+) -> Page:
+    """Action runs, newest first, those that the identity may see.
+
+    Args:
+        identity: who asks.
+        wanted: what the list is narrowed to.
+        limit: how many there are at most; fewer where the host hides so many that they are not all asked about.
+        cursor: of the page before.
+        seen: of ``sight``, when several lists are read for one answer.
+    """
     access.require_read(identity, "action:read")
-    found = queries.action_runs(wanted, limit=limit, cursor=cursor)
-    return replace(found, items=[run for run in found.items if access.allowed(identity, "action:read", run)])
+    seen = seen or sight(identity, "action:read")
+    found = queries.action_runs(wanted, limit=limit, cursor=cursor, sight=seen)
+    return replace(found, items=all_as_seen_by(identity, found.items))
 
 
 def template_runs(identity: Identity | None, wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
-    """Template runs, newest first, without their steps. A page is shorter than ``limit`` where the host hides some."""
+    """Template runs, newest first, without their steps, those that the identity may see; see ``action_runs``."""
     access.require_read(identity, "template:read")
-    found = queries.template_runs(wanted, limit=limit, cursor=cursor)
-    return replace(found, items=[run for run in found.items if access.allowed(identity, "template:read", run)])
+    found = queries.template_runs(wanted, limit=limit, cursor=cursor, sight=sight(identity, "template:read"))
+    return replace(found, items=all_as_seen_by(identity, found.items))
 
 
-def active_counts(identity: Identity | None) -> dict[str, int]:
-    """How many action runs are queued and running, all people's together."""
+@dataclass(frozen=True, slots=True)
+class ActiveCounts:
+    """How many runs are queued and running, by status, counted up to ``cap``; without those that were not counted."""
+
+    of: Mapping[str, int]
+    cap: int
+
+
+def active_counts(identity: Identity | None, seen: Sight | None = None) -> ActiveCounts:
+    """How many action runs that the identity may see are queued and running, all people's together."""
     access.require_read(identity, "action:read")
-    return queries.active_counts()
+    seen = seen or sight(identity, "action:read")
+    if seen is None:
+        return ActiveCounts(queries.active_counts(), COUNT_CAP)
+    counts = {}
+    for status in ACTIVE:
+        found = queries.action_runs(RunFilter(status=(status,)), limit=ASKED_CAP, sight=seen)
+        if found.next_cursor is None or len(found.items) == ASKED_CAP:
+            counts[status] = len(found.items)
+    return ActiveCounts(counts, ASKED_CAP)
 
 
 def usual_times(identity: Identity | None, run: ActionRun | TemplateRun) -> dict[Kind, int]:
-    """How long the parts of a run usually take, all people's runs together: of the actions that the identity may see."""
-    if not access.allowed(identity, "action:read"):
+    """How long the parts of a run usually take: of the actions that the identity may see.
+
+    All people's runs count, but where the host decides about each run: there the identity's own do.
+    """
+    if identity is None or not access.allowed(identity, "action:read"):
         return {}
-    found = usual_times_of(run)
+    found = usual_times_of(run, identity.id if access.decides_by_object() else None)
     seen = {action for _, action in found if access.allowed(identity, "action:read", action)}
     return {kind: usual for kind, usual in found.items() if kind[1] in seen}
 
@@ -169,9 +220,16 @@ def template(identity: Identity | None, name: str) -> Template:
         ConfigurationError: its file cannot be used.
     """
     access.require_read(identity, "template:read")
-    if not access.allowed(identity, "template:read", name):
+    is_seen = access.allowed(identity, "template:read", name)
+    try:
+        found = extension().templates.get(name)
+    except PortalActionsError:
+        if is_seen:
+            raise
+        raise no_template(name) from None
+    if not is_seen:
         raise no_template(name)
-    return extension().templates.get(name)
+    return found
 
 
 def templates(identity: Identity | None) -> TemplateListing:
@@ -179,8 +237,19 @@ def templates(identity: Identity | None) -> TemplateListing:
     access.require_read(identity, "template:read")
     found = extension().templates.list()
     visible = tuple(one for one in found.templates if access.allowed(identity, "template:read", one.name))
+    problems = tuple(one for one in found.problems if all(_may_read_template(identity, name) for name in _about(one)))
     mine = tuple(one for one in found.warnings if access.allowed(identity, "template:edit", one.template or None))
-    return replace(found, templates=visible, warnings=mine)
+    return replace(found, templates=visible, problems=problems, warnings=mine)
+
+
+def _may_read_template(identity: Identity | None, name: str) -> bool:
+    return access.allowed(identity, "template:read", name)
+
+
+def _about(problem: TemplateFinding) -> set[str]:
+    """What a template that cannot be used may be called: a file that cannot be read may not say its name."""
+    path = PurePath(problem.file)
+    return {problem.template or path.stem, path.stem if path.name not in IN_FOLDER else path.parent.name or path.stem}
 
 
 def forges(identity: Identity | None) -> list[listing.Forge]:

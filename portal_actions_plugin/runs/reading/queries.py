@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,9 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import ActionRun, Attempt, LockHolder, LogEnd, LogLine, Page, TemplateRun
 from portal_actions_plugin.runs.guards.limits import Quota, quota
 from portal_actions_plugin.runs.reading import rows
-from portal_actions_plugin.runs.reading.filters import RunFilter, set_filters, values_of
+from portal_actions_plugin.runs.reading.filters import RunFilter, bound_to, set_filters, values_of
 from portal_actions_plugin.runs.reading.list_statements import ListKind, statement_of
-from portal_actions_plugin.runs.reading.paging import COUNT_CAP, Reader, page
+from portal_actions_plugin.runs.reading.paging import COUNT_CAP, Listing, Reader, Sight, page
 from portal_actions_plugin.runs.reading.records import (
     ActionRunRecord,
     TemplateRunRecord,
@@ -27,7 +27,7 @@ from portal_actions_plugin.runs.reading.search.narrowing import BY_NAME, Narrowe
 from portal_actions_plugin.runs.run_ids import no_run, parse_id
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sessions import Transaction, reading
+from portal_actions_plugin.storage.sessions import Row, Transaction, reading
 from portal_actions_plugin.storage.sql import ONE, Id
 
 # -- the statements of every look at a run: made once, since making one takes longer than running it --------------------
@@ -52,12 +52,29 @@ _STEPS = (
     rows.select_action_runs().where(tables.action_runs.c.template_run_id == _run_id).order_by(tables.action_runs.c.id)
 )
 _run_ids = bindparam("run_ids", type_=Id(), expanding=True)
+_ACTION_RUNS_BY_ID = rows.select_action_runs().where(tables.action_runs.c.id.in_(_run_ids))
+_TEMPLATE_RUNS_BY_ID = rows.select_template_runs().where(tables.template_runs.c.id.in_(_run_ids))
+_STATUSES_OF_STEPS = select(tables.action_runs.c.template_run_id, tables.action_runs.c.status).where(
+    tables.action_runs.c.template_run_id.in_(_run_ids)
+)
 _ATTEMPTS = (
     select(tables.attempts).where(tables.attempts.c.action_run_id.in_(_run_ids)).order_by(tables.attempts.c.number)
 )
 
 _levels = bindparam("levels", type_=String(), expanding=True)
 _limit = bindparam("limit", type_=Integer())
+_RETRIES_OF_ACTION_RUN = (
+    rows.select_action_runs()
+    .where(tables.action_runs.c.retry_of == _run_id)
+    .order_by(tables.action_runs.c.id.desc())
+    .limit(_limit)
+)
+_RETRIES_OF_TEMPLATE_RUN = (
+    rows.select_template_runs()
+    .where(tables.template_runs.c.retry_of == _run_id)
+    .order_by(tables.template_runs.c.id.desc())
+    .limit(_limit)
+)
 _LINE: tuple[ColumnClause[Any], ...] = (
     tables.log_lines.c.action_run_id,
     tables.log_lines.c.seq,
@@ -160,6 +177,31 @@ def any_run(run_id: str) -> ActionRun | TemplateRun:
         return action_run(run_id)
 
 
+def action_runs_by_id(run_ids: Collection[str]) -> list[ActionRun]:
+    """Those of these action runs that there are, as in a list."""
+    if not run_ids:
+        return []
+    with reading() as db:
+        return _action_runs(db, db.rows(_ACTION_RUNS_BY_ID, {"run_ids": list(run_ids)}))
+
+
+def template_runs_by_id(run_ids: Collection[str]) -> list[TemplateRun]:
+    """Those of these template runs that there are, as in a list."""
+    if not run_ids:
+        return []
+    with reading() as db:
+        return _template_runs(db, db.rows(_TEMPLATE_RUNS_BY_ID, {"run_ids": list(run_ids)}))
+
+
+def retries_of(run: ActionRun | TemplateRun, *, limit: int) -> list[ActionRun] | list[TemplateRun]:
+    """The retries of a run, newest first, as in a list."""
+    values = {"run_id": run.id, "limit": limit}
+    with reading() as db:
+        if isinstance(run, TemplateRun):
+            return _template_runs(db, db.rows(_RETRIES_OF_TEMPLATE_RUN, values))
+        return _action_runs(db, db.rows(_RETRIES_OF_ACTION_RUN, values))
+
+
 def template_runs_of(run_ids: Sequence[str]) -> dict[str, str]:
     """The template run that each of these action runs is a step of, by the step's id."""
     steps = select(tables.action_runs.c.id, tables.action_runs.c.template_run_id).where(
@@ -240,25 +282,32 @@ def _tails(
 # -- lists -----------------------------------------------------------------------------------------------------------
 
 
-def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
-    """Action runs, newest first."""
-    return page(_reader(tables.action_runs, wanted), limit, cursor, lambda row: rows.action_run(action_run_record(row)))
+def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None, sight: Sight | None = None) -> Page:
+    """Action runs, newest first: those that may be seen."""
+    return page(_listing("action_runs", tables.action_runs, wanted, _action_runs), limit, cursor, sight)
 
 
-def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
-    """Template runs, newest first, without their steps."""
-    found = page(_reader(tables.template_runs, wanted), limit, cursor, template_run_record)
-    ids = [row["id"] for row in found.items]
-    with reading() as db:
-        started = db.rows(
-            select(tables.action_runs.c.template_run_id, tables.action_runs.c.status).where(
-                tables.action_runs.c.template_run_id.in_(ids)
-            )
-        )
-    statuses: dict[str, list[str]] = {run_id: [] for run_id in ids}
-    for row in started:
-        statuses[row["template_run_id"]].append(row["status"])
-    return replace(found, items=[rows.template_run(row, statuses[row["id"]]) for row in found.items])
+def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None, sight: Sight | None = None) -> Page:
+    """Template runs, newest first, without their steps: those that may be seen."""
+    return page(_listing("template_runs", tables.template_runs, wanted, _template_runs), limit, cursor, sight)
+
+
+def _listing(
+    name: str, table: tables.RunTable, wanted: RunFilter, convert: Callable[[Transaction, Sequence[Row]], list[Any]]
+) -> Listing[Any]:
+    return Listing(_reader(table, wanted), convert, bound_to(name, wanted))
+
+
+def _action_runs(_db: Transaction, found: Sequence[Row]) -> list[ActionRun]:
+    return [rows.action_run(action_run_record(row)) for row in found]
+
+
+def _template_runs(db: Transaction, found: Sequence[Row]) -> list[TemplateRun]:
+    statuses: dict[str, list[str]] = {row["id"]: [] for row in found}
+    if statuses:
+        for step in db.rows(_STATUSES_OF_STEPS, {"run_ids": list(statuses)}):
+            statuses[step["template_run_id"]].append(step["status"])
+    return [rows.template_run(template_run_record(row), statuses[row["id"]]) for row in found]
 
 
 def _reader(table: tables.RunTable, wanted: RunFilter) -> Reader:

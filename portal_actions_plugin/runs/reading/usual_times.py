@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from sqlalchemy import ColumnClause, Integer, Select, String, Subquery, bindparam, func, select
+from sqlalchemy import ColumnClause, Integer, Select, String, Subquery, bindparam, func, or_, select
 
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs.reading.filters import same
@@ -27,23 +27,30 @@ Kind = tuple[str | None, str]
 """What is compared: the id of a step, None for a one-off, and its action."""
 
 
-def usual_times(run: ActionRun | TemplateRun) -> dict[Kind, int]:
+def usual_times(run: ActionRun | TemplateRun, of: str | None = None) -> dict[Kind, int]:
     """The usual milliseconds of a one-off, or of each step of a template run; none where too little is known.
 
     Only what had ended when the run was queued counts. So what a run is measured against does not change while somebody
     looks at it, and the run itself is no part of it.
+
+    Args:
+        run: what is measured.
+        of: the id of whose runs count; None for all people's.
     """
     if isinstance(run, TemplateRun):
         # Twice as many as are needed when all goes well: some steps fail, are skipped or are not reached.
         statement, word, rows = _OF_TEMPLATE, run.template, 2 * LAST * len(run.steps)
     else:
         statement, word, rows = _OF_ACTION, run.action, MAX_ROWS
-    values = {"word": word, "run_id": run.id, "queued_at": run.queued_at, "rows": min(rows, MAX_ROWS)}
+    values = {"word": word, "run_id": run.id, "queued_at": run.queued_at, "rows": min(rows, MAX_ROWS), "of": of}
     times: dict[Kind, list[int]] = {}
     with reading() as db:
         for row in db.rows(statement, values):
             times.setdefault((row["step_id"], row["action"]), []).append(row["ms"])
     return {kind: round(median(several)) for kind, several in times.items() if len(several) >= FEWEST}
+
+
+_of = bindparam("of", type_=String())
 
 
 def _last_successes(column: ColumnClause[Any], *, of_steps: bool) -> Select[Any]:
@@ -57,6 +64,7 @@ def _last_successes(column: ColumnClause[Any], *, of_steps: bool) -> Select[Any]
             recent.c.status == SUCCESS,
             recent.c.finished_at <= bindparam("queued_at", type_=UtcDateTime()),
             recent.c.started_at.is_not(None),  # a step that was taken over ran elsewhere
+            or_(_of.is_(None), recent.c.requested_by == _of),
             recent.c.step_id.is_not(None) if of_steps else recent.c.step_id.is_(None),
         )
         .subquery()
@@ -68,7 +76,7 @@ def _recent(column: ColumnClause[Any]) -> Subquery:
     """What an index finds newest first, and no more of it than a page has time for."""
     step = tables.action_runs.c
     return (
-        select(step.id, step.step_id, step.action, step.status, step.started_at, step.finished_at)
+        select(step.id, step.step_id, step.action, step.status, step.started_at, step.finished_at, step.requested_by)
         .where(same(column, bindparam("word", type_=String())), step.id < bindparam("run_id", type_=Id()))
         .order_by(step.id.desc())
         .limit(bindparam("rows", type_=Integer()))

@@ -11,6 +11,7 @@ from portal_actions_plugin.runs.changes import locks, slots, transitions
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.news import tell
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.references import as_seen_by
 from portal_actions_plugin.runs.service.change_access import action_run_to_change, template_run_to_change
 from portal_actions_plugin.runs.states import CANCELED
 
@@ -39,7 +40,7 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
             tell.tell_after_commit(tx, signals.action_run_finished, step.id)
         locks.ring_for_next_after_commit(tx, [step.lock_key for step in steps if step.lock_key])
         tell.tell_after_commit(tx, signals.template_run_finished, run.id)
-    return queries.template_run(run.id)
+    return as_seen_by(asker, queries.template_run(run.id))
 
 
 def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
@@ -64,7 +65,7 @@ def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
         locks.ring_for_next_after_commit(tx, [one.lock_key for one in canceled if one.lock_key])
         audit.record(tx, AuditEntry(asker.id, "action_run.cancel", CANCELED, run.action, run.id))
         tell.tell_after_commit(tx, signals.action_run_finished, run.id)
-    return queries.action_run(run.id)
+    return as_seen_by(asker, queries.action_run(run.id))
 
 
 def _require_cancel(identity: Identity | None, run: ActionRun | TemplateRun, event: str) -> Identity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs.guards import access
@@ -22,7 +23,11 @@ def template_run_to_change(identity: Identity | None, run_id: str, event: str) -
         NotFoundError: there is no such run, or the host's authorizer hides it.
     """
     asker = access.require_reader(identity, "template:read", event=event, target=run_id)
-    run = queries.template_run(run_id)
+    try:
+        run = queries.template_run(run_id)
+    except NotFoundError as error:
+        _refuse_missing(asker, "template:read", error, event, run_id)
+        raise
     if access.hides(asker, "template:read", run):
         access.refuse_unseen(asker, "template:read", no_run("template run", run_id), event=event, target=run.id)
     return run
@@ -41,7 +46,17 @@ def action_run_to_change(identity: Identity | None, run_id: str, event: str) -> 
         NotFoundError: there is no such run, or the host's authorizer hides it.
     """
     asker = access.require_reader(identity, "action:read", event=event, target=run_id)
-    run = queries.action_run(run_id)
+    try:
+        run = queries.action_run(run_id)
+    except NotFoundError as error:
+        _refuse_missing(asker, "action:read", error, event, run_id)
+        raise
     if access.hides(asker, "action:read", run):
         access.refuse_unseen(asker, "action:read", no_run("action run", run_id), event=event, target=run.id)
     return run
+
+
+def _refuse_missing(asker: Identity, permission: str, error: NotFoundError, event: str, run_id: str) -> None:
+    """Refuse what is not there as what is hidden is refused, where something may be: neither is quicker."""
+    if access.decides_by_object():
+        access.refuse_unseen(asker, permission, error, event=event, target=run_id)

@@ -61,7 +61,14 @@ def start_template_run(identity: Identity | None, name: str, inputs: Mapping[str
         ConfigurationError: the template is broken, or carries a secret that this portal cannot keep.
         AuthError: a forge would refuse one of its steps: the portal's credential lacks what is named.
     """
-    asker = access.require(identity, "template:run", event="template_run.start", target=name)
+    asker = access.require_start(
+        identity,
+        "template:run",
+        read="template:read",
+        exists=access.template_exists(name),
+        event="template_run.start",
+        target=name,
+    )
     return start_template(asker, name, inputs, ask, event="template_run.start", retry_of=None)
 
 
@@ -82,7 +89,14 @@ def start_action_run(identity: Identity | None, action_id: str, data: Mapping[st
         ConfigurationError: the input carries a secret that this portal cannot keep.
         AuthError: a forge would refuse it: the portal's credential lacks what is named.
     """
-    asker = access.require(identity, "action:run", event="action_run.start", target=action_id)
+    asker = access.require_start(
+        identity,
+        "action:run",
+        read="action:read",
+        exists=action_id in extension().registry,
+        event="action_run.start",
+        target=action_id,
+    )
     return start_action(asker, action_id, data, ask, event="action_run.start", retry_of=None)
 
 
@@ -161,8 +175,15 @@ def _start_template(
 
 def _startable(asker: Identity, name: str, event: str, begin: LeftOff | None) -> Template:
     """The template of this name as it is now, for who may start it, and go on with it as it was."""
-    if access.hides(asker, "template:read", name):
-        access.refuse_unseen(asker, "template:read", no_template(name), event=event, target=name)
+    access.require_known(
+        asker,
+        "template:run",
+        no_template(name),
+        read="template:read",
+        exists=access.template_exists(name),
+        event=event,
+        target=name,
+    )
     current = extension().templates.get(name)
     demands = {*access.demands_of_template(current), *(access.demands_of_template(begin.template) if begin else ())}
     access.require_demands(asker, sorted(demands), event=event, target=name)
@@ -194,8 +215,15 @@ def _start_action(
     key = _key(asker, [event, retry_of or action_id], "input", data, ask)
     if replay := known(asker, key):
         return replay
-    if access.hides(asker, "action:read", action_id):
-        access.refuse_unseen(asker, "action:read", no_action(action_id), event=event, target=action_id)
+    access.require_known(
+        asker,
+        "action:run",
+        no_action(action_id),
+        read="action:read",
+        exists=action_id in parts.registry,
+        event=event,
+        target=action_id,
+    )
     action = parts.registry.get(action_id)
     access.require_demands(asker, access.demands_of_action(action), event=event, target=action_id)
     _look_first(size, asker, event, action_id)

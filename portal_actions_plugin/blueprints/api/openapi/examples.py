@@ -36,7 +36,7 @@ Json = dict[str, Any]
 RUN_ID = "019a1b2c-3d4e-7f50-8a61-9b72c3d4e5f6"
 STEP_RUN_ID = "019a1b2c-3d52-7c11-9e0f-5a4b3c2d1e0f"
 NEXT_RUN_ID = "019a1b2f-0a1b-7c2d-8e3f-4a5b6c7d8e9f"
-NEXT_CURSOR = "bgGaGyw9Tn9QimGbcsPU5fY"
+NEXT_CURSOR = "pQ0v3rW8mYx1cK5nT7bJ2gHdSfLzAqEoUiRkVwXyB4M"
 
 PARAMETERS = {"run_id": RUN_ID, "action_id": "debug.log@v1", "name": "create-service"}
 

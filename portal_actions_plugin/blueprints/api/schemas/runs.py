@@ -65,8 +65,10 @@ class LockHolderSchema(Schema):
     """The action run that a queued one waits for, since both write to the same."""
 
     lock = fields.String(required=True)
-    run_id = fields.UUID(required=True)
-    html_url = fields.String(required=True)
+    run_id = fields.UUID(
+        required=True, allow_none=True, metadata={"description": "Null, with `html_url`, when it is hidden from you."}
+    )
+    html_url = fields.String(required=True, allow_none=True)
 
 
 class _RunSchema(Schema):

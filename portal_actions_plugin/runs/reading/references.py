@@ -1,0 +1,94 @@
+"""The runs that a run names: who may not see one of them is not told that it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar, cast
+
+from portal_actions_plugin.host import Identity
+from portal_actions_plugin.run_types import ActionRun, LockHolder, TemplateRun
+from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.reading import queries
+
+R = TypeVar("R", bound=ActionRun | TemplateRun)
+
+MOST_RETRIES = 20
+"""So many retries of a run are looked at for the newest one that may be seen."""
+
+May = Callable[[str | None], bool]
+
+
+def as_seen_by(identity: Identity | None, run: R) -> R:
+    """A run without the names of others that the host hides from the identity."""
+    return all_as_seen_by(identity, [run])[0]
+
+
+def all_as_seen_by(identity: Identity | None, runs: Sequence[R]) -> list[R]:
+    """Runs of one kind, each without the names of others that the host hides from the identity."""
+    if not access.decides_by_object():
+        return list(runs)
+    seen = _Seen(identity, runs)
+    return [seen.of(run) for run in runs]
+
+
+class _Seen:
+    """Which of the runs that some runs name may be seen: read at once, and asked about once each."""
+
+    def __init__(self, identity: Identity | None, runs: Iterable[ActionRun | TemplateRun]) -> None:
+        self._identity = identity
+        whole: set[str] = set()
+        single: set[str] = set()
+        for run in runs:
+            (whole if isinstance(run, TemplateRun) else single).update(filter(None, (run.retry_of,)))
+            for part in _parts(run):
+                whole.update(filter(None, (part.taken_over_from,)))
+                single.update([part.waits_for.run_id] if part.waits_for and part.waits_for.run_id else ())
+        holders = queries.action_runs_by_id(single)
+        whole.update(holder.template_run_id for holder in holders if holder.template_run_id)
+        self._whole = {run.id for run in queries.template_runs_by_id(whole) if self._may(run)}
+        self._single = {run.id for run in holders if self._is_seen(run)}
+
+    def of(self, run: R) -> R:
+        return cast("R", self._whole_run(run) if isinstance(run, TemplateRun) else self._part(run))
+
+    def _whole_run(self, run: TemplateRun) -> TemplateRun:
+        retry_of = run.retry_of if run.retry_of in self._whole else None
+        return replace(
+            run,
+            steps=tuple(replace(step, run=self._part(step.run)) if step.run else step for step in run.steps),
+            retry_of=retry_of,
+            resumed_step=run.resumed_step if retry_of else None,
+            retried_as=self._retried_as(run),
+        )
+
+    def _part(self, run: ActionRun) -> ActionRun:
+        return replace(
+            run,
+            retry_of=run.retry_of if run.retry_of in self._single else None,
+            retried_as=self._retried_as(run),
+            taken_over_from=run.taken_over_from if run.taken_over_from in self._whole else None,
+            waits_for=self._holder(run.waits_for),
+        )
+
+    def _holder(self, holder: LockHolder | None) -> LockHolder | None:
+        if holder is None or holder.run_id is None or holder.run_id in self._single:
+            return holder
+        return replace(holder, run_id=None, html_url=None)
+
+    def _retried_as(self, run: ActionRun | TemplateRun) -> str | None:
+        if run.retried_as is None:
+            return None
+        retries = queries.retries_of(run, limit=MOST_RETRIES)
+        return next((again.id for again in retries if self._may(again)), None)
+
+    def _is_seen(self, run: ActionRun) -> bool:
+        """Whether an action run may be seen; a step is shown by its template run."""
+        return self._may(run) and (run.template_run_id is None or run.template_run_id in self._whole)
+
+    def _may(self, run: ActionRun | TemplateRun) -> bool:
+        return access.allowed(self._identity, access.read_permission(run), run)
+
+
+def _parts(run: ActionRun | TemplateRun) -> list[ActionRun]:
+    return [step.run for step in run.steps if step.run] if isinstance(run, TemplateRun) else [run]
