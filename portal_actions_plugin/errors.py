@@ -170,6 +170,15 @@ class WorkerLostError(ActionError):
     verdict = "Look first: the step may have done its work before the worker died."
 
 
+class OutOfMemoryError(ActionError):
+    """The action ran out of memory."""
+
+    code = "OUT_OF_MEMORY"
+    http_status = 500
+    hint = "Give it less to do at once, or ask your platform team for workers with more memory."
+    verdict = "Retrying will not help, unless there is more memory or less to do."
+
+
 class ConfigurationError(ActionError):
     """The portal lacks a setting."""
 

@@ -35,7 +35,8 @@ def require_sign_in() -> Any:
 def list_templates() -> str:
     listing = _source().list()
     templates = sorted(listing.templates, key=lambda template: ("recommended" not in template.tags, template.title))
-    return render_template("launcher/list.html", templates=templates, problems=listing.problems)
+    warnings = listing.warnings if people.may("template:edit") else ()
+    return render_template("launcher/list.html", templates=templates, problems=listing.problems, warnings=warnings)
 
 
 @blueprint.get("/<name>")

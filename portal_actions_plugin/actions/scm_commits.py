@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.actions.scm_operations import commits_to
+from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.scm.base import FileChange
 from portal_actions_plugin.scm.optional import require
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.base import CommitResult, Operation, RepoRef
     from portal_actions_plugin.scm.provider import ScmProvider
+
+MAX_FAULTS = 20
+"""Files of a skeleton that are told of when they cannot be rendered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +103,30 @@ def rendered_skeleton(ctx: ActionContext, folder: str, values: Mapping[str, Json
     Raises:
         ConfigurationError: the run has no template, or its template has no files.
         ConflictError: a file was changed since the run started.
-        ExpressionError: an expression cannot be evaluated; names the file and the line.
+        ValidationError: expressions cannot be evaluated; names each file and line, of ``MAX_FAULTS`` at most.
     """
-    files = [_rendered(file, values, folder) for file in ctx.skeleton(folder)]
+    faults: list[ValidationError] = []
+    files: list[FileChange] = []
+    for file in ctx.skeleton(folder):
+        try:
+            files.append(_rendered(file, values, folder))
+        except ValidationError as error:
+            faults.append(error)
+            if len(faults) == MAX_FAULTS:
+                break
+    if faults:
+        raise faults[0] if len(faults) == 1 else _together(faults, folder)
     ctx.log(f"rendered {_count(len(files))} of the skeleton {folder}")
     return files
+
+
+def _together(faults: Sequence[ValidationError], folder: str) -> ValidationError:
+    count = f"At least {MAX_FAULTS}" if len(faults) == MAX_FAULTS else str(len(faults))
+    return ValidationError(
+        f"{count} files of the skeleton {folder} cannot be rendered.",
+        hint=faults[0].hint,
+        fields={"skeleton": [fault.message for fault in faults]},
+    )
 
 
 def _rendered(file: SkeletonFile, values: Mapping[str, JsonValue], folder: str) -> FileChange:

@@ -19,7 +19,15 @@ from portal_actions_plugin.software_templates.parameters.checks import KEY as PA
 from portal_actions_plugin.software_templates.parameters.checks import read_pages
 from portal_actions_plugin.software_templates.places import value_at, written
 from portal_actions_plugin.software_templates.readings import API_VERSIONS
-from portal_actions_plugin.software_templates.skeleton import SkeletonError, find_files, folder_path, hashes, signature
+from portal_actions_plugin.software_templates.skeleton import (
+    SkeletonError,
+    contents,
+    digest,
+    find_files,
+    folder_path,
+    signature,
+)
+from portal_actions_plugin.software_templates.skeleton_syntax import check_syntax
 from portal_actions_plugin.software_templates.spec import Step, Template, fingerprint
 
 if TYPE_CHECKING:
@@ -31,6 +39,8 @@ if TYPE_CHECKING:
 
 KIND = "Template"
 MAX_STEPS = 200
+RENDERING = frozenset({"scm.pushSkeleton@v1"})
+"""The actions that are known to render the skeleton that they are given; any other one may copy it."""
 MAX_SKELETONS = 20
 """Skeleton folders that the steps of one template name."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -78,7 +88,7 @@ def check_document(
     output = findings.mapping(spec, ("spec", "output"))
     folders = _skeleton_folders(steps, findings)
     skeletons = {folder: signature(file.parent, folder) for folder in set(folders.values())}
-    files = _hash_skeletons(file, folders, findings)
+    files = _hash_skeletons(file, folders, steps, findings)
     template = Template(
         name=name,
         title=findings.text(metadata, ("metadata", "title"), name),
@@ -218,11 +228,17 @@ def _skeleton_folders(steps: tuple[Step, ...], findings: Findings) -> dict[Key, 
     return folders
 
 
-def _hash_skeletons(file: Path, folders: Mapping[Key, str], findings: Findings) -> dict[str, str]:
+def _hash_skeletons(
+    file: Path, folders: Mapping[Key, str], steps: tuple[Step, ...], findings: Findings
+) -> dict[str, str]:
     files: dict[str, str] = {}
     for folder, key in {folder: key for key, folder in folders.items()}.items():
+        is_rendered = any(steps[int(at[2])].action in RENDERING for at, one in folders.items() if one == folder)
         try:
-            files.update(hashes(find_files(file.parent, folder)))
+            for found, content in contents(find_files(file.parent, folder)):
+                files[found.path] = digest(content)
+                if is_rendered:
+                    check_syntax(found, content, key, findings)
         except SkeletonError as error:
             findings.add(key, str(error))
     return dict(sorted(files.items()))

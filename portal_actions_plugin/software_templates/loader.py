@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import stat
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.control_characters import escaped
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import TemplateFinding, TemplateListing
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from portal_actions_plugin.software_templates.checks import Forbids
     from portal_actions_plugin.software_templates.spec import Template
+
+log = logging.getLogger(__name__)
 
 __all__ = ["FolderTemplateSource", "read_skeleton"]
 
@@ -140,7 +144,11 @@ class FolderTemplateSource:
             now = stamp(file.stat())
             before = self._loaded.get(file)
             with budget(seconds=CHECK_SECONDS):
-                return before if before and before.is_current(now, file.parent) else _Loaded(now, self._check(file))
+                if before and before.is_current(now, file.parent):
+                    return before
+                checked = self._check(file)
+                _log(checked)
+                return _Loaded(now, checked)
         except OSError as error:
             return _Loaded((), (self._broken(file, "", 1, "file", f"this cannot be read: {error.strerror}"),))
         except SandboxError as error:
@@ -189,6 +197,20 @@ class FolderTemplateSource:
         guess = _FIRST_NAME.search(text)
         name = guess[1] if guess else file.parent.name if file.name in IN_FOLDER else file.stem
         return Checked(name, line, None, (self._problem(file, line, key, message, name),))
+
+
+def _log(checked: Iterable[Checked]) -> None:
+    """Tell who runs the portal of each template that was read, once for each change of its file."""
+    for one in checked:
+        if one.problems:
+            log.warning("the template %s cannot be used: %s", escaped(one.name), _first_of(one.problems))
+        elif one.warnings:
+            log.info("the template %s can be used, with warnings: %s", escaped(one.name), _first_of(one.warnings))
+
+
+def _first_of(found: Sequence[TemplateFinding]) -> str:
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return f"{escaped(str(replace(found[0], file=found[0].path)))}{more}"
 
 
 def shown_path(file: Path, folders: Iterable[Path]) -> str:

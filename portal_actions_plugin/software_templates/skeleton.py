@@ -141,9 +141,14 @@ def stamp(status: os.stat_result) -> Signature:
     return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
-def hashes(found: tuple[Found, ...]) -> dict[str, str]:
-    """SHA-256 of each file by its path below the template's folder; raises SkeletonError."""
-    return {one.path: _hash(_content(one)) for one in found}
+def contents(found: tuple[Found, ...]) -> Iterator[tuple[Found, bytes]]:
+    """Each file with what is in it; raises SkeletonError."""
+    return ((one, _content(one)) for one in found)
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 of a file's content, as hex digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def read_skeleton(template: Template, folder: str) -> tuple[SkeletonFile, ...]:
@@ -182,21 +187,21 @@ def read_skeleton(template: Template, folder: str) -> tuple[SkeletonFile, ...]:
 def _read_as_expected(template: Template, name: str, expected: Mapping[str, str]) -> tuple[SkeletonFile, ...]:
     try:
         found = {one.path: one for one in find_files(Path(str(template.folder)), name)}
-        contents = {path: _content(one) for path, one in found.items()}
+        texts = {path: _content(one) for path, one in found.items()}
     except SkeletonError as error:
         raise _changed(template, str(error)) from None
-    for path in sorted(expected.keys() | contents.keys()):
-        if path not in contents:
+    for path in sorted(expected.keys() | texts.keys()):
+        if path not in texts:
             raise _changed(template, f"{path} was removed since this run started")
         if path not in expected:
             raise _changed(template, f"{path} was added since this run started")
-        if _hash(contents[path]) != expected[path]:
+        if digest(texts[path]) != expected[path]:
             raise _changed(template, f"{path} changed since this run started")
     return tuple(
         SkeletonFile(
             path.removeprefix(f"{name}/"), content, bool(found[path].status.st_mode & stat.S_IXUSR), found[path].file
         )
-        for path, content in sorted(contents.items())
+        for path, content in sorted(texts.items())
     )
 
 
@@ -212,7 +217,3 @@ def _content(found: Found) -> bytes:
         return found.file.read_bytes()
     except OSError as error:
         raise SkeletonError(f"{found.path} cannot be read: {error.strerror}") from None
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -119,6 +119,26 @@ def test_an_unexpected_error_is_internal_and_says_what_it_was(app: Flask, wrong:
     assert type(wrong).__name__ in error.message
 
 
+@pytest.mark.fault("E28")
+def test_a_handler_that_runs_out_of_memory_says_so_and_the_next_run_works(app: Flask) -> None:
+    free = iter([False, True])
+
+    def handler(_ctx: Any, **_given: Any) -> None:
+        if not next(free):
+            raise MemoryError
+
+    register(greedy=handler)
+    first = run_one_off("test.greedy@v1")
+    work_off()
+    error = queries.action_run(first).error
+    assert error is not None
+    assert (error.code, error.message) == ("OUT_OF_MEMORY", "test.greedy@v1 ran out of memory.")
+    assert "memory" in error.hint
+    second = run_one_off("test.greedy@v1")
+    work_off()
+    assert queries.action_run(second).status == "success"
+
+
 @pytest.mark.parametrize("outputs", [{"when": datetime.now(UTC)}, {"big": "x" * 300_000}])
 def test_outputs_that_cannot_be_kept_fail_the_run(app: Flask, outputs: dict[str, Any]) -> None:
     register(strange=lambda ctx, value=None: outputs)

@@ -319,6 +319,21 @@ class TestPushSkeleton:
             push_skeleton.run(ctx, {"repo": REFERENCE, "skeleton": "s"})
 
     @pytest.mark.usefixtures("shop")
+    @pytest.mark.fault("E23")
+    def test_all_files_that_cannot_be_rendered_are_told_at_once(self, root, shop):
+        files = [
+            SkeletonFile("a.txt", b"one\n${{ values.nope }}"),
+            SkeletonFile("b-${{ values. }}.txt", b"fine"),
+            SkeletonFile("c.txt", b"fine"),
+        ]
+        ctx = make_context(root=root, read_skeleton=lambda _folder: files)
+        with pytest.raises(ValidationError) as caught:
+            push_skeleton.run(ctx, {"repo": REFERENCE, "skeleton": "s"})
+        assert caught.value.message == "2 files of the skeleton s cannot be rendered."
+        first, second = caught.value.fields["skeleton"]
+        assert first.startswith("s/a.txt, line 2: ${{ values.nope }}: ")
+        assert second.startswith("s/b-${{ values. }}.txt, line 1: ")
+
     def test_a_run_without_a_template_has_no_skeleton(self, ctx):
         with pytest.raises(ConfigurationError, match="skeleton"):
             push_skeleton.run(ctx, {"repo": REFERENCE, "skeleton": "skeleton"})

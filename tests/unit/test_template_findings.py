@@ -12,6 +12,8 @@ from marshmallow import Schema, fields, validate, validates_schema
 from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.actions.registry import Registry, action
+from portal_actions_plugin.errors import ValidationError, field_lines
+from portal_actions_plugin.software_templates.expressions import rendering
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 
 OURS, BACKSTAGE = "portal-actions/v1", "scaffolder.backstage.io/v1beta3"
@@ -38,6 +40,7 @@ class Input(Schema):
 
 
 class Anything(Schema):
+    skeleton = fields.Raw()
     values = fields.Raw()
 
 
@@ -271,3 +274,121 @@ def test_what_is_wrong_beside_an_expression_is_told(found, version):
 
 def test_an_action_whose_own_check_fails_says_nothing_of_a_template(found):
     assert found(OURS, "steps: [{action: lab.crooked@v1, input: {text: a}}]") == []
+
+
+# -- skeletons -------------------------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.fault("E23")
+def test_all_files_of_a_skeleton_that_cannot_be_rendered_are_told_each_with_its_own_line(tmp_path, version):
+    known = Registry()
+    known.add(action("scm.pushSkeleton@v1", title="Push", input=Anything)(lambda _ctx, **_given: None), "the tests")
+    folder = tmp_path / "t" / "skeleton"
+    folder.mkdir(parents=True)
+    for name, text in (
+        ("a.txt", "line one\n${{ values.name \nline three\n"),
+        ("b-${{ values. }}.txt", "fine"),
+        ("c.txt", "one\ntwo\n{% if values.x %}\n"),
+        ("d.txt", "one\n${{ values.x | shout }}\n"),
+        ("fine.txt", "${{ values.x }} {% raw %}${{ a b }}{% endraw %}"),
+        ("workflow.yml", "run: echo ${{ github.ref }}"),
+    ):
+        (folder / name).write_text(text)
+    (folder / "e.bin").write_bytes(b"\xff${{ a b }}")
+    (tmp_path / "t" / "template.yaml").write_text(
+        f"apiVersion: {version}\nkind: Template\nmetadata: {{name: x}}\n"
+        "spec:\n  steps:\n    - {action: scm.pushSkeleton@v1, input: {values: {}, skeleton: ./skeleton}}\n"
+    )
+    listing = FolderTemplateSource([tmp_path], known).list()
+    told = [one for one in (*listing.warnings, *listing.problems) if one.file != "t/template.yaml"]
+    assert bool(listing.templates) is (version == BACKSTAGE)
+    assert [(one.file, one.line, one.value, one.message.partition("rendered: ")[2]) for one in told] == [
+        (
+            "t/skeleton/a.txt",
+            2,
+            "${{ values.name",
+            "'line' is not expected here: an operator or }} is missing before it",
+        ),
+        ("t/skeleton/b-${{ values. }}.txt", 1, "skeleton/b-${{ values. }}.txt", "a name is missing after a dot"),
+        ("t/skeleton/c.txt", 3, "{% if values.x %}", "the block 'if' is not closed"),
+        ("t/skeleton/d.txt", 2, "${{ values.x | shout }}", "there is no filter 'shout'"),
+    ]
+    assert {one.key for one in told} == {"spec.steps[0].input.skeleton"}
+
+
+def test_a_skeleton_that_was_corrected_is_read_again(tmp_path):
+    known = Registry()
+    known.add(action("scm.pushSkeleton@v1", title="Push", input=Anything)(lambda _ctx, **_given: None), "the tests")
+    (tmp_path / "t" / "s").mkdir(parents=True)
+    file = tmp_path / "t" / "s" / "a.txt"
+    file.write_text("${{ a b }}")
+    (tmp_path / "t" / "template.yaml").write_text(
+        f"apiVersion: {OURS}\nkind: Template\nmetadata: {{name: x}}\n"
+        "spec: {steps: [{action: scm.pushSkeleton@v1, input: {values: {}, skeleton: ./s}}]}\n"
+    )
+    source = FolderTemplateSource([tmp_path], known)
+    assert source.list().problems[0].file == "t/s/a.txt"
+    file.write_text("${{ values.a }}")
+    assert not [one for one in source.list().problems if one.file == "t/s/a.txt"]
+
+
+# -- words -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("E28")
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("':' + 8443", "a text and a number cannot be added: ~ joins them, as does one text with both in it"),
+        ("5 + 'a'", "+ cannot be used between a number and a text"),
+        ("'a' < 3", "< cannot compare a text with a number"),
+        ("[] | length + none", "+ cannot be used between a number and null"),
+        ("none()", "null cannot be called"),
+    ],
+)
+def test_what_python_says_of_types_is_said_in_a_templates_words(expression, said):
+    with pytest.raises(ValidationError) as caught:
+        rendering.render("${{ " + expression + " }}", {}, "here")
+    assert said in caught.value.message
+
+
+@pytest.mark.fault("E28")
+def test_no_message_of_marshmallows_own_reaches_anybody():
+    class Everything(Schema):
+        text = fields.String()
+        number = fields.Integer(validate=validate.Range(min=1, max=5))
+        when = fields.AwareDateTime()
+        day = fields.Date()
+        flag = fields.Boolean()
+        items = fields.List(fields.String(), validate=validate.Length(max=1))
+        table = fields.Dict()
+        inner = fields.Nested(Place)
+        null = fields.String()
+        short = fields.String(validate=validate.Length(min=3))
+        exact = fields.String(validate=validate.Equal("a"))
+        needed = fields.String(required=True)
+
+    declared = action("lab.all@v1", title="All", input=Everything)(lambda _ctx, **_given: None)
+    with pytest.raises(ValidationError) as caught:
+        declared.load_input(
+            {
+                "text": 1, "number": 9, "when": "2026-01-01T00:00:00", "day": "soon", "flag": "maybe", "items": ["a", "b"],
+                "table": 1, "inner": 1, "null": None, "short": "a", "exact": "b", "extra": 1,
+            }
+        )  # fmt: skip
+    assert sorted(field_lines(caught.value.fields)) == [
+        "day: must be a date, such as 2026-11-29",
+        "exact: must be a",
+        "extra: is unknown",
+        "flag: must be true or false",
+        "inner: must be an object",
+        "items: must have a length of at most 1",
+        "needed: is required",
+        "null: must not be empty (null)",
+        "number: must be from 1 to 5",
+        "short: must have a length of at least 3",
+        "table: must be an object",
+        "text: must be a text",
+        "when: must be a time with its zone, such as 2026-11-29T12:00:00Z",
+    ]

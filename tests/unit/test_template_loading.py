@@ -1057,4 +1057,5 @@ def test_an_if_without_its_delimiters_is_told_since_it_would_always_be_true(tmp_
     parameters = "parameters: {properties: {x: {type: boolean}}}"
     _, key, message = only(tmp_path, minimal("x", "[{action: debug.log@v1, if: parameters.x}]", parameters))
     assert key == "spec.steps[0].if"
-    assert message == "this is a text, and so always true: write ${{ parameters.x }}"
+    assert message == "this is a text, and so always true"
+    assert source(tmp_path).list().problems[0].write == "${{ parameters.x }}"

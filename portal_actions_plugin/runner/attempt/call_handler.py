@@ -11,7 +11,7 @@ from functools import partial
 
 from portal_actions_plugin import hooks
 from portal_actions_plugin.actions.context import ActionContext, RunInfo
-from portal_actions_plugin.errors import ActionError, InternalError
+from portal_actions_plugin.errors import ActionError, InternalError, OutOfMemoryError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.http_client.guard import HttpRules
@@ -165,7 +165,10 @@ def _as_action_error(cause: BaseException, run: QueuedRun) -> ActionError:
     _tell_of_bug(cause, run.action)
     if isinstance(cause, InternalError):
         return cause
-    return InternalError(f"An unexpected error stopped the action: {type(cause).__name__}: {said}")
+    if isinstance(cause, MemoryError):
+        return OutOfMemoryError(f"{run.action} ran out of memory.")
+    named = f"{type(cause).__name__}: {said}" if said else type(cause).__name__
+    return InternalError(f"An unexpected error stopped the action: {named}")
 
 
 def _tell_of_bug(cause: BaseException, action: str) -> None:

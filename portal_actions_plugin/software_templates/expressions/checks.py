@@ -63,7 +63,7 @@ def check_value(value: JsonValue, key: Key, scope: Scope, findings: Findings) ->
         for used in references(value):
             for problem in _problems(used, scope):
                 shown = used.expression if len(used.expression) <= 120 else f"{used.expression[:120]}…"
-                findings.add(key, f"{shown}: {problem}")
+                findings.add(key, f"{shown}: {problem}", value=used.expression)
 
 
 def check_condition(condition: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
@@ -79,7 +79,7 @@ def check_condition(condition: JsonValue, key: Key, scope: Scope, findings: Find
         findings.add(key, "this must be an expression, true or false")
     elif isinstance(condition, str) and "${{" not in condition and condition not in {"", "true", "false"}:
         meant = f"${{{{ {condition} }}}}"
-        findings.add(key, f"this is a text, and so always true: write {meant}")
+        findings.add(key, "this is a text, and so always true", value=condition, write=meant)
         check_value(meant, key, scope, findings)
     else:
         check_value(condition, key, scope, findings)

@@ -93,11 +93,33 @@ def compiled(source: str) -> TemplateExpression:
 
 def compiled_file(whole: str) -> Template:
     """Compile a skeleton file: expressions, ``if``, ``for``, ``set`` and ``raw``."""
+    environment = _file_environment(whole)
+    return environment.from_string(bounded(_parse_file(environment, whole)))
+
+
+def check_file(whole: str) -> None:
+    """Read a skeleton file and compile nothing; raises what ``compiled_file`` raises for it."""
+    environment = _file_environment(whole)
+    for used in _parse_file(environment, whole).find_all((nodes.Filter, nodes.Test)):
+        is_filter = isinstance(used, nodes.Filter)
+        if used.name not in (environment.filters if is_filter else environment.tests):
+            raise TemplateSyntaxError(f"there is no {'filter' if is_filter else 'test'} {used.name!r}", used.lineno)
+
+
+def has_syntax(whole: str) -> bool:
+    """Whether a skeleton file has anything to be rendered."""
+    return "${{" in whole or "{%" in whole or "{#" in whole
+
+
+def _file_environment(whole: str) -> Sandbox:
     if len(whole) > MAX_FILE_SIZE:
         raise SandboxError(f"a file with expressions has at most {MAX_FILE_SIZE:,} characters")
-    environment = Sandbox(newline_sequence="\r\n" if "\r\n" in whole else "\n")
+    return Sandbox(newline_sequence="\r\n" if "\r\n" in whole else "\n")
+
+
+def _parse_file(environment: Sandbox, whole: str) -> nodes.Template:
     tree = environment.parse(whole)
     for statement in tree.find_all(nodes.Stmt):
         if not isinstance(statement, _IN_FILES):
             raise TemplateSyntaxError("only if, for, set and raw can be used in a skeleton file", statement.lineno)
-    return environment.from_string(bounded(tree))
+    return tree

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
 from jinja2 import Template, TemplateError, UndefinedError
 from jinja2.exceptions import TemplateRuntimeError, TemplateSyntaxError
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.software_templates.expressions import compiling
+from portal_actions_plugin.software_templates.expressions import compiling, wording
 from portal_actions_plugin.software_templates.expressions.limits import (
     MAX_DEPTH,
     MAX_FILE_SIZE,
@@ -130,7 +131,7 @@ def render_file(content: str, context: Context, where: str) -> str:
     Raises:
         ExpressionError: names the file, the line and the problem.
     """
-    if "${{" not in content and "{%" not in content and "{#" not in content:
+    if not compiling.has_syntax(content):
         return content
     template = None
     try:
@@ -199,22 +200,58 @@ def _error(error: BaseException, where: str, shown: str) -> ExpressionError:
     return kind(where, shown, problem_of(error))
 
 
+@dataclass(frozen=True, slots=True)
+class FileFault:
+    """What of a skeleton file cannot be read.
+
+    Attributes:
+        line: where it is, from 1.
+        text: that line.
+        problem: in a template author's words.
+    """
+
+    line: int
+    text: str
+    problem: str
+
+
+def fault_of_file(content: str) -> FileFault | None:
+    """What of a skeleton file cannot be read, whatever the values are; None when all can."""
+    if not compiling.has_syntax(content):
+        return None
+    try:
+        compiling.check_file(content)
+    except FAILURES as error:
+        line, text = _line_of(error, content, None)
+        return FileFault(line or 1, text, problem_of(error))
+    return None
+
+
 def _file_error(error: BaseException, content: str, where: str, template: Template | None) -> ExpressionError:
+    line, text = _line_of(error, content, template)
+    return _error(error, f"{where}, line {line}" if line else where, text)
+
+
+def _line_of(error: BaseException, content: str, template: Template | None) -> tuple[int | None, str]:
     line = error.lineno if isinstance(error, TemplateSyntaxError) else None
     for frame, number in traceback.walk_tb(error.__traceback__) if template else ():
         if frame.f_code.co_filename == "<template>":
             line = template.get_corresponding_lineno(number) if template else None
-    lines = content.splitlines()
-    shown = lines[line - 1].strip() if line and line <= len(lines) else "the file"
-    return _error(error, f"{where}, line {line}" if line else where, shown)
+    lines = content.split("\n")
+    if line and isinstance(error, TemplateSyntaxError) and "end of print statement" in (error.message or ""):
+        # It is noticed where something else comes instead: what is not closed has begun before.
+        line = max((number for number, text in enumerate(lines[:line], 1) if "${{" in text), default=line)
+    return line, lines[line - 1].strip() if line and line <= len(lines) else "the file"
 
 
 def problem_of(error: BaseException) -> str:
     """Say what went wrong in a template author's words, without any value: it may be a secret."""
     if type(error) is TemplateRuntimeError:  # names what `map` or `select` were given
         return "there is no such filter or test"
-    if isinstance(error, TemplateError | SandboxError | TypeError):
-        return (getattr(error, "message", None) or str(error)).rstrip(".")
+    if isinstance(error, TypeError):
+        return wording.type_problem(str(error))
+    if isinstance(error, TemplateError | SandboxError):
+        return wording.syntax_problem((getattr(error, "message", None) or str(error)).rstrip("."))
     if isinstance(error, RecursionError | MemoryError | SyntaxError):
         return "it is too long or nested too deeply"
     if isinstance(error, ZeroDivisionError):
