@@ -13,7 +13,18 @@ from pathlib import Path
 
 from benchmarks import report, seed
 from benchmarks.effort import FULL, QUICK, Effort, Values
-from benchmarks.figures import growth, imports, latency, memory, pages, polling, refusals, run_page, throughput
+from benchmarks.figures import (
+    growth,
+    imports,
+    latency,
+    memory,
+    pages,
+    polling,
+    receivers,
+    refusals,
+    run_page,
+    throughput,
+)
 from benchmarks.peers import peers
 from benchmarks.rig import Rig, Site, site
 from tests.support import reaper
@@ -38,6 +49,7 @@ class Figure:
 
 FIGURES = {
     "throughput": Figure(throughput.measure, between=True, again=True),
+    "receivers": Figure(receivers.measure, with_most_runs=False),
     "latency": Figure(latency.measure, between=True),
     "pages": Figure(pages.measure, between=True, again=True),
     "run-page": Figure(run_page.measure),

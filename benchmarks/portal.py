@@ -12,7 +12,7 @@ from flask import Flask, request
 from marshmallow import Schema, fields
 
 from benchmarks.host import create_host
-from portal_actions_plugin import ActionContext, Identity, PortalActions
+from portal_actions_plugin import ActionContext, Identity, PortalActions, signals
 from portal_actions_plugin.actions.registry import action
 
 PEOPLE = 200
@@ -54,6 +54,19 @@ def _with_plugin(starts_a_minute: int) -> Flask:
     for declared in (write_lines, echo, take, secretive):
         app.extensions["portal_actions"].registry.add(declared, "the benchmark")
     return app
+
+
+def create_listening_app() -> Flask:
+    """The same, with a receiver on every signal that the plugin sends."""
+    app = create_app()
+    sent = ("action_run_queued", "action_run_started", "action_run_finished", "template_run_started")
+    for name in (*sent, "template_run_finished"):
+        getattr(signals, name).connect(_hear, sender=app)
+    return app
+
+
+def _hear(_app: Flask, **_news: object) -> None:
+    """Do nothing about it."""
 
 
 def _identity() -> Identity | None:

@@ -81,9 +81,9 @@ class Rig:
             yield Web(address[1], started.process.pid)
 
     @contextmanager
-    def workers(self, number: int) -> Iterator[int]:
+    def workers(self, number: int, app: str = "portal:create_app") -> Iterator[int]:
         """Run workers under their supervisor, whose process id this gives, once all of them have reported."""
-        command = [sys.executable, "-m", "flask", "--app", "benchmarks.portal:create_app", "actions", "worker"]
+        command = [sys.executable, "-m", "flask", "--app", f"benchmarks.{app}", "actions", "worker"]
         self._write("DELETE FROM portal_actions_workers")
         with self._running("workers", [*command, "--workers", str(number), "--queue", "default"]) as started:
             wait_for(lambda: self.number("SELECT count(*) FROM portal_actions_workers") == number)

@@ -21,6 +21,7 @@ from portal_actions_plugin.runner.process.leftovers import Leftovers, own_childr
 from portal_actions_plugin.runner.process.main import JobProcessMain
 from portal_actions_plugin.runner.process.monitor import watch
 from portal_actions_plugin.runner.process.shared_memory import Shared, Word
+from portal_actions_plugin.runner.teller import Teller
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.pause_points import reached
 
@@ -34,7 +35,9 @@ BEGIN_ATTEMPTS = 3
 class Prefork:
     """The job process of one worker: there is one at a time, and it stands by before anybody rings."""
 
-    def __init__(self, app: Flask, queue: str, place: str, connections: Connections, vitals: Vitals) -> None:
+    def __init__(
+        self, app: Flask, queue: str, place: str, connections: Connections, vitals: Vitals, teller: Teller
+    ) -> None:
         """Prepare; nothing is forked yet.
 
         Args:
@@ -43,12 +46,14 @@ class Prefork:
             place: the worker's name, for people.
             connections: of this process to databases; closed before each fork.
             vitals: told at each turn of the watch over a run.
+            teller: tells what a process that has died could not.
         """
         self._app = app
         self._queue = queue
         self._place = place
         self._connections = connections
         self._vitals = vitals
+        self._teller = teller
         self._process: JobProcess | None = None
 
     def stand_by(self) -> JobProcess:
@@ -87,13 +92,17 @@ class Prefork:
             reached("begin.before")
             process.begin(run_id)
             reached("begin.after")
-            stopped = watch(process, stop, lambda: self._vitals.turn(Doing.WORKING))
+            stopped = watch(process, stop, self._turned)
             if not process.gone:
                 return
             self._process = None
             if process.has_begun() or stopped:
                 break
         self._deal_with_death(process, run_id, stopped)
+
+    def _turned(self) -> None:
+        self._vitals.turn(Doing.WORKING)
+        self._teller.look()
 
     def _deal_with_death(self, process: JobProcess, run_id: str, stopped: bool) -> None:  # noqa: FBT001 what `watch` says
         """See to what a process that is gone has left: it may hold a lock, and may not have recorded how a run ended."""
@@ -109,6 +118,8 @@ class Prefork:
             try:
                 if process.word() is Word.SPOILT:
                     recovery.fail_spoilt(process.process_token)
+                elif process.call.is_between_handlers():
+                    recovery.begin_again(process.process_token, process.call.change())
                 elif stopped:
                     recovery.hand_back(process.process_token)
                 else:
@@ -116,6 +127,8 @@ class Prefork:
                 if not process.has_done():
                     log.warning("the job process of run %s ended with status %s", run_id, process.exit_status)
                     recovery.ring_soon(run_id)
+                for finished, untold in recovery.untold_of(process.process_token):
+                    self._teller.add(finished, untold)
             except DBAPIError as error:
                 away.bear(error, log, "a job process is gone; a sweeper deals with what it left")
 

@@ -12,8 +12,10 @@ import logging
 import uuid
 from collections.abc import Sequence
 
+from blinker import NamedSignal
 from sqlalchemy import and_, or_, select
 
+from portal_actions_plugin import signals
 from portal_actions_plugin.errors import ActionError, InternalError, WorkerLostError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.attempt.record import Subject, queue_again, record_failure, timed_out
@@ -22,7 +24,7 @@ from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.changes.transitions import Again, Result
 from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.guards.retries import Tried, is_idempotent, next_attempt_in
-from portal_actions_plugin.runs.news import doorbells
+from portal_actions_plugin.runs.news import announced, doorbells
 from portal_actions_plugin.runs.states import LOST, RUNNING
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, reading, transaction
@@ -75,6 +77,45 @@ def hand_back(process_token: str) -> None:
         error = WorkerLostError(f"The worker was stopped during attempt {row['attempt']} of {row['action']}.")
         again = is_idempotent(row["action"], row["input"] or {})
         _recover(row, process_token, error, 0.0 if again else None, free_attempts=1)
+
+
+def begin_again(process_token: str, told: str) -> None:
+    """Queue what a process had claimed and not begun: it was ended while it called a receiver of the host's.
+
+    That uses up no attempt, unless the receiver was told of that very run: it may hang whenever the run is claimed.
+
+    Args:
+        process_token: of a process that is known to be gone, with all that it had started.
+        told: the run that the receiver was called with, as news name it.
+    """
+    for row in _left_by(process_token):
+        error = WorkerLostError(f"Attempt {row['attempt']} of {row['action']} was ended before its handler began.")
+        own = {announced.change(announced.ACTION_RUN, row["id"])}
+        own |= {announced.change(announced.TEMPLATE_RUN, row["template_run_id"] or "")}
+        if told not in own:
+            _recover(row, process_token, error, 0.0, free_attempts=1)
+        else:
+            again = row["attempt"] < row["max_attempts"]
+            _recover(row, process_token, error, 0.0 if again else None)
+
+
+def untold_of(process_token: str) -> list[tuple[NamedSignal, str]]:
+    """The ends that a process had recorded and not told, by the signal that is to be sent of each.
+
+    Args:
+        process_token: of a process that is gone.
+    """
+    step, whole = tables.action_runs.c, tables.template_runs.c
+    of_it = step.process_token == process_token
+    steps = select(step.id).where(of_it, step.announced_at.is_(None), step.finished_at.is_not(None))
+    wholes = select(whole.id).where(
+        whole.announced_at.is_(None),
+        whole.finished_at.is_not(None),
+        whole.id.in_(select(step.template_run_id).where(of_it)),
+    )
+    with reading() as db:
+        found = [(signals.action_run_finished, row["id"]) for row in db.rows(steps)]
+        return found + [(signals.template_run_finished, row["id"]) for row in db.rows(wholes)]
 
 
 def fail_spoilt(process_token: str) -> None:

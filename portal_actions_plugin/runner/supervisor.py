@@ -27,7 +27,9 @@ from portal_actions_plugin.runner.process.interruptions import StopRequest
 from portal_actions_plugin.runner.process.leftovers import Leftovers, own_children
 from portal_actions_plugin.runner.process.preload import preload
 from portal_actions_plugin.runner.sweeper import sweep
+from portal_actions_plugin.runner.teller import Teller
 from portal_actions_plugin.runner.worker import work
+from portal_actions_plugin.runs.news.delivery import deliver_by
 from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.pause_points import reached
@@ -89,6 +91,7 @@ class Supervisor:
         self._watchdog = Watchdog("the supervisor", extension().config.stall_seconds)
         self._beat_seconds = min(BEAT_SECONDS, extension().config.stall_seconds / 8)
         self._cannot_fork_since: float | None = None
+        self._teller = Teller(app, self._connections, self._watchdog)
 
     def run(self) -> int:
         """Keep the workers alive and sweep, until told to stop; then wait for them.
@@ -99,6 +102,7 @@ class Supervisor:
         stop = StopRequest()
         adopt_orphans()
         preload(extension())
+        deliver_by(self._teller)
         self._hosts_own = own_children()
         # What is there stays: no collection of a worker or a job process looks through it, or copies its memory.
         gc.collect()
@@ -122,6 +126,7 @@ class Supervisor:
             if now - swept >= extension().config.sweep_seconds:
                 self._sweep()
                 swept = now
+            self._teller.turn()
             if now - beaten >= self._beat_seconds:
                 self._look_after_workers()
                 beaten = now
@@ -133,10 +138,10 @@ class Supervisor:
         self._manager.turned(f"{there} of {len(self._places)} workers are there")
 
     def _sweep(self) -> None:
-        # A context of its own: what a host's receiver opens in it is closed with it, before the next fork.
+        # A context of its own: what host code opens in it is closed with it, before the next fork.
         with self._app.app_context():
             neighbours.be_seen()
-            sweep(self._watchdog.turned)
+            sweep(self._watchdog.turned, self._teller.add)
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -248,6 +253,7 @@ class Supervisor:
                     place.pid = 0
                     self._end_leftovers()
             time.sleep(0.05)
+        self._teller.end(self._turned)
         self._forget_workers()
 
     def _signal_workers(self) -> None:

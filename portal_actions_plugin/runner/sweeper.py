@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from blinker import NamedSignal
 from redis.exceptions import RedisError
 from sqlalchemy import select
 
@@ -32,9 +33,14 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+Announce = Callable[[NamedSignal, str], None]
+"""Tells that a run has finished, by its signal and its id."""
+
 RINGS_A_PASS = 200
-ANNOUNCE_AFTER_SECONDS = 15
-"""How long a finished run's own process has to send its signals."""
+ANNOUNCE_AFTER_LEASES = 2
+"""How long a finished run's own process has to send its signals, and to write that it did: a minute, as leases are by default.
+
+It writes so along with something else, and at the latest when its lease is renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +61,12 @@ def _nobody() -> None:
     """Tell nobody: nobody watches."""
 
 
-def sweep(turned: Callable[[], None] = _nobody) -> Swept:
+def sweep(turned: Callable[[], None] = _nobody, announce: Announce = tell.announce) -> Swept:
     """Do one pass: ring again for what is due, act on lapsed leases, send signals that never went out, learn words.
 
     Args:
         turned: called before each part and each row of a part, for who watches that the pass gets on.
+        announce: what tells of an end: here and now, or later, where others depend on who sweeps.
 
     Returns:
         What was done. A part that failed is named, and does not keep the others from being done; nothing is raised.
@@ -68,7 +75,7 @@ def sweep(turned: Callable[[], None] = _nobody) -> Swept:
         "doorbells": _ring_again,
         "leases": partial(_act_on_lapses, turned),
         "held back": partial(slots.pass_on_all, RINGS_A_PASS),
-        "signals": partial(_announce, turned),
+        "signals": partial(_announce, turned, announce),
         "search": catch_up,
     }
     done: dict[str, int | None] = {}
@@ -155,27 +162,28 @@ def _act_on_lapses(turned: Callable[[], None]) -> int:
 # -- signals ---------------------------------------------------------------------------------------------------------
 
 
-def _announce(turned: Callable[[], None]) -> int:
+def _announce(turned: Callable[[], None], announce: Announce) -> int:
     """Send the finished signals of runs whose process died between its commit and its signals."""
     action_runs = _unannounced(tables.action_runs)
     template_runs = _unannounced(tables.template_runs)
     for run_id in action_runs:
         turned()
-        _safely(partial(tell.announce, signals.action_run_finished, run_id))
+        _safely(partial(announce, signals.action_run_finished, run_id))
     for run_id in template_runs:
         turned()
-        _safely(partial(tell.announce, signals.template_run_finished, run_id))
+        _safely(partial(announce, signals.template_run_finished, run_id))
     return len(action_runs) + len(template_runs)
 
 
 def _unannounced(table: tables.RunTable) -> list[str]:
+    seconds = ANNOUNCE_AFTER_LEASES * extension().config.lease_seconds
     with reading() as db:
         found = db.rows(
             select(table.c.id)
             .where(
                 tables.TO_ANNOUNCE,
                 checked(table.c.status.in_(OVER)),
-                table.c.finished_at < now_plus(-ANNOUNCE_AFTER_SECONDS),
+                table.c.finished_at < now_plus(-seconds),
             )
             # The former is always NULL: but the order is the index's then, and PostgreSQL does not read all that ended.
             .order_by(table.c.announced_at, table.c.finished_at)

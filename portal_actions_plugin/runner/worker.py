@@ -18,6 +18,8 @@ from portal_actions_plugin.runner.process.connections import Connections
 from portal_actions_plugin.runner.process.forking import adopt_orphans
 from portal_actions_plugin.runner.process.interruptions import StopRequest
 from portal_actions_plugin.runner.process.rehearsal import rehearse
+from portal_actions_plugin.runner.teller import Teller
+from portal_actions_plugin.runs.news.delivery import deliver_by
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError
 from portal_actions_plugin.storage import away
 
@@ -51,13 +53,16 @@ def work(app: Flask, queue: str, place: str, connections: Connections, pulse: Pu
     with app.app_context(), Watchdog(f"the worker {place}", extension().config.stall_seconds) as watchdog:
         vitals = Vitals(pulse, watchdog)
         rehearse()
-        prefork = Prefork(app, queue, place, connections, vitals)
+        teller = Teller(app, connections, watchdog)
+        deliver_by(teller)
+        prefork = Prefork(app, queue, place, connections, vitals, teller)
         listener: DoorbellListener | None = None
         while not stop.calm:
             try:
                 vitals.turn(Doing.STARTING if listener is None else pulse.doing)
                 tell_of_foreign(queue)
                 listener = listener or listen(queue)
+                teller.turn()
                 prefork.stand_by()
                 vitals.turn(Doing.STANDING_BY)
                 run_id = listener.hear()
@@ -76,5 +81,6 @@ def work(app: Flask, queue: str, place: str, connections: Connections, pulse: Pu
             if run_id:
                 prefork.run(run_id, stop)
         prefork.dismiss()
+        teller.end(watchdog.turned)
         if listener:
             listener.leave()

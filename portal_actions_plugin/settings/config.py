@@ -134,6 +134,12 @@ SETTINGS: tuple[Setting, ...] = (
         "before that counts as stalled and is ended. It is told after half of that.",
     ),
     Setting(
+        "RECEIVER_SECONDS",
+        5,
+        "How long a receiver of a signal may take. One that takes longer is interrupted in a worker, and left to itself in a "
+        "web process; the log names it and the signal.",
+    ),
+    Setting(
         "SCM",
         {},
         "Forges by name, such as `{'ghe': {'kind': 'github', 'url': 'https://ghe.example.com', 'token': {'env': 'GHE_TOKEN'}}}`; "
@@ -208,6 +214,7 @@ class Config:
     retry_max_seconds: float
     drain_seconds: float
     stall_seconds: float
+    receiver_seconds: float
     scm: Mapping[str, Installation]
     local_scm_root: Path | None
     local_scm_url: str | None
@@ -258,6 +265,7 @@ class Config:
             retry_max_seconds=read.seconds("RETRY_MAX_SECONDS"),
             drain_seconds=read.seconds("DRAIN_SECONDS"),
             stall_seconds=read.seconds("STALL_SECONDS"),
+            receiver_seconds=read.seconds("RECEIVER_SECONDS"),
             scm=read_installations(app.config[PREFIX + "SCM"]),
             local_scm_root=read.folder("LOCAL_SCM_ROOT"),
             local_scm_url=read.optional_text("LOCAL_SCM_URL"),

@@ -57,6 +57,7 @@ class Transaction:
         self._connection = connection
         self._doorbells: list[Callable[[], object]] = []
         self._news: list[Callable[[], None]] = []
+        self._in_hand: dict[str, Row] = {}
         self._echoes: dict[Callable[[Sequence[str]], None], dict[str, None]] = {}
 
     def execute(self, statement: Executable, values: Values | None = None) -> CursorResult[Any]:
@@ -91,6 +92,14 @@ class Transaction:
         """Let one transaction at a time pass here, by name, until it ends. SQLite has one writer anyway."""
         if self._connection.dialect.name == "postgresql":
             self.changed(_PASS_ONE_BY_ONE, {"name": name})
+
+    def keep_in_hand(self, row: Row) -> None:
+        """Keep a run's row as it has just been written: who tells of it after the commit need not read it again."""
+        self._in_hand[row["id"]] = row
+
+    def in_hand(self, run_id: str) -> Row | None:
+        """A run's row as it was last written here, when it was kept."""
+        return self._in_hand.get(run_id)
 
     def ring_after_commit(self, callback: Callable[[], object]) -> None:
         """Call back as soon as the rows are committed and the connection is given back: for doorbells, the first of all."""

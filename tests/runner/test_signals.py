@@ -19,6 +19,7 @@ from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.news import tell
+from portal_actions_plugin.runs.news.delivery import Delivery
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import transaction
@@ -89,13 +90,14 @@ def test_signals_of_a_process_that_died_before_them_are_sent_by_the_sweeper_once
     with listening(app, "action_run_finished", "template_run_finished") as heard:
         service.start_template_run(ADA, "two-steps", {"name": "orders"})
         with monkeypatch.context() as dying:
-            dying.setattr(tell, "announce", lambda *_: None)
+            dying.setattr(Delivery, "send", lambda *_: None)
+            dying.setattr(Delivery, "keep", lambda *_: None)
             work_off()
         assert heard == []
         assert sweeper.sweep().announced == 0, "the process itself has some time"
         with transaction("test") as tx:
-            tx.execute(update(tables.action_runs).values(finished_at=now_plus(-60)))
-            tx.execute(update(tables.template_runs).values(finished_at=now_plus(-60)))
+            tx.execute(update(tables.action_runs).values(finished_at=now_plus(-61)))
+            tx.execute(update(tables.template_runs).values(finished_at=now_plus(-61)))
         assert sweeper.sweep().announced == 3
         assert sorted(heard) == [
             ("action_run_finished", "greet", "success"),

@@ -107,7 +107,7 @@ def test_a_column_that_is_not_there_is_found(line: str) -> None:
     ("record", "read"),
     [
         (records.ActionRunRecord, rows.select_action_runs().selected_columns.keys()),
-        (records.ActionRunRecord, [column.key for column in rows.QUEUED_COLUMNS]),
+        (records.ActionRunRecord, [column.key for column in rows.WRITTEN_COLUMNS]),
         (records.TemplateRunRecord, rows.select_template_runs().selected_columns.keys()),
         (records.AttemptRecord, tables.attempts.c.keys()),
         (records.AuditRecord, tables.audit.c.keys()),

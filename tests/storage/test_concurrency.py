@@ -18,7 +18,7 @@ from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runner.attempt.queued_run import load_queued_run
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.changes import claims, transitions
+from portal_actions_plugin.runs.changes import cancels, claims, transitions
 from portal_actions_plugin.runs.changes.claims import Claim, StepRef
 from portal_actions_plugin.runs.changes.steps import prepare_step, queue_step
 from portal_actions_plugin.runs.changes.transitions import Result
@@ -118,7 +118,7 @@ def test_a_step_that_is_claimed_while_a_cancel_begins_has_not_started_after_the_
         tx.row(select(1))  # it has begun
         if not one_writer:
             assert at_once(1, lambda _: is_claimed()) == [True]
-        assert len(transitions.cancel_template_run(tx, run.id) or ()) == 1
+        assert len(cancels.cancel_template_run(tx, run.id) or ()) == 1
     [attempt] = queries.action_run(claim.ref.id).attempts
     assert attempt.finished_at is not None
     assert attempt.started_at <= attempt.finished_at

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +58,24 @@ def dies_young(_folder: Path) -> None:
     supervisor.work = die
 
 
+def hanging_receiver(folder: Path) -> None:
+    """Let a receiver of the host's hang once, in a way that nothing interrupts; a file says what it and others heard."""
+    from portal_actions_plugin import signals
+
+    def hear(_app: object, run: Any, **_: object) -> None:
+        through = (folder / "hung").exists()
+        with (folder / "heard").open("a") as out:
+            out.write(json.dumps({"run": run.id, "through": through}) + "\n")
+        if not through:
+            (folder / "hung").touch()
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+            while True:
+                time.sleep(60)
+
+    signals.action_run_finished.connect(hear, weak=False)
+    signals.template_run_finished.connect(hear, weak=False)
+
+
 HARMS: dict[str, Callable[[Path], None]] = {
-    harm.__name__: harm for harm in (deaf, sweep_hangs, cannot_fork, dies_young)
+    harm.__name__: harm for harm in (deaf, sweep_hangs, cannot_fork, dies_young, hanging_receiver)
 }

@@ -25,6 +25,7 @@ from portal_actions_plugin.runs.changes import claims, locks, slots
 from portal_actions_plugin.runs.changes.claims import LeaseLostError
 from portal_actions_plugin.runs.changes.transitions import Result
 from portal_actions_plugin.runs.news import tell
+from portal_actions_plugin.runs.news.delivery import delivery
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.away import is_away
@@ -32,6 +33,9 @@ from portal_actions_plugin.storage.pause_points import reached
 from portal_actions_plugin.storage.sessions import Transaction, ride_out, transaction
 
 log = logging.getLogger(__name__)
+
+RECEIVERS_SECONDS = 0.5
+"""What news take before a handler begins is a part of its time, as long as it is no more than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,7 @@ def _claim_once(attempt: PreparedAttempt) -> bool:
             tell.tell_after_commit(tx, signals.action_run_started, run.ref.id)
             if run.first and run.ref.template_run_id:
                 tell.tell_after_commit(tx, signals.template_run_started, run.ref.template_run_id)
+        delivery().take_along(tx)
     return claimed
 
 
@@ -154,6 +159,11 @@ def _is_held_back(tx: Transaction, attempt: PreparedAttempt) -> bool:
 def _make(claimed: Claimed, performer: Performer, redactor: Redactor) -> _Made:
     """Make an attempt and record how it ended; what was claimed along with that is to be made next."""
     run = claimed.attempt.run
+    try:
+        claimed = _with_all_its_time(claimed)
+    except LeaseLostError:
+        log.warning("run %s was canceled or taken over before its handler began", run.ref.id)
+        return _Made()
     time_left = TimeLeft(claimed.attempt.claim, claimed.asked_at, performer.tell)
     time_left.start()
     try:
@@ -171,6 +181,24 @@ def _make(claimed: Claimed, performer: Performer, redactor: Redactor) -> _Made:
     finally:
         performer.ours.leave_if_not_ours()  # a host's receiver may have forked
     return _Made()
+
+
+def _with_all_its_time(claimed: Claimed) -> Claimed:
+    """An attempt whose time begins now, when the host's receivers have taken theirs since it was claimed.
+
+    Raises:
+        LeaseLostError: it is not this process's any more.
+    """
+    asked_at = time.monotonic()
+    if asked_at - claimed.asked_at < RECEIVERS_SECONDS:
+        return claimed
+
+    def count_anew() -> None:
+        with transaction("count_anew") as tx:
+            claims.count_anew(tx, claimed.attempt.claim)
+
+    ride_out(count_anew, extension().config.lease_seconds)
+    return Claimed(claimed.attempt, asked_at)
 
 
 def _record(attempt: PreparedAttempt, performer: Performer, outcome: Outcome, redactor: Redactor) -> _Made:

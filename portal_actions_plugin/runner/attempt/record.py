@@ -29,6 +29,7 @@ from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.guards import retries
 from portal_actions_plugin.runs.guards.retries import Limits, Tried
 from portal_actions_plugin.runs.news import ring, tell
+from portal_actions_plugin.runs.news.delivery import delivery
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
 from portal_actions_plugin.software_templates import step_rendering
@@ -156,12 +157,14 @@ def _ride_out(record: Callable[[], T]) -> T:
 def _succeed(attempt: PreparedAttempt, result: Result, and_then: Callable[[Transaction], T]) -> T:
     with slots.changing("succeed", attempt.run.requested_by) as tx:
         succeed(tx, attempt, result)
+        delivery().take_along(tx)
         return and_then(tx)
 
 
 def _succeed_last(attempt: PreparedAttempt, result: Result, outputs: Mapping[str, Any]) -> None:
     with slots.changing("succeed", attempt.run.requested_by) as tx:
         succeed_last(tx, attempt, result, outputs)
+        delivery().take_along(tx)
 
 
 def succeed(tx: Transaction, attempt: PreparedAttempt, result: Result) -> None:
@@ -294,6 +297,7 @@ def record_failure(
         tell.tell_after_commit(tx, signals.action_run_finished, ref.id)
         if ref.template_run_id:
             _audit_template_outcome(tx, ref.template_run_id, FAILED, about, error.code)
+        delivery().take_along(tx)
 
 
 def queue_again(
@@ -320,6 +324,7 @@ def queue_again(
             slots.keep(tx, ref.id, about.requested_by)
             ring.ring_first_after_commit(tx, ref.id, queue)
         tell.tell_after_commit(tx, signals.action_run_queued, ref.id)
+        delivery().take_along(tx)
 
 
 def timed_out(action: str) -> ActionTimeoutError:

@@ -50,6 +50,8 @@ class JobProcess:
     Attributes:
         deadline: when its time is over; never, when its handler is through.
         spoken: the lines of its run's log that wait to be written.
+        told: the runs whose ends it has told, as is still to be written.
+        call: which of the host's receivers it is calling.
         exit_status: None until it is gone; below 0 when a signal ended it.
         killed: whether it was told to go.
         leaves_nobody: whether what it started is gone as well, once it is.
@@ -80,6 +82,8 @@ class JobProcess:
         self.process_token = process_token
         self.deadline = shared.deadline
         self.spoken = shared.spoken
+        self.told = shared.told
+        self.call = shared.call
         self.exit_status: int | None = None
         self.killed = False
         self.leaves_nobody = True

@@ -28,8 +28,10 @@ from portal_actions_plugin.runner.process.forking import adopt_orphans, die_with
 from portal_actions_plugin.runner.process.going_on import GoingOn
 from portal_actions_plugin.runner.process.job_process import wake_up
 from portal_actions_plugin.runner.process.own_process import OwnProcess
+from portal_actions_plugin.runner.process.receivers import RidingDelivery
 from portal_actions_plugin.runner.process.shared_memory import Shared, Word
 from portal_actions_plugin.runs.changes import due
+from portal_actions_plugin.runs.news.delivery import deliver_by
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.pause_points import reached
@@ -110,6 +112,8 @@ class JobProcessMain:
         reset_after_fork()
         connections.forget()
         reached("fork_job.child")
+        with self._app.app_context():
+            deliver_by(RidingDelivery(self._shared.call, self._shared.deadline, self._shared.told))
         self._warm_up()
         self._going_on.remember()
 

@@ -18,12 +18,13 @@ from sqlalchemy.exc import DBAPIError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.process.interruptions import StopRequest
 from portal_actions_plugin.runner.process.job_process import JobProcess
-from portal_actions_plugin.runner.process.shared_memory import SpokenLines
+from portal_actions_plugin.runner.process.shared_memory import SpokenLines, ToldRuns
 from portal_actions_plugin.runs.changes import claims, log_lines
 from portal_actions_plugin.runs.changes.log_lines import Line
+from portal_actions_plugin.runs.news import announced
 from portal_actions_plugin.runs.states import CANCELED, RUNNING
 from portal_actions_plugin.storage import away, tables
-from portal_actions_plugin.storage.sessions import Row, single_read, transaction
+from portal_actions_plugin.storage.sessions import Row, Transaction, single_read, transaction
 from portal_actions_plugin.storage.sql import now_plus
 
 log = logging.getLogger(__name__)
@@ -103,13 +104,15 @@ def watch(job: JobProcess, stop: StopRequest, turned: Callable[[], None] = _nobo
         Whether it was ended because the worker has to stop: its step is to be handed back.
     """
     config = extension().config
-    look = _Look(job.process_token, config.lease_seconds)
+    look = _Look(job, config.lease_seconds)
     lines = _Lines(job.spoken)
+    told = _Told(job.told)
     renewed = looked = time.monotonic()
     pause = min(LOOK_SECONDS, config.lease_renew_seconds)
     with Leash(job, config.lease_seconds * LEASH) as leash:
         while not job.wait(pause):
             if job.stands_by:
+                told.write_what_is_left()
                 return False
             turned()
             if stop.calm:
@@ -126,6 +129,7 @@ def watch(job: JobProcess, stop: StopRequest, turned: Callable[[], None] = _nobo
                 if now - renewed >= config.lease_renew_seconds:
                     with transaction("renew") as tx:
                         claims.renew(tx, job.process_token, config.lease_seconds)
+                        told.write_what_waited(tx)
                     leash.renewed(now)
                     renewed = now
             except DBAPIError as error:
@@ -133,7 +137,10 @@ def watch(job: JobProcess, stop: StopRequest, turned: Callable[[], None] = _nobo
             lines.write_what_waits()
     if leash.has_killed:
         log.warning("killed job process %d: its time was over, or its lease not renewed in time", job.pid)
+    if job.killed and (receiver := job.call.words()):
+        log.error("%s did not come to an end, and could not be interrupted: its process was killed", receiver)
     lines.write_what_is_left()
+    told.write_what_is_left()
     return job.killed and _time_is_up(stop)
 
 
@@ -152,8 +159,8 @@ def _time_is_up(stop: StopRequest) -> bool:
 class _Look:
     """What the database says of a job process at work, look by look. Runs that it has ended well are of no account."""
 
-    def __init__(self, process_token: str, lease_seconds: float) -> None:
-        self._process_token = process_token
+    def __init__(self, job: JobProcess, lease_seconds: float) -> None:
+        self._job = job
         self._lease_seconds = lease_seconds
         # It may have been stopped before it could tell its deadline, or after it was through. To record takes a lease
         # at most, and another one when that has to be recorded as an error.
@@ -171,7 +178,7 @@ class _Look:
         if any(row["status"] == RUNNING and row["overdue"] for row in rows):
             return "its run is long past its deadline, and it does not record how that ended"
         self._had = {row["id"] for row in rows if row["status"] == RUNNING}
-        if self._had:
+        if self._had or self._job.call.is_between_handlers():
             self._active_at = time.monotonic()
         if time.monotonic() - self._active_at > self._lease_seconds:
             return "it has had no running run for a whole lease"
@@ -181,9 +188,35 @@ class _Look:
         with single_read() as db:
             return db.rows(
                 select(tables.action_runs.c.id, tables.action_runs.c.status, self._overdue.label("overdue")).where(
-                    tables.action_runs.c.process_token == self._process_token
+                    tables.action_runs.c.process_token == self._job.process_token
                 )
             )
+
+
+class _Told:
+    """Writes for a process that it has told of ends: while it has no transaction of its own, and when it is through."""
+
+    def __init__(self, told: ToldRuns) -> None:
+        self._told = told
+        self._seen: frozenset[str] = frozenset()
+
+    def write_what_waited(self, tx: Transaction) -> None:
+        """Write, along with something else, what was there at the last look, and is still there."""
+        waiting = frozenset(self._told.waiting())
+        if waited := waiting & self._seen:
+            announced.take_along(tx, sorted(waited))
+        self._seen = waiting
+
+    def write_what_is_left(self) -> None:
+        """Write all, for a process that adds none just now; what cannot be written waits on, or is told once more."""
+        if not (left := self._told.waiting()):
+            return
+        try:
+            with transaction("announced") as tx:
+                announced.write(tx, left)
+            self._told.forget(left)
+        except DBAPIError as error:
+            away.bear(error, log, "that a job process has told of ends cannot be written")
 
 
 class _Lines:

@@ -31,6 +31,10 @@ class SharedDeadline:
         # As a moment: the monotonic clock is the machine's, and a parent that was stopped may read this late.
         self._ends_at[0] = time.monotonic() + seconds
 
+    def set_moment(self, moment: float) -> None:
+        """Let it be over at a moment, as ``moment`` says it."""
+        self._ends_at[0] = moment
+
     def moment(self) -> float:
         """When it is over, by the machine's monotonic clock."""
         return self._ends_at[0]
@@ -144,6 +148,93 @@ class SpokenLines:
         return written, used
 
 
+class ToldRuns:
+    """Runs whose ends a process has told, and whose rows do not say so yet: that is written along with something else.
+
+    The process alone adds and forgets, and its parent when the process stands by.
+    """
+
+    ROOM = 4096
+    """Bytes."""
+
+    def __init__(self) -> None:
+        memory = mmap.mmap(-1, 2 * _NUMBER + self.ROOM)
+        self._head = memoryview(memory)[: 2 * _NUMBER].cast(
+            "Q"
+        )  # how often some were forgotten, and the bytes since then
+        self._lines = memoryview(memory)[2 * _NUMBER :]
+
+    def add(self, changes: Sequence[str]) -> bool:
+        """Keep some; False when there is no room for them."""
+        entry = "".join(f"{change}\n" for change in changes).encode()
+        used = self._head[1]
+        if used + len(entry) > self.ROOM:
+            return False
+        self._lines[used : used + len(entry)] = entry
+        # Last: a parent that reads meanwhile sees whole lines.
+        self._head[1] = used + len(entry)
+        return True
+
+    def waiting(self) -> Sequence[str]:
+        """Those that wait to be written; none when the process is just forgetting some, or has spoilt its memory."""
+        before, used = self._head
+        entries = bytes(self._lines[:used])
+        if self._head[0] != before:
+            return ()
+        return entries.decode(errors="replace").splitlines()
+
+    def forget(self, written: Sequence[str]) -> None:
+        """Forget what is written."""
+        left = [change for change in self.waiting() if change not in written]
+        self._head[0] += 1
+        self._head[1] = 0
+        self.add(left)
+
+
+class CallOfReceiver:
+    """Which receiver of a host's a process is calling, should it never come back from there."""
+
+    ROOM = 512
+    """Bytes."""
+
+    def __init__(self) -> None:
+        memory = mmap.mmap(-1, 2 * _NUMBER + self.ROOM)
+        self._head = memoryview(memory)[: 2 * _NUMBER].cast("Q")  # the bytes, and whether a handler waits for it
+        self._words = memoryview(memory)[2 * _NUMBER :]
+
+    def begin(self, change: str, words: str, *, in_handler: bool) -> None:
+        """Say that it is being called.
+
+        Args:
+            change: the run that it is called with, as news name it.
+            words: the receiver, the signal and the run, for the log.
+            in_handler: whether a handler has brought it about, and waits for it.
+        """
+        said = f"{change}\n{words}".encode()[: self.ROOM]
+        self._words[: len(said)] = said
+        self._head[1] = in_handler
+        self._head[0] = len(said)
+
+    def over(self) -> None:
+        """Say that it has come to an end."""
+        self._head[0] = 0
+
+    def change(self) -> str:
+        """The run that one is being called with; empty when none is."""
+        return self._said()[0]
+
+    def words(self) -> str:
+        """Which one is being called; empty when none is."""
+        return self._said()[2]
+
+    def is_between_handlers(self) -> bool:
+        """Whether one is being called while no handler is at work."""
+        return bool(self._head[0]) and not self._head[1]
+
+    def _said(self) -> tuple[str, str, str]:
+        return bytes(self._words[: self._head[0]]).decode(errors="replace").partition("\n")
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """All that the two share."""
@@ -151,3 +242,5 @@ class Shared:
     deadline: SharedDeadline = field(default_factory=SharedDeadline)
     spoken: SpokenLines = field(default_factory=SpokenLines)
     said: Said = field(default_factory=Said)
+    told: ToldRuns = field(default_factory=ToldRuns)
+    call: CallOfReceiver = field(default_factory=CallOfReceiver)

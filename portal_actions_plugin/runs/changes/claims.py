@@ -27,7 +27,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Update
 
+from portal_actions_plugin import signals
 from portal_actions_plugin.runs.changes import locks
+from portal_actions_plugin.runs.changes.told import Told
 from portal_actions_plugin.runs.conditions import LOST, NOW, THIS_RUN, is_due
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED, RUNNING
 from portal_actions_plugin.storage import tables
@@ -79,8 +81,9 @@ LOCK_TEMPLATE_RUN = (
     .values(version=tables.template_runs.c.version + 1)
 )
 _LOCK = CompiledOnce(LOCK_TEMPLATE_RUN)
-_START_TEMPLATE_RUN = CompiledOnce(
-    LOCK_TEMPLATE_RUN.values(status=RUNNING, started_at=func.coalesce(tables.template_runs.c.started_at, NOW))
+_START_TEMPLATE_RUN = Told.once(
+    LOCK_TEMPLATE_RUN.values(status=RUNNING, started_at=func.coalesce(tables.template_runs.c.started_at, NOW)),
+    signals.template_run_started,
 )
 _CLAIM = (
     update(tables.action_runs)
@@ -98,8 +101,8 @@ _CLAIM = (
         not_before=None,
     )
 )
-_CLAIM_WITHOUT_LOCK = CompiledOnce(_CLAIM)
-_BEGIN = CompiledOnce(
+_CLAIM_WITHOUT_LOCK = Told.once(_CLAIM, signals.action_run_started)
+_BEGIN = Told.once(
     insert(tables.action_runs).values(
         status=RUNNING,
         version=1,
@@ -111,7 +114,9 @@ _BEGIN = CompiledOnce(
         lease_expires_at=now_plus(bindparam("lease_seconds", type_=Float())),
         rings=0,
         lock_held=False,
-    )
+    ),
+    signals.action_run_queued,
+    signals.action_run_started,
 )
 _BEGIN_ATTEMPT = CompiledOnce(insert(tables.attempts).values(started_at=right_now()))
 
@@ -179,19 +184,22 @@ def begin_action_run(tx: Transaction, values: Mapping[str, Any], wish: Claim) ->
 
     It queues and claims in one statement. The transaction has the template run locked.
     """
-    tx.changed(_BEGIN, {**values, **_claimed(wish)})
+    _BEGIN.run(tx, {**values, **_claimed(wish)})
     _begin_attempt(tx, wish)
 
 
 def _claim(tx: Transaction, wish: Claim) -> bool:
-    if wish.ref.template_run_id and not tx.changed(_START_TEMPLATE_RUN, {"run": wish.ref.template_run_id}):
+    if wish.ref.template_run_id and not _START_TEMPLATE_RUN.run(tx, {"run": wish.ref.template_run_id}):
         return False
     return _claim_row(tx, wish)
 
 
 def _claim_row(tx: Transaction, wish: Claim) -> bool:
-    claimed = tx.changed(
-        _CLAIM_WITHOUT_LOCK if wish.lock_key is None else _CLAIM.where(*locks.is_free(wish.lock_key)),
+    claim = _CLAIM_WITHOUT_LOCK
+    if wish.lock_key is not None:
+        claim = Told.anew(_CLAIM.where(*locks.is_free(wish.lock_key)), signals.action_run_started)
+    claimed = claim.run(
+        tx,
         {
             "run": wish.ref.id,
             "attempts_made": wish.attempt,
@@ -244,6 +252,14 @@ def renew(tx: Transaction, process_token: str, lease_seconds: float) -> int:
             lapse_seen_at=None,
         )
     )
+
+
+def count_anew(tx: Transaction, wish: Claim) -> None:
+    """Let the time of an attempt that is claimed, and whose handler has not begun, count from now. Raises LeaseLostError."""
+    ours = of_status(wish.ref.id, status=RUNNING).where(is_of(wish.process_token))
+    lease = min(wish.lease_seconds, wish.deadline_seconds)
+    if not tx.changed(ours.values(deadline_at=now_plus(wish.deadline_seconds), lease_expires_at=now_plus(lease))):
+        raise LeaseLostError(wish.ref.id)
 
 
 def take_over(tx: Transaction, ref: StepRef, process_token: str, new_token: str) -> None:

@@ -11,10 +11,8 @@ from typing import Any
 
 from sqlalchemy import (
     Boolean,
-    ColumnElement,
     Float,
     Uuid,
-    and_,
     bindparam,
     case,
     func,
@@ -36,17 +34,18 @@ from portal_actions_plugin.runs.changes.claims import (
     of_status,
 )
 from portal_actions_plugin.runs.changes.log_lines import Line
+from portal_actions_plugin.runs.changes.told import Told
 from portal_actions_plugin.runs.conditions import NOW, THIS_RUN
 from portal_actions_plugin.runs.reading import records, rows
 from portal_actions_plugin.runs.secrets.sealing import WIPED
-from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
+from portal_actions_plugin.runs.states import CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, new_id
 from portal_actions_plugin.storage.sql import now_plus, right_now
 from portal_actions_plugin.storage.statements import CompiledOnce
 
 _WHOLE = tables.template_runs.c
-_ENDED = func.coalesce(
+ENDED = func.coalesce(
     select(_WHOLE.finished_at).where(_WHOLE.id == tables.action_runs.c.template_run_id).scalar_subquery(), right_now()
 )
 """When an action run ends: with its template run, which is ended first, where that ends with it. A whole holds its parts."""
@@ -75,15 +74,6 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True)
-class Canceled:
-    """A step or one-off that was canceled, and the lock that it waited for or holds."""
-
-    id: str
-    action: str
-    lock_key: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """What a handler made, and which lines of its log are not written yet."""
 
@@ -99,8 +89,10 @@ _token = bindparam("token", type_=Uuid(as_uuid=False))
 _IS_ANNOUNCED = case((bindparam("is_announced", type_=Boolean()), NOW))
 
 _ended = LOCK_TEMPLATE_RUN.values(finished_at=right_now(), announced_at=_IS_ANNOUNCED, **WIPED)
-_CANCEL_TEMPLATE_RUN = CompiledOnce(_ended)
-_END_TEMPLATE_RUN = CompiledOnce(_ended.values(started_at=func.coalesce(tables.template_runs.c.started_at, NOW)))
+_CANCEL_TEMPLATE_RUN = Told.once(_ended, signals.template_run_finished)
+_END_TEMPLATE_RUN = Told.once(
+    _ended.values(started_at=func.coalesce(tables.template_runs.c.started_at, NOW)), signals.template_run_finished
+)
 
 _ACCEPT = CompiledOnce(
     insert(tables.template_runs).values(status=QUEUED, version=1, queued_at=NOW).returning(tables.template_runs)
@@ -115,21 +107,21 @@ _queued = insert(tables.action_runs).values(
     ring_again_at=now_plus(bindparam("ring_again_seconds", type_=Float())),
     lock_held=False,
 )
-_QUEUE = CompiledOnce(_queued)
-_ACCEPT_ACTION_RUN = CompiledOnce(_queued.returning(*rows.QUEUED_COLUMNS))
+_QUEUE = Told.once(_queued, signals.action_run_queued)
+_ACCEPT_ACTION_RUN = CompiledOnce(_queued.returning(*rows.WRITTEN_COLUMNS))
 _ended_attempt = (
     update(tables.action_runs)
     .where(tables.action_runs.c.id == THIS_RUN, tables.action_runs.c.status == RUNNING, is_of(_token))
     .values(
         version=tables.action_runs.c.version + 1,
-        finished_at=_ENDED,
+        finished_at=ENDED,
         lease_expires_at=locks.kept_lease(),
         not_before=None,
         announced_at=_IS_ANNOUNCED,
         **WIPED,
     )
 )
-_END = CompiledOnce(_ended_attempt)
+_END = Told.once(_ended_attempt, signals.action_run_finished)
 _CLOSE_ATTEMPT = CompiledOnce(
     update(tables.attempts)
     .where(tables.attempts.c.action_run_id == THIS_RUN, tables.attempts.c.finished_at.is_(None))
@@ -154,13 +146,15 @@ def accept_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_sec
         ring_again_seconds: after how many seconds a sweeper rings again for it.
     """
     given = {"id": new_id(), **values, "ring_again_seconds": ring_again_seconds}
-    return records.action_run_record(tx.rows(_ACCEPT_ACTION_RUN, given)[0])
+    row = tx.rows(_ACCEPT_ACTION_RUN, given)[0]
+    tx.keep_in_hand(row)
+    return records.action_run_record(row)
 
 
 def queue_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seconds: float) -> str:
     """Insert an action run as queued, its doorbell counted as rung, and return its id: ``values`` may say which."""
     row = {"id": new_id(), **values}
-    tx.changed(_QUEUE, {**row, "ring_again_seconds": ring_again_seconds})
+    _QUEUE.run(tx, {**row, "ring_again_seconds": ring_again_seconds})
     return str(row["id"])
 
 
@@ -237,7 +231,7 @@ def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, 
         error_hint=error.hint,
         retry_after=error.retry_after,
     )
-    _close_attempt(tx, ref.id, FAILED, error)
+    close_attempt(tx, ref.id, FAILED, error)
     log_lines.add_to_ended(tx, result.lines)
 
 
@@ -266,11 +260,12 @@ def queue_again(
             rings=0 if rings_by_itself else 1,
             ring_again_at=now_plus(again.wait_seconds if rings_by_itself else again.ring_again_seconds),
         )
-        .returning(tables.action_runs.c.queue)
+        .returning(tables.action_runs.c.queue, *rows.WRITTEN_COLUMNS)
     )
     if queued is None:
         raise LeaseLostError(ref.id)
-    _close_attempt(tx, ref.id, again.outcome, error)
+    tx.keep_in_hand(queued)
+    close_attempt(tx, ref.id, again.outcome, error)
     log_lines.add_to_ended(tx, lines)
     queue: str = queued["queue"]
     return queue
@@ -283,21 +278,7 @@ def end_template_run(tx: Transaction, run_id: str, status: str, **values: object
     """Bring an active template run to its end; False when it was over already."""
     end = _CANCEL_TEMPLATE_RUN if status == CANCELED else _END_TEMPLATE_RUN
     is_announced = not signals.template_run_finished.receivers
-    return bool(tx.changed(end, {"run": run_id, "status": status, "is_announced": is_announced, **values}))
-
-
-def cancel_template_run(tx: Transaction, run_id: str) -> list[Canceled] | None:
-    """Cancel an active template run and its active steps; returns the steps, None when it was over already."""
-    if not end_template_run(tx, run_id, CANCELED):
-        return None
-    return _cancel_action_runs(tx, tables.action_runs.c.template_run_id == run_id)
-
-
-def cancel_one_off(tx: Transaction, run_id: str) -> list[Canceled]:
-    """Cancel an active one-off; empty when it was over already. The row stays claimed: its process is then stopped."""
-    return list(
-        _cancel_action_runs(tx, and_(tables.action_runs.c.id == run_id, tables.action_runs.c.template_run_id.is_(None)))
-    )
+    return bool(end.run(tx, {"run": run_id, "status": status, "is_announced": is_announced, **values}))
 
 
 # -- helpers ---------------------------------------------------------------------------------------------------------
@@ -313,46 +294,28 @@ def _succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) 
         links=[asdict(link) for link in result.links],
         warnings=list(result.warnings),
     )
-    _close_attempt(tx, ref.id, SUCCESS, None)
+    close_attempt(tx, ref.id, SUCCESS, None)
     log_lines.add_to_ended(tx, result.lines)
 
 
 def _end_attempt(
     tx: Transaction, ref: StepRef, process_token: str, *, retry_after: float | None = None, **values: object
 ) -> None:
-    end = _END if retry_after is None else _ended_attempt.values(retry_at=now_plus(retry_after))
-    if not tx.changed(end, {"run": ref.id, "token": process_token, "is_announced": _nobody_listens(), **values}):
+    end = _END
+    if retry_after is not None:
+        end = Told.anew(_ended_attempt.values(retry_at=now_plus(retry_after)), signals.action_run_finished)
+    if not end.run(tx, {"run": ref.id, "token": process_token, "is_announced": nobody_listens(), **values}):
         raise LeaseLostError(ref.id)
 
 
-def _nobody_listens() -> bool:
+def nobody_listens() -> bool:
     """A run that nobody listens for counts as announced: that spares a second commit."""
     return not signals.action_run_finished.receivers
 
 
-def _close_attempt(tx: Transaction, run_id: str, outcome: str, error: ActionError | None) -> None:
+def close_attempt(tx: Transaction, run_id: str, outcome: str, error: ActionError | None) -> None:
     why = {
         "error_code": error.code[:32] if error else None,
         "error_message": error.message if error else None,
     }
     tx.changed(_CLOSE_ATTEMPT, {"run": run_id, "outcome": outcome, **why})
-
-
-def _cancel_action_runs(tx: Transaction, which: ColumnElement[bool]) -> list[Canceled]:
-    rows = tx.rows(
-        update(tables.action_runs)
-        .where(which, tables.action_runs.c.status.in_(ACTIVE))
-        .values(
-            version=tables.action_runs.c.version + 1,
-            status=CANCELED,
-            finished_at=_ENDED,
-            lease_expires_at=locks.kept_lease(),
-            not_before=None,
-            announced_at=NOW if _nobody_listens() else None,
-            **WIPED,
-        )
-        .returning(tables.action_runs.c.id, tables.action_runs.c.action, tables.action_runs.c.lock_key)
-    )
-    for row in rows:
-        _close_attempt(tx, row["id"], CANCELED, None)
-    return [Canceled(row["id"], row["action"], row["lock_key"]) for row in rows]

@@ -13,7 +13,7 @@ from flask import Flask
 from portal_actions_plugin import signals
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runs.news import tell
+from portal_actions_plugin.runs.news.delivery import delivery
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, redis_names
 from portal_actions_plugin.runs.reading import queries
 
@@ -79,7 +79,7 @@ class _Relay:
         with self._app.app_context():
             try:
                 load = queries.template_run if kind == "template_run" else queries.action_run
-                tell.send(signals.run_changed, load(run_id))
+                delivery().send(signals.run_changed, load(run_id))
             except (NotFoundError, UnicodeError):
                 log.debug("an echo of a run that is gone: %.80r", change)
             except Exception:

@@ -108,7 +108,7 @@ class AuditRecord(TypedDict):
 
 
 def action_run_record(row: Row) -> ActionRunRecord:
-    """A row of ``rows.select_action_runs`` or ``rows.QUEUED_COLUMNS``."""
+    """A row of ``rows.select_action_runs`` or ``rows.WRITTEN_COLUMNS``."""
     return cast("ActionRunRecord", row)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from flask import has_request_context, request
-from sqlalchemy import Column, Select, false, select
+from sqlalchemy import Column, Select, false, func, select
 
 from portal_actions_plugin.errors import error_class
 from portal_actions_plugin.extension import extension
@@ -41,8 +41,17 @@ def _shown_columns(table: tables.RunTable) -> list[Column[Any]]:
     return [column for column in table.columns if column.name not in _FOR_WORKERS]
 
 
-QUEUED_COLUMNS = (*_shown_columns(tables.action_runs), false().label("worker_lost"))
-"""What an action run is made of, of a row that is only now being queued: nobody is on it that could be lost."""
+WRITTEN_COLUMNS = (*_shown_columns(tables.action_runs), false().label("worker_lost"))
+"""What an action run is made of, of a row that is just being written: nobody is on it that could be lost."""
+
+_steps_done = select(func.count()).where(
+    tables.action_runs.c.template_run_id == tables.template_runs.c.id, tables.action_runs.c.status == SUCCESS
+)
+WRITTEN_TEMPLATE_COLUMNS = (
+    *_shown_columns(tables.template_runs),
+    _steps_done.correlate(tables.template_runs).scalar_subquery().label("steps_done"),
+)
+"""What a template run is made of, without its steps, of a row that is just being written."""
 
 
 def select_action_runs() -> Select[Any]:

@@ -7,7 +7,7 @@ from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, AuditEntry, TemplateRun
 from portal_actions_plugin.runs import audit
-from portal_actions_plugin.runs.changes import locks, slots, transitions
+from portal_actions_plugin.runs.changes import cancels, locks, slots
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.news import tell
 from portal_actions_plugin.runs.reading import queries
@@ -27,7 +27,7 @@ def cancel_template_run(identity: Identity | None, run_id: str) -> TemplateRun:
     run = template_run_to_change(identity, run_id, "template_run.cancel")
     asker = _require_cancel(identity, run, "template_run.cancel")
     with slots.changing("cancel", run.requested_by) as tx:
-        steps = transitions.cancel_template_run(tx, run.id)
+        steps = cancels.cancel_template_run(tx, run.id)
         if steps is None:
             raise _ended(run.id)
         audit.record(
@@ -59,7 +59,7 @@ def cancel_action_run(identity: Identity | None, run_id: str) -> ActionRun:
             hint=f"Cancel the template run {run.template_run_id}.",
         )
     with slots.changing("cancel", run.requested_by) as tx:
-        canceled = transitions.cancel_one_off(tx, run.id)
+        canceled = cancels.cancel_one_off(tx, run.id)
         if not canceled:
             raise _ended(run.id)
         locks.ring_for_next_after_commit(tx, [one.lock_key for one in canceled if one.lock_key])
