@@ -157,14 +157,12 @@ def _ride_out(record: Callable[[], T]) -> T:
 def _succeed(attempt: PreparedAttempt, result: Result, and_then: Callable[[Transaction], T]) -> T:
     with slots.changing("succeed", attempt.run.requested_by) as tx:
         succeed(tx, attempt, result)
-        delivery().take_along(tx)
         return and_then(tx)
 
 
 def _succeed_last(attempt: PreparedAttempt, result: Result, outputs: Mapping[str, Any]) -> None:
     with slots.changing("succeed", attempt.run.requested_by) as tx:
         succeed_last(tx, attempt, result, outputs)
-        delivery().take_along(tx)
 
 
 def succeed(tx: Transaction, attempt: PreparedAttempt, result: Result) -> None:
@@ -203,6 +201,7 @@ def succeed_last(tx: Transaction, attempt: PreparedAttempt, result: Result, outp
 def _tell_of_success(tx: Transaction, run: QueuedRun) -> None:
     _audit_outcome(tx, run.ref, SUCCESS, _about(run))
     tell.tell_after_commit(tx, signals.action_run_finished, run.ref.id)
+    delivery().take_along(tx)
 
 
 def _nothing(_tx: Transaction) -> None:
