@@ -222,5 +222,8 @@ def _findings_text(findings: Sequence[Finding]) -> list[str]:
         lines.append(f"{found.level:<8}  {found.part:<{width}}  {found.message}")
         if found.mend:
             lines.append(f"{'':<{10 + width}}  → {found.mend}")
+        if found.not_checked:
+            lines.append(f"{'':<{10 + width}}  not checked for it: {', '.join(found.not_checked)}")
     numbers = [(sum(found.level == level for found in findings), level) for level in reversed(LEVELS)]
+    numbers.append((sum(len(found.not_checked) for found in findings), "not checked"))
     return [*lines, ", ".join(f"{number} {level}" for number, level in numbers if number)]

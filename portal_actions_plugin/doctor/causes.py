@@ -29,6 +29,27 @@ MEND_RIGHTS = (
 MEND_TABLES = "flask actions db upgrade"
 """A table or a column that is missing."""
 
+MEND_DAMAGED = (
+    "stop web processes and workers, and bring back the last backup: docs, Operating; what a damaged file still holds: "
+    "sqlite3 FILE .recover"
+)
+MEND_REDIS_CREDENTIALS = (
+    "it looks like the password: correct user and password in PORTAL_ACTIONS_REDIS_URL (redis://user:password@host:6379/0), "
+    "or what Redis's ACL lets that user do"
+)
+_MEND_REDIS = "start Redis or let this machine reach it, or correct PORTAL_ACTIONS_REDIS_URL"
+_MEND_REDIS_BY_WORDS = {
+    "invalid username-password": MEND_REDIS_CREDENTIALS,
+    "Authentication required": MEND_REDIS_CREDENTIALS,
+    "loading the dataset": "it reads its data from disk: wait a moment, and read its log should it stay so",
+    "max number of clients": "it has no connection left: raise its maxclients, or let web processes and workers be fewer",
+    "Name or service not known": "it looks like the name: correct the host in PORTAL_ACTIONS_REDIS_URL",
+    "Temporary failure in name resolution": "no name can be resolved: correct this machine's DNS",
+    "CERTIFICATE_VERIFY_FAILED": "this machine does not trust its certificate: name its CA in PORTAL_ACTIONS_REDIS_URL "
+    "(rediss://…?ssl_ca_certs=FILE)",
+    "WRONG_VERSION_NUMBER": "it speaks no TLS there: write redis:// instead of rediss://, or correct the port",
+}
+
 _BY_STATE = {
     "57014": MEND_LOCKED,  # a statement_timeout
     "55P03": MEND_LOCKED,  # a lock_timeout
@@ -40,6 +61,8 @@ _BY_STATE = {
     "57P03": MEND_SETTLING,
 }
 _BY_WORDS = {
+    "database disk image is malformed": MEND_DAMAGED,
+    "file is not a database": MEND_DAMAGED,
     "database is locked": MEND_LOCKED_FILE,
     "no such table": MEND_TABLES,
     "no such column": MEND_TABLES,
@@ -78,6 +101,11 @@ def mend_of(error: SQLAlchemyError) -> str | None:
     cause = error.orig if isinstance(error, DBAPIError) else None
     by_state = _BY_STATE.get(getattr(cause, "sqlstate", None) or "")
     return by_state or next((mend for words, mend in _BY_WORDS.items() if words in str(cause)), None)
+
+
+def mend_of_redis(error: Exception) -> str:
+    """What mends the cause of Redis's silence, for people, in one sentence."""
+    return next((mend for words, mend in _MEND_REDIS_BY_WORDS.items() if words in str(error)), _MEND_REDIS)
 
 
 def is_locked(error: SQLAlchemyError) -> bool:

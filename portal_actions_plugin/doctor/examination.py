@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.doctor import causes, forges, layout, names_on_redis, parts, queues, runs
-from portal_actions_plugin.doctor.findings import CRITICAL, Check, Finding, critical, fine, warning
+from portal_actions_plugin.doctor import (
+    causes,
+    database_file,
+    forges,
+    keys,
+    layout,
+    names_on_redis,
+    parts,
+    queues,
+    runs,
+)
+from portal_actions_plugin.doctor.findings import CRITICAL, Check, Finding, critical, fine
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 from portal_actions_plugin.storage.away import said
 
@@ -27,7 +37,15 @@ AGAIN = "then run `flask actions doctor` again"
 MEND_SLOW = f"find out what it waits for, such as a store behind a template source, {AGAIN}"
 MEND_ODD = f"correct what the log says, {AGAIN}"
 
-OF_THE_DATABASE: Sequence[Check] = (*parts.OF_THE_DATABASE, *queues.CHECKS, *runs.CHECKS, names_on_redis.CHECK)
+OF_THE_DATABASE: Sequence[Check] = (
+    *parts.OF_THE_DATABASE[:1],
+    *database_file.CHECKS,
+    *parts.OF_THE_DATABASE[1:],
+    *queues.CHECKS,
+    *runs.CHECKS,
+    keys.CHECK,
+    names_on_redis.CHECK,
+)
 """In this order: when the database is away or empty, there is no need to find out again for each."""
 
 OTHERS: Sequence[Check] = (*parts.OTHERS, layout.CHECK, forges.CHECK)
@@ -35,11 +53,10 @@ OTHERS: Sequence[Check] = (*parts.OTHERS, layout.CHECK, forges.CHECK)
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a check found; when that spoils the checks after it, what they say instead of looking, and what mends it."""
+    """What a check found, and whether the checks after it would only echo the last of it."""
 
     found: Sequence[Finding]
-    else_skipped: str = ""
-    mend: str = ""
+    spoils_the_rest: bool = False
 
 
 def examine() -> list[Finding]:
@@ -50,13 +67,14 @@ def examine() -> list[Finding]:
 
 
 def _look_at(checks: Sequence[Check]) -> Iterator[Finding]:
-    before = _Seen(())
-    for check in checks:
-        if before.else_skipped:
-            yield warning(check.part, f"not checked: {before.else_skipped}", before.mend)
-            continue
-        before = _bounded(check)
-        yield from before.found
+    for place, check in enumerate(checks, 1):
+        seen = _bounded(check)
+        if seen.spoils_the_rest:
+            # One cause is one finding: those whose part would fail for it are named with it, and looked at next time.
+            yield from seen.found[:-1]
+            yield replace(seen.found[-1], not_checked=tuple(after.part for after in checks[place:]))
+            return
+        yield from seen.found
 
 
 def _bounded(check: Check) -> _Seen:
@@ -69,7 +87,7 @@ def _bounded(check: Check) -> _Seen:
         of_database = check in OF_THE_DATABASE
         mend = causes.MEND_DATABASE if of_database else MEND_SLOW
         found.append(critical(check.part, f"could not be checked within {CHECK_SECONDS:g} s", mend))
-        return _Seen(found, parts.SLOW if of_database else "", mend)
+        return _Seen(found, of_database)
 
 
 def _look(check: Check, found: list[Finding]) -> _Seen:
@@ -79,27 +97,24 @@ def _look(check: Check, found: list[Finding]) -> _Seen:
             found.append(finding)  # noqa: PERF402
     except SQLAlchemyError as error:
         seen = _refused(check, error)
-        return _Seen([*found, *seen.found], seen.else_skipped, seen.mend)
+        return _Seen([*found, *seen.found], seen.spoils_the_rest)
     except Exception as error:
         log.exception("the check of %s failed", check.part)
         found.append(_unchecked(check, error, MEND_ODD))
     if not found:
         found.append(fine(check.part, check.well))
-    broken = next((finding for finding in found if finding.level == CRITICAL), None)
-    if check.else_skipped and broken:
-        return _Seen(found, check.else_skipped, broken.mend or "")
-    return _Seen(found)
+    return _Seen(found, check.spoils_the_rest and found[-1].level == CRITICAL)
 
 
 def _refused(check: Check, error: SQLAlchemyError) -> _Seen:
     if causes.is_locked(error):
-        mend, skipped = causes.mend_of(error) or "", parts.LOCKED
+        mend, spoils = causes.mend_of(error) or "", True
     elif parts.answers():
         # On SQLite a missing table is the same class of error as a database that is away.
-        mend, skipped = causes.mend_of(error) or MEND_ODD, ""
+        mend, spoils = causes.mend_of(error) or MEND_ODD, False
     else:
-        mend, skipped = causes.mend_of(error) or causes.MEND_DATABASE, parts.AWAY
-    return _Seen([_unchecked(check, error, mend)], skipped, mend)
+        mend, spoils = causes.mend_of(error) or causes.MEND_DATABASE, True
+    return _Seen([_unchecked(check, error, mend)], spoils)
 
 
 def _unchecked(check: Check, error: Exception, mend: str) -> Finding:

@@ -19,12 +19,21 @@ LEVELS = (OK, WARNING, CRITICAL)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of an examination. ``mend`` is the command to run or the setting to change; None when all is well."""
+    """One line of an examination.
+
+    Attributes:
+        level: one of ``LEVELS``.
+        part: what was looked at.
+        message: what was found.
+        mend: the command to run or the setting to change; None when all is well.
+        not_checked: the parts that cannot be looked at before this one is mended.
+    """
 
     level: str
     part: str
     message: str
     mend: str | None = None
+    not_checked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +44,13 @@ class Check:
         part: what it is called.
         look: finds what is to be said; nothing when all is well.
         well: what is said then.
-        else_skipped: what the checks after it say instead of looking, when this one finds something critical.
+        spoils_the_rest: whether the checks after it would only echo what this one finds, when that is critical.
     """
 
     part: str
     look: Callable[[], Iterable[Finding]]
     well: str = ""
-    else_skipped: str = ""
+    spoils_the_rest: bool = False
 
 
 def fine(part: str, message: str) -> Finding:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flask import current_app
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 from sqlalchemy import Table, false, insert, make_url, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -34,9 +34,6 @@ from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.storage.sessions import Transaction, database, reading, transaction
 
-AWAY = "the database is away"
-LOCKED = "somebody keeps the database waiting with a lock"
-SLOW = "the database takes too long"
 NOT_LOADED = "the plugin is not loaded: PortalActions(app) is not called where this app is made"
 MEND_NOT_LOADED = "call PortalActions(app), or init_app(app), where the app is made; or name another app with --app"
 STATEMENT_SECONDS = 3
@@ -183,12 +180,15 @@ def _redis() -> Iterator[Finding]:
     try:
         extension().redis.ping()
         extension().redis.set(DOORBELL_TRIAL, "1", px=1000)
+    except (AuthenticationError, NoPermissionError) as error:
+        message = f"{where} lets nobody in like this: runs are accepted and wait, none begins ({said(error)})"
+        yield warning("redis", message, causes.MEND_REDIS_CREDENTIALS)
     except ResponseError as error:
         message = f"{where} answers, but takes no doorbells: runs are accepted and wait, none begins ({said(error)})"
         yield warning("redis", message, "free its memory or disk, or point PORTAL_ACTIONS_REDIS_URL at the primary")
     except (RedisError, OSError) as error:
         message = f"{where} does not answer: runs are accepted and wait, none begins ({said(error)})"
-        yield warning("redis", message, "start Redis or let this machine reach it, or correct PORTAL_ACTIONS_REDIS_URL")
+        yield warning("redis", message, causes.mend_of_redis(error))
     else:
         yield fine("redis", f"{where} answers and takes doorbells")
 
@@ -254,9 +254,9 @@ def _wanting_secrets() -> Sequence[str]:
 
 
 OF_THE_DATABASE = (
-    Check("database", _database, else_skipped=AWAY),
+    Check("database", _database, spoils_the_rest=True),
     Check("clock", _clock, "the database's and this machine's agree"),
-    Check("tables", _tables, else_skipped="the tables are not up to date"),
+    Check("tables", _tables, spoils_the_rest=True),
     Check("writing", _writable, "the database takes writes"),
 )
 OTHERS = (

@@ -21,6 +21,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.attempt.record import Subject, queue_again, record_failure, timed_out
 from portal_actions_plugin.runs.changes import claims, locks
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
+from portal_actions_plugin.runs.changes.left_over import cancel_left_over
 from portal_actions_plugin.runs.changes.transitions import Again, Result
 from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.guards.retries import Tried, is_idempotent, next_attempt_in
@@ -165,10 +166,16 @@ def recover_lapsed(row: Row) -> None:
             claims.take_over(tx, _ref(row), row["process_token"], token)
             locks.ring_for_next_after_commit(tx, [row["lock_key"]] if row["lock_key"] else [])
     except LeaseLostError:
-        return log.info("run %s is alive after all, or dealt with", row["id"])
+        return _leave_or_end(row)
     # Its deadline may be over by now as well, but what ended it is that its worker was gone.
     error = _worker_lost(row)
     return _recover(row, token, error, next_attempt_in(error, _tried(row)))
+
+
+def _leave_or_end(row: Row) -> None:
+    with transaction("end_left_over") as tx:
+        if not cancel_left_over(tx, [row["id"]]):
+            log.info("run %s is alive after all, or dealt with", row["id"])
 
 
 def _left_by(process_token: str) -> Sequence[Row]:

@@ -21,6 +21,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runner.doorbells import old_queues
 from portal_actions_plugin.runs.changes import claims, locks, slots
+from portal_actions_plugin.runs.changes.left_over import cancel_left_over
 from portal_actions_plugin.runs.dictionary.catch_up import catch_up
 from portal_actions_plugin.runs.news import doorbells, ring, tell
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, redis_names
@@ -108,7 +109,8 @@ def _ring_again() -> int:
     old_queues.bring_over()
     with transaction("ring_again") as tx:
         due = doorbells.take_due(tx, RINGS_A_PASS, extension().config.ring_again_seconds)
-        routed = [(run.id, _route(tx, run)) for run in due]
+        left_over = cancel_left_over(tx, [run.id for run in due]) if due else set()
+        routed = [(run.id, _route(tx, run)) for run in due if run.id not in left_over]
     if routed:
         log.info("ringing again for %d queued runs", len(routed))
     if (rung := ring.ring(routed)) < len(routed):

@@ -101,10 +101,10 @@ GUESTS = (
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy of the sources, so that nothing of an earlier build gets into it."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("setup.cfg", "pyproject.toml", "DESCRIPTION.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    package = "portal_actions_plugin"
-    shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("build_backend", "portal_actions_plugin"):
+        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(out), "."]
     subprocess.run(pip, cwd=source, check=True)
     (built,) = out.glob("*.whl")

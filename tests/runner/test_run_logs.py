@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal_actions_plugin.log_records import Lines
 from portal_actions_plugin.runner.attempt import run_logs
 from portal_actions_plugin.runner.attempt.run_logs import speaking, worker_formatter
 from portal_actions_plugin.runs.reading import queries
@@ -135,6 +134,8 @@ def test_nothing_that_a_run_says_begins_a_line_of_the_log(caplog: pytest.LogCapt
 def test_no_message_of_this_package_has_another_line_in_it(
     make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
 ) -> None:
+    from portal_actions_plugin.log_records import Lines
+
     make_app()
     caplog.clear()
     ours = logging.getLogger("portal_actions_plugin.anything")

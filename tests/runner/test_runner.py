@@ -39,6 +39,7 @@ from portal_actions_plugin.runs.changes.claims import Claim, LeaseLostError, Ste
 from portal_actions_plugin.runs.news import doorbells, ring
 from portal_actions_plugin.runs.news.redis_names import redis_names
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
@@ -474,6 +475,34 @@ def lapse(run_id: str, **values: Any) -> None:
     claim(run_id, str(uuid.uuid4()))
     set_columns(run_id, lease_expires_at=now_plus(-20), lapse_seen_at=now_plus(-11), **values)
     sweeper.sweep()
+
+
+@pytest.mark.fault("F41")
+@pytest.mark.parametrize("status", ["running", "queued"])
+def test_a_step_that_is_left_over_in_a_run_that_is_over_is_ended_once(
+    app: Flask, caplog: pytest.LogCaptureFixture, status: str
+) -> None:
+    template_run = service.start_template_run(ADA, "two-steps", {"name": "orders"}).run
+    step = queries.action_runs(RunFilter(), limit=1).items[0]
+    if status == "running":
+        claim(step.id, str(uuid.uuid4()))
+        set_columns(step.id, lease_expires_at=now_plus(-20), lapse_seen_at=now_plus(-11))
+    with transaction("test") as tx:
+        tx.execute(
+            update(tables.template_runs)
+            .where(tables.template_runs.c.id == template_run.id)
+            .values(status="failed", finished_at=now_plus(0))
+        )
+    set_columns(step.id, ring_again_at=now_plus(-1))
+    for _ in range(3):
+        assert sweeper.sweep().failed == ()
+    assert queries.action_run(step.id).status == "canceled"
+    assert queries.template_run(template_run.id).status == "failed"
+    said = [record.getMessage() for record in caplog.records if step.id in record.getMessage()]
+    assert [message for message in said if "alive after all" in message] == []
+    assert [message for message in said if "left over" in message] == [
+        f"run {step.id} was left over in a template run that is over: it is canceled"
+    ]
 
 
 def test_a_lost_step_is_repeated_although_its_deadline_is_over_by_now(app: Flask) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -116,3 +118,23 @@ def test_sqlite_is_durable_and_lets_readers_in(tmp_path: Path, sqlite_url: str) 
         with database.reading() as db:
             assert db.rows(text("SELECT 1 AS one FROM portal_actions_audit")) == []
     database.close_connections()
+
+
+@pytest.mark.fault("F41")
+def test_alembic_says_at_a_command_only_what_is_migrated(tmp_path: Path) -> None:
+    """In a process of its own: what it says when it is imported is said once."""
+    script = f"""
+import logging
+logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+from portal_actions_plugin.storage import migrations
+from portal_actions_plugin.storage.sessions import Database
+database = Database("sqlite:///{tmp_path}/portal.db")
+migrations.upgrade(database)
+migrations.standing(database)
+logging.getLogger("alembic.runtime.migration").info("Context impl of the host's own")
+"""
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stderr
+    lines = [line for line in said.splitlines() if line.startswith("alembic")]
+    assert lines[-1] == "alembic.runtime.migration: Context impl of the host's own"
+    assert all(line.startswith("alembic.runtime.migration: Running upgrade ") for line in lines[:-1])
+    assert len(lines) > 2

@@ -29,17 +29,18 @@ def cancel_template_run(tx: Transaction, run_id: str) -> list[Canceled] | None:
     """Cancel an active template run and its active steps; returns the steps, None when it was over already."""
     if not end_template_run(tx, run_id, CANCELED):
         return None
-    return _cancel_action_runs(tx, tables.action_runs.c.template_run_id == run_id)
+    return cancel_action_runs(tx, tables.action_runs.c.template_run_id == run_id)
 
 
 def cancel_one_off(tx: Transaction, run_id: str) -> list[Canceled]:
     """Cancel an active one-off; empty when it was over already. The row stays claimed: its process is then stopped."""
     return list(
-        _cancel_action_runs(tx, and_(tables.action_runs.c.id == run_id, tables.action_runs.c.template_run_id.is_(None)))
+        cancel_action_runs(tx, and_(tables.action_runs.c.id == run_id, tables.action_runs.c.template_run_id.is_(None)))
     )
 
 
-def _cancel_action_runs(tx: Transaction, which: ColumnElement[bool]) -> list[Canceled]:
+def cancel_action_runs(tx: Transaction, which: ColumnElement[bool]) -> list[Canceled]:
+    """Cancel the active ones of these action runs."""
     canceled = tx.rows(
         update(tables.action_runs)
         .where(which, tables.action_runs.c.status.in_(ACTIVE))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from portal_actions_plugin.storage.quiet_alembic import quiet  # isort: split
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -76,7 +78,7 @@ class Standing:
 
 def standing(database: Database) -> Standing:
     """Where the tables stand."""
-    with database.engine.connect() as connection:
+    with quiet(), database.engine.connect() as connection:
         return _standing(connection, _script())
 
 
@@ -188,7 +190,11 @@ def _way(script: ScriptDirectory, upper: str, lower: str) -> list[Script]:
 def _moving(database: Database) -> Iterator[tuple[Connection, ScriptDirectory]]:
     """Open a connection for migrations, while nobody else migrates."""
     script = _script()
-    with one_at_a_time(database.engine), database.engine.execution_options(**{WRITES: True}).connect() as connection:
+    with (
+        quiet(),
+        one_at_a_time(database.engine),
+        database.engine.execution_options(**{WRITES: True}).connect() as connection,
+    ):
         yield connection, script
 
 
