@@ -35,6 +35,8 @@ CHECK_SECONDS = 5.0
 _ENDINGS = (".yaml", ".yml")
 _FIRST_NAME = re.compile(r"\bname:\s*['\"]?([\w.-]+)")
 IN_FOLDER = ("template.yaml", "template.yml")
+UNREAD = ("file", "yaml")
+"""The keys of problems that keep a file from being read: the name of its template is a guess then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def has_expression(value: JsonValue) -> bool:
         return any(map(has_expression, value.values()))
     if isinstance(value, list | tuple):
         return any(map(has_expression, value))
-    return isinstance(value, str) and "${{" in value
+    return isinstance(value, str) and ("${{" in value or "{%" in value)
 
 
 def value_at(value: JsonValue, key: Key) -> JsonValue:

@@ -15,6 +15,7 @@ from portal_actions_plugin.actions.registry import Registry, action
 from portal_actions_plugin.errors import ValidationError, field_lines
 from portal_actions_plugin.software_templates.expressions import rendering
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
+from portal_actions_plugin.software_templates.parameters.patterns import in_words
 
 OURS, BACKSTAGE = "portal-actions/v1", "scaffolder.backstage.io/v1beta3"
 BOTH = pytest.mark.parametrize("version", [OURS, BACKSTAGE])
@@ -392,3 +393,26 @@ def test_no_message_of_marshmallows_own_reaches_anybody():
         "text: must be a text",
         "when: must be a time with its zone, such as 2026-11-29T12:00:00Z",
     ]
+
+
+@pytest.mark.fault("E28")
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("^[a-z][a-z0-9-]{2,30}$", "must be a small letter, then 2 to 30 small letters, digits or -"),
+        (r"^v?\d+$", "must be perhaps v, then digits, one or more"),
+        (r"^(?!-)[a-z]+(-[a-z]+)*$", "does not have the form that is asked for"),
+    ],
+)
+def test_below_a_help_text_a_pattern_is_said_in_words(found, tmp_path, registry, pattern, said):
+    spec = f"parameters: {{properties: {{n: {{type: string, pattern: '{pattern}', description: Help}}}}}}\n{ECHO}"
+    assert found(BACKSTAGE, spec) == []
+    template = FolderTemplateSource([tmp_path], registry).get("x")
+    with pytest.raises(ValidationError) as caught:
+        template.input_check.fill({"n": "?"})
+    assert caught.value.fields == {"n": [said]}
+
+
+def test_a_hostile_pattern_is_put_into_words_at_once():
+    assert in_words("^[" + "a-z" * 600 + "$") is None
+    assert in_words("^" + "[a-z]+" * 30 + "$") is None

@@ -22,7 +22,7 @@ from portal_actions_plugin.runs.reading.usual_times import Kind
 from portal_actions_plugin.runs.reading.usual_times import usual_times as usual_times_of
 from portal_actions_plugin.runs.run_ids import no_run
 from portal_actions_plugin.runs.states import ACTIVE
-from portal_actions_plugin.software_templates.loader import IN_FOLDER, no_template
+from portal_actions_plugin.software_templates.loader import IN_FOLDER, UNREAD, no_template
 from portal_actions_plugin.software_templates.spec import Template
 
 _LOG_PIECE = 1_000
@@ -238,7 +238,7 @@ def templates(identity: Identity | None) -> TemplateListing:
     found = extension().templates.list()
     visible = tuple(one for one in found.templates if access.allowed(identity, "template:read", one.name))
     problems = tuple(one for one in found.problems if all(_may_read_template(identity, name) for name in _about(one)))
-    mine = tuple(one for one in found.warnings if access.allowed(identity, "template:edit", one.template or None))
+    mine = tuple(one for one in found.warnings if _may_edit_template(identity, one.template))
     return replace(found, templates=visible, problems=problems, warnings=mine)
 
 
@@ -246,8 +246,14 @@ def _may_read_template(identity: Identity | None, name: str) -> bool:
     return access.allowed(identity, "template:read", name)
 
 
+def _may_edit_template(identity: Identity | None, name: str) -> bool:
+    return _may_read_template(identity, name) and access.allowed(identity, "template:edit", name)
+
+
 def _about(problem: TemplateFinding) -> set[str]:
     """What a template that cannot be used may be called: a file that cannot be read may not say its name."""
+    if problem.template and problem.key not in UNREAD:
+        return {problem.template}
     path = PurePath(problem.file)
     return {problem.template or path.stem, path.stem if path.name not in IN_FOLDER else path.parent.name or path.stem}
 

@@ -14,6 +14,7 @@ from portal_actions_plugin.errors import WHOLE, ValidationError
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.parameters.defaults import Defaults
 from portal_actions_plugin.software_templates.parameters.keywords import FORMATS, Validator
+from portal_actions_plugin.software_templates.parameters.patterns import in_words
 from portal_actions_plugin.software_templates.parameters.schemas import declared
 
 if TYPE_CHECKING:
@@ -177,8 +178,20 @@ def _explain(error: SchemaError) -> Iterator[Found]:
         yield from (((*place, name), "is unknown") for name in given if not _is_known(name, error.schema))
     elif rule in {"oneOf", "anyOf"}:
         yield from _explain_choice(error, place)
+    elif rule == "pattern" and isinstance(error.schema, Mapping) and _has_help(error.schema):
+        yield place, _form_that_is_asked_for(str(wanted))
     else:
         yield place, _message(str(rule), wanted)
+
+
+def _has_help(schema: Schema) -> bool:
+    """Whether people are told in words what to write: a regular expression says less to them."""
+    return any(isinstance(schema.get(word), str) for word in ("description", "ui:help", "ui:description"))
+
+
+def _form_that_is_asked_for(pattern: str) -> str:
+    words = in_words(pattern)
+    return f"must be {words}" if words else "does not have the form that is asked for"
 
 
 def _is_known(name: str, schema: Schema) -> bool:
