@@ -129,6 +129,43 @@ def test_every_operation_has_a_name_a_tag_that_is_explained_and_an_example_of_wh
             assert "example" in operation["requestBody"]["content"]["application/json"], name
 
 
+@pytest.mark.fault("F41")
+def test_every_operation_is_described_beyond_its_summary(document: Any) -> None:
+    for name, operation in operations(document).items():
+        assert operation["description"].endswith("."), name
+        assert operation["description"] != operation["summary"], name
+
+
+@pytest.mark.fault("F41")
+@pytest.mark.parametrize(
+    ("word", "name"), [("queued", "RunStatus"), ("skipped", "StepStatus"), ("denied", "AuditOutcome")]
+)
+def test_what_a_status_may_be_is_said_in_one_place(document: Any, word: str, name: str) -> None:
+    found = [place for place, words in enums(document, "") if word in words]
+    assert [place.split("/")[:4] for place in found] == [["", "components", "schemas", name]]
+
+
+def test_what_has_a_status_refers_to_the_one_place(document: Any) -> None:
+    shapes = document["components"]["schemas"]
+    for shape, name in (("ActionRun", "RunStatus"), ("TemplateRunDetail", "RunStatus"), ("Step", "StepStatus")):
+        assert shapes[shape]["properties"]["status"] == {"$ref": f"#/components/schemas/{name}"}
+    [status] = [
+        one for one in document["paths"]["/api/v1/action-runs"]["get"]["parameters"] if one.get("name") == "status"
+    ]
+    assert status["schema"]["items"] == {"$ref": "#/components/schemas/RunStatus"}
+
+
+def enums(node: Any, place: str) -> Iterator[tuple[str, list[Any]]]:
+    if isinstance(node, dict):
+        if isinstance(node.get("enum"), list):
+            yield place, node["enum"]
+        for name, value in node.items():
+            yield from enums(value, f"{place}/{name}")
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from enums(value, f"{place}/{number}")
+
+
 def test_every_example_is_what_its_schema_says(document: Any) -> None:
     registry = Registry().with_resource("urn:document", Resource(document, DRAFT202012))
     checked = 0

@@ -35,7 +35,10 @@ blueprint = Blueprint("portal_actions_actions", __name__, url_prefix="/actions",
 @blueprint.response(200, ActionListSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_actions(query: dict[str, Any]) -> dict[str, Any]:
-    """List the registry, by id."""
+    """List the registry, by id.
+
+    Each action comes with the JSON Schema of its input and output and with `may_run`.
+    """
     found = page_of(
         "actions",
         permitted.actions(current_identity()),
@@ -51,7 +54,10 @@ def list_actions(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, ActionSchema)
 @fails_with(blueprint, 401, 403, 404)
 def get_action(action_id: str) -> dict[str, Any]:
-    """Get an action, with the JSON Schema of its input and output."""
+    """Get an action, with the JSON Schema of its input and output.
+
+    `output_schema` is null where the action does not say what it gives.
+    """
     return _shown(permitted.action(current_identity(), action_id))
 
 
@@ -59,7 +65,11 @@ def get_action(action_id: str) -> dict[str, Any]:
 @blueprint.arguments(arguments.StartActionRunSchema(), required=False)
 @starts(blueprint, ActionRunSchema)
 def start_action_run(body: dict[str, Any], action_id: str) -> StartAnswer:
-    """Start a one-off."""
+    """Start a one-off.
+
+    A one-off is an action run without a template run. It is queued once the answer is there, and `Location` says where it can
+    be followed. Send an `Idempotency-Key` to be free to ask again.
+    """
     ask = ask_from_headers(entity=body.get("entity"), origin=body.get("origin"))
     started = service.start_action_run(current_identity(), action_id, body["input"], ask)
     return started_answer(started, ActionRun)

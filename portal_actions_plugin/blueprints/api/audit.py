@@ -24,7 +24,10 @@ blueprint = Blueprint("portal_actions_audit", __name__, url_prefix="/audit", des
 @blueprint.response(200, AuditPageSchema)
 @fails_with(blueprint, 401, 403, 404, 422)
 def list_audit(query: dict[str, Any]) -> dict[str, Any]:
-    """List the audit, newest first."""
+    """List the audit, newest first.
+
+    Takes the permission `audit:read`. Refusals that repeat within a minute are one entry with their `count`.
+    """
     access.require_audit(current_identity())
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
     return page_body(audit_trail.entries(AuditFilter(**query), limit=limit, cursor=cursor))

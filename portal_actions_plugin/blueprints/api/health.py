@@ -24,7 +24,10 @@ blueprint = Blueprint("portal_actions_health", __name__, url_prefix="/health", d
 @blueprint.response(200, HealthSchema)
 @blueprint.alt_response(503, schema=HealthSchema, description="The database does not answer.", example=DOWN)
 def get_health() -> Any:
-    """Say whether the parts answer; no identity needed. What is null was not asked."""
+    """Say whether the parts answer; no identity needed. What is null was not asked.
+
+    `degraded` answers 200: starts are taken, but nothing may run. 503 says that the database does not answer.
+    """
     try:
         parts = health.health()
     except SQLAlchemyError as error:
@@ -49,5 +52,8 @@ def get_health() -> Any:
 @blueprint.response(200, ReadinessSchema)
 @blueprint.alt_response(503, schema=ReadinessSchema, description="It cannot be read or written.", example=NOT_READY)
 def get_readiness() -> Any:
-    """Say whether the database can be read and written, for load balancers; no identity needed."""
+    """Say whether the database can be read and written, for load balancers; no identity needed.
+
+    200 says that starts can be taken here, and 503 that they cannot.
+    """
     return {"ready": True} if readiness.is_ready() else (NOT_READY, 503)

@@ -24,7 +24,10 @@ blueprint = Blueprint("portal_actions_scm", __name__, url_prefix="/scm", descrip
 @blueprint.response(200, ForgeListSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_forges(query: dict[str, Any]) -> dict[str, Any]:
-    """List the forges that are set up, by name: what can be done there, where, and what is in the way."""
+    """List the forges that are set up, by name: what can be done there, where, and what is in the way.
+
+    A form offers their `name` as `provider` and their `owners` as `owner`. What they say is at most five minutes old.
+    """
     found = page_of(
         "forges",
         permitted.forges(current_identity()),

@@ -39,7 +39,11 @@ blueprint = Blueprint(
 @blueprint.response(200, TemplateListSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_templates(query: dict[str, Any]) -> dict[str, Any]:
-    """List the templates that may be run, by name, and the files that cannot be used."""
+    """List the templates that may be run, by name, and the files that cannot be used.
+
+    Each comes with the JSON Schema of its inputs and with `may_run`. `problems` has the first files that cannot be used, each
+    with its line and what is wrong there.
+    """
     listing = permitted.templates(current_identity())
     found = page_of(
         "templates",
@@ -57,7 +61,10 @@ def list_templates(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, TemplateSchema)
 @fails_with(blueprint, 401, 403, 404, 422)
 def get_template(name: str) -> dict[str, Any]:
-    """Get a template, with the JSON Schema of its inputs."""
+    """Get a template, with the JSON Schema of its inputs.
+
+    `inputs_schema` judges what a start is given: what has a default may be left out.
+    """
     return _shown(permitted.template(current_identity(), name))
 
 
@@ -65,7 +72,11 @@ def get_template(name: str) -> dict[str, Any]:
 @blueprint.arguments(arguments.StartTemplateRunSchema(), required=False)
 @starts(blueprint, TemplateRunDetailSchema)
 def start_template_run(body: dict[str, Any], name: str) -> StartAnswer:
-    """Start a template."""
+    """Start a template.
+
+    The run is queued once the answer is there, and `Location` says where it can be followed. Send an `Idempotency-Key` to be
+    free to ask again. Every wrong input is named in one answer.
+    """
     ask = ask_from_headers(entity=body.get("entity"), origin=body.get("origin"))
     started = service.start_template_run(current_identity(), name, body["inputs"], ask)
     return started_answer(started, TemplateRun)
@@ -76,7 +87,10 @@ def start_template_run(body: dict[str, Any], name: str) -> StartAnswer:
 @blueprint.response(200, TemplateRunPageSchema)
 @fails_with(blueprint, 401, 403, 422)
 def list_template_runs(query: dict[str, Any]) -> dict[str, Any]:
-    """List template runs, newest first."""
+    """List template runs, newest first.
+
+    Filters narrow together; `next_cursor` leads to the next page. A list has no steps: each run by itself has.
+    """
     wanted, limit, cursor = arguments.run_filter(query), query["limit"], query.get("cursor")
     return page_body(permitted.template_runs(current_identity(), wanted, limit=limit, cursor=cursor))
 
@@ -85,7 +99,10 @@ def list_template_runs(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, TemplateRunDetailSchema)
 @fails_with(blueprint, 401, 403, 404)
 def get_template_run(run_id: str) -> TemplateRun:
-    """Get a template run, with its steps in order."""
+    """Get a template run, with its steps in order.
+
+    Steps that have no action run yet are there too, with `id: null`. Send the `ETag` back in `If-None-Match` to poll.
+    """
     return permitted.template_run(current_identity(), run_id)
 
 
@@ -93,7 +110,10 @@ def get_template_run(run_id: str) -> TemplateRun:
 @blueprint.response(200, TemplateRunDetailSchema)
 @fails_with(blueprint, 400, 401, 403, 404, 409, 413, 422)
 def cancel_template_run(run_id: str) -> TemplateRun:
-    """Cancel a queued or running template run and its active step."""
+    """Cancel a queued or running template run and its active step.
+
+    No step begins any more, and the process of the running one is stopped. What was done stays; its links are on the run.
+    """
     return service.cancel_template_run(current_identity(), run_id)
 
 
@@ -101,7 +121,11 @@ def cancel_template_run(run_id: str) -> TemplateRun:
 @blueprint.arguments(arguments.RetrySchema(), required=False)
 @starts(blueprint, TemplateRunDetailSchema)
 def retry_template_run(body: dict[str, Any], run_id: str) -> StartAnswer:
-    """Start a failed or canceled template run anew: the template as it is now, the same inputs."""
+    """Start a failed or canceled template run anew: the template as it is now, the same inputs.
+
+    It is a new run with `retry_of`. Secret inputs are wiped when a run ends, so they are sent again; the answer is 422 and
+    names them when they are missing.
+    """
     started = service.retry_template_run(current_identity(), run_id, ask_from_headers(secrets=body.get("secrets")))
     return started_answer(started, TemplateRun)
 
@@ -110,7 +134,10 @@ def retry_template_run(body: dict[str, Any], run_id: str) -> StartAnswer:
 @blueprint.arguments(arguments.RetrySchema(), required=False)
 @starts(blueprint, TemplateRunDetailSchema)
 def resume_template_run(body: dict[str, Any], run_id: str) -> StartAnswer:
-    """Start a new run at the failed or canceled step: the template as it was, the finished steps taken over."""
+    """Start a new run at the failed or canceled step: the template as it was, the finished steps taken over.
+
+    Finished steps keep their outputs and links, and are not run again. Secret inputs are sent again, as for a retry.
+    """
     started = service.resume_template_run(current_identity(), run_id, ask_from_headers(secrets=body.get("secrets")))
     return started_answer(started, TemplateRun)
 

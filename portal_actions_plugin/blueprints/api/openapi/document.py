@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 from apispec import APISpec
@@ -11,7 +12,10 @@ from flask import Flask
 from portal_actions_plugin.blueprints import csrf, headers
 from portal_actions_plugin.blueprints.api.openapi import examples
 from portal_actions_plugin.blueprints.api.schemas.common import ErrorSchema
+from portal_actions_plugin.blueprints.api.schemas.runs import STEP_STATUSES
 from portal_actions_plugin.runs.guards.idempotency import KEY
+from portal_actions_plugin.runs.reading.audit_trail import OUTCOMES
+from portal_actions_plugin.runs.states import STATUSES
 from portal_actions_plugin.settings.config import Config
 
 Json = dict[str, Any]
@@ -81,6 +85,27 @@ _QUOTA = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _ERROR_HEADERS = {401: ("WWW-Authenticate",), 429: (*_QUOTA, "Retry-After")}
 STARTED = {name: name for name in ("Location", *_QUOTA)}
 """What the answer to a start has besides."""
+
+
+_ENUMS: dict[str, Json] = {
+    "RunStatus": {
+        "type": "string",
+        "enum": list(STATUSES),
+        "description": "Where a run is: the last three are for ever.",
+    },
+    "AuditOutcome": {
+        "type": "string",
+        "enum": list(OUTCOMES),
+        "description": "How something ended that somebody asked for.",
+    },
+}
+_STEP_STATUS: Json = {
+    "description": "Where a step is: as its action run, or without one.",
+    "anyOf": [
+        {"$ref": "#/components/schemas/RunStatus"},
+        {"type": "string", "enum": [status for status in STEP_STATUSES if status not in STATUSES]},
+    ],
+}
 
 
 def spec_options(app: Flask) -> Json:
@@ -157,6 +182,7 @@ def complete_document(app: Flask, config: Config, spec: Json, root: str) -> Json
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
     }
+    _name_enums(spec)
     for path, method, operation in _operations(spec):
         operation["operationId"] = names[path, method.upper()]
         operation["tags"] = [_TAGS[tag][0] if tag in _TAGS else tag for tag in operation["tags"]]
@@ -164,6 +190,31 @@ def complete_document(app: Flask, config: Config, spec: Json, root: str) -> Json
     for item in spec["paths"].values():
         item["parameters"] = [_path_parameter(parameter) for parameter in item.pop("parameters", [])]
     return spec
+
+
+def _name_enums(spec: Json) -> None:
+    """Give each set of words that is meant in many places one component: a client has one type for it."""
+    named = {tuple(shape["enum"]): name for name, shape in _ENUMS.items()}
+    for part in (spec["paths"], spec["components"]["schemas"]):
+        _refer_to_enums(part, named)
+    spec["components"]["schemas"] |= deepcopy({**_ENUMS, "StepStatus": _STEP_STATUS})
+
+
+def _refer_to_enums(part: object, named: Mapping[tuple[str, ...], str]) -> None:
+    if isinstance(part, list):
+        for one in part:
+            _refer_to_enums(one, named)
+    if not isinstance(part, dict):
+        return
+    words = part.get("enum")
+    name = (
+        "StepStatus" if words == list(STEP_STATUSES) else named.get(tuple(words)) if isinstance(words, list) else None
+    )
+    if name is not None:
+        del part["enum"], part["type"]
+        part |= _ref("schemas", name)
+    for one in part.values():
+        _refer_to_enums(one, named)
 
 
 def _complete(operation: Json, method: str) -> None:
@@ -228,6 +279,7 @@ def _own_paths(prefix: str) -> Json:
         f"{prefix}/openapi.json": {
             "get": {
                 "summary": "Get this document; no identity needed.",
+                "description": "OpenAPI 3.1, for programs: clients are made of it.",
                 "tags": ["portal_actions_reference"],
                 "security": [],
                 "responses": {
@@ -243,6 +295,7 @@ def _own_paths(prefix: str) -> Json:
         f"{prefix}/docs": {
             "get": {
                 "summary": "Show this document to people; no identity needed.",
+                "description": "A page in the portal's layout, with a line for `curl` for each operation.",
                 "tags": ["portal_actions_reference"],
                 "security": [],
                 "responses": {

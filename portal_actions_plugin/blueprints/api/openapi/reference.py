@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from copy import deepcopy
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
+from portal_actions_plugin.blueprints.api.openapi import operations
 from portal_actions_plugin.blueprints.api.openapi.document import Json, complete_document
 from portal_actions_plugin.blueprints.api.requests import answer_conditionally
 from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.blueprints.pages.page_answer import OWN_LAYOUT, page
 from portal_actions_plugin.extension import extension
+
+log = logging.getLogger(__name__)
 
 blueprint = Blueprint(
     "portal_actions_reference",
@@ -36,17 +40,21 @@ def openapi() -> Response:
 
 @blueprint.get("/docs")
 def docs() -> Response:
-    """Show the document to people."""
+    """Show the document to people; no identity needed."""
     spec = openapi_document()
-    shown = {**spec, "paths": _resolved(spec["paths"], spec["components"])}
-    return page("reference.html", {"spec": shown}, layout=OWN_LAYOUT)
-
-
-def _resolved(part: object, components: Json) -> object:
-    """The part with what it refers to in its place, but for schemas: they have a place of their own on the page."""
-    if isinstance(part, dict):
-        _, _, kind, name = str(part.get("$ref", "")).split("/") if "$ref" in part else ("", "", "schemas", "")
-        if kind != "schemas":
-            return _resolved(components[kind][name], components)
-        return {key: _resolved(value, components) for key, value in part.items()}
-    return [_resolved(one, components) for one in part] if isinstance(part, list) else part
+    base = extension().config.public_url or request.url_root.rstrip("/")
+    facts = {
+        "info": spec["info"],
+        "base": base,
+        "groups": operations.operations(spec, base),
+        "headers": operations.headers(spec),
+        "errors": operations.errors(spec),
+        "shapes": spec["components"]["schemas"],
+        "cookie": spec["components"]["securitySchemes"]["session"]["name"],
+        "csrf": spec["components"]["securitySchemes"]["csrf"]["name"],
+    }
+    try:
+        return page("reference.html", facts)
+    except Exception:  # a layout that needs somebody who is signed in, such as its author always was
+        log.exception("the host's layout cannot be shown: %s", extension().config.base_template)
+        return page("reference.html", facts, layout=OWN_LAYOUT)
