@@ -69,8 +69,8 @@ def _context(layout: str, facts: Mapping[str, Any], state: str | None) -> Simple
     absolute = wants_absolute(request)
     return SimpleNamespace(
         layout=layout,
-        style_url=_static_url(STYLESHEET),
-        script_url=_static_url(SCRIPT),
+        style_url=static_url(STYLESHEET),
+        script_url=static_url(SCRIPT),
         text=PageText(datetime.now(UTC), absolute),
         absolute=absolute,
         color_scheme=extension().config.color_scheme,
@@ -87,7 +87,8 @@ def _called(part: Callable[..., str], *values: object) -> str:
     return part(*values)
 
 
-def _static_url(name: str) -> str:
+def static_url(name: str) -> str:
+    """The address of a static file as it is now: another content has another one."""
     return url_for("portal_actions.static", filename=name, v=static_version(name))
 
 

@@ -11,7 +11,7 @@ from portal_actions_plugin.blueprints.api.openapi import operations
 from portal_actions_plugin.blueprints.api.openapi.document import Json, complete_document
 from portal_actions_plugin.blueprints.api.requests import answer_conditionally
 from portal_actions_plugin.blueprints.headers import protect_data
-from portal_actions_plugin.blueprints.pages.page_answer import OWN_LAYOUT, page
+from portal_actions_plugin.blueprints.pages.page_answer import OWN_LAYOUT, page, static_url
 from portal_actions_plugin.extension import extension
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ def docs() -> Response:
     base = extension().config.public_url or request.url_root.rstrip("/")
     facts = {
         "info": spec["info"],
+        "reference_style_url": static_url("reference.css"),
         "base": base,
         "groups": operations.operations(spec, base),
         "headers": operations.headers(spec),
