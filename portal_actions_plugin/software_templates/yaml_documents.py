@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import yaml
 
+from portal_actions_plugin.software_templates import yaml_core
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.places import Key
@@ -24,13 +24,10 @@ MAX_CHARACTERS = 1_000_000
 """Characters of those values, and of their keys."""
 MAX_KEY = 500
 MAX_LEVELS = 40
-_MAX_NUMBER = 100
 _MAX_SPELLED = 100
-_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-_MERGE = "tag:yaml.org,2002:merge"
-_NOT_JSON = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
-
-Scalar: TypeAlias = bool | int | float | str | None
+_MERGE = "<<"
+_YAML = "tag:yaml.org,2002:"
+_SCALARS = (yaml_core.NULL, yaml_core.BOOL, yaml_core.INT, yaml_core.FLOAT, yaml_core.STR)
 
 
 class UnreadableError(Exception):
@@ -51,12 +48,14 @@ class Document:
         lines: the line of each value, counted from 1, by its place.
         spelled: how each number, truth value and null is written, by its place.
         problems: what JSON cannot say, by place.
+        cautions: what is read as something else than it looks like, by place.
     """
 
     data: JsonValue = None
     lines: dict[Key, int] = field(default_factory=dict)
     spelled: dict[Key, str] = field(default_factory=dict)
     problems: list[tuple[Key, str]] = field(default_factory=list)
+    cautions: list[tuple[Key, str]] = field(default_factory=list)
 
     @property
     def mapping(self) -> Mapping[str, JsonValue]:
@@ -71,7 +70,9 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without dates: a date stays the text that it is in JSON. It counts while it reads."""
+    """SafeLoader that reads YAML 1.2's core schema, where a date is a text. It counts while it reads."""
+
+    yaml_implicit_resolvers = yaml_core.resolvers()
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -86,6 +87,9 @@ class _Loader(yaml.SafeLoader):
         if self.composed > MAX_NODES:
             line = self.line + 1
             raise UnreadableError(line, f"it has more than {MAX_NODES:,} values")
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(event.anchor, None)  # YAML 1.2 lets an anchor's name be used again
         node: yaml.Node | None = super().compose_node(parent, index)
         return node
 
@@ -101,12 +105,6 @@ class _Loader(yaml.SafeLoader):
             raise UnreadableError(line, message)
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NOT_JSON]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def read_documents(text: str) -> list[Document]:
     """Read every document of a YAML text.
 
@@ -114,7 +112,7 @@ def read_documents(text: str) -> list[Document]:
         UnreadableError: with the line, for a syntax error or a text that is too large.
     """
     try:
-        return list(_read(_Loader(text)))
+        return list(_read(_Loader(text if text.endswith("\n") else f"{text}\n")))  # a block text ends with its line
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise UnreadableError(mark.line + 1 if mark else 1, _said(error)) from None
@@ -123,6 +121,40 @@ def read_documents(text: str) -> list[Document]:
         raise UnreadableError(line, f"the character {error.character!r} is not allowed in YAML") from None
     except RecursionError:
         raise UnreadableError(1, f"it is nested deeper than {MAX_LEVELS} levels") from None
+
+
+def with_merges(document: Document) -> Document:
+    """The document with its merge keys written out, as YAML 1.1 has them: of several mappings the first one wins.
+
+    Args:
+        document: as ``read_documents`` gives it.
+    """
+    places = {place for place, _ in document.cautions if place[-1:] == (_MERGE,)}
+    problems = list(document.problems)
+    return Document(
+        data=_merged(document.data, (), places, problems),
+        lines=document.lines,
+        spelled=document.spelled,
+        problems=problems,
+        cautions=[(place, message) for place, message in document.cautions if place not in places],
+    )
+
+
+def _merged(value: JsonValue, key: Key, places: Collection[Key], problems: list[tuple[Key, str]]) -> JsonValue:
+    if isinstance(value, list):
+        return [_merged(item, (*key, index), places, problems) for index, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    parts = {name: _merged(item, (*key, name), places, problems) for name, item in value.items()}
+    if (place := (*key, _MERGE)) not in places:
+        return parts
+    merged = parts.pop(_MERGE)
+    merged_parts = merged if isinstance(merged, list) else [merged]
+    if not all(isinstance(part, dict) for part in merged_parts):
+        problems.append((place, "<< takes a mapping, or a list of mappings"))
+    for part in merged_parts:
+        parts = {**(part if isinstance(part, dict) else {}), **parts}
+    return parts
 
 
 def _said(error: yaml.MarkedYAMLError) -> str:
@@ -151,9 +183,11 @@ class _Reader:
         self._loader.write_out(len(node.value) if isinstance(node, yaml.ScalarNode) else 0, line)
         if len(key) > MAX_LEVELS:
             raise UnreadableError(line, f"it is nested deeper than {MAX_LEVELS} levels, or an alias contains itself")
-        if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
+        if not node.tag.startswith(_YAML):
+            self._caution(key, f"the tag {_tag(node)} means nothing here: take it away")
+        if isinstance(node, yaml.MappingNode) and _is(node, yaml_core.MAP):
             return self._mapping(node, key)
-        if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
+        if isinstance(node, yaml.SequenceNode) and _is(node, yaml_core.SEQ):
             return [self.value(item, (*key, index)) for index, item in enumerate(node.value)]
         scalar = self._scalar(node, key)
         if not isinstance(scalar, str) and isinstance(node, yaml.ScalarNode):
@@ -161,57 +195,60 @@ class _Reader:
         return scalar
 
     def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, JsonValue]:
-        merged: dict[str, JsonValue] = {}
-        own: dict[str, JsonValue] = {}
+        found: dict[str, JsonValue] = {}
         for name_node, value_node in node.value:
-            if name_node.tag == _MERGE:
-                merged = {**self._merged(value_node, key), **merged}
+            name = self._name(name_node, key)
+            if name is None:
                 continue
-            self._loader.write_out(len(name_node.value), name_node.start_mark.line + 1)
-            name = self._scalar(name_node, key)
-            if isinstance(name, str) and len(name) > MAX_KEY:
-                self._document.problems.append((key, f"a key has at most {MAX_KEY} characters"))
-                continue
-            place = (*key, str(name))
-            if not isinstance(name, str):
-                self._document.problems.append((place, _not_a_text(name_node, name)))
-            elif name in own:
+            place = (*key, name)
+            if name in found:
                 self._document.problems.append((place, "this key is there twice"))
+            if name == _MERGE and isinstance(name_node, yaml.ScalarNode) and name_node.style is None:
+                self._caution(place, "YAML 1.2 has no merge keys: << is a key like others. Write its content out")
             self._document.lines[place] = name_node.start_mark.line + 1
-            own[str(name)] = self.value(value_node, place)
-        return {**merged, **own}
+            found[name] = self.value(value_node, place)
+        return found
 
-    def _merged(self, node: yaml.Node, key: Key) -> dict[str, JsonValue]:
-        merged: dict[str, JsonValue] = {}
-        # Of several merged mappings the first one wins.
-        for part in reversed(node.value if isinstance(node, yaml.SequenceNode) else [node]):
-            value = self.value(part, key)
-            if isinstance(value, dict):
-                merged.update(value)
-            else:
-                self._document.problems.append((key, "<< takes a mapping"))
-        return merged
-
-    def _scalar(self, node: yaml.Node, key: Key) -> Scalar:
+    def _name(self, node: yaml.Node, key: Key) -> str | None:
+        """A key as text; None when it cannot be one."""
+        line = node.start_mark.line + 1
         try:
-            value = self._loader.construct_object(node) if _is_readable(node) else node
-            if isinstance(value, str):
-                value.encode()
-        except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            value = node  # whatever a tag says of a text that it does not fit
-        if value is None or isinstance(value, str | bool | int):
-            return value
-        if isinstance(value, float) and math.isfinite(value):
-            return value
-        kind = node.tag.removeprefix("tag:yaml.org,2002:")[:100].encode(errors="replace").decode()
-        self._document.problems.append((key, f"this is no JSON value ({kind})"))
+            name = yaml_core.key_text(node)
+            self._loader.write_out(len(name), line)
+            name.encode()
+        except (ValueError, RecursionError):
+            self._document.problems.append((key, "a key must be a text"))
+            return None
+        if len(name) > MAX_KEY:
+            self._document.problems.append((key, f"a key has at most {MAX_KEY} characters"))
+            return None
+        if not isinstance(node, yaml.ScalarNode):
+            place = (*key, name)
+            self._document.lines[place] = line
+            self._caution(place, f"braces without quotes are a mapping: {name!r} is a key here. Put the text in quotes")
+        return name
+
+    def _caution(self, key: Key, message: str) -> None:
+        self._document.cautions.append((key, message))
+
+    def _scalar(self, node: yaml.Node, key: Key) -> yaml_core.Scalar:
+        if isinstance(node, yaml.ScalarNode) and _is(node, *_SCALARS):
+            try:
+                value = yaml_core.scalar(node)
+                if isinstance(value, str):
+                    value.encode()
+                if not isinstance(value, float) or math.isfinite(value):
+                    return value
+            except (ValueError, OverflowError):
+                pass  # what a tag says of a text that it does not fit, or half a character
+        self._document.problems.append((key, f"this is no JSON value ({_tag(node)})"))
         return None
 
 
-def _not_a_text(node: yaml.ScalarNode, name: Scalar) -> str:
-    spelled = node.value[:_MAX_SPELLED]
-    return f'the key {spelled or "that is empty"} is read as {json.dumps(name)}, which is no text: write "{spelled}"'
+def _is(node: yaml.Node, *tags: str) -> bool:
+    """Whether a node is of a kind that JSON has; one with a tag of somebody's own is what it looks like."""
+    return node.tag in tags or not node.tag.startswith(_YAML)
 
 
-def _is_readable(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and (node.tag not in _NUMBERS or len(node.value) <= _MAX_NUMBER)
+def _tag(node: yaml.Node) -> str:
+    return node.tag.removeprefix(_YAML)[:100].encode(errors="replace").decode()

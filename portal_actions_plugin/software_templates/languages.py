@@ -1,0 +1,134 @@
+"""The two readings of a template: ours, which is strict, and the one that a v1beta3 document has at home, in Backstage."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Protocol
+
+from portal_actions_plugin.software_templates.expressions import rendering as strict
+from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
+from portal_actions_plugin.software_templates.expressions.references import References
+from portal_actions_plugin.software_templates.expressions.references import references as strict_references
+from portal_actions_plugin.software_templates.expressions.rendering import ExpressionError
+from portal_actions_plugin.software_templates.expressions.undefined import Sparse
+from portal_actions_plugin.software_templates.nunjucks import rendering as nunjucks
+from portal_actions_plugin.software_templates.nunjucks.javascript import Function, JavaScriptError, Undefined, truthy
+from portal_actions_plugin.software_templates.nunjucks.references import references as nunjucks_references
+from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.software_templates.expressions.rendering import Context
+
+log = logging.getLogger(__name__)
+
+BACKSTAGE: Final = "scaffolder.backstage.io/v1beta3"
+OURS: Final = "portal-actions/v1"
+
+
+class Reading(Protocol):
+    """How the expressions of a template are read. Each method raises ExpressionError, which names place and expression."""
+
+    def holds(self, condition: JsonValue, context: Context, where: str) -> bool:
+        """Whether an ``if`` holds; no ``if`` does.
+
+        Args:
+            condition: as the template has it, a text, true or false; None when there is none.
+            context: what expressions may name; JSON values only.
+            where: the place of the ``if``, for errors.
+        """
+
+    def render(self, value: Mapping[str, JsonValue], context: Context, where: str) -> dict[str, JsonValue]:
+        """Render every text of an object, at every depth; keys are never rendered.
+
+        Args:
+            value: such as a step's input.
+            context: what expressions may name; JSON values only.
+            where: the place of the value, for errors.
+        """
+
+    def references(self, text: str) -> tuple[References, ...]:
+        """What the expressions of a text name; never raises."""
+
+
+class _Strict:
+    """What has no value is an error that names it."""
+
+    def holds(self, condition: JsonValue, context: Context, where: str) -> bool:
+        return strict.evaluate_condition(condition, context, where)
+
+    def render(self, value: Mapping[str, JsonValue], context: Context, where: str) -> dict[str, JsonValue]:
+        return strict.render(value, context, where)
+
+    def references(self, text: str) -> tuple[References, ...]:
+        return strict_references(text)
+
+
+class _Backstage:
+    """As at home: what has no value is left out, and what cannot be read stays as it is written.
+
+    Otherwise than there, an ``if`` that cannot be read is an error, a hole of a list is left out, and a text that is
+    written as an empty one stays.
+    """
+
+    def holds(self, condition: JsonValue, context: Context, where: str) -> bool:
+        if not isinstance(condition, str):
+            return condition is not False
+        try:
+            value = nunjucks.evaluate(condition, _plain(context), _functions())
+        except nunjucks.FAILURES as error:
+            raise ExpressionError(where, condition, _said(error)) from None
+        return len(value) > 0 if isinstance(value, list) else truthy(value)
+
+    def render(self, value: Mapping[str, JsonValue], context: Context, where: str) -> dict[str, JsonValue]:
+        with budget():
+            return _object(value, _plain(context), where)
+
+    def references(self, text: str) -> tuple[References, ...]:
+        return nunjucks_references(text)
+
+
+READINGS: Final[Mapping[str, Reading]] = {OURS: _Strict(), BACKSTAGE: _Backstage()}
+"""By a document's ``apiVersion``."""
+
+
+def _functions() -> Mapping[str, Function]:
+    """What expressions may call. Steps run only while none has failed."""
+    return nunjucks.StatusCheck(has_failed=False).functions
+
+
+def _plain(context: Context) -> dict[str, object]:
+    """A context without the names that are known and have no value: here they are undefined as all others."""
+    return {name: dict(part) if isinstance(part, Sparse) else part for name, part in context.items()}
+
+
+def _object(value: Mapping[str, JsonValue], context: Mapping[str, object], where: str) -> dict[str, JsonValue]:
+    rendered = {key: _rendered(part, context, f"{where}.{key}") for key, part in value.items()}
+    return {key: part for key, part in rendered.items() if not isinstance(part, Undefined)}
+
+
+def _rendered(value: JsonValue, context: Mapping[str, object], where: str) -> JsonValue | Undefined:
+    if isinstance(value, Mapping):
+        return _object(value, context, where)
+    if isinstance(value, list | tuple):
+        items = [_rendered(item, context, f"{where}[{index}]") for index, item in enumerate(value)]
+        return [item for item in items if not isinstance(item, Undefined)]
+    return _text(value, context, where) if isinstance(value, str) and value else value
+
+
+def _text(text: str, context: Mapping[str, object], where: str) -> JsonValue | Undefined:
+    try:
+        return nunjucks.evaluate(text, context, _functions())
+    except SandboxError as error:
+        raise ExpressionError(where, text, str(error).rstrip(".")) from None
+    except nunjucks.FAILURES as error:
+        log.warning("%s stays as it is written, since it cannot be evaluated: %s", where, _said(error))
+        return text
+
+
+def _said(error: BaseException) -> str:
+    """What went wrong, without a value: it may be a secret."""
+    if isinstance(error, NunjucksSyntaxError | JavaScriptError | SandboxError):
+        return str(error).rstrip(".")
+    return strict.problem_of(error)

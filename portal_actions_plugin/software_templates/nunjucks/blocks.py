@@ -1,0 +1,285 @@
+"""Parsing a whole template: text, ``${{ … }}``, ``{% … %}`` and ``{# … #}``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from portal_actions_plugin.software_templates.nunjucks import syntax
+from portal_actions_plugin.software_templates.nunjucks.expressions import MAX_NESTED, parse, parse_filter, parse_targets
+from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
+from portal_actions_plugin.software_templates.nunjucks.tokens import SPACE
+
+_TAG = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPENINGS = {"${{": "}}", "{%": "%}", "{#": "#}"}
+_OPENING = re.compile(r"\$\{\{|\{%|\{#|#\}")
+_IN_CODE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|r/", re.DOTALL)
+_STOPS = frozenset(
+    [
+        "else",
+        "elif",
+        "elseif",
+        "endif",
+        "endfor",
+        "endset",
+        "endfilter",
+        "endswitch",
+        "case",
+        "default",
+        "endmacro",
+        "endcall",
+        "endblock",
+    ]
+)
+_UNSUPPORTED = frozenset(["macro", "call", "include", "import", "from", "extends"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of a template: ``kind`` is ``text``, or how it is opened."""
+
+    kind: str
+    value: str
+    line: int
+
+    @property
+    def tag(self) -> str:
+        found = _TAG.match(self.value) if self.kind == "{%" else None
+        return found[0] if found else ""
+
+    @property
+    def rest(self) -> str:
+        return self.value[len(self.tag) :].strip(SPACE)
+
+
+def parse_template(source: str) -> syntax.Body:
+    """Parse a template.
+
+    Raises:
+        NunjucksSyntaxError: names what is wrong, and its line from 1.
+    """
+    return _Parser(_pieces(source)).whole()
+
+
+class _Parser:
+    def __init__(self, pieces: list[_Piece]) -> None:
+        self._pieces = pieces
+        self._at = 0
+        self._depth = 0
+
+    def whole(self) -> syntax.Body:
+        body, stop = self._body(())
+        if stop is not None:
+            raise NunjucksSyntaxError(f"there is nothing that {stop.tag} could end", stop.line)
+        return body
+
+    def _body(self, stops: Collection[str]) -> tuple[syntax.Body, _Piece | None]:
+        self._depth += 1
+        if self._depth > MAX_NESTED:
+            raise NunjucksSyntaxError(f"it is nested deeper than {MAX_NESTED} levels", self._pieces[self._at - 1].line)
+        found: list[syntax.Statement] = []
+        while self._at < len(self._pieces):
+            piece = self._pieces[self._at]
+            self._at += 1
+            if piece.tag in stops or piece.tag in _STOPS:
+                self._depth -= 1
+                if piece.tag not in stops:
+                    raise NunjucksSyntaxError(f"{piece.tag} does not belong here", piece.line)
+                return tuple(found), piece
+            if piece.kind == "text":
+                found.append(syntax.Text(piece.value))
+            elif piece.kind == "${{":
+                found.append(syntax.Output(parse(piece.value, piece.line), piece.line))
+            else:
+                found.append(self._statement(piece))
+        self._depth -= 1
+        return tuple(found), None
+
+    def _statement(self, piece: _Piece) -> syntax.Statement:
+        known: Mapping[str, Callable[[_Piece], syntax.Statement]] = {
+            "block": self._block,
+            "filter": self._filter,
+            "for": self._for,
+            "if": self._if,
+            "set": self._set,
+            "switch": self._switch,
+        }
+        if piece.tag in known:
+            return known[piece.tag](piece)
+        if piece.tag in _UNSUPPORTED:
+            raise NunjucksSyntaxError(f"{piece.tag} is not supported", piece.line)
+        there = ", ".join(sorted(known))
+        raise NunjucksSyntaxError(f"there is no tag {piece.value[:40]!r}; there is {there}", piece.line)
+
+    def _if(self, piece: _Piece) -> syntax.If:
+        condition = parse(piece.rest, piece.line)
+        body, stop = self._until(("elif", "elseif", "else", "endif"), piece)
+        otherwise: syntax.Body = ()
+        if stop.tag in {"elif", "elseif"}:
+            otherwise = (self._nested_if(stop),)
+        elif stop.tag == "else":
+            otherwise, _ = self._until(("endif",), piece)
+        return syntax.If(condition, body, otherwise, piece.line)
+
+    def _nested_if(self, piece: _Piece) -> syntax.If:
+        self._depth += 1
+        found = self._if(piece)
+        self._depth -= 1
+        return found
+
+    def _for(self, piece: _Piece) -> syntax.For:
+        parts = _split_at(piece.rest, "in")
+        if parts is None:
+            raise NunjucksSyntaxError("a for needs an in", piece.line)
+        targets = parse_targets(parts[0], piece.line)
+        if targets == ("loop",):
+            raise NunjucksSyntaxError("an item cannot be called loop", piece.line)
+        items = parse(parts[1], piece.line)
+        body, stop = self._until(("else", "endfor"), piece)
+        otherwise: syntax.Body = ()
+        if stop.tag == "else":
+            otherwise, _ = self._until(("endfor",), piece)
+        return syntax.For(targets, items, body, otherwise, piece.line)
+
+    def _set(self, piece: _Piece) -> syntax.Set:
+        parts = _split_at(piece.rest, "=")
+        if parts is not None:
+            return syntax.Set(parse_targets(parts[0], piece.line), parse(parts[1], piece.line), piece.line)
+        targets = parse_targets(piece.rest, piece.line)
+        body, _ = self._until(("endset",), piece)
+        return syntax.Set(targets, syntax.Capture(body), piece.line)
+
+    def _filter(self, piece: _Piece) -> syntax.Output:
+        body, _ = self._until(("endfilter",), piece)
+        return syntax.Output(parse_filter(piece.rest, piece.line, syntax.Capture(body)), piece.line)
+
+    def _block(self, piece: _Piece) -> syntax.Block:
+        parse_targets(piece.rest, piece.line)
+        body, _ = self._until(("endblock",), piece)
+        return syntax.Block(body)
+
+    def _switch(self, piece: _Piece) -> syntax.Switch:
+        value = parse(piece.rest, piece.line)
+        stops = ("case", "default", "endswitch")
+        before, stop = self._until(stops, piece)
+        if before:
+            raise NunjucksSyntaxError("a switch begins with a case", piece.line)
+        cases: list[tuple[syntax.Expression, syntax.Body]] = []
+        while stop.tag == "case":
+            condition = parse(stop.rest, stop.line)
+            body, stop = self._until(stops, piece)
+            cases.append((condition, body))
+        otherwise: syntax.Body = ()
+        if stop.tag == "default":
+            otherwise, stop = self._until(("endswitch",), piece)
+        elif not cases:
+            raise NunjucksSyntaxError("a switch needs a case", piece.line)
+        return syntax.Switch(value, tuple(cases), otherwise, piece.line)
+
+    def _until(self, stops: Collection[str], piece: _Piece) -> tuple[syntax.Body, _Piece]:
+        body, stop = self._body(stops)
+        if stop is None:
+            raise NunjucksSyntaxError(f"the {piece.tag} is not ended", piece.line)
+        if stop.rest and stop.tag not in {"elif", "elseif", "case", "endblock"}:
+            raise NunjucksSyntaxError(f"{stop.tag} takes nothing", stop.line)
+        return body, stop
+
+
+def _pieces(source: str) -> list[_Piece]:
+    found: list[_Piece] = []
+    at, line = 0, 1
+    text: list[str] = []
+
+    def flush(stripped: bool) -> None:  # noqa: FBT001 local
+        whole = "".join(text)
+        if stripped:
+            whole = whole.rstrip()
+        if whole:
+            found.append(_Piece("text", whole, line))
+        text.clear()
+
+    while opening := _OPENING.search(source, at):
+        if opening[0] == "#}":
+            raise NunjucksSyntaxError(
+                "a comment ends that did not begin", line + source.count("\n", at, opening.start())
+            )
+        text.append(source[at : opening.start()])
+        start = opening.end()
+        strip_before = source.startswith("-", start)
+        line += source.count("\n", at, opening.start())
+        flush(strip_before)
+        start += strip_before
+        end = _end(source, start, opening[0])
+        if end < 0:
+            raise NunjucksSyntaxError(f"{opening[0]} is not closed with {_OPENINGS[opening[0]]}", line)
+        strip_after = source.startswith("-", end - 1) and end > start
+        piece = _Piece(opening[0], source[start : end - strip_after].strip(SPACE), line)
+        line += source.count("\n", opening.start(), end)
+        at = end + 2
+        if piece.tag in {"raw", "verbatim"}:
+            raw_end = _raw_end(source, at, piece)
+            text.append(source[at : raw_end[0]])
+            line += source.count("\n", at, raw_end[1])
+            at = raw_end[1]
+        elif piece.kind != "{#":
+            found.append(piece)
+        if strip_after:
+            stripped = re.compile(r"\s*").match(source, at)
+            after = stripped.end() if stripped else at
+            line += source.count("\n", at, after)
+            at = after
+    text.append(source[at:])
+    flush(stripped=False)
+    return found
+
+
+def _end(source: str, start: int, opened: str) -> int:
+    """Where what was opened is closed: not inside of a text."""
+    close = _OPENINGS[opened]
+    if opened == "{#":
+        return source.find(close, start)
+    at = start
+    while at < len(source):
+        if source.startswith(close, at) or source.startswith(f"-{close}", at):
+            return at if source.startswith(close, at) else at + 1
+        quoted = _IN_CODE.match(source, at) if source[at] in "\"'" else None
+        if source[at] in "\"'" and quoted is None:
+            return -1
+        at = quoted.end() if quoted else at + 1
+    return -1
+
+
+def _raw_end(source: str, at: int, piece: _Piece) -> tuple[int, int]:
+    if piece.rest:
+        raise NunjucksSyntaxError(f"{piece.tag} takes nothing", piece.line)
+    depth = 1
+    for marker in re.compile(rf"\{{%\s*(end)?{piece.tag}\s*%\}}").finditer(source, at):
+        depth += -1 if marker[1] else 1
+        if depth == 0:
+            return marker.start(), marker.end()
+    raise NunjucksSyntaxError(f"the {piece.tag} is not ended", piece.line)
+
+
+def _split_at(header: str, separator: str) -> tuple[str, str] | None:
+    """The two sides of the first ``in`` or ``=`` that is in no text and no brackets."""
+    depth, at = 0, 0
+    while at < len(header):
+        character = header[at]
+        if character in "\"'":
+            quoted = _IN_CODE.match(header, at)
+            if quoted is None:
+                return None
+            at = quoted.end()
+            continue
+        depth += (character in "([{") - (character in ")]}")
+        if depth == 0 and separator == "=" and character == "=":
+            return header[:at], header[at + 1 :]
+        name = _TAG.match(header, at)
+        if name:
+            if depth == 0 and name[0] == separator:
+                return header[:at], header[name.end() :]
+            at = name.end()
+            continue
+        at += 1
+    return None

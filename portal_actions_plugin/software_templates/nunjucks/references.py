@@ -1,0 +1,72 @@
+"""What the expressions of a text name, as ``expressions.references`` says it of the strict reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from portal_actions_plugin.software_templates.expressions.references import References
+from portal_actions_plugin.software_templates.nunjucks import syntax
+from portal_actions_plugin.software_templates.nunjucks.blocks import parse_template
+from portal_actions_plugin.software_templates.nunjucks.filters import FILTERS
+from portal_actions_plugin.software_templates.nunjucks.rendering import SIGNS
+from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
+from portal_actions_plugin.software_templates.nunjucks.tests import TESTS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def references(text: str) -> tuple[References, ...]:
+    """Read every expression of a text; never raises. One that cannot be parsed has a problem, and names nothing."""
+    if not any(sign in text for sign in SIGNS):
+        return ()
+    try:
+        body = parse_template(text)
+    except NunjucksSyntaxError as error:
+        return (References(text, problems=(error.message,)),)
+    except RecursionError:
+        return (References(text, problems=("it is nested too deeply",)),)
+    set_here = frozenset(_set_names(body))
+    return (
+        References(
+            text,
+            names=frozenset(_names(body)) - set_here,
+            parameters=frozenset(_parts_named(body, "parameters")),
+            secrets=frozenset(_parts_named(body, "secrets")),
+            steps=frozenset(_parts_named(body, "steps")),
+            problems=tuple(dict.fromkeys(_problems(body))),
+        ),
+    )
+
+
+def _names(body: syntax.Body) -> Iterator[str]:
+    for node in syntax.nodes(body):
+        if isinstance(node, syntax.Name):
+            yield node.name
+
+
+def _set_names(body: syntax.Body) -> Iterator[str]:
+    for node in syntax.nodes(body):
+        if isinstance(node, syntax.For):
+            yield from (*node.targets, "loop")
+        elif isinstance(node, syntax.Set):
+            yield from node.targets
+
+
+def _parts_named(body: syntax.Body, top: str) -> Iterator[str]:
+    for node in syntax.nodes(body):
+        if isinstance(node, syntax.Lookup) and node.target == syntax.Name(top) and isinstance(node.key, syntax.Literal):
+            yield str(node.key.value)
+
+
+def _problems(body: syntax.Body) -> Iterator[str]:
+    for node in syntax.nodes(body):
+        if isinstance(node, syntax.Filtered) and node.name not in FILTERS:
+            yield f"there is no filter {node.name!r}; there is {_listed(FILTERS)}"
+        elif isinstance(node, syntax.Tested) and node.name not in TESTS:
+            yield f"there is no test {node.name!r}; there is {_listed(TESTS)}"
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names))

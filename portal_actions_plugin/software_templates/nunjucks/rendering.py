@@ -1,0 +1,108 @@
+"""Rendering the values of a template as Backstage's scaffolder does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from portal_actions_plugin.software_templates.expressions.limits import MAX_FILE_SIZE, MAX_SIZE, SandboxError, budget
+from portal_actions_plugin.software_templates.nunjucks import syntax
+from portal_actions_plugin.software_templates.nunjucks.blocks import parse_template
+from portal_actions_plugin.software_templates.nunjucks.evaluation import Evaluator, Global
+from portal_actions_plugin.software_templates.nunjucks.javascript import UNDEFINED, Function, JavaScriptError, Undefined
+from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
+
+FAILURES = (
+    ArithmeticError,
+    AttributeError,
+    JavaScriptError,
+    LookupError,
+    MemoryError,
+    NunjucksSyntaxError,
+    RecursionError,
+    SandboxError,
+    TypeError,
+    ValueError,
+)
+"""What rendering may raise, whatever a template does."""
+SIGNS = ("${{", "{%", "{#", "#}")
+
+
+def evaluate(text: str, context: Mapping[str, object], functions: Mapping[str, Function]) -> JsonValue | Undefined:
+    """What a text of a template becomes: JSON, or undefined.
+
+    A text that is one expression, or one block, becomes what that gives, with its type. Anything else is a text.
+
+    Args:
+        text: as the template has it.
+        context: what it may name.
+        functions: what it may call, by name.
+
+    Raises:
+        NunjucksSyntaxError: it cannot be parsed.
+        JavaScriptError: something in it fails.
+        SandboxError: it makes or computes too much.
+    """
+    if not any(sign in text for sign in SIGNS):
+        return text or UNDEFINED
+    if len(text) > MAX_SIZE:
+        raise SandboxError(f"a text with expressions has at most {MAX_SIZE:,} characters")
+    body = _parsed(text)
+    evaluator = Evaluator(context, functions)
+    with budget():
+        evaluator.run(body)
+    written = "".join(evaluator.written)
+    if len(body) != 1 or isinstance(body[0], syntax.Text):
+        return written or UNDEFINED
+    as_json = "".join(evaluator.as_json)
+    if not as_json:
+        return UNDEFINED
+    try:
+        value: JsonValue = json.loads(as_json, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return written or UNDEFINED
+    return value
+
+
+def render_file(content: str, context: Mapping[str, object]) -> str:
+    """Render a file of a skeleton; raises as ``evaluate``. What is undefined in it is empty."""
+    if len(content) > MAX_FILE_SIZE:
+        raise SandboxError(f"a file with expressions has at most {MAX_FILE_SIZE:,} characters")
+    evaluator = Evaluator(context, {})
+    with budget(MAX_FILE_SIZE):
+        evaluator.run(parse_template(content))
+    return "".join(evaluator.written)
+
+
+class StatusCheck:
+    """``always()`` and ``failure()``, and whether one of them was called."""
+
+    def __init__(self, *, has_failed: bool) -> None:
+        """Say whether a step has failed."""
+        self.was_called = False
+        self._has_failed = has_failed
+
+    @property
+    def functions(self) -> Mapping[str, Function]:
+        """What an ``if`` may call, by name."""
+        return {"always": Global(self._always), "failure": Global(self._failure)}
+
+    def _always(self) -> bool:
+        self.was_called = True
+        return True
+
+    def _failure(self) -> bool:
+        self.was_called = True
+        return self._has_failed
+
+
+_parsed = lru_cache(maxsize=512)(parse_template)
+
+
+def _no_constant(name: str) -> JsonValue:
+    raise ValueError(name)

@@ -1,0 +1,281 @@
+"""What the oracle was asked. The features are those that templates use, and those that readers of YAML 1.1 get wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_SCALARS = """
+12:30|1:20:30|190:20:30|2026-01-02|2026-01-02T03:04:05Z|2026-01-02 03:04:05|no|No|NO|yes|Yes|on|On|off|OFF|y|n|true|True
+TRUE|tRUE|false|False|FALSE|null|Null|NULL|nULL|~||none|None|010|0o17|0O17|0x1F|0xfg|0b11|1_000|1e3|1E3|1e+3|1e-3|+1|-1|-0
++0|0|00|007|1.|.5|+.5|-.5|.|1.5|1.50|1.5e3|1.e2|.5e1|1e|e1|.inf|.Inf|.INF|+.inf|-.inf|.nan|.NaN|.NAN|inf|nan|-.nan|0.0
+-0.0|00.5|1.2.3|v1.0|1,000|1 000|0x|0o|0o8|-0x1|-0o7|+0x1|123456789012345678|9007199254740993|1e400|-1e400|0.1|1e21|!|!x
+=|=a|'|"|''|""|'no'|"no"|'a''b'|"a\\nb"|"\\u00e9"|"\\ud83d\\ude00"|"\\x41"|"\\e"|"\\/"|"\\q"|a: b|a:b|a #b|a#b|#b|*x|&x y
+&x|@a|`a|%a|- a|-a|? a|?a|:a|a:|[a, b]|[a, b,]|[a: b]|[a,, b]|{a: b}|{a}|{a, b: c}|{a: b,}|{ a : b }|{"a":b}|{a:b}|[ ]|{ }
+{{ x }}|${{ x }}|"${{ x }}"|'${{ x }}'|${{ x }} and {{ y }}|[${{ x }}]|{a: ${{ x }}}|- {{ gitHost }}|!!str 12|!!int "12"
+!!float 1|!!bool "true"|!!null ""|!!str|!foo bar|!!binary aGk=|!!set {a}|!!timestamp 2026-01-02|!!map {a: b}|!!seq [a]
+>|\u00e9|\u2028|\ufeff|\U0001f600|a\tb|a\\nb|<<|<|!!merge x|0.|1__0|_1|+|-|--|---a|...a|1:2|0:0|:1|::|a::b|.1.|1e1.5|infinity
+""".replace("\n", "|").strip("|")
+"""Each is the value of a key."""
+
+_TEXTS = (
+    *(
+        "",
+        "\n",
+        "# only a comment",
+        "---",
+        "---\n---\n",
+        "a",
+        "a: 1\n---\nb: 2\n",
+        "--- a\n...\n--- b\n",
+        "%YAML 1.2\n---\na: no",
+    ),
+    *("%YAML 1.1\n---\na: no\nb: 010", "%TAG ! tag:x,2000:\n---\na: 1", "...\n", "a: 1\n...\n", "a: 1\n...\nb: 2\n"),
+    *(
+        "1: a\n2.0: b",
+        "true: a",
+        "no: a",
+        "~: a",
+        "null: a",
+        ": a",
+        "? a",
+        "? a\n: b",
+        "? [a]\n: b",
+        "? {a: b}\n: c",
+        "0x10: a",
+    ),
+    *(
+        "1e3: a",
+        "010: a",
+        "12:30: a",
+        "'1': a\n1: b",
+        "true: 1\n'true': 2",
+        "- {{ gitHost }}",
+        "a: {{ b }}",
+        "{{ a }}: b",
+    ),
+    *("a: 1\na: 2", "a: {b: 1, b: 2}", "a:\n  b: 1\n  b: 2", "<<: {a: 1}\nb: 2", "x: &x {a: 1}\ny:\n  <<: *x\n  b: 2"),
+    *(
+        "x: &x {a: 1}\ny: *x",
+        "a: &a [1]\nb: [*a, *a]",
+        "a: *nope",
+        "a: &a\n  b: 1\nc: *a",
+        "&a a: 1\nb: *a",
+        "a: &x 1\nb: &x 2\nc: *x",
+    ),
+    *(
+        "a: |\n  b\n  c\n",
+        "a: |-\n  b\n",
+        "a: |+\n  b\n\n\n",
+        "a: >\n  b\n  c\n\n  d\n",
+        "a: >-\n  b\n  c",
+        "a: |2\n    b\n",
+        "a: |\n\n\n  b",
+    ),
+    *(
+        "a: >\n  b\n    c\n  d\n",
+        "a: >+\n\n  b\n\n",
+        "a: |\n  b\n # c\n",
+        "a: |\n  b # c\n",
+        "a: |\n \n  b",
+        "a: |-\n  ${{ x }}\n",
+    ),
+    *(
+        "a: b\n  c",
+        "a: b\n  c\n\n  d",
+        'a: "b\n  c"',
+        "a: 'b\n\n  c'",
+        'a: "b\\\n   c"',
+        "a:\n- b\n- c",
+        "a:\n  - b\n  - - c\n    - d",
+    ),
+    *(
+        "- a: 1\n  b: 2\n- c",
+        "-\n  a: 1",
+        "- - - a",
+        "a:\n\n  b: 1",
+        "a:\n  b:\n c: 1",
+        "a: 1\n b: 2",
+        "\ta: 1",
+        "a:\n\tb: 1",
+        "a: [1,\n2]",
+    ),
+    *(
+        "a: {b: 1,\n  c: 2}",
+        "a: [1, 2",
+        "a: 'b",
+        "a: }",
+        "a: ]",
+        "a: [b]]",
+        "a: b: c",
+        "a: - b",
+        "[a, b]: c",
+        "{a: b}: c",
+        "a: ,",
+        "a: [,]",
+    ),
+    *(
+        "a: !!str no\nb: !!str 12:30",
+        "a: !local {b: 1}",
+        "!!map {a: 1}",
+        "!!seq [a]",
+        "a: !!int x",
+        "a: !!float x",
+        "a: !!bool x",
+    ),
+    *(
+        "a: 'it''s'",
+        'a: "tab\\tend"',
+        'a: "\\ud83d\\ude00"',
+        'a: "\\ud83d"',
+        "a: 'b' c",
+        'a: "b" c',
+        "a: b # c",
+        "a: 'b' # c",
+        "a: b#c",
+    ),
+    *(
+        "a: 1 # c\n# d\nb: 2",
+        "a: # c\n  b: 1",
+        "a: |  # c\n  b",
+        "a: [b, # c\n  d]",
+        "# c\n\n# d\na: 1",
+        "a: 1\r\nb: 2\r\n",
+        "a: |\r\n  b\r\n  c\r\n",
+    ),
+    *(
+        "a: 1\rb: 2",
+        "\ufeffa: 1",
+        "a: \u2028b",
+        "a: b\u0085c",
+        "a:   b   ",
+        "a : b",
+        "a  :  b",
+        "'a' : b",
+        '"a": b',
+        "a:b: c",
+        "a::b",
+        "- a:b",
+    ),
+    *(
+        "http://x: y",
+        "a: http://x:80/y",
+        "a: x:y",
+        "a: x:\n  b",
+        "a: -",
+        "- -",
+        "-",
+        "- ",
+        "a: ?",
+        "? ",
+        "a: !",
+        "a: &b",
+        "a: *",
+        "a: |\n",
+        "a: >\n",
+    ),
+)
+
+YAML = (*(f"a: {scalar}" for scalar in _SCALARS.split("|")), *_TEXTS)
+"""Texts whose documents are compared."""
+
+CONTEXT = {
+    "parameters": {
+        "name": "orders", "empty": "", "port": 8443, "ratio": 2.5, "zero": 0, "yes": True, "no": False, "nothing": None,
+        "text": "Hello World", "digits": "42", "tags": ["java", "api", "api"], "none": [], "object": {"a": 1, "b": "two"},
+        "blank": {}, "repoUrl": "github.com?owner=acme&repo=orders", "ref": "group:default/team-a", "nested": {"list": [{"n": 1}, {"n": 2}]},
+        "numbers": [3, 10, 2], "mixed": ["b", 1, None, True, "A"], "people": [{"name": "bo", "age": 3}, {"name": "Al", "age": 10}],
+        "html": "<b>a & b</b>", "lines": "a\nb\r\nc", "true_text": "true", "null_text": "null", "huge": 1e21, "tiny": 1e-7,
+    },
+    "steps": {"publish": {"output": {"remoteUrl": "https://github.com/acme/orders", "commitHash": "abc"}}, "skipped": {}},
+    "user": {"entity": {"metadata": {"name": "ada"}, "spec": {"profile": {"email": "ada@example.com"}}}, "ref": "user:default/ada"},
+    "context": {"task": {"id": "1"}},
+    "environment": {"parameters": {"region": "eu"}},
+    "secrets": {"token": "s3cret"},
+}  # fmt: skip
+"""What every expression may name."""
+
+_EXPRESSIONS = r"""
+parameters.name|parameters.missing|parameters.missing.deeper|missing|missing.deeper|parameters['name']|parameters["port"]
+parameters.nothing|parameters.empty|parameters.none|parameters.blank|parameters.object|parameters.tags|parameters.ratio
+steps.publish.output.remoteUrl|steps['publish'].output.commitHash|steps.skipped.output.x|steps.nope.output.x|user.entity.metadata.name
+1|1.0|1.|0.1 + 0.2|1e3|.5|-1|- 1|--1|+1|-parameters.port|+parameters.digits|-'a'|not 1|not ''|'a'|"b"|'a\'b'|'a\nb'|"\u0041"|''|true|false|null|none
+True|False|None|undefined|[]|{}|[1, 'a', null]|[1,]|{a: 1}|{'a': 1, b: [2]}|{a: 1,}|{1: 2}|{true: 1}|(1)|(1, 2)|()
+1 == 1|1 == '1'|1 === '1'|1 === 1.0|'a' === 'a'|null == missing|null === missing|missing === missing|0 == ''|0 == false|'' == false|null == 0
+null == false|[] == ''|[] == 0|[1] == 1|{} == '[object Object]'|true == 1|true === 1|true == 'true'|'1' == true|[] == []|parameters.tags == parameters.tags
+1 != '1'|1 !== '1'|'a' != 'b'|parameters.port == '8443'|parameters.port === 8443|parameters.name != 'x'|not parameters.name == 'orders'|not (parameters.name == 'orders')
+1 < 2|'10' > 9|'10' > '9'|'a' < 'B'|null < 1|missing < 1|missing > 1|null >= 0|'x' < 1|1 < 2 < 3|3 > 2 > 1|[2] > 1|true > false|'é' > 'z'
+1 + 2|1 + '2'|'a' + 1|':' + parameters.port|1 + null|1 + true|1 + missing|[] + []|[1] + 2|{} + 1|null + null|'a' + null|'a' + missing|true + true
+5 - '2'|'5' * 2|4 / 2|1 / 3|1 / 0|-1 / 0|0 / 0|7 // 2|-7 // 2|7 % 3|-7 % 3|7 % -3|5.5 % 2|2 ** 3|2 ** -1|2 ** 3 ** 2|-2 ** 2|'a' * 2|1 % 0|10 - 2 - 3
+2 + 3 * 4|(2 + 3) * 4|2 * 3 % 4|2 * 7 // 2|8 / 2 * 4|7 % 4 // 2|1 + 2 ~ 3|1 ~ 2 + 3|'a' ~ 1 ~ null ~ missing|[1, 2] ~ ''|{a: 1} ~ ''|true ~ false
+parameters.ratio * 2|9007199254740993|123456789012345678901234567890|0.000001|0.0000001|1000000000000000000000|100000000000000000000|parameters.huge|parameters.tiny|parameters.tiny ~ ''
+missing or 'd'|parameters.none or 'd'|parameters.blank or 'd'|parameters.empty or 'd'|0 or 'd'|null or false|'a' and 'b'|'' and 'b'|[] and 1|1 and 0|not []|not {}|not missing
+parameters.name or missing.x()|1 or 2 and 3|not 1 or 2|not 1 and 2|not not 1|not 1 + 1|not 'a' ~ 'b'|not 1 < 2|not 2 in [2]|true and not false
+'a' if true else 'b'|'a' if false else 'b'|'a' if false|'a' if missing|1 if [] else 2|'a' if 0 else 'b' if 1 else 'c'|('a' if 0 else 'b') ~ 'c'|'x' ~ 'a' if 1 else 'b'
+'a' in 'cat'|'x' in 'cat'|'api' in parameters.tags|1 in ['1']|'a' in parameters.object|'z' not in parameters.object|1 in missing|'a' in null|not 'a' in 'cat'|2 in [1, 2] in [true]
+parameters.name is defined|missing is defined|missing is undefined|missing is not defined|null is defined|null is null|parameters.nothing is null|1 is number|'1' is number|'a' is string
+[] is iterable|{} is mapping|'a' is iterable|missing is iterable|2 is even|3 is odd|-3 is odd|4 is divisibleby(2)|4 is divisibleby 2|4 is eq(4)|4 is sameas('4')|1 is gt(0)|1 is lt(0)|1 is ge(1)|1 is nope
+'A' is upper|'a' is lower|1 is lower|0 is falsy|[] is truthy|parameters.name is callable|range is callable|1 is equalto(1)|1 is ne(2)|true is boolean|'x' is escaped
+parameters.tags.length|'abc'.length|parameters.object.length|parameters.tags[0]|parameters.tags[5]|parameters.tags[-1]|parameters.tags['1']|parameters.tags['01']|'abc'[1]|'abc'[-1]|1.length
+parameters.tags[0:1]|parameters.tags[1:]|parameters.tags[:-1]|parameters.tags[::2]|parameters.tags[::-1]|parameters.numbers[-2:]|'abcdef'[1:3]|'abcdef'[:2]|parameters.tags[5:]|parameters.tags[0:9]|missing[0:1]
+parameters.tags.join('-')|parameters.tags.join()|parameters.mixed.join()|'a-b'.split('-')|'abc'.split('')|'abc'.split()|'a-b-c'.split('-', 2)|'Hello'.toLowerCase()|'Hello'.toUpperCase()|' a '.trim()
+'abc'.includes('b')|'abc'.startsWith('a')|'abc'.endsWith('c')|'abc'.indexOf('c')|'abcabc'.lastIndexOf('b')|'abc'.charAt(1)|'abc'.charAt(9)|'abc'.charCodeAt(0)|'abc'.slice(1)|'abc'.slice(-2)|'abc'.slice(2, 1)
+'abc'.substring(2, 0)|'abc'.substring(-1)|'aab'.replace('a', 'x')|'abc'.concat('d', 1)|'abc'.replaceAll('a', 'b')|'abc'.padStart(5)|'abc'.length()|'abc'.toString()|(5).toString()|(1.005).toFixed(2)|(2.5).toFixed()|(0.000001).toFixed(7)
+parameters.tags.includes('api')|parameters.tags.indexOf('api')|parameters.tags.lastIndexOf('api')|parameters.tags.concat(['x'], 'y')|[[1], [2, [3]]].flat()|[1, 2, 3].slice(1)|[1, 2].at(-1)|[3, 10, 2].sort()|[1, 2].reverse()|[1].push(2)
+parameters.tags.push('x')|parameters.tags.pop()|[1, 2].map(1)|[1].forEach()|parameters.object.keys()|parameters.object.get('a')|parameters.tags.filter()|parameters.name()|missing()|missing.x()|parameters.object.a.b.c
+parameters.name \| upper|parameters.text \| lower|parameters.text \| title|'heLLo wORLD' \| capitalize|parameters.missing \| upper|null \| upper|1 \| upper|true \| lower|false \| lower|parameters.text \| length|missing \| length
+parameters.tags \| length|parameters.object \| length|1 \| length|parameters.tags \| first|parameters.tags \| last|[] \| first|'abc' \| first|missing \| first|parameters.tags \| join(', ')|parameters.tags \| join|missing \| join|parameters.people \| join(',', 'name')
+missing \| default('d')|null \| default('d')|'' \| default('d')|'' \| default('d', true)|0 \| default(1, true)|missing \| d('x')|parameters.missing \| default(parameters.name)|missing \| default|'' \| default('d', boolean=true)
+'a-b-c' \| replace('-', '_')|'a-b-c' \| replace('-', '_', 1)|'abc' \| replace('', '.')|5 \| replace('5', '6')|['a'] \| replace('a', 'b')|'a.b' \| replace('.', '')|missing \| replace('a', 'b')|'aaa' \| replace('a', 'b', 2)
+' a ' \| trim|missing \| trim|'5' \| int|'5.7' \| int|'x' \| int|'x' \| int(3)|'ff' \| int(0, 16)|'0x1f' \| int|5.9 \| int|'' \| int|null \| int|'5.5' \| float|'x' \| float|'x' \| float(1)|'1e3x' \| float|true \| int
+2.5 \| round|-2.5 \| round|2.567 \| round(2)|2.5 \| round(0, 'floor')|2.1 \| round(0, 'ceil')|'2.6' \| round|'x' \| round|-5 \| abs|'-5' \| abs|'x' \| abs|1.005 \| round(2)|1234.5 \| round(-2)
+parameters.object \| dump|parameters.tags \| dump|parameters.object \| dump(2)|'a' \| dump|null \| dump|missing \| dump|1.0 \| dump|parameters.tiny \| dump|[1, [2], {}] \| dump(2)|'é"\\' \| dump|{a: missing} \| dump|[missing] \| dump
+parameters.numbers \| sort|parameters.tags \| sort(true)|['b', 'A', 'c'] \| sort|['b', 'A', 'c'] \| sort(false, true)|parameters.people \| sort(attribute='age')|parameters.people \| sort(false, false, 'name')|parameters.mixed \| sort|'cab' \| sort
+parameters.tags \| reverse|'abc' \| reverse|parameters.object \| list|'abc' \| list|1 \| list|parameters.object \| dictsort|{b: 1, A: 2} \| dictsort|{b: 1, a: 2} \| dictsort(false, 'value')|parameters.tags \| batch(2)|parameters.tags \| batch(2, 'x')|parameters.tags \| slice(2)|[1, 2, 3, 4] \| slice(3, 'x')
+parameters.numbers \| sum|parameters.people \| sum('age')|parameters.people \| sum('age', 5)|['a', 'b'] \| sum|parameters.people \| groupby('name')|parameters.people \| selectattr('age')|parameters.people \| rejectattr('age')|[0, 1, 2] \| select|[0, 1, 2] \| select('odd')|[0, 1, 2] \| reject('gt', 1)
+parameters.people \| map('name')|parameters.people \| map(attribute='name')|parameters.tags \| unique|parameters.tags \| min|parameters.tags \| tojson|parameters.object \| items|parameters.x \| nope|parameters.tags \| random \| length > 0|'a' \| string|1 \| string|[1, 2] \| string|{} \| string|missing \| string
+parameters.html \| escape|parameters.html \| e|parameters.html \| safe|parameters.html \| striptags|parameters.lines \| nl2br|parameters.lines \| indent(2)|parameters.lines \| indent(2, true)|'a' \| center(5)|'ab' \| center(5)|'a b' \| urlencode|{a: 'b c', d: 1} \| urlencode|[['a', 1]] \| urlencode|'a/b?c' \| urlencode
+'hello world foo' \| truncate(8)|'hello world foo' \| truncate(8, true)|'hello world' \| truncate(5, true, '!')|'a b  c' \| wordcount|'' \| wordcount|'a' \| forceescape|'<' \| escape \| escape|'<' \| safe \| escape|'a' \| upper \| lower|-5 \| abs + 1|'a' ~ 'b' \| upper|'a' + 'b' \| upper
+parameters.repoUrl \| parseRepoUrl|parameters.repoUrl \| parseRepoUrl \| pick('owner')|(parameters.repoUrl \| parseRepoUrl).repo|parameters.repoUrl \| projectSlug|missing \| parseRepoUrl|'x' \| parseRepoUrl|'github.com?owner=a' \| parseRepoUrl|'nope.example?owner=a&repo=b' \| parseRepoUrl
+'gitlab.com?owner=a%2Fb&repo=c' \| parseRepoUrl \| pick('owner')|parameters.ref \| parseEntityRef|parameters.ref \| parseEntityRef \| pick('name')|'ada' \| parseEntityRef({defaultKind: 'user'})|'ada' \| parseEntityRef|'user:ada' \| parseEntityRef \| pick('namespace')|missing \| parseEntityRef
+user.entity \| pick('metadata.name')|user.entity \| pick('nope')|user.entity.spec.profile.email|user.ref|parameters.nested.list[1].n|parameters.nested['list'][0]['n']|parameters.nested \| pick('list[1].n')|missing \| pick('a')|secrets.token|environment.parameters.region
+range(3)|range(1, 4)|range(0, 10, 5)|range(3, 0, -1)|range()|range('2')|always()|failure()|always|not failure()|always() and failure()|range(2) \| join|cycler|joiner(',')|lipsum()|dict()|namespace()
+a ? b : c|true ? 1 : 2|a && b|!a|a \|\| b|a => b|`x`|a?.b|a ?? b|1 1|a b|a.|a[|(1|'a|a..b|a.1|a.0b|a['__proto__']|a.constructor|parameters.__proto__|a \| |\| upper|1 +|+|not|if|a if|in|is
+parameters.name, 1|parameters;|new Date()|this|self|loop|caller|super()|parameters.tags[parameters.zero]|parameters[parameters.missing]|parameters['na' + 'me']|parameters['na' ~ 'me']|parameters.tags['length']|parameters . name|parameters .name
+"""
+
+_TEXTS_WITH = (
+    *("a${{ parameters.name }}b", "${{ parameters.name }}${{ parameters.port }}", "${{ 1 }}${{ 2 }}", " ${{ 1 }}", "${{ 1 }} ", "${{ 1 }}\n"),
+    *("a ${{ missing }} b", "${{ missing }}${{ missing }}", "a ${{ null }}", "a ${{ [1, {}] }}", "a ${{ {} }}", "a ${{ true }}", "a ${{ 1.0 }}"),
+    *("a ${{ 1e }}", "a ${{ 1 / 0 }} b", "${{ 1 / 0 }}", "${{ 0 / 0 }}", "${{ [0 / 0] }}", "", " ", "plain", "{{ x }}", "${ x }", "$${{ 1 }}", "${{1}}"),
+    *("{% if parameters.yes %}yes{% endif %}", "{% if parameters.no %}yes{% endif %}", "{% if missing %}a{% else %}b{% endif %}", "{% if 1 %}12{% endif %}"),
+    *("{% if 1 %}true{% endif %}", "{% if 1 %}null{% endif %}", '{% if 1 %}"q"{% endif %}', "{% if 1 %}[1, 2]{% endif %}", "{% if 1 %}${{ parameters.tags }}{% endif %}"),
+    *("{% if 1 %}${{ parameters.name }}{% endif %}", "{% if 1 %} ${{ parameters.port }} {% endif %}", "{% if 1 %}a${{ parameters.port }}{% endif %}", "x{% if 1 %}12{% endif %}"),
+    *("{% if 0 %}a{% elif 1 %}b{% endif %}", "{% if 0 %}a{% elseif 0 %}b{% else %}c{% endif %}", "{% for t in parameters.tags %}${{ t }},{% endfor %}", "{% for t in parameters.tags %}${{ t }}{% endfor %}"),
+    *("{% for n in parameters.numbers %}${{ n }}{% endfor %}", "{% for k, v in parameters.object %}${{ k }}=${{ v }};{% endfor %}", "{% for x in missing %}a{% else %}none{% endfor %}", "{% for x in [] %}a{% else %}none{% endfor %}"),
+    *("{% for c in 'ab' %}[${{ c }}]{% endfor %}", "{% for x in parameters.object %}a{% endfor %}", "{% for t in [1, 2] %}${{ loop.index }}${{ loop.last }} {% endfor %}", "{% for a, b in [[1, 2], [3, 4]] %}${{ a + b }} {% endfor %}"),
+    *("{% set x = 1 %}${{ x + 1 }}", "{% set x %}a${{ 1 }}{% endset %}${{ x }}!", "{% set x = 1 %}{% for i in [1, 2] %}{% set x = x + i %}{% endfor %}${{ x }}", "{% for i in [1] %}{% set y = i %}{% endfor %}${{ y }}"),
+    *("{% set parameters = 1 %}${{ parameters }}", "{% set a, b = 2 %}${{ a + b }}", "{% filter upper %}abc${{ 1 }}{% endfilter %}", "{% filter replace('a', 'b') %}aa{% endfilter %}", "{# note #}", "a{# note #}b", "${{ 1 }}{# note #}"),
+    *("{% raw %}${{ x }}{% endraw %}", "a{% raw %}{{ b }}{% endraw %}c", "{% verbatim %}{% if %}{% endverbatim %}", "a {%- if 1 -%} b {%- endif -%} c", "a ${{- 1 -}} b", "${{- 1 -}}", "{%- if 1 %}1{% endif -%}"),
+    *("{% switch parameters.port %}{% case 8443 %}tls{% default %}plain{% endswitch %}", "{% switch 1 %}{% case 1 %}{% case 2 %}two{% endswitch %}", "{% switch 9 %}{% case 1 %}x{% endswitch %}", "{% switch 1 %}x{% case 1 %}{% endswitch %}"),
+    *("{% if %}a{% endif %}", "{% if 1 %}a", "{% endif %}", "{% nope %}", "{% %}", "{% if 1 %}a{% endfor %}", "{% else %}", "{% for x %}{% endfor %}", "{% for in x %}{% endfor %}", "{% set %}", "{% set x %}", "{% include 'a' %}"),
+    *("${{", "${{ 1", "${{ }}", "${{}}", "}}", "%}", "#}", "{#", "{%", "a ${{ 'b }}' }}", '${{ "}}" }}', "${{ '${{ x }}' }}", "${{ {a: {b: 1}} }}", "${{ {a: {b: 1}}.a.b }}", "${{ github.ref }}", "a-${{ github.sha }}-b"),
+    *("{% if 1 %}${{ missing }}{% endif %}", "{% if 1 %}${{ null }}{% endif %}", "{% if 1 %}01{% endif %}", "{% if 1 %}1 2{% endif %}", "{% if 1 %}\n12\n{% endif %}", "{% if 1 %}\ntrue\n{% endif %}", "{% for x in [1] %}${{ [x] }}{% endfor %}"),
+    *("{% for x in [1, 2] %}${{ [x] }}{% endfor %}", "{% for t in parameters.tags %}{% if loop.first %}${{ t }}{% endif %}{% endfor %}", "{% for p in parameters.people %}${{ p.name }}:${{ p.age }}{% if not loop.last %}, {% endif %}{% endfor %}"),
+    *("${{ 'a'\n~ 'b' }}", "${{\n  parameters.name\n}}", "line\n${{ parameters.name }}\nline", "${{ parameters.name }}-${{ parameters.missing }}", "https://${{ (parameters.repoUrl | parseRepoUrl).host }}/x", "${{ parameters.missing | parseRepoUrl }} x"),
+    *("{% macro m(a) %}<${{ a }}>{% endmacro %}${{ m(1) }}", "{% block b %}x{% endblock %}", "${{ parameters.tags | length }} tags", "{%if parameters.yes%}x{%endif%}", "{% if parameters.name == 'orders' and parameters.port > 1 %}a{% endif %}"),
+)  # fmt: skip
+
+_VALUES = (
+    {"a": "${{ missing }}", "b": "${{ parameters.name }}"}, ["${{ missing }}", "${{ 1 }}"], {"a": ["${{ missing }}"]}, {"a": {"b": "${{ missing }}"}}, {"a": ""}, [""], {"a": "${{ parameters.empty }}"},
+    {"${{ parameters.name }}": 1}, {"a": 1, "b": None, "c": True, "d": 1.5, "e": []}, {"a": "${{ a ? b : c }}"}, {"a": {"b": ["${{ parameters.tags }}", {"c": "${{ parameters.object }}"}]}}, "${{ missing }}", {"a": "{% if 0 %}x{% endif %}"},
+)  # fmt: skip
+
+
+def expressions() -> Iterator[dict[str, object]]:
+    """What is rendered as the input of a step."""
+    for line in _EXPRESSIONS.strip("\n").split("\n"):
+        for source in re.split(r"(?<!\\)\|", line):
+            yield {"render": "${{ " + source.replace("\\|", "|") + " }}"}
+    for text in (*_TEXTS_WITH, *_VALUES):
+        yield {"render": text}

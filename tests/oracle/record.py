@@ -1,0 +1,36 @@
+"""Record what the oracle says: ``python -m tests.oracle.record``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.oracle import live, questions
+
+TABLES = Path(__file__).parent / "tables"
+
+
+def main() -> None:
+    """Write each table again."""
+    _record("yaml", [{"yaml": text} for text in questions.YAML], {})
+    _record("expressions", questions.expressions(), {"context": questions.CONTEXT})
+
+
+def table(name: str) -> list[dict[str, Any]]:
+    """The recorded questions, each with its ``answer``."""
+    recorded: list[dict[str, Any]] = json.loads((TABLES / f"{name}.json").read_text(encoding="utf-8"))
+    return recorded
+
+
+def _record(name: str, asked: Iterable[Mapping[str, Any]], common: Mapping[str, Any]) -> None:
+    asked = list(asked)
+    answers = live.ask({**question, **common} for question in asked)
+    rows = [{**question, "answer": answer} for question, answer in zip(asked, answers, strict=True)]
+    lines = ",\n".join(json.dumps(row, ensure_ascii=True, sort_keys=True) for row in rows)
+    (TABLES / f"{name}.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

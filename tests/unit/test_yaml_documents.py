@@ -1,0 +1,128 @@
+"""Templates' YAML is read as Backstage reads it: compared with what npm's ``yaml`` said, recorded in ``tests/oracle``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from portal_actions_plugin.software_templates.yaml_documents import (
+    Document,
+    UnreadableError,
+    read_documents,
+    with_merges,
+)
+from tests.oracle.record import table
+
+ROWS = [(row["yaml"], row["answer"]) for row in table("yaml")]
+
+REFUSED = "JSON has no such value: refused, where home hands it on as something else"
+EXACT = "a whole number stays exact, where JavaScript rounds it"
+BREAKS = "PyYAML ends a line there"
+LARGE_IN_BRACKETS = "taken: only the indentation inside of brackets is wrong"
+DIFFERENT = {
+    **dict.fromkeys(
+        [f"a: {text}" for text in (".inf", ".Inf", ".INF", "+.inf", "-.inf", ".nan", ".NaN", ".NAN")], REFUSED
+    ),
+    **dict.fromkeys(["a: 1e400", "a: -1e400", 'a: "\\ud83d"'], REFUSED),
+    **dict.fromkeys(["a: !!binary aGk=", "a: !!set {a}", "a: !!timestamp 2026-01-02", "a: !!merge x"], REFUSED),
+    **dict.fromkeys(["a: !!int x", "a: !!float x", "a: !!bool x", "a: !"], REFUSED),
+    **dict.fromkeys(["a: -0", "a: -0.0"], "JSON's zero has no sign"),
+    **dict.fromkeys(["a: 123456789012345678", "a: 9007199254740993"], EXACT),
+    **dict.fromkeys(["a: \u2028", "a: \u2028b", "a: b\x85c", "a: 1\rb: 2"], BREAKS),
+    **dict.fromkeys(["'1': a\n1: b", "true: 1\n'true': 2"], "one key twice: home takes the last"),
+    "a: !!float 1": "a number, as it says",
+    "a: a\tb": "PyYAML takes no tab there, and says so",
+    "%YAML 1.1\n---\na: no\nb: 010": "always YAML 1.2",
+    "...\n": "a document that is not there, and the end of one",
+    "a: 1\n...\nb: 2\n": "a document needs --- before it",
+    ": a": "a key that is nothing needs a name or a ?",
+    "{{ a }}: b": "another text of the same key",
+    "a: [1,\n2]": LARGE_IN_BRACKETS,
+}
+
+
+def read(text: str) -> dict[str, Any]:
+    """What ours says, in the oracle's words; a problem is an error."""
+    try:
+        documents = read_documents(text)
+    except UnreadableError as error:
+        return {"error": error.message}
+    problems = [problem for document in documents for problem in document.problems]
+    return {"error": problems[0][1]} if problems else {"value": [document.data for document in documents]}
+
+
+def alike(ours: dict[str, Any], home: dict[str, Any]) -> bool:
+    """Types count: 1 and 1.0 are written otherwise, true and 1 as well. What an error says does not."""
+    if "error" in ours or "error" in home:
+        return "error" in ours and "error" in home
+    return json.dumps(ours["value"]) == json.dumps(home["value"])
+
+
+@pytest.mark.fault("D22")
+@pytest.mark.parametrize(("text", "home"), [row for row in ROWS if row[0] not in DIFFERENT], ids=repr)
+def test_a_text_is_read_as_at_home(text: str, home: dict[str, Any]) -> None:
+    assert alike(read(text), home)
+
+
+@pytest.mark.parametrize("text", DIFFERENT, ids=repr)
+def test_what_is_listed_as_different_is_different(text: str) -> None:
+    assert not alike(read(text), dict(ROWS)[text])
+
+
+def only(text: str) -> Document:
+    (document,) = read_documents(text)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("a:\n- {{ gitHost }}", ("a", 0, "{ gitHost }"), "Put the text in quotes"),
+        ("a: {{ b }}", ("a", "{ b }"), "Put the text in quotes"),
+        ("a:\n  <<: {b: 1}", ("a", "<<"), "no merge keys"),
+        ("a: !Ref b", ("a",), "the tag !Ref means nothing here"),
+    ],
+)
+def test_what_is_read_as_something_else_than_it_looks_like_is_told_with_its_place(
+    text: str, place: tuple[str | int, ...], said: str
+) -> None:
+    document = only(text)
+    assert not document.problems
+    ((found, message),) = document.cautions
+    assert found == place
+    assert said in message
+    assert document.line(found) == text.count("\n") + 1
+
+
+@pytest.mark.parametrize("text", ["a: b", "a: '<<'", "'<<': 1", "a: '{{ b }}'", "1: a", "true: a", "~: a"])
+def test_what_is_what_it_looks_like_is_not_told(text: str) -> None:
+    assert not only(text).cautions
+
+
+@pytest.mark.parametrize(
+    "text", ["? &a [*a]\n: b", "&a {*a : b}: c", "? " + "[" * 250 + "]" * 250 + "\n: a", "&a [&b [*a, *a]]: 1"]
+)
+def test_a_key_that_contains_itself_or_is_deep_ends_in_our_error(text: str) -> None:
+    assert "error" in read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "merged"),
+    [
+        ("x: &x {a: 1, b: 1}\ny: {<<: *x, b: 2}", {"a": 1, "b": 2}),
+        ("x: &x {a: 1}\ny: {b: 2, <<: [*x, {a: 3, c: 3}]}", {"a": 1, "b": 2, "c": 3}),
+        ("y:\n  <<: {<<: {a: 1}, b: 2}\n", {"a": 1, "b": 2}),
+        ("y: {'<<': {a: 1}}", {"<<": {"a": 1}}),
+    ],
+)
+def test_merge_keys_are_written_out_when_they_are_asked_for(text: str, merged: dict[str, int]) -> None:
+    document = with_merges(only(text))
+    assert document.mapping["y"] == merged
+    assert not document.problems
+    assert not document.cautions
+
+
+def test_a_merge_key_of_anything_else_is_a_problem() -> None:
+    assert with_merges(only("<<: 1")).problems == [(("<<",), "<< takes a mapping, or a list of mappings")]
