@@ -8,13 +8,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.software_templates.expressions import rendering
 from portal_actions_plugin.software_templates.expressions.limits import budget
-from portal_actions_plugin.software_templates.expressions.references import References, references
+from portal_actions_plugin.software_templates.languages import LANGUAGES
+from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.software_templates.step_rendering import names_of, where_of
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.software_templates.expressions.references import References
     from portal_actions_plugin.software_templates.spec import Template
     from portal_actions_plugin.software_templates.step_rendering import StepContext
 
@@ -57,7 +58,8 @@ class KnownInputs:
             return False
         try:
             with budget():
-                return rendering.evaluate_condition(condition, self._context, where_of(self._template, position, "if"))
+                where = where_of(self._template, position, "if")
+                return self._template.language.holds(condition, self._context, where)
         except ValidationError:
             return False
 
@@ -68,12 +70,12 @@ class KnownInputs:
         if isinstance(value, list | tuple):
             items = [self._known(item, f"{where}[{index}]") for index, item in enumerate(value)]
             return [item for item in items if item is not _UNKNOWN]
-        if not isinstance(value, str) or "${{" not in value:
+        if not isinstance(value, str) or not has_expression(value):
             return value
         if not self._names_known(value):
             return _UNKNOWN
         try:
-            return rendering.render(value, self._context, where)
+            return self._template.language.value(value, self._context, where)
         except ValidationError:
             return _UNKNOWN  # the step will say it, in its own words
 
@@ -84,7 +86,7 @@ class KnownInputs:
             and not found.problems
             and "secrets" not in found.names
             and not (found.parameters & secret)
-            for found in _read(text)
+            for found in _read(text, self._template.reading)
         )
 
 
@@ -94,7 +96,12 @@ def literal(value: JsonValue) -> JsonValue | None:
         return {key: part for key, of in value.items() if (part := literal(of)) is not None}
     if isinstance(value, list | tuple):
         return [part for of in value if (part := literal(of)) is not None]
-    return None if isinstance(value, str) and "${{" in value else value
+    return None if isinstance(value, str) and has_expression(value) else value
+
+
+def has_expression(text: str) -> bool:
+    """Whether a text may be something else once it is rendered."""
+    return "${{" in text or "{%" in text or "{#" in text
 
 
 def step_of(value: JsonValue) -> str | None:
@@ -117,7 +124,7 @@ def _made_of(value: JsonValue, kind: str) -> str | None:
 
 @lru_cache(maxsize=512)
 def _named(text: str) -> tuple[str, ...]:
-    found = _read(text)
+    found = _read(text, Reading.STRICT)
     names = {f"step:{name}" for one in found for name in one.steps}
     names |= {f"parameter:{name}" for one in found for name in one.parameters}
     names |= {name for one in found for name in one.names - {"steps", "parameters"}}
@@ -125,5 +132,5 @@ def _named(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=512)
-def _read(text: str) -> tuple[References, ...]:
-    return references(text)
+def _read(text: str, reading: Reading) -> tuple[References, ...]:
+    return LANGUAGES[reading].references(text)

@@ -1,4 +1,4 @@
-"""The two readings of a template: ours, which is strict, and the one that a v1beta3 document has at home, in Backstage."""
+"""The language of a template's expressions: ours, which is strict, and the one that a v1beta3 document has at home."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from portal_actions_plugin.software_templates.expressions import rendering as st
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.expressions.references import References
 from portal_actions_plugin.software_templates.expressions.references import references as strict_references
-from portal_actions_plugin.software_templates.expressions.rendering import ExpressionError
+from portal_actions_plugin.software_templates.expressions.rendering import ExpressionError, UndefinedValueError
 from portal_actions_plugin.software_templates.expressions.undefined import Sparse
 from portal_actions_plugin.software_templates.nunjucks import rendering as nunjucks
 from portal_actions_plugin.software_templates.nunjucks.javascript import Function, JavaScriptError, Undefined, truthy
 from portal_actions_plugin.software_templates.nunjucks.references import references as nunjucks_references
 from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
+from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
@@ -23,12 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BACKSTAGE: Final = "scaffolder.backstage.io/v1beta3"
-OURS: Final = "portal-actions/v1"
 
-
-class Reading(Protocol):
-    """How the expressions of a template are read. Each method raises ExpressionError, which names place and expression."""
+class Language(Protocol):
+    """How the expressions of a template are evaluated. Each method raises ExpressionError, which names place and expression."""
 
     def holds(self, condition: JsonValue, context: Context, where: str) -> bool:
         """Whether an ``if`` holds; no ``if`` does.
@@ -48,6 +46,15 @@ class Reading(Protocol):
             where: the place of the value, for errors.
         """
 
+    def value(self, value: JsonValue, context: Context, where: str) -> JsonValue:
+        """Render one value; what has none raises UndefinedValueError.
+
+        Args:
+            value: any part of a template.
+            context: what expressions may name; JSON values only.
+            where: its place, for errors.
+        """
+
     def references(self, text: str) -> tuple[References, ...]:
         """What the expressions of a text name; never raises."""
 
@@ -59,6 +66,9 @@ class _Strict:
         return strict.evaluate_condition(condition, context, where)
 
     def render(self, value: Mapping[str, JsonValue], context: Context, where: str) -> dict[str, JsonValue]:
+        return strict.render(value, context, where)
+
+    def value(self, value: JsonValue, context: Context, where: str) -> JsonValue:
         return strict.render(value, context, where)
 
     def references(self, text: str) -> tuple[References, ...]:
@@ -85,12 +95,19 @@ class _Backstage:
         with budget():
             return _object(value, _plain(context), where)
 
+    def value(self, value: JsonValue, context: Context, where: str) -> JsonValue:
+        with budget():
+            found = _rendered(value, _plain(context), where)
+        if isinstance(found, Undefined):
+            raise UndefinedValueError(where, str(value), "it is undefined")
+        return found
+
     def references(self, text: str) -> tuple[References, ...]:
         return nunjucks_references(text)
 
 
-READINGS: Final[Mapping[str, Reading]] = {OURS: _Strict(), BACKSTAGE: _Backstage()}
-"""By a document's ``apiVersion``."""
+LANGUAGES: Final[Mapping[Reading, Language]] = {Reading.STRICT: _Strict(), Reading.BACKSTAGE: _Backstage()}
+"""By a document's reading."""
 
 
 def _functions() -> Mapping[str, Function]:

@@ -12,9 +12,11 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from portal_actions_plugin.software_templates.parameters import schemas
+from portal_actions_plugin.software_templates.languages import LANGUAGES, Language
+from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
@@ -48,6 +50,7 @@ class TemplateSnapshot(TypedDict):
     version: str
     folder: str | None
     skeleton_files: dict[str, str]
+    api_version: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Template:
         version: of the definition and its skeleton files, see ``fingerprint``.
         folder: the absolute folder of the template's file; None when it came from elsewhere.
         skeleton_files: SHA-256 of each skeleton file by its path below ``folder``.
+        reading: how its document is read.
     """
 
     name: str
@@ -95,10 +99,16 @@ class Template:
     version: str
     folder: str | None = None
     skeleton_files: Mapping[str, str] = field(default_factory=dict)
+    reading: Reading = Reading.STRICT
+
+    @property
+    def language(self) -> Language:
+        """How its expressions are evaluated."""
+        return LANGUAGES[self.reading]
 
     def snapshot(self) -> TemplateSnapshot:
         """Write the template as JSON values, to be kept with a run. They share nothing with the template."""
-        return {
+        written: TemplateSnapshot = {
             "name": self.name,
             "title": self.title,
             "description": self.description,
@@ -122,6 +132,9 @@ class Template:
             "folder": self.folder,
             "skeleton_files": dict(self.skeleton_files),
         }
+        if self.reading is not Reading.STRICT:  # workers of the version before know no other
+            written["api_version"] = self.reading.value
+        return written
 
     @classmethod
     def from_snapshot(cls, snapshot: Mapping[str, object]) -> Template:
@@ -133,7 +146,7 @@ class Template:
         data: dict[str, Any] = deepcopy(dict(snapshot))
         steps = tuple(Step(condition=step.pop("if"), **step) for step in data.pop("steps"))
         data |= {name: tuple(data[name]) for name in ("tags", "parameters", "permissions")}
-        return cls(steps=steps, **data)
+        return cls(steps=steps, reading=Reading.of(data.pop("api_version", None)), **data)
 
     def inputs_schema(self) -> dict[str, Any]:
         """One JSON Schema (2020-12) of all pages. An unknown field is refused unless a page says otherwise.
@@ -161,7 +174,7 @@ class Template:
 
     def requester_secrets_of(self, position: int) -> frozenset[str]:
         """Those that one step names; ``position`` is its index."""
-        named = secrets_named(self.steps[position].input)
+        named = secrets_named(self.steps[position].input, self.language)
         return named & self.askable_secrets - self.secret_names if named else frozenset()
 
     @cached_property
@@ -198,17 +211,15 @@ class Template:
         return InputCheck(self.inputs_schema(), self.name)
 
 
-def secrets_named(value: JsonValue) -> frozenset[str]:
+def secrets_named(value: JsonValue, language: Language) -> frozenset[str]:
     """What the expressions in a value name as ``secrets.x``."""
     if isinstance(value, Mapping):
-        return frozenset().union(*map(secrets_named, value.values()))
+        return frozenset().union(*(secrets_named(part, language) for part in value.values()))
     if isinstance(value, list | tuple):
-        return frozenset().union(*map(secrets_named, value))
+        return frozenset().union(*(secrets_named(part, language) for part in value))
     if not isinstance(value, str) or "secrets" not in value:
         return frozenset()
-    from portal_actions_plugin.software_templates.expressions.references import references
-
-    return frozenset().union(*(found.secrets for found in references(value)))
+    return frozenset().union(*(found.secrets for found in language.references(value)))
 
 
 def validate_inputs(template: Template, inputs: object, left_empty: Collection[Key] = ()) -> dict[str, JsonValue]:

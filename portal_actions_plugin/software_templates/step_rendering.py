@@ -18,6 +18,7 @@ from portal_actions_plugin.software_templates.expressions.undefined import Spars
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.expressions.rendering import Context
+    from portal_actions_plugin.software_templates.languages import Language
     from portal_actions_plugin.software_templates.spec import Template
 
     Values = Mapping[str, JsonValue]
@@ -87,9 +88,7 @@ def next_step(template: Template, position: int, context: StepContext) -> int | 
     with budget():
         for index in range(position, len(template.steps)):
             try:
-                if rendering.evaluate_condition(
-                    template.steps[index].condition, known, where_of(template, index, "if")
-                ):
+                if template.language.holds(template.steps[index].condition, known, where_of(template, index, "if")):
                     return index
             except ValidationError as error:
                 raise ConditionError(error.message, index) from None
@@ -112,7 +111,7 @@ def render_step_input(template: Template, position: int, context: StepContext, s
         ExpressionError: names the step, the field and the expression.
     """
     known = {**names_of(template, context), "secrets": dict(secrets)}
-    return rendering.render(template.steps[position].input, known, where_of(template, position, "input"))
+    return template.language.render(template.steps[position].input, known, where_of(template, position, "input"))
 
 
 def made_of_secrets(
@@ -138,9 +137,12 @@ def made_of_secrets(
     others = {**names_of(template, masked[0]), "secrets": dict(masked[1])}
     where = where_of(template, position, "input")
     for text in _texts(template.steps[position].input):
-        value = rendering.render(text, known, where)
         try:
-            other = rendering.render(text, others, where)
+            value = template.language.value(text, known, where)
+        except rendering.UndefinedValueError:
+            continue  # nothing was made
+        try:
+            other = template.language.value(text, others, where)
         except ValidationError:
             other = None
         if value != other:
@@ -166,7 +168,7 @@ def render_output(template: Template, context: StepContext) -> dict[str, JsonVal
         context: as ``step_context`` builds it, with the outputs of all steps.
     """
     with budget():
-        return _render_object(template.output, names_of(template, context), "output")
+        return _Output(template.language, names_of(template, context)).object(template.output, "output")
 
 
 def names_of(template: Template, context: StepContext) -> dict[str, Values]:
@@ -189,33 +191,38 @@ def where_of(template: Template, position: int, part: str) -> str:
     return f"step {template.steps[position].id}: steps[{position}].{part}"
 
 
-def _render_object(value: Values, context: Context, where: str) -> dict[str, JsonValue]:
-    parts = {key: _render_output(item, context, f"{where}.{key}") for key, item in value.items()}
-    return {key: part for key, part in parts.items() if part is not _DROPPED}
+class _Output:
+    """Renders what a run gives, without each part that has no value."""
 
+    def __init__(self, language: Language, context: Context) -> None:
+        self._language = language
+        self._context = context
 
-def _render_output(value: JsonValue, context: Context, where: str) -> JsonValue | _Omitted:
-    if isinstance(value, Mapping):
-        return _render_object(value, context, where)
-    if isinstance(value, list | tuple):
-        items = [_render_item(item, context, f"{where}[{index}]") for index, item in enumerate(value)]
-        return [item for item in items if item is not _DROPPED]
-    try:
-        return rendering.render(value, context, where)
-    except ValidationError as error:
-        if not isinstance(error, rendering.UndefinedValueError):
-            log.warning("A value of a template's output is left out: %s", error.message)
-        return _DROPPED
+    def object(self, value: Values, where: str) -> dict[str, JsonValue]:
+        parts = {key: self._part(item, f"{where}.{key}") for key, item in value.items()}
+        return {key: part for key, part in parts.items() if part is not _DROPPED}
 
-
-def _render_item(item: JsonValue, context: Context, where: str) -> JsonValue | _Omitted:
-    if not isinstance(item, Mapping):
-        return _render_output(item, context, where)
-    wanted = {key: value for key, value in item.items() if key != "if"}
-    try:
-        if not rendering.evaluate_condition(item.get("if"), context, f"{where}.if"):
+    def _part(self, value: JsonValue, where: str) -> JsonValue | _Omitted:
+        if isinstance(value, Mapping):
+            return self.object(value, where)
+        if isinstance(value, list | tuple):
+            items = [self._item(item, f"{where}[{index}]") for index, item in enumerate(value)]
+            return [item for item in items if item is not _DROPPED]
+        try:
+            return self._language.value(value, self._context, where)
+        except ValidationError as error:
+            if not isinstance(error, rendering.UndefinedValueError):
+                log.warning("A value of a template's output is left out: %s", error.message)
             return _DROPPED
-    except ValidationError:
-        return _DROPPED
-    rendered = _render_object(wanted, context, where)
-    return rendered if len(rendered) == len(wanted) else _DROPPED
+
+    def _item(self, item: JsonValue, where: str) -> JsonValue | _Omitted:
+        if not isinstance(item, Mapping):
+            return self._part(item, where)
+        wanted = {key: value for key, value in item.items() if key != "if"}
+        try:
+            if not self._language.holds(item.get("if"), self._context, f"{where}.if"):
+                return _DROPPED
+        except ValidationError:
+            return _DROPPED
+        rendered = self.object(wanted, where)
+        return rendered if len(rendered) == len(wanted) else _DROPPED
