@@ -122,7 +122,10 @@ class PortalActions(HookDecorators):
             registry=registry,
             provider_kinds=provider_kinds,
             folder_templates=FolderTemplateSource(
-                config.template_path, registry, ForgeAbilities(registry, provider_kinds, config.scm)
+                config.template_path,
+                registry,
+                ForgeAbilities(registry, provider_kinds, config.scm),
+                yaml_merge=config.yaml_merge,
             ),
         )
         blueprints.register(app, config)

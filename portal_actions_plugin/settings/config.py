@@ -84,6 +84,11 @@ SETTINGS: tuple[Setting, ...] = (
         "light only sets `light`.",
     ),
     Setting("TEMPLATE_PATH", (), "Folders with software templates (YAML), as a list or separated by colons."),
+    Setting(
+        "YAML_MERGE",
+        False,  # noqa: FBT003 a default, like the others
+        "Whether `<<` in a template writes a mapping out, as in YAML 1.1: YAML 1.2 has no merge keys.",
+    ),
     Setting("DEFAULT_ROLES", ("viewer",), "Roles of an identity that comes without any."),
     Setting(
         "ROLE_PERMISSIONS",
@@ -199,6 +204,7 @@ class Config:
     base_template: str
     color_scheme: str
     template_path: tuple[Path, ...]
+    yaml_merge: bool
     default_roles: frozenset[str]
     role_permissions: Mapping[str, frozenset[str]]
     require_authorizer: bool
@@ -250,6 +256,7 @@ class Config:
             base_template=read.text("BASE_TEMPLATE"),
             color_scheme=read.choice("COLOR_SCHEME", ("auto", "light", "dark")),
             template_path=tuple(Path(folder).absolute() for folder in read.words("TEMPLATE_PATH", ":")),
+            yaml_merge=read.switch("YAML_MERGE"),
             default_roles=frozenset(read.words("DEFAULT_ROLES", ",")),
             role_permissions=read.role_permissions("ROLE_PERMISSIONS"),
             require_authorizer=read.switch("REQUIRE_AUTHORIZER"),

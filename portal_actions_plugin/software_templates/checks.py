@@ -18,7 +18,7 @@ from portal_actions_plugin.software_templates.literal_inputs import ActionFinder
 from portal_actions_plugin.software_templates.parameters.checks import KEY as PARAMETERS
 from portal_actions_plugin.software_templates.parameters.checks import read_pages
 from portal_actions_plugin.software_templates.places import value_at, written
-from portal_actions_plugin.software_templates.readings import API_VERSIONS
+from portal_actions_plugin.software_templates.readings import API_VERSIONS, Reading
 from portal_actions_plugin.software_templates.skeleton import (
     SkeletonError,
     contents,
@@ -103,6 +103,7 @@ def check_document(
         version=fingerprint(data, files),
         folder=str(file.parent.absolute()),
         skeleton_files=files,
+        reading=findings.reading,
     )
     _check_expressions(template, findings)
     _check_literals(steps, known_actions, findings)
@@ -162,7 +163,10 @@ def _check_expressions(template: Template, findings: Findings) -> None:
     asked = template.askable_secrets
 
     def scope(earlier: tuple[str, ...], *, is_input: bool) -> Scope:
-        return Scope(earlier, ids, known, secrets, is_input, asked)
+        strict = template.reading is Reading.STRICT
+        return Scope(
+            earlier, ids, known, secrets, is_input, template.language.references, asked, blocks_are_texts=strict
+        )
 
     for index, step in enumerate(template.steps):
         key: Key = ("spec", "steps", index)

@@ -61,6 +61,8 @@ class Findings:
         self._found: dict[Severity, dict[TemplateFinding, None]] = {severity: {} for severity in Severity}
         for key, message in document.problems:
             self.add(key, message)
+        for key, message in document.cautions:
+            self.differ(key, message)
 
     @property
     def problems(self) -> tuple[TemplateFinding, ...]:

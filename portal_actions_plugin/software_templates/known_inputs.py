@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.expressions.limits import budget
 from portal_actions_plugin.software_templates.languages import LANGUAGES
+from portal_actions_plugin.software_templates.places import has_expression
 from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.software_templates.step_rendering import names_of, where_of
 
@@ -97,11 +98,6 @@ def literal(value: JsonValue) -> JsonValue | None:
     if isinstance(value, list | tuple):
         return [part for of in value if (part := literal(of)) is not None]
     return None if isinstance(value, str) and has_expression(value) else value
-
-
-def has_expression(text: str) -> bool:
-    """Whether a text may be something else once it is rendered."""
-    return "${{" in text or "{%" in text or "{#" in text
 
 
 def step_of(value: JsonValue) -> str | None:

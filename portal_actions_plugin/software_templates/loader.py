@@ -67,9 +67,20 @@ class FolderTemplateSource:
     Files and skeletons are looked at on every call and read again when they changed. A broken file hides only itself.
     """
 
-    def __init__(self, folders: Sequence[Path], known_actions: Container[str], forbids: Forbids | None = None) -> None:
-        """Take the folders to look in, the action ids that steps may name, and what knows what forges cannot do."""
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        known_actions: Container[str],
+        forbids: Forbids | None = None,
+        *,
+        yaml_merge: bool = False,
+    ) -> None:
+        """Take the folders to look in, the action ids that steps may name, and what knows what forges cannot do.
+
+        ``yaml_merge``: ``<<`` writes a mapping out, as in YAML 1.1.
+        """
         self._folders = tuple(folders)
+        self._yaml_merge = yaml_merge
         self._forbids = forbids
         self._known_actions = known_actions
         self._loaded: dict[Path, _Loaded] = {}
@@ -159,7 +170,12 @@ class FolderTemplateSource:
     def _check(self, file: Path) -> tuple[Checked, ...]:
         # YAML, JSON Schema and our checks take a tenth of a second to import: the first file that is read pays for them.
         from portal_actions_plugin.software_templates.checks import KIND, check_document, forbids_nothing
-        from portal_actions_plugin.software_templates.yaml_documents import MAX_BYTES, UnreadableError, read_documents
+        from portal_actions_plugin.software_templates.yaml_documents import (
+            MAX_BYTES,
+            UnreadableError,
+            read_documents,
+            with_merges,
+        )
 
         with file.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -168,7 +184,8 @@ class FolderTemplateSource:
             return (self._broken(file, text, 1, "file", f"this is larger than {MAX_BYTES:,} bytes"),)
         try:
             content.decode("utf-8-sig")
-            wanted = [one for one in read_documents(text) if one.mapping.get("kind") == KIND]
+            documents = map(with_merges, read_documents(text)) if self._yaml_merge else read_documents(text)
+            wanted = [one for one in documents if one.mapping.get("kind") == KIND]
             forbids = self._forbids or forbids_nothing
             return tuple(self._told(check_document(one, file, self._known_actions, forbids)) for one in wanted)
         except UnicodeDecodeError as error:

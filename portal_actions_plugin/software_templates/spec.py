@@ -14,8 +14,8 @@ from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
-from portal_actions_plugin.software_templates.parameters import schemas
 from portal_actions_plugin.software_templates.languages import LANGUAGES, Language
+from portal_actions_plugin.software_templates.parameters import schemas
 from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:

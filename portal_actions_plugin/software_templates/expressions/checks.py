@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
-from portal_actions_plugin.software_templates.expressions.references import references
+from portal_actions_plugin.software_templates.places import has_expression
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
@@ -20,6 +20,7 @@ _EVERYWHERE = {"parameters", "steps", "user", "context", "range"}
 _LATER = {"each", "always", "failure"}
 _MAX_NAME = 64
 _MAX_NAMES = 200
+_SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,9 @@ class Scope:
         parameters: all parameters; None when any name is allowed, or the parameters cannot be read.
         secrets: the parameters that are secret.
         is_input: whether this is a step's input, the only place for secrets.
+        references: reads what the expressions of a text name.
         requested: the requester's own secrets that may be named.
+        blocks_are_texts: whether ``{% … %}`` is not evaluated.
     """
 
     earlier: tuple[str, ...]
@@ -40,7 +43,9 @@ class Scope:
     parameters: frozenset[str] | None
     secrets: frozenset[str]
     is_input: bool
+    references: Callable[[str], tuple[References, ...]]
     requested: frozenset[str] = frozenset()
+    blocks_are_texts: bool = True
 
 
 def check_value(value: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
@@ -60,10 +65,15 @@ def check_value(value: JsonValue, key: Key, scope: Scope, findings: Findings) ->
         for index, part in enumerate(value):
             check_value(part, (*key, index), scope, findings)
     elif isinstance(value, str):
-        for used in references(value):
-            for problem in _problems(used, scope):
-                shown = used.expression if len(used.expression) <= 120 else f"{used.expression[:120]}…"
+        if "{%" in value and scope.blocks_are_texts:
+            said = "blocks are not evaluated here, and would stay what they are: write an expression, such as ${{ 'a' if … else 'b' }}"
+            findings.add(key, f"{_short(value)}: {said}", value=value)
+        for used in scope.references(value):
+            shown = _short(used.expression)
+            for problem in _later(used):
                 findings.add(key, f"{shown}: {problem}", value=used.expression)
+            for problem in _problems(used, scope):
+                findings.differ(key, f"{shown}: {problem}", value=used.expression)
 
 
 def check_condition(condition: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
@@ -77,12 +87,29 @@ def check_condition(condition: JsonValue, key: Key, scope: Scope, findings: Find
     """
     if condition is not None and not isinstance(condition, str | bool):
         findings.add(key, "this must be an expression, true or false")
-    elif isinstance(condition, str) and "${{" not in condition and condition not in {"", "true", "false"}:
+    elif isinstance(condition, str) and not has_expression(condition) and condition not in {"", "true", "false"}:
         meant = f"${{{{ {condition} }}}}"
-        findings.add(key, "this is a text, and so always true", value=condition, write=meant)
+        findings.differ(key, "this is a text, and so always true", value=condition, write=meant)
         check_value(meant, key, scope, findings)
     else:
+        _check_readable(condition, key, scope, findings)
         check_value(condition, key, scope, findings)
+
+
+def _check_readable(condition: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
+    """An ``if`` that cannot be read is a problem in both readings: at home it would be a text, and so always true."""
+    for used in scope.references(condition) if isinstance(condition, str) else ():
+        for problem in used.problems:
+            findings.add(key, f"{used.expression}: {problem}", value=used.expression)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _later(used: References) -> Iterator[str]:
+    for name in sorted(used.names & _LATER):
+        yield f"{name} is not supported yet"
 
 
 def _problems(used: References, scope: Scope) -> Iterator[str]:
@@ -103,10 +130,8 @@ def _problems(used: References, scope: Scope) -> Iterator[str]:
 
 def _name_problems(used: References, scope: Scope) -> Iterator[str]:
     known = _EVERYWHERE | ({"secrets"} if scope.is_input else set())
-    for name in sorted(used.names - known):
-        if name in _LATER:
-            yield f"{name} is not supported yet"
-        elif name == "secrets":
+    for name in sorted(used.names - known - _LATER):
+        if name == "secrets":
             yield "secrets can be named in a step's input only"
         else:
             yield f"{name!r} is unknown; there is {', '.join(sorted(known))}; a text needs quotes"
