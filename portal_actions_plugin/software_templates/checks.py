@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.places import Key
-    from portal_actions_plugin.software_templates.yaml_documents import Document
+    from portal_actions_plugin.software_templates.yaml.documents import Document
 
 KIND = "Template"
 MAX_STEPS = 200

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.places import Key
     from portal_actions_plugin.software_templates.skeleton import Signature
     from portal_actions_plugin.software_templates.spec import Template
-    from portal_actions_plugin.software_templates.yaml_documents import Document
+    from portal_actions_plugin.software_templates.yaml.documents import Document
 
 
 MAX_FINDINGS = 200

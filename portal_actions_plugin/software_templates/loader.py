@@ -170,7 +170,7 @@ class FolderTemplateSource:
     def _check(self, file: Path) -> tuple[Checked, ...]:
         # YAML, JSON Schema and our checks take a tenth of a second to import: the first file that is read pays for them.
         from portal_actions_plugin.software_templates.checks import KIND, check_document, forbids_nothing
-        from portal_actions_plugin.software_templates.yaml_documents import (
+        from portal_actions_plugin.software_templates.yaml.documents import (
             MAX_BYTES,
             UnreadableError,
             read_documents,

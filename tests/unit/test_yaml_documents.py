@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from portal_actions_plugin.software_templates.yaml_documents import (
+from portal_actions_plugin.software_templates.yaml.documents import (
     Document,
     UnreadableError,
     read_documents,

@@ -6,14 +6,15 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 
-from portal_actions_plugin.software_templates.expressions.limits import MAX_RANGE, SandboxError, current_budget
+from portal_actions_plugin.software_templates.expressions.limits import SandboxError, current_budget
 from portal_actions_plugin.software_templates.nunjucks import javascript as js
 from portal_actions_plugin.software_templates.nunjucks import syntax
-from portal_actions_plugin.software_templates.nunjucks.filters import FILTERS
+from portal_actions_plugin.software_templates.nunjucks.calls.filters import FILTERS
+from portal_actions_plugin.software_templates.nunjucks.calls.lookups import lookup
+from portal_actions_plugin.software_templates.nunjucks.calls.methods import MUTATING, method, slice_of
+from portal_actions_plugin.software_templates.nunjucks.calls.tests import TESTS
 from portal_actions_plugin.software_templates.nunjucks.javascript import UNDEFINED, Function, JavaScriptError
-from portal_actions_plugin.software_templates.nunjucks.lookups import lookup
-from portal_actions_plugin.software_templates.nunjucks.methods import MUTATING, method, slice_of
-from portal_actions_plugin.software_templates.nunjucks.tests import TESTS
+from portal_actions_plugin.software_templates.nunjucks.loops import loop_values, number_range, part_of, rounds
 
 MAX_NESTED = 100
 """Expressions and statements inside each other."""
@@ -86,7 +87,7 @@ class Evaluator:
         self.written: list[str] = []
         self.as_json: list[str] = []
         self._context = context
-        self._functions = {"range": Global(_range), **functions}
+        self._functions = {"range": Global(number_range), **functions}
         self._scope = _Scope()
         self._depth = 0
 
@@ -135,15 +136,15 @@ class Evaluator:
 
     def _loop(self, loop: syntax.For) -> None:
         value = self.value(loop.items)
-        items = _rounds(value, len(loop.targets))
+        items = rounds(value, len(loop.targets))
         current_budget().loop(len(items))
         outer, self._scope = self._scope, _Scope(self._scope)
         for index, item in enumerate(items):
             current_budget().check_time()
-            parts = [item] if len(loop.targets) == 1 else [_part(item, at) for at in range(len(loop.targets))]
+            parts = [item] if len(loop.targets) == 1 else [part_of(item, at) for at in range(len(loop.targets))]
             for target, part in zip(loop.targets, parts, strict=True):
                 self._scope.bind(target, part)
-            self._scope.bind("loop", _loop_values(index, len(items)))
+            self._scope.bind("loop", loop_values(index, len(items)))
             self._body(loop.body)
         if not items:
             self._body(loop.otherwise)
@@ -307,49 +308,6 @@ def _shown(expression: syntax.Expression) -> str:
     if isinstance(expression, syntax.Lookup) and isinstance(expression.key, syntax.Literal):
         return f"{_shown(expression.target)}.{expression.key.value}"
     return "it"
-
-
-def _range(start: object = UNDEFINED, stop: object = UNDEFINED, step: object = UNDEFINED) -> list[object]:
-    if stop is UNDEFINED:
-        start, stop, step = 0, start, 1
-    by = js.to_number(step) if js.truthy(step) else 1.0
-    found: list[object] = []
-    at, end = js.to_number(start), js.to_number(stop)
-    while at < end if by > 0 else at > end:
-        if len(found) == MAX_RANGE:
-            raise SandboxError(f"a range has at most {MAX_RANGE:,} numbers")
-        found.append(js.tidy(at))
-        at += by
-    return found
-
-
-def _rounds(value: object, targets: int) -> list[object]:
-    """What a loop goes through: pairs of an object when two names are set."""
-    if isinstance(value, list):
-        return value
-    if isinstance(value, dict) and targets > 1:
-        return [[key, item] for key, item in value.items()]
-    if isinstance(value, str):
-        return [*value] if targets == 1 else [[str(index), one] for index, one in enumerate(value)]
-    return []
-
-
-def _part(item: object, index: int) -> object:
-    if js.is_nothing(item):
-        raise JavaScriptError("an item of the loop is nothing, and has no parts")
-    return lookup(item, str(index))
-
-
-def _loop_values(index: int, length: int) -> dict[str, object]:
-    return {
-        "index": index + 1,
-        "index0": index,
-        "revindex": length - index,
-        "revindex0": length - index - 1,
-        "first": index == 0,
-        "last": index == length - 1,
-        "length": length,
-    }
 
 
 def _may_change_lists(part: syntax.Body) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from portal_actions_plugin.software_templates.nunjucks import syntax
+from portal_actions_plugin.software_templates.nunjucks.shapes import Operations, from_left, negated, tested
 from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
 from portal_actions_plugin.software_templates.nunjucks.tokens import Token, tokens
 
@@ -19,10 +20,8 @@ _LITERALS = {"true": True, "false": False, "none": None, "null": None}
 _EQUALITY = ("==", "===", "!=", "!==")
 _ORDER = ("<", "<=", ">", ">=")
 _ADDITIVE = ("+", "-", "~")
-_MULTIPLICATIVE = ("*", "/", "%")
 
 T = TypeVar("T")
-_Operations = list[tuple[str, syntax.Expression]]
 
 
 def parse(source: str, line: int) -> syntax.Expression:
@@ -104,7 +103,7 @@ class _Parser:
 
     def _not(self) -> syntax.Expression:
         if self._took_name("not"):
-            return _negated(self._nested(self._not))
+            return negated(self._nested(self._not))
         return self._membership()
 
     def _membership(self) -> syntax.Expression:
@@ -123,7 +122,7 @@ class _Parser:
         if not self._took_name("is"):
             return left
         negated = self._took_name("not")
-        test = _tested(left, self._equality())
+        test = tested(left, self._equality())
         return syntax.Unary("not", test) if negated else test
 
     def _equality(self) -> syntax.Expression:
@@ -151,17 +150,17 @@ class _Parser:
         while operator := self._took_one(("*", "/")):
             right, more = self._floored()
             operations += [(operator, right), *more]
-        return _from_left(first, operations)
+        return from_left(first, operations)
 
-    def _floored(self) -> tuple[syntax.Expression, _Operations]:
+    def _floored(self) -> tuple[syntax.Expression, Operations]:
         first, operations = self._remainder()
         while self._took("//"):
             right, more = self._remainder()
-            first = syntax.Unary("floor", _from_left(first, [*operations, ("/", right), *more]))
+            first = syntax.Unary("floor", from_left(first, [*operations, ("/", right), *more]))
             operations = []
         return first, operations
 
-    def _remainder(self) -> tuple[syntax.Expression, _Operations]:
+    def _remainder(self) -> tuple[syntax.Expression, Operations]:
         first, operations = self._power(), []
         while self._took("%"):
             operations.append(("%", self._power()))
@@ -334,34 +333,3 @@ def _allowed(token: Token) -> str:
     if token.value in RESERVED:
         raise NunjucksSyntaxError(f"{token.value!r} cannot be used", token.line)
     return token.value
-
-
-def _negated(value: syntax.Expression) -> syntax.Expression:
-    """``not a == b`` is ``(not a) == b``: what computes or compares is negated at its first operand only."""
-    if isinstance(value, syntax.Binary) and value.operator in {*_ADDITIVE, *_MULTIPLICATIVE}:
-        return syntax.Binary(value.operator, _negated(value.left), value.right)
-    if isinstance(value, syntax.Comparison):
-        return syntax.Comparison(_negated(value.first), value.rest)
-    return syntax.Unary("not", value)
-
-
-def _tested(value: syntax.Expression, test: syntax.Expression) -> syntax.Tested:
-    """What is no name asks whether the value is undefined, at home."""
-    arguments = syntax.Arguments()
-    if isinstance(test, syntax.Call):
-        arguments = test.arguments
-        test = test.target
-    elif isinstance(test, syntax.Filtered):
-        given = (test.value, *test.arguments.positional)
-        return syntax.Tested(value, test.name, syntax.Arguments(given, test.arguments.keyword))
-    if isinstance(test, syntax.Name):
-        return syntax.Tested(value, test.name, arguments)
-    if isinstance(test, syntax.Literal):
-        return syntax.Tested(value, "null" if test.value is None else str(test.value).lower(), arguments)
-    return syntax.Tested(value, "undefined", arguments)
-
-
-def _from_left(first: syntax.Expression, operations: _Operations) -> syntax.Expression:
-    for operator, right in operations:
-        first = syntax.Binary(operator, first, right)
-    return first

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from portal_actions_plugin.software_templates.expressions.references import References
 from portal_actions_plugin.software_templates.nunjucks import syntax
 from portal_actions_plugin.software_templates.nunjucks.blocks import parse_template
-from portal_actions_plugin.software_templates.nunjucks.filters import FILTERS
+from portal_actions_plugin.software_templates.nunjucks.calls.filters import FILTERS
+from portal_actions_plugin.software_templates.nunjucks.calls.tests import TESTS
 from portal_actions_plugin.software_templates.nunjucks.rendering import SIGNS
 from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
-from portal_actions_plugin.software_templates.nunjucks.tests import TESTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from portal_actions_plugin.software_templates import yaml_core
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
+from portal_actions_plugin.software_templates.yaml import core
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -27,7 +27,7 @@ MAX_LEVELS = 40
 _MAX_SPELLED = 100
 _MERGE = "<<"
 _YAML = "tag:yaml.org,2002:"
-_SCALARS = (yaml_core.NULL, yaml_core.BOOL, yaml_core.INT, yaml_core.FLOAT, yaml_core.STR)
+_SCALARS = (core.NULL, core.BOOL, core.INT, core.FLOAT, core.STR)
 
 
 class UnreadableError(Exception):
@@ -72,7 +72,7 @@ class Document:
 class _Loader(yaml.SafeLoader):
     """SafeLoader that reads YAML 1.2's core schema, where a date is a text. It counts while it reads."""
 
-    yaml_implicit_resolvers = yaml_core.resolvers()
+    yaml_implicit_resolvers = core.resolvers()
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -185,9 +185,9 @@ class _Reader:
             raise UnreadableError(line, f"it is nested deeper than {MAX_LEVELS} levels, or an alias contains itself")
         if not node.tag.startswith(_YAML):
             self._caution(key, f"the tag {_tag(node)} means nothing here: take it away")
-        if isinstance(node, yaml.MappingNode) and _is(node, yaml_core.MAP):
+        if isinstance(node, yaml.MappingNode) and _is(node, core.MAP):
             return self._mapping(node, key)
-        if isinstance(node, yaml.SequenceNode) and _is(node, yaml_core.SEQ):
+        if isinstance(node, yaml.SequenceNode) and _is(node, core.SEQ):
             return [self.value(item, (*key, index)) for index, item in enumerate(node.value)]
         scalar = self._scalar(node, key)
         if not isinstance(scalar, str) and isinstance(node, yaml.ScalarNode):
@@ -213,7 +213,7 @@ class _Reader:
         """A key as text; None when it cannot be one."""
         line = node.start_mark.line + 1
         try:
-            name = yaml_core.key_text(node)
+            name = core.key_text(node)
             self._loader.write_out(len(name), line)
             name.encode()
         except (ValueError, RecursionError):
@@ -231,10 +231,10 @@ class _Reader:
     def _caution(self, key: Key, message: str) -> None:
         self._document.cautions.append((key, message))
 
-    def _scalar(self, node: yaml.Node, key: Key) -> yaml_core.Scalar:
+    def _scalar(self, node: yaml.Node, key: Key) -> core.Scalar:
         if isinstance(node, yaml.ScalarNode) and _is(node, *_SCALARS):
             try:
-                value = yaml_core.scalar(node)
+                value = core.scalar(node)
                 if isinstance(value, str):
                     value.encode()
                 if not isinstance(value, float) or math.isfinite(value):

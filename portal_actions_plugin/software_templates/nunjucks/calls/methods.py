@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import cmp_to_key
 
 from portal_actions_plugin.software_templates.expressions.limits import fits
+from portal_actions_plugin.software_templates.nunjucks.calls.lookups import lookup
 from portal_actions_plugin.software_templates.nunjucks.javascript import (
     SPACE,
     UNDEFINED,
@@ -21,7 +22,6 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
     to_text,
     truthy,
 )
-from portal_actions_plugin.software_templates.nunjucks.lookups import lookup
 
 Arguments = list[object]
 _MANY = 100
