@@ -9,10 +9,9 @@ from flask import Response, stream_with_context
 
 from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.blueprints.pages.words import PageText
+from portal_actions_plugin.control_characters import escaped_lines
 from portal_actions_plugin.run_types import ActionRun, LogLine
 from portal_actions_plugin.runs.reading import permitted
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def log_file(run: ActionRun) -> Response:
@@ -31,5 +30,5 @@ def _lines(run: ActionRun) -> Iterator[str]:
 
 def _line(line: LogLine) -> str:
     # What a terminal would obey has no place in a file that people print there.
-    message = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", line.message).replace("\n", "\n    ")
+    message = escaped_lines(line.message.expandtabs(), indent="    ")
     return f"{PageText.iso(line.at)} attempt {line.attempt} {line.level}: {message}\n"

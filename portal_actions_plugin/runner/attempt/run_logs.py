@@ -125,12 +125,20 @@ def _masking(factory: Factory, redactor: Redactor, marks: Mapping[str, object]) 
 
 
 def _mask_message(record: logging.LogRecord, redactor: Redactor) -> None:
-    text = escaped(_kept(_message(record), redactor))
+    said = _message(record)
+    text = escaped(_kept(said, redactor))
+    if record.msg is said:
+        record.msg = text
     # The template may have been made of what a run knows, too.
-    is_constant = isinstance(record.msg, str) and _kept(record.msg, redactor) == record.msg
-    if not is_constant:
+    elif not isinstance(record.msg, str) or _kept(record.msg, redactor) != record.msg:
         record.msg, record.args = text, ()
-    with_values(record, lambda value: shown(_masked(value, redactor)), text)
+    elif text != said or not _are_all_in(said, record.args):
+        with_values(record, lambda value: shown(_masked(value, redactor)), text)
+
+
+def _are_all_in(said: str, values: object) -> bool:
+    """Whether each value is a text that a message shows as it is: looking through that was looking through it."""
+    return isinstance(values, tuple) and all(type(value) is str and value in said for value in values)
 
 
 def _message(record: logging.LogRecord) -> str:

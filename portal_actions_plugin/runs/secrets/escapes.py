@@ -9,15 +9,16 @@ from __future__ import annotations
 import html
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import unquote_to_bytes
 
 Span = tuple[int, int]
 """Where something stands in a text: from one character to before another."""
 
 MAX_LEVELS = 4
-"""How often a text may have been written as JSON within JSON."""
+"""How often a text may have been escaped: as JSON within JSON within an address."""
 
 LONGEST_ESCAPE = 12
 """Characters of the longest way to write one character: four bytes in an address, or a pair in JSON."""
@@ -60,35 +61,40 @@ class Reading:
 def readings(text: str) -> Iterator[tuple[str, Callable[[Span], Span]]]:
     """What a text with escaped characters may be read as, each with what finds a part of it again in the text.
 
+    It is read as each kind of escapes says, level by level, and as all of them say in turn.
+
     Args:
         text: of any length; the work grows with that, and not with how it is escaped.
 
     Returns:
         Nothing for a text without escapes by number, which is what nearly all are.
     """
-    if "\\" in text:
-        yield from _unescaped(text)
-    if "%" in text and _PERCENT.search(text):
-        reading = _read(text, _PERCENT, _of_address)
-        yield reading.text, reading.span_in_source
-    if "&" in text and _REFERENCE.search(text):
-        reading = _read(text, _REFERENCE, _of_html)
-        yield reading.text, reading.span_in_source
+    present = [kind for kind in _KINDS if kind.is_in(text)]
+    seen = {text}
+    for kinds in (*((kind,) for kind in present), _KINDS if present else ()):
+        for reading in _levels(text, kinds):
+            if reading[0] not in seen:
+                seen.add(reading[0])
+                yield reading
 
 
-def _unescaped(text: str) -> Iterator[tuple[str, Callable[[Span], Span]]]:
-    """A text as JSON and program text are read: JSON in JSON once more for each level."""
-    passed: list[Reading] = []
+def _levels(text: str, kinds: Sequence[_Kind]) -> Iterator[tuple[str, Callable[[Span], Span]]]:
+    passed: tuple[Reading, ...] = ()
+    for _ in range(MAX_LEVELS):
+        before = text
+        for kind in kinds:
+            if kind.is_in(text):
+                passed = (*passed, _read(text, kind.escape, kind.decode))
+                text = passed[-1].text
+                yield text, partial(_in_source, passed)
+        if text == before:
+            return
 
-    def in_source(span: Span) -> Span:
-        for reading in reversed(passed):
-            span = reading.span_in_source(span)
-        return span
 
-    while len(passed) < MAX_LEVELS and _BY_NUMBER.search(text):
-        passed.append(_read(text, _BACKSLASH, _of_backslash))
-        text = passed[-1].text
-        yield text, in_source
+def _in_source(passed: Sequence[Reading], span: Span) -> Span:
+    for reading in reversed(passed):
+        span = reading.span_in_source(span)
+    return span
 
 
 Decoded = Iterator[tuple[str, int]]
@@ -138,3 +144,30 @@ def _of_address(escapes: str) -> Decoded:
 
 def _of_html(reference: str) -> Decoded:
     yield html.unescape(reference), len(reference)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A way to escape characters.
+
+    Attributes:
+        mark: what each of its escapes begins with.
+        by_number: what a text has that is worth reading like this.
+        escape: each of its escapes, or several in a row.
+        decode: what those stand for.
+    """
+
+    mark: str
+    by_number: re.Pattern[str]
+    escape: re.Pattern[str]
+    decode: Callable[[str], Decoded]
+
+    def is_in(self, text: str) -> bool:
+        return self.mark in text and self.by_number.search(text) is not None
+
+
+_KINDS = (
+    _Kind("\\", _BY_NUMBER, _BACKSLASH, _of_backslash),
+    _Kind("%", _PERCENT, _PERCENT, _of_address),
+    _Kind("&", _REFERENCE, _REFERENCE, _of_html),
+)
