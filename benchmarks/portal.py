@@ -60,7 +60,7 @@ def create_listening_app() -> Flask:
     """The same, with a receiver on every signal that the plugin sends."""
     app = create_app()
     sent = ("action_run_queued", "action_run_started", "action_run_finished", "template_run_started")
-    for name in (*sent, "template_run_finished"):
+    for name in (*sent, "template_run_finished", "run_changed"):
         getattr(signals, name).connect(_hear, sender=app)
     return app
 

@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from portal_actions_plugin.runner import sweeper
 from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runs import service
-from portal_actions_plugin.runs.news import tell
+from portal_actions_plugin.runs.news import relay, tell
 from portal_actions_plugin.runs.news.delivery import Delivery
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import tables
@@ -27,6 +28,7 @@ from portal_actions_plugin.storage.sql import now_plus
 from tests.support.listening import EVERYTHING, listening
 from tests.support.portal import PEOPLE
 from tests.support.run_helpers import work_off
+from tests.support.statements import counting
 from tests.support.waiting import wait_until
 
 ADA = PEOPLE["ada"]
@@ -125,6 +127,18 @@ def test_every_web_process_hears_an_echo_of_changes_elsewhere(make_app: Callable
     relays = [thread for thread in threading.enumerate() if thread.name == "portal-actions-relay"]
     assert relays
     wait_until(lambda: not any(relay.is_alive() for relay in relays))  # nobody listens any more
+
+
+def test_changes_that_come_together_are_read_together_and_each_run_is_told_once(app: Flask) -> None:
+    ids = [service.start_action_run(ADA, "debug.log@v1", {"message": "hello"}).run.id for _ in range(3)]
+    echoes = [f"action_run {run_id}" for run_id in ids] * 2
+    messages = iter([{"data": "\n".join(echoes).encode()}, {"data": f"action_run no-id\nx {ids[0]}\n".encode()}, None])
+    with listening(app, "run_changed") as heard:
+        changes = relay._all_there_are(SimpleNamespace(get_message=lambda **_: next(messages)))
+        with counting(app) as said:
+            relay._Relay(app)._tell(changes)
+    assert heard == [("run_changed", "debug.log@v1", "queued")] * 3
+    assert len([one for one in said if one.startswith("SELECT")]) == 1
 
 
 # -- scorecard fixes ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask
@@ -13,13 +15,22 @@ from flask import Flask
 from portal_actions_plugin import signals
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.run_types import ActionRun, TemplateRun
+from portal_actions_plugin.runs.news import announced
 from portal_actions_plugin.runs.news.delivery import delivery
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, redis_names
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.run_ids import parse_id
 
 log = logging.getLogger(__name__)
 
 WAIT_FOR_REDIS = 2.0
+
+PAUSE_SECONDS = 0.2
+"""After changes were told, so that those of a busy portal are read together, and each run once for all that it did."""
+
+AT_ONCE, MOST_WAITING = 500, 10_000
+"""Runs that are read together, and changes that are taken off Redis together."""
 
 
 def listen(app: Flask) -> None:
@@ -69,18 +80,37 @@ class _Relay:
         with client.pubsub(ignore_subscribe_messages=True) as news:
             news.subscribe(channel)
             while self._is_heard():
-                message = news.get_message(timeout=1)
-                if message and self._is_heard():
-                    for change in message["data"].decode(errors="replace").splitlines():
-                        self._tell(change)
+                changes = _all_there_are(news)
+                if changes and self._is_heard():
+                    for first in range(0, len(changes), AT_ONCE):
+                        self._tell(changes[first : first + AT_ONCE])
+                    time.sleep(PAUSE_SECONDS)
 
-    def _tell(self, change: str) -> None:
-        kind, _, run_id = change.partition(" ")
+    def _tell(self, changes: Sequence[str]) -> None:
+        """Tell of runs as they are now: of one that has changed several times meanwhile, once."""
         with self._app.app_context():
             try:
-                load = queries.template_run if kind == "template_run" else queries.action_run
-                delivery().send(signals.run_changed, load(run_id))
-            except (NotFoundError, UnicodeError):
-                log.debug("an echo of a run that is gone: %.80r", change)
+                for run in _read(changes):
+                    delivery().send(signals.run_changed, run)
             except Exception:
-                log.exception("the echo of %.80r failed", change)
+                log.exception("the echo of %d changes failed", len(changes))
+
+
+def _all_there_are(news: Any) -> Sequence[str]:
+    """What has been published since the last look, each once; waits a moment for the first."""
+    changes: dict[str, None] = {}
+    message = news.get_message(timeout=1)
+    while message and len(changes) < MOST_WAITING:
+        changes |= dict.fromkeys(message["data"].decode(errors="replace").splitlines())
+        message = news.get_message(timeout=0)
+    return list(changes)
+
+
+def _read(changes: Sequence[str]) -> Iterator[ActionRun | TemplateRun]:
+    ids: dict[str, list[str]] = {announced.ACTION_RUN: [], announced.TEMPLATE_RUN: []}
+    for change in changes:
+        kind, _, run_id = change.partition(" ")
+        with suppress(NotFoundError):
+            ids.get(kind, []).append(parse_id(run_id))
+    yield from queries.action_runs_by_id(ids[announced.ACTION_RUN])
+    yield from queries.template_runs_by_id(ids[announced.TEMPLATE_RUN])
