@@ -77,11 +77,11 @@ def current() -> None:
 @_yes
 @with_appcontext
 def new_identity(yes: bool) -> None:  # noqa: FBT001 click hands it over
-    """Give the database another identity, after it was copied: two portals with one would take each other's doorbells."""
+    """Give the database another identity, after it was copied: two portals with one would take each other's wake-ups."""
     if not yes:
         say(
             "Names of queues and channels on Redis carry the identity. Workers and web processes go on with the old one",
-            "until they are started again; what was rung for meanwhile is rung for again by a sweeper. Nothing is lost.",
+            "until they are started again; a sweeper wakes workers again for what was queued meanwhile. Nothing is lost.",
         )
         click.confirm("Is this the copy, and not the portal that it was copied from?", abort=True)
     with transaction("new_identity") as tx:

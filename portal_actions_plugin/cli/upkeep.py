@@ -60,7 +60,7 @@ def worker(workers: int, queues: tuple[str, ...], alive_file: Path | None) -> No
     from portal_actions_plugin.storage import migrations
 
     if not hears_our_rings():
-        raise click.ClickException(f"RQ {version('rq')} does not listen where starts ring: install RQ 3.")
+        raise click.ClickException(f"RQ {version('rq')} does not listen where starts wake workers: install RQ 3.")
     if not logging.getLogger().handlers:
         _log_to_stderr()
     tables = supervisor.once_it_answers(lambda: migrations.standing(extension().database))
@@ -73,11 +73,11 @@ def worker(workers: int, queues: tuple[str, ...], alive_file: Path | None) -> No
 @click.command("sweep")
 @with_appcontext
 def sweep() -> None:
-    """Do one pass of the sweeper: lost doorbells, lapsed leases, unsent signals."""
+    """Do one pass of the sweeper: lost wake-ups, lapsed leases, unsent signals."""
     from portal_actions_plugin.runner.sweeper import sweep as sweep_once
 
     done = sweep_once()
-    say(f"rang again for {done.rung}, acted on {done.lapsed} lapsed leases, announced {done.announced}")
+    say(f"woke workers again for {done.rung}, acted on {done.lapsed} lapsed leases, announced {done.announced}")
     if failed := done.failed:
         raise click.ClickException(f"could not do all of it: {', '.join(failed)}. The log says why.")
 
@@ -116,7 +116,9 @@ def metrics() -> None:
 
 
 @click.command("doctor")
-@click.option("--fix", is_flag=True, help="First mend what is safe: ring, sweep, forget workers that are long gone.")
+@click.option(
+    "--fix", is_flag=True, help="First fix what is safe: wake workers, sweep, forget workers that are long gone."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
 @click.pass_context
 def doctor(context: click.Context, fix: bool, as_json: bool) -> None:  # noqa: FBT001 click hands them over
@@ -135,15 +137,15 @@ def doctor(context: click.Context, fix: bool, as_json: bool) -> None:  # noqa: F
             for one in mend() if fix else ():
                 (done if one.is_done else failed).append(one.sentence)
                 if not as_json:
-                    say(f"mended    {one.sentence}" if one.is_done else one.sentence)
+                    say(f"fixed     {one.sentence}" if one.is_done else one.sentence)
             findings = examine()
     else:
         findings = [app]
     findings = [replace(found, mend=_for_this_app(found.mend, script)) for found in findings]
     status = max(worst(findings), 1 if failed else 0)
     if as_json:
-        found = [asdict(finding) for finding in findings]
-        report = {"status": LEVELS[status], "mended": done, "failed": failed, "findings": found}
+        found = [{"fix" if key == "mend" else key: of for key, of in asdict(one).items()} for one in findings]
+        report = {"status": LEVELS[status], "fixed": done, "failed": failed, "findings": found}
         say(json.dumps(report))
     else:
         say(*_findings_text(findings))

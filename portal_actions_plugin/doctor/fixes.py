@@ -54,7 +54,7 @@ def mend() -> Iterator[Fix]:
     except TimeLimitError:
         yield _could_not(f"go on: it took longer than {PART_SECONDS:g} s")
     except Exception as error:
-        log.exception("what is wrong could not be mended")
+        log.exception("what is wrong could not be fixed")
         yield _could_not(f"go on: {type(error).__name__}: {said(error)}")
 
 
@@ -73,7 +73,7 @@ def _mend() -> Iterator[Fix]:
     if gone:
         yield Fix(f"forgot {counted(gone, 'worker')} that nobody has seen for an hour")
     if woken:
-        yield Fix(f"made {counted(woken, 'doorbell')} due")
+        yield Fix(f"made {counted(woken, 'wake-up')} due")
     yield _swept()
     with time_limit(PART_SECONDS):
         lapsed = _lapsed()
@@ -122,7 +122,7 @@ def _swept() -> Fix:
     if failed := done.failed:
         return _could_not(f"do all of the sweep: {', '.join(failed)}")
     rung, lapsed, told = counted(done.rung, "run"), counted(done.lapsed, "lapsed lease"), counted(done.announced, "run")
-    return Fix(f"swept: rang for {rung}, acted on {lapsed}, announced {told}")
+    return Fix(f"swept: woke workers for {rung}, acted on {lapsed}, announced {told}")
 
 
 def _lapsed() -> int:

@@ -32,7 +32,7 @@ def look() -> Iterator[Finding]:
     try:
         known = RedisNames(namespace())
     except NamespaceUnknownError as error:
-        yield critical("namespace", f"nothing can be rung for: {error}", MEND_UNKNOWN)
+        yield critical("namespace", f"no worker can be woken: {error}", MEND_UNKNOWN)
         return
     try:
         found = [*_shared(known), *_renamed(known)]
@@ -49,12 +49,12 @@ def _shared(known: RedisNames) -> Iterator[Finding]:
         who = " and ".join(one.where for one in shared)
         message = (
             f"{counted(len(shared), 'database')} go by {known.namespace} on this Redis, and take each other's "
-            f"doorbells, so that runs wait: {who}"
+            f"wake-ups, so that runs wait: {who}"
         )
         yield critical("namespace", message, MEND_SHARED)
     elif heard := int(extension().redis.get(known.foreign) or 0):
         message = (
-            f"{counted(heard, 'doorbell')} of another portal came to this one's workers, the last one within "
+            f"{counted(heard, 'wake-up')} of another portal came to this one's workers, the last one within "
             f"{LATELY_SECONDS // 60} min: it goes by {known.namespace} on this Redis too, or somebody else writes there"
         )
         yield warning("namespace", message, MEND_SHARED)
@@ -70,7 +70,7 @@ def _renamed(known: RedisNames) -> Iterator[Finding]:
     if number and own not in {one.fingerprint for one in neighbours.seen(known)}:
         message = (
             f"{counted(number, 'worker')} go by another namespace than {known.namespace}, which is this database's "
-            "by now: what web processes ring for waits until a sweeper rings again"
+            "by now: what web processes queue waits until a sweeper wakes workers for it"
         )
         yield warning("namespace", message, MEND_RENAMED)
 

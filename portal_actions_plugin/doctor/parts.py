@@ -27,7 +27,7 @@ from portal_actions_plugin.doctor.findings import (
     warning,
 )
 from portal_actions_plugin.extension import NAME, extension
-from portal_actions_plugin.host import TemplateProblem
+from portal_actions_plugin.host import TemplateFinding
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.storage import migrations, tables
@@ -184,13 +184,13 @@ def _redis() -> Iterator[Finding]:
         message = f"{where} lets nobody in like this: runs are accepted and wait, none begins ({said(error)})"
         yield warning("redis", message, causes.MEND_REDIS_CREDENTIALS)
     except ResponseError as error:
-        message = f"{where} answers, but takes no doorbells: runs are accepted and wait, none begins ({said(error)})"
+        message = f"{where} answers, but takes no wake-ups of workers: runs are accepted and wait, none begins ({said(error)})"
         yield warning("redis", message, "free its memory or disk, or point PORTAL_ACTIONS_REDIS_URL at the primary")
     except (RedisError, OSError) as error:
         message = f"{where} does not answer: runs are accepted and wait, none begins ({said(error)})"
         yield warning("redis", message, causes.mend_of_redis(error))
     else:
-        yield fine("redis", f"{where} answers and takes doorbells")
+        yield fine("redis", f"{where} answers and takes wake-ups of workers")
 
 
 def _templates() -> Iterator[Finding]:
@@ -212,7 +212,7 @@ def _templates() -> Iterator[Finding]:
                 yield warning("templates", message, f"install the package that brings {step.action}, or correct it")
 
 
-def _mend_of_template(problem: TemplateProblem) -> str:
+def _mend_of_template(problem: TemplateFinding) -> str:
     if problem.write:
         return f"write {problem.write} in line {problem.line} of {problem.file}; it is read again by itself"
     if problem.file in {str(folder) for folder in extension().config.template_path}:

@@ -96,7 +96,7 @@ def _oldest() -> Iterator[Finding]:
         late_for = _holder(db, late.id) if late else None
         patient_for = _holder(db, patient.id) if patient else None
     if late and late.seconds >= SLOW_SECONDS:
-        reason = "its queue has no free worker, or its doorbell was lost, which --fix rings again"
+        reason = "its queue has no free worker, or its wake-up was lost, which --fix sends again"
         if late_for:
             reason = f"it waits for a lock that the run {late_for} holds, whose process is gone"
         say = critical if late.seconds >= STUCK_SECONDS else warning
@@ -136,11 +136,11 @@ def _doorbells() -> Iterator[Finding]:
         unheard = affected(db, tables.action_runs, overdue, tables.action_runs.c.ring_again_at)
         nobody = _nobody_sweeps(db)
     if forgotten:
-        message = f"nobody will ever ring for {forgotten.runs} (due for longest: {forgotten.oldest})"
-        yield critical("doorbells", message, "flask actions doctor --fix")
+        message = f"nobody will ever wake a worker for {forgotten.runs} (due for longest: {forgotten.oldest})"
+        yield critical("wake-ups", message, "flask actions doctor --fix")
     if unheard:
-        message = f"nobody rings for {unheard.runs} (to be rung for: {unheard.oldest}): {nobody}"
-        yield critical("doorbells", message, "flask actions sweep")
+        message = f"nobody wakes a worker for {unheard.runs} (wanted for longest: {unheard.oldest}): {nobody}"
+        yield critical("wake-ups", message, "flask actions sweep")
 
 
 # -- runs whose process is gone --------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def _actions() -> Iterator[Finding]:
 
 CHECKS = (
     Check("waiting", _oldest, f"no run has been due for more than {SLOW_SECONDS} s"),
-    Check("doorbells", _doorbells, "somebody rings for every run that is due"),
+    Check("wake-ups", _doorbells, "workers are woken for every run that is due"),
     Check("leases", _leases, "every running run has its worker"),
     Check("time limits", _time_limits, "no run is past its time limit"),
     Check("locks", _locks, "no lock is held by a process that is gone"),

@@ -73,7 +73,7 @@ def sweep(turned: Callable[[], None] = _nobody, announce: Announce = tell.announ
         What was done. A part that failed is named, and does not keep the others from being done; nothing is raised.
     """
     parts: dict[str, Callable[[], int]] = {
-        "doorbells": _ring_again,
+        "wake-ups": _ring_again,
         "leases": partial(_act_on_lapses, turned),
         "held back": partial(slots.pass_on_all, RINGS_A_PASS),
         "signals": partial(_announce, turned, announce),
@@ -84,7 +84,7 @@ def sweep(turned: Callable[[], None] = _nobody, announce: Announce = tell.announ
         turned()
         done[name] = _safely(part)
     failed = tuple(name for name, count in done.items() if count is None)
-    return Swept(done["doorbells"] or 0, done["leases"] or 0, done["signals"] or 0, failed)
+    return Swept(done["wake-ups"] or 0, done["leases"] or 0, done["signals"] or 0, failed)
 
 
 def _safely(part: Callable[[], T]) -> T | None:
@@ -112,9 +112,9 @@ def _ring_again() -> int:
         left_over = cancel_left_over(tx, [run.id for run in due]) if due else set()
         routed = [(run.id, _route(tx, run)) for run in due if run.id not in left_over]
     if routed:
-        log.info("ringing again for %d queued runs", len(routed))
+        log.info("waking workers again for %d queued runs", len(routed))
     if (rung := ring.ring(routed)) < len(routed):
-        raise _RefusedError(f"Redis took {rung} of {len(routed)} doorbells")
+        raise _RefusedError(f"Redis took {rung} of {len(routed)} wake-ups")
     return rung
 
 

@@ -35,7 +35,7 @@ def doorbell(run_id: str) -> None:
     Raises:
         RuntimeError: always: a foreign worker has heard it, which would know nothing of leases.
     """
-    raise RuntimeError(f"The doorbell of run {run_id} was heard by a foreign worker: run `flask actions worker`.")
+    raise RuntimeError(f"The wake-up for run {run_id} was heard by a foreign worker: run `flask actions worker`.")
 
 
 def work(app: Flask, queue: str, place: str, connections: Connections, pulse: Pulse) -> None:

@@ -44,7 +44,11 @@ SETTINGS: tuple[Setting, ...] = (
         "SQLAlchemy URL of the plugin's tables, SQLite file or PostgreSQL. Default: the "
         "host's `SQLALCHEMY_DATABASE_URI` when that is PostgreSQL, else `portal_actions.db` in the instance folder.",
     ),
-    Setting("REDIS_URL", "redis://localhost:6379/0", "Redis or Valkey that RQ rings on; `unix://` paths work too."),
+    Setting(
+        "REDIS_URL",
+        "redis://localhost:6379/0",
+        "Redis or Valkey through which workers are woken, by RQ; `unix://` paths work too.",
+    ),
     Setting(
         "NAMESPACE",
         None,
@@ -123,9 +127,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("LEASE_SECONDS", 30, "How far ahead a worker's lease on a step is renewed."),
     Setting("LEASE_RENEW_SECONDS", 5, "How often a worker renews its lease."),
     Setting("LAPSE_GRACE_SECONDS", 10, "How long a lapsed lease is looked at before it is acted on."),
-    Setting("SWEEP_SECONDS", 3, "How often a sweeper looks for lost doorbells and lapsed leases."),
+    Setting("SWEEP_SECONDS", 3, "How often a sweeper looks for lost wake-ups and lapsed leases."),
     Setting(
-        "RING_AGAIN_SECONDS", 30, "How long a queued row waits before its doorbell rings again; doubles each time."
+        "RING_AGAIN_SECONDS",
+        30,
+        "How long a queued row waits before a worker is woken for it again; doubles each time.",
     ),
     Setting(
         "RETRY_SECONDS", 10, "How long the second attempt waits after an error that passes; each next one 3 times it."

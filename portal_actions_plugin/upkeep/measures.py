@@ -120,7 +120,7 @@ COUNTERS = (
     Metric(
         metric_sums.FOREIGN_DOORBELLS,
         Kind.COUNTER,
-        "Doorbells of runs that this database does not know: another portal goes by the same namespace on this Redis.",
+        "Wake-ups for runs that this database does not know: another portal goes by the same namespace on this Redis.",
         ("queue",),
     ),
 )

@@ -137,9 +137,9 @@ def test_doorbells_of_runs_that_are_not_there_are_dropped_counted_and_told(
     workers = start_workers()
     wait_until(lambda: dropped() == 7, 60)
     warnings = [finding for finding in findings() if finding.level == "warning"]
-    assert warnings[0].message.startswith("7 doorbells of another portal came to this one's workers")
+    assert warnings[0].message.startswith("7 wake-ups of another portal came to this one's workers")
     assert "db new-identity" in warnings[0].mend
-    assert workers.log.read_text().count("doorbells were dropped") == 1
+    assert workers.log.read_text().count("wake-ups were dropped") == 1
 
 
 def test_foreign_doorbells_are_told_once_a_minute(
@@ -278,7 +278,7 @@ def test_a_start_is_accepted_while_nobody_knows_the_namespace(app: Flask, caplog
     run_id = start()
     assert queries.action_run(run_id).status == "queued"
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert "1 doorbells could not be rung" in line
+    assert "1 wake-ups could not be sent" in line
     assert "flask actions db upgrade" in line
 
 

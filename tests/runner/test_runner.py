@@ -447,7 +447,7 @@ def test_a_ring_that_redis_did_not_take_is_due_at_once(make_app: Callable[..., F
     app = make_app(PORTAL_ACTIONS_REDIS_URL="unix:///nowhere/redis.sock")
     with app.app_context():
         run_id = run_one_off("debug.log@v1", HELLO)
-        assert sweeper.sweep() == sweeper.Swept(0, 0, 0, ("doorbells",)), "it is not said to have been rung"
+        assert sweeper.sweep() == sweeper.Swept(0, 0, 0, ("wake-ups",)), "it is not said to have been rung"
         with transaction("test") as tx:
             due = tx.row(select(tables.action_runs.c.id).where(tables.action_runs.c.ring_again_at <= now_plus(0)))
         assert due
@@ -529,7 +529,7 @@ def test_one_row_that_cannot_be_dealt_with_does_not_hold_up_a_sweep(
     lapse(lost)
     assert queries.action_run(lost).status == "queued"
     assert "this part of the sweep failed" in caplog.text
-    assert sweeper.sweep().failed == ("doorbells",)
+    assert sweeper.sweep().failed == ("wake-ups",)
 
 
 def test_a_lost_step_that_may_not_be_repeated_fails_with_worker_lost(app: Flask) -> None:

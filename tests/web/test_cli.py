@@ -181,7 +181,7 @@ def test_cancel_and_sweep(run: Any) -> None:
     run_id = run("run-action", "debug.log@v1", "--input", '{"message": "hello"}').output.strip()
     assert run("cancel", run_id).output.strip() == f"{run_id} is canceled"
     assert run("cancel", run_id).exit_code == 2
-    assert "rang again for 0" in run("sweep").output
+    assert "woke workers again for 0" in run("sweep").output
 
 
 def test_show_tells_every_attempt_with_its_worker_and_error(run: Any) -> None:

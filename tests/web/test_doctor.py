@@ -152,7 +152,7 @@ def test_mending_a_healthy_portal_leaves_its_rows_alone(app: Flask) -> None:
     before = [dict(row_of(run_id)) for run_id in ids]
     result = call(app, "--fix")
     assert result.exit_code == 0, result.output
-    assert "mended    swept: rang for 0 runs, acted on 0 lapsed leases, announced 0 runs" in result.output
+    assert "fixed     swept: woke workers for 0 runs, acted on 0 lapsed leases, announced 0 runs" in result.output
     assert [dict(row_of(run_id)) for run_id in ids] == before
 
 
@@ -182,10 +182,10 @@ def test_json_is_for_programs(app: Flask, options: tuple[str, ...]) -> None:
     report = json.loads(result.stdout)
     assert result.exit_code == 2
     assert report["status"] == "critical"
-    assert bool(report["mended"]) == ("--fix" in options)
+    assert bool(report["fixed"]) == ("--fix" in options)
     assert report["failed"] == []
-    assert {"level", "part", "message", "mend", "not_checked"} == set(report["findings"][0])
-    assert all((one["mend"] is None) == (one["level"] == "ok") for one in report["findings"])
+    assert {"level", "part", "message", "fix", "not_checked"} == set(report["findings"][0])
+    assert all((one["fix"] is None) == (one["level"] == "ok") for one in report["findings"])
 
 
 @pytest.fixture
@@ -326,7 +326,7 @@ def test_a_part_of_a_sweep_that_failed_is_not_called_mended(app: Flask, monkeypa
     monkeypatch.setattr(fixes, "sweep", lambda: SimpleNamespace(rung=0, lapsed=0, announced=0, failed=("ringing",)))
     result = call(app, "--fix")
     assert result.output.splitlines()[0] == "could not do all of the sweep: ringing"
-    assert "mended" not in result.output
+    assert "fixed " not in result.output
     assert result.exit_code == 1
 
 
@@ -372,7 +372,7 @@ def test_without_a_database_the_rest_says_so_once_each(
     assert "ok        redis" in result.output
     assert "geheim" not in result.output
     assert "Traceback" not in result.output
-    assert ("mended    nothing: " in result.output) == bool(options)
+    assert ("fixed     nothing: " in result.output) == bool(options)
 
 
 @pytest.mark.parametrize(
@@ -469,7 +469,7 @@ def test_a_table_that_is_gone_wants_an_upgrade(app: Flask) -> None:
     assert findings["waiting"].level == "ok"
     result = call(app, "--fix")
     assert result.exit_code == 2
-    assert "mended    no more: the database failed: " in result.output
+    assert "fixed     no more: the database failed: " in result.output
 
 
 def test_a_read_only_database_is_critical(app: Flask, database_url: str) -> None:
@@ -482,7 +482,7 @@ def test_a_read_only_database_is_critical(app: Flask, database_url: str) -> None
     database.close_connections()
     assert found("writing").level == "critical"
     assert "read-only" in found("writing").message
-    assert "mended    no more: " in call(app, "--fix").output
+    assert "fixed     no more: " in call(app, "--fix").output
 
 
 def test_a_database_that_somebody_keeps_locked_is_critical(
@@ -497,7 +497,7 @@ def test_a_database_that_somebody_keeps_locked_is_critical(
         result = call(app, "--fix")
     assert writing.level == "critical"
     assert writing.message == "the database takes no writes, so no run can start or go on: database is locked"
-    assert "mended    no more: the database failed: database is locked" in result.output
+    assert "fixed     no more: the database failed: database is locked" in result.output
 
 
 def test_an_empty_database_wants_its_tables_and_is_not_given_them(make_app: Any, tmp_path: Path) -> None:
@@ -679,7 +679,9 @@ def test_a_redis_that_takes_no_writes_is_a_warning(app: Flask) -> None:
         for name in ("maxmemory", "maxmemory-policy"):
             redis.config_set(name, before[name])
     assert result.exit_code == 1, result.output
-    assert re.search("^warning +redis +.* answers, but takes no doorbells: .*(OOM|memory)", result.output, re.MULTILINE)
+    assert re.search(
+        "^warning +redis +.* answers, but takes no wake-ups of workers: .*(OOM|memory)", result.output, re.MULTILINE
+    )
     assert "→ free its memory or disk, or point PORTAL_ACTIONS_REDIS_URL at the primary" in result.output
     assert found("redis").level == "ok"
 
@@ -692,7 +694,7 @@ def test_a_redis_that_is_a_replica_is_a_warning(make_app: Any, tmp_path: Path, c
         redis = found("redis")
     server.stop()
     assert redis.level == "warning"
-    assert "answers, but takes no doorbells" in redis.message
+    assert "answers, but takes no wake-ups of workers" in redis.message
 
 
 def test_a_redis_that_never_answers_keeps_nobody_waiting(
@@ -744,7 +746,7 @@ def test_runs_on_a_queue_of_the_past_move_to_the_one_of_today(app: Flask) -> Non
     assert (queues.level, queues.mend) == ("critical", "flask actions doctor --fix")
     result = call(app, "--fix")
     assert result.exit_code == 0, result.output
-    assert "made 1 doorbell due" in result.output
+    assert "made 1 wake-up due" in result.output
     assert row_of(run_id)["queue"] == "default"
     assert rung_for() == [run_id]
 
@@ -859,7 +861,7 @@ def test_a_run_that_nobody_rings_for_is_not_kept_waiting_by_many_others(
 def test_a_run_that_nobody_will_ever_ring_for_is_critical_and_rung_for(app: Flask) -> None:
     add_worker()
     run_id = add_queued(ring_again_at=None)
-    doorbells = found("doorbells")
+    doorbells = found("wake-ups")
     assert (doorbells.level, doorbells.mend) == ("critical", "flask actions doctor --fix")
     result = call(app, "--fix")
     assert result.exit_code == 0, result.output
@@ -869,15 +871,15 @@ def test_a_run_that_nobody_will_ever_ring_for_is_critical_and_rung_for(app: Flas
 def test_a_run_that_no_sweeper_rings_for_is_critical_and_rung_for(app: Flask) -> None:
     add_worker()
     run_id = add_queued(ring_again_at=ago(90))
-    doorbells = found("doorbells")
+    doorbells = found("wake-ups")
     assert (doorbells.level, doorbells.mend) == ("critical", "flask actions sweep")
     assert " s ago): no sweeper has got to them yet" in doorbells.message
     with transaction("test") as tx:
         tx.execute(update(tables.workers).values(seen_at=ago(300)))
-    assert "no sweeper is alive" in found("doorbells").message
+    assert "no sweeper is alive" in found("wake-ups").message
     assert app.test_cli_runner().invoke(actions, ["sweep"]).exit_code == 0
     assert rung_for() == [run_id]
-    assert found("doorbells").level == "ok"
+    assert found("wake-ups").level == "ok"
 
 
 def test_a_lost_doorbell_is_rung_and_a_worker_runs_it(app: Flask, start_workers: Callable[..., Any]) -> None:

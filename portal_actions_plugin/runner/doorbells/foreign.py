@@ -46,7 +46,7 @@ class Foreign:
             return
         count, self._count, self._told_at = self._count, 0, time.monotonic()
         log.warning(
-            "%d doorbells were dropped, of runs that this database does not know: another portal rings on %s "
+            "%d wake-ups were dropped, of runs that this database does not know: another portal sends them to %s "
             "(what to do: flask actions doctor)",
             count,
             redis_names().queue(queue),
@@ -57,9 +57,9 @@ class Foreign:
                 together.expire(redis_names().foreign, LATELY_SECONDS)
                 together.execute()
         except (RedisError, OSError) as error:
-            log.debug("Redis could not be told of foreign doorbells: %s", error)
+            log.debug("Redis could not be told of wake-ups of other portals: %s", error)
         try:
             with transaction("foreign_doorbells") as tx:
                 metric_sums.add(tx, (metric_sums.FOREIGN_DOORBELLS, queue, ""), count)
         except DBAPIError as error:
-            away.bear(error, log, "foreign doorbells cannot be counted")
+            away.bear(error, log, "wake-ups of other portals cannot be counted")

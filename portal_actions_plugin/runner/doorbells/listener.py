@@ -109,7 +109,7 @@ class DoorbellListener(BaseWorker):
             return None
         except (ValueError, TypeError) as error:
             # Whoever can write to Redis can put anything on a queue. It is off the queue by now.
-            log.warning("what is on %s is not a doorbell of ours: dropped: %s", self.queues[0].name, error)
+            log.warning("what is on %s is not a wake-up of ours: dropped: %s", self.queues[0].name, error)
             return None
         if found is None:
             return None
@@ -122,7 +122,7 @@ class DoorbellListener(BaseWorker):
         reached("heard")
         run_id = job.run_id()
         if run_id is None:
-            log.error("a job on %s is not a doorbell of ours: dropped", queue.name)
+            log.error("a job on %s is not a wake-up of ours: dropped", queue.name)
         return run_id
 
     def drop_stale(self) -> None:
@@ -136,7 +136,7 @@ class DoorbellListener(BaseWorker):
             run_ids = dict(zip(job_keys, (rung_for(payload or b"") for payload in redis.execute()), strict=True))
         due_still = still_due({run_id for run_id in run_ids.values() if run_id})
         with asking_redis(), self.connection.pipeline(transaction=False) as redis:
-            # What is not a doorbell of ours is left for `hear`, which says so.
+            # What is not a wake-up of ours is left for `hear`, which says so.
             for job_id in (job_id for job_id, run_id in run_ids.items() if run_id and run_id not in due_still):
                 redis.lrem(key, 1, cast("str", job_id))  # it takes bytes too
                 redis.delete(job_keys[job_id])

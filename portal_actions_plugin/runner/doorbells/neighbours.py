@@ -94,7 +94,7 @@ def be_seen() -> None:
         _leave(redis_names(), f"{own} {_where()}")
         if strangers := [one.where for one in together(redis_names()) if one.fingerprint != own]:
             log.error(
-                "another database goes by the namespace %s on this Redis, and takes its doorbells: %s "
+                "another database goes by the namespace %s on this Redis, and takes its wake-ups: %s "
                 "(what to do: flask actions doctor)",
                 redis_names().namespace,
                 ", ".join(strangers),

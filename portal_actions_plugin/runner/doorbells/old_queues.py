@@ -41,10 +41,10 @@ def bring_over() -> int:
             waiting = dict(zip(queues, together.execute(), strict=True))
         ours = [(run_id, queue) for queue, jobs in waiting.items() if jobs for run_id in _take(redis, queue, jobs)]
     except (RedisError, OSError) as error:
-        log.debug("Redis cannot be asked what the version before has rung for: %s", error)
+        log.debug("Redis cannot be asked what the version before has queued: %s", error)
         return 0
     if ours:
-        log.info("ringing anew for %d runs, which a web process of the version before has rung for", len(ours))
+        log.info("waking workers anew for %d runs, which a web process of the version before has queued", len(ours))
         ring.ring(ours)
     return len(ours)
 

@@ -170,7 +170,9 @@ class Lookout:
             return None
         before, now = self._rung_for.get(queue), time.monotonic()
         if before is None or before.run_id != waits.id:
-            log.warning("the run %s waits for %.0f s while workers stand by: ringing", waits.id, waits.waited_seconds)
+            log.warning(
+                "the run %s waits for %.0f s while workers stand by: waking one", waits.id, waits.waited_seconds
+            )
             ring.ring([(waits.id, queue)])
             self._rung_for[queue] = _RungFor(waits.id, now)
             return None

@@ -74,11 +74,11 @@ def ring(due: Sequence[tuple[str, str]], end: End = End.BACK) -> int:
             reached("ring.after")
     except (RedisError, OSError) as error:
         missed = [run_id for run_id, _ in due[rung:]]
-        log.warning("Redis did not take %d doorbells, the sweeper will ring again: %s", len(missed), error)
+        log.warning("Redis did not take %d wake-ups, the sweeper will send them again: %s", len(missed), error)
         with transaction("doorbell_lost") as tx:
             doorbells.lost(tx, missed)
     except NamespaceUnknownError as error:
-        log.warning("%d doorbells could not be rung, the sweeper will ring again: %s", len(due), error)
+        log.warning("%d wake-ups could not be sent, the sweeper will send them again: %s", len(due), error)
     return rung
 
 

@@ -16,6 +16,7 @@ from portal_actions_plugin.software_templates.parameters.schemas import (
     subschemas,
     whole,
 )
+from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _MAX_RULES = 5
 _OPTIONS = ("enum", "const")
+_COUNTS = {Reading.BACKSTAGE: "; it counts as no default"}
 
 
 def check_values(form: Schema, pages: Mapping[Key, Schema], findings: Findings) -> dict[Key, Schema]:
@@ -58,8 +60,8 @@ def _is_refused(check: ValueCheck, schema: Schema, place: Key, findings: Finding
         shown = "•••" if is_secret(schema) else findings.read_as(key, default)
         findings.differ(
             key,
-            f"the default of {_name(place)} is read as {shown}, which the parameter itself refuses: {rules}; "
-            "it counts as no default",
+            f"the default of {_name(place)} is read as {shown}, which the parameter itself refuses: {rules}"
+            + _COUNTS.get(findings.reading, ""),
             value=shown,
             write=_instead(schema, default, findings.spelled(key)),
         )
