@@ -188,11 +188,21 @@ def duration_ms(started_at: datetime | None, finished_at: datetime | None) -> in
 
 
 @dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A filter that fits no run that who asks may see; ``similar`` are names that they may know, and may have meant."""
+
+    filter: str
+    value: str
+    message: str
+    similar: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A keyset page, newest first. A cursor is None where there is nothing more on that side.
 
     ``searched_back_to`` is there where a search has looked at as many runs as one page may: it goes on by the cursor,
-    and may have found nothing so far.
+    and may have found nothing so far. ``unmatched`` says of an empty list of runs which filters fit nothing at all.
     """
 
     items: Sequence[Any]
@@ -200,6 +210,7 @@ class Page:
     next_cursor: str | None
     previous_cursor: str | None = None
     searched_back_to: datetime | None = None
+    unmatched: Sequence[Unmatched] = ()
 
 
 @dataclass(frozen=True, slots=True)

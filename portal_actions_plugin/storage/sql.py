@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     DateTime,
     Dialect,
@@ -114,6 +115,64 @@ def _folded_sqlite(element: folded, compiler: SQLCompiler, **kw: object) -> str:
 def _folded_postgresql(element: folded, compiler: SQLCompiler, **kw: object) -> str:
     # The order of a language has no place where a prefix ends.
     return f'lower({compiler.process(element.clauses, **kw)}) COLLATE "C"'
+
+
+class before_in_index(FunctionElement[bool]):  # noqa: N801 likewise
+    """Whether a row has a value, and an id below another one: in the order of the index of both, which has to be asked for.
+
+    PostgreSQL knows no statistics of an index of some rows only, and takes "has the value" for rare. It would collect all
+    that have it, and sort them. Said as a range of the index, nothing but that index has the order.
+
+    Args:
+        folded: the first column of the index.
+        key: the second one.
+        value: what the first one has.
+        start: what the second one is below.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+    name = "before_in_index"
+
+    def __init__(
+        self,
+        folded: ColumnElement[Any],
+        key: ColumnElement[Any],
+        value: ColumnElement[Any],
+        start: ColumnElement[Any],
+    ) -> None:
+        super().__init__(folded, key, value, start)
+
+
+class after_in_index(before_in_index):  # noqa: N801 likewise
+    """The same with an id above another one."""
+
+    inherit_cache = True
+    name = "after_in_index"
+
+
+@compiles(before_in_index, "sqlite")
+def _before_in_index_sqlite(element: before_in_index, compiler: SQLCompiler, **kw: object) -> str:
+    folded, key, value, start = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"({folded} = {value} AND {key} < {start})"
+
+
+@compiles(after_in_index, "sqlite")
+def _after_in_index_sqlite(element: after_in_index, compiler: SQLCompiler, **kw: object) -> str:
+    folded, key, value, start = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"({folded} = {value} AND {key} > {start})"
+
+
+@compiles(before_in_index, "postgresql")
+def _before_in_index_postgresql(element: before_in_index, compiler: SQLCompiler, **kw: object) -> str:
+    folded, key, value, start = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"({folded} >= {value} AND ({folded}, {key}) < ({value}, {start}))"
+
+
+@compiles(after_in_index, "postgresql")
+def _after_in_index_postgresql(element: after_in_index, compiler: SQLCompiler, **kw: object) -> str:
+    folded, key, value, start = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"({folded} <= {value} AND ({folded}, {key}) > ({value}, {start}))"
 
 
 ONE: ColumnElement[int] = literal_column("1")

@@ -78,7 +78,13 @@ def _context(layout: str, facts: Mapping[str, Any], state: str | None) -> Simple
         url=cache(page_url),
         once=cache(_called),
         state=state,
-        **{"live": None, **({} if "identity" in facts else {"identity": current_identity()}), **facts},
+        **{
+            "live": None,
+            "searched_back_to": None,
+            "unmatched": (),
+            **({} if "identity" in facts else {"identity": current_identity()}),
+            **facts,
+        },
     )
 
 

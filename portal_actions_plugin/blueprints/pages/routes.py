@@ -66,6 +66,8 @@ def action_runs() -> Response:
         "live": _live_list(query, found.items),
         "newer": found.previous_cursor,
         "older": found.next_cursor,
+        "searched_back_to": found.searched_back_to,
+        "unmatched": found.unmatched,
         "counts": counts.of,
         "count_cap": counts.cap,
         "statuses": STATUSES,

@@ -56,7 +56,7 @@ def _of_step(step_id: str, name: str | None) -> Iterator[Seen]:
 
 
 _OF_TEMPLATE_RUNS, _OF_ACTION_RUNS = tables.template_runs.c, tables.action_runs.c
-_SHELVES = (
+SHELVES = (
     _Shelf(_OF_TEMPLATE_RUNS.template, _OF_TEMPLATE_RUNS.definition, _of_definition),
     _Shelf(_OF_ACTION_RUNS.step_id, _OF_ACTION_RUNS.step_name, _of_step),
     _plain(_OF_ACTION_RUNS.action),
@@ -67,6 +67,7 @@ _SHELVES = (
     _plain(_OF_ACTION_RUNS.requester_name),
     _plain(_OF_ACTION_RUNS.entity),
 )
+"""In the order in which a round goes through them."""
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ def catch_up() -> int:
     place = cast("_Round", extension().kept.setdefault(f"{__name__}.round", _Round()))
     if time.monotonic() < place.rest_until:
         return 0
-    shelf = _SHELVES[place.shelf]
+    shelf = SHELVES[place.shelf]
     with reading() as db:
         values: Sequence[Any] = db.execute(
             _next_values(place.shelf), {"after": place.after, "many": VALUES_A_BATCH}
@@ -100,7 +101,7 @@ def catch_up() -> int:
     if len(values) == VALUES_A_BATCH:
         place.after = values[-1][0]
     else:
-        place.shelf, place.after = (place.shelf + 1) % len(_SHELVES), ""
+        place.shelf, place.after = (place.shelf + 1) % len(SHELVES), ""
         if place.shelf == 0:
             place.rest_until = time.monotonic() + PAUSE_SECONDS
     return len(new)
@@ -109,7 +110,7 @@ def catch_up() -> int:
 @cache
 def _next_values(shelf: int) -> Select[Any]:
     """The next distinct values after one, folded and as one of them is written, with what its newest run tells."""
-    column, beside = _SHELVES[shelf].column, _SHELVES[shelf].beside
+    column, beside = SHELVES[shelf].column, SHELVES[shelf].beside
     first = select(_first_after(column, bindparam("after", type_=String())).label("value")).cte(recursive=True)
     following = select(_first_after(column, first.c.value)).where(first.c.value.is_not(None))
     distinct = first.union_all(following)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePath
 
 from portal_actions_plugin.actions.registry import Action, no_action
@@ -18,6 +19,7 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.reading.paging import COUNT_CAP, Sight
 from portal_actions_plugin.runs.reading.references import all_as_seen_by, as_seen_by
+from portal_actions_plugin.runs.reading.search.unmatched import unmatched
 from portal_actions_plugin.runs.reading.usual_times import Kind
 from portal_actions_plugin.runs.reading.usual_times import usual_times as usual_times_of
 from portal_actions_plugin.runs.run_ids import no_run
@@ -26,6 +28,9 @@ from portal_actions_plugin.software_templates.loader import IN_FOLDER, UNREAD, n
 from portal_actions_plugin.software_templates.spec import Template
 
 _LOG_PIECE = 1_000
+
+OWN_RUNS = 100
+"""So many of somebody's own runs tell which entities they may have meant."""
 
 ASKED_CAP = 100
 """Chips count so far where the host is asked about each run."""
@@ -105,17 +110,43 @@ def action_runs(
         cursor: of the page before.
         seen: of ``sight``, when several lists are read for one answer.
     """
-    access.require_read(identity, "action:read")
-    seen = seen or sight(identity, "action:read")
-    found = queries.action_runs(wanted, limit=limit, cursor=cursor, sight=seen)
-    return replace(found, items=all_as_seen_by(identity, found.items))
+    asker = access.require_read(identity, "action:read")
+    read = partial(queries.action_runs, sight=seen or sight(identity, "action:read"))
+    return _with_unmatched(asker, _shown(asker, read(wanted, limit=limit, cursor=cursor)), wanted, read)
 
 
 def template_runs(identity: Identity | None, wanted: RunFilter, *, limit: int, cursor: str | None = None) -> Page:
     """Template runs, newest first, without their steps, those that the identity may see; see ``action_runs``."""
-    access.require_read(identity, "template:read")
-    found = queries.template_runs(wanted, limit=limit, cursor=cursor, sight=sight(identity, "template:read"))
-    return replace(found, items=all_as_seen_by(identity, found.items))
+    asker = access.require_read(identity, "template:read")
+    read = partial(queries.template_runs, sight=sight(identity, "template:read"))
+    return _with_unmatched(asker, _shown(asker, read(wanted, limit=limit, cursor=cursor)), wanted, read)
+
+
+def _shown(asker: Identity, found: Page) -> Page:
+    return replace(found, items=all_as_seen_by(asker, found.items))
+
+
+def _with_unmatched(asker: Identity, page: Page, wanted: RunFilter, read: Callable[..., Page]) -> Page:
+    """Say of an empty list which of its filters fit nothing that the asker may see."""
+    if page.items or page.next_cursor or page.previous_cursor:
+        return page
+
+    def finds(wanted: RunFilter) -> bool:
+        some = read(wanted, limit=1)
+        return bool(some.items or some.next_cursor)
+
+    def names(filter_name: str) -> Iterator[str]:
+        if filter_name == "action" and access.allowed(asker, "action:read"):
+            yield from (found.id for found in actions(asker))
+        elif filter_name == "template" and access.allowed(asker, "template:read"):
+            yield from (name for found in templates(asker).templates for name in (found.name, found.title))
+        elif filter_name == "requested_by":
+            yield from (asker.id, asker.name)
+        elif filter_name == "entity":
+            own = read(RunFilter(requested_by=asker.id), limit=OWN_RUNS).items
+            yield from (run.entity for run in own if run.entity)
+
+    return replace(page, unmatched=unmatched(wanted, finds, names))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,17 @@ class PaginationSchema(Schema):
     )
 
 
+class UnmatchedSchema(Schema):
+    """A filter that fits nothing."""
+
+    filter = fields.String(required=True, metadata={"description": "Its name, such as `entity`."})
+    value = fields.String(required=True)
+    message = fields.String(required=True)
+    similar = fields.List(
+        fields.String(), required=True, metadata={"description": "What may have been meant, of what you may see."}
+    )
+
+
 class PageSchema(Schema):
     """A list's page; a list has its ``data`` besides."""
 
@@ -41,4 +52,4 @@ class PageSchema(Schema):
 
 def page_body(page: Page) -> dict[str, object]:
     """A page as the API says it."""
-    return {"data": page.items, "pagination": page}
+    return {"data": page.items, "pagination": page, **({"unmatched": page.unmatched} if page.unmatched else {})}

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from marshmallow import Schema, fields, pre_dump, validate
 
-from portal_actions_plugin.blueprints.api.schemas.common import PageSchema
+from portal_actions_plugin.blueprints.api.schemas.common import PageSchema, UnmatchedSchema
 from portal_actions_plugin.run_types import ActionRun, Step
 from portal_actions_plugin.runs.states import NOT_RUN, PENDING, SKIPPED, STATUSES
 
@@ -181,13 +181,22 @@ class TemplateRunDetailSchema(TemplateRunSchema):
     steps = fields.List(fields.Nested(StepSchema), required=True)
 
 
-class ActionRunPageSchema(PageSchema):
+class RunPageSchema(PageSchema):
+    """A page of a list that takes filters."""
+
+    unmatched = fields.List(
+        fields.Nested(UnmatchedSchema),
+        metadata={"description": "Of an empty list: the filters that fit no run that you may see."},
+    )
+
+
+class ActionRunPageSchema(RunPageSchema):
     """A page of action runs, newest first."""
 
     data = fields.List(fields.Nested(ActionRunSchema), required=True)
 
 
-class TemplateRunPageSchema(PageSchema):
+class TemplateRunPageSchema(RunPageSchema):
     """A page of template runs, newest first."""
 
     data = fields.List(fields.Nested(TemplateRunSchema), required=True)

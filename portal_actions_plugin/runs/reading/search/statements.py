@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    ColumnClause,
     ColumnElement,
     CompoundSelect,
     Integer,
@@ -28,10 +29,10 @@ from sqlalchemy import (
 from portal_actions_plugin.runs.dictionary.values import TITLE
 from portal_actions_plugin.runs.reading.filters import conditions, is_known, last_id
 from portal_actions_plugin.runs.reading.list_statements import KEPT, ListKind, narrowed
-from portal_actions_plugin.runs.reading.paging import beyond, first_of, in_order
+from portal_actions_plugin.runs.reading.paging import START, beyond, first_of, in_order
 from portal_actions_plugin.runs.reading.search.matching import SHOWN
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sql import ONE, Id, checked, folded
+from portal_actions_plugin.storage.sql import ONE, Id, after_in_index, before_in_index, checked, folded
 
 _MANY = bindparam("many", type_=Integer())
 _ONE_STATUS = bindparam("one_status", type_=String())
@@ -101,6 +102,8 @@ def rows_of(source: SourceKind) -> Select[Any]:
     statement = select(table.c.id, *_shown(source), _holds(source.kind).label("holds"))
     if not source.led:
         return first_of(_within(statement, source), table.c.id, _MANY, older=source.kind.older)
+    if len(source.bunches) == 1 and source.bunches[0][1] == 1 and not source.ids:
+        return _of_value(statement, source, source.bunches[0][0], 0)
     found = statement.where(table.c.id.in_(select(_ids_of(source).c.id)))
     return in_order(found, table.c.id, older=source.kind.older)
 
@@ -109,19 +112,7 @@ def _ids_of(source: SourceKind) -> Any:
     """The first ids that the values lead to, each found by its index."""
     table, older = source.kind.table, source.kind.older
     ids = select(table.c.id)
-    parts = [
-        first_of(
-            _within(
-                ids.where(is_known(table.c[name]), folded(table.c[name]) == folded(bindparam(_parameter(name, place)))),
-                source,
-            ),
-            table.c.id,
-            _MANY,
-            older=older,
-        )
-        for name, size in source.bunches
-        for place in range(size)
-    ]
+    parts = [_of_value(ids, source, name, place) for name, size in source.bunches for place in range(size)]
     if source.ids:
         own = table.c.id.between(_id("first_own_id"), _id("last_own_id"))
         parts.append(first_of(_within(ids.where(own), source), table.c.id, _MANY, older=older))
@@ -132,6 +123,17 @@ def _ids_of(source: SourceKind) -> Any:
     found = union_all(*(select(part.subquery().c.id) for part in parts)).cte().prefix_with("MATERIALIZED")
     distinct = in_order(select(found.c.id).distinct(), found.c.id, older=older).limit(_MANY)
     return distinct.cte().prefix_with("MATERIALIZED")
+
+
+def _of_value(statement: Select[Any], source: SourceKind, name: str, place: int) -> Select[Any]:
+    """The first rows that have a value, in the order of its index."""
+    table, older = source.kind.table, source.kind.older
+    column: ColumnClause[Any] = table.c[name]
+    in_index = before_in_index if older else after_in_index
+    value = folded(bindparam(_parameter(name, place), type_=String()))
+    order = (folded(column).desc(), table.c.id.desc()) if older else (folded(column), table.c.id)
+    rows = statement.where(is_known(column), in_index(folded(column), table.c.id, value, START))
+    return _within(rows, source).order_by(*order).limit(_MANY)
 
 
 def _within(statement: Select[Any], source: SourceKind) -> Select[Any]:
