@@ -192,7 +192,6 @@ class Unmatched:
     """A filter that fits no run that who asks may see; ``similar`` are names that they may know, and may have meant."""
 
     filter: str
-    value: str
     message: str
     similar: Sequence[str] = ()
 

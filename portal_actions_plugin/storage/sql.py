@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     ColumnElement,
     DateTime,
     Dialect,
@@ -117,7 +116,7 @@ def _folded_postgresql(element: folded, compiler: SQLCompiler, **kw: object) -> 
     return f'lower({compiler.process(element.clauses, **kw)}) COLLATE "C"'
 
 
-class before_in_index(FunctionElement[bool]):  # noqa: N801 likewise
+class before_in_index(FunctionElement[Any]):  # noqa: N801 likewise
     """Whether a row has a value, and an id below another one: in the order of the index of both, which has to be asked for.
 
     PostgreSQL knows no statistics of an index of some rows only, and takes "has the value" for rare. It would collect all
@@ -130,7 +129,7 @@ class before_in_index(FunctionElement[bool]):  # noqa: N801 likewise
         start: what the second one is below.
     """
 
-    type = Boolean()
+    # Not a Boolean: SQLite would be asked whether all of it is 1, and see no condition that an index is for.
     inherit_cache = True
     name = "before_in_index"
 
@@ -173,6 +172,35 @@ def _before_in_index_postgresql(element: before_in_index, compiler: SQLCompiler,
 def _after_in_index_postgresql(element: after_in_index, compiler: SQLCompiler, **kw: object) -> str:
     folded, key, value, start = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"({folded} <= {value} AND ({folded}, {key}) > ({value}, {start}))"
+
+
+class down_the_index(FunctionElement[Any]):  # noqa: N801 likewise
+    """The order of ``before_in_index``, by the same first and second column. SQLite has it by the second one alone."""
+
+    inherit_cache = True
+    name = "down_the_index"
+
+    def __init__(self, folded: ColumnElement[Any], key: ColumnElement[Any]) -> None:
+        super().__init__(folded, key)
+
+
+class up_the_index(down_the_index):  # noqa: N801 likewise
+    """The order of ``after_in_index``."""
+
+    inherit_cache = True
+    name = "up_the_index"
+
+
+@compiles(down_the_index)
+def _down_the_index(element: down_the_index, compiler: SQLCompiler, **kw: object) -> str:
+    folded, key = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{key} DESC" if compiler.dialect.name == "sqlite" else f"{folded} DESC, {key} DESC"
+
+
+@compiles(up_the_index)
+def _up_the_index(element: up_the_index, compiler: SQLCompiler, **kw: object) -> str:
+    folded, key = (compiler.process(clause, **kw) for clause in element.clauses)
+    return key if compiler.dialect.name == "sqlite" else f"{folded}, {key}"
 
 
 ONE: ColumnElement[int] = literal_column("1")

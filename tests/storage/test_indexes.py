@@ -23,6 +23,7 @@ from portal_actions_plugin.runs.changes import claims, due, locks, log_lines, tr
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.changes.transitions import Result
+from portal_actions_plugin.runs.dictionary import catch_up
 from portal_actions_plugin.runs.guards import limits
 from portal_actions_plugin.runs.news import doorbells
 from portal_actions_plugin.runs.reading import audit_trail, queries
@@ -51,6 +52,13 @@ Query = Callable[[Transaction], object]
 
 def _start() -> Start:
     return cast("Start", SimpleNamespace(origin=Origin("component:default/orders", "basics", "readme")))
+
+
+def learn_all_words() -> None:
+    """Have a sweeper go through all the values that there are: few enough for one pass each."""
+    extension().kept.clear()
+    for _ in catch_up.SHELVES:
+        catch_up.catch_up()
 
 
 QUERIES: Mapping[str, tuple[Query, set[str]]] = {
@@ -110,6 +118,33 @@ READS: Mapping[str, tuple[Callable[[], object], set[str]]] = {
         {"audit_actor_id"},
     ),
     "a page of what was accepted": (lambda: audit_trail.entries(AuditFilter(outcome="accepted"), limit=50), set()),
+    "a search for a rare word": (
+        lambda: queries.action_runs(RunFilter(q="zoe@example"), limit=50),
+        {"action_runs_requested_by"},
+    ),
+    "a search for two common words": (
+        lambda: queries.action_runs(RunFilter(q="createrepo create-service-09"), limit=50),
+        {"action_runs_action", "action_runs_template"},
+    ),
+    "a search for a word of several values": (
+        lambda: queries.action_runs(RunFilter(q="service-0042 service-0043"), limit=50),
+        {"action_runs_entity"},
+    ),
+    "a search by a template run's id": (
+        lambda: queries.action_runs(RunFilter(q=str(uuid.UUID(int=2**127))), limit=50),
+        {"action_runs_place"},
+    ),
+    "a list by somebody's name": (
+        lambda: queries.action_runs(RunFilter(requested_by="Person 42"), limit=50),
+        {"action_runs_requester_name"},
+    ),
+    "the distinct values of all columns": (
+        learn_all_words,
+        {
+            *(f"template_runs_{name}" for name in ("template", "requested_by", "requester_name", "entity")),
+            *(f"action_runs_{name}" for name in ("step_id", "action", "requested_by", "requester_name", "entity")),
+        },
+    ),
     "a page of successes": (lambda: audit_trail.entries(AuditFilter(outcome="success"), limit=50), set()),
 }
 """The same for what opens a transaction of its own."""
@@ -133,6 +168,7 @@ def filled(app: Flask) -> Flask:
     if database().engine.dialect.name == "postgresql":
         with transaction("test") as tx:
             tx.execute(text("ANALYZE"))
+    learn_all_words()
     return app
 
 
@@ -181,7 +217,7 @@ def sent() -> Iterator[list[tuple[str, Any]]]:
     statements: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, given: Any, *_: Any) -> None:
-        if statement.startswith(("SELECT", "UPDATE")):
+        if statement.startswith(("SELECT", "UPDATE", "WITH")):
             statements.append((statement, given))
 
     engine = database().engine

@@ -128,8 +128,8 @@ def test_a_whole_page_takes_few_statements(runs: list[dict[str, Any]], wanted: R
     assert len(selects(wanted)) == most
 
 
-def selects(wanted: RunFilter) -> list[tuple[str, Any]]:
-    """What a page of five sends to the database."""
+def selects(wanted: RunFilter, limit: int = 5) -> list[tuple[str, Any]]:
+    """What a page sends to the database."""
     seen: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -137,7 +137,7 @@ def selects(wanted: RunFilter) -> list[tuple[str, Any]]:
             seen.append((statement, parameters))
 
     event.listen(database().engine, "before_cursor_execute", note)
-    queries.action_runs(wanted, limit=5)
+    queries.action_runs(wanted, limit=limit)
     event.remove(database().engine, "before_cursor_execute", note)
     return seen
 

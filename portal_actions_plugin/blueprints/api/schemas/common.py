@@ -37,7 +37,6 @@ class UnmatchedSchema(Schema):
     """A filter that fits nothing."""
 
     filter = fields.String(required=True, metadata={"description": "Its name, such as `entity`."})
-    value = fields.String(required=True)
     message = fields.String(required=True)
     similar = fields.List(
         fields.String(), required=True, metadata={"description": "What may have been meant, of what you may see."}

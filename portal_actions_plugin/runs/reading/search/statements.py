@@ -32,7 +32,16 @@ from portal_actions_plugin.runs.reading.list_statements import KEPT, ListKind, n
 from portal_actions_plugin.runs.reading.paging import START, beyond, first_of, in_order
 from portal_actions_plugin.runs.reading.search.matching import SHOWN
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sql import ONE, Id, after_in_index, before_in_index, checked, folded
+from portal_actions_plugin.storage.sql import (
+    ONE,
+    Id,
+    after_in_index,
+    before_in_index,
+    checked,
+    down_the_index,
+    folded,
+    up_the_index,
+)
 
 _MANY = bindparam("many", type_=Integer())
 _ONE_STATUS = bindparam("one_status", type_=String())
@@ -129,11 +138,10 @@ def _of_value(statement: Select[Any], source: SourceKind, name: str, place: int)
     """The first rows that have a value, in the order of its index."""
     table, older = source.kind.table, source.kind.older
     column: ColumnClause[Any] = table.c[name]
-    in_index = before_in_index if older else after_in_index
+    in_index, in_its_order = (before_in_index, down_the_index) if older else (after_in_index, up_the_index)
     value = folded(bindparam(_parameter(name, place), type_=String()))
-    order = (folded(column).desc(), table.c.id.desc()) if older else (folded(column), table.c.id)
     rows = statement.where(is_known(column), in_index(folded(column), table.c.id, value, START))
-    return _within(rows, source).order_by(*order).limit(_MANY)
+    return _within(rows, source).order_by(in_its_order(folded(column), table.c.id)).limit(_MANY)
 
 
 def _within(statement: Select[Any], source: SourceKind) -> Select[Any]:

@@ -14,10 +14,10 @@ MOST_SIMILAR = 3
 _ALIKE = 0.6
 
 _SAID = {
-    "action": "No run that you may see is of the action",
-    "template": "No run that you may see is of the template",
-    "requested_by": "No run that you may see was requested by",
-    "entity": "No run that you may see is about",
+    "action": "No run that you may see is of this action",
+    "template": "No run that you may see is of this template",
+    "requested_by": "No run that you may see was requested by this person",
+    "entity": "No run that you may see is about this entity",
 }
 
 
@@ -32,7 +32,7 @@ def unmatched(
         names: gives, for a filter's name, what there is to choose from, as who asks may know it.
     """
     return [
-        Unmatched(name, given, f"{said} “{given}”.", tuple(_similar(name, given, names(name))))
+        Unmatched(name, f"{said}.", tuple(_similar(name, given, names(name))))
         for name, said in _SAID.items()
         if (given := getattr(wanted, name)) and not finds(RunFilter(**{name: given}))
     ]
