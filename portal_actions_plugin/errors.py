@@ -196,6 +196,31 @@ _BY_CODE: dict[str, type[ActionError]] = {error.code: error for error in ActionE
 """The errors of this module that a run can end with. A subclass that a handler brings along comes later, and is none of them."""
 
 
+class OwnError(ActionError):
+    """An action failed with an error of its own, of which nobody here knows more."""
+
+    verdict = "Whether retrying helps is the action's to say: see the message."
+
+
 def error_class(code: str) -> type[ActionError]:
-    """Find the class of a stored error code; an unknown code counts as internal."""
-    return _BY_CODE.get(code, InternalError)
+    """Find the class of a stored error code; of one that a handler has brought along, if this process has it too.
+
+    Args:
+        code: at most 32 characters of it, as a run keeps it.
+    """
+    return _BY_CODE.get(code) or next((kind for kind in _brought_along() if str(kind.code)[:32] == code), OwnError)
+
+
+def _brought_along() -> Iterator[type[ActionError]]:
+    waiting = ActionError.__subclasses__()
+    while waiting:
+        kind = waiting.pop(0)
+        waiting += kind.__subclasses__()
+        yield kind
+
+
+def verdict_on(kind: type[ActionError]) -> str:
+    """Say whether a retry helps. Only what is unexpected is a bug: an error that a handler names, and says no more of, is none."""
+    if kind.code == InternalError.code or kind.verdict != PortalActionsError.verdict:
+        return kind.verdict
+    return RemoteError.verdict if kind.retryable else OwnError.verdict

@@ -12,6 +12,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from portal_actions_plugin.errors import (
+    ActionError,
     ActionTimeoutError,
     AuthError,
     ConfigurationError,
@@ -412,3 +413,32 @@ def test_a_checkpoint_with_an_unusable_key_does_nothing(app: Flask, key: str) ->
     run_id = run_one_off("test.once@v1")
     perform(run_id)
     assert (queries.action_run(run_id).status, done) == ("failed", [])
+
+
+class QuotaError(ActionError):
+    """The quota of this month is used up."""
+
+    code = "QUOTA_USED_UP"
+    retryable = True
+
+
+@pytest.mark.fault("C17")
+def test_an_error_with_a_code_of_its_own_is_shown_as_it_is_retried_and_is_no_bug(app: Flask, ada: Person) -> None:
+    def fail(_ctx: Any, **_: Any) -> None:
+        raise QuotaError
+
+    register(again=fail)
+    change_action("test.again@v1", max_attempts=2)
+    run_id = run_one_off("test.again@v1")
+    perform(run_id)
+    assert queries.action_run(run_id).status == "queued"
+    make_due(run_id)
+    perform(run_id)
+    error = ada.get(f"/api/v1/action-runs/{run_id}").json["error"]
+    assert (error["code"], error["retryable"]) == ("QUOTA_USED_UP", True)
+    assert error["retry_verdict"] == "Retrying can help."
+    set_columns(run_id, error_code="OF_ANOTHER_PROCESS")
+    error = ada.get(f"/api/v1/action-runs/{run_id}").json["error"]
+    assert "bug" not in error["retry_verdict"]
+    set_columns(run_id, error_code="INTERNAL_ERROR")
+    assert "bug" in ada.get(f"/api/v1/action-runs/{run_id}").json["error"]["retry_verdict"]

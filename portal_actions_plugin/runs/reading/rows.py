@@ -9,7 +9,7 @@ from typing import Any
 from flask import has_request_context, request
 from sqlalchemy import Column, Select, false, func, select
 
-from portal_actions_plugin.errors import error_class
+from portal_actions_plugin.errors import error_class, verdict_on
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import (
     ActionRun,
@@ -18,6 +18,7 @@ from portal_actions_plugin.run_types import (
     Link,
     LockHolder,
     Origin,
+    OwnSteps,
     Progress,
     RunError,
     Step,
@@ -69,7 +70,7 @@ def _origin(value: Mapping[str, str] | None) -> Origin | None:
 def run_error(code: str, message: str, hint: str, retry_at: datetime | None) -> RunError:
     """An error as people and programs see it; page and API use the same words."""
     kind = error_class(code)
-    verdict = kind.verdict
+    verdict = verdict_on(kind)
     if retry_at and kind.retryable:
         verdict = f"Retrying helps from {retry_at:%Y-%m-%d %H:%M:%S} UTC on, {kind.awaited}."
     return RunError(code, message, hint, kind.retryable, verdict, retry_at)
@@ -87,7 +88,7 @@ def _page_url(path: str) -> str:
 
 
 def action_run(
-    row: ActionRunRecord, attempts: tuple[Attempt, ...] = (), waits_for: LockHolder | None = None
+    row: ActionRunRecord, attempts: tuple[Attempt, ...] = (), waits_for: LockHolder | OwnSteps | None = None
 ) -> ActionRun:
     """An action run of its row. A list and a signal do without the rest."""
     error = None
