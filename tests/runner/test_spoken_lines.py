@@ -17,6 +17,7 @@ from flask import Flask, current_app
 from sqlalchemy import event
 
 from portal_actions_plugin.errors import RemoteError
+from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import LogLine
 from portal_actions_plugin.runner.attempt import execute, recorder
 from portal_actions_plugin.runner.attempt.prepare import Performer
@@ -25,6 +26,7 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import log_lines, transitions
 from portal_actions_plugin.runs.changes.log_lines import Line
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.storage.sessions import database, transaction
 from tests.support import deeds
 from tests.support.people import Person
@@ -273,6 +275,40 @@ def test_a_line_that_is_written_at_once_takes_one_statement_and_no_round_trip_mo
     assert recorder._write(line(1, "hello", run_id, token))
     event.remove(database().engine, "before_cursor_execute", listen)
     assert len(statements) == 1
+
+
+@pytest.mark.fault("E30")
+@pytest.mark.fault("27")
+def test_lines_that_are_not_kept_cost_the_handler_next_to_nothing(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    object.__setattr__(extension().config, "max_log_lines", 20)
+    work: list[int] = []
+    mask = Redactor.text
+
+    def count(self: Redactor, text: str) -> str:
+        work.append(len(text))
+        return mask(self, text)
+
+    spent: list[tuple[int, int]] = []
+
+    def handler(ctx: Any, value: Any = None) -> None:
+        monkeypatch.setattr(Redactor, "text", count)
+        for number in range(2_000):
+            if number in (25, 1_999):
+                spent.append((len(work), len(caplog.records)))
+            ctx.log(f"line {number}\n12:00:00 error forged" + "x" * (10_000 if number == 3 else 0))
+        ctx.log("the last one")
+
+    register(chatty=handler)
+    run_id = run_one_off("test.chatty@v1")
+    perform(run_id)
+    assert spent[0] == spent[1], "nothing was masked or logged for lines that are not kept"
+    lines = said(run_id)
+    assert lines[-1] == "The log is cut here: a run keeps 20 lines."
+    assert [line.split("\n")[0] for line in lines[:-1]] == [f"line {number}" for number in range(20)]
+    assert lines[3].endswith(" … (cut)")
+    assert len(lines[3]) < 4_100
 
 
 # -- who writes them for a process that cannot -------------------------------------------------------------------------

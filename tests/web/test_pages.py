@@ -568,10 +568,11 @@ def test_a_long_log_shows_its_end_and_the_file_has_all_of_it(ada: Visitor) -> No
 
 def test_a_log_file_holds_nothing_that_a_terminal_obeys(ada: Visitor) -> None:
     run_id = add_action_run()
-    add_log(run_id, "\x1b[2Jgone\r\nnext\x9b")
+    add_log(run_id, "\x1b[2Jgone\r\nnext\x9b\u2028\u202eand\tno more")
     text = ada.get(f"/actions/runs/{run_id}/log.txt").text
-    assert not set("\x1b\x9b\r") & set(text)
+    assert not set("\x1b\x9b\r\u2028\u202e") & set(text)
     assert "\n    next" in text
+    assert re.search(r"and +no more\n$", text)
 
 
 def test_log_lines_of_several_attempts_are_told_apart(ada: Visitor) -> None:

@@ -71,6 +71,8 @@ class DatabaseRecorder:
             RemoteError: the database was away for a whole lease.
         """
         self._ours.require()
+        if self._seq > extension().config.max_log_lines:
+            return  # No more is kept: nothing is masked for it, and the worker's own log is spared as well.
         text = bounds.masked(str(message), extension().config.max_log_line_chars, self._redactor)
         log.log(_LEVELS.get(level, logging.INFO), "%s", text)
         # A handler's threads may speak at once, and a finalizer while its own thread speaks.
