@@ -178,6 +178,7 @@ _MOVED = frozenset(
         "Attempt",
         "LogLine",
         "LockHolder",
+        "OwnSteps",
         "ActionRun",
         "Step",
         "TemplateRun",

@@ -84,6 +84,35 @@ class LockHolder:
     run_id: str | None
     html_url: str | None
 
+    reason = "lock"
+
+    @property
+    def message(self) -> str:
+        """What it waits for, in a sentence."""
+        holder = f"the run {self.run_id}" if self.run_id else "another run"
+        return f"It waits until {holder} is through with {self.lock}."
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSteps:
+    """That a queued action run waits for another step of who requested it: ``most`` of one person's run at a time."""
+
+    most: int
+    requester_name: str
+
+    reason = "own_steps"
+    lock = None
+    run_id = None
+    html_url = None
+
+    @property
+    def message(self) -> str:
+        """What it waits for, in a sentence."""
+        steps = "1 step" if self.most == 1 else f"{self.most} steps"
+        return (
+            f"It waits until another step of {self.requester_name} ends: of one person, {steps} may run here at a time."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ActionRun:
@@ -112,7 +141,7 @@ class ActionRun:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     not_before: datetime | None = None
-    waits_for: LockHolder | None = None
+    waits_for: LockHolder | OwnSteps | None = None
     worker_lost: bool = False
     entity: str | None = None
     origin: Origin | None = None

@@ -234,6 +234,8 @@ def _details(run: ActionRun) -> list[str]:
         lines = [f"  taken over from the template run {run.taken_over_from}"]
     if run.not_before:
         lines.append(f"  the next attempt is due at {run.not_before:%Y-%m-%d %H:%M:%S} UTC")
+    elif run.waits_for:
+        lines.append(f"  {run.waits_for.message}")
     lines += [line for tried in run.attempts for line in _attempt_text(tried)]
     if run.worker_lost:
         lines.append("  the worker is lost: nobody is on it right now")

@@ -21,6 +21,7 @@ from portal_actions_plugin.doctor import (
     parts,
     queues,
     runs,
+    turns,
 )
 from portal_actions_plugin.doctor.findings import CRITICAL, Check, Finding, critical, fine
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
@@ -43,6 +44,7 @@ OF_THE_DATABASE: Sequence[Check] = (
     *parts.OF_THE_DATABASE[1:],
     *queues.CHECKS,
     *runs.CHECKS,
+    *turns.CHECKS,
     keys.CHECK,
     names_on_redis.CHECK,
 )

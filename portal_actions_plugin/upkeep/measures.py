@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 DUE = "due"
 WAITING = "waiting"
+HELD = "held_back"
 
 Labels = tuple[str, ...]
 
@@ -73,7 +74,7 @@ UP = Metric(
 QUEUE_DEPTH = Metric(
     "portal_actions_queue_depth",
     Kind.GAUGE,
-    "Queued action runs: due, or waiting for the time of their next attempt.",
+    "Queued action runs: due, waiting for the time of their next attempt, or held back for steps of the same person.",
     ("queue", "state"),
 )
 OLDEST_QUEUED = Metric(
@@ -168,21 +169,24 @@ def _queues(db: Transaction) -> Sequence[Reading]:
             tables.action_runs.c.queue,
             tables.action_runs.c.status,
             is_due(tables.action_runs.c).label("due"),
+            tables.action_runs.c.held_back_at.is_not(None).label("held"),
             func.count().label("runs"),
             func.max(milliseconds_between(DUE_SINCE, NOW)).label("milliseconds"),
         )
         .where(tables.action_runs.c.status.in_(ACTIVE))
-        .group_by(tables.action_runs.c.queue, tables.action_runs.c.status, "due")
+        .group_by(tables.action_runs.c.queue, tables.action_runs.c.status, "due", "held")
     )
     # A queue that no action goes to any more may have runs all the same.
     queues = {*queues_in_use(), *(row["queue"] for row in rows)}
-    depth: dict[Labels, float] = {(queue, state): 0 for queue in queues for state in (DUE, WAITING)}
+    depth: dict[Labels, float] = {(queue, state): 0 for queue in queues for state in (DUE, WAITING, HELD)}
     oldest: dict[Labels, float] = {(queue,): 0 for queue in queues}
     running: dict[Labels, float] = {(queue,): 0 for queue in queues}
     for row in rows:
         queue = row["queue"]
         if row["status"] != QUEUED:
             running[queue,] += row["runs"]
+        elif row["held"]:
+            depth[queue, HELD] += row["runs"]
         elif row["due"]:
             depth[queue, DUE], oldest[queue,] = row["runs"], row["milliseconds"] / 1000
         else:

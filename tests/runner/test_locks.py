@@ -199,6 +199,8 @@ def test_a_run_that_waits_for_a_lock_says_who_holds_it(app: Flask, rung: list[st
     assert ada.get(f"/api/v1/action-runs/{second}").json["waits_for"] is None
     assert claim(first, str(uuid.uuid4()), lock_key="shop")
     assert ada.get(f"/api/v1/action-runs/{second}").json["waits_for"] == {
+        "reason": "lock",
+        "message": f"It waits until the run {first} is through with shop.",
         "lock": "shop",
         "run_id": first,
         "html_url": f"/actions/runs/{first}",

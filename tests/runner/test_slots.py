@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -12,6 +13,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert
 
+from portal_actions_plugin.cli import actions
+from portal_actions_plugin.doctor import examination
+from portal_actions_plugin.doctor.findings import Finding
 from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import recovery, sweeper
@@ -26,9 +30,11 @@ from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import new_id, reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.upkeep import measures
 from tests.support.page_rows import ADA as ADAS
 from tests.support.page_rows import BOB as BOBS
 from tests.support.page_rows import add_action_run
+from tests.support.people import Person
 from tests.support.portal import PEOPLE
 from tests.support.run_helpers import (
     ADA,
@@ -43,6 +49,8 @@ from tests.support.run_helpers import (
     start,
 )
 from tests.support.statements import counting
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 BOB = PEOPLE["bob"]
 LOG = "debug.log@v1"
@@ -325,3 +333,92 @@ def test_ten_thousand_due_runs_of_one_person_are_in_nobody_s_way(app: Flask, run
         assert workers.waits_in_vain(db, "default").id == bobs, "none of those is a worker's fault"
     perform(bobs)
     assert status(bobs) == "success"
+
+
+# -- what people see of it -------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_held_back_says_so_in_the_api_on_its_page_and_by_the_command(app: Flask) -> None:
+    begin(run_one_off(LOG, {"message": "hello"}))
+    held = run_one_off(LOG, {"message": "hello"})
+    ada = Person(app.test_client(), "ada")
+    assert ada.get(f"/api/v1/action-runs/{held}").json["waits_for"] is None
+    perform(held)
+    words = "It waits until another step of Ada Lovelace ends: of one person, 1 step may run here at a time."
+    assert ada.get(f"/api/v1/action-runs/{held}").json["waits_for"] == {
+        "reason": "own_steps",
+        "message": words,
+        "lock": None,
+        "run_id": None,
+        "html_url": None,
+    }
+    assert words in ada.get(f"/actions/runs/{held}").text
+    assert words in app.test_cli_runner().invoke(actions, ["show", held]).output
+    bound(None)
+    assert ada.get(f"/api/v1/action-runs/{held}").json["waits_for"] is None
+
+
+@pytest.mark.fault("B10")
+def test_a_queue_on_which_nothing_moves_is_told_by_health_and_doctor(app: Flask) -> None:
+    bound(None)
+    for _ in range(2):
+        begin(hour := add())
+        set_columns(hour, started_at=now_plus(-3600))
+    bobs = add(mine=False, queued_at=now_plus(-700), ring_again_at=now_plus(60))
+    assert Person(app.test_client(), "").get("/api/v1/health").json["queues_still"] == 1
+    (moving,) = (one for one in examination.examine() if one.part == "moving")
+    assert moving.level == "critical"
+    assert f"the run {bobs} is due, and 2 of 2 steps at work there belong to user:ada@example.com" in moving.message
+    assert "PORTAL_ACTIONS_MAX_RUNNING_PER_IDENTITY" in moving.mend
+    add_action_run("success", finished_at=now_plus(-60))
+    assert Person(app.test_client(), "").get("/api/v1/health").json["queues_still"] == 0, "a backlog that is worked on"
+
+
+def test_the_doctor_counts_who_is_held_back_and_sees_who_is_so_in_vain(app: Flask) -> None:
+    def found() -> Finding:
+        (only,) = (one for one in examination.examine() if one.part == "held back")
+        return only
+
+    assert found().level == "ok"
+    begin(first := add())
+    perform(held := add(queued_at=now_plus(-9000)))
+    set_columns(held, held_back_at=now_plus(-7200))
+    assert (found().level, "1 run" in found().message) == ("ok", True)
+    levels = {one.part: one.level for one in examination.examine()}
+    assert levels["waiting"] == levels["doorbells"] == "ok", "it is not late, and not forgotten"
+    set_columns(first, status="canceled")
+    assert (found().level, found().mend) == ("critical", "flask actions sweep")
+    sweeper.sweep()
+    assert found().level == "ok"
+    assert not is_held(held)
+
+
+def test_metrics_count_what_is_held_back_apart(app: Flask) -> None:
+    begin(add())
+    perform(add(queued_at=now_plus(-9000)))
+    readings = {reading.metric: reading.values for reading in measures.read()}
+    depth = readings[measures.QUEUE_DEPTH]
+    assert (depth["default", "held_back"], depth["default", "due"]) == (1, 0)
+    assert readings[measures.OLDEST_QUEUED]["default",] == 0
+
+
+def test_without_a_bound_no_claim_and_no_end_costs_a_statement_more(app: Flask) -> None:
+    bound(None)
+    with counting(app) as said:
+        perform(add())
+    assert not any("count(" in one or "advisory" in one or "held_back_at=" in one for one in said)
+
+
+@pytest.mark.fault("B10")
+def test_somebody_else_s_run_starts_at_once_beside_a_person_s_long_steps(
+    app: Flask, start_workers: Callable[..., Workers], rung: list[str]
+) -> None:
+    bound(None)
+    mine = [add(action="debug.wait@v1", input={"seconds": 3600}) for _ in range(3)]
+    bobs = add(mine=False)
+    set_columns(bobs, ring_again_at=now_plus(0))
+    for run_id in mine:
+        set_columns(run_id, ring_again_at=now_plus(0))
+    start_workers(2, PORTAL_ACTIONS_MAX_RUNNING_PER_IDENTITY=1)
+    wait_until(lambda: status(bobs) == "success")
+    assert sorted(map(status, mine)) == ["queued", "queued", "running"]

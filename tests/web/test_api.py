@@ -646,6 +646,7 @@ def test_health_tells_nobody_any_detail(person: Callable[[str], Person]) -> None
         "redis",
         "workers",
         "oldest_queued_seconds",
+        "queues_still",
         "workers_stalled",
         "writable",
     }

@@ -35,7 +35,7 @@ def get_health() -> Any:
             log.warning("the database does not answer: %s", said(error))
         return DOWN, 503
     writable = readiness.is_ready()
-    is_well = parts.redis and parts.workers and not parts.workers_stalled and writable
+    is_well = parts.redis and parts.workers and not parts.workers_stalled and not parts.queues_still and writable
     return {
         "status": "ok" if is_well else "degraded",
         "database": True,
@@ -43,6 +43,7 @@ def get_health() -> Any:
         "redis": parts.redis,
         "workers": parts.workers,
         "workers_stalled": parts.workers_stalled,
+        "queues_still": parts.queues_still,
         "oldest_queued_seconds": parts.oldest_queued_seconds,
     }
 

@@ -222,7 +222,8 @@ def pass_on_all(limit: int) -> int:
     if _bound() is None:
         return _let_all_go(limit)
     kept = extension().kept
-    people = _held_people(kept.get("held_people_after", ""), limit)
+    with single_read() as db:
+        people = _held_people(db, kept.get("held_people_after", ""), limit)
     kept["held_people_after"] = people[-1] if len(people) == limit else ""
     rung = 0
     for identity_id in people:
@@ -232,21 +233,26 @@ def pass_on_all(limit: int) -> int:
     return rung
 
 
-def _held_people(after: str, limit: int) -> Sequence[str]:
+def with_a_free_slot(db: Transaction) -> Sequence[str]:
+    """Identities of whom a run is held back for no reason: they have a free slot, or there is no bound. A thousand at most."""
+    bound = _bound()
+    return [who for who in _held_people(db, "", 1_000) if bound is None or _taken(db, who) < bound]
+
+
+def _held_people(db: Transaction, after: str, limit: int) -> Sequence[str]:
     """Identities of whom a run is held back, in order. Of each one row is looked at, however many there are."""
     found: list[str] = []
-    with single_read() as db:
-        while len(found) < limit:
-            row = db.row(
-                select(_run.requested_by)
-                .where(tables.HELD_BACK, _run.requested_by > after)
-                .order_by(_run.requested_by)
-                .limit(1)
-            )
-            if row is None:
-                break
-            after = row["requested_by"]
-            found.append(after)
+    while len(found) < limit:
+        row = db.row(
+            select(_run.requested_by)
+            .where(tables.HELD_BACK, _run.requested_by > after)
+            .order_by(_run.requested_by)
+            .limit(1)
+        )
+        if row is None:
+            break
+        after = row["requested_by"]
+        found.append(after)
     return found
 
 

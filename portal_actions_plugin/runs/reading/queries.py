@@ -10,7 +10,7 @@ from sqlalchemy import ColumnClause, ColumnElement, Integer, Select, String, bin
 
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.run_types import ActionRun, Attempt, LockHolder, LogEnd, LogLine, Page, TemplateRun
+from portal_actions_plugin.run_types import ActionRun, Attempt, LockHolder, LogEnd, LogLine, OwnSteps, Page, TemplateRun
 from portal_actions_plugin.runs.guards.limits import Quota, quota
 from portal_actions_plugin.runs.reading import rows
 from portal_actions_plugin.runs.reading.filters import RunFilter, bound_to, set_filters, values_of
@@ -138,7 +138,7 @@ def action_run(run_id: str) -> ActionRun:
 
 def whole_action_run(db: Transaction, row: ActionRunRecord) -> ActionRun:
     """An action run's row with every try."""
-    return rows.action_run(row, _attempts(db, [row])[row["id"]], _lock_holders(db, [row]).get(row["id"]))
+    return rows.action_run(row, _attempts(db, [row])[row["id"]], _waits(db, [row]).get(row["id"]))
 
 
 def template_run(run_id: str) -> TemplateRun:
@@ -164,8 +164,8 @@ def template_run_within(db: Transaction, run_id: str) -> TemplateRun:
 def whole_template_run(db: Transaction, row: TemplateRunRecord, steps: Sequence[ActionRunRecord]) -> TemplateRun:
     """A template run's row and those of its steps as one."""
     attempts = _attempts(db, steps)
-    holders = _lock_holders(db, steps)
-    runs = {step["position"]: rows.action_run(step, attempts[step["id"]], holders.get(step["id"])) for step in steps}
+    waits = _waits(db, steps)
+    runs = {step["position"]: rows.action_run(step, attempts[step["id"]], waits.get(step["id"])) for step in steps}
     return replace(rows.template_run(row, [run.status for run in runs.values()]), steps=rows.steps(row, runs))
 
 
@@ -218,6 +218,14 @@ def _attempts(db: Transaction, runs: Sequence[ActionRunRecord]) -> dict[str, tup
         for row in db.rows(_ATTEMPTS, {"run_ids": begun}):
             tries[row["action_run_id"]] += (rows.attempt(attempt_record(row)),)
     return tries
+
+
+def _waits(db: Transaction, runs: Sequence[ActionRunRecord]) -> dict[str, LockHolder | OwnSteps]:
+    """What each queued run waits for, by its id; nothing for those that wait for a worker alone."""
+    most = extension().config.max_running_per_identity
+    held = [run for run in runs if most and run["status"] == QUEUED and run["held_back_at"]]
+    own_steps = {run["id"]: OwnSteps(most or 0, run["requester_name"]) for run in held}
+    return {**_lock_holders(db, runs), **own_steps}
 
 
 def _lock_holders(db: Transaction, runs: Sequence[ActionRunRecord]) -> dict[str, LockHolder]:

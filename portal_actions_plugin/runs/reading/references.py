@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar, cast
 
 from portal_actions_plugin.host import Identity
-from portal_actions_plugin.run_types import ActionRun, LockHolder, TemplateRun
+from portal_actions_plugin.run_types import ActionRun, LockHolder, OwnSteps, TemplateRun
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.reading import queries
 
@@ -71,8 +71,8 @@ class _Seen:
             waits_for=self._holder(run.waits_for),
         )
 
-    def _holder(self, holder: LockHolder | None) -> LockHolder | None:
-        if holder is None or holder.run_id is None or holder.run_id in self._single:
+    def _holder(self, holder: LockHolder | OwnSteps | None) -> LockHolder | OwnSteps | None:
+        if not isinstance(holder, LockHolder) or holder.run_id is None or holder.run_id in self._single:
             return holder
         return replace(holder, run_id=None, html_url=None)
 

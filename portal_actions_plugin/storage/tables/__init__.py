@@ -8,6 +8,7 @@ from __future__ import annotations
 from portal_actions_plugin.storage.tables.common import OLDEST_CODE, PREFIX, VERSION_TABLE, metadata
 from portal_actions_plugin.storage.tables.conditions import (
     ACTIVE_FIX,
+    ENDED,
     HELD_BACK,
     NO_SUCCESS,
     QUEUED_ROW,
@@ -48,6 +49,7 @@ from portal_actions_plugin.storage.tables.runs import (
 
 __all__ = [
     "ACTIVE_FIX",
+    "ENDED",
     "HELD_BACK",
     "NO_SUCCESS",
     "OLDEST_CODE",

@@ -222,6 +222,7 @@ def answers() -> dict[str, Json]:
             "redis": True,
             "workers": 2,
             "workers_stalled": 0,
+            "queues_still": 0,
             "oldest_queued_seconds": None,
         },
         "get_readiness": {"ready": True},
@@ -240,6 +241,7 @@ DOWN = {
     "redis": None,
     "workers": None,
     "workers_stalled": None,
+    "queues_still": None,
     "oldest_queued_seconds": None,
 }
 NOT_READY = {"ready": False}

@@ -50,6 +50,11 @@ class HealthSchema(Schema):
         allow_none=True,
         metadata={"description": "That should be at work and are not: stopped, hanging, missing or deaf."},
     )
+    queues_still = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "On which a run has been due for ten minutes, and nothing has begun or ended since."},
+    )
     oldest_queued_seconds = fields.Float(required=True, allow_none=True)
 
 

@@ -61,10 +61,12 @@ class AttemptSchema(Schema):
     worker = fields.String(required=True)
 
 
-class LockHolderSchema(Schema):
-    """The action run that a queued one waits for, since both write to the same."""
+class WaitsForSchema(Schema):
+    """What a queued run waits for beside a worker: a run that writes to the same, or another step of the same person."""
 
-    lock = fields.String(required=True)
+    reason = fields.String(required=True, validate=validate.OneOf(["lock", "own_steps"]))
+    message = fields.String(required=True, metadata={"description": "A sentence for people."})
+    lock = fields.String(required=True, allow_none=True)
     run_id = fields.UUID(
         required=True, allow_none=True, metadata={"description": "Null, with `html_url`, when it is hidden from you."}
     )
@@ -117,7 +119,7 @@ class ActionRunDetailSchema(ActionRunSchema):
     """One execution of one action, with every try."""
 
     attempts = fields.List(fields.Nested(AttemptSchema), required=True)
-    waits_for = fields.Nested(LockHolderSchema, required=True, allow_none=True)
+    waits_for = fields.Nested(WaitsForSchema, required=True, allow_none=True)
 
 
 class StepSchema(ActionRunSchema):
