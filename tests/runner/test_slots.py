@@ -385,7 +385,7 @@ def test_the_doctor_counts_who_is_held_back_and_sees_who_is_so_in_vain(app: Flas
     set_columns(held, held_back_at=now_plus(-7200))
     assert (found().level, "1 run" in found().message) == ("ok", True)
     levels = {one.part: one.level for one in examination.examine()}
-    assert levels["waiting"] == levels["doorbells"] == "ok", "it is not late, and not forgotten"
+    assert levels["waiting"] == levels["wake-ups"] == "ok", "it is not late, and not forgotten"
     set_columns(first, status="canceled")
     assert (found().level, found().mend) == ("critical", "flask actions sweep")
     sweeper.sweep()

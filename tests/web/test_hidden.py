@@ -365,7 +365,8 @@ def test_whom_my_run_waits_for_is_not_named_to_me_when_i_may_not_see_that(portal
     for path in (f"{API}/action-runs/{waiting}", f"/actions/runs/{waiting}"):
         assert holder not in bob.get(path).text
     waits_for = bob.get(f"{API}/action-runs/{waiting}").json["waits_for"]
-    assert waits_for == {"lock": "lab:hid", "run_id": None, "html_url": None}
+    words = "It waits until another run is through with lab:hid."
+    assert waits_for == {"reason": "lock", "message": words, "lock": "lab:hid", "run_id": None, "html_url": None}
     assert "Waits until another run is through" in re.sub(r"<[^>]*>", "", bob.get(f"/actions/runs/{waiting}").text)
     canceled = bob.post(f"{API}/action-runs/{waiting}/cancel")
     assert (canceled.status_code, holder in canceled.text) == (200, False)

@@ -337,16 +337,12 @@ def _about(run: QueuedRun) -> Subject:
 
 def _audit_outcome(tx: Transaction, ref: StepRef, outcome: str, about: Subject, code: str | None = None) -> None:
     entry = AuditEntry(about.requested_by, "action_run.finish", outcome, about.action, ref.id, ref.template_run_id)
-    audit.record(tx, replace(entry, details=_cause(code)))
+    audit.record(tx, replace(entry, details={"error_code": code} if code else {}))
 
 
 def _audit_template_outcome(
     tx: Transaction, run_id: str, outcome: str, about: Subject, code: str | None = None
 ) -> None:
     entry = AuditEntry(about.requested_by, "template_run.finish", outcome, about.template or "", run_id, run_id)
-    audit.record(tx, replace(entry, details=_cause(code)))
+    audit.record(tx, replace(entry, details={"error_code": code} if code else {}))
     tell.tell_after_commit(tx, signals.template_run_finished, run_id)
-
-
-def _cause(code: str | None) -> dict[str, str]:
-    return {"error_code": code} if code else {}
