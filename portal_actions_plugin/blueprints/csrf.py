@@ -21,6 +21,12 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _HINT = "Reload the page and send the form again."
 
 
+class StaleFormError(PermissionDeniedError):
+    """This page was too old: nothing has happened."""
+
+    hint = _HINT
+
+
 def protect(app: Flask, blueprints: Sequence[Blueprint]) -> None:
     """Keep a global CSRFProtect, early or late, from checking our blueprints: ``check_request`` does."""
 
@@ -126,7 +132,7 @@ def _require_host_token() -> None:
     try:
         validate_csrf(_given())
     except TokenError as error:
-        raise PermissionDeniedError(f"The CSRF token does not fit: {error}", hint=_HINT) from None
+        raise StaleFormError(f"The CSRF token does not fit: {error}") from None
 
 
 def _require_own_token(identity: Identity) -> None:
@@ -137,9 +143,9 @@ def _require_own_token(identity: Identity) -> None:
     try:
         signed_for = _serializer().loads(_given() or "", max_age=MAX_AGE_SECONDS)
     except BadSignature:
-        raise PermissionDeniedError("The CSRF token is missing, or too old.", hint=_HINT) from None
+        raise StaleFormError("The CSRF token is missing, or too old.") from None
     if signed_for != identity.id:
-        raise PermissionDeniedError("The CSRF token is somebody else's.", hint=_HINT)
+        raise StaleFormError("The CSRF token is somebody else's.")
 
 
 def _given() -> str | None:

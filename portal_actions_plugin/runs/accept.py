@@ -20,9 +20,9 @@ from portal_actions_plugin.runs.guards import access, idempotency, limits
 from portal_actions_plugin.runs.guards.idempotency import IdempotencyKey
 from portal_actions_plugin.runs.guards.limits import Quota, TooManyStartsError
 from portal_actions_plugin.runs.reading import queries
-from portal_actions_plugin.runs.reading.references import as_seen_by
+from portal_actions_plugin.runs.reading.references import MOST_RETRIES, as_seen_by
 from portal_actions_plugin.runs.secrets.sealing import unseal
-from portal_actions_plugin.runs.states import ACTIVE
+from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
 from portal_actions_plugin.software_templates.places import Key
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
@@ -40,6 +40,8 @@ class Ask:
         entity: the catalog entity that the run is about.
         origin: the failing rule that it fixes; at most one such run is active at a time.
         secrets: values of secret inputs, when they do not come with the inputs.
+        seen_retry: of a retry or a resume, the newest retry of the run that the asker knows of, empty for none: where
+            there is a newer one that has ended, nothing is started before they know. None where they do not say.
         left_empty: the places of a template's inputs, such as ``("database", "size")``, that a form showed and that
             were left empty: no default is filled in there.
     """
@@ -49,6 +51,7 @@ class Ask:
     origin: Origin | None = None
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
     left_empty: frozenset[Key] = frozenset()
+    seen_retry: str | None = None
 
     def readable(self) -> dict[str, Any]:
         """What of an ask is stored readable."""
@@ -94,6 +97,35 @@ class Start:
     sealed: bytes | None = field(default=None, repr=False)
     asked_for: frozenset[str] = frozenset()
     seen: tuple[Seen, ...] = ()
+    seen_retry: str | None = None
+
+
+class RetriedMeanwhileError(ConflictError):
+    """Somebody has retried this run meanwhile."""
+
+    hint = "Look at that run. To start another one all the same, send its id as retried_as."
+
+    def __init__(self, again: ActionRun | TemplateRun) -> None:
+        """Name the retry that there is by now."""
+        super().__init__(
+            f"{again.requester_name} has retried this run meanwhile, as {again.id}: that {_BECAME[again.status]}.",
+            fields={"retried_as": [again.id]},
+        )
+        self.again = again
+
+
+_BECAME = {
+    QUEUED: "is queued",
+    RUNNING: "is running",
+    SUCCESS: "has succeeded",
+    FAILED: "has failed",
+    CANCELED: "was canceled",
+}
+
+
+class _UnseenRetries(Exception):  # noqa: N818 it is no error: who asks may not see any of them
+    def __init__(self, run_ids: frozenset[str]) -> None:
+        self.run_ids = run_ids
 
 
 def known(asker: Identity, key: IdempotencyKey | None) -> Started | None:
@@ -106,13 +138,25 @@ def known(asker: Identity, key: IdempotencyKey | None) -> Started | None:
 
 
 def accept(start: Start) -> Started:
-    """Write a start, or find the run that is there for it. Raises TooManyStartsError, ValidationError for a key."""
-    try:
-        with transaction("accept") as tx:
-            run, left = _write(tx, start)
-    except TooManyStartsError:
-        _audit_the_limit(start.asker, start.event, start.target)
-        raise
+    """Write a start, or find the run that is there for it.
+
+    Raises:
+        TooManyStartsError: the identity's limit is reached; it names the wait.
+        ValidationError: the idempotency key was used for something else.
+        RetriedMeanwhileError: there is another retry of the run than the asker knows of.
+    """
+    hidden: frozenset[str] = frozenset()
+    while True:
+        try:
+            with transaction("accept") as tx:
+                run, left = _write(tx, start, hidden)
+            break
+        except TooManyStartsError:
+            _audit_the_limit(start.asker, start.event, start.target)
+            raise
+        except _UnseenRetries as unseen:
+            _tell_of(start.asker, unseen.run_ids)
+            hidden |= unseen.run_ids
     if isinstance(run, _There):
         return Started(_there(start.asker, run.run_id), replayed=True, quota=left, at_work=run.at_work)
     return Started(as_seen_by(start.asker, run), replayed=False, quota=left)
@@ -167,7 +211,15 @@ class _There:
     at_work: bool
 
 
-def _write(tx: Transaction, start: Start) -> tuple[ActionRun | TemplateRun | _There, Quota]:
+def _tell_of(asker: Identity, run_ids: frozenset[str]) -> None:
+    """Say which of these retries is the newest that the asker may see; raises RetriedMeanwhileError."""
+    for run_id in sorted(run_ids, reverse=True):
+        again = queries.any_run(run_id)
+        if access.allowed(asker, access.read_permission(again), again):
+            raise RetriedMeanwhileError(again)
+
+
+def _write(tx: Transaction, start: Start, hidden: frozenset[str]) -> tuple[ActionRun | TemplateRun | _There, Quota]:
     """The run as it is written, or the one that is there for this start; and what is left after it."""
     rate = extension().config.rate_limit
     # One start of an identity, one fix of a rule and one retry of a run at a time: keys, limits, fixes and retries are
@@ -179,6 +231,7 @@ def _write(tx: Transaction, start: Start) -> tuple[ActionRun | TemplateRun | _Th
         tx.lock(f"retry:{start.retry_of}")
     if there := _already_there(tx, start):
         return there, limits.quota(tx, start.asker.id, rate)
+    _require_retries_seen(tx, start, hidden)
     left = limits.take(tx, start.asker.id, rate)
     run = start.write(tx)
     idempotency.keep(tx, start.key, start.kind, run.id)
@@ -237,6 +290,18 @@ def _active_retry(tx: Transaction, start: Start) -> str | None:
     table = tables.template_runs if start.kind == TEMPLATE_RUN else tables.action_runs
     active = select(table.c.id, table.c.secrets).where(table.c.retry_of == start.retry_of, table.c.status.in_(ACTIVE))
     return next((found["id"] for found in tx.rows(active) if _same_secrets(found["secrets"], start)), None)
+
+
+def _require_retries_seen(tx: Transaction, start: Start, hidden: frozenset[str]) -> None:
+    """Start nothing while there are newer retries than the one that the asker knows of, but for hidden ones."""
+    if start.retry_of is None or start.seen_retry is None:
+        return
+    table = tables.template_runs if start.kind == TEMPLATE_RUN else tables.action_runs
+    newest_first = select(table.c.id).where(table.c.retry_of == start.retry_of).order_by(table.c.id.desc())
+    ids = [row["id"] for row in tx.rows(newest_first.limit(MOST_RETRIES))]
+    newer = ids[: ids.index(start.seen_retry)] if start.seen_retry in ids else ids
+    if unseen := frozenset(newer) - hidden:
+        raise _UnseenRetries(unseen)
 
 
 def _same_secrets(there: bytes | None, start: Start) -> bool:

@@ -17,7 +17,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs import service
-from portal_actions_plugin.runs.accept import Ask, Started
+from portal_actions_plugin.runs.accept import Ask, RetriedMeanwhileError, Started
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.reading import permitted, queries
 from portal_actions_plugin.runs.run_ids import parse_id
@@ -43,6 +43,7 @@ class Plan:
         words: what will happen, or why nothing can.
         works: whether it can be done right now.
         wait: seconds until it can, where only the limit of starts is in the way.
+        again: the newest retry of it that there is already.
     """
 
     run_id: str
@@ -50,6 +51,7 @@ class Plan:
     words: str
     works: bool = False
     wait: int | None = None
+    again: Run | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Result:
     Attributes:
         run_id: the id that stands for it, as it was asked for.
         run: as it is now; None where there is none that the asker may know of.
-        again: the run that a retry led to.
+        again: the run that a retry led to; with an error, the one that somebody else's led to meanwhile.
         at_work: whether that one was there before: a fix of the same rule, or a retry of the same run.
         error: why nothing was done.
     """
@@ -106,7 +108,10 @@ def _plan_retry(asker: Identity, run_id: str, run: Run) -> Plan:
         return Plan(run_id, run, _why_no_retry(asker, run))
     if MASK in _inputs(run).values():
         return Plan(run_id, run, "Needs its secret inputs again: open the run to give them.")
-    return Plan(run_id, run, f"A new run of {_title(run)}{_in_whose_name(run)}.", works=True)
+    again = permitted.retry_of(asker, run)
+    if again and again.status in ACTIVE:
+        return Plan(run_id, run, "A retry of it is at work already.", again=again)
+    return Plan(run_id, run, f"A new run of {_title(run)}{_in_whose_name(run)}.", works=True, again=again)
 
 
 def _in_whose_name(run: Run) -> str:
@@ -157,7 +162,9 @@ def _within_limit(asker: Identity, plans: list[Plan]) -> list[Plan]:
 # -- doing it --------------------------------------------------------------------------------------------------------
 
 
-def carry_out(asker: Identity, operation: str, run_ids: Iterable[str], key: str | None) -> list[Result]:
+def carry_out(
+    asker: Identity, operation: str, run_ids: Iterable[str], key: str | None, seen: Mapping[str, str] | None = None
+) -> list[Result]:
     """Cancel or retry these runs, each by itself: a refusal of one is its result and stops no other.
 
     Args:
@@ -165,15 +172,18 @@ def carry_out(asker: Identity, operation: str, run_ids: Iterable[str], key: str 
         operation: one of ``OPERATIONS``.
         run_ids: action runs; a step stands for its template run, which comes once.
         key: what makes the same request the same starts; each run has an idempotency key of its own, made from it.
+        seen: by the given ids, the retry of each run that the asker knows of, empty for none: one that was retried
+            since is left out, and its result says so.
     """
-    return [_carry_out(asker, operation, one, key) for one, _ in _selected(asker, run_ids)]
+    known = seen or {}
+    return [_carry_out(asker, operation, one, key, known.get(one.given)) for one, _ in _selected(asker, run_ids)]
 
 
-def _carry_out(asker: Identity, operation: str, one: _Selected, key: str | None) -> Result:
+def _carry_out(asker: Identity, operation: str, one: _Selected, key: str | None, seen: str | None) -> Result:
     try:
         if operation == CANCEL:
             return Result(one.run_id, one.cancel(asker))
-        again = one.retry(asker, f"{key}-{one.run_id}" if key else None)
+        again = one.retry(asker, Ask(idempotency_key=f"{key}-{one.run_id}" if key else None, seen_retry=seen))
         return Result(one.run_id, one.read(asker), again.run, at_work=again.at_work)
     except PortalActionsError as error:
         return _refused(operation, one.run_id, one.read(asker), error)
@@ -186,7 +196,8 @@ def _refused(operation: str, run_id: str, run: Run | None, error: PortalActionsE
     elif operation == CANCEL and run.status == CANCELED and isinstance(error, ConflictError):
         # Canceled is canceled, also by the first of two clicks.
         return Result(run_id, run)
-    return Result(run_id, run, error=error)
+    again = error.again if isinstance(error, RetriedMeanwhileError) else None
+    return Result(run_id, run, again, error=error)
 
 
 # -- which runs ------------------------------------------------------------------------------------------------------
@@ -198,6 +209,7 @@ class _Selected:
 
     run_id: str
     template_run_id: str | None
+    given: str
 
     def read(self, asker: Identity) -> Run | None:
         """The run; None where there is none that the asker may know of."""
@@ -213,8 +225,7 @@ class _Selected:
             return service.cancel_template_run(asker, self.template_run_id)
         return service.cancel_action_run(asker, self.run_id)
 
-    def retry(self, asker: Identity, key: str | None) -> Started:
-        ask = Ask(idempotency_key=key)
+    def retry(self, asker: Identity, ask: Ask) -> Started:
         if self.template_run_id:
             return service.retry_template_run(asker, self.template_run_id, ask)
         return service.retry_action_run(asker, self.run_id, ask)
@@ -227,7 +238,7 @@ def _selected(asker: Identity, run_ids: Iterable[str]) -> list[tuple[_Selected, 
     found: dict[str, tuple[_Selected, Run | None]] = {}
     read: dict[str, Run | None] = {}
     for given, run_id in known.items():
-        one = _Selected(run_id or given, steps.get(run_id) if run_id else None)
+        one = _Selected(run_id or given, steps.get(run_id) if run_id else None, given)
         name = one.template_run_id or one.run_id
         if name not in read:
             read[name] = one.read(asker)

@@ -183,7 +183,7 @@ def test_the_preview_says_of_each_run_what_a_retry_will_do(ada: Visitor, templat
     assert told(page) == [
         "A new run of Two steps.",
         "A new run of debug.log@v1.",
-        f"A new run of Two steps. It was retried already, as {newer[:13]}.",
+        f"A new run of Two steps. It was retried already, as {newer[:13]} of Ada Lovelace, failed.",
         "Is still running: cancel it first.",
         "Has succeeded: start the template anew for another run.",
         "The template is gone.",
@@ -378,10 +378,12 @@ def test_a_form_that_is_sent_twice_is_one_run_each(ada: Visitor) -> None:
     first, second = confirm(ada, page), confirm(ada, page)
     assert told(first) == told(second)
     assert len(template_runs()) == 2
-    again = confirm(ada, ada.see(address("retry", *ticked)))
-    assert len(template_runs()) == 2, "a retry that is at work is the answer to whoever looks again"
+    again = ada.see(address("retry", *ticked))
     at_work = [line.split()[1] for line in told(first)]
-    assert told(again) == [f"A retry of it is at work already: {run_id}" for run_id in at_work]
+    assert told(again) == [
+        f"A retry of it is at work already. It is {run_id} of Ada Lovelace, queued." for run_id in at_work
+    ], "a retry that is at work is the answer to whoever looks again"
+    assert buttons(again) == []
 
 
 def test_a_cancel_that_is_sent_twice_is_canceled_both_times(ada: Visitor) -> None:

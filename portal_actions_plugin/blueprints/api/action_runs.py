@@ -10,7 +10,7 @@ from marshmallow import RAISE
 from portal_actions_plugin.blueprints.api import arguments
 from portal_actions_plugin.blueprints.api.requests import (
     StartAnswer,
-    ask_from_headers,
+    ask_of_retry,
     fails_with,
     started_answer,
     starts,
@@ -88,5 +88,5 @@ def retry_action_run(body: dict[str, Any], run_id: str) -> StartAnswer:
 
     It is a new run with `retry_of`. Secret inputs are sent again. A step answers 409: its template run can be retried.
     """
-    started = service.retry_action_run(current_identity(), run_id, ask_from_headers(secrets=body.get("secrets")))
+    started = service.retry_action_run(current_identity(), run_id, ask_of_retry(body))
     return started_answer(started, ActionRun)

@@ -154,7 +154,15 @@ class StartTemplateRunSchema(_StartSchema):
 
 
 class RetrySchema(Schema):
-    """What a retry needs again."""
+    """What a retry needs again, and which one is known of."""
+
+    retried_as = fields.UUID(
+        allow_none=True,
+        metadata={
+            "description": "The run's `retried_as` as you know it, null for none. Where there is a newer retry that you "
+            "may see, nothing is started, and a 409 names it."
+        },
+    )
 
     secrets = fields.Dict(
         keys=fields.String(),

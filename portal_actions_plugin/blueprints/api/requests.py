@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from flask import Response, request
@@ -100,6 +101,12 @@ def ask_from_headers(
 ) -> Ask:
     """What accompanies a start, with the request's idempotency key."""
     return Ask(request.headers.get("Idempotency-Key"), entity, origin, secrets or {})
+
+
+def ask_of_retry(body: Mapping[str, Any]) -> Ask:
+    """What accompanies a retry or a resume, by its body and the request's headers."""
+    seen_retry = str(body["retried_as"] or "") if "retried_as" in body else None
+    return replace(ask_from_headers(secrets=body.get("secrets")), seen_retry=seen_retry)
 
 
 def started_answer(started: Started, kind: type[ActionRun | TemplateRun]) -> StartAnswer:

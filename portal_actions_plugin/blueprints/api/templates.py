@@ -12,6 +12,7 @@ from portal_actions_plugin.blueprints.api.named_pages import page_of
 from portal_actions_plugin.blueprints.api.requests import (
     StartAnswer,
     ask_from_headers,
+    ask_of_retry,
     fails_with,
     started_answer,
     starts,
@@ -126,7 +127,7 @@ def retry_template_run(body: dict[str, Any], run_id: str) -> StartAnswer:
     It is a new run with `retry_of`. Secret inputs are wiped when a run ends, so they are sent again; the answer is 422 and
     names them when they are missing.
     """
-    started = service.retry_template_run(current_identity(), run_id, ask_from_headers(secrets=body.get("secrets")))
+    started = service.retry_template_run(current_identity(), run_id, ask_of_retry(body))
     return started_answer(started, TemplateRun)
 
 
@@ -138,7 +139,7 @@ def resume_template_run(body: dict[str, Any], run_id: str) -> StartAnswer:
 
     Finished steps keep their outputs and links, and are not run again. Secret inputs are sent again, as for a retry.
     """
-    started = service.resume_template_run(current_identity(), run_id, ask_from_headers(secrets=body.get("secrets")))
+    started = service.resume_template_run(current_identity(), run_id, ask_of_retry(body))
     return started_answer(started, TemplateRun)
 
 

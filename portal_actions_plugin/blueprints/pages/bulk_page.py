@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import Request, Response, request
 from werkzeug.datastructures import MultiDict
 
+from portal_actions_plugin.blueprints.pages.form_again import SEEN
 from portal_actions_plugin.blueprints.pages.page_answer import page, page_url
 from portal_actions_plugin.blueprints.pages.query import ListQuery
 from portal_actions_plugin.errors import ValidationError
@@ -87,7 +88,8 @@ def confirm() -> Response:
     query = BulkQuery.of(request)
     confirmed = chosen(request.form)
     access.require_reader(asker, "action:read", event=f"action_run.{query.operation}", target=confirmed[0])
-    results = bulk.carry_out(asker, query.operation, confirmed, request.form.get("idempotency_key") or None)
+    key = request.form.get("idempotency_key") or None
+    results = bulk.carry_out(asker, query.operation, confirmed, key, _seen_retries(request.form))
     limited = {result.run_id for result in results if isinstance(result.error, TooManyStartsError)}
     left = tuple(run_id for run_id in query.run_ids if run_id in limited or run_id not in confirmed)
     facts = {
@@ -98,3 +100,9 @@ def confirm() -> Response:
         "left_url": query.url(left) if left else "",
     }
     return page("bulk_done.html", facts)
+
+
+def _seen_retries(form: MultiDict[str, str]) -> dict[str, str]:
+    """Which retry of each run the preview has shown, empty for none."""
+    before = f"{SEEN}."
+    return {name.removeprefix(before): value for name, value in form.items() if name.startswith(before)}

@@ -12,7 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.routing import BuildError
 
+from portal_actions_plugin.blueprints.csrf import StaleFormError
 from portal_actions_plugin.blueprints.errors import quota_headers
+from portal_actions_plugin.blueprints.pages.form_again import form_again
 from portal_actions_plugin.blueprints.pages.page_answer import OWN_LAYOUT, page
 from portal_actions_plugin.errors import (
     NotSetUpError,
@@ -23,6 +25,7 @@ from portal_actions_plugin.errors import (
 )
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import outage
+from portal_actions_plugin.runs.accept import RetriedMeanwhileError
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.guards.limits import TooManyStartsError
@@ -41,6 +44,10 @@ _TITLES = {
     429: "Too many starts",
     503: "This portal lacks a setting",
 }
+
+
+_STALE = "Nothing has happened. What you have typed is still here: look at it, then send it again."
+_MEANWHILE = "Nothing was started by you. Look at that run first: it may have done what you want."
 
 
 def show_errors(blueprint: Blueprint) -> None:
@@ -64,6 +71,15 @@ def _show_error(error: PortalActionsError) -> Any:
         headers["WWW-Authenticate"] = "Bearer"
         hint = "Sign in to this portal, then open this page again."
         more["sign_in_url"] = getattr(sign_in, "location", None)
+        more["form"] = form_again()
+    if isinstance(error, StaleFormError):
+        hint, more["form"] = _STALE, form_again()
+        more["title"] = "This page was too old"
+    if isinstance(error, RetriedMeanwhileError):
+        hint, more["form"] = _MEANWHILE, form_again(error.again.id)
+        more["fields"], more["again"], more["title"] = (), error.again, "Retried meanwhile"
+    if more.get("form"):
+        headers["Cache-Control"] = "no-store"  # what was typed is in it
     if error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     if isinstance(error, TooManyStartsError):
@@ -155,6 +171,8 @@ def _page(
         "fields": (),
         "wait": None,
         "sign_in_url": None,
+        "form": None,
+        "again": None,
         "again_url": _this_page() if status >= 500 and request.method == "GET" else None,
         "run_id": run_id,
         "run_page": "template_run" if (request.endpoint or "").endswith("_template_run") else "action_run",

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, redirect, request
 from werkzeug import Response as AnyResponse
 
 from portal_actions_plugin.blueprints.pages.errors import show_errors
+from portal_actions_plugin.blueprints.pages.form_again import SECRETS, SEEN
 from portal_actions_plugin.blueprints.pages.list_rows import list_facts
 from portal_actions_plugin.blueprints.pages.live import MOVING, STILL
 from portal_actions_plugin.blueprints.pages.log_file import log_file
@@ -62,6 +63,7 @@ def action_runs() -> Response:
     facts = {
         "query": query,
         "runs": list(found.items),
+        "retried": permitted.retries_of_listed(identity, found.items, seen),
         "moments": due_moments(found.items),
         "live": _live_list(query, found.items),
         "newer": found.previous_cursor,
@@ -194,8 +196,7 @@ def _somebody() -> Identity:
 
 def _ask() -> Ask:
     secrets = {
-        name.removeprefix("secrets."): value
-        for name, value in request.form.items()
-        if name.startswith("secrets.") and value
+        name.removeprefix(SECRETS): value for name, value in request.form.items() if name.startswith(SECRETS) and value
     }
-    return Ask(idempotency_key=request.form.get("idempotency_key") or None, secrets=secrets)
+    key, seen_retry = request.form.get("idempotency_key") or None, request.form.get(SEEN)
+    return Ask(idempotency_key=key, secrets=secrets, seen_retry=seen_retry)

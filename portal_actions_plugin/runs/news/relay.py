@@ -19,7 +19,7 @@ from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs.news import announced
 from portal_actions_plugin.runs.news.delivery import delivery
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, redis_names
-from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading import related
 from portal_actions_plugin.runs.run_ids import parse_id
 
 log = logging.getLogger(__name__)
@@ -112,5 +112,5 @@ def _read(changes: Sequence[str]) -> Iterator[ActionRun | TemplateRun]:
         kind, _, run_id = change.partition(" ")
         with suppress(NotFoundError):
             ids.get(kind, []).append(parse_id(run_id))
-    yield from queries.action_runs_by_id(ids[announced.ACTION_RUN])
-    yield from queries.template_runs_by_id(ids[announced.TEMPLATE_RUN])
+    yield from related.action_runs_by_id(ids[announced.ACTION_RUN])
+    yield from related.template_runs_by_id(ids[announced.TEMPLATE_RUN])

@@ -15,7 +15,7 @@ from portal_actions_plugin.run_types import ActionRun, LogEnd, LogLine, Page, Te
 from portal_actions_plugin.runs.forges import listing
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.limits import Quota
-from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading import queries, related
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.reading.paging import COUNT_CAP, Sight
 from portal_actions_plugin.runs.reading.references import all_as_seen_by, as_seen_by
@@ -23,7 +23,7 @@ from portal_actions_plugin.runs.reading.search.unmatched import unmatched
 from portal_actions_plugin.runs.reading.usual_times import Kind
 from portal_actions_plugin.runs.reading.usual_times import usual_times as usual_times_of
 from portal_actions_plugin.runs.run_ids import no_run
-from portal_actions_plugin.runs.states import ACTIVE
+from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED
 from portal_actions_plugin.software_templates.loader import IN_FOLDER, UNREAD, no_template
 from portal_actions_plugin.software_templates.spec import Template
 
@@ -84,6 +84,40 @@ def as_it_is_now(identity: Identity | None, run: ActionRun | TemplateRun) -> Act
     if isinstance(run, TemplateRun):
         return as_seen_by(identity, queries.template_run(run.id))
     return as_seen_by(identity, queries.action_run(run.id))
+
+
+def retry_of(identity: Identity | None, run: ActionRun | TemplateRun) -> ActionRun | TemplateRun | None:
+    """The newest retry of a run that the identity was given, as ``retried_as`` names it."""
+    if run.retried_as is None:
+        return None
+    try:
+        return (
+            template_run(identity, run.retried_as)
+            if isinstance(run, TemplateRun)
+            else action_run(identity, run.retried_as)
+        )
+    except NotFoundError:
+        return None  # it was deleted just now
+
+
+def retries_of_listed(identity: Identity | None, runs: Sequence[ActionRun], seen: Sight | None) -> dict[str, str]:
+    """The newest retries of what has ended badly in a list, by the ids of the runs of the list.
+
+    Args:
+        identity: who looks at the list.
+        runs: on it. A step's are those of its template run.
+        seen: of ``sight``, as the list was read with it.
+    """
+    bad = [run for run in runs if run.status in (FAILED, CANCELED)]
+    found = related.newest_retries(
+        {run.template_run_id for run in bad if run.template_run_id}, {run.id for run in bad if not run.template_run_id}
+    )
+    if seen is not None:
+        whole, single = related.template_runs_by_id(found.values()), related.action_runs_by_id(found.values())
+        retries: list[ActionRun | TemplateRun] = [*whole, *single]
+        shown = {again.id for again in retries if access.allowed(identity, access.read_permission(again), again)}
+        found = {run_id: again for run_id, again in found.items() if again in shown}
+    return {run.id: found[of] for run in bad if (of := run.template_run_id or run.id) in found}
 
 
 def sight(identity: Identity | None, permission: str) -> Sight | None:

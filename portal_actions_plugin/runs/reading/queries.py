@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,8 +52,6 @@ _STEPS = (
     rows.select_action_runs().where(tables.action_runs.c.template_run_id == _run_id).order_by(tables.action_runs.c.id)
 )
 _run_ids = bindparam("run_ids", type_=Id(), expanding=True)
-_ACTION_RUNS_BY_ID = rows.select_action_runs().where(tables.action_runs.c.id.in_(_run_ids))
-_TEMPLATE_RUNS_BY_ID = rows.select_template_runs().where(tables.template_runs.c.id.in_(_run_ids))
 _STATUSES_OF_STEPS = select(tables.action_runs.c.template_run_id, tables.action_runs.c.status).where(
     tables.action_runs.c.template_run_id.in_(_run_ids)
 )
@@ -63,18 +61,6 @@ _ATTEMPTS = (
 
 _levels = bindparam("levels", type_=String(), expanding=True)
 _limit = bindparam("limit", type_=Integer())
-_RETRIES_OF_ACTION_RUN = (
-    rows.select_action_runs()
-    .where(tables.action_runs.c.retry_of == _run_id)
-    .order_by(tables.action_runs.c.id.desc())
-    .limit(_limit)
-)
-_RETRIES_OF_TEMPLATE_RUN = (
-    rows.select_template_runs()
-    .where(tables.template_runs.c.retry_of == _run_id)
-    .order_by(tables.template_runs.c.id.desc())
-    .limit(_limit)
-)
 _LINE: tuple[ColumnClause[Any], ...] = (
     tables.log_lines.c.action_run_id,
     tables.log_lines.c.seq,
@@ -177,31 +163,6 @@ def any_run(run_id: str) -> ActionRun | TemplateRun:
         return action_run(run_id)
 
 
-def action_runs_by_id(run_ids: Collection[str]) -> list[ActionRun]:
-    """Those of these action runs that there are, as in a list."""
-    if not run_ids:
-        return []
-    with reading() as db:
-        return _action_runs(db, db.rows(_ACTION_RUNS_BY_ID, {"run_ids": list(run_ids)}))
-
-
-def template_runs_by_id(run_ids: Collection[str]) -> list[TemplateRun]:
-    """Those of these template runs that there are, as in a list."""
-    if not run_ids:
-        return []
-    with reading() as db:
-        return _template_runs(db, db.rows(_TEMPLATE_RUNS_BY_ID, {"run_ids": list(run_ids)}))
-
-
-def retries_of(run: ActionRun | TemplateRun, *, limit: int) -> list[ActionRun] | list[TemplateRun]:
-    """The retries of a run, newest first, as in a list."""
-    values = {"run_id": run.id, "limit": limit}
-    with reading() as db:
-        if isinstance(run, TemplateRun):
-            return _template_runs(db, db.rows(_RETRIES_OF_TEMPLATE_RUN, values))
-        return _action_runs(db, db.rows(_RETRIES_OF_ACTION_RUN, values))
-
-
 def template_runs_of(run_ids: Sequence[str]) -> dict[str, str]:
     """The template run that each of these action runs is a step of, by the step's id."""
     steps = select(tables.action_runs.c.id, tables.action_runs.c.template_run_id).where(
@@ -292,12 +253,12 @@ def _tails(
 
 def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None, sight: Sight | None = None) -> Page:
     """Action runs, newest first: those that may be seen."""
-    return page(_listing("action_runs", tables.action_runs, wanted, _action_runs), limit, cursor, sight)
+    return page(_listing("action_runs", tables.action_runs, wanted, listed_action_runs), limit, cursor, sight)
 
 
 def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None, sight: Sight | None = None) -> Page:
     """Template runs, newest first, without their steps: those that may be seen."""
-    return page(_listing("template_runs", tables.template_runs, wanted, _template_runs), limit, cursor, sight)
+    return page(_listing("template_runs", tables.template_runs, wanted, listed_template_runs), limit, cursor, sight)
 
 
 def _listing(
@@ -306,11 +267,13 @@ def _listing(
     return Listing(_reader(table, wanted), convert, bound_to(name, wanted))
 
 
-def _action_runs(_db: Transaction, found: Sequence[Row]) -> list[ActionRun]:
+def listed_action_runs(_db: Transaction, found: Sequence[Row]) -> list[ActionRun]:
+    """Rows as action runs of a list."""
     return [rows.action_run(action_run_record(row)) for row in found]
 
 
-def _template_runs(db: Transaction, found: Sequence[Row]) -> list[TemplateRun]:
+def listed_template_runs(db: Transaction, found: Sequence[Row]) -> list[TemplateRun]:
+    """Rows as template runs of a list, without their steps."""
     statuses: dict[str, list[str]] = {row["id"]: [] for row in found}
     if statuses:
         for step in db.rows(_STATUSES_OF_STEPS, {"run_ids": list(statuses)}):

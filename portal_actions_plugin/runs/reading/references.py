@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, LockHolder, OwnSteps, TemplateRun
 from portal_actions_plugin.runs.guards import access
-from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading import related
 
 R = TypeVar("R", bound=ActionRun | TemplateRun)
 
@@ -44,9 +44,9 @@ class _Seen:
             for part in _parts(run):
                 whole.update(filter(None, (part.taken_over_from,)))
                 single.update([part.waits_for.run_id] if part.waits_for and part.waits_for.run_id else ())
-        holders = queries.action_runs_by_id(single)
+        holders = related.action_runs_by_id(single)
         whole.update(holder.template_run_id for holder in holders if holder.template_run_id)
-        self._whole = {run.id for run in queries.template_runs_by_id(whole) if self._may(run)}
+        self._whole = {run.id for run in related.template_runs_by_id(whole) if self._may(run)}
         self._single = {run.id for run in holders if self._is_seen(run)}
 
     def of(self, run: R) -> R:
@@ -79,7 +79,7 @@ class _Seen:
     def _retried_as(self, run: ActionRun | TemplateRun) -> str | None:
         if run.retried_as is None:
             return None
-        retries = queries.retries_of(run, limit=MOST_RETRIES)
+        retries = related.retries_of(run, limit=MOST_RETRIES)
         return next((again.id for again in retries if self._may(again)), None)
 
     def _is_seen(self, run: ActionRun) -> bool:

@@ -25,12 +25,12 @@ def retry_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN
     Args:
         identity: who asks.
         run_id: the template run's id.
-        ask: its idempotency key, and the secret inputs again: those of the run are wiped.
+        ask: its idempotency key, the secret inputs again, since those of the run are wiped, and which retry is known of.
 
     Raises:
         UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
         NotFoundError: there is no such run, or its template is gone.
-        ConflictError: the run has neither failed nor been canceled.
+        ConflictError: the run has neither failed nor been canceled, or was retried meanwhile.
         ValidationError: a secret input is missing, or the inputs do not fit the template any more; each is named.
         TooManyStartsError: the identity's limit is reached; it names the wait.
         ConfigurationError: the template is broken.
@@ -49,7 +49,7 @@ def resume_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAI
     Args:
         identity: who asks.
         run_id: the template run's id.
-        ask: its idempotency key, and the secret inputs again: those of the run are wiped.
+        ask: its idempotency key, the secret inputs again, since those of the run are wiped, and which retry is known of.
 
     Raises:
         UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
@@ -79,12 +79,12 @@ def retry_action_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN) 
     Args:
         identity: who asks.
         run_id: the action run's id.
-        ask: its idempotency key, and the secret inputs again: those of the run are wiped.
+        ask: its idempotency key, the secret inputs again, since those of the run are wiped, and which retry is known of.
 
     Raises:
         UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
         NotFoundError: there is no such run, or its action is gone.
-        ConflictError: it is a step of a template run, or has not ended.
+        ConflictError: it is a step of a template run, has not ended, or was run again meanwhile.
         ValidationError: a secret input is missing, or the input does not fit the action any more; each is named.
         TooManyStartsError: the identity's limit is reached; it names the wait.
     """
@@ -98,7 +98,7 @@ def retry_action_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN) 
     if run.status not in OVER:
         raise ConflictError(f"This run is {run.status}: it can be run again once it has ended.")
     data, secrets = _inputs_again(run.input, ask.secrets)
-    again = Ask(ask.idempotency_key, run.entity, run.origin, secrets)
+    again = Ask(ask.idempotency_key, run.entity, run.origin, secrets, seen_retry=ask.seen_retry)
     return start_action(asker, run.action, data, again, event="action_run.retry", retry_of=run.id)
 
 
@@ -109,7 +109,7 @@ def _once_more(run: TemplateRun, ask: Ask) -> tuple[dict[str, Any], Ask]:
             hint="Start the template again for another run.",
         )
     inputs, secrets = _inputs_again(run.inputs, ask.secrets)
-    return inputs, Ask(ask.idempotency_key, run.entity, run.origin, secrets, left_empty_of(run))
+    return inputs, Ask(ask.idempotency_key, run.entity, run.origin, secrets, left_empty_of(run), ask.seen_retry)
 
 
 def _inputs_again(shown: Mapping[str, Any], secrets: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -169,6 +169,7 @@ def _start_template(
             sealed=kept.sealed,
             asked_for=frozenset(own),
             seen=tuple(seen_of_template_run(template, about)),
+            seen_retry=ask.seen_retry,
         )
     )
 
@@ -258,7 +259,19 @@ def _start_action(
 
     seen = tuple(seen_of_one_off(action.id, about))
     return accept(
-        Start(asker, event, action.id, ACTION_RUN, key, write, ask.origin, retry_of, sealed=kept.sealed, seen=seen)
+        Start(
+            asker,
+            event,
+            action.id,
+            ACTION_RUN,
+            key,
+            write,
+            ask.origin,
+            retry_of,
+            sealed=kept.sealed,
+            seen=seen,
+            seen_retry=ask.seen_retry,
+        )
     )
 
 
