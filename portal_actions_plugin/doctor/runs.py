@@ -21,6 +21,7 @@ from portal_actions_plugin.doctor.findings import (
 )
 from portal_actions_plugin.doctor.parts import looking
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runner import sweeper
 from portal_actions_plugin.runs.conditions import DUE, DUE_SINCE, LOST, NOW
 from portal_actions_plugin.runs.reading import workers
 from portal_actions_plugin.runs.states import ACTIVE, OVER, RUNNING
@@ -29,6 +30,10 @@ from portal_actions_plugin.storage.sessions import Transaction
 from portal_actions_plugin.storage.sql import now_plus
 
 SLOW_SECONDS = 60
+
+SWEEPS = 5
+"""So many have to go by before what a sweeper sees to counts as left undone."""
+
 STUCK_SECONDS = 600
 
 
@@ -191,10 +196,11 @@ def _locks() -> Iterator[Finding]:
 
 
 def _signals() -> Iterator[Finding]:
+    config = extension().config
+    # By then sweepers that live have told them.
+    late = sweeper.ANNOUNCE_AFTER_LEASES * config.lease_seconds + SWEEPS * config.sweep_seconds
     for table, what in ((tables.action_runs, "action run"), (tables.template_runs, "template run")):
-        silent = and_(
-            table.c.status.in_(OVER), table.c.announced_at.is_(None), table.c.finished_at < now_plus(-SLOW_SECONDS)
-        )
+        silent = and_(table.c.status.in_(OVER), table.c.announced_at.is_(None), table.c.finished_at < now_plus(-late))
         with looking() as db:
             found = affected(db, table, silent, table.c.finished_at)
         if found:
