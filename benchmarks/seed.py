@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, create_engine, text
 
 from benchmarks.portal import PEOPLE, THREE_STEPS
+from portal_actions_plugin.runs.dictionary.values import STEP_NAME, TITLE, Seen, seen_in
 from portal_actions_plugin.storage.sessions import Database
 
 DAYS = 90
@@ -33,6 +34,7 @@ RARE_PERSON = "user:zoe@example.com"
 """Has started one template run, half way back, and nobody else's name begins like that."""
 
 _PREFIX = "portal_actions_"
+_SEEN = ("template", "requested_by", "requester_name", "entity")
 _NEVER = 4_000_000_000_000
 """A moment in the year 2096, in milliseconds."""
 
@@ -133,6 +135,7 @@ def fill(database: Database, runs: int) -> None:
         _insert_history(connection, sql, runs)
         for _, create in indexes:
             connection.execute(text(create))
+        _insert_words(connection)
         for statement in sql.after:
             connection.execute(text(statement))
     engine.dispose()
@@ -159,6 +162,23 @@ def _insert_history(connection: Connection, sql: Dialect, runs: int) -> None:
         insert = f"INSERT INTO {_PREFIX}{table} ({names}) SELECT {values} FROM {source} WHERE {condition} ORDER BY n"
         connection.execute(text(insert))
     connection.execute(text(f"INSERT INTO {_PREFIX}metric_watermark VALUES (1, {sql.moment(str(_now()))})"))
+
+
+def _insert_words(connection: Connection) -> None:
+    """Fill the dictionary of search with all values that there are."""
+    runs, steps = f"{_PREFIX}template_runs", f"{_PREFIX}action_runs"
+    seen: dict[Seen, None] = {}
+    for field, table in (*((name, runs) for name in _SEEN), *((name, steps) for name in ("step_id", "action", *_SEEN))):
+        for (value,) in connection.execute(text(f"SELECT DISTINCT {field} FROM {table}")):
+            seen.update(dict.fromkeys(seen_in(field, value)))
+    for field, value, shown, table in ((TITLE, "template", "title", runs), (STEP_NAME, "step_id", "step_name", steps)):
+        for of, said in connection.execute(text(f"SELECT DISTINCT {value}, {shown} FROM {table}")):
+            seen.update(dict.fromkeys(seen_in(field, of, said)))
+    terms = sorted({(word, one.field, one.value) for one in seen for word in one.found_by()})
+    connection.execute(
+        text(f"INSERT INTO {_PREFIX}search_terms (word, field, value) VALUES (:word, :field, :value)"),
+        [{"word": word, "field": field, "value": value} for word, field, value in terms],
+    )
 
 
 def _now() -> int:

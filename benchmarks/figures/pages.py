@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import os
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +11,11 @@ from urllib.parse import quote
 from benchmarks.client import Client
 from benchmarks.effort import Effort, Values
 from benchmarks.figures.statistics import percentile
+from benchmarks.portal import create_app
 from benchmarks.rig import Rig
 from benchmarks.seed import RARE_PERSON, SHOWN_TEMPLATE
+from portal_actions_plugin.runs.reading.cursors import seal
+from portal_actions_plugin.runs.reading.filters import RunFilter, bound_to
 
 DEEP = 50_000
 STATUSES = ("queued", "running", "success", "failed", "canceled")
@@ -47,8 +50,13 @@ def addresses(rig: Rig) -> dict[str, str]:
         "list, All": "/actions",
         **{f"list, {status}": f"/actions?status={status}" for status in STATUSES},
         "list, mine": f"/actions?requested_by={quote('user:person-000@example.com')}",
-        "list, deep": f"/actions?cursor={_cursor(_run_at(rig, min(DEEP, rig.runs // 2)))}",
+        "list, deep": f"/actions?cursor={_cursor(rig, _run_at(rig, min(DEEP, rig.runs // 2)))}",
         "search, narrow": f"/actions?q={quote(RARE_PERSON)}",
+        "search, prefix": "/actions?q=s",
+        "search, rare and common": f"/actions?q={quote(RARE_PERSON)}+step",
+        "search, common and common": "/actions?q=createrepo+create-service-09",
+        "search, never together": "/actions?q=step-0+step-1",
+        "search, title": "/actions?q=create+a+service",
         "search, broad": "/actions?q=create-service",
         "search, one template": f"/actions?q={SHOWN_TEMPLATE}",
         "search, none found": "/actions?q=nothing-begins-like-this",
@@ -62,6 +70,11 @@ def _run_at(rig: Rig, depth: int) -> Any:
     return rig.number(f"SELECT id FROM portal_actions_action_runs ORDER BY id DESC LIMIT 1 OFFSET {depth}")
 
 
-def _cursor(run_id: Any) -> str:
-    """The cursor of the page that begins below this run, as the link to it has it."""
-    return base64.urlsafe_b64encode(b"n" + uuid.UUID(str(run_id)).bytes).decode().rstrip("=")
+def _cursor(rig: Rig, run_id: Any) -> str:
+    """The cursor of the page that begins below this run, as the portal seals it in the link to it."""
+    os.environ.update(rig.environment)
+    app = create_app()
+    with app.app_context():
+        cursor = seal(b"n" + uuid.UUID(str(run_id)).bytes, bound_to("action_runs", RunFilter()))
+    app.extensions["portal_actions"].database.close_connections()
+    return cursor

@@ -51,6 +51,10 @@ def test_a_filled_database_has_a_believable_history_that_every_page_can_read(app
         assert len(queries.action_runs(RunFilter(status=(status,)), limit=50).items) == 50, status
     assert len(queries.action_runs(RunFilter(status=("failed",), q=seed.SHOWN_TEMPLATE), limit=50).items) == 50
     assert len(queries.action_runs(RunFilter(requested_by=seed.RARE_PERSON), limit=50).items) == 3
+    assert len(queries.action_runs(RunFilter(q="zoe@ step"), limit=50).items) == 3
+    assert queries.action_runs(RunFilter(q="createrepo create-service-09"), limit=1).items
+    assert queries.action_runs(RunFilter(template="create a service"), limit=1).items
+    assert not queries.action_runs(RunFilter(q="step-0 step-1"), limit=1).items
 
     newest = queries.template_runs(RunFilter(status=("success",)), limit=1).items[0]
     assert [step.status for step in queries.template_run(newest.id).steps] == ["success"] * 3
