@@ -210,8 +210,8 @@ class Supervisor:
                 if pid:
                     place.died_with = status
                     place.died(time.monotonic())
-                    log.warning("the worker %s died with status %d and is started again", place.name, status)
                     self._end_leftovers()
+                    log.warning("the worker %s died with status %d and is started again", place.name, status)
 
     def _end_leftovers(self) -> None:
         """End what the job process of a dead worker has started: nobody else is left to do it, and it may be writing."""
@@ -232,9 +232,10 @@ class Supervisor:
 
     def _replace(self, stalled: Sequence[ToReplace]) -> None:
         for one in stalled:
-            log.error("killing the worker %s (process %d): %s", one.place.name, one.place.pid, one.why)
-            # A calm end is for who hears: one that was stopped, or hangs, does not.
+            # A calm end is for who hears: one that was stopped, or hangs, does not. Whoever does not read the log, which
+            # may be what it hangs in, must not keep it alive.
             os.kill(one.place.pid, signal.SIGKILL)
+            log.error("killed the worker %s (process %d): %s", one.place.name, one.place.pid, one.why)
 
     def _stop(self, stop: StopRequest) -> None:
         log.info("stopping: workers finish their steps; a second signal ends them at once")

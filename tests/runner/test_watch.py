@@ -11,15 +11,18 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
 
+from portal_actions_plugin.runner.liveness.lookout import ToReplace
+from portal_actions_plugin.runner.liveness.places import Place
 from portal_actions_plugin.runner.process import monitor
 from portal_actions_plugin.runner.process.interruptions import StopRequest
 from portal_actions_plugin.runner.process.monitor import JobProcess, watch
 from portal_actions_plugin.runner.process.shared_memory import Shared
+from portal_actions_plugin.runner.supervisor import Supervisor
 from tests.support.waiting import wait_until
 
 
@@ -58,6 +61,7 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return looked
 
 
+@pytest.mark.fault("C15")
 @pytest.mark.fault("0e")
 def test_a_process_that_has_closed_all_descriptors_is_waited_for_as_any_other(
     make_app: Callable[..., Flask], turns: list[float]
@@ -102,6 +106,7 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+@pytest.mark.fault("C15")
 @pytest.mark.fault("0e")
 def test_a_worker_may_have_more_than_a_thousand_files_open(make_app: Callable[..., Flask], many_files: None) -> None:
     job = fork(lambda *_: time.sleep(0.2))
@@ -110,6 +115,7 @@ def test_a_worker_may_have_more_than_a_thousand_files_open(make_app: Callable[..
     assert job.exit_status == 0
 
 
+@pytest.mark.fault("C15")
 @pytest.mark.fault("0b")
 def test_a_process_whose_time_is_over_is_killed_before_anything_is_said_about_it(
     make_app: Callable[..., Flask],
@@ -142,6 +148,7 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
+@pytest.mark.fault("C15")
 @pytest.mark.fault("0b")
 def test_a_process_that_is_gone_is_never_asked_again(make_app: Callable[..., Flask]) -> None:
     """Its descriptors are closed, and their numbers are other files' by now."""
@@ -172,3 +179,33 @@ def test_what_is_not_redis_trouble_is_not_called_so() -> None:
         raise ConnectionResetError(errno.ECONNRESET, "reset")
     with pytest.raises(OSError, match="descriptor"), asking_redis():
         raise OSError(errno.EBADF, "bad descriptor")
+
+
+@pytest.mark.fault("C15")
+def test_a_worker_that_stands_still_is_killed_before_anything_is_said_about_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it hangs in may be the log, and whoever reads that hangs its supervisor as well."""
+    said_before: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda _pid, _signal: said_before.append(len(caplog.records)))
+    place = Place("default", "here:1:default:1")
+    place.pid = 4711
+    Supervisor._replace(cast("Supervisor", None), [ToReplace(place, "it hangs")])
+    assert said_before == [0]
+    assert "it hangs" in caplog.text
+
+
+@pytest.mark.fault("C15")
+def test_an_alarm_just_as_a_process_is_reaped_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = fork(lambda *_: None)
+    reap = os.waitpid
+
+    def reap_and_be_alarmed(pid: int, options: int) -> tuple[int, int]:
+        found = reap(pid, options)
+        monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("its number may be another process's by now"))
+        job.kill()
+        return found
+
+    monkeypatch.setattr(os, "waitpid", reap_and_be_alarmed)
+    wait_until(lambda: job.wait(1))
+    assert (job.exit_status, job.killed) == (0, False)

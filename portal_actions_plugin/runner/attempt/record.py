@@ -316,7 +316,6 @@ def queue_again(
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
     wait = again.wait_seconds
-    log.warning("run %s is tried again in %.1f s: %s: %s", ref.id, wait, error.code, error.message)
     with slots.changing("queue_again", about.requested_by) as tx:
         queue = transitions.queue_again(tx, ref, process_token, error, again, lines)
         if not wait:
@@ -324,6 +323,7 @@ def queue_again(
             ring.ring_first_after_commit(tx, ref.id, queue)
         tell.tell_after_commit(tx, signals.action_run_queued, ref.id)
         delivery().take_along(tx)
+    log.warning("run %s is tried again in %.1f s: %s: %s", ref.id, wait, error.code, error.message)
 
 
 def timed_out(action: str) -> ActionTimeoutError:
