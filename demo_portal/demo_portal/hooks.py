@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flask import url_for
+
 from demo_portal import catalog, scorecards
 
 
@@ -16,6 +18,11 @@ class Catalog:
         entity_id = catalog.register(entity, source)
         scorecards.evaluate(entity_id)
         return entity_id
+
+    def entity_url(self, entity_id: str) -> str:
+        """The page about an entity; raises NotFoundError for one that there is not."""
+        entity = catalog.entity(entity_id)
+        return url_for("catalog.entity", kind=entity.kind, namespace=entity.namespace, name=entity.name)
 
 
 class Scorecards:
@@ -31,3 +38,8 @@ class Scorecards:
             for result in report.results
         ]
         return {"level": report.level, "results": results}
+
+    def rule_url(self, entity_id: str, scorecard_id: str, rule: str) -> str:
+        """Where the page about an entity has a rule."""
+        scorecards.find(scorecard_id)
+        return f"{Catalog().entity_url(entity_id)}#rule-{rule}"

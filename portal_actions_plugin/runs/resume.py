@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.errors import ConfigurationError, ConflictError, ValidationError
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.run_ids import no_run
@@ -19,7 +19,14 @@ from portal_actions_plugin.software_templates.step_rendering import ConditionErr
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
 
+if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.software_templates.expressions.references import References
+
 _RETRY = "Retry instead: that takes the template as it is now."
+
+_OF_THE_DEFINITION = (ValidationError.code, ConfigurationError.code)
+"""What a step ends with again for as long as it is given the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,31 @@ def left_empty_of(run: TemplateRun) -> frozenset[Key]:
         return Template.from_snapshot(found["definition"]).input_check.left_empty(run.inputs)
     except (KeyError, TypeError):
         return frozenset()  # kept by another version: a retry does not need it, and a resume says so itself
+
+
+def fails_again(begin: LeftOff, error_code: str) -> bool:
+    """Whether a step that ended so would end so again in a resumed run: it is given the very same as before.
+
+    What is asked for again, a secret, may be another one: then nobody knows.
+    """
+    step, secret = begin.template.steps[begin.position], begin.template.secret_names
+    if error_code not in _OF_THE_DEFINITION:
+        return False
+    if begin.template.requester_secrets_of(begin.position):
+        return False
+    return not any(secret & (found.parameters | found.secrets) for found in _references(step.input))
+
+
+def _references(value: JsonValue) -> Iterator[References]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, str):
+        from portal_actions_plugin.software_templates.expressions.references import references  # as spec does
+
+        yield from references(value)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _references(inner)
 
 
 def first_step(begin: LeftOff, current: Template, course: Course) -> int | None:

@@ -28,7 +28,7 @@ from portal_actions_plugin.storage.sessions import transaction
 from tests.browser.harbor import create_harbor
 from tests.browser.sites import ARGUMENTS, CHROMIUM, Site, serving
 from tests.support import portal_day, reaper
-from tests.support.page_rows import ago
+from tests.support.page_rows import GRACE, ago
 
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "pictures"
 NOW = datetime(2025, 11, 24, 8, 41, tzinfo=UTC)
@@ -73,17 +73,17 @@ def harbor(folder: str) -> Iterator[Site]:
 
 def write_audit(day: portal_day.Day) -> None:
     """Add what the audit of such a day has."""
-    ada, grace, margaret = "user:ada@acme.example", "user:grace@acme.example", "user:margaret@acme.example"
+    ada, grace, margaret = "user:ada@acme.example", GRACE["requested_by"], "user:margaret@acme.example"
     canceled, failed, running = (path.rpartition("/")[2] for path in (day.canceled, day.failed, day.running))
     denied, refused = {"permission": "action:run"}, {"error_code": "AUTH_ERROR"}
     entries = (
         (1_700, AuditEntry(grace, "action_run.start", "denied", "scm.createRepo@v1", details=denied)),
-        (1_130, AuditEntry(ada, "template_run.start", "accepted", "request-environment", canceled)),
-        (1_090, AuditEntry(margaret, "template_run.cancel", "canceled", "request-environment", canceled)),
-        (125, AuditEntry(ada, "template_run.start", "accepted", "create-service", failed)),
-        (118, AuditEntry(ada, "template_run.start", "failed", "create-service", failed, details=refused)),
-        (40, AuditEntry(ada, "template_run.retry", "rate_limited", "create-service", failed)),
-        (12, AuditEntry(ada, "template_run.start", "accepted", "create-service", running)),
+        (1_130, AuditEntry(ada, "template_run.start", "accepted", "request-environment", canceled, canceled)),
+        (1_090, AuditEntry(margaret, "template_run.cancel", "canceled", "request-environment", canceled, canceled)),
+        (125, AuditEntry(ada, "template_run.start", "accepted", "create-service", failed, failed)),
+        (118, AuditEntry(ada, "template_run.finish", "failed", "create-service", failed, failed, details=refused)),
+        (40, AuditEntry(ada, "template_run.retry", "rate_limited", "create-service", failed, failed)),
+        (12, AuditEntry(ada, "template_run.start", "accepted", "create-service", running, running)),
     )
     with transaction("pictures") as tx:
         for seconds, entry in entries:

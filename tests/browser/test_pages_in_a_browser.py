@@ -217,6 +217,42 @@ def test_filters_and_back_work_without_javascript(window: OpenWindow) -> None:
 
 
 @pytest.mark.fault("E29")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_bars_of_steps_stand_below_each_other(window: OpenWindow, width: int) -> None:
+    for _ in range(3):
+        add_template_run("success", ("success",) * 3, **TWO_STEPS, step_values=_that_took(5_000, (1, 1, 1)))
+    run_id, _ = add_template_run(
+        "failed", ("success", "success", "failed"), **TWO_STEPS, step_values=_that_took(900, (0.2, 71.5, 5))
+    )
+    page = window("ada", width=width).open(f"/templates/runs/{run_id}")
+    bars = page.locator(".pa-steps svg[role=img]")
+    assert len({round(bars.nth(place).bounding_box()["x"]) for place in range(3)}) == 1
+    took = page.locator(".pa-took > span")
+    assert len({round(took.nth(place).bounding_box()["x"]) for place in range(3)}) == 1
+
+
+def _that_took(ago_seconds: float, seconds: tuple[float, ...]) -> dict[int, dict[str, Any]]:
+    times = ({"started_at": ago(ago_seconds), "finished_at": ago(ago_seconds - one)} for one in seconds)
+    return dict(enumerate(times))
+
+
+@pytest.mark.fault("E29")
+def test_a_printed_page_has_its_words_dark_on_white_and_no_buttons(window: OpenWindow, paths: dict[str, str]) -> None:
+    seen = window("ada", dark=True)
+    seen.tab.emulate_media(media="print", color_scheme="dark")
+    for name, path in paths.items():
+        page = seen.open(path)
+        assert page.locator(".portal-actions h1").is_visible()
+        assert page.locator("button:visible, input:visible, .pa-chips:visible").count() == 0, name
+        assert page.evaluate("getComputedStyle(document.querySelector('.portal-actions')).backgroundColor") == (
+            "rgb(255, 255, 255)"
+        )
+        assert page.evaluate(CONTRASTS) == [], name
+        cut = "(all) => all.filter((one) => one.clientHeight && one.scrollHeight > one.clientHeight + 1).length"
+        assert page.locator(".pa-lines, .pa-values dd").evaluate_all(cut) == 0, name
+
+
+@pytest.mark.fault("E29")
 def test_a_portal_that_is_light_only_has_light_pages_in_a_dark_browser(window: OpenWindow, site: Site) -> None:
     ground = "getComputedStyle(document.querySelector('.portal-actions')).backgroundColor"
     page = window("ada", dark=True).open("/actions")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +18,7 @@ from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import audit_trail
 from portal_actions_plugin.runs.reading.audit_trail import EVENTS, OUTCOMES, AuditFilter
+from portal_actions_plugin.runs.reading.names import names_of_people, titles_of_template_runs
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import AuditEntry
@@ -76,13 +78,20 @@ class AuditQuery(PageQuery):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row in words: ``note`` says more of it, with a ``code`` or the run that is started ``again``."""
+    """A row in words: ``note`` says more of it, with a ``code`` or the run that is started ``again``.
+
+    Attributes:
+        name: of who did it; empty where nobody knows more than their id.
+        title: of the template run that it is about; empty where it is about none.
+    """
 
     entry: AuditEntry
     what: str
     note: str = ""
     code: str = ""
     again: str = ""
+    name: str = ""
+    title: str = ""
 
 
 def audit() -> Response:
@@ -90,9 +99,11 @@ def audit() -> Response:
     access.require_audit(current_identity())
     query = AuditQuery.of(request)
     found = _found(query)
+    lines = _lines(found.items)
     facts = {
         "query": query,
-        "lines": [_line(entry) for entry in found.items],
+        "lines": lines,
+        "names": {line.entry.actor: line.name for line in lines if line.name},
         "newer": found.previous_cursor,
         "older": found.next_cursor,
         "outcomes": OUTCOMES,
@@ -108,6 +119,20 @@ def _found(query: AuditQuery) -> Page:
         # Back at the newest row: a whole page from there, not what was left over.
         return audit_trail.entries(wanted, limit=PAGE_SIZE)
     return found
+
+
+def _lines(entries: Sequence[AuditEntry]) -> list[Line]:
+    people = names_of_people(entry.actor for entry in entries)
+    titles = titles_of_template_runs(run_id for entry in entries if (run_id := _run_of(entry)))
+    return [
+        replace(_line(entry), name=people.get(entry.actor, ""), title=titles.get(_run_of(entry) or "", ""))
+        for entry in entries
+    ]
+
+
+def _run_of(entry: AuditEntry) -> str | None:
+    """The template run that a row is about; of a step's row, the step is what it is about."""
+    return entry.run_id if entry.event.startswith("template_run.") else None
 
 
 def _line(entry: AuditEntry) -> Line:

@@ -21,6 +21,7 @@ from portal_actions_plugin.runs.guards.identity import current_identity
 
 OWN_LAYOUT = "portal_actions/base.html"
 STYLESHEET = "portal-actions.css"
+PRINT_STYLESHEET = "print.css"
 SCRIPT = "portal-actions.js"
 
 _PACKAGE = Path(__file__).parent.parent.parent
@@ -70,6 +71,7 @@ def _context(layout: str, facts: Mapping[str, Any], state: str | None) -> Simple
     return SimpleNamespace(
         layout=layout,
         style_url=static_url(STYLESHEET),
+        print_style_url=static_url(PRINT_STYLESHEET),
         script_url=static_url(SCRIPT),
         text=PageText(datetime.now(UTC), absolute),
         absolute=absolute,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,12 +12,16 @@ from flask import request
 from portal_actions_plugin.blueprints.pages.live import MOVING
 from portal_actions_plugin.blueprints.pages.log_filter import LOG_FILTERS, LogFilter
 from portal_actions_plugin.blueprints.pages.log_html import log_items
+from portal_actions_plugin.blueprints.pages.origins import origin_facts
 from portal_actions_plugin.blueprints.pages.page_answer import run_url
+from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, RunError, Step, TemplateRun
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.reading import permitted
+from portal_actions_plugin.runs.reading.names import titles_of_inputs
+from portal_actions_plugin.runs.resume import fails_again, left_off
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import ACTIVE, FAILED, RUNNING, SUCCESS
 
@@ -31,8 +36,10 @@ FOLDED_LOG_LINES = 100
 def template_run_facts(identity: Identity, run: TemplateRun, log: LogFilter) -> dict[str, Any]:
     """What is shown of a template run."""
     results = {name: value for name, value in run.outputs.items() if name != "links" or not run.links}
-    own = {"run": run, "results": results, "resume_at": _resume_at(identity, run)}
-    return {**own, **_facts(identity, run, run.inputs, run.steps, log)}
+    shared = _facts(identity, run, run.inputs, run.steps, log)
+    resume_at = _resume_at(identity, run) if shared["can_retry"] else None
+    again = _fails_again(run, shared["error"]) if resume_at else None
+    return {**shared, "run": run, "results": results, "resume_at": resume_at, "resume_fails": again}
 
 
 def one_off_facts(identity: Identity, run: ActionRun, log: LogFilter) -> dict[str, Any]:
@@ -40,7 +47,7 @@ def one_off_facts(identity: Identity, run: ActionRun, log: LogFilter) -> dict[st
     registry = extension().registry
     title = registry.get(run.action).title if run.action in registry else run.action
     step = Step(step_id="", name=title, action=run.action, status=run.status, run=run)
-    own = {"run": run, "step": step, "resume_at": None}
+    own = {"run": run, "step": step, "resume_at": None, "resume_fails": None}
     return {**own, **_facts(identity, run, run.input, (step,), log)}
 
 
@@ -57,9 +64,12 @@ def _facts(
     log: LogFilter,
 ) -> dict[str, Any]:
     runs = [step.run for step in steps if step.run]
-    can_retry = access.can_retry(identity, run)
+    origin = origin_facts(run)
+    # The fix of a rule that passes is refused: no button is offered for it.
+    can_retry = access.can_retry(identity, run) and not origin.passes
     logs = permitted.log_ends(identity, runs, log.levels)
     return {
+        "origin": origin,
         "log": log,
         "log_filters": LOG_FILTERS,
         "logs": logs,
@@ -85,14 +95,33 @@ def _resume_at(identity: Identity, run: TemplateRun) -> Step | None:
     return next((step for step in run.steps if step.run and step.status != SUCCESS), None)
 
 
+@dataclass(frozen=True, slots=True)
+class FailsAgain:
+    """Why Resume would end as the run did: its step is given the same. ``changed`` says whether Retry takes another template."""
+
+    code: str
+    changed: bool
+
+
+def _fails_again(run: TemplateRun, error: RunError | None) -> FailsAgain | None:
+    begin = left_off(run.id)
+    if error is None or not fails_again(begin, error.code):
+        return None
+    try:
+        return FailsAgain(error.code, extension().templates.get(run.template).version != begin.template.version)
+    except ActionError:
+        return FailsAgain(error.code, changed=False)
+
+
 def rest(identity: Identity, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What does not change while the facts are the same, so only who shows a page reads it.
 
     Which lines of the logs are shown follows from how far the logs go; what is usual, from what had ended before.
     """
-    levels = facts["log"].levels
+    run, levels = facts["run"], facts["log"].levels
     return {
-        "usual": _usual(identity, facts["run"]),
+        "input_titles": titles_of_inputs(run.id) if isinstance(run, TemplateRun) and run.inputs else {},
+        "usual": _usual(identity, run),
         "log_items": log_items,
         "log_url": run_url("download_log", times=None),
         "lines": {

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from portal_actions_plugin.blueprints.pages.outlines import outline
 from portal_actions_plugin.run_types import ActionRun, Attempt, RunError, TemplateRun, duration_ms
 from portal_actions_plugin.runs.states import LOST, RUNNING
 
 MAX_ENTRIES = 100
-ONE_LINE = 120
-"""Objects up to this many characters of JSON stay on one line."""
+LONG = 120
+"""A text of more characters than this is long: it is not written twice."""
 
 MAX_VALUE_CHARS = 4_000
 
@@ -34,7 +35,7 @@ class Value:
 
     @property
     def is_long(self) -> bool:
-        return len(self.text) > ONE_LINE
+        return len(self.text) > LONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +228,10 @@ class PageText:
     def _value(self, value: object) -> Value:
         if isinstance(value, str) and value:
             return Value(_clipped(value), self.link(value))
-        short = json.dumps(value, ensure_ascii=False)
-        return Value(short if len(short) <= ONE_LINE else _clipped(json.dumps(value, indent=2, ensure_ascii=False)))
+        if isinstance(value, Mapping | list) and value:
+            shown, whole = outline(value, MAX_VALUE_CHARS)
+            return Value(shown if whole else f"{shown}\n… and more: the API has all of it")
+        return Value(json.dumps(value, ensure_ascii=False))
 
 
 def _rounded(seconds: int) -> str:

@@ -22,23 +22,29 @@ def require_failing(origin: Origin | None) -> None:
     Raises:
         ConflictError: the rule passes.
     """
-    scorecards = hooks.scorecards(extension().hooks.scorecards)
-    if origin is None or scorecards is None:
-        return
-    try:
-        answer = scorecards.evaluate(origin.entity, origin.scorecard, False)  # noqa: FBT003 the host contract's signature
-    except PortalActionsError as error:
-        log.info("the host's scorecards do not say whether %s passes: %s", origin.rule, error.code)
-        return  # such as for a scorecard that there is not: anybody may name one
-    except Exception:
-        # A fix is what helps when something is broken: it does not wait for all else to be whole.
-        log.exception("the host's scorecards could not be asked whether %s passes", origin.rule)
-        return
-    if any(_passes(result, origin.rule) for result in _results(answer)):
+    if origin is not None and passes(origin):
         raise ConflictError(
             f"The rule {origin.rule} of {origin.entity} passes by now: there is nothing to fix.",
             hint="Reload the page: it shows the rule as it is.",
         )
+
+
+def passes(origin: Origin) -> bool | None:
+    """Whether a rule passes by now, as the host's scorecards say; None where they do not say."""
+    scorecards = hooks.scorecards(extension().hooks.scorecards)
+    if scorecards is None:
+        return None
+    try:
+        answer = scorecards.evaluate(origin.entity, origin.scorecard, False)  # noqa: FBT003 the host contract's signature
+    except PortalActionsError as error:
+        log.info("the host's scorecards do not say whether %s passes: %s", origin.rule, error.code)
+        return None  # such as for a scorecard that there is not: anybody may name one
+    except Exception:
+        # A fix is what helps when something is broken: it does not wait for all else to be whole.
+        log.exception("the host's scorecards could not be asked whether %s passes", origin.rule)
+        return None
+    said = [_said(result, origin.rule) for result in _results(answer)]
+    return True if True in said else False if False in said else None
 
 
 def _results(answer: Mapping[str, object]) -> list[object]:
@@ -46,5 +52,7 @@ def _results(answer: Mapping[str, object]) -> list[object]:
     return found if isinstance(found, list) else []
 
 
-def _passes(result: object, rule: str) -> bool:
-    return isinstance(result, Mapping) and result.get("rule") == rule and result.get("passes") is True
+def _said(result: object, rule: str) -> bool | None:
+    """What a result says of a rule; None where it is about another one, or says neither."""
+    passing = result.get("passes") if isinstance(result, Mapping) and result.get("rule") == rule else None
+    return passing if isinstance(passing, bool) else None
