@@ -22,7 +22,7 @@ help:
 	@echo "make test    run the tests in $(TEST_PROCESSES) processes: ARGS=… goes to pytest"
 	@echo "make coverage  run the tests in $(MEASURED), and say what they have not come to"
 	@echo "make chaos   run $(CHAOS_RUNS) template runs while everything dies, create-service while its processes die at each request to a forge, and all scenarios with CHAOS_SEEDS=$(CHAOS_SEEDS)"
-	@echo "make nightly   run the tests with the lowest versions, with other Pythons, and in other people's portals"
+	@echo "make nightly   run the tests with the lowest versions, with other Pythons, and in other people's portals, and ask Backstage's engine"
 	@echo "make lint    check style, types, import rules and dependencies"
 	@echo "make migration NAME=…   make a new file in storage/migrations/versions"
 	@echo "make recipes make the patches of CONTRIBUTING's recipes again, after a rename"
