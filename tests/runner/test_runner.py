@@ -477,7 +477,6 @@ def lapse(run_id: str, **values: Any) -> None:
     sweeper.sweep()
 
 
-@pytest.mark.fault("F41")
 @pytest.mark.parametrize("status", ["running", "queued"])
 def test_a_step_that_is_left_over_in_a_run_that_is_over_is_ended_once(
     app: Flask, caplog: pytest.LogCaptureFixture, status: str

@@ -27,7 +27,6 @@ from flask import Flask
 from flask.cli import ScriptInfo
 from flask.testing import FlaskCliRunner
 from marshmallow import Schema, fields
-from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy import insert, make_url, select, text, update
@@ -562,27 +561,6 @@ def test_a_clock_that_is_off_is_a_warning(app: Flask, monkeypatch: pytest.Monkey
     assert "10 min apart" in found("clock").message
 
 
-@pytest.mark.fault("F36")
-def test_a_damaged_file_is_critical_and_named_once(make_app: Any, sqlite_url: str) -> None:
-    file = Path(str(make_url(sqlite_url).database))
-    app = make_app()
-    with app.app_context():
-        assert found("file").level == "ok"
-        app.extensions["portal_actions"].database.engine.dispose()
-        with file.open("r+b") as pages:
-            # As a plain copy under load leaves it: pages of another moment.
-            pages.seek(-8_192, os.SEEK_END)
-            pages.write(b"\x55" * 8_192)
-        assert found("file").level == "critical"
-        assert "is damaged: " in found("file").message
-        assert "bring back the last backup" in (found("file").mend or "")
-    output = call(app).output
-    assert [line.split()[1] for line in output.splitlines() if line.startswith("critical")] == ["file"]
-    file.write_bytes(b"no database" * 1_000)
-    assert "bring back the last backup" in call(app).output
-
-
-@pytest.mark.fault("F36")
 def test_a_look_at_a_large_file_is_bounded(make_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from portal_actions_plugin.doctor import database_file
 
@@ -595,7 +573,6 @@ def test_a_look_at_a_large_file_is_bounded(make_app: Any, monkeypatch: pytest.Mo
         assert "too large to be read through here" in found("file").message
 
 
-@pytest.mark.fault("F36")
 def test_a_disk_that_fills_up_is_told_before_it_is_full(make_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from portal_actions_plugin.doctor import database_file
 
@@ -608,7 +585,6 @@ def test_a_disk_that_fills_up_is_told_before_it_is_full(make_app: Any, monkeypat
         assert found("disk").level == "critical"
 
 
-@pytest.mark.fault("F36")
 def test_a_key_that_is_lost_is_told_before_a_run_fails_for_it(app: Flask, template_folder: Path) -> None:
     (template_folder / "with-secret.yaml").write_text(SECRET_TEMPLATE)
     key, other = Fernet.generate_key().decode(), Fernet.generate_key().decode()
@@ -649,22 +625,6 @@ def test_a_stopped_redis_is_a_warning(make_app: Any, tmp_path: Path) -> None:
     assert "warning   redis" in result.output
     assert "runs are accepted and wait" in result.output
     assert "geheim" not in result.output
-
-
-@pytest.mark.fault("F41")
-@pytest.mark.parametrize("url", ["unix://{}?password=wrong", "unix://{}", "unix://{}?password=geheim&username=nobody"])
-def test_a_wrong_password_of_redis_is_told_as_one(make_app: Any, tmp_path: Path, url: str) -> None:
-    socket_path = tmp_path / "r.sock"
-    server = ValkeyServer(port=0, data_dir=tmp_path, unix_socket_path=str(socket_path))
-    server.start(PATIENCE_SECONDS)
-    with Redis.from_url(f"unix://{socket_path}") as redis:
-        redis.config_set("requirepass", "geheim")
-    with make_app(PORTAL_ACTIONS_REDIS_URL=url.format(socket_path)).app_context():
-        told = found("redis")
-    server.stop()
-    assert told.level == "warning"
-    assert "it looks like the password" in (told.mend or "")
-    assert "start Redis" not in (told.mend or "")
 
 
 def test_a_redis_that_takes_no_writes_is_a_warning(app: Flask) -> None:
