@@ -18,7 +18,6 @@ from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import audit_trail
 from portal_actions_plugin.runs.reading.audit_trail import EVENTS, OUTCOMES, AuditFilter
-from portal_actions_plugin.runs.reading.names import names_of_people, titles_of_template_runs
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import AuditEntry
@@ -122,8 +121,8 @@ def _found(query: AuditQuery) -> Page:
 
 
 def _lines(entries: Sequence[AuditEntry]) -> list[Line]:
-    people = names_of_people(entry.actor for entry in entries)
-    titles = titles_of_template_runs(run_id for entry in entries if (run_id := _run_of(entry)))
+    people = audit_trail.names_of_people(entry.actor for entry in entries)
+    titles = audit_trail.titles_of_template_runs(run_id for entry in entries if (run_id := _run_of(entry)))
     return [
         replace(_line(entry), name=people.get(entry.actor, ""), title=titles.get(_run_of(entry) or "", ""))
         for entry in entries

@@ -20,7 +20,6 @@ from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, RunError, Step, TemplateRun
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.reading import permitted
-from portal_actions_plugin.runs.reading.names import titles_of_inputs
 from portal_actions_plugin.runs.resume import fails_again, left_off
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import ACTIVE, FAILED, RUNNING, SUCCESS
@@ -120,7 +119,7 @@ def rest(identity: Identity, facts: Mapping[str, Any]) -> dict[str, Any]:
     """
     run, levels = facts["run"], facts["log"].levels
     return {
-        "input_titles": titles_of_inputs(run.id) if isinstance(run, TemplateRun) and run.inputs else {},
+        "input_titles": permitted.titles_of_inputs(run) if isinstance(run, TemplateRun) else {},
         "usual": _usual(identity, run),
         "log_items": log_items,
         "log_url": run_url("download_log", times=None),

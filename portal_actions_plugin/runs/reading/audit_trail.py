@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import CompoundSelect, Select, select
 
 from portal_actions_plugin.run_types import AuditEntry, Page
 from portal_actions_plugin.runs import audit
-from portal_actions_plugin.runs.reading import rows
+from portal_actions_plugin.runs.reading import names, rows
 from portal_actions_plugin.runs.reading.cursors import about
 from portal_actions_plugin.runs.reading.filters import first_id, id_at, last_id
 from portal_actions_plugin.runs.reading.paging import Found, Listing, Stretch, first_of, page
@@ -95,6 +95,16 @@ def export(wanted: AuditFilter) -> Iterator[AuditEntry]:
         if len(found) < ROWS_A_PIECE:
             return
         piece = statement.where(tables.audit.c.id > found[-1].id)
+
+
+def names_of_people(ids: Iterable[str]) -> dict[str, str]:
+    """The names of those who are in the audit by their ids, as far as they have started something."""
+    return names.names_of_people(ids)
+
+
+def titles_of_template_runs(ids: Iterable[str]) -> dict[str, str]:
+    """The titles of the template runs that are in the audit, by their ids."""
+    return names.titles_of_template_runs(ids)
 
 
 def moment_ago(seconds: int) -> datetime:

@@ -15,7 +15,7 @@ from portal_actions_plugin.run_types import ActionRun, LogEnd, LogLine, Page, Te
 from portal_actions_plugin.runs.forges import listing
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.limits import Quota
-from portal_actions_plugin.runs.reading import queries, related
+from portal_actions_plugin.runs.reading import names, queries, related
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.reading.paging import COUNT_CAP, Sight
 from portal_actions_plugin.runs.reading.references import all_as_seen_by, as_seen_by
@@ -220,6 +220,11 @@ def usual_times(identity: Identity | None, run: ActionRun | TemplateRun) -> dict
 def starts_left(identity: Identity) -> Quota:
     """What the identity may still start right now."""
     return queries.starts_left(identity.id)
+
+
+def titles_of_inputs(run: TemplateRun) -> dict[str, str]:
+    """What its template called the inputs of a run that ``template_run`` gave, by their names: those that have a title."""
+    return names.titles_of_inputs(run.id) if run.inputs else {}
 
 
 # -- logs ------------------------------------------------------------------------------------------------------------
