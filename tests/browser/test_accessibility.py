@@ -79,9 +79,35 @@ def test_axe_finds_nothing_where_somebody_has_to_wait(window: OpenWindow) -> Non
     assert found_by_axe(tab) == []
 
 
+CONDITIONS = """\
+apiVersion: portal-actions/v1
+kind: Template
+metadata: {name: kinds, title: Kinds}
+spec:
+  steps:
+    - {id: say, action: debug.log@v1, input: {message: hello}}
+  parameters:
+    required: [host]
+    properties:
+      host: {type: string, title: Host, enum: [gh, gl], enumNames: [Hub, Lab]}
+      token: {type: string, title: Token, ui:field: Secret}
+      size: {type: integer, title: Size, const: 3}
+      way: {type: boolean, title: Way, ui:widget: radio}
+      many: {type: array, title: Many, items: {type: object, properties: {name: {type: string, title: Name}}}}
+    dependencies:
+      host:
+        oneOf:
+          - {properties: {host: {enum: [gh]}, org: {type: string, title: Organisation}}, required: [org]}
+          - {properties: {host: {enum: [gl]}, group: {type: string, title: Group}}, required: [group]}
+"""
+
+
 @pytest.fixture
 def demo(tmp_path: Path, redis_url: str) -> Iterator[Site]:
-    app = create_app(Settings(tmp_path / "demo", "http://localhost"), TESTING=True, PORTAL_ACTIONS_REDIS_URL=redis_url)
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/kinds.yaml").write_text(CONDITIONS)
+    config = {"PORTAL_ACTIONS_REDIS_URL": redis_url, "PORTAL_ACTIONS_TEMPLATE_PATH": [str(tmp_path / "templates")]}
+    app = create_app(Settings(tmp_path / "demo", "http://localhost"), TESTING=True, **config)
     with app.app_context():
         seed.create_tables(app)
     with serving(app) as site:
@@ -103,3 +129,27 @@ def test_axe_finds_nothing_in_the_demo_portal(chromium: Any, demo: Site) -> None
             if bad := found_by_axe(tab):
                 found[path] = bad
     assert found == {}
+
+
+def test_the_demos_form_shows_the_fields_of_a_choice_at_once_and_axe_finds_nothing_serious(
+    chromium: Any, demo: Site
+) -> None:
+    with chromium.new_context(base_url=demo.url) as context:
+        tab = context.new_page()
+        tab.goto("/sign-in?next=/templates/kinds")
+        tab.get_by_role("button", name="Ada Lovelace").click()
+        tab.get_by_label("Token").fill("s3cret")
+        tab.get_by_label("Host").focus()
+        tab.get_by_label("Host").select_option("Lab")
+        tab.get_by_label("Group").wait_for()
+        assert tab.get_by_label("Organisation").count() == 0
+        assert tab.get_by_label("Token").input_value() == "s3cret"
+        assert tab.evaluate("document.activeElement.id") == "input-host"
+        assert not tab.get_by_role("button", name="Show the fields").is_visible()
+        tab.get_by_role("button", name="Add to Many").click()
+        tab.get_by_role("group", name="Item 1").wait_for()
+        tab.evaluate("document.querySelector('.form form').noValidate = true")
+        tab.get_by_role("button", name="Start").click()
+        tab.get_by_role("link", name="Group").wait_for()
+        assert tab.get_by_role("alert").inner_text().endswith("Group: is required")
+        assert found_by_axe(tab) == []
