@@ -409,6 +409,7 @@ def test_without_a_bound_no_claim_and_no_end_costs_a_statement_more(app: Flask) 
     assert not any("count(" in one or "advisory" in one or "held_back_at=" in one for one in said)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.fault("B10")
 def test_somebody_else_s_run_starts_at_once_beside_a_person_s_long_steps(
     app: Flask, start_workers: Callable[..., Workers], rung: list[str]
