@@ -231,7 +231,6 @@ class TestCreateOrUpdateFile:
     def test_a_path_that_climbs_is_refused(self, path):
         assert set(wrong_fields(create_or_update_file, {**FILE, "path": path})) == {"path"}
 
-    @pytest.mark.fault("B12")
     def test_a_branch_with_its_place_in_git_is_refused_by_the_name_of_its_field(self):
         wrong = wrong_fields(open_pr_or_mr, {"repo": REFERENCE, "headBranch": "refs/heads/x", "title": "x"})
         assert set(wrong) == {"headBranch"}
