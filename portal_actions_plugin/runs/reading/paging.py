@@ -102,10 +102,11 @@ Reader = Callable[[Transaction, Stretch], Found]
 class Sight:
     """What somebody may see of lists, as the host says of each row: it is asked about a bounded number of them."""
 
-    def __init__(self, sees: Callable[[Any], bool]) -> None:
-        """Take what asks the host about one row, as it is shown."""
+    def __init__(self, sees: Callable[[Any], bool], share: float = 1.0) -> None:
+        """Take what asks the host about one row, as it is shown, and which part of the bound it may use."""
         self._sees = sees
-        self._left = MOST_ASKED
+        self._left = max(1, round(MOST_ASKED * share))
+        self._seconds = ASK_SECONDS * share
         self._until: float | None = None
 
     def is_open(self) -> bool:
@@ -115,7 +116,7 @@ class Sight:
     def sees(self, thing: object) -> bool:
         """Ask about a row."""
         if self._until is None:
-            self._until = time.monotonic() + ASK_SECONDS
+            self._until = time.monotonic() + self._seconds
         self._left -= 1
         return self._sees(thing)
 

@@ -120,11 +120,17 @@ def retries_of_listed(identity: Identity | None, runs: Sequence[ActionRun], seen
     return {run.id: found[of] for run in bad if (of := run.template_run_id or run.id) in found}
 
 
-def sight(identity: Identity | None, permission: str) -> Sight | None:
-    """What the identity may see of the lists of one answer, where the host decides about each run; else None."""
+def sight(identity: Identity | None, permission: str, share: float = 1.0) -> Sight | None:
+    """What the identity may see of a list, where the host decides about each run; else None.
+
+    Args:
+        identity: who asks.
+        permission: that reading a run of the list takes.
+        share: which part of what the host is asked for one answer this list may use.
+    """
     if not access.decides_by_object():
         return None
-    return Sight(lambda run: access.allowed(identity, permission, run))
+    return Sight(lambda run: access.allowed(identity, permission, run), share)
 
 
 def action_runs(
