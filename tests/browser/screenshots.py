@@ -19,6 +19,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from sqlalchemy import update
 
+from demo_portal import seed
 from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.reading import queries
@@ -51,7 +52,8 @@ class Shelf:
 def demo_portal(folder: str) -> Iterator[Site]:
     app = create_app(Settings(Path(folder, "portal"), "http://127.0.0.1"))
     app.config["PORTAL_ACTIONS_REDIS_URL"] = f"unix://{folder}/nobody-is-there.sock"
-    migrations.upgrade(app.extensions["portal_actions"].database)
+    with app.app_context():
+        seed.create_tables(app)
     with serving(app) as site:
         yield site
     app.extensions["portal_actions"].database.close_connections()

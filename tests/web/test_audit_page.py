@@ -199,7 +199,7 @@ def test_each_filter_narrows_the_audit(margaret: Visitor, address: str, targets:
         ("?outcome=maybe", 422, "There is no outcome maybe."),
         ("?event=nothing", 422, "There is no event nothing."),
         ("?since=soon", 422, "since: soon is no time."),
-        ("?cursor=x", 422, "The cursor is not one of ours."),
+        ("?cursor=x", 422, "This cursor does not belong to this list with these filters."),
         ("?run_id=x", 404, "There is no run x."),
     ],
 )
