@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from jinja2 import StrictUndefined
 
-from portal_actions_plugin.blueprints.pages.log_html import log_items
+from portal_actions_plugin.blueprints.pages.logs.html import log_items
 from portal_actions_plugin.run_types import LogLine
 from tests.support import page_html
 from tests.support.page_html import Element

@@ -117,7 +117,10 @@ class _Reader:
             return schema["const"]
         if not text.strip() and kind != "password":
             text = ""
-        return _FROM_TEXT.get(kind, lambda _schema, given: given)(schema, text) if text else NOTHING
+        if not text:
+            return NOTHING
+        read = _FROM_TEXT.get(kind)
+        return read(schema, text) if read else text
 
     def _group(self, schema: Schema, place: Place, *, required: bool) -> Any:
         before = set(self._reading.left_empty)

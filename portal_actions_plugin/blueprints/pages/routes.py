@@ -13,8 +13,8 @@ from portal_actions_plugin.blueprints.pages.errors import show_errors
 from portal_actions_plugin.blueprints.pages.form_again import SECRETS, SEEN
 from portal_actions_plugin.blueprints.pages.list_rows import list_facts
 from portal_actions_plugin.blueprints.pages.live import MOVING, STILL
-from portal_actions_plugin.blueprints.pages.log_file import log_file
-from portal_actions_plugin.blueprints.pages.log_filter import LogFilter
+from portal_actions_plugin.blueprints.pages.logs.file import log_file
+from portal_actions_plugin.blueprints.pages.logs.filter import LogFilter
 from portal_actions_plugin.blueprints.pages.page_answer import page, page_url
 from portal_actions_plugin.blueprints.pages.query import PANEL_WORDS, ListQuery
 from portal_actions_plugin.blueprints.pages.run_page import (

@@ -10,8 +10,8 @@ from typing import Any
 from flask import request
 
 from portal_actions_plugin.blueprints.pages.live import MOVING
-from portal_actions_plugin.blueprints.pages.log_filter import LOG_FILTERS, LogFilter
-from portal_actions_plugin.blueprints.pages.log_html import log_items
+from portal_actions_plugin.blueprints.pages.logs.filter import LOG_FILTERS, LogFilter
+from portal_actions_plugin.blueprints.pages.logs.html import log_items
 from portal_actions_plugin.blueprints.pages.origins import origin_facts
 from portal_actions_plugin.blueprints.pages.page_answer import run_url
 from portal_actions_plugin.errors import ActionError

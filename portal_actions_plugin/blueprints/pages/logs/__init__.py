@@ -1,0 +1,1 @@
+"""Log lines on pages: as HTML, filtered, and as a file."""
