@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from portal_actions_plugin.runs.dictionary import terms
+from portal_actions_plugin.runs.reading.search import engine
 from tests.support.people import Person
 from tests.support.portal import PEOPLE
 from tests.support.templates import TWO_STEPS
@@ -97,3 +99,40 @@ def test_an_id_goes_before_a_name_that_is_the_same(ada: Person, person: Any, mon
     monkeypatch.setitem(PEOPLE, "bob", type(PEOPLE["bob"])("user:bob", PEOPLE["ada"].id, PEOPLE["bob"].roles))
     person("bob").post("/api/v1/actions/debug.log@v1/runs", json={"input": {"message": "x"}})
     assert found(ada, requested_by=PEOPLE["ada"].id) == {mine}
+
+
+def test_words_and_an_action_narrow_template_runs_however_far_back(
+    ada: Person, runs: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A template run has no action of its own whose index could lead to it."""
+    monkeypatch.setattr(engine, "FIRST_LOOK", 1)
+    newer = ada.post("/api/v1/templates/make-service/runs", json={"inputs": {"name": "orders"}}).json["id"]
+    for action in ("debug.log@v1", "debug.log"):
+        assert found(ada, TEMPLATE_RUNS, q="launch", action=action) == {runs["run"], newer}
+
+
+def test_a_name_that_many_go_by_lists_the_runs_of_all_of_them(
+    ada: Person, runs: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terms, "MOST_VALUES", 2)
+    of_all = {runs["step"]}
+    for entity in ("system:shop/orders-api", "api:bank/Orders-API", "component:default/orders"):
+        body = {"input": {"message": "x"}, "entity": entity}
+        of_all.add(ada.post("/api/v1/actions/debug.log@v1/runs", json=body).json["id"])
+    other = found(ada, entity="component:default/orders")
+    assert found(ada, entity="orders-api") == of_all - other
+    assert found(ada, entity="orders-api", q="greet") == {runs["step"]}
+
+
+def test_a_title_that_many_templates_have_lists_the_runs_of_all_of_them(
+    ada: Person, runs: Mapping[str, str], template_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terms, "MOST_VALUES", 2)
+    whole, steps = {runs["run"]}, {runs["step"]}
+    for name in ("make-two", "make-three"):
+        template_folder.joinpath(f"{name}.yaml").write_text(TITLED.replace("name: make-service", f"name: {name}"))
+        run = ada.post(f"/api/v1/templates/{name}/runs", json={"inputs": {"name": "payments"}}).json
+        whole.add(run["id"])
+        steps |= {step["id"] for step in run["steps"] if step["id"]}
+    assert found(ada, TEMPLATE_RUNS, template="Launch a Straßen Service") == whole
+    assert found(ada, template="Launch a Straßen Service") == steps

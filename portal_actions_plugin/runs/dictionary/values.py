@@ -54,6 +54,11 @@ def seen_in(field: str, value: str | None, shown: str | None = None) -> Iterator
         yield Seen(field, value, text)
 
 
+def is_called(field: str, shown: str, key: str) -> bool:
+    """Whether what is seen in a field goes by a whole name, as ``name_key`` gives it."""
+    return any(name_key(name) == key for name in _names(field, shown))
+
+
 def _names(field: str, shown: str) -> Iterable[str]:
     """The whole names that stand for a value: an entity goes without its kind and namespace as well."""
     yield shown

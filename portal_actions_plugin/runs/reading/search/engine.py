@@ -19,7 +19,7 @@ from portal_actions_plugin.runs.dictionary.values import TITLE
 from portal_actions_plugin.runs.reading.filters import values_of
 from portal_actions_plugin.runs.reading.list_statements import ListKind
 from portal_actions_plugin.runs.reading.paging import Found, Stretch
-from portal_actions_plugin.runs.reading.search.matching import SHOWN, IdRange, Matcher, OneOf, Word
+from portal_actions_plugin.runs.reading.search.matching import SHOWN, Called, IdRange, Matcher, OneOf, Word
 from portal_actions_plugin.runs.reading.search.statements import (
     LED_BY,
     SourceKind,
@@ -74,7 +74,7 @@ class Search:
     """What one page of a list looks for. It may be read in several stretches, which share the bound."""
 
     def __init__(
-        self, table: tables.RunTable, filters: Mapping[str, Any], words: Sequence[str], chosen: Sequence[OneOf]
+        self, table: tables.RunTable, filters: Mapping[str, Any], words: Sequence[str], chosen: Sequence[OneOf | Called]
     ) -> None:
         """Take what narrows the list.
 
@@ -89,13 +89,14 @@ class Search:
         self._words = [Word.of(word) for word in words]
         self._chosen = chosen
         self._matcher = Matcher([*self._words, *chosen], SHOWN)
+        self._asks_titles = any(isinstance(one, Called) and TITLE in one.fields for one in chosen)
         self._left = LOOKED_AT
 
     def read(self, db: Transaction, stretch: Stretch) -> Found:
         """The first rows of a stretch that have all that is wanted, and where it stopped before the stretch's end."""
         look = _Look(db, stretch, self._matcher, self._left)
         sources = _Sources(self._table, self._filters, stretch)
-        walk = sources.walk(titled=bool(self._words))
+        walk = sources.walk(titled=bool(self._words) or self._asks_titles)
         reach = look.at_some_of(walk)
         if not look.is_done:
             source = self._leading(look, sources, walk, reach)
@@ -129,11 +130,15 @@ class Search:
             word: terms.meaning(db, word.text)
             for word in sorted(self._words, key=lambda word: len(word.text))[-LOOKED_UP:]
         }
-        titled = len(meanings) < len(self._words) or any(
-            TITLE in found.fields or not found.is_whole for found in meanings.values()
+        titled = (
+            self._asks_titles
+            or len(meanings) < len(self._words)
+            or any(TITLE in found.fields or not found.is_whole for found in meanings.values())
         )
-        leads = [sources.values({name: [value]}, titled) for name, value in self._filters.items() if name in LED_BY]
-        leads += [sources.values(one.values, titled) for one in self._chosen]
+        # A template run has no action: its steps are looked at for that.
+        led_by = [name for name in self._filters if name in LED_BY and name in self._table.c]
+        leads = [sources.values({name: [self._filters[name]]}, titled) for name in led_by]
+        leads += [sources.values(one.values, titled) for one in self._chosen if one.values]
         for word, found in meanings.items():
             if not found.is_whole:
                 continue

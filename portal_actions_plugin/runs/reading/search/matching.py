@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from portal_actions_plugin.runs.dictionary.values import is_called
 from portal_actions_plugin.runs.dictionary.words import beginnings
 
 SHOWN = ("template", "title", "step_id", "step_name", "action", "requested_by", "requester_name", "entity")
@@ -68,7 +69,26 @@ class OneOf:
         return value in self.values.get(column, ())
 
 
-Wanted = Word | OneOf
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A whole name that more values go by than can lead to rows: each value is looked at whether it does.
+
+    Attributes:
+        key: the name, as ``name_key`` gives it.
+        fields: where it is looked for.
+    """
+
+    key: str
+    fields: Sequence[str]
+    values: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ids: None = None
+
+    def fits(self, column: str, value: str) -> bool:
+        """Whether it goes by the name."""
+        return column in self.fields and is_called(column, value, self.key)
+
+
+Wanted = Word | OneOf | Called
 
 
 class Matcher:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from portal_actions_plugin.runs.dictionary import terms, words
-from portal_actions_plugin.runs.dictionary.values import TITLE
+from portal_actions_plugin.runs.dictionary.values import COLUMN_OF, TITLE
 from portal_actions_plugin.runs.reading.filters import values_of
 from portal_actions_plugin.runs.reading.list_statements import ListKind, statement_of
 from portal_actions_plugin.runs.reading.paging import Found, Reader, Stretch
 from portal_actions_plugin.runs.reading.search.engine import Search
-from portal_actions_plugin.runs.reading.search.matching import OneOf
+from portal_actions_plugin.runs.reading.search.matching import Called, OneOf
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
 
@@ -46,7 +46,8 @@ class Narrowed:
         return self._reader(db, stretch)
 
     def _made(self, db: Transaction) -> Reader:
-        filters, chosen = dict(self._filters), []
+        filters = dict(self._filters)
+        chosen: list[OneOf | Called] = []
         for name in BY_NAME.keys() & filters.keys():
             found = _values(db, name, filters[name])
             match [(column, value) for column, several in found.items() for value in several]:
@@ -58,6 +59,9 @@ class Narrowed:
                 case several if name == "action" and self._table is tables.template_runs:
                     del filters[name]
                     filters["actions"] = [value for _, value in several]
+                case several if len(several) >= terms.MOST_VALUES:  # there may be more of them
+                    del filters[name]
+                    chosen.append(_called(name, self._filters[name], found))
                 case _:
                     del filters[name]
                     chosen.append(OneOf(found))
@@ -71,3 +75,9 @@ def _values(db: Transaction, name: str, given: str) -> Mapping[str, Sequence[str
     """The values, by column, that people call so. An id goes before a name: those of others may be the same."""
     found = terms.named(db, given, BY_NAME[name])
     return {name: found[name]} if name in found else found
+
+
+def _called(name: str, given: str, found: Mapping[str, Sequence[str]]) -> Called:
+    """The name itself, in those of its fields where it was found."""
+    fields = [field for field in BY_NAME[name] if COLUMN_OF.get(field, field) in found]
+    return Called(words.name_key(given), fields)
