@@ -22,6 +22,7 @@ from portal_actions_plugin.storage.sessions import reading
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.expressions.references import References
+    from portal_actions_plugin.software_templates.languages import Language
 
 _RETRY = "Retry instead: that takes the template as it is now."
 
@@ -89,19 +90,19 @@ def fails_again(begin: LeftOff, error_code: str) -> bool:
         return False
     if begin.template.requester_secrets_of(begin.position):
         return False
-    return not any(secret & (found.parameters | found.secrets) for found in _references(step.input))
+    return not any(
+        secret & (found.parameters | found.secrets) for found in _references(step.input, begin.template.language)
+    )
 
 
-def _references(value: JsonValue) -> Iterator[References]:
+def _references(value: JsonValue, language: Language) -> Iterator[References]:
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, str):
-        from portal_actions_plugin.software_templates.expressions.references import references  # as spec does
-
-        yield from references(value)
+        yield from language.references(value)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _references(inner)
+            yield from _references(inner, language)
 
 
 def first_step(begin: LeftOff, current: Template, course: Course) -> int | None:

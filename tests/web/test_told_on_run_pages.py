@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from flask import Flask
 
 from portal_actions_plugin import PortalActions
 from portal_actions_plugin.blueprints.pages.outlines import outline
+from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runs import audit, service
+from portal_actions_plugin.runs.resume import LeftOff, fails_again
 from portal_actions_plugin.storage.sessions import transaction
 from tests.support.page_html import Element, rows
 from tests.support.page_rows import AUTH_ERROR, BOB, ORIGIN, TWO_STEPS, add_action_run, add_template_run
@@ -33,6 +36,7 @@ spec:
     - {id: create, name: Create, action: scm.createRepo@v1, input: {provider: local, owner: "${{ parameters.name }}", repo: x}}
     - {id: part, name: Part, action: debug.log@v1, input: {message: bye}}
 """
+SECRET = "token: {type: string, ui:field: Secret}"
 INVALID = {"error_code": "VALIDATION_ERROR", "error_message": "Wrong: see owner.", "error_hint": "Correct it."}
 MADE = {"links": [{"title": "Repository", "url": "https://forge.example/r"}]}
 
@@ -89,6 +93,24 @@ def test_resume_is_not_the_first_choice_while_the_portal_lacks_a_setting(ada: Vi
     page = ada.see(failed_run(error_code="CONFIGURATION_ERROR", error_message="No token", error_hint="Tell them."))
     assert primary(page) == ["Retry"]
     assert "Resume would fail the same way until what the portal lacks is there." in page.one(id="run-choice").text
+
+
+@pytest.mark.parametrize(
+    ("version", "owner"),
+    [
+        ("portal-actions/v1", "${{ secrets.token }}"),
+        ("scaffolder.backstage.io/v1beta3", "${{ secrets.token if secrets.token !== '' }}"),
+    ],
+)
+def test_resume_is_the_first_choice_where_another_secret_can_be_given(
+    portal: Flask, template_folder: Path, version: str, owner: str
+) -> None:
+    document = WRONG_INPUT.replace("portal-actions/v1", version).replace("size: {type: string}", SECRET)
+    file = template_folder / "wrong-input.yaml"
+    file.write_text(document.replace('owner: "${{ parameters.name }}"', f'owner: "{owner}"'))
+    begin = LeftOff(extension().templates.get("wrong-input"), 1, {})
+    assert not fails_again(begin, "VALIDATION_ERROR")
+    assert fails_again(replace(begin, position=2), "VALIDATION_ERROR")
 
 
 @pytest.mark.parametrize("error", [AUTH_ERROR, {**INVALID, "error_code": "REMOTE_ERROR"}])
