@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from portal_actions_plugin.runs.dictionary import terms
+from portal_actions_plugin.runs.dictionary import catch_up, terms
 from portal_actions_plugin.runs.reading.search import engine
+from tests.support.page_rows import add_action_run
 from tests.support.people import Person
 from tests.support.portal import PEOPLE
 from tests.support.templates import TWO_STEPS
@@ -99,6 +100,28 @@ def test_an_id_goes_before_a_name_that_is_the_same(ada: Person, person: Any, mon
     monkeypatch.setitem(PEOPLE, "bob", type(PEOPLE["bob"])("user:bob", PEOPLE["ada"].id, PEOPLE["bob"].roles))
     person("bob").post("/api/v1/actions/debug.log@v1/runs", json={"input": {"message": "x"}})
     assert found(ada, requested_by=PEOPLE["ada"].id) == {mine}
+
+
+def test_an_id_lists_no_runs_of_one_with_other_capitals_or_that_ends_alike(
+    ada: Person, person: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(who: Person) -> str:
+        return str(who.post("/api/v1/actions/debug.log@v1/runs", json={"input": {"message": "x"}}).json["id"])
+
+    mine, known = start(ada), PEOPLE["bob"]
+    for other in (PEOPLE["ada"].id.upper(), f"bot:{PEOPLE['ada'].id}"):
+        monkeypatch.setitem(PEOPLE, "bob", type(known)(other, known.name, known.roles))
+        theirs = start(person("bob"))
+        assert found(ada, requested_by=PEOPLE["ada"].id) == {mine}
+        assert found(ada, requested_by=other) == {theirs}
+
+
+def test_an_older_run_is_found_by_its_own_capitals(ada: Person) -> None:
+    older = add_action_run(entity="component:default/Orders")
+    add_action_run(entity="component:default/orders")
+    for _ in catch_up.SHELVES:
+        catch_up.catch_up()
+    assert older in found(ada, entity="component:default/Orders")
 
 
 def test_words_and_an_action_narrow_template_runs_however_far_back(

@@ -72,9 +72,18 @@ class Narrowed:
 
 
 def _values(db: Transaction, name: str, given: str) -> Mapping[str, Sequence[str]]:
-    """The values, by column, that people call so. An id goes before a name: those of others may be the same."""
+    """The values, by column, that people call so.
+
+    An id goes before a name, and before one with other capitals: those are of others. Of several that differ by capitals
+    alone, not all may be noted yet.
+    """
     found = terms.named(db, given, BY_NAME[name])
-    return {name: found[name]} if name in found else found
+    if name not in found:
+        return found
+    if given in found[name]:
+        return {name: (given,)}
+    differs_by_capitals = any(words.fold(value) == words.fold(given) for value in found[name])
+    return {name: (*found[name], given) if differs_by_capitals else found[name]}
 
 
 def _called(name: str, given: str, found: Mapping[str, Sequence[str]]) -> Called:
