@@ -215,7 +215,8 @@ def _tell_of(asker: Identity, run_ids: frozenset[str]) -> None:
     """Say which of these retries is the newest that the asker may see; raises RetriedMeanwhileError."""
     for run_id in sorted(run_ids, reverse=True):
         again = queries.any_run(run_id)
-        if access.allowed(asker, access.read_permission(again), again):
+        is_no_news = again.requested_by == asker.id and again.status == CANCELED  # they gave it up themselves
+        if not is_no_news and access.allowed(asker, access.read_permission(again), again):
             raise RetriedMeanwhileError(again)
 
 

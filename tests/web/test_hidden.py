@@ -383,7 +383,6 @@ def test_whom_my_run_waits_for_is_not_named_to_me_when_i_may_not_see_that(portal
     assert (canceled.status_code, holder in canceled.text) == (200, False)
 
 
-@pytest.mark.fault("B11")
 def test_many_runs_at_once_name_nothing_that_is_hidden(portal: Flask, bob: Person, hidden: Hidden) -> None:
     for operation in ("retry", "cancel"):
         texts = []
