@@ -15,6 +15,9 @@ from portal_actions_plugin.storage.sql import milliseconds_between, now_plus
 
 STILL_SECONDS = 600
 
+LOOKED_AT = 1_000
+"""So many due runs at the head of a queue are looked at: those behind them wait for less, and there may be any number."""
+
 _run = tables.action_runs.c
 
 
@@ -50,9 +53,10 @@ def still_queues(db: Transaction) -> Sequence[StillQueue]:
 def _found(db: Transaction) -> Iterator[StillQueue]:
     for row in db.rows(select(_run.queue).where(tables.WAITS_FOR_NOBODY).distinct().order_by(_run.queue)):
         queue: str = row["queue"]
+        head = select(_run.id).where(tables.WAITS_FOR_NOBODY, _run.queue == queue, is_due(_run))
         waiting = db.row(
             select(_run.id, milliseconds_between(DUE_SINCE, NOW).label("waited"))
-            .where(tables.WAITS_FOR_NOBODY, _run.queue == queue, is_due(_run))
+            .where(_run.id.in_(select(head.order_by(_run.id).limit(LOOKED_AT).subquery().c.id)))
             .where(now_plus(-STILL_SECONDS) > DUE_SINCE)
             .order_by(_run.id)
             .limit(1)

@@ -30,7 +30,7 @@ from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import new_id, reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
-from portal_actions_plugin.upkeep import measures
+from portal_actions_plugin.upkeep import measures, still_queues
 from tests.support.page_rows import ADA as ADAS
 from tests.support.page_rows import BOB as BOBS
 from tests.support.page_rows import add_action_run
@@ -372,6 +372,23 @@ def test_a_queue_on_which_nothing_moves_is_told_by_health_and_doctor(app: Flask)
     assert "PORTAL_ACTIONS_MAX_RUNNING_PER_IDENTITY" in moving.mend
     add_action_run("success", finished_at=now_plus(-60))
     assert Person(app.test_client(), "").get("/api/v1/health").json["queues_still"] == 0, "a backlog that is worked on"
+
+
+def test_of_a_queue_that_may_be_still_its_head_is_looked_at_and_not_all_of_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound(None)
+    for queue in ("default", "other"):
+        add(mine=False, queue=queue)
+        late = add(mine=False, queue=queue, queued_at=now_plus(-700))
+    with reading() as db:
+        assert [(still.queue, still.running) for still in still_queues.still_queues(db)] == [
+            ("default", 0),
+            ("other", 0),
+        ]
+        assert still_queues.still_queues(db)[1].waiting == late
+        monkeypatch.setattr(still_queues, "LOOKED_AT", 1)
+        assert still_queues.still_queues(db) == []
 
 
 def test_the_doctor_counts_who_is_held_back_and_sees_who_is_so_in_vain(app: Flask) -> None:
