@@ -335,6 +335,19 @@ def test_ten_thousand_due_runs_of_one_person_are_in_nobody_s_way(app: Flask, run
     assert status(bobs) == "success"
 
 
+def test_a_sweep_finds_all_who_are_held_back_by_one_statement_and_goes_on_where_it_stopped(
+    app: Flask, rung: list[str]
+) -> None:
+    held = [add(requested_by=f"user:{name}") for name in ("carol", "dan", "eve") for _ in range(2)]
+    for run_id in held:
+        set_columns(run_id, held_back_at=now_plus(0), ring_again_at=None)
+    with reading() as db, counting(app) as said:
+        assert len(slots.with_a_free_slot(db)) == 3
+    assert len(said) == 1 + 3
+    assert [slots.pass_on_all(2), slots.pass_on_all(2)] == [2, 1]
+    assert rung == held[::2]
+
+
 # -- what people see of it -------------------------------------------------------------------------------------------
 
 

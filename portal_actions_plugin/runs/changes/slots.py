@@ -240,20 +240,10 @@ def with_a_free_slot(db: Transaction) -> Sequence[str]:
 
 
 def _held_people(db: Transaction, after: str, limit: int) -> Sequence[str]:
-    """Identities of whom a run is held back, in order. Of each one row is looked at, however many there are."""
-    found: list[str] = []
-    while len(found) < limit:
-        row = db.row(
-            select(_run.requested_by)
-            .where(tables.HELD_BACK, _run.requested_by > after)
-            .order_by(_run.requested_by)
-            .limit(1)
-        )
-        if row is None:
-            break
-        after = row["requested_by"]
-        found.append(after)
-    return found
+    """Identities of whom a run is held back, in order: by one statement, since SQLite has no index for who comes next."""
+    theirs = select(_run.requested_by).where(tables.HELD_BACK, _run.requested_by > after)
+    rows = db.rows(theirs.distinct().order_by(_run.requested_by).limit(limit))
+    return [row["requested_by"] for row in rows]
 
 
 def _let_all_go(limit: int) -> int:
