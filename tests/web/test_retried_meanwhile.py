@@ -194,6 +194,21 @@ def test_who_says_which_retry_they_know_of_is_told_of_a_newer_one(portal: Flask,
     assert ada.post(path, {"retried_as": again}).status_code == 202
 
 
+def test_a_retry_that_they_canceled_themselves_is_no_news_but_one_of_somebody_else_before_it_is(portal: Flask) -> None:
+    ada = Person(portal.test_client(), "ada")
+    run_id, _ = failed()
+    path = f"/api/v1/template-runs/{run_id}/retry"
+    for of_bob in (None, retried_by_bob):
+        again = of_bob(run_id) if of_bob else None
+        own = ada.post(path).json["id"]
+        ada.post(f"/api/v1/template-runs/{own}/cancel", {})
+        answer = ada.post(path, {"retried_as": None})
+        assert answer.status_code == (409 if again else 202)
+        assert (answer.json.get("errors") or {}).get("retried_as") == ([again] if again else None)
+        if not again:
+            ada.post(f"/api/v1/template-runs/{answer.json['id']}/cancel", {})
+
+
 def test_who_does_not_say_it_starts_another_one_as_before(portal: Flask) -> None:
     run_id, _ = failed()
     retried_by_bob(run_id)

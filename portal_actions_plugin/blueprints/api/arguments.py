@@ -160,7 +160,7 @@ class RetrySchema(Schema):
         allow_none=True,
         metadata={
             "description": "The run's `retried_as` as you know it, null for none. Where there is a newer retry that you "
-            "may see, nothing is started, and a 409 names it."
+            "may see, and have not canceled yourself, nothing is started, and a 409 names it."
         },
     )
 
