@@ -173,7 +173,7 @@ def recover_lapsed(row: Row) -> None:
 
 
 def _leave_or_end(row: Row) -> None:
-    with transaction("end_left_over") as tx:
+    with transaction("take_over") as tx:
         if not cancel_left_over(tx, [row["id"]]):
             log.info("run %s is alive after all, or dealt with", row["id"])
 

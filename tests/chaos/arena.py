@@ -31,6 +31,7 @@ SETTINGS = {
     "RETRY_SECONDS": 0.5,
     "RETRY_MAX_SECONDS": 2,
     "RATE_LIMIT": "100000 per minute",
+    "MAX_RUNNING_PER_IDENTITY": 3,
 }
 STOP_SECONDS = 4.0
 """Longer than a lease, its grace and two sweeps: by then what a stopped process was running is taken over."""

@@ -12,10 +12,11 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import Insert, func, insert, select
+from sqlalchemy import Executable, delete, func, insert, select, update
 
+from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.news import ring
-from portal_actions_plugin.runs.states import ACTIVE, RUNNING
+from portal_actions_plugin.runs.states import ACTIVE, QUEUED, RUNNING
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database, new_id, ride_out
 from portal_actions_plugin.storage.sql import now_plus
@@ -123,7 +124,17 @@ class Play:
         old = insert(tables.audit).values(id=new_id(), at=now_plus(-7300), last_at=now_plus(-7300), **entry)
         self._ask(self._write, old)
 
-    def _write(self, statement: Insert) -> None:
+    def hold_one_back(self) -> None:
+        """Leave a run held back, as of somebody whose other step died before it could pass its slot on."""
+        runs = tables.action_runs
+        one = select(runs.c.id).where(runs.c.status == QUEUED, runs.c.held_back_at.is_(None)).limit(1)
+        self._ask(self._write, update(runs).where(runs.c.id.in_(one.scalar_subquery())).values(held_back_at=NOW))
+
+    def forget_words(self) -> None:
+        """Leave values that no process has put into the dictionary, as runs that older versions have started."""
+        self._ask(self._write, delete(tables.search_terms))
+
+    def _write(self, statement: Executable) -> None:
         """Not in the hand that continues stopped processes: on SQLite one of them may have the only writer's place."""
 
         def write() -> None:

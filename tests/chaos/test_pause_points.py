@@ -22,7 +22,11 @@ PATIENCE_SECONDS = {"kill": 1200, "stop": 2400, "cancel": 1200}
 NUDGE_SECONDS = 1.5
 
 _ANOTHER_PORTAL = "a portal that gets another identity is stopped before: its names on Redis are others then"
-_NEVER = dict.fromkeys(("new_identity.before_commit", "new_identity.committed"), _ANOTHER_PORTAL)
+_BOUNDED = "this portal has a bound on one person's steps: only one without it lets all go that are held back"
+_NEVER = {
+    **dict.fromkeys(("new_identity.before_commit", "new_identity.committed"), _ANOTHER_PORTAL),
+    **dict.fromkeys(("let_go.before_commit", "let_go.committed"), _BOUNDED),
+}
 NOT_REACHABLE: dict[str, dict[str, str]] = {"kill": _NEVER, "stop": _NEVER, "cancel": _NEVER}
 """By mode, points that no process can come to in it, and why."""
 
@@ -69,6 +73,10 @@ def nudge(play: Play, left: set[str]) -> None:
     if play.rng.random() > TICK_SECONDS / NUDGE_SECONDS:
         return
     names = {point.rpartition(".")[0] for point in left}
+    if "pass_on" in names:
+        play.hold_one_back()
+    if "search_terms" in names:
+        play.forget_words()
     if names & {"cancel", "signal.portal-actions.action-run-finished"}:
         play.cancel_one()
     if "refuse" in names:
