@@ -347,7 +347,7 @@ def test_a_doorbell_is_the_job_that_rq_itself_would_have_put_on_its_queue(app: F
 def test_a_worker_does_not_start_with_an_rq_that_listens_elsewhere(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Queue, "redis_queue_namespace_prefix", "rq4:queue:")
     result = app.test_cli_runner().invoke(actions, ["worker"])
-    assert (result.exit_code, "does not listen where starts ring" in result.output) == (1, True)
+    assert (result.exit_code, "does not listen where starts wake workers" in result.output) == (1, True)
 
 
 def test_the_hosts_own_jobs_are_left_alone(app: Flask, redis_url: str) -> None:
