@@ -20,6 +20,7 @@ from portal_actions_plugin.runner.attempt import execute, record
 from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runner.process.rehearsal import rehearse
 from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.changes import slots
 from portal_actions_plugin.runs.news import ring, tell
 from portal_actions_plugin.runs.news.redis_names import redis_names
 from portal_actions_plugin.runs.reading import queries
@@ -153,17 +154,17 @@ def test_a_process_whose_commit_was_not_answered_goes_on_with_what_it_claimed(
     app: Flask, monkeypatch: pytest.MonkeyPatch, template_folder: Path
 ) -> None:
     """Nobody else would: its lease is the process's, and the process lives."""
-    real = record.transaction
+    real = slots.transaction
 
     @contextmanager
     def answer_lost(name: str) -> Iterator[Any]:
         with real(name) as tx:
             yield tx
-        monkeypatch.setattr(record, "transaction", real)
+        monkeypatch.setattr(slots, "transaction", real)
         raise OperationalError("COMMIT", {}, Exception("the answer was lost"))
 
     run = start(template_folder, HELLO, HELLO)
-    monkeypatch.setattr(record, "transaction", answer_lost)
+    monkeypatch.setattr(slots, "transaction", answer_lost)
     go_on(run)
     assert statuses(run) == ("success", ["success", "success"])
     assert len(queries.action_run(queries.template_run(run.id).steps[1].run.id).attempts) == 1

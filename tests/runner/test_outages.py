@@ -28,6 +28,7 @@ from portal_actions_plugin.runner import sweeper
 from portal_actions_plugin.runner.attempt import execute, record, recorder
 from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.changes import slots
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import engines, migrations, tables
 from portal_actions_plugin.storage.engines import BUSY_SECONDS
@@ -352,18 +353,18 @@ def test_a_claim_whose_answer_was_lost_is_still_this_process_s(app: Flask) -> No
 
 def test_an_outcome_whose_answer_was_lost_is_recorded_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commit went through, the connection broke before anybody knew."""
-    real = record.transaction
+    real = slots.transaction
 
     @contextmanager
     def answer_lost(name: str) -> Iterator[Any]:
         with real(name) as tx:
             yield tx
         if name == "succeed":
-            monkeypatch.setattr(record, "transaction", real)
+            monkeypatch.setattr(slots, "transaction", real)
             raise OperationalError("COMMIT", {}, Exception("the answer was lost"))
 
     run = service.start_template_run(ADA, "two-steps", {"name": "orders"}).run
-    monkeypatch.setattr(record, "transaction", answer_lost)
+    monkeypatch.setattr(slots, "transaction", answer_lost)
     perform(run.steps[0].run.id)
     assert work_off() == 1
     whole = queries.template_run(run.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -258,7 +259,10 @@ def test_a_schema_may_be_nested_in_itself() -> None:
 def test_without_a_key_a_start_that_carries_a_secret_is_refused(
     make_app: Callable[..., Flask], template_folder: Path
 ) -> None:
-    (template_folder / "with-token.yaml").write_text(WITH_TOKEN.replace("test.use@v1", "debug.log@v1"))
+    given = 'input: {message: "${{ secrets.token }}"}'
+    (template_folder / "with-token.yaml").write_text(
+        re.sub(r"input: \{.*\}", given, WITH_TOKEN.replace("test.use@v1", "debug.log@v1"))
+    )
     with make_app().app_context():
         with pytest.raises(ConfigurationError, match="no key is set"):
             service.start_template_run(ADA, "with-token", {"token": CANARY})

@@ -283,8 +283,11 @@ def test_the_way_down_and_up_keeps_every_row(store: Database) -> None:
             {column: row[column] for column in found} for row, found in zip(before[name], rows, strict=True)
         ]
     migrations.upgrade(store)
-    made = tables.database_identity.name
-    assert contents(store.engine) | {made: None} == before | {made: None}
+    made_anew = {
+        tables.database_identity.name: None,
+        tables.search_terms.name: None,
+    }  # a sweep fills the dictionary again
+    assert contents(store.engine) | made_anew == before | made_anew
     with store.transaction("test") as tx:
         tx.execute(text("DELETE FROM portal_actions_template_runs"))
         tx.execute(text("DELETE FROM portal_actions_action_runs"))

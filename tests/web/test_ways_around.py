@@ -107,9 +107,14 @@ def test_links_buttons_and_regions_of_several_steps_are_told_apart(ada: Visitor)
 @pytest.mark.fault("E29")
 def test_who_is_not_signed_in_is_told_so_once_and_led_to_nothing_that_refuses_again(portal: Flask) -> None:
     nobody = Visitor(portal, "")
-    for page in (nobody.see("/actions", 401), read(nobody.post("/templates/runs/x/retry").text)):
+    said = "You are not signed in Sign in to this portal, then open this page again."
+    sent = f"{said} Retry"  # what was typed is still there, to be sent once they are signed in
+    for page, text in (
+        (nobody.see("/actions", 401), said),
+        (read(nobody.post("/templates/runs/x/retry").text), sent),
+    ):
         inside = page.one("div", class_="portal-actions")
-        assert inside.text == "You are not signed in Sign in to this portal, then open this page again."
+        assert inside.text == text
         assert inside.links() == {}
 
 
