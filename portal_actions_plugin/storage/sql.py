@@ -132,6 +132,7 @@ class before_in_index(FunctionElement[Any]):  # noqa: N801 likewise
     # Not a Boolean: SQLite would be asked whether all of it is 1, and see no condition that an index is for.
     inherit_cache = True
     name = "before_in_index"
+    beside, bounded = "<", ">="
 
     def __init__(
         self,
@@ -148,30 +149,21 @@ class after_in_index(before_in_index):  # noqa: N801 likewise
 
     inherit_cache = True
     name = "after_in_index"
+    beside, bounded = ">", "<="
 
 
 @compiles(before_in_index, "sqlite")
-def _before_in_index_sqlite(element: before_in_index, compiler: SQLCompiler, **kw: object) -> str:
-    folded, key, value, start = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"({folded} = {value} AND {key} < {start})"
-
-
 @compiles(after_in_index, "sqlite")
-def _after_in_index_sqlite(element: after_in_index, compiler: SQLCompiler, **kw: object) -> str:
+def _in_index_sqlite(element: before_in_index, compiler: SQLCompiler, **kw: object) -> str:
     folded, key, value, start = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"({folded} = {value} AND {key} > {start})"
+    return f"({folded} = {value} AND {key} {element.beside} {start})"
 
 
 @compiles(before_in_index, "postgresql")
-def _before_in_index_postgresql(element: before_in_index, compiler: SQLCompiler, **kw: object) -> str:
-    folded, key, value, start = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"({folded} >= {value} AND ({folded}, {key}) < ({value}, {start}))"
-
-
 @compiles(after_in_index, "postgresql")
-def _after_in_index_postgresql(element: after_in_index, compiler: SQLCompiler, **kw: object) -> str:
+def _in_index_postgresql(element: before_in_index, compiler: SQLCompiler, **kw: object) -> str:
     folded, key, value, start = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"({folded} <= {value} AND ({folded}, {key}) > ({value}, {start}))"
+    return f"({folded} {element.bounded} {value} AND ({folded}, {key}) {element.beside} ({value}, {start}))"
 
 
 class down_the_index(FunctionElement[Any]):  # noqa: N801 likewise

@@ -2,7 +2,6 @@
 //
 // A request is one line of JSON on standard input, its answer one line on standard output, in the same order:
 //   {"render": value, "context": {...}}  as a step's input is rendered
-//   {"file": text, "context": {...}}     as a file of fetch:template is rendered
 //   {"yaml": text}                       every document of a text
 // An answer is {"value": ...}, {"undefined": true} or {"error": "..."}.
 
@@ -38,7 +37,6 @@ const renderer = createTemplateRenderer({
   filters,
   globals: { always: status(true), failure: status(false) },
 });
-const files = createTemplateRenderer({ filters });
 
 // What the runner of Backstage does with a step's input: each text by itself, and one that fails stays as it is.
 function render(input, context) {
@@ -74,7 +72,6 @@ function documents(text) {
 function answer(question) {
   try {
     if ('yaml' in question) return { value: spelled(documents(question.yaml)) };
-    if ('file' in question) return { value: files.render(question.file, question.context) };
     const value = render(question.render, question.context);
     return value === undefined ? { undefined: true } : { value: spelled(value) };
   } catch (error) {

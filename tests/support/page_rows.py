@@ -111,6 +111,14 @@ def add_template_run(status: str = "success", statuses: tuple[str, ...] = (), **
     return row["id"], ids
 
 
+def failed(**values: Any) -> tuple[str, str]:
+    """A failed template run, and the step of it that one would tick."""
+    run_id, steps = add_template_run(
+        "failed", ("success", "failed"), **{**TWO_STEPS, **values}, step_values={1: AUTH_ERROR}
+    )
+    return run_id, steps[1]
+
+
 def definition(
     name: str, steps: tuple[tuple[str, str, str], ...], inputs: dict[str, Any], permissions: tuple[str, ...]
 ) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from portal_actions_plugin.software_templates.expressions.limits import MAX_FILE_SIZE, budget
+from portal_actions_plugin.software_templates.expressions.limits import budget
 from portal_actions_plugin.software_templates.nunjucks import rendering
 from portal_actions_plugin.software_templates.nunjucks.javascript import Undefined
 from portal_actions_plugin.software_templates.nunjucks.references import references
@@ -81,12 +81,8 @@ def test_a_hostile_text_is_stopped(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", attacks.FILES)
-def test_a_hostile_file_is_stopped(text: str) -> None:
-    began = time.thread_time()
-    with budget(MAX_FILE_SIZE, seconds=SECONDS), suppress(*rendering.FAILURES):
-        context = {"values": {"many": list(range(1000)), "big": "x" * 100_000}}
-        rendering.render_file(text, context).encode("utf-8", "surrogatepass")
-    assert time.thread_time() - began < SECONDS + 1
+def test_hostile_blocks_are_stopped(text: str) -> None:
+    stands(text, {"values": {"many": list(range(1000)), "big": "x" * 100_000}})
 
 
 def test_whatever_is_written_as_an_expression_only_ever_raises_what_rendering_may_raise() -> None:
@@ -96,12 +92,7 @@ def test_whatever_is_written_as_an_expression_only_ever_raises_what_rendering_ma
         assert isinstance(references(f"${{{{ {expression} }}}}"), tuple)
 
 
-# --- files, and what is known at load
-
-
-def test_a_file_is_rendered_with_blocks_and_what_is_not_there_is_empty() -> None:
-    text = "# ${{ values.name }}\n{% for t in values.tags %}- ${{ t }}\n{% endfor %}${{ github.sha }}\n"
-    assert rendering.render_file(text, {"values": {"name": "x", "tags": ["a", "b"]}}) == "# x\n- a\n- b\n\n"
+# --- what is known at load
 
 
 def test_references_name_what_an_expression_and_its_blocks_name() -> None:

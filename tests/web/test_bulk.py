@@ -21,7 +21,7 @@ from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from tests.support import page_html
 from tests.support.page_html import Element, query
-from tests.support.page_rows import AUTH_ERROR, BOB, ORIGIN, TWO_STEPS, add_action_run, add_template_run
+from tests.support.page_rows import AUTH_ERROR, BOB, ORIGIN, TWO_STEPS, add_action_run, add_template_run, failed
 from tests.support.people import Visitor
 from tests.support.portal import PEOPLE
 
@@ -41,14 +41,6 @@ def portal(make_app: Callable[..., Flask], database_url: str) -> Iterator[Flask]
 @pytest.fixture
 def ada(portal: Flask) -> Visitor:
     return Visitor(portal, "ada")
-
-
-def failed(**values: Any) -> tuple[str, str]:
-    """A failed template run, and the step of it that one would tick."""
-    run_id, steps = add_template_run(
-        "failed", ("success", "failed"), **{**TWO_STEPS, **values}, step_values={1: AUTH_ERROR}
-    )
-    return run_id, steps[1]
 
 
 def running(**values: Any) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from tests.support import page_html
-from tests.support.page_rows import AUTH_ERROR, TWO_STEPS, add_action_run, add_template_run
+from tests.support.page_rows import AUTH_ERROR, add_action_run, failed
 from tests.support.people import Person, Visitor
 from tests.support.portal import PEOPLE
 from tests.support.run_helpers import work_off
@@ -38,14 +38,6 @@ def portal(make_app: Callable[..., Flask]) -> Iterator[Flask]:
 @pytest.fixture
 def ada(portal: Flask) -> Visitor:
     return Visitor(portal, "ada")
-
-
-def failed(**values: Any) -> tuple[str, str]:
-    """A failed template run, and the step of it that one would tick."""
-    run_id, steps = add_template_run(
-        "failed", ("success", "failed"), **{**TWO_STEPS, **values}, step_values={1: AUTH_ERROR}
-    )
-    return run_id, steps[1]
 
 
 def retries_of(run_id: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.software_templates.expressions.limits import MAX_FILE_SIZE, MAX_SIZE, SandboxError, budget
+from portal_actions_plugin.software_templates.expressions.limits import MAX_SIZE, SandboxError, budget
 from portal_actions_plugin.software_templates.nunjucks import syntax
 from portal_actions_plugin.software_templates.nunjucks.blocks import parse_template
 from portal_actions_plugin.software_templates.nunjucks.evaluation import Evaluator, Global
@@ -67,16 +67,6 @@ def evaluate(text: str, context: Mapping[str, object], functions: Mapping[str, F
     except (ValueError, RecursionError):
         return written or UNDEFINED
     return value
-
-
-def render_file(content: str, context: Mapping[str, object]) -> str:
-    """Render a file of a skeleton; raises as ``evaluate``. What is undefined in it is empty."""
-    if len(content) > MAX_FILE_SIZE:
-        raise SandboxError(f"a file with expressions has at most {MAX_FILE_SIZE:,} characters")
-    evaluator = Evaluator(context, {})
-    with budget(MAX_FILE_SIZE):
-        evaluator.run(parse_template(content))
-    return "".join(evaluator.written)
 
 
 class StatusCheck:
