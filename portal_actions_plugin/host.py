@@ -80,6 +80,7 @@ class TemplateFinding:
         template: the template's name; empty where it is not known.
         value: the expression or the value that it is about, as it is read, cut; empty where it is about none.
         write: what to write instead; empty where the message says it all.
+        waits_for: the action, or the part of the format, that this portal would have to have; empty where the file is wrong.
     """
 
     file: str
@@ -91,9 +92,11 @@ class TemplateFinding:
     template: str = ""
     value: str = ""
     write: str = ""
+    waits_for: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.key}: {self.message}{f'; write {self.write}' if self.write else ''}"
+        write = f"; write {self.write}" if self.write and self.write not in self.message else ""
+        return f"{self.file}:{self.line}: {self.key}: {self.message}{write}"
 
 
 TemplateProblem = TemplateFinding

@@ -109,8 +109,16 @@ def check_document(
     _check_literals(steps, known_actions, findings)
     _check_forges(steps, forbids, findings)
     problems = findings.problems
-    line = document.line(("metadata", "name"))
-    return Checked(name, line, None if problems else template, problems, findings.warnings, skeletons)
+    waits = problems and all(problem.waits_for for problem in problems)
+    return Checked(
+        name,
+        document.line(("metadata", "name")),
+        None if problems else template,
+        problems,
+        findings.warnings,
+        skeletons,
+        template if waits else None,
+    )
 
 
 def _read_steps(spec: Mapping[str, JsonValue], findings: Findings, known_actions: Container[str]) -> tuple[Step, ...]:
@@ -137,7 +145,7 @@ def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, kn
     key: Key = ("spec", "steps", index)
     for name in data:
         if name in _STEP_KEYS_LATER:
-            findings.add((*key, name), f"{name} is not supported yet")
+            findings.wait((*key, name), f"{name} is not supported yet", name)
         elif name not in _STEP_KEYS:
             findings.add((*key, name), f"unknown key; a step has {', '.join(_STEP_KEYS)}")
     step_id = findings.text(data, (*key, "id"), f"step-{index + 1}")
@@ -145,8 +153,11 @@ def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, kn
         findings.add((*key, "id"), "a step id has at most 63 letters, digits and _ - and begins with no sign")
     action = findings.text(data, (*key, "action"))
     if action and action not in known_actions:
-        hint = f"; did you mean {action}@v1?" if f"{action}@v1" in known_actions else ""
-        findings.add((*key, "action"), f"there is no action {action!r}{hint}")
+        if f"{action}@v1" in known_actions:
+            message = f"there is no action {action!r}; did you mean {action}@v1?"
+            findings.add((*key, "action"), message, value=action, write=f"{action}@v1")
+        else:
+            findings.wait((*key, "action"), f"there is no action {action!r}", action)
     return Step(
         id=step_id,
         name=findings.text(data, (*key, "name"), step_id),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ class Checked:
         name: the template's name; empty when it has none.
         line: where the name is.
         template: None when there is any problem.
+        waiting: what it is once all that it waits for is there; None when it can be used, or has another problem.
         problems: by line.
         warnings: by line.
         skeletons: the signature of each skeleton folder that its steps name, from before its files were read.
@@ -49,6 +50,7 @@ class Checked:
     problems: tuple[TemplateFinding, ...]
     warnings: tuple[TemplateFinding, ...] = ()
     skeletons: Mapping[str, Signature] = field(default_factory=dict)
+    waiting: Template | None = None
 
 
 class Findings:
@@ -86,11 +88,22 @@ class Findings:
         Raises:
             SandboxError: the check of the document has taken too long.
         """
-        self._note(Severity.PROBLEM, (self._file, self._document.line(key)), key, (message, value, write))
+        self._note(Severity.PROBLEM, self._place(key), key, (message, value, write))
+
+    def wait(self, key: Key, message: str, waits_for: str, *, value: str = "") -> None:
+        """Note a problem that is none of the file: what it asks for is not there yet.
+
+        Args:
+            key: as for ``add``, and so are ``message`` and ``value``.
+            message: what is missing.
+            waits_for: the id of an action, or a word of the format such as ``each``.
+            value: the expression that it is about.
+        """
+        self._note(Severity.PROBLEM, self._place(key), key, (message, value, ""), waits_for)
 
     def differ(self, key: Key, message: str, *, value: str = "", write: str = "") -> None:
         """Note what runs at home: a warning in documents of Backstage, a problem in ours. See ``add``."""
-        self._note(self.reading.severity, (self._file, self._document.line(key)), key, (message, value, write))
+        self._note(self.reading.severity, self._place(key), key, (message, value, write))
 
     def differ_in_file(self, file: Path, line: int, key: Key, message: str, *, value: str = "") -> None:
         """Note something of that kind in another file than the template's own.
@@ -114,7 +127,12 @@ class Findings:
         """How a number, a truth value or null is written in the file; None for all else."""
         return self._document.spelled.get(key)
 
-    def _note(self, severity: Severity, place: tuple[Path, int], key: Key, said: tuple[str, str, str]) -> None:
+    def _place(self, key: Key) -> tuple[Path, int]:
+        return self._document.file(key) or self._file, self._document.line(key)
+
+    def _note(
+        self, severity: Severity, place: tuple[Path, int], key: Key, said: tuple[str, str, str], waits_for: str = ""
+    ) -> None:
         current_budget().check_time()
         file, line = place
         message, value, write = (
@@ -122,9 +140,8 @@ class Findings:
         )
         found = self._found[severity]
         if len(found) < MAX_FINDINGS:
-            found[
-                TemplateFinding(str(file), line, written(key), message, severity=severity, value=value, write=write)
-            ] = None
+            noted = TemplateFinding(str(file), line, written(key), message, severity=severity, value=value, write=write)
+            found[replace(noted, waits_for=_cut(waits_for, _MAX_VALUE))] = None
 
     def _by_line(self, severity: Severity) -> tuple[TemplateFinding, ...]:
         own = str(self._file)
@@ -191,7 +208,7 @@ class Findings:
         """
         for name in parent.keys() - set(known):
             if near := get_close_matches(name, known, n=1, cutoff=0.8):
-                self.add((*key, name), f"unknown key; did you mean {near[0]}?")
+                self.add((*key, name), f"unknown key; did you mean {near[0]}?", value=name, write=near[0])
 
 
 def _cut(text: str, most: int) -> str:

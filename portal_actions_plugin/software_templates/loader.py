@@ -2,53 +2,43 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import re
-import stat
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.control_characters import escaped
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import TemplateFinding, TemplateListing
-from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
-from portal_actions_plugin.software_templates.findings import Checked
-from portal_actions_plugin.software_templates.skeleton import Signature, read_skeleton, signature, stamp
+from portal_actions_plugin.software_templates.skeleton import read_skeleton
+from portal_actions_plugin.software_templates.sources.files import is_file, shown_path
+from portal_actions_plugin.software_templates.sources.locations import MAX_DEPTH, MAX_FOUND, Expansion
+from portal_actions_plugin.software_templates.sources.reading import IN_FOLDER, UNREAD, Loaded, TemplateReader
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from portal_actions_plugin.software_templates.checks import Forbids
+    from portal_actions_plugin.software_templates.findings import Checked
     from portal_actions_plugin.software_templates.spec import Template
 
 log = logging.getLogger(__name__)
 
-__all__ = ["FolderTemplateSource", "read_skeleton"]
+__all__ = ["IN_FOLDER", "UNREAD", "FolderTemplateSource", "read_skeleton", "shown_path"]
 
 _Findings = list[TemplateFinding]
 
-CHECK_SECONDS = 5.0
-"""Processor time of checking one file and its skeletons."""
 _ENDINGS = (".yaml", ".yml")
-_FIRST_NAME = re.compile(r"\bname:\s*['\"]?([\w.-]+)")
-IN_FOLDER = ("template.yaml", "template.yml")
-UNREAD = ("file", "yaml")
-"""The keys of problems that keep a file from being read: the name of its template is a guess then."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
-    """What one file held when it had this signature."""
+class _Found:
+    """A file that may hold templates: where it lies, and in which template folder."""
 
-    stamp: Signature
-    checked: tuple[Checked, ...]
-
-    def is_current(self, stamp: Signature, base: Path) -> bool:
-        skeletons = (pair for one in self.checked for pair in one.skeletons.items())
-        return self.stamp == stamp and all(signature(base, folder) == before for folder, before in skeletons)
+    file: Path
+    root: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +52,7 @@ class _View:
 
 
 class FolderTemplateSource:
-    """The templates of some folders: each YAML file in them, and ``template.yaml`` one level down.
+    """The templates of some folders: each YAML file in them, ``template.yaml`` one level down, and where Locations lead.
 
     Files and skeletons are looked at on every call and read again when they changed. A broken file hides only itself.
     """
@@ -80,10 +70,8 @@ class FolderTemplateSource:
         ``yaml_merge``: ``<<`` writes a mapping out, as in YAML 1.1.
         """
         self._folders = tuple(folders)
-        self._yaml_merge = yaml_merge
-        self._forbids = forbids
-        self._known_actions = known_actions
-        self._loaded: dict[Path, _Loaded] = {}
+        self._reader = TemplateReader(self._folders, known_actions, forbids, yaml_merge=yaml_merge)
+        self._loaded: dict[Path, Loaded] = {}
 
     def list(self) -> TemplateListing:
         """All usable templates by name, what is wrong with the others, and what usable ones had better be rid of."""
@@ -110,29 +98,59 @@ class FolderTemplateSource:
         raise no_template(name)
 
     def _view(self) -> _View:
-        files, problems = self._find()
+        loaded, problems = self._load_all()
         warnings: _Findings = []
         templates: dict[str, Template] = {}
         origins: dict[str, Path] = {}
         broken: dict[str, tuple[TemplateFinding, ...]] = {}
-        loaded = {file: self._load(file) for file in files}
         self._loaded = loaded
-        for file, checked in ((file, one) for file, held in loaded.items() for one in held.checked):
+        for file, checked in ((path, one) for path in sorted(loaded) for one in loaded[path].checked):
             if checked.template is None:
                 problems.extend(checked.problems)
                 broken.setdefault(checked.name, checked.problems)
             elif checked.name in origins:
                 other = shown_path(origins[checked.name], self._folders)
                 message = f"the name {checked.name!r} is taken already, by {other}: this one is left out"
-                problems.append(self._problem(file, checked.line, "metadata.name", message, checked.name))
+                problems.append(self._reader.finding(file, checked.line, "metadata.name", message, checked.name))
             else:
                 templates[checked.name], origins[checked.name] = checked.template, file
                 warnings.extend(checked.warnings)
         return _View(templates, tuple(problems), tuple(warnings), broken)
 
-    def _find(self) -> tuple[Sequence[Path], _Findings]:
-        """The files that may be templates, each once, sorted by path."""
-        found: dict[str, Path] = {}
+    def _load_all(self) -> tuple[dict[Path, Loaded], _Findings]:
+        """Each file that is found in a folder, and those that Locations lead to; each is read once, so none leads in circles."""
+        found, problems = self._find()
+        loaded = {one.file: self._load(one) for one in found.values()}
+        expansions: dict[Path, Expansion] = {}
+        latest = found
+        for _ in range(MAX_DEPTH):
+            further: dict[str, _Found] = {}
+            for one in latest.values():
+                problems.extend(loaded[one.file].problems)
+                expansion = expansions.setdefault(one.root, Expansion(one.root))
+                problems.extend(self._follow(one, loaded[one.file], expansion, further))
+            new = ((real, one) for real, one in further.items() if real not in found)
+            latest = dict(islice(new, max(0, MAX_FOUND - len(found))))
+            found = found | latest
+            loaded |= {one.file: self._load(one) for one in latest.values()}
+        for one in latest.values():
+            for target in loaded[one.file].targets[:1]:
+                message = f"Locations lead through more than {MAX_DEPTH} files: this one is not followed"
+                problems.append(self._reader.finding(one.file, target.line, target.key, message))
+        return loaded, problems
+
+    def _follow(
+        self, one: _Found, held: Loaded, expansion: Expansion, further: dict[str, _Found]
+    ) -> Iterator[TemplateFinding]:
+        for target in held.targets:
+            files, wrong = expansion.files(target, one.file)
+            further.update((os.path.realpath(file), _Found(file, one.root)) for file in files)
+            for message in () if target.optional else wrong:
+                yield self._reader.finding(one.file, target.line, target.key, message)
+
+    def _find(self) -> tuple[dict[str, _Found], _Findings]:
+        """The files in the folders that may be templates, by where they really are: each once, sorted by path."""
+        found: dict[str, _Found] = {}
         problems: _Findings = []
         for folder in self._folders:
             try:
@@ -142,80 +160,21 @@ class FolderTemplateSource:
                     # Only a link can lead elsewhere, and to find out where takes longer than all the rest.
                     real = file.resolve() if is_linked else None
                     if real is None or real.is_relative_to(top):
-                        found.setdefault(str(real or f"{top}/{name}"), file)
+                        found.setdefault(str(real or f"{top}/{name}"), _Found(file, folder))
                     else:
                         message = "this is a link that leads out of the template folder"
-                        problems.append(self._problem(file, 1, "file", message))
+                        problems.append(self._reader.finding(file, 1, "file", message))
             except OSError as error:
                 message = f"this template folder cannot be read: {error.strerror}"
-                problems.append(self._problem(folder, 1, "folder", message))
-        return sorted(found.values()), problems
+                problems.append(self._reader.finding(folder, 1, "folder", message))
+        return dict(sorted(found.items(), key=lambda item: item[1].file)), problems
 
-    def _load(self, file: Path) -> _Loaded:
-        now: Signature = ()
-        try:
-            now = stamp(file.stat())
-            before = self._loaded.get(file)
-            with budget(seconds=CHECK_SECONDS):
-                if before and before.is_current(now, file.parent):
-                    return before
-                checked = self._check(file)
-                _log(checked)
-                return _Loaded(now, checked)
-        except OSError as error:
-            return _Loaded((), (self._broken(file, "", 1, "file", f"this cannot be read: {error.strerror}"),))
-        except SandboxError as error:
-            return _Loaded(now, (self._broken(file, "", 1, "file", f"its check was given up: {error}"),))
-
-    def _check(self, file: Path) -> tuple[Checked, ...]:
-        # YAML, JSON Schema and our checks take a tenth of a second to import: the first file that is read pays for them.
-        from portal_actions_plugin.software_templates.checks import KIND, check_document, forbids_nothing
-        from portal_actions_plugin.software_templates.yaml.documents import (
-            MAX_BYTES,
-            UnreadableError,
-            read_documents,
-            with_merges,
-        )
-
-        with file.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-        text = content.decode("utf-8-sig", errors="replace")
-        if len(content) > MAX_BYTES:
-            return (self._broken(file, text, 1, "file", f"this is larger than {MAX_BYTES:,} bytes"),)
-        try:
-            content.decode("utf-8-sig")
-            documents = map(with_merges, read_documents(text)) if self._yaml_merge else read_documents(text)
-            wanted = [one for one in documents if one.mapping.get("kind") == KIND]
-            forbids = self._forbids or forbids_nothing
-            return tuple(self._told(check_document(one, file, self._known_actions, forbids)) for one in wanted)
-        except UnicodeDecodeError as error:
-            return (
-                self._broken(file, text, content.count(b"\n", 0, error.start) + 1, "file", "this is no UTF-8 text"),
-            )
-        except UnreadableError as error:
-            return (self._broken(file, text, error.line, "yaml", error.message),)
-        except RecursionError:
-            return (self._broken(file, text, 1, "file", "this, or its skeleton, is nested too deeply"),)
-
-    def _told(self, checked: Checked) -> Checked:
-        """Name template and files as people may see them, in every finding."""
-        problems, warnings = (
-            tuple(
-                replace(one, file=shown_path(Path(one.file), self._folders), path=one.file, template=checked.name)
-                for one in found
-            )
-            for found in (checked.problems, checked.warnings)
-        )
-        return replace(checked, problems=problems, warnings=warnings)
-
-    def _problem(self, file: Path, line: int, key: str, message: str, template: str = "") -> TemplateFinding:
-        return TemplateFinding(shown_path(file, self._folders), line, key, message, str(file), template=template)
-
-    def _broken(self, file: Path, text: str, line: int, key: str, message: str) -> Checked:
-        """A file that could not be read far enough to know its name: the first name in it is most likely the one."""
-        guess = _FIRST_NAME.search(text)
-        name = guess[1] if guess else file.parent.name if file.name in IN_FOLDER else file.stem
-        return Checked(name, line, None, (self._problem(file, line, key, message, name),))
+    def _load(self, one: _Found) -> Loaded:
+        before = self._loaded.get(one.file)
+        loaded = self._reader.read(one.file, one.root, before)
+        if loaded is not before and loaded.stamp:
+            _log(loaded.checked)
+        return loaded
 
 
 def _log(checked: Iterable[Checked]) -> None:
@@ -230,22 +189,6 @@ def _log(checked: Iterable[Checked]) -> None:
 def _first_of(found: Sequence[TemplateFinding]) -> str:
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return f"{escaped(str(replace(found[0], file=found[0].path)))}{more}"
-
-
-def shown_path(file: Path, folders: Iterable[Path]) -> str:
-    """A file's path as people may see it.
-
-    Args:
-        file: a template's file, or a folder of templates.
-        folders: the template folders.
-
-    Returns:
-        Its path below the first of them that it is in; its own name when it is in none, or is one of them.
-    """
-    for folder in folders:
-        if file != folder and file.is_relative_to(folder):
-            return str(file.relative_to(folder))
-    return file.name
 
 
 def no_template(name: str) -> NotFoundError:
@@ -263,20 +206,10 @@ def _candidates(folder: Path) -> Iterator[tuple[str, bool]]:
     for entry in sorted(shown, key=lambda entry: entry.name):
         is_linked = entry.is_symlink()
         path = Path(entry.path) if is_linked else None
-        if entry.name.endswith(_ENDINGS) and (_is_file(path) if path else entry.is_file(follow_symlinks=False)):
+        if entry.name.endswith(_ENDINGS) and (is_file(path) if path else entry.is_file(follow_symlinks=False)):
             yield entry.name, is_linked
         elif path.is_dir() if path else entry.is_dir(follow_symlinks=False):
             for name in IN_FOLDER:
                 inside = f"{entry.path}/{name}"
-                if _is_file(inside):
+                if is_file(inside):
                     yield f"{entry.name}/{name}", is_linked or os.path.islink(inside)  # noqa: PTH114 as below
-
-
-def _is_file(path: Path | str) -> bool:
-    # Not `Path.is_file`: every start asks about every template, and to make a path takes longer than to ask.
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 as said
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        return error.errno != errno.ELOOP  # reading it will say why it cannot be read, and hides no other file

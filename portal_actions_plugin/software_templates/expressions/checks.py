@@ -70,8 +70,8 @@ def check_value(value: JsonValue, key: Key, scope: Scope, findings: Findings) ->
             findings.add(key, f"{_short(value)}: {said}", value=value)
         for used in scope.references(value):
             shown = _short(used.expression)
-            for problem in _later(used):
-                findings.add(key, f"{shown}: {problem}", value=used.expression)
+            for name in sorted(used.names & _LATER):
+                findings.wait(key, f"{shown}: {name} is not supported yet", name, value=used.expression)
             for problem in _problems(used, scope):
                 findings.differ(key, f"{shown}: {problem}", value=used.expression)
 
@@ -105,11 +105,6 @@ def _check_readable(condition: JsonValue, key: Key, scope: Scope, findings: Find
 
 def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def _later(used: References) -> Iterator[str]:
-    for name in sorted(used.names & _LATER):
-        yield f"{name} is not supported yet"
 
 
 def _problems(used: References, scope: Scope) -> Iterator[str]:

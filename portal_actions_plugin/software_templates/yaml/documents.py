@@ -13,6 +13,7 @@ from portal_actions_plugin.software_templates.yaml import core
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
 
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.places import Key
@@ -49,6 +50,7 @@ class Document:
         spelled: how each number, truth value and null is written, by its place.
         problems: what JSON cannot say, by place.
         cautions: what is read as something else than it looks like, by place.
+        files: the file of each part that a placeholder brought in, by its place; its lines are that file's.
     """
 
     data: JsonValue = None
@@ -56,6 +58,7 @@ class Document:
     spelled: dict[Key, str] = field(default_factory=dict)
     problems: list[tuple[Key, str]] = field(default_factory=list)
     cautions: list[tuple[Key, str]] = field(default_factory=list)
+    files: dict[Key, Path] = field(default_factory=dict)
 
     @property
     def mapping(self) -> Mapping[str, JsonValue]:
@@ -67,6 +70,14 @@ class Document:
         while key and key not in self.lines:
             key = key[:-1]
         return self.lines.get(key, 1)
+
+    def file(self, key: Key) -> Path | None:
+        """The file that a value was brought in from; None for what the document says itself."""
+        if not self.files:
+            return None
+        return next(
+            (self.files[key[:length]] for length in range(len(key), -1, -1) if key[:length] in self.files), None
+        )
 
 
 class _Loader(yaml.SafeLoader):
@@ -111,8 +122,17 @@ def read_documents(text: str) -> list[Document]:
     Raises:
         UnreadableError: with the line, for a syntax error or a text that is too large.
     """
+    return list(iter_documents(text))
+
+
+def iter_documents(text: str) -> Iterator[Document]:
+    """Read the documents of a YAML text one after the other: those before a syntax error come before it is raised.
+
+    Raises:
+        UnreadableError: as ``read_documents`` does.
+    """
     try:
-        return list(_read(_Loader(text if text.endswith("\n") else f"{text}\n")))  # a block text ends with its line
+        yield from _read(_Loader(text if text.endswith("\n") else f"{text}\n"))  # a block text ends with its line
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise UnreadableError(mark.line + 1 if mark else 1, _said(error)) from None
