@@ -17,6 +17,7 @@ from portal_actions_plugin.scm.gitlab.permissions import NEEDS as NEEDS_AT_GITLA
 from portal_actions_plugin.scm.optional import WORDS
 from portal_actions_plugin.settings.config import SETTINGS
 from portal_actions_plugin.settings.values import PREFIX
+from portal_actions_plugin.software_templates.differences import DIFFERENCES
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -64,6 +65,20 @@ def action_reference() -> str:
         f"## `{one.id}`\n\n{one.description}\n\n{_fields('input', one.input)}{_fields('output', one.output)}"
         for one in Registry.from_entry_points()
     )
+
+
+def differences_reference() -> str:
+    """Write a row for each difference from Backstage's scaffolder, from the list that the tests compare by."""
+    rows = [
+        "| what | at home | here, in documents of Backstage | here, in our own | why |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for one in DIFFERENCES:
+        backstage = one.backstage or "as at home"
+        cells = (one.written, one.at_home, backstage, one.ours or backstage, one.why)
+        escaped = [cell.replace("|", "\\|") for cell in cells]
+        rows.append(f"| {' | '.join(escaped)} |")
+    return "\n".join(rows)
 
 
 def github_reference() -> str:
@@ -145,6 +160,8 @@ def _written(default: Any) -> str:
 def _fill_in(_app: Sphinx, page: str, source: list[str]) -> None:
     if page == "settings":
         source[0] = source[0].replace("<!-- settings -->", settings_reference())
+    if page == "bring-your-templates":
+        source[0] = source[0].replace("<!-- differences -->", differences_reference())
     if page == "actions":
         source[0] = source[0].replace("<!-- actions -->", action_reference())
     if page == "connect-github":

@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from portal_actions_plugin.software_templates.nunjucks import rendering
+from portal_actions_plugin.software_templates.differences import DIFFERENCES, Kind
+from portal_actions_plugin.software_templates.expressions.rendering import ExpressionError, UndefinedValueError
+from portal_actions_plugin.software_templates.expressions.undefined import Sparse
+from portal_actions_plugin.software_templates.languages import LANGUAGES
 from portal_actions_plugin.software_templates.nunjucks.javascript import UNDEFINED, Undefined
+from portal_actions_plugin.software_templates.readings import Reading
 from tests.oracle.questions import CONTEXT
 
+if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
+
 DIFFERENT = {
-    "${{ 'nope.example?owner=a&repo=b' | parseRepoUrl }}": "a portal's forges are not known to the filter",
-    "${{ cycler }}": "there is no cycler",
-    "{% macro m(a) %}<${{ a }}>{% endmacro %}${{ m(1) }}": "macros are not supported, and said so at load",
+    example: one.name
+    for one in DIFFERENCES
+    if one.backstage and one.kind is Kind.VALUE
+    for example in one.examples
+    if isinstance(example, str)
 }
-"""Questions whose answer is another one here, and why."""
+"""Texts that documents of Backstage have otherwise than at home: the name of the difference by its example."""
+
+_READINGS = {"backstage": Reading.BACKSTAGE, "ours": Reading.STRICT}
+
+
+def as_input(reading: str, value: JsonValue) -> dict[str, Any]:
+    """What a document's reading makes of a value in a step's input, in the words of the oracle's answers.
+
+    Args:
+        reading: ``backstage`` or ``ours``.
+        value: as the template has it.
+    """
+    parameters = Sparse(CONTEXT["parameters"], {*CONTEXT["parameters"], "missing"}, "was not given")
+    try:
+        found = LANGUAGES[_READINGS[reading]].render({"a": value}, {**CONTEXT, "parameters": parameters}, "input")
+    except ExpressionError as error:
+        return {"error": error.problem}
+    return {"value": found}
 
 
 def as_at_home(given: Any) -> dict[str, Any]:
@@ -27,9 +53,11 @@ def ours(given: Any, context: Mapping[str, Any]) -> Any:
     """Render as Backstage does, holes of lists included; undefined where there is no value."""
     if isinstance(given, str):
         try:
-            return rendering.evaluate(given, context, rendering.StatusCheck(has_failed=False).functions)
-        except rendering.FAILURES:
-            return given
+            return LANGUAGES[Reading.BACKSTAGE].value(given, context, "input") if given else UNDEFINED
+        except UndefinedValueError:
+            return UNDEFINED
+        except ExpressionError as error:
+            return {"error": error.problem}
     if isinstance(given, dict):
         parts = {key: ours(part, context) for key, part in given.items()}
         return {key: part for key, part in parts.items() if not isinstance(part, Undefined)}

@@ -26,7 +26,7 @@ def main() -> None:
 def _recorded() -> list[tuple[object, object, object]]:
     """What the oracle says by now of what was recorded."""
     unlike: list[tuple[object, object, object]] = []
-    for name in ("expressions", "yaml"):
+    for name in ("differences", "expressions", "yaml"):
         rows = table(name)
         asked = [{key: value for key, value in row.items() if key != "answer"} for row in rows]
         answers = live.ask({**question, "context": questions.CONTEXT} for question in asked)

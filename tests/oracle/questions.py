@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from portal_actions_plugin.software_templates.differences import DIFFERENCES, Kind
+
 _SCALARS = """
 12:30|1:20:30|190:20:30|2026-01-02|2026-01-02T03:04:05Z|2026-01-02 03:04:05|no|No|NO|yes|Yes|on|On|off|OFF|y|n|true|True
 TRUE|tRUE|false|False|FALSE|null|Null|NULL|nULL|~||none|None|010|0o17|0O17|0x1F|0xfg|0b11|1_000|1e3|1E3|1e+3|1e-3|+1|-1|-0
@@ -235,7 +237,7 @@ parameters.tags \| reverse|'abc' \| reverse|parameters.object \| list|'abc' \| l
 parameters.numbers \| sum|parameters.people \| sum('age')|parameters.people \| sum('age', 5)|['a', 'b'] \| sum|parameters.people \| groupby('name')|parameters.people \| selectattr('age')|parameters.people \| rejectattr('age')|[0, 1, 2] \| select|[0, 1, 2] \| select('odd')|[0, 1, 2] \| reject('gt', 1)
 parameters.people \| map('name')|parameters.people \| map(attribute='name')|parameters.tags \| unique|parameters.tags \| min|parameters.tags \| tojson|parameters.object \| items|parameters.x \| nope|parameters.tags \| random \| length > 0|'a' \| string|1 \| string|[1, 2] \| string|{} \| string|missing \| string
 parameters.html \| escape|parameters.html \| e|parameters.html \| safe|parameters.html \| striptags|parameters.lines \| nl2br|parameters.lines \| indent(2)|parameters.lines \| indent(2, true)|'a' \| center(5)|'ab' \| center(5)|'a b' \| urlencode|{a: 'b c', d: 1} \| urlencode|[['a', 1]] \| urlencode|'a/b?c' \| urlencode
-'hello world foo' \| truncate(8)|'hello world foo' \| truncate(8, true)|'hello world' \| truncate(5, true, '!')|'a b  c' \| wordcount|'' \| wordcount|'a' \| forceescape|'<' \| escape \| escape|'<' \| safe \| escape|'a' \| upper \| lower|-5 \| abs + 1|'a' ~ 'b' \| upper|'a' + 'b' \| upper
+'hello world foo' \| truncate(8)|'hello world foo' \| truncate(8, true)|'hello world' \| truncate(5, true, '!')|'a b  c' \| wordcount|'' \| wordcount|0 \| wordcount|'a' \| forceescape|'<' \| escape \| escape|'<' \| safe \| escape|'a' \| upper \| lower|-5 \| abs + 1|'a' ~ 'b' \| upper|'a' + 'b' \| upper
 parameters.repoUrl \| parseRepoUrl|parameters.repoUrl \| parseRepoUrl \| pick('owner')|(parameters.repoUrl \| parseRepoUrl).repo|parameters.repoUrl \| projectSlug|missing \| parseRepoUrl|'x' \| parseRepoUrl|'github.com?owner=a' \| parseRepoUrl|'nope.example?owner=a&repo=b' \| parseRepoUrl
 'gitlab.com?owner=a%2Fb&repo=c' \| parseRepoUrl \| pick('owner')|parameters.ref \| parseEntityRef|parameters.ref \| parseEntityRef \| pick('name')|'ada' \| parseEntityRef({defaultKind: 'user'})|'ada' \| parseEntityRef|'user:ada' \| parseEntityRef \| pick('namespace')|missing \| parseEntityRef
 user.entity \| pick('metadata.name')|user.entity \| pick('nope')|user.entity.spec.profile.email|user.ref|parameters.nested.list[1].n|parameters.nested['list'][0]['n']|parameters.nested \| pick('list[1].n')|missing \| pick('a')|secrets.token|environment.parameters.region
@@ -279,3 +281,10 @@ def expressions() -> Iterator[dict[str, object]]:
             yield {"render": "${{ " + source.replace("\\|", "|") + " }}"}
     for text in (*_TEXTS_WITH, *_VALUES):
         yield {"render": text}
+
+
+def differences() -> Iterator[dict[str, object]]:
+    """The values that the list of differences has as examples, each in a step's input."""
+    for one in DIFFERENCES:
+        if one.kind is Kind.VALUE:
+            yield from ({"render": {"a": example}} for example in one.examples)

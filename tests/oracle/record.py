@@ -15,6 +15,7 @@ TABLES = Path(__file__).parent / "tables"
 def main() -> None:
     """Write each table again."""
     _record("yaml", [{"yaml": text} for text in questions.YAML], {})
+    _record("differences", questions.differences(), {"context": questions.CONTEXT})
     _record("expressions", questions.expressions(), {"context": questions.CONTEXT})
 
 

@@ -26,6 +26,7 @@ from portal_actions_plugin.software_templates.nunjucks.calls.operands import (
 from portal_actions_plugin.software_templates.nunjucks.javascript import (
     SPACE,
     UNDEFINED,
+    JavaScriptError,
     SafeText,
     integer,
     is_nothing,
@@ -113,7 +114,10 @@ def _as_at_home(function: Callable[..., object]) -> Filter:
     """A filter of Backstage that reads a text, and throws for what it cannot read."""
 
     def read(value: object, positional: list[object], _keyword: Keywords) -> object:
-        return function(value, *positional)
+        try:
+            return function(value, *positional)
+        except SandboxError as error:  # no limit of the sandbox's: what it takes is short
+            raise JavaScriptError(str(error)) from None
 
     return read
 

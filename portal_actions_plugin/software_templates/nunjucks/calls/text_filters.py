@@ -123,7 +123,7 @@ def url_encoded(value: object, _positional: list[object], _keyword: Keywords) ->
 
 
 def word_count(value: object, _positional: list[object], _keyword: Keywords) -> object:
-    return len(re.findall(r"\w+", text_of(value), re.ASCII)) or None
+    return len(re.findall(r"\w+", only_text(value), re.ASCII)) or None if truthy(value) else None
 
 
 def without_tags(value: object, positional: list[object], _keyword: Keywords) -> object:

@@ -1,0 +1,81 @@
+"""Expressions that neither of our readings evaluates as Backstage's engine does."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from portal_actions_plugin.software_templates.differences.difference import Difference
+
+_STAYS = "not supported: the text stays as it is written, with a warning"
+_PROBLEM = "a problem"
+
+OF_EXPRESSIONS: Final = (
+    Difference(
+        name="hole-of-list",
+        written="an item of a list that has no value",
+        at_home="`null` at its place",
+        backstage="the item is left out",
+        ours="an error that names it",
+        why="An action gets no item that nobody has written.",
+        examples=(["${{ missing }}", 1],),
+    ),
+    Difference(
+        name="literal-empty-text",
+        written='`""` as a value',
+        at_home="its key is left out",
+        backstage='`""`',
+        ours="",
+        why="Who writes an empty text wants one.",
+        examples=("",),
+    ),
+    Difference(
+        name="repository-hosts",
+        written="`parseRepoUrl` of a host that no integration knows",
+        at_home="fails: the text stays as it is written",
+        backstage="takes the address apart",
+        ours="",
+        why="Which forge an address belongs to is said by the action that uses it.",
+        examples=("${{ 'nope.example?owner=a&repo=b' | parseRepoUrl }}",),
+    ),
+    Difference(
+        name="regular-expressions",
+        written="a regular expression, `r/…/g`",
+        at_home="is one",
+        backstage=_STAYS,
+        ours=_PROBLEM,
+        why="A pattern of a template could keep a process busy for ever.",
+        examples=("${{ 'a-b'.replace(r/-/g, '_') }}", "${{ 'a-b' | replace(r/-/g, '_') }}"),
+    ),
+    Difference(
+        name="macros",
+        written="`macro`, `call`, `cycler()`, `joiner()`",
+        at_home="exist",
+        backstage=_STAYS,
+        ours=_PROBLEM,
+        why="None of the templates that we have read uses them.",
+        examples=(
+            "${{ cycler }}",
+            "{% macro m(a) %}<${{ a }}>{% endmacro %}${{ m(1) }}",
+            "{% set c = cycler('a', 'b') %}${{ c.next() }}${{ c.next() }}",
+            "{% set j = joiner('-') %}${{ j() }}a${{ j() }}b",
+        ),
+    ),
+    Difference(
+        name="characters",
+        written="a character beyond U+FFFF, such as an emoji, in a length or a place",
+        at_home="counts as two, and can be cut in two",
+        backstage="is one character",
+        ours="",
+        why="Half a character is none, and no database stores it.",
+        examples=("${{ '\U0001f600'.length }}", "${{ '\U0001f600' | length }}", "${{ 'a\U0001f600b' | reverse }}"),
+    ),
+    Difference(
+        name="limits",
+        written="more than the sandbox's limits: 1,000 numbers of a `range`, 256,000 characters, 2 seconds of processor time",
+        at_home="has its own, which are larger, and none on time",
+        backstage="fails the step, and says which limit",
+        ours="",
+        why="A template is somebody else's program in your portal.",
+        examples=("${{ range(2000) | length }}",),
+    ),
+)

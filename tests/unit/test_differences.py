@@ -1,0 +1,131 @@
+"""The list of what is different from Backstage's scaffolder: everything on it can be shown, and the docs are made of it."""
+
+from __future__ import annotations
+
+import runpy
+import textwrap
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portal_actions_plugin.host import TemplateFinding
+from portal_actions_plugin.software_templates.differences import DIFFERENCES, Difference, Kind
+from portal_actions_plugin.software_templates.expressions.rendering import ExpressionError, render_file
+from portal_actions_plugin.software_templates.loader import FolderTemplateSource
+from portal_actions_plugin.software_templates.readings import Reading
+from portal_actions_plugin.software_templates.spec import Template
+from portal_actions_plugin.software_templates.step_rendering import next_step, step_context
+from tests.oracle.comparing import as_input
+from tests.oracle.record import table
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+OF_VALUES = [one for one in DIFFERENCES if one.kind is Kind.VALUE]
+AT_HOME = {repr(row["render"]["a"]): row["answer"] for row in table("differences")}
+
+DOCUMENT = """\
+apiVersion: {version}
+kind: Template
+metadata: {{name: t}}
+spec:
+  parameters:
+    properties:
+      flag: {{type: boolean}}
+  steps:
+    - {{id: s, action: debug.log@v1, input: {{message: a}}}}
+{more}"""
+
+
+def of_values(*, wanted: Callable[[Difference], bool]) -> list[Any]:
+    return [pytest.param(one, example, id=f"{one.name}: {example!r}") for one in OF_VALUES if wanted(one) for example in one.examples]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "example"), of_values(wanted=lambda one: bool(one.backstage)))
+def test_what_is_said_to_be_different_in_documents_of_backstage_is(one: Difference, example: Any) -> None:
+    assert as_input("backstage", example) != AT_HOME[repr(example)]
+    same = as_input("ours", example) == as_input("backstage", example)
+    assert same or "error" in as_input("ours", example) or one.ours
+
+
+@pytest.mark.parametrize(("one", "example"), of_values(wanted=lambda one: not one.backstage))
+def test_what_is_said_to_be_different_in_our_documents_only_is(one: Difference, example: Any) -> None:
+    assert as_input("backstage", example) == AT_HOME[repr(example)]
+    assert as_input("ours", example) != AT_HOME[repr(example)]
+    assert one.ours
+
+
+def test_each_difference_has_a_name_of_its_own_and_says_why() -> None:
+    assert [name for name, count in Counter(one.name for one in DIFFERENCES).items() if count > 1] == []
+    assert [one.name for one in DIFFERENCES if not (one.written and one.at_home and one.why and one.examples)] == []
+    assert [one.name for one in DIFFERENCES if not (one.backstage or one.ours)] == []
+
+
+def test_the_docs_have_a_row_for_each_difference() -> None:
+    assert "<!-- differences -->" in (DOCS / "bring-your-templates.md").read_text()
+    rows = runpy.run_path(str(DOCS / "conf.py"))["differences_reference"]().splitlines()
+    for one in DIFFERENCES:
+        written, at_home, why = (cell.replace("|", "\\|") for cell in (one.written, one.at_home, one.why))
+        (row,) = [row for row in rows if row.startswith(f"| {written} |")]
+        assert at_home in row
+        assert row.endswith(f"| {why} |")
+
+
+# --- what only a whole document shows
+
+
+def listing(folder: Path, more: str, reading: Reading) -> tuple[Template | None, list[TemplateFinding]]:
+    text = DOCUMENT.format(version=reading.value, more=textwrap.indent(more, "    "))
+    (folder / "t.yaml").write_text(text, encoding="utf-8")
+    found = FolderTemplateSource([folder], {"debug.log@v1"}).list()
+    return next(iter(found.templates), None), [*found.problems, *found.warnings]
+
+
+def test_an_if_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
+    for reading in Reading:
+        template, findings = listing(tmp_path, "- {id: x, if: \"${{ parameters.flag ? 'b' : 'c' }}\", action: debug.log@v1}", reading)  # fmt: skip
+        assert template is None
+        assert findings[0].key == "spec.steps[1].if"
+
+
+def test_what_is_not_supported_yet_is_a_problem(tmp_path: Path) -> None:
+    for reading in Reading:
+        for part in ('each: "${{ [1] }}"', 'if: "${{ always() }}"', 'if: "${{ failure() }}"'):
+            template, findings = listing(tmp_path, f"- {{id: x, {part}, action: debug.log@v1}}", reading)
+            assert template is None
+            assert "not supported yet" in findings[0].message
+
+
+def test_the_text_false_is_true_at_home_only(tmp_path: Path) -> None:
+    for reading, position in ((Reading.BACKSTAGE, 1), (Reading.STRICT, None)):
+        template, _ = listing(tmp_path, "- {id: x, if: \"${{ 'false' }}\", action: debug.log@v1}", reading)
+        assert template
+        assert next_step(template, 1, step_context({}, {}, {}, {})) == position
+
+
+def test_what_looks_like_something_else_is_a_warning_at_home_and_a_problem_in_ours(tmp_path: Path) -> None:
+    for part in ("<<: {a: 1}", "a: {{ b }}", "a: !Ref b"):
+        more = f"- {{id: x, action: debug.log@v1, input: {{message: a, b: {{{part}}}}}}}"
+        template, findings = listing(tmp_path, more, Reading.BACKSTAGE)
+        assert template
+        assert findings
+        assert listing(tmp_path, more, Reading.STRICT)[0] is None
+
+
+def test_a_file_with_an_unknown_name_fails_and_names_its_line() -> None:
+    with pytest.raises(ExpressionError, match=r"README\.md, line 2"):
+        render_file("# ${{ values.name }}\n${{ values.nope }}\n", {"values": {"name": "n"}}, "README.md")
+
+
+SHOWN = {
+    "if-that-cannot-be-read": test_an_if_that_cannot_be_read_is_a_problem,
+    "not-yet": test_what_is_not_supported_yet_is_a_problem,
+    "if-false-text": test_the_text_false_is_true_at_home_only,
+    "findings": test_what_looks_like_something_else_is_a_warning_at_home_and_a_problem_in_ours,
+    "skeleton-files": test_a_file_with_an_unknown_name_fails_and_names_its_line,
+}
+
+
+def test_each_difference_of_documents_is_shown_by_a_test() -> None:
+    assert set(SHOWN) == {one.name for one in DIFFERENCES if one.kind is Kind.DOCUMENT}
