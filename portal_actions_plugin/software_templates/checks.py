@@ -15,6 +15,7 @@ from portal_actions_plugin.software_templates.findings import Checked, Findings
 from portal_actions_plugin.software_templates.forge_targets import Target, target_of_step
 from portal_actions_plugin.software_templates.known_inputs import literal
 from portal_actions_plugin.software_templates.literal_inputs import ActionFinder, faults
+from portal_actions_plugin.software_templates.optional_values import check_presence
 from portal_actions_plugin.software_templates.parameters.checks import KEY as PARAMETERS
 from portal_actions_plugin.software_templates.parameters.checks import read_pages
 from portal_actions_plugin.software_templates.places import value_at, written
@@ -171,12 +172,13 @@ def _check_expressions(template: Template, findings: Findings) -> None:
     known = _known_parameters(template, findings)
     ids = tuple(step.id for step in template.steps)
     secrets = template.secret_names
-    asked = template.askable_secrets
+    asked, language = template.askable_secrets, template.language
 
     def scope(earlier: tuple[str, ...], *, is_input: bool) -> Scope:
-        strict = template.reading is Reading.STRICT
         return Scope(
-            earlier, ids, known, secrets, is_input, template.language.references, asked, blocks_are_texts=strict
+            *(earlier, ids, known, secrets, is_input, language.references, asked),
+            instead=language.instead,
+            blocks_are_texts=template.reading is Reading.STRICT,
         )
 
     for index, step in enumerate(template.steps):
@@ -184,6 +186,8 @@ def _check_expressions(template: Template, findings: Findings) -> None:
         check_condition(step.condition, (*key, "if"), scope(ids[:index], is_input=False), findings)
         check_value(step.input, (*key, "input"), scope(ids[:index], is_input=True), findings)
     check_value(template.output, ("spec", "output"), scope(ids, is_input=False), findings)
+    if template.reading is Reading.STRICT and known is not None:
+        check_presence(template, findings)
 
 
 def _check_literals(steps: tuple[Step, ...], known_actions: Container[str], findings: Findings) -> None:

@@ -15,6 +15,7 @@ from portal_actions_plugin.software_templates.expressions.undefined import Spars
 from portal_actions_plugin.software_templates.nunjucks import rendering as nunjucks
 from portal_actions_plugin.software_templates.nunjucks.javascript import Function, JavaScriptError, Undefined, truthy
 from portal_actions_plugin.software_templates.nunjucks.references import references as nunjucks_references
+from portal_actions_plugin.software_templates.nunjucks.suggestions import instead_of
 from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
 from portal_actions_plugin.software_templates.readings import Reading
 
@@ -58,6 +59,9 @@ class Language(Protocol):
     def references(self, text: str) -> tuple[References, ...]:
         """What the expressions of a text name; never raises."""
 
+    def instead(self, text: str) -> str:
+        """What to write instead of a text that cannot be read, such as JavaScript's ternary; empty where nobody knows."""
+
 
 class _Strict:
     """What has no value is an error that names it."""
@@ -73,6 +77,10 @@ class _Strict:
 
     def references(self, text: str) -> tuple[References, ...]:
         return strict_references(text)
+
+    def instead(self, text: str) -> str:
+        equal = text.replace("!==", "!=").replace("===", "==")
+        return next((one for one in (instead_of(equal), equal) if one not in {"", text} and _is_readable(one)), "")
 
 
 class _Backstage:
@@ -105,9 +113,16 @@ class _Backstage:
     def references(self, text: str) -> tuple[References, ...]:
         return nunjucks_references(text)
 
+    def instead(self, text: str) -> str:
+        return instead_of(text)
+
 
 LANGUAGES: Final[Mapping[Reading, Language]] = {Reading.STRICT: _Strict(), Reading.BACKSTAGE: _Backstage()}
 """By a document's reading."""
+
+
+def _is_readable(text: str) -> bool:
+    return not any(used.problems for used in strict_references(text))
 
 
 def _functions() -> Mapping[str, Function]:

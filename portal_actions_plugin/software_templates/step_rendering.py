@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.expressions import rendering
 from portal_actions_plugin.software_templates.expressions.limits import budget
-from portal_actions_plugin.software_templates.expressions.undefined import Sparse
+from portal_actions_plugin.software_templates.expressions.undefined import Sparse, SparseTree
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
@@ -34,6 +34,7 @@ class _Omitted(Enum):
 
 _DROPPED: Final = _Omitted.PART
 """Stands for a part of the output that is left out."""
+_NOT_GIVEN = "was not given: write a default in the parameters, or | default('…') in the expression"
 
 
 class ConditionError(ValidationError):
@@ -110,7 +111,7 @@ def render_step_input(template: Template, position: int, context: StepContext, s
     Raises:
         ExpressionError: names the step, the field and the expression.
     """
-    known = {**names_of(template, context), "secrets": dict(secrets)}
+    known = {**names_of(template, context), "secrets": _secrets(template, secrets)}
     return template.language.render(template.steps[position].input, known, where_of(template, position, "input"))
 
 
@@ -133,8 +134,8 @@ def made_of_secrets(
     Yields:
         Each value, and what it is with the others; None where it cannot be rendered with them.
     """
-    known = {**names_of(template, context), "secrets": dict(secrets)}
-    others = {**names_of(template, masked[0]), "secrets": dict(masked[1])}
+    known = {**names_of(template, context), "secrets": _secrets(template, secrets)}
+    others = {**names_of(template, masked[0]), "secrets": _secrets(template, masked[1])}
     where = where_of(template, position, "input")
     for text in _texts(template.steps[position].input):
         try:
@@ -175,15 +176,15 @@ def names_of(template: Template, context: StepContext) -> dict[str, Values]:
     """What expressions may name in a template's steps and output: ``context``, with what is known and has no value."""
     return {
         **context,
-        "parameters": Sparse(
-            context["parameters"],
-            template.parameter_names,
-            "was not given: write a default in the parameters, or | default('…') in the expression",
-        ),
+        "parameters": SparseTree(context["parameters"], template.parameter_names, _NOT_GIVEN),
         "steps": Sparse(
             context["steps"], (step.id for step in template.steps), "has no output: that step was skipped or not run"
         ),
     }
+
+
+def _secrets(template: Template, secrets: Values) -> Sparse:
+    return Sparse(secrets, template.secret_names, _NOT_GIVEN)
 
 
 def where_of(template: Template, position: int, part: str) -> str:

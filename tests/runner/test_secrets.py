@@ -31,7 +31,7 @@ from tests.support.run_helpers import work_off
 ADA = PEOPLE["ada"]
 CANARY = "canary-4711-secret"
 WITH_TOKEN = """\
-apiVersion: portal-actions/v1
+apiVersion: scaffolder.backstage.io/v1beta3
 kind: Template
 metadata: {name: with-token}
 spec:

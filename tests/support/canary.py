@@ -28,7 +28,7 @@ CORE = "canary4711core"
 CANARY = f"q\"u'o&<ü> {CORE}\nline-two-of-{CORE} 50%/+"
 
 TEMPLATE = """\
-apiVersion: portal-actions/v1
+apiVersion: scaffolder.backstage.io/v1beta3
 kind: Template
 metadata: {name: canary}
 spec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,9 +152,10 @@ def test_a_block_in_a_value_of_ours_is_a_problem_and_never_literal_text(tmp_path
     assert "blocks are not evaluated here" in problem.message
 
 
-def test_an_optional_value_of_ours_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_value_of_ours_that_was_taken_away_at_run_time_is_an_error_that_names_it(tmp_path: Path) -> None:
+    template = loaded(tmp_path, document('- {id: s, action: debug.log@v1, input: {a: "${{ parameters.note }}"}}'))
     with pytest.raises(ValidationError, match=r"\$\{\{ parameters\.note \}\}: 'note' was not given"):
-        rendered(tmp_path, '{a: "${{ parameters.note }}"}', {}, OURS)
+        step_rendering.render_step_input(replace(template, reading=Reading.STRICT), 1, context({}), {})
 
 
 def test_a_snapshot_keeps_its_reading_and_one_without_it_is_strict(tmp_path: Path) -> None:
@@ -181,6 +183,7 @@ def test_the_output_of_a_run_leaves_out_what_has_no_value(tmp_path: Path) -> Non
 def test_what_is_made_of_secrets_is_known_in_both_readings(tmp_path: Path) -> None:
     for version in (BACKSTAGE, OURS):
         text = document('- {id: s, action: debug.log@v1, input: {a: "${{ secrets.name | upper }}", b: x}}', version)
+        text = text.replace("  parameters:\n", "  parameters:\n    required: [name]\n")
         template = loaded(tmp_path, text.replace("name: {type: string}", "name: {type: string, writeOnly: true}"))
         made = step_rendering.made_of_secrets(
             template, 1, context({}), {"name": "s3cret"}, (context({}), {"name": "•••"})

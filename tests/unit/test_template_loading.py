@@ -33,6 +33,7 @@ GOOD = """\
             owner: {type: string, title: Organisation, "ui:field": OwnerPicker}
             review: {type: boolean, default: true}
         - title: Secrets
+          required: [token]
           properties:
             token: {type: string, "ui:field": Secret}
             password: {type: string, writeOnly: true}
@@ -377,7 +378,7 @@ def test_a_mistake_in_an_expression_is_told_with_its_place(tmp_path, expression,
 
 def test_secrets_can_be_named_in_inputs_only(tmp_path):
     parameters = "parameters: {properties: {token: {type: string, writeOnly: true}}}\n"
-    fine = "[{action: debug.log@v1, input: {a: '${{ secrets.token }}', b: '${{ parameters.token }}'}}]"
+    fine = "[{action: debug.log@v1, input: {a: '${{ secrets.token or 1 }}'}}]"
     load(tmp_path, minimal("x", fine, parameters))
     for wrong in ("secrets.token", "parameters.token"):
         _, key, message = only(

@@ -403,6 +403,7 @@ def test_an_input_that_is_a_secret_by_now_is_not_copied_readable(
     ada: Person, forge: Forge, template_folder: Path
 ) -> None:
     failed = fail_a_run(ada)
+    rewrite(template_folder, "portal-actions/v1", "scaffolder.backstage.io/v1beta3")
     rewrite(template_folder, "name: {type: string", "name: {type: string, writeOnly: true")
     answer = ada.post(f"{failed}/resume")
     assert answer.status_code == 409

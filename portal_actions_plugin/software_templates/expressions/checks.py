@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.findings import Findings
     from portal_actions_plugin.software_templates.places import Key
 
-_EVERYWHERE = {"parameters", "steps", "user", "context", "range"}
-_LATER = {"each", "always", "failure"}
+_EVERYWHERE = frozenset({"parameters", "steps", "user", "context", "environment"})
+_FUNCTIONS = frozenset({"range"})
+_LATER = frozenset({"each", "always", "failure"})
+MEMBERS = {
+    "user": frozenset({"id", "ref", "displayName", "entity"}),
+    "context": frozenset({"runId", "template", "entity", "task"}),
+    "environment": frozenset({"parameters", "secrets"}),
+}
+"""What these names have, whatever the run is."""
+_CONSTANTS = {"True": "true", "False": "false", "None": "null", "undefined": "null", "nil": "null"}
 _MAX_NAME = 64
 _MAX_NAMES = 200
 _SHOWN = 120
@@ -35,7 +43,9 @@ class Scope:
         is_input: whether this is a step's input, the only place for secrets.
         references: reads what the expressions of a text name.
         requested: the requester's own secrets that may be named.
-        blocks_are_texts: whether ``{% … %}`` is not evaluated.
+        functions: what may be called beside what the language has of its own: the host's globals.
+        instead: what to write instead of a text that cannot be read; empty where that is not known.
+        blocks_are_texts: whether ``{% … %}`` is not evaluated: the strict reading.
     """
 
     earlier: tuple[str, ...]
@@ -45,7 +55,14 @@ class Scope:
     is_input: bool
     references: Callable[[str], tuple[References, ...]]
     requested: frozenset[str] = frozenset()
+    functions: frozenset[str] = frozenset()
+    instead: Callable[[str], str] = lambda _text: ""
     blocks_are_texts: bool = True
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The names at the top."""
+        return _EVERYWHERE | _FUNCTIONS | self.functions | ({"secrets"} if self.is_input else frozenset())
 
 
 def check_value(value: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
@@ -69,11 +86,19 @@ def check_value(value: JsonValue, key: Key, scope: Scope, findings: Findings) ->
             said = "blocks are not evaluated here, and would stay what they are: write an expression, such as ${{ 'a' if … else 'b' }}"
             findings.add(key, f"{_short(value)}: {said}", value=value)
         for used in scope.references(value):
-            shown = _short(used.expression)
-            for name in sorted(used.names & _LATER):
-                findings.wait(key, f"{shown}: {name} is not supported yet", name, value=used.expression)
-            for problem in _problems(used, scope):
-                findings.differ(key, f"{shown}: {problem}", value=used.expression)
+            _check_used(used, key, scope, findings)
+
+
+def _check_used(used: References, key: Key, scope: Scope, findings: Findings) -> None:
+    shown = _short(used.expression)
+    for name in sorted(used.names & _LATER):
+        findings.wait(key, f"{shown}: {name} is not supported yet", name, value=used.expression)
+    stays = "" if scope.blocks_are_texts else "; this stays as it is written"
+    for problem in _unreadable(used, scope):
+        write = scope.instead(used.expression) if used.problems else ""
+        findings.differ(key, f"{shown}: {problem}{stays}", value=used.expression, write=write)
+    for problem, write in _problems(used, scope):
+        findings.differ(key, f"{shown}: {problem}", value=used.expression, write=write)
 
 
 def check_condition(condition: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
@@ -99,37 +124,64 @@ def check_condition(condition: JsonValue, key: Key, scope: Scope, findings: Find
 def _check_readable(condition: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
     """An ``if`` that cannot be read is a problem in both readings: at home it would be a text, and so always true."""
     for used in scope.references(condition) if isinstance(condition, str) else ():
-        for problem in used.problems:
-            findings.add(key, f"{used.expression}: {problem}", value=used.expression)
+        for problem in _unreadable(used, scope):
+            said = f"{_short(used.expression)}: {problem}"
+            write = scope.instead(used.expression) if used.problems else ""
+            findings.add(key, said, value=used.expression, write=write)
 
 
 def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _problems(used: References, scope: Scope) -> Iterator[str]:
+def _unreadable(used: References, scope: Scope) -> Iterator[str]:
+    """Why an expression cannot be evaluated whatever the run is: at home it would stay the text that it is."""
     yield from used.problems
+    for name in sorted(used.called & (scope.known - _FUNCTIONS - scope.functions)):
+        yield f"{name} is no function"
+    for name in sorted(used.called - scope.known - _LATER):
+        yield f"there is no function {name!r}{_near(name, _FUNCTIONS | scope.functions | _LATER)}"
+
+
+def _problems(used: References, scope: Scope) -> Iterator[tuple[str, str]]:
+    """What is wrong with the names of an expression, and what to write instead where that is known."""
     yield from _name_problems(used, scope)
+    yield from _member_problems(used, scope)
     for name in sorted(used.parameters):
         if scope.parameters is not None and name not in scope.parameters:
-            yield f"there is no parameter {name!r}{_near(name, scope.parameters)}"
-        elif name in scope.secrets and not scope.is_input:
-            yield f"{name!r} is a secret: it is known in a step's input only"
+            yield f"there is no parameter {name!r}{_near(name, scope.parameters)}", ""
+        elif name in scope.secrets and scope.is_input:
+            yield f"{name!r} is a secret, and read as a parameter", f"secrets.{name}"
+        elif name in scope.secrets:
+            yield f"{name!r} is a secret: it is known in a step's input only", ""
+    if "parameters" in used.whole and scope.secrets:
+        secret = ", ".join(sorted(scope.secrets))
+        yield f"all parameters are given, the secret {secret} too", "each parameter that is wanted by its name"
     for name in sorted(used.secrets) if scope.is_input else ():
         if name not in scope.secrets | scope.requested:
-            yield f"no parameter {name!r} is marked as a secret (ui:field: Secret or writeOnly: true)"
+            yield f"no parameter {name!r} is marked as a secret (ui:field: Secret or writeOnly: true)", ""
     for step in sorted(used.steps):
         if step not in scope.earlier:
-            yield _step_problem(step, scope)
+            yield _step_problem(step, scope), ""
 
 
-def _name_problems(used: References, scope: Scope) -> Iterator[str]:
-    known = _EVERYWHERE | ({"secrets"} if scope.is_input else set())
-    for name in sorted(used.names - known - _LATER):
+def _name_problems(used: References, scope: Scope) -> Iterator[tuple[str, str]]:
+    for name in sorted(used.names - scope.known - _LATER - used.called):
         if name == "secrets":
-            yield "secrets can be named in a step's input only"
+            yield "secrets can be named in a step's input only", ""
+        elif name in _CONSTANTS:
+            yield f"{name!r} is unknown", _CONSTANTS[name]
         else:
-            yield f"{name!r} is unknown; there is {', '.join(sorted(known))}; a text needs quotes"
+            near = _near(name, scope.known)
+            yield f"{name!r} is unknown{near}; there is {', '.join(sorted(scope.known))}; a text needs quotes", ""
+
+
+def _member_problems(used: References, scope: Scope) -> Iterator[tuple[str, str]]:
+    for top, key in sorted(used.members):
+        if top in MEMBERS and key not in MEMBERS[top]:
+            yield f"there is no {top}.{key}; {top} has {', '.join(sorted(MEMBERS[top]))}", ""
+    if ("environment", "secrets") in used.members and not scope.is_input:
+        yield "environment.secrets can be named in a step's input only", ""
 
 
 def _step_problem(step: str, scope: Scope) -> str:

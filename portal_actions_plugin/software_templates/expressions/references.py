@@ -28,6 +28,9 @@ class References:
         secrets: ``x`` of each ``secrets.x``.
         steps: ``x`` of each ``steps.x``.
         problems: what is wrong whatever the context is: syntax, unknown filters.
+        members: name and ``x`` of each ``name.x``, for all names at the top.
+        whole: the names at the top that are used as a whole, or with a computed key.
+        called: the names at the top that are called.
     """
 
     expression: str
@@ -36,6 +39,9 @@ class References:
     secrets: frozenset[str] = frozenset()
     steps: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
+    members: frozenset[tuple[str, str]] = frozenset()
+    whole: frozenset[str] = frozenset()
+    called: frozenset[str] = frozenset()
 
 
 def references(text: str) -> tuple[References, ...]:
@@ -60,6 +66,9 @@ def _read(source: str) -> References:
             secrets=frozenset(_parts(tree, "secrets")),
             steps=frozenset(_parts(tree, "steps")),
             problems=tuple(dict.fromkeys(_problems(tree))),
+            members=frozenset(_members(tree)),
+            whole=frozenset(_whole(tree)),
+            called=frozenset(_called(tree)),
         )
         if not found.problems:
             compiling.compiled(source)
@@ -81,6 +90,26 @@ def _parts(tree: nodes.Node, top: str) -> Iterator[str]:
             key = _key(node)
             if key is not None:
                 yield key
+
+
+def _members(tree: nodes.Node) -> Iterator[tuple[str, str]]:
+    for node in _lookups(tree):
+        if isinstance(node.node, nodes.Name) and (key := _key(node)) is not None:
+            yield node.node.name, key
+
+
+def _whole(tree: nodes.Node) -> Iterator[str]:
+    in_part = {id(node.node) for node in _lookups(tree) if _key(node) is not None}
+    quoted = {id(pair.key) for pair in tree.find_all(nodes.Pair)}
+    for name in tree.find_all(nodes.Name):
+        if id(name) not in in_part | quoted:
+            yield name.name
+
+
+def _called(tree: nodes.Node) -> Iterator[str]:
+    for call in tree.find_all(nodes.Call):
+        if isinstance(call.node, nodes.Name):
+            yield call.node.name
 
 
 def _lookups(tree: nodes.Node) -> Iterator[nodes.Getattr | nodes.Getitem]:

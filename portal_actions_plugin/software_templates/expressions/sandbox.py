@@ -23,7 +23,7 @@ from portal_actions_plugin.software_templates.expressions.limits import (
     settled,
 )
 from portal_actions_plugin.software_templates.expressions.rewriting import CHECKS
-from portal_actions_plugin.software_templates.expressions.undefined import nothing
+from portal_actions_plugin.software_templates.expressions.undefined import Sparse, nothing
 from portal_actions_plugin.software_templates.expressions.values import text
 
 MAX_TOKENS = 20_000
@@ -77,6 +77,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(obj, Undefined):
             return obj
         try:
+            if isinstance(obj, Sparse) and isinstance(argument, str):
+                return obj.part(argument)
             if isinstance(obj, Mapping):
                 return obj[argument]
             if isinstance(obj, str | list | tuple) and isinstance(argument, int | slice):

@@ -17,15 +17,35 @@ class Sparse(dict[str, "JsonValue"]):
     """A mapping some of whose keys are known but have no value now: they count as false, and are no values.
 
     Attributes:
-        known: the keys that an expression may name, with a value or without one.
         why: the end of the error's sentence about one without a value, after its name.
     """
 
     def __init__(self, values: Mapping[str, JsonValue], known: Iterable[str], why: str) -> None:
         """Take the keys that have values, all keys that are known, and why some have none."""
         super().__init__(values)
-        self.known = frozenset(known)
+        self._known = frozenset(known)
         self.why = why
+
+    def knows(self, key: str) -> bool:
+        """Whether an expression may name a key, with a value or without one."""
+        return key in self._known
+
+    def part(self, key: str) -> object:
+        """What lies at a key; raises KeyError."""
+        return self[key]
+
+
+class SparseTree(Sparse):
+    """The same, with what lies in it at every depth: there, any key may have no value."""
+
+    def part(self, key: str) -> object:
+        found = self[key]
+        return _Anything(found, (), self.why) if isinstance(found, Mapping) else found
+
+
+class _Anything(SparseTree):
+    def knows(self, key: str) -> bool:  # noqa: ARG002 any
+        return True
 
 
 class Absent(StrictUndefined):
@@ -62,7 +82,7 @@ def nothing(obj: object, key: object, shown: str) -> Undefined:
         ``Absent`` for a key that a ``Sparse`` mapping knows, else Jinja's strict undefined.
     """
     name = key if isinstance(key, str) else None
-    if isinstance(obj, Sparse) and name in obj.known:
+    if isinstance(obj, Sparse) and name is not None and obj.knows(name):
         return Absent(f"{name!r} {obj.why}", obj, name)
     if isinstance(obj, Mapping):
         keys = sorted(str(key) for key in obj)

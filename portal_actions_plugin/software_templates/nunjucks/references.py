@@ -36,6 +36,9 @@ def references(text: str) -> tuple[References, ...]:
             secrets=frozenset(_parts_named(body, "secrets")),
             steps=frozenset(_parts_named(body, "steps")),
             problems=tuple(dict.fromkeys(_problems(body))),
+            members=frozenset((top, key) for top, key in _members(body) if top not in set_here),
+            whole=frozenset(_whole(body)) - set_here,
+            called=frozenset(_called(body)) - set_here,
         ),
     )
 
@@ -58,6 +61,30 @@ def _parts_named(body: syntax.Body, top: str) -> Iterator[str]:
     for node in syntax.nodes(body):
         if isinstance(node, syntax.Lookup) and node.target == syntax.Name(top) and isinstance(node.key, syntax.Literal):
             yield str(node.key.value)
+
+
+def _members(body: syntax.Body) -> Iterator[tuple[str, str]]:
+    for node in syntax.nodes(body):
+        match node:
+            case syntax.Lookup(syntax.Name(top), syntax.Literal(key)):
+                yield top, str(key)
+
+
+def _whole(body: syntax.Body) -> Iterator[str]:
+    in_part = {
+        id(node.target)
+        for node in syntax.nodes(body)
+        if isinstance(node, syntax.Lookup) and isinstance(node.key, syntax.Literal)
+    }
+    for node in syntax.nodes(body):
+        if isinstance(node, syntax.Name) and id(node) not in in_part:
+            yield node.name
+
+
+def _called(body: syntax.Body) -> Iterator[str]:
+    for node in syntax.nodes(body):
+        if isinstance(node, syntax.Call) and isinstance(node.target, syntax.Name):
+            yield node.target.name
 
 
 def _problems(body: syntax.Body) -> Iterator[str]:
