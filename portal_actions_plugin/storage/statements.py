@@ -67,6 +67,11 @@ class CompiledOnce:
         form = self._form(connection.dialect, values)
         return form.rows(_ask(connection, form.sql, form.bound(values))[1])
 
+    def read_tuples(self, connection: Connection, values: Values) -> Sequence[Sequence[Any]]:
+        """Run it, and give the rows as they are, their values in the order of the columns. Raises likewise."""
+        form = self._form(connection.dialect, values)
+        return form.tuples(_ask(connection, form.sql, form.bound(values))[1])
+
     def _form(self, dialect: Dialect, values: Values) -> _Form:
         key = (dialect.name, *values)
         form = self._forms.get(key)
@@ -151,6 +156,16 @@ class _Form:
             raise StatementError(
                 f"{type(error).__name__}: {error}", self.sql, None, error, hide_parameters=True
             ) from error
+
+    def tuples(self, found: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        read_at = [(place, read) for place, (_, read) in enumerate(self._readers) if read]
+        if not read_at:
+            return found
+        rows = [list(row) for row in found]
+        for place, read in read_at:
+            for row in rows:
+                row[place] = read(row[place])
+        return rows
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
         return [

@@ -152,6 +152,14 @@ def test_whoever_watches_statements_sees_them_and_nothing_is_another(tx: Transac
     assert tx.changed(rename, {"target": "a third"}) == 3
 
 
+def test_bare_rows_have_the_values_of_the_columns_in_their_order(tx: Transaction) -> None:
+    tx.changed(ADD, {"id": new_id(), **ENTRY})
+    some = select(tables.audit.c.id, tables.audit.c.at, tables.audit.c.target, tables.audit.c.details)
+    kept = CompiledOnce(some)
+    assert [tuple(row) for row in tx.tuples(kept)] == [tuple(row.values()) for row in tx.rows(kept)]
+    assert [tuple(row) for row in tx.tuples(some)] == [tuple(row) for row in tx.tuples(kept)]
+
+
 def test_a_lost_connection_is_an_operational_error_and_used_no_more(database: Database) -> None:
     if database.engine.dialect.name == "sqlite":
         pytest.skip("SQLite has no server")

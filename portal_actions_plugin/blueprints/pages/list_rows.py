@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from portal_actions_plugin.blueprints.pages.page_answer import run_url
@@ -16,37 +17,52 @@ class Row:
     """A row of the list.
 
     Attributes:
+        person: who has asked for the run, as people call them.
+        initials: of that.
         at: when the run began or was queued; ``when`` says it, and ``title`` says it the other way.
+        retry_id: of the run that was made to try this one, or its template run, again.
         short_id: what tells two rows apart, to whom hears their links one by one.
     """
 
     run: ActionRun
     status: str
     word: str
+    person: str
+    initials: str
     at: str
     when: str
     title: str
     took: str
     url: str
     short_id: str
+    retry_id: str | None
+    retry_url: str
 
 
-def list_rows(runs: Sequence[ActionRun], text: PageText) -> Iterator[Row]:
-    """The rows of these runs."""
+def list_rows(runs: Sequence[ActionRun], retried: Mapping[str, str], text: PageText) -> Iterator[Row]:
+    """The rows of these runs, with the ids of their retries by their own."""
     url_of_template_run, url_of_one_off = run_url("template_run"), run_url("action_run")
+    initials = cache(text.initials)
     for run in runs:
         status = text.status(run)
         moment = run.started_at or run.queued_at
+        person = run.requester_name or run.requested_by
+        url_of = url_of_template_run if run.template_run_id else url_of_one_off
+        retry_id = retried.get(run.id)
         yield Row(
             run=run,
             status=status,
             word=text.word(status),
+            person=person,
+            initials=initials(person),
             at=text.iso(moment),
             when=text.when(moment),
             title=text.other(moment) if run.started_at else f"queued {text.other(moment)}",
             took=text.duration(run.duration_ms),
-            url=url_of_template_run(run.template_run_id) if run.template_run_id else url_of_one_off(run.id),
+            url=url_of(run.template_run_id or run.id),
             short_id=text.short_id(run.id),
+            retry_id=retry_id,
+            retry_url=url_of(retry_id) if retry_id else "",
         )
 
 

@@ -46,15 +46,26 @@ def bound_to(name: str, wanted: RunFilter) -> str:
 
 
 def set_filters(wanted: RunFilter) -> dict[str, Any]:
-    """The filters that are set, by their names, but for ``q``: that is up to ``search``. Raises ValidationError."""
+    """The filters that are set, by their names, but for ``q``: that is up to ``search``. Raises ValidationError.
+
+    One status is ``status``, several are ``statuses``: those are other statements, and only the first is always the same.
+    """
     given = asdict(wanted)
     require_storable(given)
-    return {name: value for name, value in given.items() if value and name != "q"}
+    filters = {name: value for name, value in given.items() if value and name != "q"}
+    several = filters.pop("status", ())
+    if several:
+        filters |= {"status": several[0]} if len(several) == 1 else {"statuses": several}
+    return filters
 
 
 def values_of(filters: Mapping[str, Any]) -> dict[str, Any]:
     """The values that go with the conditions of these filters."""
     return {**filters, "first_id": first_id(filters["since"])} if "since" in filters else dict(filters)
+
+
+LISTS = frozenset({"statuses", "actions"})
+"""The filters that take several values: their statements are other ones for each number of values."""
 
 
 def conditions(table: tables.RunTable, names: Iterable[str]) -> list[ColumnElement[bool]]:
@@ -110,7 +121,8 @@ def _since(table: tables.RunTable) -> ColumnElement[bool]:
 
 
 _CONDITIONS: Mapping[str, Callable[[tables.RunTable], ColumnElement[bool]]] = {
-    "status": lambda table: table.c.status.in_(bindparam("status", type_=String(), expanding=True)),
+    "status": lambda table: table.c.status == _word("status"),
+    "statuses": lambda table: table.c.status.in_(bindparam("statuses", type_=String(), expanding=True)),
     "action": _of_action,
     "actions": _of_actions,
     "template": lambda table: same(table.c.template, _word("template")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 from sqlalchemy import Select
 
 from portal_actions_plugin.runs.reading import rows
-from portal_actions_plugin.runs.reading.filters import conditions
-from portal_actions_plugin.runs.reading.paging import first_of
+from portal_actions_plugin.runs.reading.filters import LISTS, conditions, values_of
+from portal_actions_plugin.runs.reading.paging import Reader, first_of
 from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage.sessions import Statement
+from portal_actions_plugin.storage.statements import CompiledOnce
 
 KEPT = 200
 """So many statements are kept, the last ones that were asked for: few of all combinations of filters are ever in use."""
@@ -34,10 +37,26 @@ class ListKind:
     older: bool
 
 
+def reader_of(table: tables.RunTable, filters: Mapping[str, Any]) -> Reader:
+    """How a list without words is read.
+
+    Args:
+        table: whose runs it lists.
+        filters: by name, as ``set_filters`` gives them.
+    """
+    names, values = tuple(sorted(filters)), values_of(filters)
+    return lambda db, stretch: stretch.read(db, statement_of(ListKind(table, names, stretch.older)), values)
+
+
 @lru_cache(maxsize=KEPT)
-def statement_of(kind: ListKind) -> Select[Any]:
+def statement_of(kind: ListKind) -> Statement:
     """What reads a page of such a list, for ``Stretch.read``."""
-    return first_of(narrowed(kind), kind.table.c.id, older=kind.older)
+    return kept(first_of(narrowed(kind), kind.table.c.id, older=kind.older), kind)
+
+
+def kept(statement: Select[Any], kind: ListKind) -> Statement:
+    """A statement about such a list, compiled once where it is always the same."""
+    return statement if LISTS.intersection(kind.filters) else CompiledOnce(statement)
 
 
 def narrowed(kind: ListKind) -> Select[Any]:

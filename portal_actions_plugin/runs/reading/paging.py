@@ -14,7 +14,7 @@ from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam
 
 from portal_actions_plugin.run_types import Page
 from portal_actions_plugin.runs.reading.cursors import seal, unseal
-from portal_actions_plugin.storage.sessions import Row, Transaction, reading
+from portal_actions_plugin.storage.sessions import Row, Statement, Transaction, reading
 from portal_actions_plugin.storage.sql import Id
 from portal_actions_plugin.storage.statements import Values
 
@@ -64,7 +64,7 @@ class Stretch:
         """What no row lies beyond."""
         return _LOWEST_ID if self.older else _HIGHEST_ID
 
-    def read(self, db: Transaction, statement: Select[Any], values: Values) -> Found:
+    def read(self, db: Transaction, statement: Statement, values: Values) -> Found:
         """The first rows of a statement of ``first_of``, and whether there are more."""
         rows: list[Row] = []
         size = 0
@@ -75,7 +75,7 @@ class Stretch:
             size += _size(row)
         return Found(rows, more=False)
 
-    def _pieces(self, db: Transaction, statement: Select[Any], values: Values) -> Iterator[Row]:
+    def _pieces(self, db: Transaction, statement: Statement, values: Values) -> Iterator[Row]:
         """All of them, a few at a time: no more of what is large is in memory, and a page of the usual length is one piece.
 
         A cursor of the server's would do the same, in four round trips, and with a new plan each time.
@@ -90,9 +90,12 @@ class Stretch:
             start = rows[-1]["id"]
 
 
+_NESTED = (dict, list)
+
+
 def _size(row: Row) -> int:
     """How many characters of JSON a row has."""
-    return sum(len(json.dumps(value)) for value in row.values() if isinstance(value, dict | list) and value)
+    return sum([len(json.dumps(value)) for value in row.values() if value and isinstance(value, _NESTED)])
 
 
 Reader = Callable[[Transaction, Stretch], Found]

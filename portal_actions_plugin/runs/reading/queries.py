@@ -13,8 +13,8 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import ActionRun, Attempt, LockHolder, LogEnd, LogLine, OwnSteps, Page, TemplateRun
 from portal_actions_plugin.runs.guards.limits import Quota, quota
 from portal_actions_plugin.runs.reading import rows
-from portal_actions_plugin.runs.reading.filters import RunFilter, bound_to, set_filters, values_of
-from portal_actions_plugin.runs.reading.list_statements import ListKind, statement_of
+from portal_actions_plugin.runs.reading.filters import RunFilter, bound_to, set_filters
+from portal_actions_plugin.runs.reading.list_statements import reader_of
 from portal_actions_plugin.runs.reading.paging import COUNT_CAP, Listing, Reader, Sight, page
 from portal_actions_plugin.runs.reading.records import (
     ActionRunRecord,
@@ -29,6 +29,7 @@ from portal_actions_plugin.runs.states import ACTIVE, QUEUED
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, Transaction, reading
 from portal_actions_plugin.storage.sql import ONE, Id
+from portal_actions_plugin.storage.statements import CompiledOnce
 
 # -- the statements of every look at a run: made once, since making one takes longer than running it --------------------
 
@@ -107,7 +108,7 @@ def _count_of(status: str) -> ColumnElement[int]:
     return select(func.count()).select_from(some).scalar_subquery().label(status)
 
 
-_ACTIVE_COUNTS = select(*map(_count_of, ACTIVE))
+_ACTIVE_COUNTS = CompiledOnce(select(*map(_count_of, ACTIVE)))
 
 
 # -- one -------------------------------------------------------------------------------------------------------------
@@ -283,10 +284,9 @@ def listed_template_runs(db: Transaction, found: Sequence[Row]) -> list[Template
 
 def _reader(table: tables.RunTable, wanted: RunFilter) -> Reader:
     filters = set_filters(wanted)
-    names, values = tuple(filters), values_of(filters)
     if wanted.q or BY_NAME.keys() & filters.keys():
         return Narrowed(table, filters, wanted.q or "").read
-    return lambda db, stretch: stretch.read(db, statement_of(ListKind(table, names, stretch.older)), values)
+    return reader_of(table, filters)
 
 
 def active_counts() -> dict[str, int]:

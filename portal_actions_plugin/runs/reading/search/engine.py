@@ -49,8 +49,8 @@ _SPARE = 1.5
 """So many times more rows are looked at than should be needed, by how often one fitted so far."""
 
 
-Rows = Sequence[Any]
-"""Both ids of a row, what is seen in it, and whether the filters hold."""
+Rows = Sequence[Sequence[Any]]
+"""Of each row its id, its template run's, what is seen in it, and whether the filters hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,7 @@ class _Source:
         return bool(self.kind.bunches or self.kind.ids)
 
     def rows(self, db: Transaction, start: str, many: int) -> Rows:
-        found: Rows = db.execute(rows_of(self.kind), {**self.values, "start": start, "many": many}).all()
-        return found
+        return db.tuples(rows_of(self.kind), {**self.values, "start": start, "many": many})
 
 
 class Search:
@@ -118,7 +117,7 @@ class Search:
             if len(first) < FIRST_LOOK:
                 look.see(first, is_last=True)
                 return lead
-            if (reached := abs(_number(look.at) - _number(first[-1].id))) > furthest:
+            if (reached := abs(_number(look.at) - _number(first[-1][0]))) > furthest:
                 best, rows, furthest = lead, first, reached
         if rows is not None:
             look.see(rows, is_last=False)
@@ -158,15 +157,11 @@ class _Sources:
         self.kind = ListKind(table, tuple(sorted(filters)), stretch.older)
         self._columns = {column.key for column in table.columns}
         self._values = {**values_of(filters), **bounds(filters)}
-        status = filters.get("status", ())
-        self._one_status = status[0] if len(status) == 1 else None
+        self._one_status = "status" in filters
 
     def walk(self, *, titled: bool) -> _Source:
         """All rows; those of one status where that is wanted."""
-        if self._one_status is None:
-            return _Source(SourceKind(self.kind, one_status=False, titled=titled), self._values)
-        values = {**self._values, "one_status": self._one_status}
-        return _Source(SourceKind(self.kind, one_status=True, titled=titled), values)
+        return _Source(SourceKind(self.kind, one_status=self._one_status, titled=titled), self._values)
 
     def values(self, values: Mapping[str, Sequence[str]], titled: bool, ids: IdRange | None = None) -> _Source:  # noqa: FBT001 part of what a statement is kept by
         """The rows that have one of these values, or begin with these ids."""
@@ -205,7 +200,7 @@ class _Look:
         rows = source.rows(self.db, self.at, many) if many > 0 else ()
         self.left -= len(rows)
         self.see(rows, is_last=many > 0 and len(rows) < many)
-        return abs(_number(rows[0].id) - _number(rows[-1].id)) if rows else 0
+        return abs(_number(rows[0][0]) - _number(rows[-1][0])) if rows else 0
 
     def first_rows(self, source: _Source) -> Rows:
         """The first rows of a source from here on, not looked at yet: fewer than ``FIRST_LOOK`` are all that it has."""
@@ -227,10 +222,10 @@ class _Look:
         self._seen += len(rows)
         self._is_over = is_last
         for row in rows:
-            if row.holds and self._matcher.fits(row.id, row.template_run_id, row[2:-1]):
-                self._ids.append(row.id)
+            if row[-1] and self._matcher.fits(row[0], row[1], row[2:-1]):
+                self._ids.append(row[0])
         if rows:
-            self.at = rows[-1].id
+            self.at = rows[-1][0]
 
     def found(self, whole: Select[Any]) -> Found:
         """The whole rows of what has been found."""

@@ -7,8 +7,7 @@ from typing import Any
 
 from portal_actions_plugin.runs.dictionary import terms, words
 from portal_actions_plugin.runs.dictionary.values import COLUMN_OF, TITLE
-from portal_actions_plugin.runs.reading.filters import values_of
-from portal_actions_plugin.runs.reading.list_statements import ListKind, statement_of
+from portal_actions_plugin.runs.reading.list_statements import reader_of
 from portal_actions_plugin.runs.reading.paging import Found, Reader, Stretch
 from portal_actions_plugin.runs.reading.search.engine import Search
 from portal_actions_plugin.runs.reading.search.matching import Called, OneOf
@@ -67,8 +66,7 @@ class Narrowed:
                     chosen.append(OneOf(found))
         if self._words or chosen:
             return Search(self._table, filters, self._words, chosen).read
-        names, values = tuple(sorted(filters)), values_of(filters)
-        return lambda db, stretch: stretch.read(db, statement_of(ListKind(self._table, names, stretch.older)), values)
+        return reader_of(self._table, filters)
 
 
 def _values(db: Transaction, name: str, given: str) -> Mapping[str, Sequence[str]]:

@@ -28,10 +28,11 @@ from sqlalchemy import (
 
 from portal_actions_plugin.runs.dictionary.values import TITLE
 from portal_actions_plugin.runs.reading.filters import conditions, is_known, last_id
-from portal_actions_plugin.runs.reading.list_statements import KEPT, ListKind, narrowed
+from portal_actions_plugin.runs.reading.list_statements import KEPT, ListKind, kept, narrowed
 from portal_actions_plugin.runs.reading.paging import START, beyond, first_of, in_order
 from portal_actions_plugin.runs.reading.search.matching import SHOWN
 from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage.sessions import Statement
 from portal_actions_plugin.storage.sql import (
     ONE,
     Id,
@@ -42,9 +43,10 @@ from portal_actions_plugin.storage.sql import (
     folded,
     up_the_index,
 )
+from portal_actions_plugin.storage.statements import CompiledOnce
 
 _MANY = bindparam("many", type_=Integer())
-_ONE_STATUS = bindparam("one_status", type_=String())
+_STATUS = bindparam("status", type_=String())
 
 BUNCHES = (1, 2, 4, 8, 16, 32)
 """A statement takes so many values of a column: fewer are filled up, or each number would be another statement."""
@@ -105,8 +107,12 @@ def _id(name: str) -> BindParameter[str]:
 
 
 @lru_cache(maxsize=KEPT)
-def rows_of(source: SourceKind) -> Select[Any]:
+def rows_of(source: SourceKind) -> Statement:
     """The first rows of a source beyond the start: both ids, what is seen in them, and whether the filters hold."""
+    return kept(_rows_of(source), source.kind)
+
+
+def _rows_of(source: SourceKind) -> Select[Any]:
     table = source.kind.table
     statement = select(table.c.id, *_shown(source), _holds(source.kind).label("holds"))
     if not source.led:
@@ -152,7 +158,7 @@ def _within(statement: Select[Any], source: SourceKind) -> Select[Any]:
     if "until" in source.kind.filters:
         statement = statement.where(key <= _id("last_id"))
     if source.one_status:
-        statement = statement.where(source.kind.table.c.status == _ONE_STATUS)
+        statement = statement.where(source.kind.table.c.status == _STATUS)
     return statement
 
 
@@ -187,8 +193,12 @@ def whole_rows(kind: ListKind) -> Select[Any]:
 
 
 @lru_cache
-def any_of_ids(table: tables.RunTable) -> Select[Any] | CompoundSelect[Any]:
+def any_of_ids(table: tables.RunTable) -> CompiledOnce:
     """A row where any id of these is there."""
+    return CompiledOnce(_any_of_ids(table))
+
+
+def _any_of_ids(table: tables.RunTable) -> Select[Any] | CompoundSelect[Any]:
     between = _id("first_own_id"), _id("last_own_id")
     own = select(table.c.id).where(table.c.id.between(*between)).limit(ONE)
     if table is not tables.action_runs:
