@@ -67,6 +67,7 @@ class _Parser:
         self._pieces = pieces
         self._at = 0
         self._depth = 0
+        self._blocks: set[str] = set()
 
     def whole(self) -> syntax.Body:
         body, stop = self._body(())
@@ -155,8 +156,13 @@ class _Parser:
         return syntax.Output(parse_filter(piece.rest, piece.line, syntax.Capture(body)), piece.line)
 
     def _block(self, piece: _Piece) -> syntax.Block:
-        parse_targets(piece.rest, piece.line)
-        body, _ = self._until(("endblock",), piece)
+        names = parse_targets(piece.rest, piece.line)
+        if len(names) != 1 or names[0] in self._blocks:
+            raise NunjucksSyntaxError("a block has a name, and no two have the same", piece.line)
+        self._blocks.add(names[0])
+        body, stop = self._until(("endblock",), piece)
+        if stop.rest not in {"", names[0]}:
+            raise NunjucksSyntaxError(f"endblock ends {names[0]!r}, and not {stop.rest[:40]!r}", stop.line)
         return syntax.Block(body)
 
     def _switch(self, piece: _Piece) -> syntax.Switch:

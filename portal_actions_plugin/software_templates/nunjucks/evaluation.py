@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, current_budget
 from portal_actions_plugin.software_templates.nunjucks import javascript as js
 from portal_actions_plugin.software_templates.nunjucks import syntax
-from portal_actions_plugin.software_templates.nunjucks.calls.filters import FILTERS
+from portal_actions_plugin.software_templates.nunjucks.calls.filters import BY_NAME, FILTERS, OF_BACKSTAGE
 from portal_actions_plugin.software_templates.nunjucks.calls.lookups import lookup
 from portal_actions_plugin.software_templates.nunjucks.calls.methods import MUTATING, method, slice_of
 from portal_actions_plugin.software_templates.nunjucks.calls.tests import TESTS
@@ -263,7 +263,12 @@ class Evaluator:
         if filtered.name not in FILTERS:
             raise JavaScriptError(f"there is no filter {filtered.name!r}")
         value = _no_function(self.value(filtered.value))
-        return js.bounded(FILTERS[filtered.name](value, *self._given(filtered.arguments)))
+        positional, keyword = self._given(filtered.arguments)
+        if keyword and filtered.name not in BY_NAME:
+            if filtered.name in OF_BACKSTAGE:
+                raise JavaScriptError(f"{filtered.name} takes nothing by name")
+            positional, keyword = [*positional, {**keyword, "__keywords": True}], {}  # as Nunjucks hands it on
+        return js.bounded(FILTERS[filtered.name](value, positional, keyword))
 
     def _tested(self, tested: syntax.Tested) -> object:
         if tested.name not in TESTS or tested.arguments.keyword:

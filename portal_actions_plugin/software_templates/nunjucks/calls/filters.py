@@ -40,6 +40,11 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
     written,
 )
 
+_PART_OF_PATH = re.compile(
+    r"[^.\[\]]+|\[(?:(?P<index>-?[0-9]+(?:\.[0-9]+)?)|(?P<mark>[\"'])(?P<quoted>(?:(?!(?P=mark))[^\\]|\\.)*?)(?P=mark))\]"
+    r"|(?=(?:\.|\[\])(?:\.|\[\]|\Z))",
+    re.DOTALL,
+)
 _FLOAT = re.compile(r"\s*([-+]?(?:Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?))")
 
 
@@ -103,11 +108,23 @@ def _round(value: object, positional: list[object], _keyword: Keywords) -> objec
 
 def _pick(value: object, positional: list[object], _keyword: Keywords) -> object:
     """What a path such as ``a.b[0]`` leads to."""
-    path = re.sub(r"\[(\w+)\]", r".\1", to_text(given(positional, 0)))
-    found = value
-    for key in path.split("."):
+    path = given(positional, 0)
+    keys = [*map(to_text, path)] if isinstance(path, list) else _path(path, value)
+    found = value if keys else UNDEFINED
+    for key in keys:
         found = lookup(found, key)
     return given(positional, 1) if found is UNDEFINED else found
+
+
+def _path(path: object, value: object) -> list[str]:
+    text = to_text(path)
+    if not isinstance(path, str) or lookup(value, text) is not UNDEFINED or not re.search(r"[.\[]", text):
+        return [text]
+    found = ["" for _ in range(text.startswith("."))]
+    for part in _PART_OF_PATH.finditer(text):
+        quoted = part["quoted"]
+        found.append(part["index"] or part[0] if quoted is None else re.sub(r"\\(\\)?", r"\1", quoted))
+    return found
 
 
 def _as_at_home(function: Callable[..., object]) -> Filter:
@@ -172,6 +189,11 @@ FILTERS: dict[str, Filter] = {
     "truncate": texts.truncated,
     "upper": lambda value, _positional, _keyword: as_safe(value, text_of(value).upper()),
     "urlencode": texts.url_encoded,
+    "urlize": texts.urlized,
     "wordcount": texts.word_count,
 }
 """By name. Each takes the value, what it is given in order, and what it is given by name."""
+BY_NAME = frozenset({"int", "sort"})
+"""These take by name what they take in order. To all others of Nunjucks what has a name is one object more."""
+OF_BACKSTAGE = frozenset({"parseEntityRef", "parseRepoUrl", "pick", "projectSlug"})
+"""These take nothing by name."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
-from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import cmp_to_key
 
 from portal_actions_plugin.software_templates.expressions.limits import fits
 from portal_actions_plugin.software_templates.nunjucks.calls.lookups import lookup
+from portal_actions_plugin.software_templates.nunjucks.calls.number_methods import OF_NUMBERS
 from portal_actions_plugin.software_templates.nunjucks.javascript import (
     SPACE,
     UNDEFINED,
@@ -16,6 +17,7 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
     JavaScriptError,
     integer,
     is_nothing,
+    is_number,
     joined,
     strictly_equal,
     to_number,
@@ -25,8 +27,9 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
 
 Arguments = list[object]
 _MANY = 100
+_IN_REPLACEMENT = re.compile(r"(\$[$&`'])")
 
-MUTATING = frozenset({"push", "pop", "shift", "unshift", "splice", "sort", "reverse", "fill"})
+MUTATING = frozenset({"push", "pop", "shift", "unshift", "splice", "sort", "reverse", "fill", "copyWithin"})
 """These change the list that they are called on."""
 
 
@@ -42,7 +45,8 @@ class Method(Function):
         least, most, call = _methods_of(self._value)[self._name]
         if keyword or not least <= len(positional) <= most:
             raise JavaScriptError(f"{self._name} takes {least if least == most else f'{least} to {most}'} arguments")
-        return call(self._value, [*positional, *[UNDEFINED] * (3 - len(positional))])
+        missing = 0 if most == _MANY else 3 - len(positional)
+        return call(self._value, [*positional, *[UNDEFINED] * missing])
 
 
 def method(value: object, name: str) -> Method | None:
@@ -55,7 +59,7 @@ def _methods_of(value: object) -> Mapping[str, tuple[int, int, Callable[..., obj
         return _OF_TEXTS
     if isinstance(value, list):
         return _OF_LISTS
-    return _OF_NUMBERS if isinstance(value, int | float) and not isinstance(value, bool) else {}
+    return OF_NUMBERS if is_number(value) else {}
 
 
 def _index(value: object, length: int, default: int) -> int:
@@ -93,10 +97,15 @@ def _split(text: str, given: Arguments) -> list[object]:
 
 
 def _replace(text: str, given: Arguments) -> str:
-    """The first one only; ``$&`` and the like in what replaces it stay what they are."""
+    """The first one only."""
     searched, replacement = to_text(given[0]), to_text(given[1])
-    before, found, after = text.partition(searched) if searched else ("", " ", text)
-    return joined(before, replacement, after) if found else text
+    at = text.find(searched)
+    if at < 0:
+        return text
+    before, after = text[:at], text[at + len(searched) :]
+    parts = {"$$": "$", "$&": searched, "$`": before, "$'": after}
+    pieces = [parts.get(piece, piece) for piece in _IN_REPLACEMENT.split(replacement)]
+    return joined(before, *pieces, after)
 
 
 def _ends_with(text: str, given: Arguments) -> bool:
@@ -153,8 +162,7 @@ def _at(items: list[object], given: Arguments) -> object:
 def _concat(items: list[object], given: Arguments) -> list[object]:
     found = [*items]
     for part in given:
-        if part is not UNDEFINED:
-            found += part if isinstance(part, list) else [part]
+        found += part if isinstance(part, list) else [part]
     fits(len(found))
     return found
 
@@ -169,13 +177,13 @@ def _flat(items: list[object], given: Arguments) -> list[object]:
 
 
 def _push(items: list[object], given: Arguments) -> int:
-    items += [item for item in given if item is not UNDEFINED]
+    items += given
     fits(len(items))
     return len(items)
 
 
 def _unshift(items: list[object], given: Arguments) -> int:
-    items[:0] = [item for item in given if item is not UNDEFINED]
+    items[:0] = given
     fits(len(items))
     return len(items)
 
@@ -199,27 +207,38 @@ def _sort(items: list[object], _given: Arguments) -> list[object]:
     return items
 
 
-def _fixed(number: float, given: Arguments) -> str:
-    digits = int(integer(given[0]))
-    if not 0 <= digits <= _MANY:
-        raise JavaScriptError("toFixed takes 0 to 100 digits")
-    if abs(number) >= 1e21 or not math.isfinite(number):
-        return to_text(number)
-    with localcontext(prec=2 * _MANY):
-        shown = f"{Decimal(number).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):f}"
-    return shown if number != 0 else shown.removeprefix("-")
+def _splice(items: list[object], given: Arguments) -> list[object]:
+    """Take items out, and put what else is given in their place."""
+    if not given or given[0] is UNDEFINED:
+        return []
+    start = _index(given[0], len(items), 0)
+    has_count = len(given) > 1 and given[1] is not UNDEFINED
+    count = max(0, int(min(integer(given[1]), len(items)))) if has_count else len(items)
+    removed = items[start : start + count]
+    new = given[2:] if has_count else []
+    items[start : start + count] = new
+    fits(len(items))
+    return removed
 
 
-def _number(number: float, given: Arguments) -> str:
-    if given[0] is not UNDEFINED and to_number(given[0]) != 10:
-        raise JavaScriptError("toString takes no other base than 10")
-    return to_text(number)
+def _fill(items: list[object], given: Arguments) -> list[object]:
+    start, stop = _index(given[1], len(items), 0), _index(given[2], len(items), len(items))
+    items[start:stop] = [given[0]] * max(0, stop - start)
+    return items
+
+
+def _copy_within(items: list[object], given: Arguments) -> list[object]:
+    target = _index(given[0], len(items), 0)
+    moved = items[_index(given[1], len(items), 0) : _index(given[2], len(items), len(items))]
+    moved = moved[: len(items) - target]
+    items[target : target + len(moved)] = moved
+    return items
 
 
 _OF_TEXTS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
     "charAt": (0, 1, _char),
     "charCodeAt": (0, 1, _char_code),
-    "concat": (0, _MANY, lambda text, given: joined(text, *[to_text(one) for one in given if one is not UNDEFINED])),
+    "concat": (0, _MANY, lambda text, given: joined(text, *map(to_text, given))),
     "endsWith": (1, 2, _ends_with),
     "includes": (1, 2, lambda text, given: to_text(given[0]) in text[_bound(given[1], len(text), 0) :]),
     "indexOf": (1, 2, lambda text, given: text.find(to_text(given[0]), _bound(given[1], len(text), 0))),
@@ -237,6 +256,8 @@ _OF_TEXTS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
 }
 _OF_LISTS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
     "at": (1, 1, _at),
+    "copyWithin": (1, 3, _copy_within),
+    "fill": (1, 3, _fill),
     "concat": (0, _MANY, _concat),
     "flat": (0, 1, _flat),
     "includes": (1, 2, _includes),
@@ -249,11 +270,8 @@ _OF_LISTS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
     "shift": (0, 0, _shift),
     "slice": (0, 2, _slice),
     "sort": (0, 0, _sort),
+    "splice": (0, _MANY, _splice),
     "unshift": (0, _MANY, _unshift),
-}
-_OF_NUMBERS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
-    "toFixed": (0, 1, _fixed),
-    "toString": (0, 1, _number),
 }
 
 

@@ -23,6 +23,7 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
     UNDEFINED,
     JavaScriptError,
     SafeText,
+    integer,
     is_nothing,
     is_number,
     joined,
@@ -34,6 +35,11 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
 )
 
 _MAX_TAGGED = 20_000
+_MOST_PASSES = 8
+_TAG = re.compile(r"</?[a-z][a-z0-9]*(?![\w])[^>]*>|<!--.*?-->", re.IGNORECASE | re.DOTALL | re.ASCII)
+_WITHOUT_PUNCTUATION = re.compile(r"(?:\(|<|&lt;)?(.*?)(?:\.|,|\)|\n|&gt;)?\Z")
+_MAIL = re.compile(r"[\w.!#$%&'*+\-/=?^`{|}~]+@[a-z\d-]+(?:\.[a-z\d-]+)+\Z", re.IGNORECASE | re.ASCII)
+_DOMAIN = re.compile(r"\.(?:org|net|com)(?::|/|\Z)")
 
 
 def capitalized(value: object, _positional: list[object], _keyword: Keywords) -> object:
@@ -129,7 +135,7 @@ def word_count(value: object, _positional: list[object], _keyword: Keywords) -> 
 def without_tags(value: object, positional: list[object], _keyword: Keywords) -> object:
     if len(text_of(value)) > _MAX_TAGGED:  # looking for the end of a tag takes the square of its length
         raise SandboxError(f"striptags takes at most {_MAX_TAGGED:,} characters")
-    text = re.sub(r"<\/?([a-z][a-z0-9]*)\b[^>]*>|<!--[\s\S]*?-->", "", text_of(value), flags=re.IGNORECASE).strip(SPACE)
+    text = _untagged(text_of(value)).strip(SPACE)
     if truthy(given(positional, 0)):
         text = re.sub(r"^ +| +$", "", text, flags=re.MULTILINE)
         text = re.sub(r"\n{3,}", "\n\n", re.sub(r" +", " ", text).replace("\r\n", "\n"))
@@ -138,9 +144,44 @@ def without_tags(value: object, positional: list[object], _keyword: Keywords) ->
     return as_safe(value, text)
 
 
+def _untagged(text: str) -> str:
+    """Without tags, and without those that come to be when others go."""
+    for _ in range(_MOST_PASSES):
+        less = _TAG.sub("", text)
+        if less == text:
+            return text
+        text = less
+    if _TAG.search(text):
+        raise JavaScriptError("striptags finds tags within tags within tags")
+    return text
+
+
+def urlized(value: object, positional: list[object], _keyword: Keywords) -> object:
+    length, follow = given(positional, 0), ' rel="nofollow"' if given(positional, 1) is True else ""
+    is_all = length is UNDEFINED or (is_number(length) and math.isnan(to_number(length)))
+    shown = None if is_all else int(min(max(integer(length), 0), _MAX_TAGGED))
+    text = only_text(value)
+    if len(text) > _MAX_TAGGED:
+        raise SandboxError(f"urlize takes at most {_MAX_TAGGED:,} characters")
+    pieces = []
+    for word in re.split(rf"([{SPACE}]+)", text):
+        found = _WITHOUT_PUNCTUATION.match(word)
+        address = found[1] if found else word
+        short = address[:shown]
+        if address.startswith(("http://", "https://")):
+            pieces.append(f'<a href="{address}"{follow}>{short}</a>')
+        elif _MAIL.match(address) and not address.startswith("www."):
+            pieces.append(f'<a href="mailto:{address}">{address}</a>')
+        elif address.startswith("www.") or _DOMAIN.search(address):
+            pieces.append(f'<a href="http://{address}"{follow}>{short}</a>')
+        else:
+            pieces.append(word)
+    return joined(*pieces)
+
+
 def escaped(value: object, _positional: list[object], _keyword: Keywords) -> object:
     if isinstance(value, SafeText):
         return value
-    escaped = escape_html(written(value)).replace("&#x27;", "&#39;").replace("`", "&#96;")
+    escaped = escape_html(written(value)).replace("&#x27;", "&#39;").replace("\\", "&#92;")
     fits(len(escaped))
     return SafeText(escaped)
