@@ -157,6 +157,13 @@ class Template:
         return schemas.merge_pages(self.parameters, self.title)
 
     @cached_property
+    def published_schema(self) -> dict[str, Any]:
+        """``inputs_schema`` for those who give inputs: it refuses what a start refuses, and nothing else."""
+        from portal_actions_plugin.software_templates.parameters.published import published  # as of the checks
+
+        return published(self.inputs_schema(), self.reading)
+
+    @cached_property
     def parameter_names(self) -> frozenset[str]:
         """The top-level parameters, also those that only a condition asks for."""
         return frozenset(schemas.declared(self.inputs_schema()))
@@ -208,7 +215,7 @@ class Template:
             InputCheck,  # as the loader says of its checks
         )
 
-        return InputCheck(self.inputs_schema(), self.name)
+        return InputCheck(self.inputs_schema(), self.name, self.reading)
 
 
 def secrets_named(value: JsonValue, language: Language) -> frozenset[str]:

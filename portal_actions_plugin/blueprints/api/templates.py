@@ -25,7 +25,6 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import permitted
-from portal_actions_plugin.software_templates.parameters.schemas import as_given
 from portal_actions_plugin.software_templates.spec import Template
 
 MAX_FINDINGS = 200
@@ -147,5 +146,5 @@ def _shown(template: Template) -> dict[str, Any]:
     names = ("name", "title", "description", "tags", "owner", "type", "version", "permissions")
     return {name: getattr(template, name) for name in names} | {
         "may_run": access.may_start_template(current_identity(), template),
-        "inputs_schema": as_given(template.inputs_schema()),
+        "inputs_schema": template.published_schema,
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from portal_actions_plugin.software_templates.parameters.keywords import FORMATS
+from portal_actions_plugin.software_templates.parameters.formats import CHECKED, is_format
+from portal_actions_plugin.software_templates.parameters.keywords import META_FORMATS
 from portal_actions_plugin.software_templates.parameters.schemas import (
     declared,
     follow,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 KEY: Key = ("spec", "parameters")
 MAX_VALUES = 5_000
 """Values of one page."""
-_META = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=FORMATS)
+_META = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=META_FORMATS)
 
 
 def read_pages(spec: Mapping[str, JsonValue], findings: Findings) -> tuple[Schema, ...]:
@@ -76,14 +78,29 @@ def _check_page(page: JsonValue, key: Key, findings: Findings) -> None:
         worst = best_match([error]) or error
         findings.add((*key, *worst.absolute_path), f"invalid JSON Schema: {worst.message[:200]}")
     for place, schema in subschemas(page, key):
-        if "backstage:permissions" in schema:
-            findings.add((*place, "backstage:permissions"), "this is not supported yet")
-        if "patternProperties" in schema:
-            findings.add((*place, "patternProperties"), "a form cannot ask for these: name them in properties")
-        if "$dynamicRef" in schema:
-            findings.add((*place, "$dynamicRef"), "write $ref instead")
+        _check_words(schema, place, findings)
         if is_secret(schema) and not is_top_level(place[len(key) :]):
             findings.add(place, "a secret must be a parameter of its own, not a part of another one")
+
+
+def _check_words(schema: Schema, place: Key, findings: Findings) -> None:
+    if "backstage:permissions" in schema:
+        findings.add((*place, "backstage:permissions"), "this is not supported yet")
+    if "format" in schema and not is_format(schema["format"]):
+        findings.differ(
+            (*place, "format"),
+            f"nothing checks the format {schema['format']!r}: any value has it",
+            write=_known_format(schema["format"]),
+        )
+    if "patternProperties" in schema:
+        findings.add((*place, "patternProperties"), "a form cannot ask for these: name them in properties")
+    if "$dynamicRef" in schema:
+        findings.add((*place, "$dynamicRef"), "write $ref instead")
+
+
+def _known_format(name: object) -> str:
+    near = get_close_matches(str(name), CHECKED, n=1, cutoff=0.8)
+    return f"format: {near[0]}" if near else "a pattern, or leave it out"
 
 
 def _values(value: JsonValue) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
@@ -12,10 +13,12 @@ from referencing import Registry
 
 from portal_actions_plugin.errors import WHOLE, ValidationError
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
+from portal_actions_plugin.software_templates.parameters.branches import Branches, Kept
 from portal_actions_plugin.software_templates.parameters.defaults import Defaults
-from portal_actions_plugin.software_templates.parameters.keywords import FORMATS, Validator
+from portal_actions_plugin.software_templates.parameters.keywords import Validator
 from portal_actions_plugin.software_templates.parameters.patterns import in_words
 from portal_actions_plugin.software_templates.parameters.schemas import declared
+from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError as SchemaError
@@ -55,7 +58,7 @@ _LIMITS = {
 def validator(schema: Schema) -> SchemaValidator:
     """A validator that never fetches a ``$ref`` from elsewhere, and whose checks end within the budget of ``limits``."""
     registry: Registry[Any] = Registry()
-    return Validator(schema, registry=registry, format_checker=FORMATS)
+    return Validator(schema, registry=registry)
 
 
 class ValueCheck:
@@ -81,24 +84,48 @@ class ValueCheck:
         return [(place, message, str(error.validator)) for error in errors for place, message in _explain(error)]
 
 
+@contextmanager
+def checking(name: str) -> Iterator[None]:
+    """Bound a check of inputs; raises ValidationError where it takes too long.
+
+    Args:
+        name: the template's name.
+    """
+    try:
+        with budget():
+            yield
+    except RecursionError:
+        raise ValidationError(f"{name} cannot take these inputs: they are nested too deeply.") from None
+    except SandboxError as error:
+        raise ValidationError(
+            f"{name} cannot take these inputs: the check was given up, {error}.",
+            hint="Give less, or have the template's owner simplify its parameters.",
+        ) from None
+
+
 class InputCheck:
     """What checks users' inputs by one schema. To make it takes longer than to check with it; threads may share it."""
 
-    def __init__(self, schema: Schema, name: str) -> None:
+    def __init__(self, schema: Schema, name: str, reading: Reading = Reading.STRICT) -> None:
         """Prepare the check.
 
         Args:
             schema: of an object: all pages of a template as one.
             name: the template's name, for messages.
+            reading: whether values of branches that are not shown are wrong, or are dropped.
         """
         # A schema that names its dialect would be checked by that dialect's own words, not by ours.
         strict = {word: value for word, value in schema.items() if word not in {"$schema", "unevaluatedProperties"}}
         self._name = name
         self._schema = strict
         self._root = validator(strict)
+        self._reading = reading
+        self._branches = Branches(strict, self._root)
         self._known = declared(schema) if schema.get("unevaluatedProperties") is False else None
 
-    def fill(self, inputs: object, left_empty: Collection[Key] = ()) -> dict[str, JsonValue]:
+    def fill(
+        self, inputs: object, left_empty: Collection[Key] = (), wrong: Collection[Found] = ()
+    ) -> dict[str, JsonValue]:
         """Add the defaults to a user's inputs, and check the whole.
 
         No message repeats a value: it may be a secret. Neither the author nor the user can keep a process busy with it.
@@ -107,9 +134,11 @@ class InputCheck:
             inputs: what the user gave, secrets too.
             left_empty: the places of fields that stay away, whatever their default: the user saw them, and left them
                 empty.
+            wrong: what is known to be wrong already.
 
         Returns:
-            The inputs with defaults, in nested objects too; what was given is not changed.
+            The inputs with defaults, in nested objects too; what was given is not changed. Values of branches that the
+            answers do not lead to are not among them.
 
         Raises:
             ValidationError: ``fields`` has the messages of every wrong field, nested as the inputs are; or the check
@@ -118,23 +147,24 @@ class InputCheck:
         name = self._name
         if not isinstance(inputs, Mapping):
             raise ValidationError(f"{name} takes its inputs as an object.", fields={"inputs": ["must be an object"]})
-        try:
-            with budget():
-                given: dict[str, JsonValue] = dict(inputs)
-                filled = self._defaults(left_empty).fill(self._schema, given)
-                found = list(islice(self._wrong(filled), _MAX_ERRORS))
-        except RecursionError:
-            raise ValidationError(f"{name} cannot take these inputs: they are nested too deeply.") from None
-        except SandboxError as error:
-            raise ValidationError(
-                f"{name} cannot take these inputs: the check was given up, {error}.",
-                hint="Give less, or have the template's owner simplify its parameters.",
-            ) from None
+        with checking(name):
+            kept = self._kept(inputs, left_empty)
+            filled = self._defaults(left_empty).fill(self._schema, kept.values)
+            found = [*wrong, *self._refused(kept), *islice(self._wrong(filled), _MAX_ERRORS)]
         if self._known is not None:
             found += islice((((extra,), "is unknown") for extra in filled if extra not in self._known), _MAX_ERRORS)
         if found:
             raise _refusal(name, found)
         return filled
+
+    def answers(self, inputs: Mapping[str, JsonValue], left_empty: Collection[Key]) -> dict[str, JsonValue]:
+        """What the inputs say so far, right or wrong: with the defaults, and without values of branches that are not shown.
+
+        Args:
+            inputs: by parameter; they are not changed.
+            left_empty: the places of fields where no default counts.
+        """
+        return self._defaults(left_empty).fill(self._schema, self._kept(inputs, left_empty).values)
 
     def left_empty(self, inputs: Mapping[str, JsonValue]) -> frozenset[Key]:
         """The places of fields that have a default and are not in the inputs of a run all the same.
@@ -149,6 +179,12 @@ class InputCheck:
         except (RecursionError, SandboxError):
             return frozenset()  # the check of the same inputs says what is wrong with them
         return frozenset(defaults.added)
+
+    def _kept(self, inputs: Mapping[str, JsonValue], left_empty: Collection[Key]) -> Kept:
+        return self._branches.keep(dict(inputs), self._defaults(left_empty))
+
+    def _refused(self, kept: Kept) -> Iterable[Found]:
+        return islice(kept.gone, _MAX_ERRORS) if self._reading is Reading.STRICT else ()
 
     def _defaults(self, left_empty: Collection[Key]) -> Defaults:
         return Defaults(self._root, self._schema, left_empty)

@@ -11,6 +11,7 @@ from jsonschema.exceptions import ValidationError as SchemaError
 from jsonschema.validators import extend
 
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
+from portal_actions_plugin.software_templates.parameters import formats
 from portal_actions_plugin.software_templates.parameters.patterns import is_pattern, matches
 
 if TYPE_CHECKING:
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[SchemaError] | None]
 
-MAX_FORMATTED = 10_000
-"""Characters of a text that has a format."""
-
-FORMATS = FormatChecker(formats=())
-FORMATS.checkers = {**Draft202012Validator.FORMAT_CHECKER.checkers, "regex": (is_pattern, ())}
+META_FORMATS = FormatChecker(formats=())
+"""What is checked of a schema itself: that its patterns are some."""
+META_FORMATS.checkers = {"regex": (is_pattern, ())}
 
 
 def _pattern(_validator: SchemaValidator, wanted: str, given: object, _schema: object) -> Iterator[SchemaError]:
@@ -31,8 +30,7 @@ def _pattern(_validator: SchemaValidator, wanted: str, given: object, _schema: o
 
 
 def _format(_validator: SchemaValidator, wanted: str, given: object, _schema: object) -> Iterator[SchemaError]:
-    too_long = isinstance(given, str) and len(given) > MAX_FORMATTED
-    if too_long or not FORMATS.conforms(given, wanted):
+    if not formats.conforms(given, wanted):
         yield SchemaError("")
 
 

@@ -212,12 +212,12 @@ def _same_place(root: Schema, schema: object, seen: set[int]) -> Iterator[Schema
         return
     seen.add(id(schema))
     yield schema
-    for part in _beside(schema):
+    for part in beside(schema):
         yield from _same_place(root, part, seen)
 
 
-def _beside(schema: Schema) -> list[object]:
-    """The schemas inside one that judge the same value as it does."""
+def beside(schema: Schema) -> list[object]:
+    """The schemas inside one that may judge the same value as it does, with those of all its conditions."""
     found = [part for word in _SAME_PLACE if isinstance(schema.get(word), list) for part in schema[word]]
     found += [schema[word] for word in ("if", "then", "else", "not") if word in schema]
     dependent = schema.get("dependentSchemas")
@@ -243,34 +243,10 @@ def loops(root: Schema, schema: object, ending: set[int], path: tuple[int, ...] 
     schema = resolve(root, schema)
     if not isinstance(schema, Mapping) or id(schema) in ending:
         return False
-    if id(schema) in path or any(loops(root, part, ending, (*path, id(schema))) for part in _beside(schema)):
+    if id(schema) in path or any(loops(root, part, ending, (*path, id(schema))) for part in beside(schema)):
         return True
     ending.add(id(schema))
     return False
-
-
-def as_given(root: Schema) -> dict[str, Any]:
-    """The schema as it judges what somebody gives: what has a default need not be given. Conditions stay as they are."""
-    return _as_given(root, root)
-
-
-def _as_given(root: Schema, schema: Schema) -> dict[str, Any]:
-    given = dict(schema)
-    properties = schema.get("properties")
-    if isinstance(properties, Mapping):
-        given["properties"] = {
-            name: _as_given(root, part) if isinstance(part, Mapping) else part for name, part in properties.items()
-        }
-        if "required" in schema:
-            given["required"] = [name for name in schema["required"] if not _has_default(root, properties.get(name))]
-    if isinstance(schema.get("items"), Mapping):
-        given["items"] = _as_given(root, schema["items"])
-    return given
-
-
-def _has_default(root: Schema, schema: object) -> bool:
-    whole = resolve(root, schema)
-    return isinstance(whole, Mapping) and "default" in whole
 
 
 def is_secret(schema: object) -> bool:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget, current_budget
-from portal_actions_plugin.software_templates.parameters.defaults import Defaults
-from portal_actions_plugin.software_templates.parameters.inputs import validator
+from portal_actions_plugin.software_templates.parameters.inputs import InputCheck, validator
 from portal_actions_plugin.software_templates.parameters.schemas import merge_pages, modern, resolve, whole
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def shown_pages(
     form = merge_pages(tuple(pages), "")
     try:
         with budget():
-            answers = Defaults(validator(form), form, left_empty).fill(form, dict(inputs))
+            answers = InputCheck(form, name).answers(inputs, left_empty)
             flat = _Flat(form)
             return tuple(flat.of(modern(page), answers) for page in pages)
     except (RecursionError, SandboxError):
