@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from threading import Lock
 from types import MappingProxyType
 from typing import cast
@@ -37,17 +37,20 @@ _KEEP = CompiledOnce(
         "ON CONFLICT DO NOTHING"  # both databases say it so, and SQLAlchemy has an INSERT of its own for each
     )
 )
-_BEGINNING = (
+_rows = bindparam("rows", type_=Integer())
+_BEGINNING = CompiledOnce(
     select(_term.field, _term.value)
     .where(_term.word >= bindparam("first", type_=String()), _term.word < bindparam("end", type_=String()))
-    .limit(bindparam("rows", type_=Integer()))
+    .limit(_rows)
 )
 _THERE = select(_term.word, _term.field, _term.value).where(_term.word.in_(bindparam("words", expanding=True)))
-_NAMED = (
-    select(_term.field, _term.value)
-    .where(_term.word == bindparam("name", type_=String()), _term.field.in_(bindparam("fields", expanding=True)))
-    .limit(bindparam("rows", type_=Integer()))
-)
+
+
+@cache
+def _named_in(fields: tuple[str, ...]) -> CompiledOnce:
+    """What finds the values of a name in these fields: each filter has its own, and there are a few."""
+    named = _term.word == bindparam("name", type_=String())
+    return CompiledOnce(select(_term.field, _term.value).where(named, _term.field.in_(fields)).limit(_rows))
 
 
 class _Known:
@@ -119,7 +122,7 @@ def meaning(db: Transaction, word: str) -> Meaning:
     if word.startswith(NAME):
         return _NOTHING
     asked = {"first": word, "end": f"{word}{ABOVE_ALL}", "rows": _ROWS_OF_VALUES}
-    found = cast("Sequence[tuple[str, str]]", db.execute(_BEGINNING, asked).all())
+    found = cast("Sequence[tuple[str, str]]", db.tuples(_BEGINNING, asked))
     values = _by_column(found)
     many = len(found) == _ROWS_OF_VALUES or sum(map(len, values.values())) > MOST_VALUES
     return Meaning(values, not many, {field for field, _ in found})
@@ -127,8 +130,8 @@ def meaning(db: Transaction, word: str) -> Meaning:
 
 def named(db: Transaction, name: str, fields: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
     """The values, by column, that have this whole name in one of these fields, at most ``MOST_VALUES`` of them."""
-    asked = {"name": name_key(name), "fields": fields, "rows": MOST_VALUES}
-    return _by_column(cast("Sequence[tuple[str, str]]", db.execute(_NAMED, asked).all()))
+    asked = {"name": name_key(name), "rows": MOST_VALUES}
+    return _by_column(cast("Sequence[tuple[str, str]]", db.tuples(_named_in(tuple(fields)), asked)))
 
 
 def _by_column(found: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Integer, Select, bindparam, select
+from sqlalchemy import Integer, bindparam, select
 
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs.reading import rows
 from portal_actions_plugin.runs.reading.queries import listed_action_runs, listed_template_runs
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
-from portal_actions_plugin.storage.sql import Id
+from portal_actions_plugin.storage.sql import Id, Ids, among
+from portal_actions_plugin.storage.statements import CompiledOnce
 
 _run_id = bindparam("run_id", type_=Id())
-_run_ids = bindparam("run_ids", type_=Id(), expanding=True)
+_run_ids = bindparam("run_ids", type_=Ids())
 _limit = bindparam("limit", type_=Integer())
 
-_ACTION_RUNS_BY_ID = rows.select_action_runs().where(tables.action_runs.c.id.in_(_run_ids))
-_TEMPLATE_RUNS_BY_ID = rows.select_template_runs().where(tables.template_runs.c.id.in_(_run_ids))
+_ACTION_RUNS_BY_ID = CompiledOnce(rows.select_action_runs().where(among(tables.action_runs.c.id, _run_ids)))
+_TEMPLATE_RUNS_BY_ID = CompiledOnce(rows.select_template_runs().where(among(tables.template_runs.c.id, _run_ids)))
 _RETRIES_OF_ACTION_RUN = (
     rows.select_action_runs()
     .where(tables.action_runs.c.retry_of == _run_id)
@@ -34,10 +35,10 @@ _RETRIES_OF_TEMPLATE_RUN = (
 )
 
 
-def _newest_retries(table: tables.RunTable) -> Select[Any]:
+def _newest_retries(table: tables.RunTable) -> CompiledOnce:
     again = table.c
     columns: tuple[Any, ...] = (again.retry_of, again.id)
-    return select(*columns).where(again.retry_of.in_(_run_ids)).order_by(again.id)
+    return CompiledOnce(select(*columns).where(among(again.retry_of, _run_ids)).order_by(again.id))
 
 
 _NEWEST_RETRIES_OF_TEMPLATE_RUNS = _newest_retries(tables.template_runs)
@@ -49,7 +50,7 @@ def action_runs_by_id(run_ids: Collection[str]) -> list[ActionRun]:
     if not run_ids:
         return []
     with reading() as db:
-        return listed_action_runs(db, db.rows(_ACTION_RUNS_BY_ID, {"run_ids": list(run_ids)}))
+        return listed_action_runs(db, db.rows(_ACTION_RUNS_BY_ID, {"run_ids": run_ids}))
 
 
 def template_runs_by_id(run_ids: Collection[str]) -> list[TemplateRun]:
@@ -57,7 +58,7 @@ def template_runs_by_id(run_ids: Collection[str]) -> list[TemplateRun]:
     if not run_ids:
         return []
     with reading() as db:
-        return listed_template_runs(db, db.rows(_TEMPLATE_RUNS_BY_ID, {"run_ids": list(run_ids)}))
+        return listed_template_runs(db, db.rows(_TEMPLATE_RUNS_BY_ID, {"run_ids": run_ids}))
 
 
 def retries_of(run: ActionRun | TemplateRun, *, limit: int) -> list[ActionRun] | list[TemplateRun]:
@@ -74,5 +75,5 @@ def newest_retries(template_run_ids: Collection[str], action_run_ids: Collection
     asked = ((_NEWEST_RETRIES_OF_TEMPLATE_RUNS, template_run_ids), (_NEWEST_RETRIES_OF_ACTION_RUNS, action_run_ids))
     with reading() as db:
         # By id, so the newest is the last one of each.
-        rows_of = [db.rows(statement, {"run_ids": list(ids)}) for statement, ids in asked if ids]
+        rows_of = [db.rows(statement, {"run_ids": ids}) for statement, ids in asked if ids]
     return {row["retry_of"]: row["id"] for found in rows_of for row in found}

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select
-
 from portal_actions_plugin.runs.dictionary import terms
 from portal_actions_plugin.runs.dictionary.values import TITLE
 from portal_actions_plugin.runs.reading.filters import values_of
@@ -31,7 +29,7 @@ from portal_actions_plugin.runs.reading.search.statements import (
     whole_rows,
 )
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.sessions import Statement, Transaction
 from portal_actions_plugin.storage.statements import Values
 
 LOOKED_AT = 20_000
@@ -227,7 +225,7 @@ class _Look:
         if rows:
             self.at = rows[-1][0]
 
-    def found(self, whole: Select[Any]) -> Found:
+    def found(self, whole: Statement) -> Found:
         """The whole rows of what has been found."""
         ids = self._ids[: self._stretch.limit + 1]
         found = self._stretch.read(self.db, whole, {"found": ids}) if ids else Found([], more=False)
