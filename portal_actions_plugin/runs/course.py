@@ -34,7 +34,12 @@ class Course:
             self.inputs,
             self.outputs,
             user={"id": self.requested_by, "ref": self.requested_by, "displayName": self.requester_name},
-            context={"runId": self.run_id, "template": self.template.name, "entity": self.entity},
+            context={
+                "runId": self.run_id,
+                "template": self.template.name,
+                "entity": self.entity,
+                "task": {"id": self.run_id},  # what Backstage calls it
+            },
         )
 
     def next_step(self, position: int) -> int | None:

@@ -56,7 +56,9 @@ def left_off(run_id: str) -> LeftOff:
                 tables.action_runs.c.position,
                 tables.action_runs.c.status,
                 tables.action_runs.c.outputs,
-            ).where(tables.action_runs.c.template_run_id == run_id)
+            )
+            .where(tables.action_runs.c.template_run_id == run_id)
+            .order_by(tables.action_runs.c.position)  # of several steps of one id the last one counts
         )
     undone = [step["position"] for step in steps if step["status"] != SUCCESS]
     if not undone:

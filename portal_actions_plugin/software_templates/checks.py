@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.control_characters import escaped
 from portal_actions_plugin.software_templates.expressions.checks import Scope, check_condition, check_value
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.findings import Checked, Findings
@@ -29,7 +30,7 @@ from portal_actions_plugin.software_templates.skeleton import (
     signature,
 )
 from portal_actions_plugin.software_templates.skeleton_syntax import check_syntax
-from portal_actions_plugin.software_templates.spec import Step, Template, fingerprint
+from portal_actions_plugin.software_templates.spec import Step, Template, fingerprint, repeated_ids
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +47,8 @@ MAX_SKELETONS = 20
 """Skeleton folders that the steps of one template name."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+MAX_STEP_ID = 255
+"""Characters of a step's id in a document of Backstage, where it may be any text: so many are stored."""
 _TOP_KEYS = ("apiVersion", "kind", "metadata", "spec")
 _METADATA_KEYS = ("name", "title", "description", "tags")
 _SPEC_KEYS = ("owner", "type", "lifecycle", "parameters", "steps", "output", "permissions")
@@ -137,7 +140,10 @@ def _read_steps(spec: Mapping[str, JsonValue], findings: Findings, known_actions
             data = {}  # noqa: PLW2901 so that the positions of later steps stay right
         step = _read_step(data, index, findings, known_actions)
         if first := [number for number, earlier in enumerate(steps) if earlier.id == step.id]:
-            findings.add((*key, index, "id"), f"the step id {step.id!r} is taken already, by spec.steps[{first[0]}]")
+            said = f"the step id {step.id!r} is taken already, by spec.steps[{first[0]}]"
+            findings.differ(
+                (*key, index, "id"), said, value=step.id, write="another id, unless the ifs exclude each other"
+            )
         steps.append(step)
     return tuple(steps)
 
@@ -151,7 +157,10 @@ def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, kn
             findings.add((*key, name), f"unknown key; a step has {', '.join(_STEP_KEYS)}")
     step_id = findings.text(data, (*key, "id"), f"step-{index + 1}")
     if not _STEP_ID.fullmatch(step_id):
-        findings.add((*key, "id"), "a step id has at most 63 letters, digits and _ - and begins with no sign")
+        is_storable = 0 < len(step_id) <= MAX_STEP_ID and escaped(step_id) == step_id
+        note = findings.differ if is_storable else findings.add
+        said = "a step id has at most 63 letters, digits and _ - and begins with no sign"
+        note((*key, "id"), said, value=step_id, write=_plain_id(step_id))
     action = findings.text(data, (*key, "action"))
     if action and action not in known_actions:
         if f"{action}@v1" in known_actions:
@@ -166,6 +175,11 @@ def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, kn
         input=findings.mapping(data, (*key, "input")),
         condition=data.get("if"),
     )
+
+
+def _plain_id(step_id: str) -> str:
+    """An id made of what may be in one; empty where nothing is left."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", step_id).strip("-")[:63].rstrip("-")
 
 
 def _check_expressions(template: Template, findings: Findings) -> None:
@@ -213,10 +227,12 @@ def _check_literals(steps: tuple[Step, ...], known_actions: Container[str], find
 
 def _check_forges(steps: tuple[Step, ...], forbids: Forbids, findings: Findings) -> None:
     targets: dict[str, Target] = {}
+    repeated = repeated_ids(steps)
     for index, step in enumerate(steps):
         data = {key: part for key, of in step.input.items() if (part := literal(of)) is not None}
         if target := target_of_step(data, step.input, targets):
-            targets[step.id] = target
+            if step.id not in repeated:
+                targets[step.id] = target
             if why := forbids(step.action, target.provider, data):
                 findings.add(("spec", "steps", index, "action"), f"{why}, which {step.action} asks for")
 

@@ -12,6 +12,7 @@ from portal_actions_plugin.software_templates.expressions.limits import budget
 from portal_actions_plugin.software_templates.languages import LANGUAGES
 from portal_actions_plugin.software_templates.places import has_expression
 from portal_actions_plugin.software_templates.readings import Reading
+from portal_actions_plugin.software_templates.spec import repeated_ids
 from portal_actions_plugin.software_templates.step_rendering import names_of, where_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class KnownInputs:
         """Take the template and what expressions may name; steps without outputs are those that are yet to come."""
         self._template = template
         self._context = names_of(template, context)
-        self._done = frozenset(context["steps"])
+        self._done = frozenset(context["steps"]) - repeated_ids(template.steps)  # one of that id may be yet to come
 
     def input(self, position: int, only: Collection[str] | None = None) -> dict[str, JsonValue]:
         """A step's input, without each part that is not known yet.

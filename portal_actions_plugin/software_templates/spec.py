@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 USER_OAUTH_TOKEN = "USER_OAUTH_TOKEN"  # noqa: S105 a name
 """What the format calls the requester's own token at a forge."""
+
+ITEMS_OF_A_STEP = 1_000_000
+"""More than the items of any step: those of a step that has the id of an earlier one are counted from here on."""
 
 StepSnapshot = TypedDict(
     "StepSnapshot", {"id": str, "name": str, "action": str, "input": "dict[str, JsonValue]", "if": "JsonValue"}
@@ -58,7 +62,7 @@ class Step:
     """One step: an action and its input.
 
     Attributes:
-        id: unique in the template; later steps name it.
+        id: later steps name it. In a document of Backstage several steps may have one: it is the last of them that ran.
         name: what pages show.
         action: an action's id, such as ``scm.createRepo@v1``.
         input: unrendered.
@@ -148,6 +152,15 @@ class Template:
         data |= {name: tuple(data[name]) for name in ("tags", "parameters", "permissions")}
         return cls(steps=steps, reading=Reading.of(data.pop("api_version", None)), **data)
 
+    def first_item(self, position: int) -> int:
+        """The number of the first item of a step, which tells apart the runs of steps that have one id.
+
+        Args:
+            position: the step's index.
+        """
+        own = self.steps[position].id
+        return ITEMS_OF_A_STEP * sum(step.id == own for step in self.steps[:position])
+
     def inputs_schema(self) -> dict[str, Any]:
         """One JSON Schema (2020-12) of all pages. An unknown field is refused unless a page says otherwise.
 
@@ -216,6 +229,12 @@ class Template:
         )
 
         return InputCheck(self.inputs_schema(), self.name, self.reading)
+
+
+def repeated_ids(steps: Sequence[Step]) -> frozenset[str]:
+    """The ids that more than one step has: which of them has run last is known only then."""
+    counts = Counter(step.id for step in steps)
+    return frozenset(step_id for step_id, count in counts.items() if count > 1)
 
 
 def secrets_named(value: JsonValue, language: Language) -> frozenset[str]:

@@ -63,9 +63,12 @@ def step_context(
         context: of the run: ``runId``, ``template`` and ``entity``.
 
     Returns:
-        ``parameters``, ``steps`` (by id, each with ``output`` and ``outputs``, which are equal), ``user``, ``context``.
+        ``parameters``, ``steps`` (by id, each with ``output`` and ``outputs``, which are equal, and ``status``), ``user``, ``context``.
     """
-    steps = {step: {"output": dict(outputs), "outputs": dict(outputs)} for step, outputs in outputs_by_step.items()}
+    steps: dict[str, JsonValue] = {
+        step: {"output": dict(outputs), "outputs": dict(outputs), "status": "success"}
+        for step, outputs in outputs_by_step.items()
+    }
     return {"parameters": dict(inputs), "steps": steps, "user": dict(user), "context": dict(context)}
 
 

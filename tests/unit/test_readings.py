@@ -13,9 +13,10 @@ import pytest
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.host import TemplateFinding
 from portal_actions_plugin.software_templates import step_rendering
+from portal_actions_plugin.software_templates.known_inputs import KnownInputs
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from portal_actions_plugin.software_templates.readings import Reading
-from portal_actions_plugin.software_templates.spec import Template
+from portal_actions_plugin.software_templates.spec import ITEMS_OF_A_STEP, Template
 
 BACKSTAGE, OURS = Reading.BACKSTAGE.value, Reading.STRICT.value
 
@@ -164,6 +165,29 @@ def test_a_snapshot_keeps_its_reading_and_one_without_it_is_strict(tmp_path: Pat
     assert "api_version" not in loaded(tmp_path, document("- {id: s, action: debug.log@v1}", OURS)).snapshot()
     older = {name: value for name, value in home.snapshot().items() if name != "api_version"}
     assert Template.from_snapshot(older).reading is Reading.STRICT
+
+
+@pytest.mark.parametrize("step_id", ["first", "a" * 64, "make it/so (1)", "1.2", "é"])
+def test_an_id_that_only_home_takes_is_a_warning_there_and_a_problem_in_ours(tmp_path: Path, step_id: str) -> None:
+    more = f'- {{id: "{step_id}", action: debug.log@v1}}'
+    templates, problems, warnings = listing(tmp_path, document(more))
+    assert [step.id for step in templates[0].steps] == ["first", step_id]
+    assert not problems
+    assert [(one.key, one.value) for one in warnings] == [("spec.steps[1].id", step_id)]
+    assert not listing(tmp_path, document(more, OURS))[0]
+
+
+@pytest.mark.parametrize("step_id", ["", "a" * 256, r"a\nb", r"a\0b"])
+def test_an_id_that_cannot_be_stored_or_shown_is_a_problem_in_both_readings(tmp_path: Path, step_id: str) -> None:
+    for version in (BACKSTAGE, OURS):
+        assert not listing(tmp_path, document(f'- {{id: "{step_id}", action: debug.log@v1}}', version))[0]
+
+
+def test_what_a_step_of_a_repeated_id_makes_is_known_when_it_has_run_only(tmp_path: Path) -> None:
+    more = '- {id: first, action: debug.log@v1}\n- {id: s, action: debug.log@v1, input: {a: "${{ steps.first.output.a }}"}}'
+    template = loaded(tmp_path, document(more))
+    assert KnownInputs(template, context({}, {"first": {"a": 1}})).input(2) == {}
+    assert [template.first_item(position) for position in range(3)] == [0, ITEMS_OF_A_STEP, 0]
 
 
 def test_the_output_of_a_run_leaves_out_what_has_no_value(tmp_path: Path) -> None:

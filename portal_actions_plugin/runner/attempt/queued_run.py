@@ -43,9 +43,9 @@ _QUEUED = CompiledOnce(
     .where(_run.id == THIS_RUN, _run.status == QUEUED, _run.held_back_at.is_(None))
 )
 _FINISHED_STEPS = CompiledOnce(
-    select(_run.step_id, _run.outputs).where(
-        _run.template_run_id == bindparam("template_run", type_=Uuid(as_uuid=False)), _run.status == SUCCESS
-    )
+    select(_run.step_id, _run.outputs)
+    .where(_run.template_run_id == bindparam("template_run", type_=Uuid(as_uuid=False)), _run.status == SUCCESS)
+    .order_by(_run.position)  # of several steps of one id the last one counts
 )
 
 

@@ -27,7 +27,7 @@ def prepare_step(course: Course, position: int) -> dict[str, Any]:
         "step_id": step.id,
         "step_name": step.name,
         "position": position,
-        "item": 0,
+        "item": course.template.first_item(position),
         "action": step.action,
         "queue": parts.config.queue_for(step.action, known.queue if known else "default"),
         "max_attempts": known.max_attempts if known else 1,

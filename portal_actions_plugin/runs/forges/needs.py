@@ -14,6 +14,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.scm.base import Operation
 from portal_actions_plugin.software_templates.forge_targets import Target, target_of_action, target_of_step
 from portal_actions_plugin.software_templates.known_inputs import KnownInputs
+from portal_actions_plugin.software_templates.spec import repeated_ids
 
 PLACE = ("provider", "owner", "repo")
 """The fields that say where a step works."""
@@ -71,13 +72,15 @@ def needs_of_template(course: Course, first: int) -> Iterator[Need]:
         return
     known = KnownInputs(course.template, course.context())
     targets: dict[str, Target] = {}
+    repeated = repeated_ids(steps)
     for position, step in enumerate(steps):
         action = registry.get(step.action) if step.action in registry else None
         if action is None or not action.operations:
             continue
         place = known.input(position, PLACE)
         if target := target_of_step(place, step.input, targets):
-            targets[step.id] = target
+            if step.id not in repeated:
+                targets[step.id] = target
             # Whatever the requester's own token may do, the portal's does not tell.
             if position >= first and OWN_TOKEN not in step.input and known.is_run(position):
                 data = place if is_on_disk(target.provider) else known.input(position)

@@ -14,7 +14,7 @@ from portal_actions_plugin.software_templates.expressions.rendering import FAILU
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_STEP_PARTS = {"output", "outputs"}
+_STEP_PARTS = {"output", "outputs", "status"}
 
 
 @dataclass(frozen=True, slots=True)
