@@ -26,6 +26,8 @@ from portal_actions_plugin.runs.changes.transitions import Again, Result
 from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.guards.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.news import announced, doorbells
+from portal_actions_plugin.runs.resume import output_after_failure
+from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import LOST, RUNNING
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, reading, transaction
@@ -188,7 +190,9 @@ def _recover(row: Row, process_token: str, error: ActionError, wait: float | Non
     try:
         about = Subject(row["requested_by"], row["action"], row["template"])
         if wait is None:
-            record_failure(_ref(row), process_token, error, Result(), about)
+            whole = row["template_run_id"]
+            outputs = Redactor().data(output_after_failure(whole)) if whole else {}
+            record_failure(_ref(row), process_token, error, Result(), about, outputs)
         else:
             again = Again(LOST, wait, extension().config.ring_again_seconds, free_attempts)
             queue_again(_ref(row), process_token, error, again, about)

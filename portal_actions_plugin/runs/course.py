@@ -11,6 +11,7 @@ from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.software_templates import step_rendering
+from portal_actions_plugin.software_templates.outputs import rendering
 from portal_actions_plugin.software_templates.spec import Template
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,14 @@ class Course:
                 "task": {"id": self.run_id},  # what Backstage calls it
             },
         )
+
+    def output(self) -> dict[str, Any]:
+        """What the run gives that has succeeded. Never raises."""
+        return rendering.render_output(self.template, self.context())
+
+    def output_after_failure(self) -> dict[str, Any]:
+        """What the run gives that has failed. Never raises."""
+        return rendering.render_output_after_failure(self.template, self.context())
 
     def next_step(self, position: int) -> int | None:
         """The first step at or after ``position`` whose ``if`` is true; raises ConditionError."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from portal_actions_plugin.errors import ConfigurationError, ConflictError, ValidationError
+from portal_actions_plugin.errors import ConfigurationError, ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.run_ids import no_run
@@ -46,8 +46,35 @@ def left_off(run_id: str) -> LeftOff:
         ConflictError: every step of it is done.
         NotFoundError: it is gone by now.
     """
+    course, unfinished = _as_left(run_id)
+    if not unfinished:
+        raise ConflictError(
+            "Every step of this run is done: there is nothing to resume.", hint="Retry the run instead."
+        )
+    return LeftOff(course.template, min(unfinished), course.outputs)
+
+
+def output_after_failure(run_id: str) -> dict[str, Any]:
+    """What a template run gives that is about to fail outside of its process. Never raises for what its template is."""
+    try:
+        return _as_left(run_id)[0].output_after_failure()
+    except (KeyError, TypeError, NotFoundError):
+        return {}  # kept by another version, or gone by now
+
+
+def _as_left(run_id: str) -> tuple[Course, list[int]]:
+    """A template run with what its finished steps made, and the places of those that have begun and are not done."""
+    whole_run = tables.template_runs.c
     with reading() as db:
-        whole = db.row(select(tables.template_runs.c.definition).where(tables.template_runs.c.id == run_id))
+        whole = db.row(
+            select(
+                whole_run.definition,
+                whole_run.inputs,
+                whole_run.requested_by,
+                whole_run.requester_name,
+                whole_run.entity,
+            ).where(whole_run.id == run_id)
+        )
         if whole is None:
             raise no_run("template run", run_id)
         steps = db.rows(
@@ -60,13 +87,16 @@ def left_off(run_id: str) -> LeftOff:
             .where(tables.action_runs.c.template_run_id == run_id)
             .order_by(tables.action_runs.c.position)  # of several steps of one id the last one counts
         )
-    undone = [step["position"] for step in steps if step["status"] != SUCCESS]
-    if not undone:
-        raise ConflictError(
-            "Every step of this run is done: there is nothing to resume.", hint="Retry the run instead."
-        )
-    outputs = {step["step_id"]: step["outputs"] or {} for step in steps if step["status"] == SUCCESS}
-    return LeftOff(Template.from_snapshot(whole["definition"]), min(undone), outputs)
+    course = Course(
+        run_id=run_id,
+        template=Template.from_snapshot(whole["definition"]),
+        inputs=whole["inputs"],
+        requested_by=whole["requested_by"],
+        requester_name=whole["requester_name"],
+        entity=whole["entity"],
+        outputs={step["step_id"]: step["outputs"] or {} for step in steps if step["status"] == SUCCESS},
+    )
+    return course, [step["position"] for step in steps if step["status"] != SUCCESS]
 
 
 def left_empty_of(run: TemplateRun) -> frozenset[Key]:

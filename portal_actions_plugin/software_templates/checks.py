@@ -17,6 +17,7 @@ from portal_actions_plugin.software_templates.forge_targets import Target, targe
 from portal_actions_plugin.software_templates.known_inputs import literal
 from portal_actions_plugin.software_templates.literal_inputs import ActionFinder, faults
 from portal_actions_plugin.software_templates.optional_values import check_presence
+from portal_actions_plugin.software_templates.outputs.checks import check_output
 from portal_actions_plugin.software_templates.parameters.checks import KEY as PARAMETERS
 from portal_actions_plugin.software_templates.parameters.checks import read_pages
 from portal_actions_plugin.software_templates.places import value_at, written
@@ -199,7 +200,7 @@ def _check_expressions(template: Template, findings: Findings) -> None:
         key: Key = ("spec", "steps", index)
         check_condition(step.condition, (*key, "if"), scope(ids[:index], is_input=False), findings)
         check_value(step.input, (*key, "input"), scope(ids[:index], is_input=True), findings)
-    check_value(template.output, ("spec", "output"), scope(ids, is_input=False), findings)
+    check_output(template.output, scope(ids, is_input=False), findings)
     if template.reading is Reading.STRICT and known is not None:
         check_presence(template, findings)
 

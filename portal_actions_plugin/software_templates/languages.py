@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from portal_actions_plugin.software_templates.expressions import rendering as strict
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
@@ -22,6 +22,7 @@ from portal_actions_plugin.software_templates.readings import Reading
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.expressions.rendering import Context
+    from portal_actions_plugin.software_templates.nunjucks.rendering import StatusCheck
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,16 @@ class Language(Protocol):
             condition: as the template has it, a text, true or false; None when there is none.
             context: what expressions may name; JSON values only.
             where: the place of the ``if``, for errors.
+        """
+
+    def shows(self, condition: JsonValue, context: Context, where: str, check: StatusCheck) -> bool:
+        """Whether an entry of the output is there that has this ``if``.
+
+        Args:
+            condition: as the template has it.
+            context: what expressions may name; JSON values only.
+            where: the place of the ``if``, for errors.
+            check: answers ``always()`` and ``failure()``, and notes that one was called.
         """
 
     def render(self, value: Mapping[str, JsonValue], context: Context, where: str) -> dict[str, JsonValue]:
@@ -69,6 +80,10 @@ class _Strict:
     def holds(self, condition: JsonValue, context: Context, where: str) -> bool:
         return strict.evaluate_condition(condition, context, where)
 
+    def shows(self, condition: JsonValue, context: Context, where: str, check: StatusCheck) -> bool:
+        known = cast("Context", {**context, **check.callables})  # a sandbox calls what is given to it by name
+        return strict.evaluate_condition(condition, known, where)
+
     def render(self, value: Mapping[str, JsonValue], context: Context, where: str) -> dict[str, JsonValue]:
         return strict.render(value, context, where)
 
@@ -93,11 +108,14 @@ class _Backstage:
     def holds(self, condition: JsonValue, context: Context, where: str) -> bool:
         if not isinstance(condition, str):
             return condition is not False
-        try:
-            value = nunjucks.evaluate(condition, _plain(context), _functions())
-        except nunjucks.FAILURES as error:
-            raise ExpressionError(where, condition, _said(error)) from None
-        return len(value) > 0 if isinstance(value, list) else truthy(value)
+        return _is_met(_condition(condition, context, where, _functions()))
+
+    def shows(self, condition: JsonValue, context: Context, where: str, check: StatusCheck) -> bool:
+        if not isinstance(condition, str):
+            return _is_met(condition)
+        value = _condition(condition, context, where, check.functions)
+        # There an undefined value loses its key, and what has no `if` is shown.
+        return isinstance(value, Undefined) or _is_met(value)
 
     def render(self, value: Mapping[str, JsonValue], context: Context, where: str) -> dict[str, JsonValue]:
         with budget():
@@ -128,6 +146,19 @@ def _is_readable(text: str) -> bool:
 def _functions() -> Mapping[str, Function]:
     """What expressions may call. Steps run only while none has failed."""
     return nunjucks.StatusCheck(has_failed=False).functions
+
+
+def _condition(
+    condition: str, context: Context, where: str, functions: Mapping[str, Function]
+) -> JsonValue | Undefined:
+    try:
+        return nunjucks.evaluate(condition, _plain(context), functions)
+    except nunjucks.FAILURES as error:
+        raise ExpressionError(where, condition, _said(error)) from None
+
+
+def _is_met(value: JsonValue | Undefined) -> bool:
+    return len(value) > 0 if isinstance(value, list) else truthy(value)
 
 
 def _plain(context: Context) -> dict[str, object]:

@@ -1,14 +1,12 @@
-"""Rendering a template's steps: whether a step's ``if`` holds, what its input becomes, what the run gives in the end.
+"""Rendering a template's steps: whether a step's ``if`` holds, and what its input becomes.
 
 Expressions are evaluated in ``expressions.rendering``. Nothing here touches a database.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
-from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.expressions import rendering
@@ -17,23 +15,12 @@ from portal_actions_plugin.software_templates.expressions.undefined import Spars
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.software_templates.expressions.rendering import Context
-    from portal_actions_plugin.software_templates.languages import Language
     from portal_actions_plugin.software_templates.spec import Template
 
     Values = Mapping[str, JsonValue]
     StepContext = Mapping[str, Values]
     """What expressions may name: ``parameters``, ``steps``, ``user`` and ``context``; see ``step_context``."""
 
-log = logging.getLogger(__name__)
-
-
-class _Omitted(Enum):
-    PART = auto()
-
-
-_DROPPED: Final = _Omitted.PART
-"""Stands for a part of the output that is left out."""
 _NOT_GIVEN = "was not given: write a default in the parameters, or | default('…') in the expression"
 
 
@@ -161,20 +148,6 @@ def _texts(value: JsonValue) -> Iterator[str]:
             yield from _texts(part)
 
 
-def render_output(template: Template, context: StepContext) -> dict[str, JsonValue]:
-    """Render what the run gives in the end: the template's ``output``. Never raises, since the run has succeeded.
-
-    A value that is undefined, such as an output of a skipped step, is left out, and so is an item of a list that lost
-    a part: a link without its url is none. An item's own ``if`` is evaluated, as in the format.
-
-    Args:
-        template: that has run.
-        context: as ``step_context`` builds it, with the outputs of all steps.
-    """
-    with budget():
-        return _Output(template.language, names_of(template, context)).object(template.output, "output")
-
-
 def names_of(template: Template, context: StepContext) -> dict[str, Values]:
     """What expressions may name in a template's steps and output: ``context``, with what is known and has no value."""
     return {
@@ -193,40 +166,3 @@ def _secrets(template: Template, secrets: Values) -> Sparse:
 def where_of(template: Template, position: int, part: str) -> str:
     """How errors name a part of a step, such as ``step create-repo: steps[0].input``."""
     return f"step {template.steps[position].id}: steps[{position}].{part}"
-
-
-class _Output:
-    """Renders what a run gives, without each part that has no value."""
-
-    def __init__(self, language: Language, context: Context) -> None:
-        self._language = language
-        self._context = context
-
-    def object(self, value: Values, where: str) -> dict[str, JsonValue]:
-        parts = {key: self._part(item, f"{where}.{key}") for key, item in value.items()}
-        return {key: part for key, part in parts.items() if part is not _DROPPED}
-
-    def _part(self, value: JsonValue, where: str) -> JsonValue | _Omitted:
-        if isinstance(value, Mapping):
-            return self.object(value, where)
-        if isinstance(value, list | tuple):
-            items = [self._item(item, f"{where}[{index}]") for index, item in enumerate(value)]
-            return [item for item in items if item is not _DROPPED]
-        try:
-            return self._language.value(value, self._context, where)
-        except ValidationError as error:
-            if not isinstance(error, rendering.UndefinedValueError):
-                log.warning("A value of a template's output is left out: %s", error.message)
-            return _DROPPED
-
-    def _item(self, item: JsonValue, where: str) -> JsonValue | _Omitted:
-        if not isinstance(item, Mapping):
-            return self._part(item, where)
-        wanted = {key: value for key, value in item.items() if key != "if"}
-        try:
-            if not self._language.holds(item.get("if"), self._context, f"{where}.if"):
-                return _DROPPED
-        except ValidationError:
-            return _DROPPED
-        rendered = self.object(wanted, where)
-        return rendered if len(rendered) == len(wanted) else _DROPPED

@@ -69,7 +69,7 @@ def test_a_canceled_run_never_becomes_anything_else(app: Flask) -> None:
     with pytest.raises(LeaseLostError), transaction("test") as tx:
         transitions.succeed(tx, ref, mine, Result())
     with pytest.raises(LeaseLostError), transaction("test") as tx:
-        transitions.fail(tx, ref, mine, RemoteError("late"), ())
+        transitions.fail(tx, ref, mine, RemoteError("late"), Result(), {})
     with pytest.raises(LeaseLostError), transaction("test") as tx:
         transitions.queue_again(tx, ref, mine, RemoteError("late"), AGAIN)
     assert not claim(ref, token(), attempt=1)

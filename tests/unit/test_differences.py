@@ -15,6 +15,7 @@ from portal_actions_plugin.host import TemplateFinding
 from portal_actions_plugin.software_templates.differences import DIFFERENCES, Difference, Kind
 from portal_actions_plugin.software_templates.expressions.rendering import ExpressionError, render_file
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
+from portal_actions_plugin.software_templates.outputs.rendering import render_output, render_output_after_failure
 from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.software_templates.step_rendering import next_step, step_context
@@ -118,7 +119,30 @@ def test_a_file_with_an_unknown_name_fails_and_names_its_line() -> None:
         render_file("# ${{ values.name }}\n${{ values.nope }}\n", {"values": {"name": "n"}}, "README.md")
 
 
+def with_output(folder: Path, output: str, reading: Reading) -> Template:
+    text = DOCUMENT.format(version=reading.value, more=f"  output: {output}\n")
+    (folder / "t.yaml").write_text(text.replace("id: s", "id: x"), encoding="utf-8")
+    return FolderTemplateSource([folder], {"debug.log@v1"}).get("t")
+
+
+def test_a_failed_run_gives_what_asks_for_failures(tmp_path: Path) -> None:
+    for reading in Reading:
+        links = "[{title: A, url: /a, if: '${{ failure() }}'}, {title: B, url: /b}]"
+        template = with_output(tmp_path, f"{{links: {links}, c: d}}", reading)
+        assert render_output_after_failure(template, step_context({}, {}, {}, {})) == {
+            "links": [{"title": "A", "url": "/a"}]
+        }
+
+
+def test_what_leads_nowhere_is_left_out(tmp_path: Path) -> None:
+    for reading in Reading:
+        template = with_output(tmp_path, "{links: [{title: A, url: '${{ steps.x.output.url }}'}], text: []}", reading)
+        assert render_output(template, step_context({}, {"x": {}}, {}, {})) == {"links": [], "text": []}
+
+
 SHOWN = {
+    "output-of-failed-runs": test_a_failed_run_gives_what_asks_for_failures,
+    "output-without-value": test_what_leads_nowhere_is_left_out,
     "if-that-cannot-be-read": test_an_if_that_cannot_be_read_is_a_problem,
     "not-yet": test_what_is_not_supported_yet_is_a_problem,
     "if-false-text": test_the_text_false_is_true_at_home_only,

@@ -15,6 +15,7 @@ from portal_actions_plugin.host import TemplateFinding
 from portal_actions_plugin.software_templates import step_rendering
 from portal_actions_plugin.software_templates.known_inputs import KnownInputs
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
+from portal_actions_plugin.software_templates.outputs import rendering
 from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.software_templates.spec import ITEMS_OF_A_STEP, Template
 
@@ -200,7 +201,7 @@ def test_the_output_of_a_run_leaves_out_what_has_no_value(tmp_path: Path) -> Non
           text: "${{ parameters.note or 'none' }}"
         """), "  ")  # fmt: skip
     template = loaded(tmp_path, text)
-    found = step_rendering.render_output(template, context({"name": "n", "yes": True}))
+    found = rendering.render_output(template, context({"name": "n", "yes": True}))
     assert found == {"links": [{"title": "B", "url": "https://x/n"}], "text": "none"}
 
 

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates.outputs.rendering import render_output
 from portal_actions_plugin.software_templates.spec import Step, Template
 from portal_actions_plugin.software_templates.step_rendering import (
     ConditionError,
     next_step,
-    render_output,
     render_step_input,
     step_context,
 )

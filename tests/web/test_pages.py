@@ -19,6 +19,7 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.software_templates.outputs.addresses import link_address
 from tests.support import page_html
 from tests.support.page_html import Element, query, rows
 from tests.support.page_rows import (
@@ -472,7 +473,8 @@ def test_outputs_links_and_warnings_of_a_step_are_shown(ada: Visitor) -> None:
 )
 def test_nothing_but_a_whole_web_address_becomes_a_link(ada: Visitor, value: str) -> None:
     made = {"outputs": {"evil": value, "list": [value]}, "links": [{"title": "Evil", "url": value}]}
-    outputs = {"links": [{"title": "Evil", "url": value}], "evil": value}
+    links = [{"title": "Evil", "url": value}] if link_address(value) is None else []  # test_output.py has the others
+    outputs = {"links": links, "evil": value}
     run_id, _ = add_template_run(
         "success", ("success",), **TWO_STEPS, outputs=outputs, entity=value, step_values={0: made}
     )

@@ -22,6 +22,7 @@ from portal_actions_plugin.runs.guards.identity import current_identity
 OWN_LAYOUT = "portal_actions/base.html"
 STYLESHEET = "portal-actions.css"
 PRINT_STYLESHEET = "print.css"
+PROSE_STYLESHEET = "prose.css"
 SCRIPT = "portal-actions.js"
 
 _PACKAGE = Path(__file__).parent.parent.parent
@@ -72,6 +73,7 @@ def _context(layout: str, facts: Mapping[str, Any], state: str | None) -> Simple
         layout=layout,
         style_url=static_url(STYLESHEET),
         print_style_url=static_url(PRINT_STYLESHEET),
+        prose_url=static_url(PROSE_STYLESHEET),
         script_url=static_url(SCRIPT),
         text=PageText(datetime.now(UTC), absolute),
         absolute=absolute,

@@ -17,7 +17,7 @@ from portal_actions_plugin.blueprints.pages.logs.file import log_file
 from portal_actions_plugin.blueprints.pages.logs.filter import LogFilter
 from portal_actions_plugin.blueprints.pages.page_answer import page, page_url
 from portal_actions_plugin.blueprints.pages.query import PANEL_WORDS, ListQuery
-from portal_actions_plugin.blueprints.pages.run_page import (
+from portal_actions_plugin.blueprints.pages.run.facts import (
     AT_WORK,
     due_moments,
     one_off_facts,

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from portal_actions_plugin.blueprints.pages.outlines import outline
 from portal_actions_plugin.run_types import ActionRun, Attempt, RunError, TemplateRun, duration_ms
 from portal_actions_plugin.runs.states import LOST, RUNNING
+from portal_actions_plugin.software_templates.outputs.addresses import web_address
 
 MAX_ENTRIES = 100
 LONG = 120
@@ -20,7 +20,6 @@ LONG = 120
 
 MAX_VALUE_CHARS = 4_000
 
-_ADDRESS = re.compile(r"https?://[^\s<>\"'`\\]+", re.IGNORECASE)
 _WORDS = {"not_run": "not run", LOST: "worker lost", "rate_limited": "rate limited"}
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _OLD_SECONDS = 60 * 86_400
@@ -195,14 +194,7 @@ class PageText:
     @staticmethod
     def link(value: object) -> str | None:
         """The value itself when it is an http(s) address and nothing else; only such a value becomes a link."""
-        if not isinstance(value, str) or not value.isprintable() or not _ADDRESS.fullmatch(value):
-            return None
-        try:
-            address = urlsplit(value)
-        except ValueError:
-            return None
-        # https://github.com@evil.example leads elsewhere than it reads.
-        return value if address.hostname and "@" not in address.netloc else None
+        return web_address(value)
 
     def entries(self, data: Mapping[str, Any]) -> list[Entry]:
         """Inputs or outputs, name by name; ``more_entries`` says how many are left out."""

@@ -32,7 +32,6 @@ from portal_actions_plugin.runs.news import ring, tell
 from portal_actions_plugin.runs.news.delivery import delivery
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
-from portal_actions_plugin.software_templates import step_rendering
 from portal_actions_plugin.software_templates.step_rendering import ConditionError
 from portal_actions_plugin.storage.sessions import Transaction, reading, ride_out
 
@@ -87,7 +86,7 @@ def what_follows(run: QueuedRun, result: Result, redactor: Redactor) -> Followin
     course = replace(run.course, outputs={**run.course.outputs, run.step_id: result.outputs})
     position = _next_position(course, run.position + 1)
     if position is None:
-        return LastStep(redactor.data(step_rendering.render_output(course.template, course.context())))
+        return LastStep(redactor.data(course.output()))
     return NextStep(course, prepare_step(course, position))
 
 
@@ -235,7 +234,8 @@ def failed(attempt: PreparedAttempt, result: Result, error: ActionError, redacto
     wait = retries.next_attempt_in(error, tried)
     if wait is None:
         retries.say_when_to_retry(error, limits)
-        _ride_out(partial(record_failure, run.ref, token, error, result, _about(run)))
+        outputs = redactor.data(run.course.output_after_failure()) if run.course else {}
+        _ride_out(partial(record_failure, run.ref, token, error, result, _about(run), outputs))
     else:
         free_attempts = 0 if retries.uses_up_an_attempt(error) else 1
         again = Again(FAILED, wait, extension().config.ring_again_seconds, free_attempts)
@@ -276,6 +276,7 @@ def record_failure(
     error: ActionError,
     result: Result,
     about: Subject,
+    outputs: Mapping[str, Any],
 ) -> None:
     """End an attempt, its run, and the template run it is a step of, with an error.
 
@@ -285,13 +286,14 @@ def record_failure(
         error: bounded and masked.
         result: what the handler had gathered by then.
         about: for the audit.
+        outputs: what the template run gives all the same, masked.
 
     Raises:
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
     error.retry_after = retries.named_wait(error)
     with slots.changing("fail", about.requested_by) as tx:
-        transitions.fail(tx, ref, process_token, error, result)
+        transitions.fail(tx, ref, process_token, error, result, outputs)
         _audit_outcome(tx, ref, FAILED, about, error.code)
         tell.tell_after_commit(tx, signals.action_run_finished, ref.id)
         if ref.template_run_id:

@@ -17,7 +17,6 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.resume import LeftOff
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import SUCCESS
-from portal_actions_plugin.software_templates import step_rendering
 from portal_actions_plugin.storage.sessions import Transaction
 
 
@@ -61,9 +60,7 @@ class NewTemplateRun:
         }
         if first is not None:
             return cls(course, values, prepare_step(course, first), {}, begin)
-        return cls(
-            course, values, None, Redactor().data(step_rendering.render_output(template, course.context())), begin
-        )
+        return cls(course, values, None, Redactor().data(course.output()), begin)
 
     def write(self, tx: Transaction) -> TemplateRun:
         """Insert the run, the steps that it takes over, and its first step, which is rung and told of after the commit.

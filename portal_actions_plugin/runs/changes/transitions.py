@@ -212,13 +212,22 @@ def keep_links(tx: Transaction, run_id: str, process_token: str, links: Sequence
     return kept is not None and kept["status"] == RUNNING
 
 
-def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, result: Result) -> None:
-    """Record a failure, and end the template run with it.
+def fail(
+    tx: Transaction,
+    ref: StepRef,
+    process_token: str,
+    error: ActionError,
+    result: Result,
+    outputs: Mapping[str, Any],
+) -> None:
+    """Record a failure, and end the template run with it; ``outputs`` are what that gives all the same.
 
     Raises:
         LeaseLostError: the row is not this process's any more, or the template run is over.
     """
-    if ref.template_run_id and not end_template_run(tx, ref.template_run_id, FAILED):
+    if ref.template_run_id and not end_template_run(
+        tx, ref.template_run_id, FAILED, **({"outputs": outputs} if outputs else {})
+    ):
         raise LeaseLostError(ref.id)
     _end_attempt(
         tx,

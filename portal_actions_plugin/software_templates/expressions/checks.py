@@ -91,7 +91,7 @@ def check_value(value: JsonValue, key: Key, scope: Scope, findings: Findings) ->
 
 def _check_used(used: References, key: Key, scope: Scope, findings: Findings) -> None:
     shown = _short(used.expression)
-    for name in sorted(used.names & _LATER):
+    for name in sorted(used.names & _LATER - scope.functions):
         findings.wait(key, f"{shown}: {name} is not supported yet", name, value=used.expression)
     stays = "" if scope.blocks_are_texts else "; this stays as it is written"
     for problem in _unreadable(used, scope):

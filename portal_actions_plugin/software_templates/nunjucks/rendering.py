@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -81,6 +81,11 @@ class StatusCheck:
     def functions(self) -> Mapping[str, Function]:
         """What an ``if`` may call, by name."""
         return {"always": Global(self._always), "failure": Global(self._failure)}
+
+    @property
+    def callables(self) -> Mapping[str, Callable[[], bool]]:
+        """The same for the strict reading."""
+        return {"always": self._always, "failure": self._failure}
 
     def _always(self) -> bool:
         self.was_called = True

@@ -12,8 +12,9 @@ from flask import request
 from portal_actions_plugin.blueprints.pages.live import MOVING
 from portal_actions_plugin.blueprints.pages.logs.filter import LOG_FILTERS, LogFilter
 from portal_actions_plugin.blueprints.pages.logs.html import log_items
-from portal_actions_plugin.blueprints.pages.origins import origin_facts
 from portal_actions_plugin.blueprints.pages.page_answer import run_url
+from portal_actions_plugin.blueprints.pages.run.origins import origin_facts
+from portal_actions_plugin.blueprints.pages.run.results import other_results, result_links, result_texts
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
@@ -34,11 +35,11 @@ FOLDED_LOG_LINES = 100
 
 def template_run_facts(identity: Identity, run: TemplateRun, log: LogFilter) -> dict[str, Any]:
     """What is shown of a template run."""
-    results = {name: value for name, value in run.outputs.items() if name != "links" or not run.links}
     shared = _facts(identity, run, run.inputs, run.steps, log)
     resume_at = _resume_at(identity, run) if shared["can_retry"] else None
     again = _fails_again(run, shared["error"]) if resume_at else None
-    return {**shared, "run": run, "results": results, "resume_at": resume_at, "resume_fails": again}
+    results = {"links": result_links(run), "texts": result_texts(run), "results": other_results(run)}
+    return {**shared, **results, "run": run, "resume_at": resume_at, "resume_fails": again}
 
 
 def one_off_facts(identity: Identity, run: ActionRun, log: LogFilter) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from portal_actions_plugin import hooks
 from portal_actions_plugin.blueprints.pages.page_answer import page_url
-from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.errors import PortalActionsError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs.guards.passing_rules import passes
 from portal_actions_plugin.runs.states import OVER
+from portal_actions_plugin.software_templates.outputs.addresses import address_in_portal, web_address
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +31,15 @@ def origin_facts(run: ActionRun | TemplateRun) -> OriginFacts:
     if run.entity is None:
         return OriginFacts()
     given, origin = extension().hooks, run.origin
-    entity_url = _asked(hooks.catalog(given.catalog), "entity_url", run.entity)
+    entity_url = asked(hooks.catalog(given.catalog), "entity_url", run.entity)
     entity_url = entity_url or page_url("action_runs", entity=run.entity)
     if origin is None:
         return OriginFacts(entity_url)
-    rule_url = _asked(hooks.scorecards(given.scorecards), "rule_url", origin.entity, origin.scorecard, origin.rule)
+    rule_url = asked(hooks.scorecards(given.scorecards), "rule_url", origin.entity, origin.scorecard, origin.rule)
     return OriginFacts(entity_url, rule_url, passes(origin) if run.status in OVER else None)
 
 
-def _asked(hook: object, method: str, *of: str) -> str | None:
+def asked(hook: object, method: str, *of: str) -> str | None:
     """An address that a hook may give; None where it gives none, and where it is no address to lead people to."""
     ask = getattr(hook, method, None)
     if not callable(ask):
@@ -51,12 +51,4 @@ def _asked(hook: object, method: str, *of: str) -> str | None:
     except Exception:  # a page shows what it has
         log.exception("the host's %s could not be asked about %s", method, of[-1])
         return None
-    if (
-        isinstance(url, str)
-        and url.startswith("/")
-        and not url.startswith("//")
-        and url.isprintable()
-        and "\\" not in url
-    ):
-        return url
-    return PageText.link(url)
+    return address_in_portal(url) or web_address(url)

@@ -1,0 +1,1 @@
+"""The page of a run: what it shows, and what the run has given in the end."""
