@@ -7,7 +7,7 @@ import logging
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.oracle import grammar, live, questions
+from tests.oracle import grammar, live, questions, reference
 from tests.oracle.comparing import as_at_home
 from tests.oracle.record import table
 
@@ -28,10 +28,12 @@ def main() -> None:
 def _recorded() -> list[tuple[object, object, object]]:
     """What the oracle says by now of what was recorded."""
     unlike: list[tuple[object, object, object]] = []
-    for name in ("differences", "expressions", "yaml"):
+    page = reference.PAGE.read_text(encoding="utf-8")
+    for name in ("differences", "expressions", "reference", "yaml"):
         rows = table(name)
+        context = reference.context(page) if name == "reference" else questions.CONTEXT
         asked = [{key: value for key, value in row.items() if key != "answer"} for row in rows]
-        answers = live.ask({**question, "context": questions.CONTEXT} for question in asked)
+        answers = live.ask({**question, "context": context} for question in asked)
         unlike += [
             (row.get("render", row.get("yaml")), answer, row["answer"])
             for row, answer in zip(rows, answers, strict=True)

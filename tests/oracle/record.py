@@ -14,9 +14,12 @@ TABLES = Path(__file__).parent / "tables"
 
 def main() -> None:
     """Write each table again."""
-    _record("yaml", [{"yaml": text} for text in questions.YAML], {})
-    _record("differences", questions.differences(), {"context": questions.CONTEXT})
-    _record("expressions", questions.expressions(), {"context": questions.CONTEXT})
+    record("yaml", [{"yaml": text} for text in questions.YAML], {})
+    record("differences", questions.differences(), {"context": questions.CONTEXT})
+    record("expressions", questions.expressions(), {"context": questions.CONTEXT})
+    from tests.oracle import reference
+
+    reference.main()
 
 
 def table(name: str) -> list[dict[str, Any]]:
@@ -25,7 +28,14 @@ def table(name: str) -> list[dict[str, Any]]:
     return recorded
 
 
-def _record(name: str, asked: Iterable[Mapping[str, Any]], common: Mapping[str, Any]) -> None:
+def record(name: str, asked: Iterable[Mapping[str, Any]], common: Mapping[str, Any]) -> None:
+    """Write one table again.
+
+    Args:
+        name: of its file.
+        asked: the questions.
+        common: what each of them has besides, and is not written down.
+    """
     asked = list(asked)
     answers = live.ask({**question, **common} for question in asked)
     rows = [{**question, "answer": answer} for question, answer in zip(asked, answers, strict=True)]

@@ -138,7 +138,7 @@ OF_STRICTNESS: Final = (
         at_home="JavaScript's, such as `.toUpperCase()` and `.includes()`",
         backstage="",
         ours="Python's, such as `.upper()`",
-        why="As in Jinja.",
+        why="As in Jinja. [](template-language.md#methods) has both.",
         examples=("${{ parameters.text.toUpperCase() }}", "${{ parameters.text.upper() }}"),
     ),
     Difference(
@@ -147,7 +147,7 @@ OF_STRICTNESS: Final = (
         at_home="Nunjucks's",
         backstage="",
         ours="Jinja's",
-        why="As in Jinja.",
+        why="[](template-language.md#filters) has both.",
         examples=("${{ parameters.tags | unique }}", "${{ parameters.tags | batch(2) }}"),
     ),
     Difference(

@@ -16,6 +16,9 @@ _SYNTAX = tuple(
         (r"Unexpected end of template\..* needs to be closed is ('\w+')", "the block {} is not closed"),
         (r"Encountered unknown tag ('\w+').*", "there is no block {} to begin or end here"),
         (r"expected name or number", "a name is missing after a dot"),
+        (r"No (filter|test) named ('.*')", "there is no {} {}"),
+        (r"the inline if-expression on line .*", "its condition is false, and it has no else"),
+        (r"No (first|last) item, sequence was empty", "there is no {} item: it is empty"),
         (r"Missing end of (raw|comment) (?:directive|tag)", "the {} is not closed"),
     )
 )
@@ -31,6 +34,7 @@ _TYPES = tuple(
             "{} cannot be used between {} and {}",
         ),
         (r"'(\S+)' not supported between instances of '(\w+)' and '(\w+)'", "{} cannot compare {} with {}"),
+        (r"bad operand type for unary (\S): '(\w+)'", "{} cannot be used before {}"),
         (r"'(\w+)' object is not (?:iterable|subscriptable)", "{} has no parts"),
         (r"argument of type '(\w+)' is not (?:iterable|a container or iterable)", "{} has no parts"),
         (r"object of type '(\w+)' has no len\(\)", "{} has no length"),

@@ -32,6 +32,8 @@ _STOPS = frozenset(
         "endblock",
     ]
 )
+RAW = frozenset(["raw", "verbatim"])
+"""What is between these and their end is text."""
 _UNSUPPORTED = frozenset(["macro", "call", "include", "import", "from", "extends"])
 
 
@@ -98,22 +100,14 @@ class _Parser:
         return tuple(found), None
 
     def _statement(self, piece: _Piece) -> syntax.Statement:
-        known: Mapping[str, Callable[[_Piece], syntax.Statement]] = {
-            "block": self._block,
-            "filter": self._filter,
-            "for": self._for,
-            "if": self._if,
-            "set": self._set,
-            "switch": self._switch,
-        }
-        if piece.tag in known:
-            return known[piece.tag](piece)
+        if piece.tag in BLOCKS:
+            return BLOCKS[piece.tag](self, piece)
         if piece.tag in _UNSUPPORTED:
             raise NunjucksSyntaxError(f"{piece.tag} is not supported", piece.line)
-        there = ", ".join(sorted(known))
+        there = ", ".join(sorted({*BLOCKS, *RAW}))
         raise NunjucksSyntaxError(f"there is no tag {piece.value[:40]!r}; there is {there}", piece.line)
 
-    def _if(self, piece: _Piece) -> syntax.If:
+    def as_if(self, piece: _Piece) -> syntax.If:
         condition = parse(piece.rest, piece.line)
         body, stop = self._until(("elif", "elseif", "else", "endif"), piece)
         otherwise: syntax.Body = ()
@@ -125,11 +119,11 @@ class _Parser:
 
     def _nested_if(self, piece: _Piece) -> syntax.If:
         self._depth += 1
-        found = self._if(piece)
+        found = self.as_if(piece)
         self._depth -= 1
         return found
 
-    def _for(self, piece: _Piece) -> syntax.For:
+    def as_for(self, piece: _Piece) -> syntax.For:
         parts = _split_at(piece.rest, "in")
         if parts is None:
             raise NunjucksSyntaxError("a for needs an in", piece.line)
@@ -143,7 +137,7 @@ class _Parser:
             otherwise, _ = self._until(("endfor",), piece)
         return syntax.For(targets, items, body, otherwise, piece.line)
 
-    def _set(self, piece: _Piece) -> syntax.Set:
+    def as_set(self, piece: _Piece) -> syntax.Set:
         parts = _split_at(piece.rest, "=")
         if parts is not None:
             return syntax.Set(parse_targets(parts[0], piece.line), parse(parts[1], piece.line), piece.line)
@@ -151,11 +145,11 @@ class _Parser:
         body, _ = self._until(("endset",), piece)
         return syntax.Set(targets, syntax.Capture(body), piece.line)
 
-    def _filter(self, piece: _Piece) -> syntax.Output:
+    def as_filter(self, piece: _Piece) -> syntax.Output:
         body, _ = self._until(("endfilter",), piece)
         return syntax.Output(parse_filter(piece.rest, piece.line, syntax.Capture(body)), piece.line)
 
-    def _block(self, piece: _Piece) -> syntax.Block:
+    def as_block(self, piece: _Piece) -> syntax.Block:
         names = parse_targets(piece.rest, piece.line)
         if len(names) != 1 or names[0] in self._blocks:
             raise NunjucksSyntaxError("a block has a name, and no two have the same", piece.line)
@@ -165,7 +159,7 @@ class _Parser:
             raise NunjucksSyntaxError(f"endblock ends {names[0]!r}, and not {stop.rest[:40]!r}", stop.line)
         return syntax.Block(body)
 
-    def _switch(self, piece: _Piece) -> syntax.Switch:
+    def as_switch(self, piece: _Piece) -> syntax.Switch:
         value = parse(piece.rest, piece.line)
         stops = ("case", "default", "endswitch")
         before, stop = self._until(stops, piece)
@@ -190,6 +184,17 @@ class _Parser:
         if stop.rest and stop.tag not in {"elif", "elseif", "case", "endblock"}:
             raise NunjucksSyntaxError(f"{stop.tag} takes nothing", stop.line)
         return body, stop
+
+
+BLOCKS: Mapping[str, Callable[[_Parser, _Piece], syntax.Statement]] = {
+    "block": _Parser.as_block,
+    "filter": _Parser.as_filter,
+    "for": _Parser.as_for,
+    "if": _Parser.as_if,
+    "set": _Parser.as_set,
+    "switch": _Parser.as_switch,
+}
+"""What is parsed, by its tag."""
 
 
 def _pieces(source: str) -> list[_Piece]:
@@ -223,7 +228,7 @@ def _pieces(source: str) -> list[_Piece]:
         piece = _Piece(opening[0], source[start : end - strip_after].strip(SPACE), line)
         line += source.count("\n", opening.start(), end)
         at = end + 2
-        if piece.tag in {"raw", "verbatim"}:
+        if piece.tag in RAW:
             raw_end = _raw_end(source, at, piece)
             text.append(source[at : raw_end[0]])
             line += source.count("\n", at, raw_end[1])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, current_budget
 from portal_actions_plugin.software_templates.nunjucks import javascript as js
 from portal_actions_plugin.software_templates.nunjucks import syntax
+from portal_actions_plugin.software_templates.nunjucks.as_json import json_text
 from portal_actions_plugin.software_templates.nunjucks.calls.filters import BY_NAME, FILTERS, OF_BACKSTAGE
 from portal_actions_plugin.software_templates.nunjucks.calls.lookups import lookup
 from portal_actions_plugin.software_templates.nunjucks.calls.methods import MUTATING, method, slice_of
@@ -19,14 +20,14 @@ from portal_actions_plugin.software_templates.nunjucks.loops import loop_values,
 MAX_NESTED = 100
 """Expressions and statements inside each other."""
 
-_ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
+ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
     "-": lambda left, right: left - right,
     "*": lambda left, right: left * right,
     "/": js.divided,
     "%": js.remainder,
     "**": js.power,
 }
-_COMPARISONS: Mapping[str, Callable[[object, object], bool]] = {
+COMPARISONS: Mapping[str, Callable[[object, object], bool]] = {
     "==": js.loosely_equal,
     "!=": lambda left, right: not js.loosely_equal(left, right),
     "===": js.strictly_equal,
@@ -109,7 +110,7 @@ class Evaluator:
                 self._write(statement.text, statement.text)
             elif isinstance(statement, syntax.Output):
                 value = self.value(statement.expression)
-                self._write(js.written(value), js.json_text(value) or "")
+                self._write(js.written(value), json_text(value) or "")
             elif isinstance(statement, syntax.If):
                 self._body(statement.body if js.truthy(self.value(statement.condition)) else statement.otherwise)
             elif isinstance(statement, syntax.For):
@@ -210,7 +211,7 @@ class Evaluator:
             case syntax.Comparison(first, rest):
                 found = self.value(first)
                 for operator, right in rest:
-                    found = _COMPARISONS[operator](found, self.value(right))
+                    found = COMPARISONS[operator](found, self.value(right))
                 return found
             case syntax.Either(value, condition, otherwise):
                 if js.truthy(self.value(condition)):
@@ -247,7 +248,7 @@ class Evaluator:
             return js.joined(js.to_text(left), js.to_text(right))
         if expression.operator == "in":
             return _contains(right, left)
-        return js.tidy(_ARITHMETIC[expression.operator](js.to_number(left), js.to_number(right)))
+        return js.tidy(ARITHMETIC[expression.operator](js.to_number(left), js.to_number(right)))
 
     def _given(self, arguments: syntax.Arguments) -> tuple[list[object], dict[str, object]]:
         positional = [_no_function(self.value(one)) for one in arguments.positional]

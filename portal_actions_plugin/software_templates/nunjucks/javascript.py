@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -23,6 +22,7 @@ _DECIMAL = re.compile(r"[-+]?(?:Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]
 _BASED = re.compile(r"0(?:[xX]([0-9a-fA-F]+)|[oO]([0-7]+)|[bB]([01]+))\Z")
 SPACE = " \t\n\r\v\f\xa0\ufeff\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 _LARGE_DIGITS, _SMALL_DIGITS = 21, 6
+_LONGEST_INDEX = 10
 
 
 class Undefined:
@@ -125,10 +125,10 @@ def written(value: object) -> str:
     """
     if isinstance(value, str):
         return str(value)
-    return _together(_pieces(value, 0))
+    return together(_pieces(value, 0))
 
 
-def _together(pieces: Iterator[str]) -> str:
+def together(pieces: Iterator[str]) -> str:
     """Join pieces, and stop before they are too many: one list may lie in others a thousand times."""
     found, size = [], 0
     for piece in pieces:
@@ -239,6 +239,20 @@ def joined(*texts: str) -> str:
     return found
 
 
+def index_of(key: str) -> int | None:
+    """The index that a key is; None for another key."""
+    is_index = key.isdecimal() and key.isascii() and len(key) <= _LONGEST_INDEX and str(int(key)) == key
+    return int(key) if is_index else None
+
+
+def entries(value: Mapping[str, object]) -> list[tuple[str, object]]:
+    """Keys and values of an object: those that are indexes come first, by size."""
+    first = sorted((index, key) for key in value if (index := index_of(key)) is not None)
+    if not first:
+        return [*value.items()]
+    return [*((key, value[key]) for _, key in first), *(pair for pair in value.items() if index_of(pair[0]) is None)]
+
+
 def bounded(value: object) -> object:
     """A value that a filter or a method made, when it is not too large; raises SandboxError."""
     if isinstance(value, str | list):
@@ -284,54 +298,6 @@ def integer(value: object) -> float:
     """A number without what comes after its point; not a number is 0."""
     number = to_number(value)
     return 0.0 if math.isnan(number) else float(math.trunc(number)) if math.isfinite(number) else number
-
-
-def json_text(value: object, indent: str = "") -> str | None:
-    """``JSON.stringify(value, null, indent)``: None for undefined.
-
-    Raises:
-        JavaScriptError: a function is in it.
-        SandboxError: it is too large or too deep.
-    """
-    if value is UNDEFINED:
-        return None
-    return _together(_json(value, indent, "\n", 0))
-
-
-def _json(value: object, indent: str, line: str, depth: int) -> Iterator[str]:
-    if depth > MAX_DEPTH:
-        raise SandboxError(f"it makes a value nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, list):
-        items = [_json(item, indent, line + indent, depth + 1) for item in value]
-        yield from _bracketed("[", items, "]", indent, line)
-    elif isinstance(value, dict):
-        pairs = [(key, item) for key, item in value.items() if item is not UNDEFINED]
-        space = " " if indent else ""
-        parts = [_pair(key, space, _json(item, indent, line + indent, depth + 1)) for key, item in pairs]
-        yield from _bracketed("{", parts, "}", indent, line)
-    elif isinstance(value, str):
-        yield json.dumps(value, ensure_ascii=False)
-    elif is_number(value) and isinstance(value, int | float):
-        yield number_text(value) if math.isfinite(_float(value)) else "null"
-    elif value is None or value is UNDEFINED:
-        yield "null"
-    elif isinstance(value, bool):
-        yield "true" if value else "false"
-    else:
-        raise JavaScriptError("a function is no value: call it with ()")
-
-
-def _pair(key: str, space: str, value: Iterator[str]) -> Iterator[str]:
-    yield f"{json.dumps(key, ensure_ascii=False)}:{space}"
-    yield from value
-
-
-def _bracketed(opened: str, parts: list[Iterator[str]], closed: str, indent: str, line: str) -> Iterator[str]:
-    yield opened
-    for index, part in enumerate(parts):
-        yield ("," if index else "") + (line + indent if indent else "")
-        yield from part
-    yield (line if indent and parts else "") + closed
 
 
 def _is_primitive(value: object) -> bool:

@@ -27,7 +27,7 @@ def rounds(value: object, targets: int) -> list[object]:
     if isinstance(value, list):
         return value
     if isinstance(value, dict) and targets > 1:
-        return [[key, item] for key, item in value.items()]
+        return [[key, item] for key, item in js.entries(value)]
     if isinstance(value, str):
         return [*value] if targets == 1 else [[str(index), one] for index, one in enumerate(value)]
     return []

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from portal_actions_plugin.software_templates.expressions import filters as strict
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError
+from portal_actions_plugin.software_templates.nunjucks.as_json import json_text
 from portal_actions_plugin.software_templates.nunjucks.calls import list_filters as lists
 from portal_actions_plugin.software_templates.nunjucks.calls import text_filters as texts
 from portal_actions_plugin.software_templates.nunjucks.calls.lookups import lookup
@@ -31,7 +32,6 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
     integer,
     is_nothing,
     is_number,
-    json_text,
     rounded,
     tidy,
     to_number,

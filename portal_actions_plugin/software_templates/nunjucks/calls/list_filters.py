@@ -23,6 +23,7 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
     UNDEFINED,
     JavaScriptError,
     add,
+    entries,
     integer,
     is_nothing,
     order,
@@ -81,7 +82,7 @@ def sorted_pairs(value: object, positional: list[object], _keyword: Keywords) ->
         one, other = key(left), key(right)
         return 1 if order(one, other) > 0 else 0 if strictly_equal(one, other) else -1
 
-    return sorted(([name, item] for name, item in value.items()), key=cmp_to_key(compare))
+    return sorted(([name, item] for name, item in entries(value)), key=cmp_to_key(compare))
 
 
 def edge(index: int) -> Filter:
@@ -104,7 +105,7 @@ def listed(value: object, _positional: list[object], _keyword: Keywords) -> obje
     if isinstance(value, str):
         return [*value]
     if isinstance(value, dict):
-        return [{"key": name, "value": item} for name, item in value.items()]
+        return [{"key": name, "value": item} for name, item in entries(value)]
     raise JavaScriptError("list takes a list, a text or an object")
 
 
@@ -149,12 +150,11 @@ def sorted_items(value: object, positional: list[object], keyword: Keywords) -> 
     sensitive = truthy(named(positional, keyword, 1, "case_sensitive"))
     path = named(positional, keyword, 2, "attribute")
 
-    def key(item: object) -> object:
-        one = lookup_path(item, path)
-        return one.lower() if isinstance(one, str) and not sensitive else one
-
     def compare(left: object, right: object) -> int:
-        found = order(key(left), key(right))
+        one, other = lookup_path(left, path), lookup_path(right, path)
+        if isinstance(one, str) and isinstance(other, str) and not sensitive:
+            one, other = one.lower(), other.lower()
+        found = order(one, other)
         return 0 if math.isnan(found) else sign * int(found)
 
     there = [item for item in items if item is not UNDEFINED]

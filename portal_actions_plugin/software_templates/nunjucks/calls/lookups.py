@@ -8,12 +8,11 @@ from portal_actions_plugin.software_templates.nunjucks.expressions import RESERV
 from portal_actions_plugin.software_templates.nunjucks.javascript import (
     UNDEFINED,
     JavaScriptError,
+    index_of,
     is_nothing,
     to_text,
     truthy,
 )
-
-_LONGEST_INDEX = 10
 
 
 def lookup(target: object, key: str) -> object:
@@ -23,9 +22,9 @@ def lookup(target: object, key: str) -> object:
     if isinstance(target, list | str):
         if key == "length":
             return len(target)
-        is_index = key.isdecimal() and key.isascii() and len(key) <= _LONGEST_INDEX and str(int(key)) == key
-        if is_index and int(key) < len(target):
-            return target[int(key)]
+        index = index_of(key)
+        if index is not None and index < len(target):
+            return target[index]
     return UNDEFINED
 
 

@@ -56,9 +56,9 @@ def method(value: object, name: str) -> Method | None:
 
 def _methods_of(value: object) -> Mapping[str, tuple[int, int, Callable[..., object]]]:
     if isinstance(value, str):
-        return _OF_TEXTS
+        return OF_TEXTS
     if isinstance(value, list):
-        return _OF_LISTS
+        return OF_LISTS
     return OF_NUMBERS if is_number(value) else {}
 
 
@@ -143,7 +143,9 @@ def _position(items: list[object], given: Arguments) -> int:
 
 
 def _last_position(items: list[object], given: Arguments) -> int:
-    return next((at for at in reversed(range(len(items))) if strictly_equal(items[at], given[0])), -1)
+    at = len(items) - 1 if given[1] is UNDEFINED else integer(given[1])
+    last = int(min(at + len(items) if at < 0 else at, len(items) - 1))
+    return next((at for at in range(last, -1, -1) if strictly_equal(items[at], given[0])), -1)
 
 
 def _join(items: list[object], given: Arguments) -> str:
@@ -235,7 +237,7 @@ def _copy_within(items: list[object], given: Arguments) -> list[object]:
     return items
 
 
-_OF_TEXTS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
+OF_TEXTS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
     "charAt": (0, 1, _char),
     "charCodeAt": (0, 1, _char_code),
     "concat": (0, _MANY, lambda text, given: joined(text, *map(to_text, given))),
@@ -254,7 +256,7 @@ _OF_TEXTS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
     "trimEnd": (0, 0, lambda text, _given: text.rstrip(SPACE)),
     "trimStart": (0, 0, lambda text, _given: text.lstrip(SPACE)),
 }
-_OF_LISTS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
+OF_LISTS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
     "at": (1, 1, _at),
     "copyWithin": (1, 3, _copy_within),
     "fill": (1, 3, _fill),
@@ -263,7 +265,7 @@ _OF_LISTS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
     "includes": (1, 2, _includes),
     "indexOf": (1, 2, _position),
     "join": (0, 1, _join),
-    "lastIndexOf": (1, 1, _last_position),
+    "lastIndexOf": (1, 2, _last_position),
     "pop": (0, 0, _pop),
     "push": (0, _MANY, _push),
     "reverse": (0, 0, _reverse),

@@ -23,6 +23,7 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
     UNDEFINED,
     JavaScriptError,
     SafeText,
+    entries,
     integer,
     is_nothing,
     is_number,
@@ -121,7 +122,7 @@ def url_encoded(value: object, _positional: list[object], _keyword: Keywords) ->
     if isinstance(value, str):
         return encoded(value)
     if isinstance(value, dict):
-        return "&".join(f"{encoded(name)}={encoded(item)}" for name, item in value.items())
+        return "&".join(f"{encoded(name)}={encoded(item)}" for name, item in entries(value))
     pairs = value if isinstance(value, list) else []
     if any(is_nothing(pair) for pair in pairs):
         raise JavaScriptError("urlencode takes pairs")
