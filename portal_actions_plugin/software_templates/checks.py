@@ -19,7 +19,8 @@ from portal_actions_plugin.software_templates.literal_inputs import ActionFinder
 from portal_actions_plugin.software_templates.optional_values import check_presence
 from portal_actions_plugin.software_templates.outputs.checks import check_output
 from portal_actions_plugin.software_templates.parameters.checks import KEY as PARAMETERS
-from portal_actions_plugin.software_templates.parameters.checks import read_pages
+from portal_actions_plugin.software_templates.parameters.checks import page_places, read_pages
+from portal_actions_plugin.software_templates.parameters.page_checks import check_when
 from portal_actions_plugin.software_templates.places import value_at, written
 from portal_actions_plugin.software_templates.readings import API_VERSIONS, Reading
 from portal_actions_plugin.software_templates.skeleton import (
@@ -196,6 +197,9 @@ def _check_expressions(template: Template, findings: Findings) -> None:
             blocks_are_texts=template.reading is Reading.STRICT,
         )
 
+    for place, page in page_places(template.parameters, findings):
+        if "when" in page:
+            check_when(page["when"], (*place, "when"), scope((), is_input=False), findings)
     for index, step in enumerate(template.steps):
         key: Key = ("spec", "steps", index)
         check_condition(step.condition, (*key, "if"), scope(ids[:index], is_input=False), findings)
@@ -240,8 +244,8 @@ def _check_forges(steps: tuple[Step, ...], forbids: Forbids, findings: Findings)
 
 def _known_parameters(template: Template, findings: Findings) -> frozenset[str] | None:
     """The parameters that expressions may name; None when the pages cannot be read or allow any."""
-    unreadable = any(problem.key.startswith(written(PARAMETERS)) for problem in findings.problems)
-    if unreadable or template.inputs_schema().get("additionalProperties", False) is not False:
+    is_unreadable = not template.parameters and bool(findings.at(PARAMETERS))
+    if is_unreadable or template.inputs_schema().get("additionalProperties", False) is not False:
         return None
     return template.parameter_names
 

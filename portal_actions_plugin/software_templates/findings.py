@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.host import Severity, TemplateFinding
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
-from portal_actions_plugin.software_templates.places import written
+from portal_actions_plugin.software_templates.places import value_at, written
 from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:
@@ -54,12 +54,17 @@ class Checked:
 
 
 class Findings:
-    """The findings of one document, and readers that note what has the wrong type."""
+    """The findings of one document, and readers that note what has the wrong type.
+
+    Attributes:
+        refused: how many problems were noted that are some in both readings.
+    """
 
     def __init__(self, file: Path, document: Document) -> None:
         self._file = file
         self._document = document
         self.reading = Reading.of(document.mapping.get("apiVersion"))
+        self.refused = 0
         self._found: dict[Severity, dict[TemplateFinding, None]] = {severity: {} for severity in Severity}
         for key, message in document.problems:
             self.add(key, message)
@@ -88,6 +93,7 @@ class Findings:
         Raises:
             SandboxError: the check of the document has taken too long.
         """
+        self.refused += 1
         self._note(Severity.PROBLEM, self._place(key), key, (message, value, write))
 
     def wait(self, key: Key, message: str, waits_for: str, *, value: str = "") -> None:
@@ -116,6 +122,10 @@ class Findings:
             value: the expression that it is about.
         """
         self._note(self.reading.severity, (file, line), key, (message, value, ""))
+
+    def at(self, key: Key) -> JsonValue:
+        """What the document has at a place; None where there is nothing."""
+        return value_at(self._document.mapping, key)
 
     def read_as(self, key: Key, value: JsonValue) -> str:
         """Show a value as it is read: ``true``, and ``true (written yes)`` where YAML has made something else of it."""

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from portal_actions_plugin.software_templates.languages import LANGUAGES, Language
 from portal_actions_plugin.software_templates.parameters import schemas
+from portal_actions_plugin.software_templates.parameters.when import as_branch, as_published
 from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.software_templates.parameters.inputs import InputCheck
+    from portal_actions_plugin.software_templates.parameters.pages import FormCheck
     from portal_actions_plugin.software_templates.parameters.schemas import Schema
     from portal_actions_plugin.software_templates.places import Key
 
@@ -167,14 +168,15 @@ class Template:
         Where a condition declares fields of its own, that is ``unevaluatedProperties: false``; else
         ``additionalProperties: false``.
         """
-        return schemas.merge_pages(self.parameters, self.title)
+        return schemas.merge_pages(list(map(as_branch, self.parameters)), self.title)
 
     @cached_property
     def published_schema(self) -> dict[str, Any]:
         """``inputs_schema`` for those who give inputs: it refuses what a start refuses, and nothing else."""
         from portal_actions_plugin.software_templates.parameters.published import published  # as of the checks
 
-        return published(self.inputs_schema(), self.reading)
+        pages = [as_published(page, self.reading) for page in self.parameters]
+        return published(schemas.merge_pages(pages, self.title), self.reading)
 
     @cached_property
     def parameter_names(self) -> frozenset[str]:
@@ -204,7 +206,7 @@ class Template:
         return frozenset({USER_OAUTH_TOKEN}).union(*(map(schemas.requested_secrets, chain(*declared.values()))))
 
     def shown(self, inputs: Mapping[str, JsonValue], left_empty: Collection[Key] = ()) -> tuple[Schema, ...]:
-        """What a form shows to somebody who has answered so far: each page as a plain JSON Schema object.
+        """What a form shows to somebody who has answered so far: each page that is shown as a plain JSON Schema object.
 
         Its conditions (``if``, ``dependencies``, ``oneOf`` and the like) and ``$ref``s are worked out, so that
         ``properties`` and ``required`` say all, in nested objects too. The ``items`` of a list are those of a new one;
@@ -217,18 +219,16 @@ class Template:
         Raises:
             ValidationError: it takes too long to work them out.
         """
-        from portal_actions_plugin.software_templates.parameters.shown import shown_pages  # as of the checks
-
-        return shown_pages(self.parameters, self.name, inputs, left_empty)
+        return self.input_check.shown_pages(inputs, left_empty)
 
     @cached_property
-    def input_check(self) -> InputCheck:
+    def input_check(self) -> FormCheck:
         """What checks a user's inputs, made once for all runs of the template."""
-        from portal_actions_plugin.software_templates.parameters.inputs import (
-            InputCheck,  # as the loader says of its checks
+        from portal_actions_plugin.software_templates.parameters.pages import (
+            FormCheck,  # as the loader says of its checks
         )
 
-        return InputCheck(self.inputs_schema(), self.name, self.reading)
+        return FormCheck(self.parameters, self.name, self.reading)
 
 
 def repeated_ids(steps: Sequence[Step]) -> frozenset[str]:

@@ -417,3 +417,67 @@ def test_a_hostile_pattern_is_put_into_words_at_once():
 
     assert in_words("^[" + "a-z" * 600 + "$") is None
     assert in_words("^" + "[a-z]+" * 30 + "$") is None
+
+
+# -- what forms at home take as it is ----------------------------------------------------------------------------------
+
+
+@BOTH
+def test_what_forms_take_as_it_is_is_told_and_loads_at_home(found, version):
+    told = found(
+        version,
+        """\
+        parameters:
+          - required: [a, a, nobody]
+            properties:
+              a: {type: [string, "null"], enum: [x, y, x], enumNames: [An x]}
+              b: {type: string, format: emial}
+              c: {type: string, const: fixed}
+          - properties:
+              a: {type: string, maxLength: 5}
+        """
+        + ECHO,
+    )
+    said = {key.removeprefix("spec.parameters"): message for _, key, message in told}
+    assert said == {
+        "[0].required[1]": '"a" is required already: it counts once; write it once',
+        "[0].required": "there is no parameter 'nobody': nobody can give it, and nothing can be started; write nobody in properties, or leave it out",
+        "[0].properties.a.enum[2]": '"x" is an option already: it counts once; write it once',
+        "[0].properties.a.enumNames": "there are 1 names for 3 options: an option without one is shown as it is; "
+        "write a name for each option, in their order",
+        "[0].properties.b.format": "nothing checks the format 'emial': any value has it; write format: email",
+        "[1].properties.a": "another page declares this parameter differently: a value has to fit both",
+    }
+
+
+def test_pages_that_are_shown_in_turn_may_declare_the_same_parameter(found):
+    told = found(
+        OURS,
+        """\
+        parameters:
+          - {properties: {kind: {type: string, default: a}}}
+          - {when: "${{ parameters.kind == 'a' }}", properties: {size: {type: integer}}}
+          - {when: "${{ parameters.kind == 'b' }}", properties: {size: {type: string}}}
+        """
+        + ECHO,
+    )
+    assert told == []
+
+
+@BOTH
+def test_a_when_that_says_nothing_is_told(found, version):
+    told = found(
+        version,
+        """\
+        parameters:
+          - {properties: {kind: {type: string, default: a}}}
+          - {when: "${{ parameters.knd }}", properties: {x: {type: string}}}
+          - {when: "${{ parameters.kind === }}", properties: {y: {type: string}}}
+          - {when: 5, properties: {z: {type: string}}}
+        """
+        + ECHO,
+    )
+    said = [(key, message) for _, key, message in told]
+    assert [key for key, _ in said] == [f"spec.parameters[{index}].when" for index in (1, 2, 3)]
+    assert "there is no parameter 'knd'; did you mean 'kind'?" in said[0][1]
+    assert "this is no expression, true or false: its page is always shown" in said[2][1]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
+from portal_actions_plugin.software_templates.parameters.doubles import check_lists
 from portal_actions_plugin.software_templates.parameters.formats import CHECKED, is_format
 from portal_actions_plugin.software_templates.parameters.keywords import META_FORMATS
 from portal_actions_plugin.software_templates.parameters.schemas import (
@@ -52,17 +53,28 @@ def read_pages(spec: Mapping[str, JsonValue], findings: Findings) -> tuple[Schem
     pages: dict[Key, JsonValue] = {KEY: given} if given else {}
     if isinstance(given, list):
         pages = {(*KEY, index): page for index, page in enumerate(given)}
-    before = len(findings.problems)
+    before = findings.refused
     for key, page in pages.items():
         _check_page(page, key, findings)
-    if len(findings.problems) > before:
+    if findings.refused > before:
         return ()
     schemas: Mapping[Key, Schema] = {key: page for key, page in pages.items() if isinstance(page, Mapping)}
     form = merge_pages(tuple(schemas.values()), "")
     _check_together(form, schemas, findings)
-    if len(findings.problems) == before:
+    if findings.refused == before:
         schemas = check_values(form, schemas, findings)
     return tuple(schemas.values())
+
+
+def page_places(pages: Sequence[Schema], findings: Findings) -> Iterator[tuple[Key, Schema]]:
+    """The pages of a template, each with its place in the document.
+
+    Args:
+        pages: as ``read_pages`` returned them.
+        findings: of the document.
+    """
+    is_list = isinstance(findings.at(KEY), list)
+    return (((*KEY, index) if is_list else KEY, page) for index, page in enumerate(pages))
 
 
 def _check_page(page: JsonValue, key: Key, findings: Findings) -> None:
@@ -84,6 +96,7 @@ def _check_page(page: JsonValue, key: Key, findings: Findings) -> None:
 
 
 def _check_words(schema: Schema, place: Key, findings: Findings) -> None:
+    check_lists(schema, place, findings)
     if "backstage:permissions" in schema:
         findings.add((*place, "backstage:permissions"), "this is not supported yet")
     if "format" in schema and not is_format(schema["format"]):
@@ -114,12 +127,16 @@ def _check_together(merged: Schema, pages: Mapping[Key, Schema], findings: Findi
     refs = _Refs(merged)
     for key, page in pages.items():
         for name, schema in page.get("properties", {}).items():
-            if owners.setdefault(name, schema) != schema:
-                findings.add((*key, "properties", name), "another page declares this parameter differently")
+            if "when" not in page and owners.setdefault(name, schema) != schema:
+                said = "another page declares this parameter differently: a value has to fit both"
+                findings.differ((*key, "properties", name), said)
             _check_parameter(merged, schema, (*key, "properties", name), findings)
         for name in page.get("required", []):
             if name not in fields:
-                findings.add((*key, "required"), f"there is no parameter {name!r}")
+                said = f"there is no parameter {name!r}: nobody can give it, and nothing can be started"
+                findings.differ(
+                    (*key, "required"), said, value=str(name), write=f"{name} in properties, or leave it out"
+                )
         for place, schema in subschemas(page, key):
             _check_ref(refs, schema, place, findings)
 

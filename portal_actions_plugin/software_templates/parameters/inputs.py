@@ -104,7 +104,11 @@ def checking(name: str) -> Iterator[None]:
 
 
 class InputCheck:
-    """What checks users' inputs by one schema. To make it takes longer than to check with it; threads may share it."""
+    """What checks users' inputs by one schema. To make it takes longer than to check with it; threads may share it.
+
+    Attributes:
+        schema: by which it checks.
+    """
 
     def __init__(self, schema: Schema, name: str, reading: Reading = Reading.STRICT) -> None:
         """Prepare the check.
@@ -117,7 +121,7 @@ class InputCheck:
         # A schema that names its dialect would be checked by that dialect's own words, not by ours.
         strict = {word: value for word, value in schema.items() if word not in {"$schema", "unevaluatedProperties"}}
         self._name = name
-        self._schema = strict
+        self.schema = strict
         self._root = validator(strict)
         self._reading = reading
         self._branches = Branches(strict, self._root)
@@ -149,7 +153,7 @@ class InputCheck:
             raise ValidationError(f"{name} takes its inputs as an object.", fields={"inputs": ["must be an object"]})
         with checking(name):
             kept = self._kept(inputs, left_empty)
-            filled = self._defaults(left_empty).fill(self._schema, kept.values)
+            filled = self._defaults(left_empty).fill(self.schema, kept.values)
             found = [*wrong, *self._refused(kept), *islice(self._wrong(filled), _MAX_ERRORS)]
         if self._known is not None:
             found += islice((((extra,), "is unknown") for extra in filled if extra not in self._known), _MAX_ERRORS)
@@ -164,7 +168,7 @@ class InputCheck:
             inputs: by parameter; they are not changed.
             left_empty: the places of fields where no default counts.
         """
-        return self._defaults(left_empty).fill(self._schema, self._kept(inputs, left_empty).values)
+        return self._defaults(left_empty).fill(self.schema, self._kept(inputs, left_empty).values)
 
     def left_empty(self, inputs: Mapping[str, JsonValue]) -> frozenset[Key]:
         """The places of fields that have a default and are not in the inputs of a run all the same.
@@ -175,7 +179,7 @@ class InputCheck:
         try:
             with budget():
                 defaults = self._defaults(())
-                defaults.fill(self._schema, dict(inputs))
+                defaults.fill(self.schema, dict(inputs))
         except (RecursionError, SandboxError):
             return frozenset()  # the check of the same inputs says what is wrong with them
         return frozenset(defaults.added)
@@ -187,7 +191,7 @@ class InputCheck:
         return islice(kept.gone, _MAX_ERRORS) if self._reading is Reading.STRICT else ()
 
     def _defaults(self, left_empty: Collection[Key]) -> Defaults:
-        return Defaults(self._root, self._schema, left_empty)
+        return Defaults(self._root, self.schema, left_empty)
 
     def _wrong(self, filled: Mapping[str, JsonValue]) -> Iterator[Found]:
         return (one for error in self._root.iter_errors(filled) for one in _explain(error))

@@ -11,6 +11,8 @@ from portal_actions_plugin.software_templates.places import Key
 Schema = Mapping[str, Any]
 """A JSON Schema by its words. Each word has a type of its own, which only JSON Schema's own schema can check."""
 
+PAGE_WORDS = frozenset({"when", "backstage:permissions"})
+"""What is said of a page, and is no part of its JSON Schema."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ONE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames",
         "unevaluatedProperties", "unevaluatedItems")  # fmt: skip
@@ -63,7 +65,9 @@ def _add_page(merged: dict[str, Any], page: dict[str, Any]) -> list[Any]:
     if "if" in page:
         conditions.append({word: page.pop(word) for word in ("if", "then", "else") if word in page})
     for word, value in page.items():
-        if word == "required":
+        if word == "properties":
+            conditions.extend(_add_properties(merged[word], value))
+        elif word == "required":
             merged[word] = list(dict.fromkeys([*merged[word], *value]))
         elif word == "dependentSchemas":
             conditions.extend({word: {name: schema}} for name, schema in value.items())
@@ -80,6 +84,18 @@ def _add_page(merged: dict[str, Any], page: dict[str, Any]) -> list[Any]:
     return conditions
 
 
+def _add_properties(merged: dict[str, Any], properties: Mapping[str, Any]) -> Iterator[Any]:
+    """Merge a page's parameters; what another page says otherwise of one of them counts as well."""
+    for name, schema in properties.items():
+        if merged.setdefault(name, schema) != schema:
+            yield {"properties": {name: schema}}
+
+
+def plain_page(page: Schema) -> dict[str, Any]:
+    """A page without what is said of the page itself: when it is shown, and to whom."""
+    return {word: value for word, value in page.items() if word not in PAGE_WORDS}
+
+
 def modern(schema: Schema) -> dict[str, Any]:
     """Copy a schema, with the words of draft 7 that portals' forms use written in 2020-12's."""
     new: dict[str, Any] = {}
@@ -94,6 +110,8 @@ def modern(schema: Schema) -> dict[str, Any]:
             new[word] = {**new.get(word, {}), **{name: _modern_part(part) for name, part in value.items()}}
         elif word in _MANY and isinstance(value, list):
             new[word] = [_modern_part(part) for part in value]
+        elif word == "required" and isinstance(value, list) and all(isinstance(name, str) for name in value):
+            new[word] = list(dict.fromkeys(value))
         elif word not in {"$id", "$schema"}:
             new[word] = _modern_part(value) if word in _ONE else deepcopy(value)
     return new

@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget, current_budget
-from portal_actions_plugin.software_templates.parameters.inputs import InputCheck, validator
-from portal_actions_plugin.software_templates.parameters.schemas import merge_pages, modern, resolve, whole
+from portal_actions_plugin.software_templates.expressions.limits import current_budget
+from portal_actions_plugin.software_templates.parameters.inputs import validator
+from portal_actions_plugin.software_templates.parameters.schemas import modern, resolve, whole
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.parameters.schemas import Schema
-    from portal_actions_plugin.software_templates.places import Key
 
 _MAX_DEPTH = 12
 _CONDITIONS = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependentRequired",
                          "$ref", "$defs", "definitions", "properties", "required", "items", "prefixItems"})  # fmt: skip
 
 
-def shown_pages(
-    pages: Collection[Schema], name: str, inputs: Mapping[str, JsonValue], left_empty: Collection[Key] = ()
-) -> tuple[Schema, ...]:
+def flat_pages(pages: Iterable[Schema], form: Schema, answers: Mapping[str, JsonValue]) -> tuple[Schema, ...]:
     """Work out each page's conditions, as ``Template.shown`` says.
 
     Args:
-        pages: one JSON Schema object a page, as written.
-        name: the template's name, for messages.
-        inputs: the answers so far, by parameter.
-        left_empty: the places of fields where no default counts.
-
-    Raises:
-        ValidationError: it takes too long.
+        pages: one JSON Schema object a page, as written; those that are shown.
+        form: all of them as one schema.
+        answers: by parameter, with the defaults.
     """
-    form = merge_pages(tuple(pages), "")
-    try:
-        with budget():
-            answers = InputCheck(form, name).answers(inputs, left_empty)
-            flat = _Flat(form)
-            return tuple(flat.of(modern(page), answers) for page in pages)
-    except (RecursionError, SandboxError):
-        raise ValidationError(
-            f"The form of {name} cannot be shown: its conditions take too long.",
-            hint="Have the template's owner simplify its parameters.",
-        ) from None
+    flat = _Flat(form)
+    return tuple(flat.of(modern(page), dict(answers)) for page in pages)
 
 
 class _Flat:
