@@ -9,7 +9,7 @@ import click
 from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.cli import audit, runs, tables, upkeep
+from portal_actions_plugin.cli import audit, runs, tables, templates, upkeep
 from portal_actions_plugin.control_characters import escaped_lines
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import of_app
@@ -65,6 +65,11 @@ _db = AppGroup("db", help="The plugin's own tables.")
 for _command in tables.COMMANDS:
     _db.add_command(_of_a_portal(_command))
 actions.add_command(_db)
+
+_template = AppGroup("template", help="What templates need, before anybody runs them.")
+for _command in templates.COMMANDS:
+    _template.add_command(_command)  # they judge by the actions that are installed where there is no portal
+actions.add_command(_template)
 
 _audit = AppGroup("audit", help="Who did what.")
 _audit.add_command(_of_a_portal(audit.export))

@@ -230,7 +230,7 @@ def test_as_at_home_placeholders_within_what_was_brought_in_and_beside_other_key
     page = "properties:\n  a: {type: string, $yaml: ./no.yaml}\n  b: {default: {$text: ./no.txt}, type: object}\n"
     write(tmp_path / "template.yaml", template("x", textwrap.indent(PAGES, "  ")))
     write(tmp_path / "parts" / "page.yaml", page)
-    write(tmp_path / "y.yaml", template("y", "  output: {text: [{title: x, $text: ./no.md}]}\n"))
+    write(tmp_path / "y.yaml", template("y", "  output: {text: [{title: x, content: x, $text: ./no.md}]}\n"))
     listing = listed(tmp_path)
     assert [one.name for one in listing.templates] == ["x", "y"]
     assert listing.templates[0].parameters[0]["properties"]["b"]["default"] == {"$text": "./no.txt"}

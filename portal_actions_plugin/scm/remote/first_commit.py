@@ -7,11 +7,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from dulwich.client import AbstractHttpGitClient
-from dulwich.errors import GitProtocolError, HangupException, NotGitRepository, SendPackError
+from dulwich.errors import SendPackError
 from dulwich.objects import ObjectID
 from dulwich.pack import UnpackedObject, pack_objects_to_data
 from dulwich.refs import Ref
@@ -26,6 +25,7 @@ from portal_actions_plugin.errors import (
 )
 from portal_actions_plugin.http_client.guard import parse_target
 from portal_actions_plugin.http_client.messages import Request
+from portal_actions_plugin.scm.git_answers import NO_GIT, Heard
 from portal_actions_plugin.scm.git_objects import PathInTheWayError, orphan_commit
 from portal_actions_plugin.scm.remote.answers import READS, ForgeAnswer, LostAnswerError
 from portal_actions_plugin.scm.remote.lost_answers import write_once
@@ -44,8 +44,6 @@ _HINT = (
 )
 _MOVED = re.compile(r"already exists|failed to (update|lock)|cannot lock|stale info|fetch first|non-fast-forward")
 _SHOWN_CHARS = 300
-_NO_GIT = (GitProtocolError, HangupException, NotGitRepository, AssertionError, ValueError, KeyError)
-"""What dulwich raises when the other side does not speak git, asserted or not."""
 
 
 class BranchExistsError(ConflictError):
@@ -156,7 +154,7 @@ class _Remote:
             raise
         except SendPackError as error:
             raise self._refused(_words(str(error))) from None
-        except _NO_GIT as error:
+        except NO_GIT as error:
             raise self._git.misread(error) from None
         return done.ref_status or {}
 
@@ -198,7 +196,7 @@ class _GitOverClient(AbstractHttpGitClient):
         headers: dict[str, str] | None = None,
         data: bytes | Iterator[bytes] | None = None,
         raise_for_status: bool = True,  # noqa: ARG002, FBT001, FBT002 dulwich's own signature
-    ) -> tuple[_Heard, Callable[[int], bytes]]:
+    ) -> tuple[Heard, Callable[[int], bytes]]:
         body = data if data is None or isinstance(data, bytes) else b"".join(data)
         method = "GET" if body is None else "POST"
         request = Request(method, parse_target(url), headers or {}, self._secret_headers, body)
@@ -208,14 +206,14 @@ class _GitOverClient(AbstractHttpGitClient):
         kind = answer.headers.get("content-type", "")
         if not kind.startswith("application/x-git-"):
             raise self.misread(None)
-        heard = _Heard(answer, self._masked_body(answer.body))
+        heard = Heard(answer.status, answer.headers, self._masked_body(answer.body))
         return heard, heard.read
 
     def refs(self) -> Mapping[Ref, ObjectID | None]:
         """Where the branches are, as a push is told."""
         try:
             return self._discover_references(b"git-receive-pack", self._base_url)[0]
-        except _NO_GIT as error:
+        except NO_GIT as error:
             raise self.misread(error) from None
 
     def misread(self, error: Exception | None) -> RemoteError:
@@ -239,27 +237,6 @@ class _GitOverClient(AbstractHttpGitClient):
     def masked(self, text: str) -> str:
         """A text of the forge without the token, and not too long."""
         return text.replace(self._credential.token, "***")[:_SHOWN_CHARS]
-
-
-class _Heard:
-    """An answer as dulwich reads it. Redirects were followed before it comes to that."""
-
-    redirect_location = ""
-
-    def __init__(self, answer: ForgeAnswer, body: bytes) -> None:
-        self.status = answer.status
-        self.headers = answer.headers
-        self.content_type: str | None = answer.headers.get("content-type")
-        self._body = BytesIO(body)
-
-    def read(self, amt: int | None = None) -> bytes:
-        return self._body.read(amt)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def geturl(self) -> None:
-        """Nobody asks."""
 
 
 def _error(answer: ForgeAnswer) -> ActionError:

@@ -101,10 +101,26 @@ class TemplateReader:
 
     def _read(self, file: Path, root: Path, now: Signature) -> Loaded:
         # YAML, JSON Schema and our checks take a tenth of a second to import: the first file that is read pays for them.
-        from portal_actions_plugin.software_templates.yaml.documents import MAX_BYTES, UnreadableError
+        from portal_actions_plugin.software_templates.yaml.documents import MAX_BYTES
 
         with file.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
+        return self.read_content(content, file, root, now)
+
+    def read_content(self, content: bytes, file: Path, root: Path, now: Signature = ()) -> Loaded:
+        """Read what a file holds, or would hold.
+
+        Args:
+            content: of the file.
+            file: where it lies.
+            root: as for ``read``.
+            now: the file's stamp, where the content is its own.
+
+        Raises:
+            SandboxError: its check takes too long.
+        """
+        from portal_actions_plugin.software_templates.yaml.documents import MAX_BYTES, UnreadableError
+
         text = content.decode("utf-8-sig", errors="replace")
         if len(content) > MAX_BYTES:
             return Loaded(now, (self._broken(file, text, 1, "file", f"this is larger than {MAX_BYTES:,} bytes"),))

@@ -1,0 +1,137 @@
+"""Which optional parameters a template cannot do without: each step is rendered with made-up values, none is run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
+from portal_actions_plugin.software_templates.literal_inputs import ActionFinder
+from portal_actions_plugin.software_templates.step_rendering import (
+    names_of,
+    render_step_input,
+    step_context,
+    where_of,
+)
+from portal_actions_plugin.software_templates.trial.samples import all_inputs, required_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+    from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.software_templates.spec import Template
+
+SECONDS = 5.0
+"""Processor time of trying one template."""
+_USER = {"id": "user:default/example", "ref": "user:default/example", "displayName": "Example"}
+_OUTPUT = re.compile(
+    r"steps(?:\.(?P<plain>\w+)|\[\s*['\"](?P<quoted>[^'\"]+)['\"]\s*\])\.outputs?(?P<way>(?:\.\w+|\[\s*['\"][^'\"]+['\"]\s*\])+)(?P<call>\s*\()?"
+)
+_PART = re.compile(r"\w[^.\[\]'\"]*")
+
+Failure = tuple[str, str]
+"""The id of a step, and what fails there."""
+
+
+def needed_optionals(template: Template, known_actions: Container[str]) -> tuple[str, ...]:
+    """The optional parameters whose absence makes a step fail which does not fail when all is given.
+
+    Args:
+        template: whose steps are rendered, with made-up outputs of the steps before.
+        known_actions: those whose inputs are checked by their schemas, when more than their names are known.
+
+    Returns:
+        Their names, sorted; none where trying takes too long.
+    """
+    try:
+        with budget(seconds=SECONDS):
+            return _needed(_Trial(template, known_actions))
+    except (SandboxError, RecursionError):
+        return ()
+
+
+def _needed(trial: _Trial) -> tuple[str, ...]:
+    template = trial.template
+    required = required_inputs(template)
+    whole = {**all_inputs(template), **required}
+    inevitable = trial.failures(whole)
+    if not trial.failures(required) - inevitable:
+        return ()
+    optional = sorted(set(whole) - set(required))
+    without = {name: {key: value for key, value in whole.items() if key != name} for name in optional}
+    needed = [name for name in optional if trial.failures(without[name]) - inevitable]
+    # Where none is missed alone, one of several would do: each that mends something by itself is told.
+    return tuple(needed or (name for name in optional if trial.mends(required, name, whole[name])))
+
+
+class _Trial:
+    """Renders the steps of one template."""
+
+    def __init__(self, template: Template, known_actions: Container[str]) -> None:
+        self.template = template
+        self._known_actions = known_actions
+        self._outputs = _made_up_outputs(template)
+
+    def mends(self, inputs: Mapping[str, JsonValue], name: str, value: JsonValue) -> bool:
+        """Whether one more input lets fewer steps fail."""
+        return bool(self.failures(inputs) - self.failures({**inputs, name: value}))
+
+    def failures(self, inputs: Mapping[str, JsonValue]) -> frozenset[Failure]:
+        """What fails with these inputs: an ``if``, an expression, or a part that an action does not take."""
+        return frozenset(self._failures(inputs))
+
+    def _failures(self, inputs: Mapping[str, JsonValue]) -> Iterator[Failure]:
+        template = self.template
+        secrets = {name: inputs[name] for name in template.secret_names if name in inputs}
+        open_inputs = {name: value for name, value in inputs.items() if name not in secrets}
+        secrets |= dict.fromkeys(template.requester_secrets, "example")
+        outputs: dict[str, Mapping[str, JsonValue]] = {}
+        for index, step in enumerate(template.steps):
+            context = step_context(
+                open_inputs, outputs, _USER, {"runId": "example", "template": template.name, "entity": None}
+            )
+            try:
+                where = where_of(template, index, "if")
+                if not template.language.holds(step.condition, names_of(template, context), where):
+                    continue
+                data = render_step_input(template, index, context, secrets)
+            except ValidationError as error:
+                yield step.id, error.message
+            else:
+                for place in self._refused(step.action, data):
+                    yield step.id, place
+            outputs[step.id] = self._outputs.get(step.id, {})
+
+    def _refused(self, action_id: str, data: Mapping[str, JsonValue]) -> Iterator[str]:
+        known = self._known_actions
+        if not isinstance(known, ActionFinder) or action_id not in known:
+            return
+        try:
+            known.get(action_id).load_input(data)
+        except ValidationError as error:
+            yield from (f"{name}: {said}" for name, said in error.fields.items())
+        except Exception as error:  # noqa: BLE001 a schema is anybody's code
+            yield type(error).__name__
+
+
+def _made_up_outputs(template: Template) -> dict[str, dict[str, JsonValue]]:
+    """A text for each output that a step names, by the step that would give it."""
+    found: dict[str, dict[str, JsonValue]] = {}
+    texts = json.dumps([[step.condition, dict(step.input)] for step in template.steps], ensure_ascii=False)
+    for match in _OUTPUT.finditer(texts.replace('\\"', '"')):
+        way = _PART.findall(match["way"])
+        if match["call"]:
+            way.pop()  # the name of a method
+        place: dict[str, JsonValue] = found.setdefault(match["plain"] or match["quoted"], {})
+        for name in way[:-1]:
+            below = place.get(name)
+            if not isinstance(below, dict):
+                below = place[name] = {}
+            place = below
+        if way:
+            is_url = "url" in way[-1].lower()
+            place.setdefault(way[-1], "https://example.com/example" if is_url else "example")
+    return found

@@ -1,0 +1,178 @@
+"""Lines that would mend a template: each is tried, and only what lets the file load becomes a patch."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.host import TemplateFinding
+
+MAX_LINES = 5
+"""Lines of one patch."""
+MAX_TRIES = 60
+"""Ways of mending one template that are tried."""
+_BRACES = re.compile(r"^(?P<before>\s*(?:-\s+)?(?:[\w.$'\"-]+:\s+)?)(?P<value>\$?\{\{.*\}\})(?P<after>\s*(?:#.*)?)$")
+_MEANT = re.compile(r"(?P<quote>['\"])(?P<name>[\w@.-]+)\1.*did you mean ['\"]?(?P<near>[\w@.-]+)")
+_REQUIRED_FLOW = re.compile(r"^(?P<before>\s*(?:- )?required:\s*)\[(?P<names>.*)\](?P<after>\s*(?:#.*)?)$")
+_REQUIRED_BLOCK = re.compile(r"^\s*(?:- )?required:\s*(?P<end>\r?)$")
+_PROPERTIES = re.compile(r"^(?P<before>\s*(?:- )?)properties:\s*(?P<end>\r?)$")
+
+Score = tuple[int, int, int]
+"""How many problems a text has, optional parameters whose absence fails a step, and warnings; less is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """A file's text with some lines changed.
+
+    Attributes:
+        text: the whole.
+        lines: how many lines were changed or taken away.
+    """
+
+    text: str
+    lines: int
+
+
+Judge = Callable[[str], tuple[Iterable[Mended], Score]]
+"""Says how good a text is, and what it may become, each way with the number of lines that it takes."""
+
+
+def mend(text: str, judge: Judge) -> Mended:
+    """Change line after line, as long as each leaves fewer problems and no new warning.
+
+    Args:
+        text: of the file.
+        judge: of any text.
+    """
+    mended = Mended(text, 0)
+    tries = 0
+    ways, score = judge(text)
+    while mended.lines < MAX_LINES:
+        for way in ways:
+            tries += 1
+            if tries > MAX_TRIES:
+                return mended
+            further, better = judge(way.text)
+            if better[:2] < score[:2] and better[2] <= score[2] and mended.lines + way.lines <= MAX_LINES:
+                mended, ways, score = Mended(way.text, mended.lines + way.lines), further, better
+                break
+        else:
+            break
+    return mended
+
+
+def patch(path: str, before: str, after: str) -> str:
+    """A unified diff that ``git apply`` takes; empty where nothing differs.
+
+    Args:
+        path: the file's, below the folder that the patch is for.
+        before: its text.
+        after: the text that it becomes.
+    """
+    old, new = (re.findall(r"[^\n]*\n|[^\n]+$", text) for text in (before, after))
+    names = (_quoted(f"a/{path}"), _quoted(f"b/{path}"))
+    lines = difflib.unified_diff(old, new, *names)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _quoted(name: str) -> str:
+    """A file's name as git writes it: in quotes where it has more than plain characters."""
+    if re.fullmatch(r"[!#-\[\]-~]+", name):
+        return name
+    if re.fullmatch(r"[ !#-\[\]-~]+", name):
+        return f"{name}\t"
+    plain = "".join(chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03o}" for byte in name.encode())
+    return f'"{plain}"'
+
+
+def ways(text: str, findings: Iterable[TemplateFinding]) -> Iterator[Mended]:
+    """What a text may become, by what was found in it: one line each.
+
+    Args:
+        text: of the file.
+        findings: in that file.
+    """
+    lines = text.split("\n")
+    for finding in findings:
+        index = finding.line - 1
+        for changed in _changes(lines[index], finding) if 0 <= index < len(lines) else ():
+            yield Mended("\n".join([*lines[:index], *changed, *lines[index + 1 :]]), 1)
+
+
+def with_default(text: str, name: str, default: str) -> Iterator[Mended]:
+    """A text where a parameter has a value in expressions when it was not given: in one line, then in all.
+
+    Args:
+        text: of the file.
+        name: the parameter's.
+        default: as an expression has it, such as ``''``.
+    """
+    named = re.compile(
+        rf"parameters(?:\.{re.escape(name)}(?![\w-])|\[(['\"]){re.escape(name)}\1\])(?!\s*\|)(?P<more>[.(\[])?"
+    )
+
+    def filled(match: re.Match[str]) -> str:
+        more = match["more"] or ""
+        value = f"{match[0].removesuffix(more)} | default({default})"
+        return f"({value}){more}" if more else value
+
+    lines = text.split("\n")
+    found = [index for index, line in enumerate(lines) if "${{" in line and named.search(line)]
+    for chosen in [[index] for index in found] + ([found] if len(found) > 1 else []):
+        changed = [named.sub(filled, line) if index in chosen else line for index, line in enumerate(lines)]
+        yield Mended("\n".join(changed), len(chosen))
+
+
+def as_required(text: str, name: str) -> Iterator[Mended]:
+    """A text where a parameter is asked for: named in a ``required`` that is there, or in a new one.
+
+    Args:
+        text: of the file.
+        name: the parameter's.
+    """
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        if (flow := _REQUIRED_FLOW.match(line)) and "]" not in flow["names"]:
+            names = f"{flow['names'].rstrip()}, {name}" if flow["names"].strip() else name
+            changed = [f"{flow['before']}[{names}]{flow['after']}"]
+        elif (block := _REQUIRED_BLOCK.match(line)) and (item := _item_after(lines, index)) is not None:
+            changed = [line, f"{item}- {name}{block['end']}"]
+        elif properties := _PROPERTIES.match(line):
+            before = properties["before"]
+            changed = [f"{before}required: [{name}]{properties['end']}", f"{' ' * len(before)}{line[len(before) :]}"]
+        else:
+            continue
+        yield Mended("\n".join([*lines[:index], *changed, *lines[index + 1 :]]), 1)
+
+
+def _item_after(lines: Sequence[str], index: int) -> str | None:
+    """How far the items of a list are set in that begins after a line; None where none does."""
+    item = re.match(r"(\s*)- ", lines[index + 1]) if index + 1 < len(lines) else None
+    return item[1] if item else None
+
+
+def _changes(line: str, finding: TemplateFinding) -> Iterator[list[str]]:
+    """What a line may become; nothing where it goes."""
+    end = "\r" if line.endswith("\r") else ""
+    line = line.removesuffix("\r")
+    for changed in _rewritten(line, finding):
+        if changed != line:
+            yield [f"{changed}{end}"]
+    if "there twice" in finding.message:
+        yield []
+
+
+def _rewritten(line: str, finding: TemplateFinding) -> Iterator[str]:
+    value = finding.value
+    if value and finding.write and line.count(value) == 1:
+        yield line.replace(value, finding.write)
+    if (meant := _MEANT.search(finding.message)) and (value or meant["name"]) in line:
+        yield re.sub(rf"(?<![\w-]){re.escape(meant['name'])}(?![\w-])", meant["near"], line)
+    if braces := _BRACES.match(line):
+        inside = braces["value"].replace("'", "''")
+        yield f"{braces['before']}'{inside}'{braces['after']}"

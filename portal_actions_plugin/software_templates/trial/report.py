@@ -1,0 +1,216 @@
+"""What the templates of a folder need to run here: the report of ``flask actions template try``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
+from portal_actions_plugin.software_templates.parameters.schemas import declared
+from portal_actions_plugin.software_templates.sources.files import shown_path
+from portal_actions_plugin.software_templates.sources.reading import CHECK_SECONDS, UNREAD, TemplateReader
+from portal_actions_plugin.software_templates.trial.absences import needed_optionals
+from portal_actions_plugin.software_templates.trial.files import template_files
+from portal_actions_plugin.software_templates.trial.mending import (
+    Mended,
+    Score,
+    as_required,
+    mend,
+    patch,
+    ways,
+    with_default,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+    from pathlib import Path
+
+    from portal_actions_plugin.host import TemplateFinding
+    from portal_actions_plugin.software_templates.checks import Forbids
+    from portal_actions_plugin.software_templates.findings import Checked
+
+
+_WORST: Score = (1_000_000, 0, 0)
+_UNREAD = 1_000
+"""So much worse is a file that cannot be read: nobody knows what else it has."""
+_EMPTY = {"boolean": "false", "array": "[]", "object": "{}", "integer": "0", "number": "0"}
+
+
+class State(StrEnum):
+    """What a template needs; the words are those of the report."""
+
+    RUNS = "runs today"
+    LINE = "needs a line"
+    WAITS = "waits"
+    BROKEN = "is broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One template of a report.
+
+    Attributes:
+        name: as its document says it.
+        file: below the folder that was tried.
+        line: where the name is.
+        state: what it needs; one that needs lines and waits too, waits.
+        waits_for: actions and words of the format that this portal lacks, sorted.
+        problems: what else keeps it from being used, before any line is changed.
+        warnings: what it had better be rid of.
+        fails_without: optional parameters whose absence fails a step.
+        patch: a unified diff below the folder; empty where no line helps, or none is needed.
+        lines: how many lines the patch changes.
+    """
+
+    name: str
+    file: str
+    line: int
+    state: State
+    waits_for: tuple[str, ...] = ()
+    problems: tuple[TemplateFinding, ...] = ()
+    warnings: tuple[TemplateFinding, ...] = ()
+    fails_without: tuple[str, ...] = ()
+    patch: str = ""
+    lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was tried.
+
+    Attributes:
+        templates: by file and line.
+        problems: of Locations.
+    """
+
+    templates: tuple[Tried, ...]
+    problems: tuple[TemplateFinding, ...] = ()
+
+    @property
+    def all_run(self) -> bool:
+        """Whether every template runs as it is, with its required parameters alone."""
+        return not self.problems and all(one.state is State.RUNS and not one.fails_without for one in self.templates)
+
+    @property
+    def waited_for(self) -> list[tuple[str, int]]:
+        """What templates wait for, and how many do; what most of them wait for comes first."""
+        counted = Counter(name for one in self.templates for name in one.waits_for)
+        return sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """What a portal has that templates are judged by: see ``FolderTemplateSource``."""
+
+    known_actions: Container[str]
+    forbids: Forbids | None = None
+    yaml_merge: bool = False
+
+    def reader(self, folders: Sequence[Path]) -> TemplateReader:
+        """What reads templates as this portal does; paths are shown below the folders."""
+        return TemplateReader(folders, self.known_actions, self.forbids, yaml_merge=self.yaml_merge)
+
+
+def try_folder(folder: Path, portal: Portal) -> Report:
+    """Try each template below a folder, at every depth.
+
+    Args:
+        folder: of one repository: placeholders may name what is in it.
+        portal: whose actions there are.
+
+    Raises:
+        TooManyFilesError: there are more files than are looked at.
+    """
+    tried: list[Tried] = []
+    problems: list[TemplateFinding] = []
+    for file in template_files(folder):
+        attempt = _Attempt(file, folder, portal)
+        loaded = attempt.reader.read(file, folder)
+        tried.extend(attempt.judge(one) for one in loaded.checked)
+        problems.extend(loaded.problems)
+    return Report(tuple(tried), tuple(problems))
+
+
+class _Attempt:
+    """Judges the templates of one file."""
+
+    def __init__(self, file: Path, folder: Path, portal: Portal) -> None:
+        self._file = file
+        self._folder = folder
+        self._portal = portal
+        self._shown = shown_path(file, (folder,))
+        self.reader = portal.reader((folder,))
+
+    def judge(self, checked: Checked) -> Tried:
+        """Say what a template needs, and try which lines would help."""
+        before = self._judged(checked)
+        if before.state is not State.BROKEN and not before.fails_without:
+            return before
+        text = self._file.read_bytes().decode(errors="surrogateescape")
+        mended = mend(text, lambda changed: self._judge_text(changed, checked.name))
+        if mended.lines == 0:
+            return before
+        after = self._of_text(mended.text, checked.name)
+        if after is None or after[0].state is State.BROKEN or after[0].fails_without:
+            return before
+        return self._with_patch(before, after[0], text, mended)
+
+    def _with_patch(self, before: Tried, after: Tried, text: str, mended: Mended) -> Tried:
+        state = State.LINE if after.state is State.RUNS else after.state
+        diff = patch(self._shown, text, mended.text)
+        return replace(before, state=state, waits_for=after.waits_for, patch=diff, lines=mended.lines)
+
+    def _judged(self, checked: Checked) -> Tried:
+        problems = tuple(one for one in checked.problems if not one.waits_for)
+        waits = tuple(sorted({one.waits_for for one in checked.problems if one.waits_for}))
+        template = checked.template or checked.waiting
+        return Tried(
+            name=checked.name,
+            file=self._shown,
+            line=checked.line,
+            state=State.BROKEN if problems else State.WAITS if waits else State.RUNS,
+            waits_for=waits,
+            problems=problems,
+            warnings=checked.warnings,
+            fails_without=needed_optionals(template, self._portal.known_actions) if template else (),
+        )
+
+    def _of_text(self, text: str, name: str) -> tuple[Tried, Checked] | None:
+        try:
+            with budget(seconds=CHECK_SECONDS):
+                loaded = self.reader.read_content(text.encode(errors="surrogateescape"), self._file, self._folder)
+        except SandboxError:
+            return None
+        return next(((self._judged(one), one) for one in loaded.checked if one.name == name), None)
+
+    def _judge_text(self, text: str, name: str) -> tuple[Iterable[Mended], Score]:
+        """What a text may become, and how good it is: its template must still be there, by its name."""
+        found = self._of_text(text, name)
+        if found is None:
+            return (), _WORST
+        tried, checked = found
+        unread = sum(_UNREAD for one in tried.problems if one.key in UNREAD)
+        score = (unread + len(tried.problems), len(tried.fails_without), unread + len(tried.warnings))
+        return chain(
+            ways(text, [one for one in tried.problems if one.file == self._shown]), _given(text, checked, tried)
+        ), score
+
+
+def _given(text: str, checked: Checked, tried: Tried) -> Iterator[Mended]:
+    """A text where a parameter that steps need has a value when it was not given, or has to be given."""
+    template = checked.template or checked.waiting
+    fields = declared(template.inputs_schema()) if template and tried.fails_without else {}
+    for name in tried.fails_without:
+        kinds = [str(schema.get("type")) for schema in fields.get(name, ()) if isinstance(schema, Mapping)]
+        yield from with_default(text, name, _EMPTY.get(kinds[0] if kinds else "", "''"))
+        yield from as_required(text, name)
+
+
+def counts(tried: Iterable[Tried]) -> dict[State, int]:
+    """How many templates are in each state."""
+    found = Counter(one.state for one in tried)
+    return {state: found[state] for state in State}
