@@ -17,6 +17,7 @@ PINNED = Path(__file__).parent / "npm"
 FOLDER = Path(os.environ.get("ORACLE_FOLDER") or Path(sys.prefix) / "oracle")
 """Where its packages are kept: in the virtual environment, or where you say."""
 
+_EXACT = 2**53
 _PROGRAM = Path(__file__).parent / "answer.mjs"
 
 
@@ -32,4 +33,13 @@ def ask(questions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     asked = "".join(f"{json.dumps(question)}\n" for question in questions)
     command = [npm_packages.node(), "--no-warnings", str(program)]
     done = subprocess.run(command, input=asked, stdout=subprocess.PIPE, check=True, text=True, encoding="utf-8")
-    return [json.loads(line) for line in done.stdout.split("\n") if line]
+    return [read(line) for line in done.stdout.split("\n") if line]
+
+
+def read(text: str) -> Any:
+    """JSON as JavaScript reads it: a large whole number is the one that it has of it."""
+    return json.loads(text, parse_int=_whole)
+
+
+def _whole(text: str) -> int | float:
+    return int(text) if abs(int(text)) <= _EXACT else float(text)

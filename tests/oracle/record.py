@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.oracle import live, questions
+from tests.oracle import live, questions, yaml_questions
 
 TABLES = Path(__file__).parent / "tables"
 
 
 def main() -> None:
     """Write each table again."""
-    record("yaml", [{"yaml": text} for text in questions.YAML], {})
+    record("yaml", [{"yaml": text} for text in yaml_questions.YAML], {})
     record("differences", questions.differences(), {"context": questions.CONTEXT})
     record("expressions", questions.expressions(), {"context": questions.CONTEXT})
     from tests.oracle import reference
@@ -24,7 +24,7 @@ def main() -> None:
 
 def table(name: str) -> list[dict[str, Any]]:
     """The recorded questions, each with its ``answer``."""
-    recorded: list[dict[str, Any]] = json.loads((TABLES / f"{name}.json").read_text(encoding="utf-8"))
+    recorded: list[dict[str, Any]] = live.read((TABLES / f"{name}.json").read_text(encoding="utf-8"))
     return recorded
 
 

@@ -47,7 +47,7 @@ def of_values(*, wanted: Callable[[Difference], bool]) -> list[Any]:
 def test_what_is_said_to_be_different_in_documents_of_backstage_is(one: Difference, example: Any) -> None:
     assert as_input("backstage", example) != AT_HOME[repr(example)]
     same = as_input("ours", example) == as_input("backstage", example)
-    assert same or "error" in as_input("ours", example) or one.ours
+    assert same or "error" in as_input("ours", example) or one.ours or "{%" in example
 
 
 @pytest.mark.parametrize(("one", "example"), of_values(wanted=lambda one: not one.backstage))

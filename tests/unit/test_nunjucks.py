@@ -24,9 +24,10 @@ SECONDS = 0.5
 ROWS = [(row["render"], row["answer"]) for row in table("expressions")]
 
 
-@pytest.mark.parametrize(("given", "home"), [row for row in ROWS if str(row[0]) not in DIFFERENT], ids=repr)
-def test_an_expression_gives_the_value_and_the_type_that_it_gives_at_home(given: Any, home: dict[str, Any]) -> None:
-    assert as_at_home(given) == home
+def test_every_expression_gives_the_value_and_the_type_that_it_gives_at_home() -> None:
+    assert len(ROWS) > 500
+    asked = [(given, home) for given, home in ROWS if str(given) not in DIFFERENT]
+    assert [(given, home, here) for given, home in asked if (here := as_at_home(given)) != home] == []
 
 
 def test_a_list_of_the_run_stays_what_it_is_whatever_an_expression_calls_on_it() -> None:

@@ -37,18 +37,15 @@ def alike(ours: dict[str, Any], home: dict[str, Any]) -> bool:
     """Types count: 1 and 1.0 are written otherwise, true and 1 as well. What an error says does not."""
     if "error" in ours or "error" in home:
         return "error" in ours and "error" in home
-    return json.dumps(ours["value"]) == json.dumps(home["value"])
+    return json.dumps(ours["value"], sort_keys=True) == json.dumps(home["value"], sort_keys=True)
 
 
 @pytest.mark.fault("D22")
-@pytest.mark.parametrize(("text", "home"), [row for row in ROWS if row[0] not in DIFFERENT], ids=repr)
-def test_a_text_is_read_as_at_home(text: str, home: dict[str, Any]) -> None:
-    assert alike(read(text), home)
-
-
-@pytest.mark.parametrize("text", DIFFERENT, ids=repr)
-def test_what_is_listed_as_different_is_different(text: str) -> None:
-    assert not alike(read(text), dict(ROWS)[text])
+def test_every_text_is_read_as_at_home_unless_the_list_of_differences_has_it() -> None:
+    assert len(ROWS) > 1000
+    unlike = [text for text, home in ROWS if not alike(read(text), home)]
+    assert [text for text in unlike if text not in DIFFERENT] == []
+    assert [text for text in DIFFERENT if text not in unlike] == []
 
 
 def only(text: str) -> Document:

@@ -67,7 +67,21 @@ OF_EXPRESSIONS: Final = (
         backstage="is one character",
         ours="",
         why="Half a character is none, and no database stores it.",
-        examples=("${{ '\U0001f600'.length }}", "${{ '\U0001f600' | length }}", "${{ 'a\U0001f600b' | reverse }}"),
+        examples=(
+            "${{ '\U0001f600'.length }}",
+            "${{ '\U0001f600' | length }}",
+            "${{ 'a\U0001f600b' | reverse }}",
+            '{% if 1 %}"\\ud83d"{% endif %}',
+        ),
+    ),
+    Difference(
+        name="numbers-beyond-json",
+        written="an infinite number, or the zero with a sign, in a value that is one block",
+        at_home="`Infinity`, `-0`",
+        backstage="`null`, `0`",
+        ours=_PROBLEM,
+        why="Inputs are JSON.",
+        examples=("{% if 1 %}1e400{% endif %}", "{% if 1 %}-0{% endif %}"),
     ),
     Difference(
         name="limits",

@@ -293,6 +293,8 @@ def _member(target: object, key: str) -> object:
 
 
 def _contains(container: object, value: object) -> bool:
+    if isinstance(container, js.SafeText):  # an object, at home
+        return js.to_text(value) in {"length", "val"}
     if isinstance(container, str):
         return js.to_text(value) in container
     if isinstance(container, list):

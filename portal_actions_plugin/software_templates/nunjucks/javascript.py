@@ -74,9 +74,10 @@ def truthy(value: object) -> bool:
 
 
 def tidy(number: float) -> int | float:
-    """A number as JSON writes it: whole ones without a point."""
+    """A number as JSON writes it: whole ones without a point, but for the zero that has a sign."""
     number = _float(number)
-    return int(number) if math.isfinite(number) and number.is_integer() and abs(number) <= EXACT else number
+    is_whole = math.isfinite(number) and number.is_integer() and abs(number) <= EXACT
+    return int(number) if is_whole and (number or math.copysign(1, number) > 0) else number
 
 
 def to_number(value: object) -> float:
@@ -170,6 +171,8 @@ def number_text(number: float) -> str:
         return str(tidied)
     if not math.isfinite(tidied):
         return "NaN" if math.isnan(tidied) else f"{'-' if tidied < 0 else ''}Infinity"
+    if tidied == 0:
+        return "0"
     sign, digits, exponent = Decimal(repr(tidied)).as_tuple()
     return ("-" if sign else "") + _positional("".join(map(str, digits)).rstrip("0"), len(digits) + int(exponent))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from portal_actions_plugin.software_templates.expressions.limits import MAX_RANGE, SandboxError
 from portal_actions_plugin.software_templates.nunjucks import javascript as js
 from portal_actions_plugin.software_templates.nunjucks.calls.lookups import lookup
-from portal_actions_plugin.software_templates.nunjucks.javascript import UNDEFINED, JavaScriptError
+from portal_actions_plugin.software_templates.nunjucks.javascript import UNDEFINED, JavaScriptError, SafeText
 
 
 def number_range(start: object = UNDEFINED, stop: object = UNDEFINED, step: object = UNDEFINED) -> list[object]:
@@ -29,6 +29,8 @@ def rounds(value: object, targets: int) -> list[object]:
     if isinstance(value, dict) and targets > 1:
         return [[key, item] for key, item in js.entries(value)]
     if isinstance(value, str):
+        if isinstance(value, SafeText) and targets > 1:
+            return [[one] for one in value]
         return [*value] if targets == 1 else [[str(index), one] for index, one in enumerate(value)]
     return []
 
@@ -36,7 +38,7 @@ def rounds(value: object, targets: int) -> list[object]:
 def part_of(item: object, index: int) -> object:
     if js.is_nothing(item):
         raise JavaScriptError("an item of the loop is nothing, and has no parts")
-    return lookup(item, str(index))
+    return UNDEFINED if isinstance(item, SafeText) else lookup(item, str(index))
 
 
 def loop_values(index: int, length: int) -> dict[str, object]:

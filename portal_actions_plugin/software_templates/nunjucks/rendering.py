@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -11,7 +12,14 @@ from portal_actions_plugin.software_templates.expressions.limits import MAX_SIZE
 from portal_actions_plugin.software_templates.nunjucks import syntax
 from portal_actions_plugin.software_templates.nunjucks.blocks import parse_template
 from portal_actions_plugin.software_templates.nunjucks.evaluation import Evaluator, Global
-from portal_actions_plugin.software_templates.nunjucks.javascript import UNDEFINED, Function, JavaScriptError, Undefined
+from portal_actions_plugin.software_templates.nunjucks.expressions import RESERVED
+from portal_actions_plugin.software_templates.nunjucks.javascript import (
+    UNDEFINED,
+    Function,
+    JavaScriptError,
+    Undefined,
+    tidy,
+)
 from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
 
 if TYPE_CHECKING:
@@ -63,10 +71,9 @@ def evaluate(text: str, context: Mapping[str, object], functions: Mapping[str, F
     if not as_json:
         return UNDEFINED
     try:
-        value: JsonValue = json.loads(as_json, parse_constant=_no_constant)
+        return _read(as_json)
     except (ValueError, RecursionError):
         return written or UNDEFINED
-    return value
 
 
 class StatusCheck:
@@ -94,6 +101,36 @@ class StatusCheck:
     def _failure(self) -> bool:
         self.was_called = True
         return self._has_failed
+
+
+def _read(as_json: str) -> JsonValue:
+    """What JSON says, as JavaScript reads it, without what nothing can store.
+
+    Raises:
+        ValueError: it is no JSON, or has half a character.
+        JavaScriptError: it has a reserved key.
+    """
+    value: JsonValue = json.loads(
+        as_json,
+        parse_constant=_no_constant,
+        parse_float=_number,
+        parse_int=_number,
+        object_pairs_hook=_object,
+    )
+    if "\\" in as_json or not as_json.isascii():
+        json.dumps(value, ensure_ascii=False).encode()  # half a character raises UnicodeEncodeError
+    return value
+
+
+def _number(text: str) -> int | float | None:
+    number = tidy(float(text))
+    return (number or 0) if math.isfinite(number) else None  # no zero with a sign, and nothing infinite
+
+
+def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    if any(key in RESERVED for key, _ in pairs):
+        raise JavaScriptError("it has a key that cannot be used")
+    return dict(pairs)
 
 
 _parsed = lru_cache(maxsize=512)(parse_template)

@@ -19,6 +19,7 @@ NULL, BOOL, INT, FLOAT, STR, MAP, SEQ = (
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "map", "seq")
 )
 _MAX_PIECES = 200
+_NULLS = frozenset(["", "~", "null", "Null", "NULL"])
 _EXACT_INTEGERS = 2**53
 _BASES = {"0o": 8, "0x": 16}
 
@@ -52,11 +53,16 @@ def scalar(node: yaml.ScalarNode) -> Scalar:
     """
     text: str = node.value
     if node.tag == NULL:
+        if text not in _NULLS:
+            raise ValueError("it is not null")
         return None
     if node.tag == BOOL:
         return _bool(text)
     if node.tag in {INT, FLOAT}:
-        return _number(text)
+        number = _number(text)
+        if node.tag == INT and not isinstance(number, int):
+            raise ValueError("it is no whole number")
+        return number
     return _joined(text)
 
 

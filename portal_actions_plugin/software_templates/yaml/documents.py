@@ -10,6 +10,7 @@ import yaml
 
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.yaml import core
+from portal_actions_plugin.software_templates.yaml.scanning import ScanningLoader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -80,7 +81,7 @@ class Document:
         )
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(ScanningLoader):
     """SafeLoader that reads YAML 1.2's core schema, where a date is a text. It counts while it reads."""
 
     yaml_implicit_resolvers = core.resolvers()
@@ -103,6 +104,14 @@ class _Loader(yaml.SafeLoader):
             self.anchors.pop(event.anchor, None)  # YAML 1.2 lets an anchor's name be used again
         node: yaml.Node | None = super().compose_node(parent, index)
         return node
+
+    def scan_flow_scalar_non_spaces(self, double: bool, start_mark: object) -> list[str]:  # noqa: FBT001 PyYAML's
+        """Read the characters and escapes of a text in quotes."""
+        try:
+            found: list[str] = super().scan_flow_scalar_non_spaces(double, start_mark)
+        except (ValueError, OverflowError):
+            raise UnreadableError(self.line + 1, "an escape names a character that does not exist") from None
+        return found
 
     def write_out(self, characters: int, line: int) -> None:
         """Count a value and its characters as often as it is written out."""

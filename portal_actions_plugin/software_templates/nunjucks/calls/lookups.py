@@ -8,6 +8,7 @@ from portal_actions_plugin.software_templates.nunjucks.expressions import RESERV
 from portal_actions_plugin.software_templates.nunjucks.javascript import (
     UNDEFINED,
     JavaScriptError,
+    SafeText,
     index_of,
     is_nothing,
     to_text,
@@ -22,6 +23,8 @@ def lookup(target: object, key: str) -> object:
     if isinstance(target, list | str):
         if key == "length":
             return len(target)
+        if key == "val" and isinstance(target, SafeText):
+            return str(target)
         index = index_of(key)
         if index is not None and index < len(target):
             return target[index]
