@@ -23,6 +23,7 @@ from benchmarks.figures import (
     receivers,
     refusals,
     run_page,
+    templates,
     throughput,
 )
 from benchmarks.peers import peers
@@ -57,6 +58,7 @@ FIGURES = {
     "refusals": Figure(refusals.measure, with_most_runs=False),
     "memory": Figure(memory.measure, with_most_runs=False),
     "imports": Figure(imports.measure, with_most_runs=False),
+    "templates": Figure(templates.measure, with_most_runs=False),
 }
 GROWTH = "growth"
 PEERS = "peers"

@@ -112,4 +112,6 @@ ROWS = (
     Row("worker parent, Pss", "memory of a worker's parent beyond the host's, Pss", "MB"),
     Row("import and init_app", "import and init_app in a new process", goals=_both(400, 400)),
     Row("import and init_app, beyond Flask", "the same without the import of Flask"),
+    Row("template try", "template try over 200 templates of 300 lines", "s", _both(20, 20)),
+    Row("template try, memory", "its memory at most, Rss", "MB", _both(300, 300)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -40,6 +41,8 @@ STATEMENT_SECONDS = 3
 """How long one look may wait for a lock, such as a migration's."""
 
 CLOCK_SECONDS = 60
+MAX_PROBLEMS = 20
+"""Problems of templates that are told one by one: the first ones, and how many there are."""
 TEMPLATES_SECONDS = 5
 """How long the settings may wait for the templates, which have a check of their own."""
 
@@ -195,9 +198,16 @@ def _redis() -> Iterator[Finding]:
 
 def _templates() -> Iterator[Finding]:
     listing = extension().templates.list()
-    for problem in listing.problems:
+    for problem in listing.problems[:MAX_PROBLEMS]:
         shown = replace(problem, file=problem.path or problem.file)
         yield warning("templates", str(shown), _mend_of_template(shown))
+    broken = {one.template or one.file for one in listing.problems}
+    if len(broken) > 1 or len(listing.problems) > MAX_PROBLEMS:
+        message = (
+            f"{counted(len(listing.problems), 'problem')} in {counted(len(broken), 'template')} that cannot be used"
+        )
+        folders = shlex.join(str(folder) for folder in extension().config.template_path)
+        yield warning("templates", message, f"flask actions template lint {folders}")
     if listing.warnings:
         first = listing.warnings[0]
         told = counted(len(listing.warnings), "warning")

@@ -954,6 +954,18 @@ def test_a_broken_template_is_named_with_its_line(app: Flask, template_folder: P
     assert templates.mend == f"correct line {line} of {bad}; it is read again by itself"
 
 
+def test_many_broken_templates_are_counted_and_the_first_problems_named(app: Flask, template_folder: Path) -> None:
+    steps = "".join("    - {action: nothing}\n" for _ in range(15))
+    for name in ("one", "two"):
+        text = f"apiVersion: portal-actions/v1\nkind: Template\nmetadata: {{name: {name}}}\nspec:\n  steps:\n{steps}"
+        (template_folder / f"{name}.yaml").write_text(text)
+    told = [one for one in examination.examine() if one.part == "templates"]
+    assert len(told) == 21
+    assert told[-1].message == "30 problems in 2 templates that cannot be used"
+    assert told[-1].mend is not None
+    assert told[-1].mend.startswith("flask actions template lint ")
+
+
 def test_a_template_folder_that_is_missing_is_not_mended_by_a_line(app: Flask, template_folder: Path) -> None:
     template_folder.rename(template_folder.with_name("moved"))
     templates = found("templates")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.expressions.references import References
 from portal_actions_plugin.software_templates.nunjucks import syntax
 from portal_actions_plugin.software_templates.nunjucks.blocks import parse_template
@@ -17,11 +17,18 @@ from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyn
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+_MAX_KEPT = 300
+"""Characters of a text whose references are kept."""
+
 
 def references(text: str) -> tuple[References, ...]:
     """Read every expression of a text; never raises. One that cannot be parsed has a problem, and names nothing."""
     if not any(sign in text for sign in SIGNS):
         return ()
+    return _kept(text) if len(text) <= _MAX_KEPT else _read(text)
+
+
+def _read(text: str) -> tuple[References, ...]:
     try:
         body = parse_template(text)
     except NunjucksSyntaxError as error:
@@ -42,6 +49,10 @@ def references(text: str) -> tuple[References, ...]:
             called=frozenset(_called(body)) - set_here,
         ),
     )
+
+
+_kept = lru_cache(maxsize=1_000)(_read)
+"""A template's check asks for the same text several times; such texts are too short to be nested too deeply."""
 
 
 def _names(body: syntax.Body) -> Iterator[str]:
@@ -90,11 +101,7 @@ def _called(body: syntax.Body) -> Iterator[str]:
 
 def _problems(body: syntax.Body) -> Iterator[str]:
     for node in syntax.nodes(body):
-        if (
-            isinstance(node, syntax.Filtered)
-            and node.name not in FILTERS
-            and node.name not in host_calls.current().filters
-        ):
+        if isinstance(node, syntax.Filtered) and node.name not in FILTERS:
             yield f"there is no filter {node.name!r}; there is {_listed(FILTERS)}"
         elif isinstance(node, syntax.Tested) and node.name not in TESTS:
             yield f"there is no test {node.name!r}; there is {_listed(TESTS)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ MAX_LINES = 5
 """Lines of one patch."""
 MAX_TRIES = 60
 """Ways of mending one template that are tried."""
+SECONDS = 10.0
+"""Processor time of mending one template; a try that has begun is not broken off."""
 _BRACES = re.compile(r"^(?P<before>\s*(?:-\s+)?(?:[\w.$'\"-]+:\s+)?)(?P<value>\$?\{\{.*\}\})(?P<after>\s*(?:#.*)?)$")
 _MEANT = re.compile(r"(?P<quote>['\"])(?P<name>[\w@.-]+)\1.*did you mean ['\"]?(?P<near>[\w@.-]+)")
 _REQUIRED_FLOW = re.compile(r"^(?P<before>\s*(?:- )?required:\s*)\[(?P<names>.*)\](?P<after>\s*(?:#.*)?)$")
@@ -51,11 +54,12 @@ def mend(text: str, judge: Judge) -> Mended:
     """
     mended = Mended(text, 0)
     tries = 0
+    began = time.thread_time()
     ways, score = judge(text)
     while mended.lines < MAX_LINES:
         for way in ways:
             tries += 1
-            if tries > MAX_TRIES:
+            if tries > MAX_TRIES or time.thread_time() - began > SECONDS:
                 return mended
             further, better = judge(way.text)
             if better[:2] < score[:2] and better[2] <= score[2] and mended.lines + way.lines <= MAX_LINES:

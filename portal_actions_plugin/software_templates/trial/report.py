@@ -143,6 +143,7 @@ class _Attempt:
         self._folder = folder
         self._portal = portal
         self._shown = shown_path(file, (folder,))
+        self._judged_texts: dict[tuple[str, str], tuple[Tried, Checked] | None] = {}
         self.reader = portal.reader((folder,))
 
     def judge(self, checked: Checked) -> Tried:
@@ -151,6 +152,7 @@ class _Attempt:
         if before.state is not State.BROKEN and not before.fails_without:
             return before
         text = self._file.read_bytes().decode(errors="surrogateescape")
+        self._judged_texts = {(text, checked.name): (before, checked)}
         mended = mend(text, lambda changed: self._judge_text(changed, checked.name))
         if mended.lines == 0:
             return before
@@ -180,6 +182,11 @@ class _Attempt:
         )
 
     def _of_text(self, text: str, name: str) -> tuple[Tried, Checked] | None:
+        if (text, name) not in self._judged_texts:
+            self._judged_texts[text, name] = self._read(text, name)
+        return self._judged_texts[text, name]
+
+    def _read(self, text: str, name: str) -> tuple[Tried, Checked] | None:
         try:
             with budget(seconds=CHECK_SECONDS):
                 loaded = self.reader.read_content(text.encode(errors="surrogateescape"), self._file, self._folder)
