@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.host import Hooks, TemplateSource
     from portal_actions_plugin.scm.providers import ProviderKinds
     from portal_actions_plugin.settings.config import Config
+    from portal_actions_plugin.software_templates.expressions.host_calls import HostCalls
     from portal_actions_plugin.storage.sessions import Database
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,11 @@ class Extension:
         """Where templates come from by now: the host's source, else the folders."""
         source = self.hooks.template_source
         return host_hooks.templates(source) if source else self.folder_templates
+
+    @property
+    def template_calls(self) -> HostCalls:
+        """What the host adds to what expressions of templates may call, by now."""
+        return host_hooks.template_calls(self.hooks.template_filters, self.hooks.template_globals)
 
     def say_that_nobody_may(self) -> None:
         """Log once why everything is denied."""

@@ -58,5 +58,16 @@ class HookDecorators:
         "requester_secrets", "Register ``(identity, keys) -> {key: secret | None}``: what is the requester's own."
     )
 
+    template_filters = _decorator(
+        "template_filters", "Register ``() -> {name: filter}``: what expressions of templates may filter with as well."
+    )
+    template_globals = _decorator(
+        "template_globals",
+        "Register ``() -> {name: function or value}``: what expressions of templates may name as well.",
+    )
+    user_entity = _decorator(
+        "user_entity", "Register ``(identity) -> entity | None``: what the catalog has of who starts a template."
+    )
+
     def _register(self, kind: str, hook: object, *, replaces: bool) -> None:
         raise NotImplementedError

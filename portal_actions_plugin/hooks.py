@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from traceback import extract_tb
 from types import MethodType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import has_request_context, request
 
-from portal_actions_plugin.answers import drop, name_of, require_async, settled
+from portal_actions_plugin.answers import drop, name_of, refuse_async, require_async, settled
 from portal_actions_plugin.errors import ConfigurationError, NotFoundError
 from portal_actions_plugin.host import (
     Authorizer,
@@ -24,12 +26,16 @@ from portal_actions_plugin.host import (
     RequesterSecrets,
     ScmCredentials,
     Scorecards,
+    TemplateFilters,
+    TemplateGlobals,
     TemplateListing,
     TemplateSource,
+    UserEntity,
 )
 from portal_actions_plugin.run_types import Json
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.software_templates.expressions.host_calls import HostCalls
     from portal_actions_plugin.software_templates.spec import Template
 
 log = logging.getLogger(__name__)
@@ -44,8 +50,21 @@ METHODS: Mapping[str, Sequence[str]] = {
     "scorecards": ("evaluate",),
     "scm_credentials": (),
     "requester_secrets": (),
+    "template_filters": (),
+    "template_globals": (),
+    "user_entity": (),
 }
 """What each hook is asked by: methods of an object, or the hook itself."""
+
+MAX_ENTITY = 64_000
+"""Characters of the requester's entity, as JSON: it is kept with each run whose template names it."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_RESERVED = frozenset(
+    "true false none null and or not in is if else constructor prototype __proto__".split()  # noqa: SIM905 words
+)
+_OF_TEMPLATES = frozenset(
+    "parameters steps user context environment secrets each always failure loop caller".split()  # noqa: SIM905
+)
 
 KINDS = tuple(METHODS)
 assert set(KINDS) == {hook.name for hook in fields(Hooks)}  # noqa: S101 a hook of which nobody knows how to ask it
@@ -119,6 +138,8 @@ def _is_reloaded(before: object, given: object) -> bool:
 
 
 def _usable(kind: str, hook: object) -> Any:
+    if kind in {"template_filters", "template_globals"} and isinstance(hook, Mapping):
+        return functools.partial(dict, hook)
     for method in METHODS[kind] or ("",):
         what = f"The {kind}" + (f"'s {method}" if method else "")
         function = getattr(hook, method, None) if method else hook
@@ -299,6 +320,94 @@ def requester_secrets(asker: RequesterSecrets | None, who: Identity, keys: Seque
             f"The hook {name_of(asker)} answered {_kind(answer)} instead of a mapping of {names} to texts."
         )
     return {key: value for key in keys if (value := answer.get(key))}
+
+
+def user_entity(asker: UserEntity | None, who: Identity) -> dict[str, Json] | None:
+    """What the host's catalog has of somebody, as JSON; None when it has nothing, or the host gave no hook.
+
+    Raises:
+        ConfigurationError: the hook failed, or answered something else than a mapping of JSON values, or a huge one.
+    """
+    if asker is None:
+        return None
+    try:
+        answer = settled(asker(who))
+    except Exception as error:
+        log.exception("the hook %s failed", name_of(asker))
+        raise ConfigurationError(
+            f"The hook {name_of(asker)} failed when it was asked for the entity of {who.id}: {type(error).__name__}.",
+            hint="Tell your platform team: the log says where.",
+        ) from None
+    if answer is None:
+        return None
+    try:
+        if not isinstance(answer, Mapping):
+            raise TypeError
+        whole = json.dumps(dict(answer), allow_nan=False)
+        entity: dict[str, Json] = json.loads(whole)
+    except (TypeError, ValueError, RecursionError):
+        drop(answer)
+        raise ConfigurationError(
+            f"The hook {name_of(asker)} answered {_kind(answer)} that is no mapping of JSON values."
+        ) from None
+    if len(whole) > MAX_ENTITY:
+        raise ConfigurationError(
+            f"The hook {name_of(asker)} answered with {len(whole):,} characters: an entity has at most {MAX_ENTITY:,}."
+        )
+    return entity
+
+
+@functools.lru_cache(maxsize=16)
+def template_calls(filters: TemplateFilters | None, others: TemplateGlobals | None) -> HostCalls:
+    """What a host adds to what expressions of templates may call, asked of it once.
+
+    Raises:
+        ConfigurationError: a hook failed, or answered something else than a mapping, or with a name that cannot be used.
+    """
+    from portal_actions_plugin.software_templates.expressions.host_calls import HostCalls
+
+    found = _named("template_filters", filters)
+    for name, value in found.items():
+        if not callable(value):
+            raise ConfigurationError(f"The filter {name} of {name_of(filters)} is {_kind(value)}, and no function.")
+        refuse_async(value, f"The filter {name}")
+    named = _named("template_globals", others)
+    for name, value in named.items():
+        if name in _OF_TEMPLATES:
+            raise ConfigurationError(f"The global {name} of {name_of(others)} has a name that templates have already.")
+        if callable(value):
+            refuse_async(value, f"The global {name}")
+        else:
+            _require_json(name, value, others)
+    return HostCalls(cast("Mapping[str, Callable[..., object]]", found), named)
+
+
+def _named(kind: str, hook: Callable[[], Mapping[str, Any]] | None) -> dict[str, Any]:
+    if hook is None:
+        return {}
+    try:
+        answer = hook()
+    except Exception as error:
+        log.exception("the hook %s failed", name_of(hook))
+        raise ConfigurationError(f"The hook {name_of(hook)} failed: {type(error).__name__}.") from None
+    if not isinstance(answer, Mapping):
+        drop(answer)
+        raise ConfigurationError(f"The hook {name_of(hook)} answered {_kind(answer)} instead of a mapping by name.")
+    for name in answer:
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _RESERVED:
+            raise ConfigurationError(
+                f"The hook {name_of(hook)} names {name!r} in {kind}: a name has letters, digits and _, and begins with no digit."
+            )
+    return dict(answer)
+
+
+def _require_json(name: str, value: object, hook: object) -> None:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise ConfigurationError(
+            f"The global {name} of {name_of(hook)} is {_kind(value)}: neither a function nor JSON."
+        ) from None
 
 
 def templates(source: TemplateSource) -> TemplateSource:

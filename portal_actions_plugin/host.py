@@ -146,7 +146,11 @@ IdentityLoader = Callable[[], Identity | None]
 Authorizer = Callable[[Identity, str, Any], bool]
 ScmCredentials = Callable[[str, str], str | None]
 RequesterSecrets = Callable[[Identity, Sequence[str]], Mapping[str, str | None]]
+UserEntity = Callable[[Identity], Mapping[str, Json] | None]
 """These may be async as well, and so may the methods above."""
+TemplateFilters = Callable[[], Mapping[str, Callable[..., Json]]]
+TemplateGlobals = Callable[[], Mapping[str, Callable[..., Json] | Json]]
+"""These may not: expressions are evaluated where nothing can wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,9 @@ class Hooks:
     scorecards: Scorecards | None = None
     scm_credentials: ScmCredentials | None = None
     requester_secrets: RequesterSecrets | None = None
+    template_filters: TemplateFilters | None = None
+    template_globals: TemplateGlobals | None = None
+    user_entity: UserEntity | None = None
 
 
 @dataclass(frozen=True, slots=True)

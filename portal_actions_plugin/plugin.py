@@ -15,7 +15,7 @@ from portal_actions_plugin.actions.forge_abilities import ForgeAbilities
 from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.answers import name_of
 from portal_actions_plugin.errors import ConfigurationError
-from portal_actions_plugin.extension import NAME, Extension, extension
+from portal_actions_plugin.extension import NAME, Extension, extension, of_app
 from portal_actions_plugin.hook_decorators import HookDecorators
 from portal_actions_plugin.hooks import HookTable
 from portal_actions_plugin.host import Identity, NavItem
@@ -30,6 +30,7 @@ from portal_actions_plugin.runs.news import relay
 from portal_actions_plugin.runs.reading import permitted
 from portal_actions_plugin.scm.providers import ProviderKinds
 from portal_actions_plugin.settings.config import Config
+from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from portal_actions_plugin.storage.sessions import Database
 
@@ -302,3 +303,12 @@ class PortalActions(HookDecorators):
 
 plugin = PortalActions()
 """The one that the entry point ``portal.plugins`` names. Its hooks are for the apps of other objects as well."""
+
+
+def _template_calls() -> host_calls.HostCalls:
+    """What the host of the app that is active adds to the language of templates."""
+    app = current_app._get_current_object() if has_app_context() else None  # type: ignore[attr-defined] # noqa: SLF001
+    return of_app(app).template_calls if app and NAME in app.extensions else host_calls.NONE
+
+
+host_calls.look_up_with(_template_calls)

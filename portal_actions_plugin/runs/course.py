@@ -9,6 +9,7 @@ from typing import Any
 
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.software_templates import step_rendering
 from portal_actions_plugin.software_templates.outputs import rendering
@@ -19,7 +20,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A template run as its steps see it: who asked for what, and what the finished steps made."""
+    """A template run as its steps see it: who asked for what, and what the finished steps made.
+
+    Attributes:
+        user_entity: what the host's catalog has of who asked, where the template names it.
+    """
 
     run_id: str
     template: Template
@@ -28,19 +33,26 @@ class Course:
     requester_name: str
     entity: str | None = None
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    user_entity: Mapping[str, Any] | None = None
 
     def context(self) -> dict[str, Any]:
         """What expressions may name."""
         return step_rendering.step_context(
             self.inputs,
             self.outputs,
-            user={"id": self.requested_by, "ref": self.requested_by, "displayName": self.requester_name},
+            user={
+                "id": self.requested_by,
+                "ref": self.requested_by,
+                "displayName": self.requester_name,
+                **({} if self.user_entity is None else {"entity": dict(self.user_entity)}),
+            },
             context={
                 "runId": self.run_id,
                 "template": self.template.name,
                 "entity": self.entity,
                 "task": {"id": self.run_id},  # what Backstage calls it
             },
+            environment={"parameters": dict(extension().config.environment.parameters)},
         )
 
     def output(self) -> dict[str, Any]:
@@ -68,12 +80,29 @@ class Course:
             return None
         masks = dict.fromkeys(self.template.secret_names | self.template.requester_secrets, MASK)
         context = self.context()
-        known = {**context, "parameters": {**context["parameters"], **masks}}
+        known = with_secrets(context, masks, dict.fromkeys(extension().config.environment.secrets, MASK))
         try:
             data = step_rendering.render_step_input(self.template, position, known, masks)
         except ValidationError:
             return None
         return lock_key_of(action, data)
+
+
+def with_secrets(
+    context: Mapping[str, Any], secrets: Mapping[str, Any], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the expressions of a step's input may name: ``context`` with secrets among its parameters and environment.
+
+    Args:
+        context: as ``Course.context`` gives it.
+        secrets: the run's secret inputs by name.
+        environment: the portal's secrets by name.
+    """
+    return {
+        **context,
+        "parameters": {**context["parameters"], **secrets},
+        "environment": {**context["environment"], "secrets": dict(environment)},
+    }
 
 
 def lock_key_of(action: Action, data: Mapping[str, Any]) -> str | None:

@@ -123,7 +123,8 @@ def fails_again(begin: LeftOff, error_code: str) -> bool:
     if begin.template.requester_secrets_of(begin.position):
         return False
     return not any(
-        secret & (found.parameters | found.secrets) for found in _references(step.input, begin.template.language)
+        secret & (found.parameters | found.secrets) or "environment" in found.names
+        for found in _references(step.input, begin.template.language)
     )
 
 

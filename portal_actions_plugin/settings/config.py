@@ -13,6 +13,7 @@ from portal_actions_plugin.host import PERMISSIONS
 from portal_actions_plugin.settings.installations import Installation, read_installations
 from portal_actions_plugin.settings.values import (
     PREFIX,
+    Environment,
     HostRule,
     RateLimit,
     Reader,
@@ -92,6 +93,14 @@ SETTINGS: tuple[Setting, ...] = (
         "YAML_MERGE",
         False,  # noqa: FBT003 a default, like the others
         "Whether `<<` in a template writes a mapping out, as in YAML 1.1: YAML 1.2 has no merge keys.",
+    ),
+    Setting(
+        "ENVIRONMENT",
+        {},
+        "What every template may name as `environment`: `{'parameters': {'region': 'eu'}, 'secrets': {'token': '…'}}`. "
+        "`environment.parameters.region` is for all expressions of a step, `environment.secrets.token` for its `input` only. It "
+        "is read when a step begins and kept with no run; the secrets are masked in all that a run writes. Web processes and "
+        "workers need the same.",
     ),
     Setting("DEFAULT_ROLES", ("viewer",), "Roles of an identity that comes without any."),
     Setting(
@@ -211,6 +220,7 @@ class Config:
     color_scheme: str
     template_path: tuple[Path, ...]
     yaml_merge: bool
+    environment: Environment
     default_roles: frozenset[str]
     role_permissions: Mapping[str, frozenset[str]]
     require_authorizer: bool
@@ -263,6 +273,7 @@ class Config:
             color_scheme=read.choice("COLOR_SCHEME", ("auto", "light", "dark")),
             template_path=tuple(Path(folder).absolute() for folder in read.words("TEMPLATE_PATH", ":")),
             yaml_merge=read.switch("YAML_MERGE"),
+            environment=read.environment("ENVIRONMENT"),
             default_roles=frozenset(read.words("DEFAULT_ROLES", ",")),
             role_permissions=read.role_permissions("ROLE_PERMISSIONS"),
             require_authorizer=read.switch("REQUIRE_AUTHORIZER"),

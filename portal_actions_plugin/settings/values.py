@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import urlsplit
 
 from portal_actions_plugin.errors import ConfigurationError
@@ -84,6 +85,23 @@ def require_known(values: Iterable[str], known: Sequence[str]) -> None:
         f"There is no setting {' and no setting '.join(unknown)}.",
         hint=f"Did you mean {', '.join(meant)}?" if meant else "The reference has those that there are.",
     )
+
+
+MAX_ENVIRONMENT = 64_000
+"""Characters of all that templates may name as ``environment``, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What templates may name as ``environment``.
+
+    Attributes:
+        parameters: JSON values by name.
+        secrets: texts by name, for the inputs of steps only.
+    """
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Reader:
@@ -191,6 +209,24 @@ class Reader:
             raise wrong(name, value, "a table of action patterns and queue names (a-z, 0-9, - and _)")
         return {str(pattern): str(queue) for pattern, queue in value.items()}
 
+    def environment(self, name: str) -> Environment:
+        """What templates may name as ``environment``. No error shows a value: it may be a secret."""
+        given = self._get(name)
+        found = Environment(given.get("parameters") or {}, given.get("secrets") or {}) if _is_table(given) else None
+        if found is None or given.keys() - {"parameters", "secrets"}:
+            raise wrong(name, type(given).__name__, "a table with `parameters` and `secrets`")
+        if not _is_table(found.parameters) or not _is_table(found.secrets):
+            raise wrong(name, "something else", "a table in `parameters`, and one in `secrets`")
+        if odd := [key for key, value in found.secrets.items() if not isinstance(value, str) or not value]:
+            raise wrong(name, f"no text in secrets.{odd[0]}", "texts in `secrets`, none of them empty")
+        try:
+            size = len(json.dumps([found.parameters, found.secrets], allow_nan=False))
+        except (TypeError, ValueError, RecursionError):
+            raise wrong(name, "something else", "JSON values in `parameters`") from None
+        if size > MAX_ENVIRONMENT:
+            raise wrong(name, f"{size:,} characters", f"at most {MAX_ENVIRONMENT:,} of them")
+        return found
+
     def hosts(self, name: str) -> tuple[HostRule, ...]:
         return tuple(_host_rule(name, word) for word in self.words(name, ","))
 
@@ -210,6 +246,10 @@ class Reader:
         if unusable:
             raise wrong(name, unusable, f"permissions such as {', '.join(PERMISSIONS)}")
         return table
+
+
+def _is_table(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
 
 
 def _host_rule(name: str, word: str) -> HostRule:

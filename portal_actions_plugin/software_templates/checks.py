@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.control_characters import escaped
+from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.expressions.checks import Scope, check_condition, check_value
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.findings import Checked, Findings
@@ -193,6 +194,7 @@ def _check_expressions(template: Template, findings: Findings) -> None:
     def scope(earlier: tuple[str, ...], *, is_input: bool) -> Scope:
         return Scope(
             *(earlier, ids, known, secrets, is_input, language.references, asked),
+            functions=host_calls.current().names[1],
             instead=language.instead,
             blocks_are_texts=template.reading is Reading.STRICT,
         )

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.expressions.limits import budget
 from portal_actions_plugin.software_templates.languages import LANGUAGES
 from portal_actions_plugin.software_templates.places import has_expression
@@ -87,8 +88,10 @@ class KnownInputs:
             found.steps <= self._done
             and not found.problems
             and "secrets" not in found.names
+            and ("environment", "secrets") not in found.members
+            and "environment" not in found.whole
             and not (found.parameters & secret)
-            for found in _read(text, self._template.reading)
+            for found in _read(text, self._template.reading, host_calls.current().names)
         )
 
 
@@ -121,7 +124,7 @@ def _made_of(value: JsonValue, kind: str) -> str | None:
 
 @lru_cache(maxsize=512)
 def _named(text: str) -> tuple[str, ...]:
-    found = _read(text, Reading.STRICT)
+    found = _read(text, Reading.STRICT, host_calls.NONE.names)
     names = {f"step:{name}" for one in found for name in one.steps}
     names |= {f"parameter:{name}" for one in found for name in one.parameters}
     names |= {name for one in found for name in one.names - {"steps", "parameters"}}
@@ -129,5 +132,5 @@ def _named(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=512)
-def _read(text: str, reading: Reading) -> tuple[References, ...]:
+def _read(text: str, reading: Reading, _host_names: object) -> tuple[References, ...]:
     return LANGUAGES[reading].references(text)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from portal_actions_plugin.control_characters import escaped
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import TemplateFinding, TemplateListing
+from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.skeleton import read_skeleton
 from portal_actions_plugin.software_templates.sources.files import is_file, shown_path
 from portal_actions_plugin.software_templates.sources.locations import MAX_DEPTH, MAX_FOUND, Expansion
@@ -72,6 +73,7 @@ class FolderTemplateSource:
         self._folders = tuple(folders)
         self._reader = TemplateReader(self._folders, known_actions, forbids, yaml_merge=yaml_merge)
         self._loaded: dict[Path, Loaded] = {}
+        self._host_names = host_calls.NONE.names
 
     def list(self) -> TemplateListing:
         """All usable templates by name, what is wrong with the others, and what usable ones had better be rid of."""
@@ -98,6 +100,8 @@ class FolderTemplateSource:
         raise no_template(name)
 
     def _view(self) -> _View:
+        if self._host_names != host_calls.current().names:  # what expressions may call has changed
+            self._loaded, self._host_names = {}, host_calls.current().names
         loaded, problems = self._load_all()
         warnings: _Findings = []
         templates: dict[str, Template] = {}

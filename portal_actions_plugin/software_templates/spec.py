@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -56,6 +56,8 @@ class TemplateSnapshot(TypedDict):
     folder: str | None
     skeleton_files: dict[str, str]
     api_version: NotRequired[str]
+    user_entity: NotRequired[dict[str, JsonValue]]
+    """What the catalog had of the requester of that run, where the template names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ class Template:
             KeyError, TypeError: it has not the keys that a template of this version has.
         """
         data: dict[str, Any] = deepcopy(dict(snapshot))
+        data.pop("user_entity", None)
         steps = tuple(Step(condition=step.pop("if"), **step) for step in data.pop("steps"))
         data |= {name: tuple(data[name]) for name in ("tags", "parameters", "permissions")}
         return cls(steps=steps, reading=Reading.of(data.pop("api_version", None)), **data)
@@ -188,6 +191,18 @@ class Template:
         """The top-level parameters with ``ui:field: Secret`` or ``writeOnly: true``."""
         declared = schemas.declared(self.inputs_schema())
         return frozenset(name for name, found in declared.items() if any(map(schemas.is_secret, found)))
+
+    @cached_property
+    def names_user_entity(self) -> bool:
+        """Whether an expression names ``user.entity``, or all of ``user``."""
+        parts = [self.output, *(part for step in self.steps for part in (step.input, step.condition))]
+        return any(
+            ("user", "entity") in found.members or "user" in found.whole
+            for part in parts
+            for text in texts_of(part)
+            if "user" in text
+            for found in self.language.references(text)
+        )
 
     @cached_property
     def requester_secrets(self) -> frozenset[str]:
@@ -237,15 +252,19 @@ def repeated_ids(steps: Sequence[Step]) -> frozenset[str]:
     return frozenset(step_id for step_id, count in counts.items() if count > 1)
 
 
+def texts_of(value: JsonValue) -> Iterator[str]:
+    """Every text in a value, at every depth; keys are none."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_of(part)
+
+
 def secrets_named(value: JsonValue, language: Language) -> frozenset[str]:
     """What the expressions in a value name as ``secrets.x``."""
-    if isinstance(value, Mapping):
-        return frozenset().union(*(secrets_named(part, language) for part in value.values()))
-    if isinstance(value, list | tuple):
-        return frozenset().union(*(secrets_named(part, language) for part in value))
-    if not isinstance(value, str) or "secrets" not in value:
-        return frozenset()
-    return frozenset().union(*(found.secrets for found in language.references(value)))
+    texts = (text for text in texts_of(value) if "secrets" in text)
+    return frozenset().union(*(found.secrets for text in texts for found in language.references(text)))
 
 
 def validate_inputs(template: Template, inputs: object, left_empty: Collection[Key] = ()) -> dict[str, JsonValue]:

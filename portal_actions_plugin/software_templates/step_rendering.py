@@ -6,15 +6,21 @@ Expressions are evaluated in ``expressions.rendering``. Nothing here touches a d
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.expressions import rendering
+from portal_actions_plugin.software_templates.expressions.checks import MEMBERS
 from portal_actions_plugin.software_templates.expressions.limits import budget
 from portal_actions_plugin.software_templates.expressions.undefined import Sparse, SparseTree
+from portal_actions_plugin.software_templates.languages import LANGUAGES
+from portal_actions_plugin.software_templates.spec import texts_of
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.software_templates.readings import Reading
     from portal_actions_plugin.software_templates.spec import Template
 
     Values = Mapping[str, JsonValue]
@@ -39,7 +45,11 @@ class ConditionError(ValidationError):
 
 
 def step_context(
-    inputs: Values, outputs_by_step: Mapping[str, Values], user: Values, context: Values
+    inputs: Values,
+    outputs_by_step: Mapping[str, Values],
+    user: Values,
+    context: Values,
+    environment: Values = MappingProxyType({}),
 ) -> dict[str, Values]:
     """Build what expressions may name.
 
@@ -48,15 +58,22 @@ def step_context(
         outputs_by_step: the outputs of each finished step by its id; a step that is not in it has none.
         user: of the requester: ``id``, ``ref`` and ``displayName``.
         context: of the run: ``runId``, ``template`` and ``entity``.
+        environment: of the portal: ``parameters``; while a step's input is rendered, ``secrets`` too.
 
     Returns:
-        ``parameters``, ``steps`` (by id, each with ``output`` and ``outputs``, which are equal, and ``status``), ``user``, ``context``.
+        ``parameters``, ``steps`` (by id, each with ``output`` and ``outputs``, which are equal, and ``status``), ``user``, ``context``, ``environment``.
     """
     steps: dict[str, JsonValue] = {
         step: {"output": dict(outputs), "outputs": dict(outputs), "status": "success"}
         for step, outputs in outputs_by_step.items()
     }
-    return {"parameters": dict(inputs), "steps": steps, "user": dict(user), "context": dict(context)}
+    return {
+        "parameters": dict(inputs),
+        "steps": steps,
+        "user": dict(user),
+        "context": dict(context),
+        "environment": dict(environment),
+    }
 
 
 def next_step(template: Template, position: int, context: StepContext) -> int | None:
@@ -127,7 +144,10 @@ def made_of_secrets(
     known = {**names_of(template, context), "secrets": _secrets(template, secrets)}
     others = {**names_of(template, masked[0]), "secrets": _secrets(template, masked[1])}
     where = where_of(template, position, "input")
-    for text in _texts(template.steps[position].input):
+    secret = template.secret_names
+    for text in texts_of(template.steps[position].input):
+        if not _names_secrets(text, template.reading, secret):
+            continue  # the time, or something by chance, may be another one each time
         try:
             value = template.language.value(text, known, where)
         except rendering.UndefinedValueError:
@@ -140,12 +160,16 @@ def made_of_secrets(
             yield value, other
 
 
-def _texts(value: JsonValue) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(part)
+@lru_cache(maxsize=512)
+def _names_secrets(text: str, reading: Reading, secret: frozenset[str]) -> bool:
+    """Whether a secret may be in what a text becomes. A template's texts are the same in each of its runs."""
+    return any(
+        found.problems
+        or found.names & {"secrets", "environment"}
+        or found.parameters & secret
+        or (secret and "parameters" in found.whole)
+        for found in LANGUAGES[reading].references(text)
+    )
 
 
 def names_of(template: Template, context: StepContext) -> dict[str, Values]:
@@ -153,6 +177,8 @@ def names_of(template: Template, context: StepContext) -> dict[str, Values]:
     return {
         **context,
         "parameters": SparseTree(context["parameters"], template.parameter_names, _NOT_GIVEN),
+        "user": SparseTree(context["user"], MEMBERS["user"], "is not known of the requester"),
+        "environment": SparseTree(context.get("environment") or {}, None, "is not in PORTAL_ACTIONS_ENVIRONMENT"),
         "steps": Sparse(
             context["steps"], (step.id for step in template.steps), "has no output: that step was skipped or not run"
         ),

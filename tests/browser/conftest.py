@@ -75,6 +75,32 @@ def window(chromium: Any, site: Site) -> Iterator[Callable[..., Window]]:
         context.close()
 
 
+TEXT = """# What is next
+It has **parts**, see [the docs](https://docs.example) and `make test`.
+
+1. Clone it
+   ```sh
+   git clone https://forge.example/acme/a-repository-with-a-rather-long-name.git && make install test run
+   ```
+2. Read *all*
+   - of it
+
+| part | is | and | more |
+|--|--|--|--|
+| api | answers | requests over http | yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy |
+
+> Ask SRE.
+"""
+GIVEN = {
+    "links": [
+        {"title": "Repository", "url": "https://forge.example/r"},
+        {"title": "Shop", "entityRef": "component:shop"},
+    ],
+    "text": [{"title": "Next", "content": TEXT}, {"title": "Later", "content": TEXT, "default": True}],
+    "repo": {"name": "r" * 90},
+}
+
+
 @pytest.fixture
 def paths(site: Site) -> dict[str, str]:
     """A page of each kind, with long words on each."""
@@ -97,6 +123,7 @@ def paths(site: Site) -> dict[str, str]:
         step_values={0: made, 1: {**AUTH_ERROR, "attempt": 2}},
     )
     add_attempt(ids[1], 1, error_code="REMOTE_ERROR", error_message="502 " + "e" * 200)
+    given = add_template_run("success", ("success", "success", "success"), **TWO_STEPS, outputs=GIVEN)[0]
     add_log(ids[1], "trying " + "l" * 300, ("warning", "slow", 1), ("error", "403 from the forge", 2))
     running, ids = add_template_run(
         "running", ("success", "running"), **TWO_STEPS, step_values={1: {"progress_done": 2, "progress_total": 7}}
@@ -133,6 +160,7 @@ def paths(site: Site) -> dict[str, str]:
         "list": "/actions",
         "filtered list": "/actions?status=failed&entity=" + "e" * 120 + "&times=absolute",
         "failed run": f"/templates/runs/{run_id}",
+        "run that gives texts": f"/templates/runs/{given}",
         "running run": f"/templates/runs/{running}",
         "lost run": f"/templates/runs/{lost}",
         "canceled run": f"/templates/runs/{canceled}",

@@ -49,8 +49,8 @@ class Shelf:
 
 
 @contextmanager
-def demo_portal(folder: str) -> Iterator[Site]:
-    app = create_app(Settings(Path(folder, "portal"), "http://127.0.0.1"))
+def demo_portal(folder: str, **settings: Any) -> Iterator[Site]:
+    app = create_app(Settings(Path(folder, "portal"), "http://127.0.0.1"), **settings)
     app.config["PORTAL_ACTIONS_REDIS_URL"] = f"unix://{folder}/nobody-is-there.sock"
     with app.app_context():
         seed.create_tables(app)
@@ -92,6 +92,36 @@ def write_audit(day: portal_day.Day) -> None:
             audit.record(tx, entry)
             # The database's clock wrote it, and that one knows nothing of the made-up day.
             tx.execute(update(tables.audit).where(tables.audit.c.at > NOW).values(at=ago(seconds)))
+
+
+TO_MEND = """\
+apiVersion: {version}
+kind: Template
+metadata: {{name: {name}, title: {title}}}
+spec:
+  type: service
+  parameters:
+    properties:
+      name: {{type: string, title: Name}}
+      port: {{type: integer, title: Port, default: 70000, maximum: 65535}}
+  steps:
+    - id: greet
+      action: debug.log@v1
+      input: {{message: "Hello ${{{{ parameters.nam }}}}", level: "${{{{ parameters.port ? 'info' : 'warning' }}}}"}}
+  output:
+    links:
+      - {{title: Wiki, url: wiki/start}}
+"""
+
+
+def templates_to_mend(folder: str) -> Path:
+    """Write a template that cannot be used, and one that runs with warnings."""
+    for name, title, version in (
+        ("request-database", "Request a database", "portal-actions/v1"),
+        ("create-library", "Create a library", "scaffolder.backstage.io/v1beta3"),
+    ):
+        Path(folder, f"{name}.yaml").write_text(TO_MEND.format(name=name, title=title, version=version))
+    return Path(folder)
 
 
 def many_at_once() -> str:
@@ -171,6 +201,8 @@ def shelves(stack: ExitStack) -> Iterator[Shelf]:
         "reference": "/api/v1/docs",
     }
     yield Shelf(portal, "ada", pages)
+    owned = stack.enter_context(demo_portal(folder(), PORTAL_ACTIONS_TEMPLATE_PATH=[str(templates_to_mend(folder()))]))
+    yield Shelf(owned, "margaret", {"findings": "/templates/findings"})
     guest = stack.enter_context(harbor(folder()))
     day = portal_day.live_through()
     yield Shelf(guest, "ada", {"harbor-list": day.list, "harbor-run": day.failed})

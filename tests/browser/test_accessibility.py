@@ -60,6 +60,16 @@ def test_axe_finds_nothing_on_an_empty_list(window: OpenWindow) -> None:
     assert found_by_axe(tab) == []
 
 
+def test_axe_finds_nothing_in_what_owners_of_templates_mend(window: OpenWindow, template_folder: Path) -> None:
+    for name, version in (("b", "portal-actions/v1"), ("w", "scaffolder.backstage.io/v1beta3")):
+        document = CONDITIONS.replace("portal-actions/v1", version).replace("name: kinds", f"name: {name}")
+        wrong = "{message: '${{ parameters.nope }}', lev: '" + "x" * 90 + "'}"
+        (template_folder / f"{name}.yaml").write_text(document.replace("{message: hello}", wrong))
+    tab = window("margaret").open("/templates/findings")
+    assert tab.get_by_role("table").count() == 2
+    assert found_by_axe(tab) == []
+
+
 def test_axe_finds_nothing_in_the_audit(window: OpenWindow, site: Site) -> None:
     with transaction("test") as tx:
         for outcome in OUTCOMES:

@@ -101,6 +101,7 @@ CASES = (
     Case("GET /portal-actions-static/<path:filename>", ANYBODY, "/portal-actions-static/portal-actions.css"),
     Case("GET /actions", EVERYBODY_SIGNED_IN),
     Case("GET /actions/audit", ADMIN),
+    Case("GET /templates/findings", (401, 404, 404, 404, 200)),
     Case("GET /actions/bulk", EVERYBODY_SIGNED_IN, "/actions/bulk?do=retry&run=<run_id>", about="ended one-off"),
     # Which run is confirmed is in the form: each is asked about by itself, as a test below shows.
     Case("POST /actions/bulk", (401, 422, 422, 422, 422), f"/actions/bulk?do=cancel&run={NO_RUN}"),

@@ -9,7 +9,9 @@ from typing import Any
 
 from portal_actions_plugin.blueprints.pages.page_answer import run_url
 from portal_actions_plugin.blueprints.pages.words import PageText
+from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun
+from portal_actions_plugin.runs.guards.findings import is_anything_to_mend
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,11 @@ def list_rows(runs: Sequence[ActionRun], retried: Mapping[str, str], text: PageT
         )
 
 
-def list_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+def list_facts(identity: Identity, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What follows from the facts of a list: its rows, and the words that its filters can be set to."""
     runs: Sequence[ActionRun] = facts["runs"]
     return {
+        "may_mend": is_anything_to_mend(identity),
         "rows": list_rows,
         "known": {
             "template": _each_once(run.template for run in runs),

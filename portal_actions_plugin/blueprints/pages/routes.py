@@ -82,7 +82,7 @@ def action_runs() -> Response:
         "may_change": access.may_change_runs(identity),
         "actions": [action.id for action in permitted.actions(identity)],
     }
-    return page("actions.html", facts, more=list_facts)
+    return page("actions.html", facts, more=partial(list_facts, identity))
 
 
 def _found(identity: Identity, query: ListQuery, seen: Sight | None) -> Page:

@@ -133,7 +133,7 @@ def prepare(run: QueuedRun, performer: Performer, redactor: Redactor) -> Prepare
         if run.course:
             require_unended(run.course.template, run.position, run.sealed)
         secrets = unseal(run.sealed, config.secret_keys)
-        redactor.add(list(secrets.values()))
+        redactor.add([*secrets.values(), *config.environment.secrets.values()])
         data = run.render_input(secrets)
         redactor.add(list(run.made_of_secrets(secrets, redactor)))
         _require_lock(action, data, lock_key)

@@ -12,10 +12,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.actions.context import RunInfo
 from portal_actions_plugin.errors import ActionError, InternalError
+from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import Link, Origin
 from portal_actions_plugin.runs.changes.claims import StepRef
 from portal_actions_plugin.runs.conditions import THIS_RUN
-from portal_actions_plugin.runs.course import Course
+from portal_actions_plugin.runs.course import Course, with_secrets
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import QUEUED, SUCCESS
@@ -119,7 +120,7 @@ class QueuedRun:
         # A step whose `if` could not be evaluated when the step before it ended is queued, and fails here, by name.
         step_rendering.next_step(self.course.template, self.position, context)
         return step_rendering.render_step_input(
-            self.course.template, self.position, _with_secrets(context, secrets), secrets
+            self.course.template, self.position, with_secrets(context, secrets, _of_the_portal()), secrets
         )
 
     def made_of_secrets(self, secrets: Mapping[str, Any], redactor: Redactor) -> Iterator[Any]:
@@ -132,19 +133,21 @@ class QueuedRun:
         Returns:
             Values of the step's input, to be masked.
         """
-        if self.course is None or not secrets:
+        portal = _of_the_portal()
+        if self.course is None or not (secrets or portal):
             return
         context, masks = self.course.context(), dict.fromkeys(secrets, MASK)
-        masked = (_with_secrets(context, masks), masks)
+        masked = (with_secrets(context, masks, dict.fromkeys(portal, MASK)), masks)
         for value, other in step_rendering.made_of_secrets(
-            self.course.template, self.position, _with_secrets(context, secrets), secrets, masked
+            self.course.template, self.position, with_secrets(context, secrets, portal), secrets, masked
         ):
             if redactor.data(value) != other:
                 yield value
 
 
-def _with_secrets(context: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:
-    return {**context, "parameters": {**context["parameters"], **secrets}}
+def _of_the_portal() -> Mapping[str, str]:
+    """The secrets that templates may name as ``environment.secrets``."""
+    return extension().config.environment.secrets
 
 
 def next_queued_run(before: QueuedRun, course: Course, step: Mapping[str, Any]) -> QueuedRun:
@@ -252,4 +255,5 @@ def _course(db: Transaction, row: Row) -> Course:
         requester_name=row["requester_name"],
         entity=row["entity"],
         outputs={step["step_id"]: step["outputs"] or {} for step in finished},
+        user_entity=row["definition"].get("user_entity"),
     )

@@ -49,11 +49,14 @@ class NewTemplateRun:
             begin: where to resume.
         """
         template = course.template
+        definition = template.snapshot()
+        if course.user_entity is not None:
+            definition["user_entity"] = dict(course.user_entity)
         values = {
             "template": template.name,
             "title": template.title,
             "template_version": template.version,
-            "definition": template.snapshot(),
+            "definition": definition,
             "inputs": course.inputs,
             "resumed_step": template.steps[begin.position].id if begin else None,
             **about,

@@ -21,6 +21,7 @@ from portal_actions_plugin.run_types import ActionRun, AuditEntry, TemplateRun
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.resume import first_step, left_off
+from portal_actions_plugin.runs.secrets.requester import entity_of_requester
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, OVER
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.storage.sessions import transaction
@@ -312,7 +313,9 @@ def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
     try:
         begin = left_off(run.id)
         course = Course(
-            run.id, begin.template, run.inputs, identity.id, identity.name, run.entity, outputs=begin.outputs
+            *(run.id, begin.template, run.inputs, identity.id, identity.name, run.entity),
+            outputs=begin.outputs,
+            user_entity=entity_of_requester(begin.template, identity),
         )
         first_step(begin, extension().templates.get(run.template), course)
     except ActionError:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import PurePath
 
 from portal_actions_plugin.actions.registry import Action, no_action
 from portal_actions_plugin.errors import NotFoundError, PortalActionsError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import Identity, TemplateFinding, TemplateListing
+from portal_actions_plugin.host import Identity, TemplateListing
 from portal_actions_plugin.run_types import ActionRun, LogEnd, LogLine, Page, TemplateRun
 from portal_actions_plugin.runs.forges import listing
-from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards import access, findings
 from portal_actions_plugin.runs.guards.limits import Quota
 from portal_actions_plugin.runs.reading import names, queries, related
 from portal_actions_plugin.runs.reading.filters import RunFilter
@@ -24,7 +23,7 @@ from portal_actions_plugin.runs.reading.usual_times import Kind
 from portal_actions_plugin.runs.reading.usual_times import usual_times as usual_times_of
 from portal_actions_plugin.runs.run_ids import no_run
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED
-from portal_actions_plugin.software_templates.loader import IN_FOLDER, UNREAD, no_template
+from portal_actions_plugin.software_templates.loader import no_template
 from portal_actions_plugin.software_templates.spec import Template
 
 _LOG_PIECE = 1_000
@@ -311,27 +310,23 @@ def template(identity: Identity | None, name: str) -> Template:
 def templates(identity: Identity | None) -> TemplateListing:
     """The templates that can be used, what is wrong with the others, and warnings for who may edit a template."""
     access.require_read(identity, "template:read")
-    found = extension().templates.list()
-    visible = tuple(one for one in found.templates if access.allowed(identity, "template:read", one.name))
-    problems = tuple(one for one in found.problems if all(_may_read_template(identity, name) for name in _about(one)))
-    mine = tuple(one for one in found.warnings if _may_edit_template(identity, one.template))
-    return replace(found, templates=visible, problems=problems, warnings=mine)
+    return findings.as_told(identity, extension().templates.list())
 
 
-def _may_read_template(identity: Identity | None, name: str) -> bool:
-    return access.allowed(identity, "template:read", name)
+def own_templates(identity: Identity | None) -> findings.OwnTemplates:
+    """What there is to mend about the templates that the identity may edit.
 
-
-def _may_edit_template(identity: Identity | None, name: str) -> bool:
-    return _may_read_template(identity, name) and access.allowed(identity, "template:edit", name)
-
-
-def _about(problem: TemplateFinding) -> set[str]:
-    """What a template that cannot be used may be called: a file that cannot be read may not say its name."""
-    if problem.template and problem.key not in UNREAD:
-        return {problem.template}
-    path = PurePath(problem.file)
-    return {problem.template or path.stem, path.stem if path.name not in IN_FOLDER else path.parent.name or path.stem}
+    Raises:
+        UnauthenticatedError, PermissionDeniedError: nobody asks, or may not read templates.
+        NotFoundError: there is none that they may edit.
+    """
+    access.require_read(identity, "template:read")
+    found = findings.own_templates(identity, extension().templates.list())
+    if found is None:
+        raise NotFoundError(
+            "There is no template here that you may edit.", hint=f"Findings are for who has {findings.EDIT}."
+        )
+    return found
 
 
 def forges(identity: Identity | None) -> list[listing.Forge]:

@@ -12,6 +12,7 @@ from portal_actions_plugin.extension import extension
 
 if TYPE_CHECKING:
     from portal_actions_plugin.host import Identity
+    from portal_actions_plugin.run_types import Json
     from portal_actions_plugin.software_templates.spec import Template
 
 KEPT_SECONDS = 8 * 3600
@@ -43,6 +44,19 @@ def ask_requester(template: Template, requester: Identity) -> dict[str, str]:
             fields={"secrets": {name: ["This portal has none of yours."] for name in missing}},
         )
     return found
+
+
+def entity_of_requester(template: Template, requester: Identity) -> dict[str, Json] | None:
+    """What the host's catalog has of who starts a template; it is asked only where the template names it.
+
+    Args:
+        template: which is about to be run.
+        requester: of this very run.
+
+    Raises:
+        ConfigurationError: the hook failed, or answered something else.
+    """
+    return hooks.user_entity(extension().hooks.user_entity, requester) if template.names_user_entity else None
 
 
 def require_unended(template: Template, position: int, sealed: bytes | None) -> None:

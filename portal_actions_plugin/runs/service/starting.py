@@ -34,7 +34,7 @@ from portal_actions_plugin.runs.guards.input_bounds import Size, require_bounded
 from portal_actions_plugin.runs.guards.passing_rules import require_failing
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.resume import LeftOff, first_step
-from portal_actions_plugin.runs.secrets.requester import ask_requester
+from portal_actions_plugin.runs.secrets.requester import ask_requester, entity_of_requester
 from portal_actions_plugin.runs.secrets.sealing import masking_errors, require_secret, split_secrets
 from portal_actions_plugin.runs.secrets.storable import require_storable
 from portal_actions_plugin.software_templates.loader import no_template
@@ -149,7 +149,10 @@ def _start_template(
         valid = validate_inputs(template, given, ask.left_empty)
     own = ask_requester(template, asker)
     kept = split_secrets(valid, template.secret_names, extension().config.secret_keys, about=ask.readable(), beside=own)
-    course = Course(new_id(), template, kept.shown, asker.id, asker.name, ask.entity, begin.outputs if begin else {})
+    course = Course(
+        *(new_id(), template, kept.shown, asker.id, asker.name, ask.entity, begin.outputs if begin else {}),
+        user_entity=entity_of_requester(template, asker),
+    )
     first = first_step(begin, current, course) if begin else course.next_step(0)
     if first is not None:
         require_forges(needs_of_template(course, first))

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from jinja2 import nodes
 
-from portal_actions_plugin.software_templates.expressions import compiling
+from portal_actions_plugin.software_templates.expressions import compiling, host_calls
 from portal_actions_plugin.software_templates.expressions.filters import FILTERS
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, current_budget
 from portal_actions_plugin.software_templates.expressions.rendering import FAILURES
@@ -277,7 +277,7 @@ class _Reader:
                 self._need(target, facts)
                 self._need_all([*node.args, *(one.value for one in node.kwargs)], facts)
                 return []
-            case nodes.Filter() if node.name not in FILTERS:
+            case nodes.Filter() if node.name not in FILTERS and node.name not in host_calls.current().filters:
                 raise SandboxError("it cannot be evaluated at all, and that is said elsewhere")
             case nodes.Filter() if node.name in _DEFAULTS and node.node is not None:
                 self.visit(node.node, facts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import nodes
 
-from portal_actions_plugin.software_templates.expressions import compiling
+from portal_actions_plugin.software_templates.expressions import compiling, host_calls
 from portal_actions_plugin.software_templates.expressions.filters import FILTERS, TESTS
 from portal_actions_plugin.software_templates.expressions.rendering import FAILURES, problem_of
 
@@ -125,7 +125,7 @@ def _key(node: nodes.Getattr | nodes.Getitem) -> str | None:
 
 def _problems(tree: nodes.Node) -> Iterator[str]:
     for used in tree.find_all(nodes.Filter):
-        if used.name not in FILTERS:
+        if used.name not in FILTERS and used.name not in host_calls.current().filters:
             yield f"there is no filter {used.name!r}; there is {', '.join(sorted(FILTERS))}"
     for asked in tree.find_all(nodes.Test):
         if asked.name not in TESTS:

@@ -11,7 +11,7 @@ from jinja2 import Template, TemplateError, UndefinedError
 from jinja2.exceptions import TemplateRuntimeError, TemplateSyntaxError
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.software_templates.expressions import compiling, wording
+from portal_actions_plugin.software_templates.expressions import compiling, host_calls, wording
 from portal_actions_plugin.software_templates.expressions.limits import (
     MAX_DEPTH,
     MAX_FILE_SIZE,
@@ -20,6 +20,7 @@ from portal_actions_plugin.software_templates.expressions.limits import (
     current_budget,
     size_of,
 )
+from portal_actions_plugin.software_templates.expressions.sandbox import host_globals
 from portal_actions_plugin.software_templates.expressions.undefined import Absent
 from portal_actions_plugin.software_templates.expressions.values import plain, text
 
@@ -138,7 +139,7 @@ def render_file(content: str, context: Context, where: str) -> str:
         with budget(MAX_FILE_SIZE) as left:
             template = compiling.compiled_file(content)
             written = []
-            for piece in template.root_render_func(template.new_context(dict(context))):
+            for piece in template.root_render_func(template.new_context(dict(_with_globals(context)))):
                 left.take(len(piece))
                 written.append(piece)
             return "".join(written)
@@ -178,7 +179,7 @@ def _render_text(whole: str, context: Context, where: str) -> JsonValue:
 def _evaluate(expression: compiling.Expression, context: Context, where: str) -> JsonValue:
     shown = f"${{{{ {expression.source} }}}}"
     try:
-        result = compiling.compiled(expression.source)(context)
+        result = compiling.compiled(expression.source)(_with_globals(context))
         value = None if isinstance(result, Absent) else plain(result)
     except FAILURES as error:
         raise _error(error, where, shown) from None
@@ -186,6 +187,11 @@ def _evaluate(expression: compiling.Expression, context: Context, where: str) ->
         raise AbsentValueError(where, shown, result.reason)
     _take(value, where, shown)
     return value
+
+
+def _with_globals(context: Context) -> Mapping[str, object]:
+    """What expressions may name, with what the host has given; a name of ours wins."""
+    return {**host_globals(), **context} if host_calls.current().globals else context
 
 
 def _take(value: JsonValue, where: str, shown: str) -> None:

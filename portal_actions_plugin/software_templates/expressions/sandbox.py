@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.expressions.filters import FILTERS, METHODS, TESTS
 from portal_actions_plugin.software_templates.expressions.limits import (
     MAX_INT_BITS,
@@ -42,6 +43,45 @@ class _ShortEnough(Extension):
             yield token
 
 
+class _Filters(dict[str, Any]):
+    """Ours, and those of the host that have no name of ours: looked up at each call, as other apps have others."""
+
+    def __missing__(self, name: str) -> Callable[..., object]:
+        return host_filter(name)
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in host_calls.current().filters
+
+    def get(self, name: str, default: object = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
+def host_filter(name: str) -> Callable[..., object]:
+    """A host's filter, with its arguments and its result checked; raises KeyError."""
+    function = host_calls.current().filters[name]
+
+    def call(*args: object) -> object:
+        return host_calls.called(f"filter {name!r}", function, args)
+
+    return call
+
+
+def host_globals() -> Mapping[str, object]:
+    """A host's globals by name, those that are functions with their arguments and results checked."""
+    host = host_calls.current()
+    return {**host.values, **{name: _host_function(name, function) for name, function in host.functions.items()}}
+
+
+def _host_function(name: str, function: Callable[..., object]) -> Callable[..., object]:
+    def call(*args: object) -> object:
+        return host_calls.called(f"function {name!r}", function, args)
+
+    return call
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Jinja's sandbox, narrowed: only named filters, tests and methods, and results that stay in bounds."""
 
@@ -60,7 +100,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         )
         self.globals.clear()
         self.globals["range"] = _short_range
-        self.filters = {**FILTERS, **CHECKS}
+        self.filters = _Filters({**FILTERS, **CHECKS})
         self.tests = dict(TESTS)
 
     def getattr(self, obj: object, attribute: str) -> object:

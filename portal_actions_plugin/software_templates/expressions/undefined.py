@@ -20,15 +20,15 @@ class Sparse(dict[str, "JsonValue"]):
         why: the end of the error's sentence about one without a value, after its name.
     """
 
-    def __init__(self, values: Mapping[str, JsonValue], known: Iterable[str], why: str) -> None:
-        """Take the keys that have values, all keys that are known, and why some have none."""
+    def __init__(self, values: Mapping[str, JsonValue], known: Iterable[str] | None, why: str) -> None:
+        """Take the keys that have values, all keys that are known, None for any, and why some have no value."""
         super().__init__(values)
-        self._known = frozenset(known)
+        self._known = None if known is None else frozenset(known)
         self.why = why
 
     def knows(self, key: str) -> bool:
         """Whether an expression may name a key, with a value or without one."""
-        return key in self._known
+        return self._known is None or key in self._known
 
     def part(self, key: str) -> object:
         """What lies at a key; raises KeyError."""
@@ -40,12 +40,7 @@ class SparseTree(Sparse):
 
     def part(self, key: str) -> object:
         found = self[key]
-        return _Anything(found, (), self.why) if isinstance(found, Mapping) else found
-
-
-class _Anything(SparseTree):
-    def knows(self, key: str) -> bool:  # noqa: ARG002 any
-        return True
+        return SparseTree(found, None, self.why) if isinstance(found, Mapping) else found
 
 
 class Absent(StrictUndefined):

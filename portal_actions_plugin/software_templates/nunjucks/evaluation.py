@@ -6,6 +6,8 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 
+from portal_actions_plugin.software_templates.expressions import host_calls
+from portal_actions_plugin.software_templates.expressions.host_calls import HostCalls
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, current_budget
 from portal_actions_plugin.software_templates.nunjucks import javascript as js
 from portal_actions_plugin.software_templates.nunjucks import syntax
@@ -52,6 +54,28 @@ class Global(Function):
         return self._call(*positional)
 
 
+class _HostFunction(Function):
+    """A function that the host has given."""
+
+    def __init__(self, name: str, call: Callable[..., object]) -> None:
+        self._name = name
+        self._call = call
+
+    def __call__(self, positional: list[object], keyword: dict[str, object]) -> object:
+        return host_call(f"function {self._name!r}", self._call, positional, keyword)
+
+
+def _host_functions(host: HostCalls) -> Mapping[str, Function]:
+    return {name: _HostFunction(name, function) for name, function in host.functions.items()}
+
+
+def host_call(what: str, call: Callable[..., object], given: list[object], keyword: Mapping[str, object]) -> object:
+    """Call what a host has given; undefined is ``None`` there. Raises JavaScriptError, SandboxError."""
+    if keyword:
+        raise JavaScriptError(f"the portal's {what} takes nothing by name")
+    return host_calls.called(what, call, [js.without_undefined(one) for one in given])
+
+
 class _Scope:
     """The names of a template. A loop sees, and sets, those around it."""
 
@@ -88,7 +112,8 @@ class Evaluator:
         self.written: list[str] = []
         self.as_json: list[str] = []
         self._context = context
-        self._functions = {"range": Global(number_range), **functions}
+        self._host = host_calls.current()
+        self._functions = {"range": Global(number_range), **functions, **_host_functions(self._host)}
         self._scope = _Scope()
         self._depth = 0
 
@@ -226,7 +251,7 @@ class Evaluator:
             return scope.get(name)
         if name in self._context:
             return self._context[name]
-        return self._functions.get(name, UNDEFINED)
+        return self._functions.get(name) or self._host.globals.get(name, UNDEFINED)
 
     def _slice(self, expression: syntax.Slice) -> object:
         target = self.value(expression.target)
@@ -261,9 +286,13 @@ class Evaluator:
         return js.bounded(target(*self._given(call.arguments)))
 
     def _filtered(self, filtered: syntax.Filtered) -> object:
-        if filtered.name not in FILTERS:
+        own = self._host.filters.get(filtered.name)
+        if own is None and filtered.name not in FILTERS:
             raise JavaScriptError(f"there is no filter {filtered.name!r}")
         value = _no_function(self.value(filtered.value))
+        if own is not None:
+            positional, keyword = self._given(filtered.arguments)
+            return host_call(f"filter {filtered.name!r}", own, [value, *positional], keyword)
         positional, keyword = self._given(filtered.arguments)
         if keyword and filtered.name not in BY_NAME:
             if filtered.name in OF_BACKSTAGE:

@@ -53,6 +53,17 @@ class JavaScriptError(Exception):
     """What throws in JavaScript, in a template author's words."""
 
 
+def without_undefined(value: object, depth: int = 0) -> object:
+    """A value with null in place of each undefined; raises SandboxError for what is too deep."""
+    if depth > MAX_DEPTH:
+        raise SandboxError(f"it makes a value nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, dict):
+        return {key: without_undefined(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_undefined(item, depth + 1) for item in value]
+    return None if value is UNDEFINED else str(value) if isinstance(value, str) else value
+
+
 def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

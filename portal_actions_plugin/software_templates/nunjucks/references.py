@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.expressions.references import References
 from portal_actions_plugin.software_templates.nunjucks import syntax
 from portal_actions_plugin.software_templates.nunjucks.blocks import parse_template
@@ -101,7 +102,11 @@ def _called(body: syntax.Body) -> Iterator[str]:
 
 def _problems(body: syntax.Body) -> Iterator[str]:
     for node in syntax.nodes(body):
-        if isinstance(node, syntax.Filtered) and node.name not in FILTERS:
+        if (
+            isinstance(node, syntax.Filtered)
+            and node.name not in FILTERS
+            and node.name not in host_calls.current().filters
+        ):
             yield f"there is no filter {node.name!r}; there is {_listed(FILTERS)}"
         elif isinstance(node, syntax.Tested) and node.name not in TESTS:
             yield f"there is no test {node.name!r}; there is {_listed(TESTS)}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import request
 
+from portal_actions_plugin.blueprints.pages.findings_page import counted
 from portal_actions_plugin.blueprints.pages.live import MOVING
 from portal_actions_plugin.blueprints.pages.logs.filter import LOG_FILTERS, LogFilter
 from portal_actions_plugin.blueprints.pages.logs.html import log_items
@@ -20,6 +21,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, RunError, Step, TemplateRun
 from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards.findings import findings_about
 from portal_actions_plugin.runs.reading import permitted
 from portal_actions_plugin.runs.resume import fails_again, left_off
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
@@ -121,6 +123,7 @@ def rest(identity: Identity, facts: Mapping[str, Any]) -> dict[str, Any]:
     run, levels = facts["run"], facts["log"].levels
     return {
         "input_titles": permitted.titles_of_inputs(run) if isinstance(run, TemplateRun) else {},
+        "findings": counted(findings_about(identity, run.template)) if isinstance(run, TemplateRun) else "",
         "usual": _usual(identity, run),
         "log_items": log_items,
         "log_url": run_url("download_log", times=None),

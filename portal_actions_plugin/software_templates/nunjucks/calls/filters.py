@@ -164,6 +164,7 @@ FILTERS: dict[str, Filter] = {
     "nl2br": lambda value, _positional, _keyword: as_safe(
         value, re.sub(r"\r\n|\n", "<br />\n", "" if is_nothing(value) else only_text(value))
     ),
+    "now": lambda _value, _positional, _keyword: strict.now(),
     "parseEntityRef": _as_at_home(strict.parse_entity_ref),
     "parseRepoUrl": _as_at_home(strict.parse_repo_url),
     "pick": _pick,
