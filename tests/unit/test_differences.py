@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.host import TemplateFinding
 from portal_actions_plugin.software_templates.differences import DIFFERENCES, Difference, Kind
 from portal_actions_plugin.software_templates.expressions.rendering import ExpressionError, render_file
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from portal_actions_plugin.software_templates.outputs.rendering import render_output, render_output_after_failure
+from portal_actions_plugin.software_templates.parameters.inputs import InputCheck
+from portal_actions_plugin.software_templates.parameters.schemas import merge_pages
 from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.software_templates.step_rendering import next_step, step_context
@@ -140,7 +143,22 @@ def test_what_leads_nowhere_is_left_out(tmp_path: Path) -> None:
         assert render_output(template, step_context({}, {"x": {}}, {}, {})) == {"links": [], "text": []}
 
 
+def test_the_value_of_a_field_that_is_not_shown_is_dropped_or_refused() -> None:
+    branches = [{"properties": {"host": {"const": name}, name: {"type": "string"}}} for name in ("github", "gitlab")]
+    schema = {
+        "type": "object",
+        "properties": {"host": {"enum": ["github", "gitlab"]}},
+        "dependencies": {"host": {"oneOf": branches}},
+    }
+    given = {"host": "github", "gitlab": "x"}
+    merged = merge_pages((schema,), "")
+    assert InputCheck(merged, "t", Reading.BACKSTAGE).fill(given) == {"host": "github"}
+    with pytest.raises(ValidationError):
+        InputCheck(merged, "t", Reading.STRICT).fill(given)
+
+
 SHOWN = {
+    "hidden-values": test_the_value_of_a_field_that_is_not_shown_is_dropped_or_refused,
     "output-of-failed-runs": test_a_failed_run_gives_what_asks_for_failures,
     "output-without-value": test_what_leads_nowhere_is_left_out,
     "if-that-cannot-be-read": test_an_if_that_cannot_be_read_is_a_problem,

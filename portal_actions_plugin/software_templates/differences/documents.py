@@ -18,6 +18,16 @@ OF_DOCUMENTS: Final = (
         kind=Kind.DOCUMENT,
     ),
     Difference(
+        name="hidden-values",
+        written="a value of a field that the form does not show with these answers",
+        at_home="is sent along, and reaches the steps",
+        backstage="is dropped",
+        ours="is refused by name",
+        why="Somebody chose otherwise since they typed it.",
+        examples=("oneOf: [{properties: {host: {const: github}, team: {type: string}}}]",),
+        kind=Kind.DOCUMENT,
+    ),
+    Difference(
         name="not-yet",
         written="`each` of a step; `always()` and `failure()` in its `if`",
         at_home="repeat a step; let it run after a failure",
