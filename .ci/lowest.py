@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 
-EXTRAS = ("postgres", "github", "async", "embedded", "metrics")
+EXTRAS = ("postgres", "github", "async", "embedded", "metrics", "regex")
 TOOLS = (
     "flask-login",
     "flask-wtf",

@@ -70,6 +70,10 @@ user.entity \| pick('metadata.name')|user.entity \| pick('nope')|user.entity.spe
 range(3)|range(1, 4)|range(0, 10, 5)|range(3, 0, -1)|range()|range('2')|always()|failure()|always|not failure()|always() and failure()|range(2) \| join|cycler|joiner(',')|lipsum()|dict()|namespace()
 a ? b : c|true ? 1 : 2|a && b|!a|a \|\| b|a => b|`x`|a?.b|a ?? b|1 1|a b|a.|a[|(1|'a|a..b|a.1|a.0b|a['__proto__']|a.constructor|parameters.__proto__|a \| |\| upper|1 +|+|not|if|a if|in|is
 parameters.name, 1|parameters;|new Date()|this|self|loop|caller|super()|parameters.tags[parameters.zero]|parameters[parameters.missing]|parameters['na' + 'me']|parameters['na' ~ 'me']|parameters.tags['length']|parameters . name|parameters .name
+'a-b-c'.replace(r/-/g, '_')|'a-b-c'.replace(r/-/, '_')|'a-b-c' \| replace(r/-/g, '_')|'A' \| replace(r/a/i, 'x')|'a b'.replace(r/\s+/g, '-')|'a1b2'.split(r/\d/)|'a1b2c3'.split(r/\d/, 2)|'abc'.split(r/(b)/)|'abc'.split(r/x*/)|''.split(r/x*/)
+r/a/.test('cat')|r/^a/.test(parameters.name)|r/a/.test(missing)|r/a/.test()|r/a/|r/a/ig ~ ''|[r/a/]|r/a/ \| dump|not r/a/|r/a/ is mapping|r/a/ is string|'a' == r/a/|r/a/ == r/a/|'x' in r/a/|r/a/.source|r/a/ \| length|r / 2|r/2|r/a/q|r/a/gg|r/a/s|r/[/]/|r/(/
+'it\'s'.replace(r/'/g, '')|'a}}b'.replace(r/}}/g, '')|'a"b' \| replace(r/"/g, '')|'ab'.replace(r/(a)(b)/, '$2$1')|'abab' \| replace(r/(a)(b)/g, '[$2$1$&$$$9]')|'ab'.replace(r/(?<y>a)/, '<$<y>>')|'foo' \| replace(r/o/g, missing)|'foo'.replace(r/o/, 1)|8 \| replace(r/8/, 'x')
+'abc'.replace(r/x*/g, '-')|'baac'.replace(r/a*/g, '-')|'a\nb'.replace(r/^b/m, 'x')|'a\n'.replace(r/a$/, 'x')|'a\nb'.replace(r/a.b/, 'x')|'é'.replace(r/\w/, '_')|'aBc'.replace(r/[A-Z]/g, '-$&')|'a.b' \| replace(r/\./g, '-') \| upper|'z'.startsWith(r/z/)|'z'.includes(r/z/)|'a[b' \| replace(r/[[]/, 'x')|'a/b'.replace(r/\//, '-')|'x' \| replace(r/\u0078/, 'y')
 """
 
 _TEXTS_WITH = (

@@ -39,12 +39,16 @@ OF_EXPRESSIONS: Final = (
     ),
     Difference(
         name="regular-expressions",
-        written="a regular expression, `r/…/g`",
-        at_home="is one",
+        written="look-around, back references and the flag `y` in a regular expression, `r/…/g`",
+        at_home="exist",
         backstage=_STAYS,
         ours=_PROBLEM,
-        why="A pattern of a template could keep a process busy for ever.",
-        examples=("${{ 'a-b'.replace(r/-/g, '_') }}", "${{ 'a-b' | replace(r/-/g, '_') }}"),
+        why="The engine needs time in line with its text, whatever the pattern is. What it has needs the extra `regex`.",
+        examples=(
+            "${{ 'ab'.replace(r/a(?=b)/, 'x') }}",
+            "${{ 'aab' | replace(r/(a)\\1/, 'x') }}",
+            "${{ r/a/y.test('ba') }}",
+        ),
     ),
     Difference(
         name="macros",

@@ -16,6 +16,7 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
     to_number,
     together,
 )
+from portal_actions_plugin.software_templates.nunjucks.patterns import RegularExpression
 
 
 def json_text(value: object, indent: str = "") -> str | None:
@@ -49,6 +50,8 @@ def _json(value: object, indent: str, line: str, depth: int) -> Iterator[str]:
         yield "null"
     elif isinstance(value, bool):
         yield "true" if value else "false"
+    elif isinstance(value, RegularExpression):
+        yield "{}"
     else:
         raise JavaScriptError("a function is no value: call it with ()")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from portal_actions_plugin.software_templates.nunjucks import syntax
+from portal_actions_plugin.software_templates.nunjucks import patterns, syntax
 from portal_actions_plugin.software_templates.nunjucks.expressions import MAX_NESTED, parse, parse_filter, parse_targets
 from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
 from portal_actions_plugin.software_templates.nunjucks.tokens import SPACE
@@ -14,7 +14,7 @@ from portal_actions_plugin.software_templates.nunjucks.tokens import SPACE
 _TAG = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPENINGS = {"${{": "}}", "{%": "%}", "{#": "#}"}
 _OPENING = re.compile(r"\$\{\{|\{%|\{#|#\}")
-_IN_CODE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|r/", re.DOTALL)
+_IN_CODE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'", re.DOTALL)
 _STOPS = frozenset(
     [
         "else",
@@ -254,11 +254,19 @@ def _end(source: str, start: int, opened: str) -> int:
     while at < len(source):
         if source.startswith(close, at) or source.startswith(f"-{close}", at):
             return at if source.startswith(close, at) else at + 1
-        quoted = _IN_CODE.match(source, at) if source[at] in "\"'" else None
-        if source[at] in "\"'" and quoted is None:
+        at = _after_quoted(source, at) or at + 1
+        if at < 0:
             return -1
-        at = quoted.end() if quoted else at + 1
     return -1
+
+
+def _after_quoted(source: str, at: int) -> int:
+    """Where a text or a regular expression that begins at a place ends; 0 when none does, -1 when it is not closed."""
+    is_pattern = patterns.begins_at(source, at)
+    if not is_pattern and source[at] not in "\"'":
+        return 0
+    quoted = patterns.literal_at(source, at) if is_pattern else _IN_CODE.match(source, at)
+    return quoted.end() if quoted else -1
 
 
 def _raw_end(source: str, at: int, piece: _Piece) -> tuple[int, int]:
@@ -277,11 +285,10 @@ def _split_at(header: str, separator: str) -> tuple[str, str] | None:
     depth, at = 0, 0
     while at < len(header):
         character = header[at]
-        if character in "\"'":
-            quoted = _IN_CODE.match(header, at)
-            if quoted is None:
+        if after := _after_quoted(header, at):
+            if after < 0:
                 return None
-            at = quoted.end()
+            at = after
             continue
         depth += (character in "([{") - (character in ")]}")
         if depth == 0 and separator == "=" and character == "=":

@@ -18,6 +18,7 @@ from portal_actions_plugin.software_templates.nunjucks.calls.methods import MUTA
 from portal_actions_plugin.software_templates.nunjucks.calls.tests import TESTS
 from portal_actions_plugin.software_templates.nunjucks.javascript import UNDEFINED, Function, JavaScriptError
 from portal_actions_plugin.software_templates.nunjucks.loops import loop_values, number_range, part_of, rounds
+from portal_actions_plugin.software_templates.nunjucks.patterns import RegularExpression
 
 MAX_NESTED = 100
 """Expressions and statements inside each other."""
@@ -211,6 +212,8 @@ class Evaluator:
         match expression:
             case syntax.Literal(value):
                 return value
+            case syntax.Pattern(source, flags):
+                return RegularExpression(source, flags)
             case syntax.Name(name):
                 return self._named(name)
             case syntax.ListOf(items):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from portal_actions_plugin.software_templates.nunjucks import syntax
+from portal_actions_plugin.software_templates.nunjucks import patterns, syntax
 from portal_actions_plugin.software_templates.nunjucks.shapes import Operations, from_left, negated, tested
 from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
 from portal_actions_plugin.software_templates.nunjucks.tokens import Token, tokens
@@ -213,15 +213,17 @@ class _Parser:
         self._expect("]")
         return syntax.Slice(target, start, stop, step)
 
-    def _primary(self) -> syntax.Expression:
+    def _primary(self) -> syntax.Expression:  # noqa: PLR0911 a case for each kind of token
         token = self._now
-        if token.kind in {"number", "text", "name"}:
+        if token.kind in {"number", "text", "pattern", "name"}:
             self._at += 1
         if token.kind == "number":
             number = float(token.value)
             return syntax.Literal(int(number) if number.is_integer() else number)
         if token.kind == "text":
             return syntax.Literal(token.value)
+        if token.kind == "pattern":
+            return _pattern(token)
         if token.kind == "name":
             return syntax.Literal(_LITERALS[token.value]) if token.value in _LITERALS else syntax.Name(_allowed(token))
         if self._took("("):
@@ -333,3 +335,12 @@ def _allowed(token: Token) -> str:
     if token.value in RESERVED:
         raise NunjucksSyntaxError(f"{token.value!r} cannot be used", token.line)
     return token.value
+
+
+def _pattern(token: Token) -> syntax.Pattern:
+    source, _, flags = token.value.removeprefix("r/").rpartition("/")
+    try:
+        patterns.compiled(source, flags)
+    except ValueError as error:
+        raise NunjucksSyntaxError(str(error), token.line) from None
+    return syntax.Pattern(source, flags)

@@ -15,6 +15,7 @@ from portal_actions_plugin.software_templates.expressions.limits import (
     current_budget,
     fits,
 )
+from portal_actions_plugin.software_templates.nunjucks.patterns import RegularExpression
 
 EXACT = 2**53
 """Up to here every whole number is one of JavaScript's."""
@@ -158,8 +159,8 @@ def _pieces(value: object, depth: int) -> Iterator[str]:
         raise SandboxError(f"it makes a value nested deeper than {MAX_DEPTH} levels")
     if is_nothing(value):
         return
-    if isinstance(value, bool):
-        yield "true" if value else "false"
+    if isinstance(value, bool | RegularExpression):
+        yield str(value).lower() if isinstance(value, bool) else str(value)
     elif isinstance(value, int | float):
         yield number_text(value)
     elif isinstance(value, str):

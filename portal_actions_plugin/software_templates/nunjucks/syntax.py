@@ -24,6 +24,14 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """``r/source/flags``."""
+
+    source: str
+    flags: str
+
+
+@dataclass(frozen=True, slots=True)
 class Name:
     """A name of the context, or one that the template has set."""
 
@@ -146,6 +154,7 @@ class Capture:
 
 Expression: TypeAlias = (
     Literal
+    | Pattern
     | Name
     | ListOf
     | ObjectOf

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from portal_actions_plugin.software_templates.nunjucks import patterns
 from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
 
 SPACE = " \t\n\r\xa0"
@@ -24,7 +25,7 @@ class Token:
     """A token.
 
     Attributes:
-        kind: ``name``, ``number``, ``text``, ``operator`` or ``end``.
+        kind: ``name``, ``number``, ``text``, ``pattern``, ``operator`` or ``end``.
         value: of a text what it says, else how it is written.
         line: counted from 1.
     """
@@ -61,8 +62,11 @@ def tokens(source: str, line: int) -> Iterator[Token]:
 def _token(source: str, at: int, line: int, previous: Token | None) -> tuple[Token, int]:
     pattern = _NAME_AFTER_DOT if previous is not None and previous.value == "." else _NAME
     if name := pattern.match(source, at):
-        if name[0] == "r" and source[name.end() : name.end() + 1] == "/":
-            raise NunjucksSyntaxError("a regular expression is not supported", line)
+        if name[0] == "r" and patterns.begins_at(source, at):
+            literal = patterns.literal_at(source, at)
+            if literal is None:
+                raise NunjucksSyntaxError("a regular expression is not closed with /", line)
+            return Token("pattern", literal[0], line), literal.end()
         return Token("name", name[0], line), name.end()
     if number := _NUMBER.match(source, at):
         if _NAME.match(source, number.end()):

@@ -24,6 +24,7 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
     to_text,
     truthy,
 )
+from portal_actions_plugin.software_templates.nunjucks.patterns import RegularExpression
 
 Arguments = list[object]
 _MANY = 100
@@ -59,6 +60,8 @@ def _methods_of(value: object) -> Mapping[str, tuple[int, int, Callable[..., obj
         return OF_TEXTS
     if isinstance(value, list):
         return OF_LISTS
+    if isinstance(value, RegularExpression):
+        return _OF_PATTERNS
     return OF_NUMBERS if is_number(value) else {}
 
 
@@ -89,6 +92,8 @@ def _split(text: str, given: Arguments) -> list[object]:
     limit = None if given[1] is UNDEFINED else int(integer(given[1])) & 0xFFFFFFFF
     if given[0] is UNDEFINED:
         parts: list[object] = [text]
+    elif isinstance(given[0], RegularExpression):
+        parts = given[0].split(text)
     else:
         separator = to_text(given[0])
         parts = [*(text.split(separator) if separator else text)]
@@ -97,7 +102,9 @@ def _split(text: str, given: Arguments) -> list[object]:
 
 
 def _replace(text: str, given: Arguments) -> str:
-    """The first one only."""
+    """The first one only, but for a regular expression with ``g``."""
+    if isinstance(given[0], RegularExpression):
+        return given[0].replace(text, to_text(given[1]))
     searched, replacement = to_text(given[0]), to_text(given[1])
     at = text.find(searched)
     if at < 0:
@@ -255,6 +262,9 @@ OF_TEXTS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
     "trim": (0, 0, lambda text, _given: text.strip(SPACE)),
     "trimEnd": (0, 0, lambda text, _given: text.rstrip(SPACE)),
     "trimStart": (0, 0, lambda text, _given: text.lstrip(SPACE)),
+}
+_OF_PATTERNS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
+    "test": (1, 1, lambda pattern, given: pattern.test(to_text(given[0]))),
 }
 OF_LISTS: Mapping[str, tuple[int, int, Callable[..., object]]] = {
     "at": (1, 1, _at),

@@ -17,6 +17,7 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
     to_number,
     truthy,
 )
+from portal_actions_plugin.software_templates.nunjucks.patterns import RegularExpression
 
 Test = Callable[[object, list[object]], bool]
 
@@ -72,7 +73,7 @@ TESTS: Mapping[str, Test] = {
     "lessthan": _ordered(lambda found: found < 0),
     "lower": _cased(str.lower),
     "lt": _ordered(lambda found: found < 0),
-    "mapping": _taking(0, lambda value, _given: isinstance(value, dict | SafeText)),
+    "mapping": _taking(0, lambda value, _given: isinstance(value, dict | SafeText | RegularExpression)),
     "ne": _taking(1, lambda value, given: not strictly_equal(value, given[0])),
     "null": _taking(0, lambda value, _given: value is None),
     "number": _taking(0, lambda value, _given: is_number(value)),

@@ -34,6 +34,7 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import (
     truthy,
     written,
 )
+from portal_actions_plugin.software_templates.nunjucks.patterns import RegularExpression
 
 _MAX_TAGGED = 20_000
 _MOST_PASSES = 8
@@ -77,6 +78,8 @@ def indented(value: object, positional: list[object], _keyword: Keywords) -> obj
 
 def replaced(value: object, positional: list[object], _keyword: Keywords) -> object:
     searched, replacement = given(positional, 0), given(positional, 1)
+    if isinstance(searched, RegularExpression):
+        return as_safe(value, searched.replace(only_text(value), to_text(replacement)))
     if not isinstance(searched, str) and not is_number(searched):
         return value
     if not isinstance(value, str) and not is_number(value):
