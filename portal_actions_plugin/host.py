@@ -23,6 +23,8 @@ PERMISSIONS = (
     "run:cancel-any",
     "audit:read",
     "repo:write",
+    "parameter:read",
+    "step:run",
 )
 
 
@@ -101,6 +103,28 @@ class TemplateFinding:
 
 TemplateProblem = TemplateFinding
 """What it was called while a finding was always a problem."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplatePart:
+    """A part of a template that its author has tagged: an authorizer decides whether somebody may have it.
+
+    Attributes:
+        template: the template's name.
+        kind: ``page`` or ``parameter`` with the permission ``parameter:read``, ``step`` with ``step:run``.
+        name: the parameter's name, the step's id, the title of the page.
+        tags: of ``backstage:permissions``.
+    """
+
+    template: str
+    kind: str
+    name: str
+    tags: tuple[str, ...]
+
+    @property
+    def permission(self) -> str:
+        """What an authorizer is asked for."""
+        return "step:run" if self.kind == "step" else "parameter:read"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from portal_actions_plugin.scm.providers import ProviderKinds
 from portal_actions_plugin.settings.config import Config
 from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
+from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.storage.sessions import Database
 
 
@@ -184,6 +185,15 @@ class PortalActions(HookDecorators):
     def starts_left(self, identity: Identity) -> Quota:
         """What is left of the identity's start limit right now, to be told before somebody clicks."""
         return permitted.starts_left(identity)
+
+    def template(self, identity: Identity | None, name: str) -> Template:
+        """A template as it is for somebody, for a form: without the tagged parts that they may not have.
+
+        Raises:
+            UnauthenticatedError, PermissionDeniedError: nobody asks, or may not read templates.
+            NotFoundError: there is no such template, or the host's authorizer hides it.
+        """
+        return permitted.template(identity, name)
 
     def may_run_template(self, identity: Identity | None, name: str) -> bool:
         """Whether a start of this template would be let through; raises NotFoundError, or what its file has wrong."""

@@ -41,14 +41,14 @@ def list_templates() -> str:
 
 @blueprint.get("/<name>")
 def form(name: str) -> Any:
-    template = _source().get(name)
+    template = _template(name)
     return _page(template, _form(template, MultiDict()))
 
 
 @blueprint.post("/<name>")
 def start(name: str) -> Any:
     """Start it, or show the form again: with what is wrong next to each field, or with what a choice asks for."""
-    template = _source().get(name)
+    template = _template(name)
     step, typed = request.form.get("step", ""), request.form
     if step:
         return _page(template, _form(template, forms.with_rows(typed, step)), _BACK if step == "back" else "")
@@ -67,7 +67,7 @@ def form_again() -> Any:
     """The form with what was typed, for somebody whose page is older than their session. Nothing is started."""
     if people.signed_in() is None:
         return ask_to_sign_in()
-    template = _source().get((request.view_args or {})["name"])
+    template = _template((request.view_args or {})["name"])
     return _page(template, _form(template, request.form), _OLD), 400
 
 
@@ -99,6 +99,11 @@ def _page(template: Any, form: forms.Form, notice: str = "", error: PortalAction
         # A new key each time: a double click is one run, another try is another one.
         idempotency_key=secrets.token_urlsafe(16),
     )
+
+
+def _template(name: str) -> Any:
+    """A template without what who is signed in may not have."""
+    return portal().actions.template(people.current_identity(), name)
 
 
 def _source() -> Any:

@@ -35,8 +35,8 @@ class Setting:
     doc: str
 
 
-_READ = ("action:read", "template:read")
-_RUN = (*_READ, "action:run", "template:run")
+_READ = ("action:read", "template:read", "parameter:read")
+_RUN = (*_READ, "action:run", "template:run", "step:run")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(

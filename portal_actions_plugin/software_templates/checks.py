@@ -19,9 +19,11 @@ from portal_actions_plugin.software_templates.known_inputs import literal
 from portal_actions_plugin.software_templates.literal_inputs import ActionFinder, faults
 from portal_actions_plugin.software_templates.optional_values import check_presence
 from portal_actions_plugin.software_templates.outputs.checks import check_output
-from portal_actions_plugin.software_templates.parameters.checks import KEY as PARAMETERS
-from portal_actions_plugin.software_templates.parameters.checks import page_places, read_pages
-from portal_actions_plugin.software_templates.parameters.page_checks import check_when
+from portal_actions_plugin.software_templates.parameters.checking.pages import KEY as PARAMETERS
+from portal_actions_plugin.software_templates.parameters.checking.pages import page_places, read_pages
+from portal_actions_plugin.software_templates.parameters.checking.words import check_decorators, check_tags, check_when
+from portal_actions_plugin.software_templates.parameters.tags import KEY as TAGS
+from portal_actions_plugin.software_templates.parameters.tags import tags_of
 from portal_actions_plugin.software_templates.places import value_at, written
 from portal_actions_plugin.software_templates.readings import API_VERSIONS, Reading
 from portal_actions_plugin.software_templates.skeleton import (
@@ -54,9 +56,9 @@ MAX_STEP_ID = 255
 """Characters of a step's id in a document of Backstage, where it may be any text: so many are stored."""
 _TOP_KEYS = ("apiVersion", "kind", "metadata", "spec")
 _METADATA_KEYS = ("name", "title", "description", "tags")
-_SPEC_KEYS = ("owner", "type", "lifecycle", "parameters", "steps", "output", "permissions")
-_STEP_KEYS = ("id", "name", "action", "input", "if")
-_STEP_KEYS_LATER = ("each", "backstage:permissions")
+_SPEC_KEYS = ("owner", "type", "lifecycle", "parameters", "steps", "output", "permissions", "presentation")
+_STEP_KEYS = ("id", "name", "action", "input", "if", TAGS)
+_STEP_KEYS_LATER = ("each",)
 
 
 Forbids = Callable[[str, str, Mapping[str, "JsonValue"]], str | None]
@@ -111,7 +113,9 @@ def check_document(
         folder=str(file.parent.absolute()),
         skeleton_files=files,
         reading=findings.reading,
+        presentation=findings.mapping(spec, ("spec", "presentation")),
     )
+    check_decorators(spec, findings)
     _check_expressions(template, findings)
     _check_literals(steps, known_actions, findings)
     _check_forges(steps, forbids, findings)
@@ -158,6 +162,7 @@ def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, kn
             findings.wait((*key, name), f"{name} is not supported yet", name)
         elif name not in _STEP_KEYS:
             findings.add((*key, name), f"unknown key; a step has {', '.join(_STEP_KEYS)}")
+    check_tags(data, key, findings)
     step_id = findings.text(data, (*key, "id"), f"step-{index + 1}")
     if not _STEP_ID.fullmatch(step_id):
         is_storable = 0 < len(step_id) <= MAX_STEP_ID and escaped(step_id) == step_id
@@ -177,6 +182,7 @@ def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, kn
         action=action,
         input=findings.mapping(data, (*key, "input")),
         condition=data.get("if"),
+        tags=tags_of(data),
     )
 
 

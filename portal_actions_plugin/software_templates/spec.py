@@ -12,15 +12,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
+from portal_actions_plugin.software_templates import parts
 from portal_actions_plugin.software_templates.languages import LANGUAGES, Language
 from portal_actions_plugin.software_templates.parameters import schemas
 from portal_actions_plugin.software_templates.parameters.when import as_branch, as_published
 from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.host import TemplatePart
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.parameters.pages import FormCheck
     from portal_actions_plugin.software_templates.parameters.schemas import Schema
@@ -30,11 +31,20 @@ if TYPE_CHECKING:
 USER_OAUTH_TOKEN = "USER_OAUTH_TOKEN"  # noqa: S105 a name
 """What the format calls the requester's own token at a forge."""
 
+_MAX_VARIANTS = 32
 ITEMS_OF_A_STEP = 1_000_000
 """More than the items of any step: those of a step that has the id of an earlier one are counted from here on."""
 
 StepSnapshot = TypedDict(
-    "StepSnapshot", {"id": str, "name": str, "action": str, "input": "dict[str, JsonValue]", "if": "JsonValue"}
+    "StepSnapshot",
+    {
+        "id": str,
+        "name": str,
+        "action": str,
+        "input": "dict[str, JsonValue]",
+        "if": "JsonValue",
+        "tags": NotRequired[list[str]],
+    },
 )
 """A step as a run keeps it. ``input`` and ``if`` are unrendered."""
 
@@ -58,6 +68,8 @@ class TemplateSnapshot(TypedDict):
     api_version: NotRequired[str]
     user_entity: NotRequired[dict[str, JsonValue]]
     """What the catalog had of the requester of that run, where the template names it."""
+    withheld_parameters: NotRequired[list[str]]
+    withheld_steps: NotRequired[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,7 @@ class Step:
         action: an action's id, such as ``scm.createRepo@v1``.
         input: unrendered.
         condition: the unrendered ``if``, a text, true or false; None when there is none.
+        tags: of its ``backstage:permissions``.
     """
 
     id: str
@@ -77,6 +90,7 @@ class Step:
     action: str
     input: Mapping[str, JsonValue] = field(default_factory=dict)
     condition: JsonValue = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,9 @@ class Template:
         folder: the absolute folder of the template's file; None when it came from elsewhere.
         skeleton_files: SHA-256 of each skeleton file by its path below ``folder``.
         reading: how its document is read.
+        presentation: what its author calls the buttons of the form, as ``spec.presentation`` has it.
+        withheld_parameters: what its author has tagged, and somebody may not have: it is as if it were not given.
+        withheld_steps: the ids of such steps.
     """
 
     name: str
@@ -107,6 +124,9 @@ class Template:
     folder: str | None = None
     skeleton_files: Mapping[str, str] = field(default_factory=dict)
     reading: Reading = Reading.STRICT
+    presentation: Mapping[str, JsonValue] = field(default_factory=dict)
+    withheld_parameters: tuple[str, ...] = ()
+    withheld_steps: tuple[str, ...] = ()
 
     @property
     def language(self) -> Language:
@@ -141,6 +161,13 @@ class Template:
         }
         if self.reading is not Reading.STRICT:  # workers of the version before know no other
             written["api_version"] = self.reading.value
+        for step, kept in zip(self.steps, written["steps"], strict=True):
+            if step.tags:  # as of the reading
+                kept["tags"] = list(step.tags)
+        if self.withheld_parameters:
+            written["withheld_parameters"] = list(self.withheld_parameters)
+        if self.withheld_steps:
+            written["withheld_steps"] = list(self.withheld_steps)
         return written
 
     @classmethod
@@ -152,8 +179,11 @@ class Template:
         """
         data: dict[str, Any] = deepcopy(dict(snapshot))
         data.pop("user_entity", None)
-        steps = tuple(Step(condition=step.pop("if"), **step) for step in data.pop("steps"))
+        steps = tuple(
+            Step(condition=step.pop("if"), tags=tuple(step.pop("tags", ())), **step) for step in data.pop("steps")
+        )
         data |= {name: tuple(data[name]) for name in ("tags", "parameters", "permissions")}
+        data |= {name: tuple(data[name]) for name in ("withheld_parameters", "withheld_steps") if name in data}
         return cls(steps=steps, reading=Reading.of(data.pop("api_version", None)), **data)
 
     def first_item(self, position: int) -> int:
@@ -182,9 +212,27 @@ class Template:
         return published(schemas.merge_pages(pages, self.title), self.reading)
 
     @cached_property
+    def tagged(self) -> tuple[tuple[Key, TemplatePart], ...]:
+        """The parts that its author has tagged, each with its place."""
+        return tuple(parts.tagged_parts(self))
+
+    @cached_property
+    def _variants(self) -> dict[frozenset[Key], Template]:
+        return {}
+
+    def without(self, places: frozenset[Key]) -> Template:
+        """The template for somebody who may not have its parts at these places. It is made once for each set of them."""
+        found = self._variants.get(places) if places else self
+        if found is None:
+            if len(self._variants) >= _MAX_VARIANTS:
+                self._variants.clear()
+            found = self._variants[places] = parts.without(self, places)
+        return found
+
+    @cached_property
     def parameter_names(self) -> frozenset[str]:
         """The top-level parameters, also those that only a condition asks for."""
-        return frozenset(schemas.declared(self.inputs_schema()))
+        return frozenset(schemas.declared(self.inputs_schema())).union(self.withheld_parameters)
 
     @cached_property
     def secret_names(self) -> frozenset[str]:
@@ -217,8 +265,8 @@ class Template:
     @cached_property
     def askable_secrets(self) -> frozenset[str]:
         """The requester's own secrets that steps may name: the usual one, and those that a parameter's picker asks for."""
-        declared = schemas.declared(self.inputs_schema())
-        return frozenset({USER_OAUTH_TOKEN}).union(*(map(schemas.requested_secrets, chain(*declared.values()))))
+        found = (schema for page in self.parameters for _, schema in schemas.subschemas(page))
+        return frozenset({USER_OAUTH_TOKEN}).union(*map(schemas.requested_secrets, found))
 
     def shown(self, inputs: Mapping[str, JsonValue], left_empty: Collection[Key] = ()) -> tuple[Schema, ...]:
         """What a form shows to somebody who has answered so far: each page that is shown as a plain JSON Schema object.

@@ -180,7 +180,9 @@ def names_of(template: Template, context: StepContext) -> dict[str, Values]:
         "user": SparseTree(context["user"], MEMBERS["user"], "is not known of the requester"),
         "environment": SparseTree(context.get("environment") or {}, None, "is not in PORTAL_ACTIONS_ENVIRONMENT"),
         "steps": Sparse(
-            context["steps"], (step.id for step in template.steps), "has no output: that step was skipped or not run"
+            context["steps"],
+            [*(step.id for step in template.steps), *template.withheld_steps],
+            "has no output: that step was skipped or not run",
         ),
     }
 

@@ -481,3 +481,24 @@ def test_a_when_that_says_nothing_is_told(found, version):
     assert [key for key, _ in said] == [f"spec.parameters[{index}].when" for index in (1, 2, 3)]
     assert "there is no parameter 'knd'; did you mean 'kind'?" in said[0][1]
     assert "this is no expression, true or false: its page is always shown" in said[2][1]
+
+
+@BOTH
+def test_form_decorators_run_nowhere_and_are_told(found, version):
+    told = found(version, "EXPERIMENTAL_formDecorators: [{id: getToken}]\n" + ECHO)
+    assert [(key, "none runs here" in message) for _, key, message in told] == [
+        ("spec.EXPERIMENTAL_formDecorators", True)
+    ]
+
+
+def test_a_picker_brings_its_secret_wherever_it_is(found):
+    picker = "{type: string, ui:field: RepoUrlPicker, ui:options: {requestUserCredentials: {secretsKey: KEY, additionalScopes: {github: [workflow]}}}}"
+    secret = "${{ secrets.KEY }}"
+    step = f"steps: [{{action: lab.echo@v1, input: {{values: '{secret}'}}}}]\n"
+    for parameters in (
+        f"{{properties: {{repo: {picker}}}}}",
+        f"{{properties: {{deep: {{type: object, properties: {{repo: {picker}}}}}}}}}",
+        f"{{properties: {{on: {{type: boolean}}}}, dependencies: {{on: {{properties: {{repo: {picker}}}}}}}}}",
+    ):
+        assert found(OURS, f"parameters: {parameters}\n{step}") == []
+    assert found(OURS, step)

@@ -146,5 +146,6 @@ def _shown(template: Template) -> dict[str, Any]:
     names = ("name", "title", "description", "tags", "owner", "type", "version", "permissions")
     return {name: getattr(template, name) for name in names} | {
         "may_run": access.may_start_template(current_identity(), template),
+        "presentation": dict(template.presentation),
         "inputs_schema": template.published_schema,
     }

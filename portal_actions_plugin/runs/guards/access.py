@@ -320,14 +320,24 @@ def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
         first_step(begin, extension().templates.get(run.template), course)
     except ActionError:
         return False
-    return has_all(identity, demands_of_template(begin.template))
+    return permitted_template(identity, begin.template) is begin.template and has_all(
+        identity, demands_of_template(begin.template)
+    )
+
+
+def permitted_template(identity: Identity | None, template: Template) -> Template:
+    """A template as it is for somebody: without the tagged pages, parameters and steps that they may not have."""
+    return template.without(
+        frozenset(place for place, part in template.tagged if not allowed(identity, part.permission, part))
+    )
 
 
 def may_start_template(identity: Identity | None, template: Template) -> bool:
     """Whether the identity may start this template, with all that it demands."""
     if hides(identity, "template:read", template.name):
         return False
-    return has_all(identity, [("template:run", template.name), *demands_of_template(template)])
+    permitted = permitted_template(identity, template)
+    return has_all(identity, [("template:run", template.name), *demands_of_template(permitted)])
 
 
 def may_start_action(identity: Identity | None, action: Action) -> bool:

@@ -53,7 +53,7 @@ def as_told(identity: Identity | None, listing: TemplateListing) -> TemplateList
     may = _Asked(identity)
     return replace(
         listing,
-        templates=tuple(one for one in listing.templates if may.read(one.name)),
+        templates=tuple(access.permitted_template(identity, one) for one in listing.templates if may.read(one.name)),
         problems=tuple(one for one in listing.problems if all(map(may.read, _about(one)))),
         warnings=tuple(one for one in listing.warnings if may.edit(one.template)),
     )

@@ -304,7 +304,7 @@ def template(identity: Identity | None, name: str) -> Template:
         raise no_template(name) from None
     if not is_seen:
         raise no_template(name)
-    return found
+    return access.permitted_template(identity, found)
 
 
 def templates(identity: Identity | None) -> TemplateListing:

@@ -188,7 +188,9 @@ def _startable(asker: Identity, name: str, event: str, begin: LeftOff | None) ->
         event=event,
         target=name,
     )
-    current = extension().templates.get(name)
+    current = access.permitted_template(asker, extension().templates.get(name))
+    if begin and access.permitted_template(asker, begin.template) is not begin.template:
+        access.refuse(asker, "step:run", event=event, target=name)
     demands = {*access.demands_of_template(current), *(access.demands_of_template(begin.template) if begin else ())}
     access.require_demands(asker, sorted(demands), event=event, target=name)
     return current

@@ -143,6 +143,7 @@ _TEMPLATE = {
     "version": "3f0c9a1d2b4e",
     "permissions": [],
     "may_run": True,
+    "presentation": {"buttonLabels": {"createButtonText": "Order it"}},
     "inputs_schema": {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Create a service",

@@ -47,6 +47,12 @@ class TemplateSchema(Schema):
     version = fields.String(required=True)
     permissions = fields.List(fields.String(), required=True)
     may_run = fields.Boolean(required=True, metadata={"description": "Whether a start of yours would be let through."})
+    presentation = fields.Dict(
+        required=True,
+        metadata={
+            "description": "What its author calls the buttons of a form: `buttonLabels`, as in `spec.presentation`."
+        },
+    )
     inputs_schema = fields.Dict(required=True)
 
 

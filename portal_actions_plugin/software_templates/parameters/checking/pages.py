@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from portal_actions_plugin.software_templates.parameters.doubles import check_lists
+from portal_actions_plugin.software_templates.parameters.checking.lists import check_lists
+from portal_actions_plugin.software_templates.parameters.checking.values import check_values
+from portal_actions_plugin.software_templates.parameters.checking.words import check_tagged_parameter, check_tags
 from portal_actions_plugin.software_templates.parameters.formats import CHECKED, is_format
 from portal_actions_plugin.software_templates.parameters.keywords import META_FORMATS
 from portal_actions_plugin.software_templates.parameters.schemas import (
@@ -24,7 +26,7 @@ from portal_actions_plugin.software_templates.parameters.schemas import (
     subschemas,
     whole,
 )
-from portal_actions_plugin.software_templates.parameters.values import check_values
+from portal_actions_plugin.software_templates.parameters.tags import KEY as TAGS
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
@@ -91,14 +93,15 @@ def _check_page(page: JsonValue, key: Key, findings: Findings) -> None:
         findings.add((*key, *worst.absolute_path), f"invalid JSON Schema: {worst.message[:200]}")
     for place, schema in subschemas(page, key):
         _check_words(schema, place, findings)
+        if TAGS in schema and place != key:
+            check_tagged_parameter(page, key, place[len(key) :], findings)
         if is_secret(schema) and not is_top_level(place[len(key) :]):
             findings.add(place, "a secret must be a parameter of its own, not a part of another one")
 
 
 def _check_words(schema: Schema, place: Key, findings: Findings) -> None:
     check_lists(schema, place, findings)
-    if "backstage:permissions" in schema:
-        findings.add((*place, "backstage:permissions"), "this is not supported yet")
+    check_tags(schema, place, findings)
     if "format" in schema and not is_format(schema["format"]):
         findings.differ(
             (*place, "format"),
