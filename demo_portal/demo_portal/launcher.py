@@ -18,7 +18,7 @@ blueprint = Blueprint("launcher", __name__, url_prefix="/templates")
 
 NOT_YET = "Nothing was started yet."
 _CHOOSE = "What you chose asks for more, see below. " + NOT_YET
-_OLD = "This form is too old: you signed in or out since. " + NOT_YET + " Look through it, and press Start again."
+_OLD = "This form is too old: you signed in or out since. " + NOT_YET + " Look through it, and start it again."
 _BACK = "You are signed in again, and what you typed is still here. " + NOT_YET
 _SECRETS = " Secrets are never kept in a page: type them again."
 

@@ -77,13 +77,27 @@ NEEDED = """\
       t: {type: string, default: dd}
       l: {type: array, minItems: 1, items: {type: string}, default: [p]}
 """
+PAGED = """\
+    - title: What it is
+      properties:
+        kind: {type: string, title: Kind, enum: [lib, web], enumNames: [A library, A service on the web], default: lib, ui:widget: radio}
+    - title: Where it runs
+      description: Only what runs somewhere has a place.
+      when: ${{ parameters.kind == 'web' }}
+      required: [place]
+      ui:order: [place, size, '*']
+      properties:
+        size: {type: string, title: Size, enum: [s, m], enumNames: [Small, Medium], default: s, ui:help: You can change it later}
+        place: {type: string, title: Place}
+  presentation: {buttonLabels: {createButtonText: Order it, backButtonText: Back}}
+"""
 FORM, OTHER = "/templates/kinds", "/templates/cleared"
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     folder = tmp_path_factory.mktemp("form")
-    for name, parameters in (("kinds", ALL_KINDS), ("cleared", CLEARED), ("needed", NEEDED)):
+    for name, parameters in (("kinds", ALL_KINDS), ("cleared", CLEARED), ("needed", NEEDED), ("paged", PAGED)):
         (folder / f"{name}.yaml").write_text(HEAD.format(name=name) + parameters)
     settings = {"PORTAL_ACTIONS_TEMPLATE_PATH": [str(folder)], "PORTAL_ACTIONS_RATE_LIMIT": "1000 per minute"}
     # Nobody has to be woken up: what is looked at is what was accepted.
@@ -366,3 +380,23 @@ def test_names_with_dots_are_no_places(app: Flask) -> None:
     }
     form = shown(parameters, **{"a~1b": "flat", "a.b": "deep"})
     assert form.reading.inputs == {"a.b": "flat", "a": {"b": "deep"}}
+
+
+def test_a_page_is_shown_once_its_condition_holds_and_the_button_says_what_its_author_calls_it(app, ada):
+    path = "/templates/paged"
+    page = ada.get(path)
+    assert "Order it</button>" in page
+    assert "A service on the web" in page
+    assert "Where it runs" not in page
+    assert "data-open" in page
+    asked = send(ada, path, kind="web")
+    assert "What you chose asks for more" in asked
+    assert asked.index(">Place") < asked.index(">Size")
+    assert "Medium" in asked
+    assert "You can change it later" in asked
+    assert "is required" in send(ada, path, kind="web", place="", size="m")
+    assert "Where it runs" not in press(ada, path, {**fill(ada, path, kind="lib", place="left over"), "step": "show"})
+    ada.get(path)
+    send(ada, path, kind="web")
+    send(ada, path, kind="web", place="eu", size="m")
+    assert inputs_of(app, ada) == {"kind": "web", "place": "eu", "size": "m"}

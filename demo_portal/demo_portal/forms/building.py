@@ -26,6 +26,8 @@ from demo_portal.forms.parameters import (
 )
 from demo_portal.forms.reading import MAX_ROWS, Place, Reading, Typed, count_of, key_of, read
 
+MAX_LABEL = 60
+"""Characters of a button."""
 _MAX_ROUNDS = 10
 """How often an answer may lead to fields whose answers lead to more."""
 
@@ -73,12 +75,14 @@ class Form:
         reading: what was typed.
         is_open: whether what is chosen says what is shown.
         unplaced: what is wrong and has no field on the page.
+        start: what the button says that starts the template.
     """
 
     pages: tuple[Page, ...]
     reading: Reading
     is_open: bool
     unplaced: tuple[str, ...]
+    start: str = "Start"
 
     def fields(self) -> Iterator[Field]:
         """All fields, also those inside others."""
@@ -128,7 +132,15 @@ def build(template: Any, typed: Typed, errors: Mapping[str, Any] | None = None, 
         Page(str(page.get("title", "")), str(page.get("description", "")), builder.fields(page, ())) for page in pages
     )
     unplaced = [f"{'.'.join(place)}: {said}" if place else said for place, found in messages.items() for said in found]
-    return Form(shown, reading, has_conditions(list(template.parameters)), tuple(unplaced))
+    is_open = any("when" in page for page in template.parameters) or has_conditions(list(template.parameters))
+    return Form(shown, reading, is_open, tuple(unplaced), _start_label(template.presentation))
+
+
+def _start_label(presentation: Mapping[str, Any]) -> str:
+    """What the author calls the button that starts the template."""
+    labels = presentation.get("buttonLabels")
+    text = labels.get("createButtonText") if isinstance(labels, Mapping) else None
+    return text.strip()[:MAX_LABEL] if isinstance(text, str) and text.strip() else "Start"
 
 
 def _settle(template: Any, typed: Typed) -> tuple[Sequence[Schema], Reading]:
