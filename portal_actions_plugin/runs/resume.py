@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.errors import ConfigurationError, ConflictError, NotFoundError, ValidationError
+from portal_actions_plugin.errors import ConfigurationError, ConflictError, ValidationError
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.run_ids import no_run
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.expressions.references import References
     from portal_actions_plugin.software_templates.languages import Language
+
+log = logging.getLogger(__name__)
 
 _RETRY = "Retry instead: that takes the template as it is now."
 
@@ -55,11 +59,18 @@ def left_off(run_id: str) -> LeftOff:
 
 
 def output_after_failure(run_id: str) -> dict[str, Any]:
-    """What a template run gives that is about to fail outside of its process. Never raises for what its template is."""
+    """What a template run gives that is about to fail outside of its process.
+
+    Raises:
+        SQLAlchemyError: the database is away. Whatever else is in the way, the run can fail without it.
+    """
     try:
         return _as_left(run_id)[0].output_after_failure()
-    except (KeyError, TypeError, NotFoundError):
-        return {}  # kept by another version, or gone by now
+    except SQLAlchemyError:
+        raise
+    except Exception:  # such as a definition that another version has kept
+        log.exception("the output of run %s could not be read", run_id)
+        return {}
 
 
 def _as_left(run_id: str) -> tuple[Course, list[int]]:
@@ -95,6 +106,7 @@ def _as_left(run_id: str) -> tuple[Course, list[int]]:
         requester_name=whole["requester_name"],
         entity=whole["entity"],
         outputs={step["step_id"]: step["outputs"] or {} for step in steps if step["status"] == SUCCESS},
+        user_entity=whole["definition"].get("user_entity"),
     )
     return course, [step["position"] for step in steps if step["status"] != SUCCESS]
 
