@@ -102,11 +102,13 @@ def _portal(context: click.Context) -> tuple[Portal, Sequence[Path]]:
 
     script = context.ensure_object(ScriptInfo)
     try:
-        parts = of_app(script.load_app())
+        app = script.load_app()
+        parts = of_app(app)
     except NoAppException:
         if script.app_import_path or any(Path(name).exists() for name in _APP_FILES):
             raise
         return Portal(Registry.from_entry_points()), ()
+    context.with_resource(app.app_context())  # expressions may call what the host gives
     abilities = ForgeAbilities(parts.registry, parts.provider_kinds, parts.config.scm)
     return Portal(parts.registry, abilities, parts.config.yaml_merge), parts.config.template_path
 

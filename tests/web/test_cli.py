@@ -15,6 +15,7 @@ from flask.testing import FlaskCliRunner
 from marshmallow import Schema, fields
 from sqlalchemy import insert
 
+import portal_actions_plugin
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import RemoteError
@@ -175,6 +176,23 @@ def test_an_app_without_the_plugin_is_a_sentence_and_not_a_traceback(command: st
 
 def test_help_needs_no_portal() -> None:
     assert "Usage: actions worker" in Flask("bare").test_cli_runner().invoke(actions, ["worker", "--help"]).output
+
+
+def test_templates_are_judged_by_what_their_portal_has_without_its_database(
+    make_app: Callable[..., Flask], tmp_path: Path
+) -> None:
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/portal.db")
+    portal_actions_plugin.plugin.of(app).template_filters(lambda: {"shouted": str.upper})
+    file = tmp_path / "template.yaml"
+    file.write_text(
+        "apiVersion: scaffolder.backstage.io/v1beta3\nkind: Template\nmetadata: {name: x}\nspec:\n  type: service\n"
+        "  steps: [{action: debug.log@v1, input: {message: \"${{ 'x' | shouted }}\"}}]\n"
+    )
+    for command in (("lint", "--strict"), ("try",)):
+        told = app.test_cli_runner().invoke(actions, ["template", *command, str(tmp_path)])
+        assert (told.exit_code, "shouted" in told.output) == (0, False), told.output
+    file.write_text(file.read_text().replace("shouted", "whispered"))
+    assert app.test_cli_runner().invoke(actions, ["template", "lint", "--strict", str(file)]).exit_code == 1
 
 
 def test_cancel_and_sweep(run: Any) -> None:

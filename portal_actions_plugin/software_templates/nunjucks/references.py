@@ -26,10 +26,11 @@ def references(text: str) -> tuple[References, ...]:
     """Read every expression of a text; never raises. One that cannot be parsed has a problem, and names nothing."""
     if not any(sign in text for sign in SIGNS):
         return ()
-    return _kept(text) if len(text) <= _MAX_KEPT else _read(text)
+    filters = frozenset(host_calls.current().filters)
+    return _kept(text, filters) if len(text) <= _MAX_KEPT else _read(text, filters)
 
 
-def _read(text: str) -> tuple[References, ...]:
+def _read(text: str, filters: frozenset[str]) -> tuple[References, ...]:
     try:
         body = parse_template(text)
     except NunjucksSyntaxError as error:
@@ -44,7 +45,7 @@ def _read(text: str) -> tuple[References, ...]:
             parameters=frozenset(_parts_named(body, "parameters")),
             secrets=frozenset(_parts_named(body, "secrets")),
             steps=frozenset(_parts_named(body, "steps")),
-            problems=tuple(dict.fromkeys(_problems(body))),
+            problems=tuple(dict.fromkeys(_problems(body, filters))),
             members=frozenset((top, key) for top, key in _members(body) if top not in set_here),
             whole=frozenset(_whole(body)) - set_here,
             called=frozenset(_called(body)) - set_here,
@@ -53,7 +54,7 @@ def _read(text: str) -> tuple[References, ...]:
 
 
 _kept = lru_cache(maxsize=1_000)(_read)
-"""A template's check asks for the same text several times; such texts are too short to be nested too deeply."""
+"""A template's check asks for the same text several times; such texts are too short to be nested too deeply. With the host's filters."""
 
 
 def _names(body: syntax.Body) -> Iterator[str]:
@@ -100,13 +101,9 @@ def _called(body: syntax.Body) -> Iterator[str]:
             yield node.target.name
 
 
-def _problems(body: syntax.Body) -> Iterator[str]:
+def _problems(body: syntax.Body, filters: frozenset[str]) -> Iterator[str]:
     for node in syntax.nodes(body):
-        if (
-            isinstance(node, syntax.Filtered)
-            and node.name not in FILTERS
-            and node.name not in host_calls.current().filters
-        ):
+        if isinstance(node, syntax.Filtered) and node.name not in FILTERS and node.name not in filters:
             yield f"there is no filter {node.name!r}; there is {_listed(FILTERS)}"
         elif isinstance(node, syntax.Tested) and node.name not in TESTS:
             yield f"there is no test {node.name!r}; there is {_listed(TESTS)}"
