@@ -197,6 +197,8 @@ class PortalActions(HookDecorators):
 
     def may_run_template(self, identity: Identity | None, name: str) -> bool:
         """Whether a start of this template would be let through; raises NotFoundError, or what its file has wrong."""
+        if access.hides(identity, "template:read", name) and access.template_exists(name):
+            return False  # also where its file is broken: what is wrong there is not for them
         return access.may_start_template(identity, extension().templates.get(name))
 
     def may_run_action(self, identity: Identity | None, action_id: str) -> bool:

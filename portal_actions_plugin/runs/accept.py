@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -145,6 +145,7 @@ def accept(start: Start) -> Started:
         ValidationError: the idempotency key was used for something else.
         RetriedMeanwhileError: there is another retry of the run than the asker knows of.
     """
+    start = replace(start, seen_retry=_seen_retry(start))
     hidden: frozenset[str] = frozenset()
     while True:
         try:
@@ -160,6 +161,17 @@ def accept(start: Start) -> Started:
     if isinstance(run, _There):
         return Started(_there(start.asker, run.run_id), replayed=True, quota=left, at_work=run.at_work)
     return Started(as_seen_by(start.asker, run), replayed=False, quota=left)
+
+
+def _seen_retry(start: Start) -> str | None:
+    """The retry that the asker says to know of; one that the host hides is as none that there is."""
+    if not start.seen_retry or not access.decides_by_object():
+        return start.seen_retry
+    try:
+        again = queries.any_run(start.seen_retry)
+    except NotFoundError:
+        return start.seen_retry
+    return start.seen_retry if access.allowed(start.asker, access.read_permission(again), again) else ""
 
 
 def require_start_left(asker: Identity, event: str, target: str) -> None:

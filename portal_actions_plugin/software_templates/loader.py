@@ -149,8 +149,9 @@ class FolderTemplateSource:
         for target in held.targets:
             files, wrong = expansion.files(target, one.file)
             further.update((os.path.realpath(file), _Found(file, one.root)) for file in files)
-            for message in () if target.optional else wrong:
-                yield self._reader.finding(one.file, target.line, target.key, message)
+            for unfound in () if target.optional else wrong:
+                found = self._reader.finding(one.file, target.line, target.key, unfound.message)
+                yield replace(found, value=unfound.path)
 
     def _find(self) -> tuple[dict[str, _Found], _Findings]:
         """The files in the folders that may be templates, by where they really are: each once, sorted by path."""

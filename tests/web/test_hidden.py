@@ -15,12 +15,15 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from portal_actions_plugin import Identity
+from portal_actions_plugin import Identity, plugin
 from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.cli import actions as commands
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.dictionary import terms
+from portal_actions_plugin.runs.dictionary.values import seen_in
 from portal_actions_plugin.runs.reading import paging, queries
+from portal_actions_plugin.storage.sessions import transaction
 from tests.support.page_rows import AUTH_ERROR, BOB, GRACE, TWO_STEPS, add_action_run, add_log, add_template_run
 from tests.support.people import Person
 from tests.support.portal import PEOPLE, decide
@@ -206,6 +209,46 @@ def test_a_filter_that_only_fits_what_is_hidden_answers_as_one_that_fits_nothing
     assert path == "/actions" or '"next_cursor":null' in re.sub(r"\s", "", texts[0])
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "mine", "others"),
+    [
+        ("entity", "orders", {"entity": "component:default/orders"}, {"entity": "orders"}),
+        ("entity", "default/Orders", {"entity": "component:default/orders"}, {"entity": "default/Orders"}),
+        ("requested_by", "Bob Kahn", {}, {"requested_by": "Bob Kahn", "requester_name": "Bob Kahn"}),
+        ("template", "deploy", {"template": "two-steps", "title": "Deploy"}, {"template": "deploy", "title": "Ship"}),
+    ],
+)
+def test_a_name_finds_the_same_of_mine_whatever_else_is_called_so(
+    bob: Person, name: str, given: str, mine: dict[str, str], others: dict[str, str]
+) -> None:
+    def add(**values: str) -> None:
+        values = {"template": "two-steps", "title": "Two steps", **values}
+        failed(**values)
+        seen = [one for field, value in values.items() if field != "title" for one in seen_in(field, value)]
+        with transaction("test") as tx:
+            terms.write(tx, [*seen, *seen_in("title", values["template"], values["title"])])
+
+    def listed() -> list[str]:
+        return [run["id"] for run in bob.get(f"{API}/template-runs", query_string={name: given}).json["data"]]
+
+    add(**{**BOB, **mine})
+    before = listed()
+    add(**{**GRACE, **others})
+    assert listed() == before != []
+
+
+@pytest.mark.parametrize(("more", "many"), [("", 8), ("&status=failed", 12)])
+def test_a_filter_is_said_to_fit_nothing_however_many_hidden_runs_it_fits(
+    bob: Person, monkeypatch: pytest.MonkeyPatch, more: str, many: int
+) -> None:
+    monkeypatch.setattr(paging, "MOST_ASKED", 10)
+    for _ in range(many):
+        add_action_run(entity=SECRET_ENTITY, **GRACE)
+    page = bob.get(f"{API}/action-runs?entity={SECRET_ENTITY}{more}").json
+    assert page["pagination"]["next_cursor"] is None
+    assert [one["filter"] for one in page["unmatched"]] == ["entity"]
+
+
 @pytest.mark.fault("B11")
 @pytest.mark.parametrize("limit", [1, 2, 3, 50])
 def test_the_pages_of_who_sees_their_own_runs_only_are_full_and_end_with_the_last_of_them(
@@ -345,6 +388,30 @@ def test_who_retried_my_run_is_not_named_to_me_when_i_may_not_see_that(portal: F
     )
 
 
+def test_the_list_marks_my_run_as_retried_by_the_newest_retry_that_i_may_see(bob: Person, portal: Flask) -> None:
+    own, _ = failed(**BOB)
+    mine, _ = add_template_run("failed", (), **TWO_STEPS, **BOB, retry_of=own)
+    for _ in range(2):
+        service.retry_template_run(PEOPLE["margaret"], own)
+        add_template_run("failed", (), **TWO_STEPS, **GRACE, retry_of=own)
+    assert f"Retried as {shortened(mine)}" in bob.get("/actions").text
+
+
+@pytest.mark.parametrize("kind", ["template-runs", "action-runs"])
+def test_a_retry_that_is_hidden_and_one_that_is_not_there_are_the_same_to_who_says_to_know_of_it(
+    bob: Person, portal: Flask, kind: str
+) -> None:
+    own, again = failed(**BOB)[0], (lambda **values: add_template_run("failed", (), **TWO_STEPS, **values)[0])
+    if kind == "action-runs":
+        data = {"input": {"message": "hi"}}
+        own, again = add_action_run("failed", **data, **BOB), (lambda **values: add_action_run("failed", **values))
+    again(**BOB, retry_of=own)
+    theirs = again(**GRACE, retry_of=own)
+    answers = [bob.post(f"{API}/{kind}/{own}/retry", {"retried_as": one}) for one in (theirs, MISSING)]
+    assert answers[0].status_code == 409
+    assert told(answers[0], theirs) == told(answers[1], MISSING)
+
+
 @pytest.mark.fault("B11")
 def test_what_my_run_repeats_and_took_over_is_not_named_to_me_when_i_may_not_see_that(
     portal: Flask, bob: Person
@@ -414,6 +481,21 @@ def test_chips_count_what_may_be_seen(portal: Flask, bob: Person, hidden: Hidden
     assert chips() == ["0", "1"]
 
 
+def test_chips_count_my_own_however_many_others_are_active(
+    portal: Flask, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chips() -> list[str]:
+        return re.findall(r'class="pa-count">([^<]*)<', bob.get("/actions").text)
+
+    monkeypatch.setattr(paging, "MOST_ASKED", 50)  # ten of them for chips
+    add_action_run("queued", **BOB)
+    add_action_run("running", **BOB)
+    before = chips()
+    for _ in range(12):
+        add_action_run("running", **GRACE)
+    assert chips() == before == ["1", "1"]
+
+
 @pytest.mark.fault("B11")
 def test_usual_times_come_from_no_run_that_is_hidden(portal: Flask, bob: Person) -> None:
     for _ in range(3):
@@ -472,6 +554,20 @@ def test_a_start_of_what_is_hidden_leaves_the_row_and_uses_up_what_a_start_of_wh
         ("absent", "denied", {"permission": "template:read"}),
         ("moonbase", "denied", {"permission": "template:read"}),
     ]
+
+
+def test_a_location_names_no_template_that_is_hidden(portal: Flask, bob: Person, template_folder: Path) -> None:
+    location = "apiVersion: backstage.io/v1alpha1\nkind: Location\nspec:\n  targets: [{}]\n"
+    (template_folder / "all.yaml").write_text(
+        location.format("./old/moonbase.yaml, ./moonbase/template.yaml, ./x.yaml")
+    )
+    (template_folder / "more.yaml").write_text(location.format("./link.yaml"))
+    messages = [one["message"] for one in bob.get(f"{API}/templates").json["problems"]]
+    assert messages == ["there is no file ./x.yaml", "there is no file ./link.yaml"]
+
+
+def test_a_host_that_asks_for_somebody_hears_nothing_of_a_template_that_is_hidden(portal: Flask) -> None:
+    assert [plugin.may_run_template(PEOPLE["bob"], name) for name in ("moonbase", "brokenly")] == [False, False]
 
 
 @pytest.mark.parametrize("command", ["show", "cancel", "retry", "resume"])

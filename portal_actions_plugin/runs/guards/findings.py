@@ -115,8 +115,14 @@ def _by_template(found: Iterable[TemplateFinding]) -> Mapping[str, tuple[Templat
 
 
 def _about(finding: TemplateFinding) -> set[str]:
-    """What a template may be called that a finding is about: a file that cannot be read may not say its name."""
+    """What a template may be called that a finding is about: a file that cannot be read, or found, may not say its name."""
     if finding.template and (finding.severity is Severity.WARNING or finding.key not in UNREAD):
         return {finding.template}
     path = PurePath(finding.file)
-    return {finding.template or path.stem, path.stem if path.name not in IN_FOLDER else path.parent.name or path.stem}
+    if not finding.template and finding.key.startswith("spec.target"):  # of a Location, about a file
+        return {path.stem, _called(path), _called(PurePath(finding.value))}
+    return {finding.template or path.stem, _called(path)}
+
+
+def _called(file: PurePath) -> str:
+    return (file.parent.name if file.name in IN_FOLDER else "") or file.stem

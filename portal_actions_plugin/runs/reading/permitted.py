@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,15 +15,15 @@ from portal_actions_plugin.run_types import ActionRun, LogEnd, LogLine, Page, Te
 from portal_actions_plugin.runs.forges import listing
 from portal_actions_plugin.runs.guards import access, findings
 from portal_actions_plugin.runs.guards.limits import Quota
-from portal_actions_plugin.runs.reading import names, queries, related
+from portal_actions_plugin.runs.reading import names, queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.reading.paging import COUNT_CAP, Sight
-from portal_actions_plugin.runs.reading.references import all_as_seen_by, as_seen_by
+from portal_actions_plugin.runs.reading.references import all_as_seen_by, as_seen_by, retries_seen_by
 from portal_actions_plugin.runs.reading.search.unmatched import unmatched
 from portal_actions_plugin.runs.reading.usual_times import Kind
 from portal_actions_plugin.runs.reading.usual_times import usual_times as usual_times_of
 from portal_actions_plugin.runs.run_ids import no_run
-from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED
+from portal_actions_plugin.runs.states import ACTIVE
 from portal_actions_plugin.software_templates.loader import no_template
 from portal_actions_plugin.software_templates.spec import Template
 
@@ -107,16 +108,7 @@ def retries_of_listed(identity: Identity | None, runs: Sequence[ActionRun], seen
         runs: on it. A step's are those of its template run.
         seen: of ``sight``, as the list was read with it.
     """
-    bad = [run for run in runs if run.status in (FAILED, CANCELED)]
-    found = related.newest_retries(
-        {run.template_run_id for run in bad if run.template_run_id}, {run.id for run in bad if not run.template_run_id}
-    )
-    if seen is not None:
-        whole, single = related.template_runs_by_id(found.values()), related.action_runs_by_id(found.values())
-        retries: list[ActionRun | TemplateRun] = [*whole, *single]
-        shown = {again.id for again in retries if access.allowed(identity, access.read_permission(again), again)}
-        found = {run_id: again for run_id, again in found.items() if again in shown}
-    return {run.id: found[of] for run in bad if (of := run.template_run_id or run.id) in found}
+    return retries_seen_by(identity, runs, all_seen=seen is None)
 
 
 def sight(identity: Identity | None, permission: str, share: float = 1.0) -> Sight | None:
@@ -170,9 +162,10 @@ def _with_unmatched(asker: Identity, page: Page, wanted: RunFilter, read: Callab
     if page.items or page.next_cursor or page.previous_cursor:
         return page
 
-    def finds(wanted: RunFilter) -> bool:
-        some = read(wanted, limit=1)
-        return bool(some.items or some.next_cursor)
+    def finds(single: RunFilter) -> bool:
+        some = page if single == wanted else read(single, limit=1)
+        # Where the host decides about each, a page that goes on without a run tells that many are hidden.
+        return bool(some.items or (some.next_cursor and not access.decides_by_object()))
 
     def names(filter_name: str) -> Iterator[str]:
         if filter_name == "action" and access.allowed(asker, "action:read"):
@@ -198,15 +191,18 @@ class ActiveCounts:
 
 def active_counts(identity: Identity | None, seen: Sight | None = None) -> ActiveCounts:
     """How many action runs that the identity may see are queued and running, all people's together."""
-    access.require_read(identity, "action:read")
+    asker = access.require_read(identity, "action:read")
     seen = seen or sight(identity, "action:read")
     if seen is None:
         return ActiveCounts(queries.active_counts(), COUNT_CAP)
-    counts = {}
-    for status in ACTIVE:
-        found = queries.action_runs(RunFilter(status=(status,)), limit=ASKED_CAP, sight=seen)
+    counts: dict[str, int] = {}
+    # Their own come first: for who sees nobody else's they are all, however many of others the host is asked about then.
+    for of, status in itertools.product((asker.id, None), ACTIVE):
+        found = queries.of_status(status, of, limit=ASKED_CAP, sight=seen)
         if found.next_cursor is None or len(found.items) == ASKED_CAP:
             counts[status] = len(found.items)
+        elif any(run.requested_by != asker.id for run in found.items):
+            counts.pop(status, None)
     return ActiveCounts(counts, ASKED_CAP)
 
 

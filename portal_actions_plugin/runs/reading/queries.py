@@ -23,7 +23,7 @@ from portal_actions_plugin.runs.reading.records import (
     attempt_record,
     template_run_record,
 )
-from portal_actions_plugin.runs.reading.search.narrowing import BY_NAME, Narrowed
+from portal_actions_plugin.runs.reading.search.narrowing import BY_NAME, Narrowed, all_called_so, ids_first
 from portal_actions_plugin.runs.run_ids import no_run, parse_id
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
 from portal_actions_plugin.storage import tables
@@ -256,18 +256,31 @@ def _tails(
 
 def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None, sight: Sight | None = None) -> Page:
     """Action runs, newest first: those that may be seen."""
-    return page(_listing("action_runs", tables.action_runs, wanted, listed_action_runs), limit, cursor, sight)
+    of = _listing("action_runs", tables.action_runs, wanted, listed_action_runs, sight)
+    return page(of, limit, cursor, sight)
 
 
 def template_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None, sight: Sight | None = None) -> Page:
     """Template runs, newest first, without their steps: those that may be seen."""
-    return page(_listing("template_runs", tables.template_runs, wanted, listed_template_runs), limit, cursor, sight)
+    of = _listing("template_runs", tables.template_runs, wanted, listed_template_runs, sight)
+    return page(of, limit, cursor, sight)
+
+
+def of_status(status: str, requested_by: str | None, *, limit: int, sight: Sight) -> Page:
+    """The newest action runs of a status, all people's or those of who has this id: those that may be seen."""
+    of = {"requested_by": requested_by} if requested_by else {}
+    read = reader_of(tables.action_runs, {"status": status, **of})
+    return page(Listing(read, listed_action_runs, "of_status"), limit, None, sight)
 
 
 def _listing(
-    name: str, table: tables.RunTable, wanted: RunFilter, convert: Callable[[Transaction, Sequence[Row]], list[Any]]
+    name: str,
+    table: tables.RunTable,
+    wanted: RunFilter,
+    convert: Callable[[Transaction, Sequence[Row]], list[Any]],
+    sight: Sight | None,
 ) -> Listing[Any]:
-    return Listing(_reader(table, wanted), convert, bound_to(name, wanted))
+    return Listing(_reader(table, wanted, sight), convert, bound_to(name, wanted))
 
 
 def listed_action_runs(_db: Transaction, found: Sequence[Row]) -> list[ActionRun]:
@@ -284,10 +297,10 @@ def listed_template_runs(db: Transaction, found: Sequence[Row]) -> list[Template
     return [rows.template_run(template_run_record(row), statuses[row["id"]]) for row in found]
 
 
-def _reader(table: tables.RunTable, wanted: RunFilter) -> Reader:
+def _reader(table: tables.RunTable, wanted: RunFilter, sight: Sight | None) -> Reader:
     filters = set_filters(wanted)
     if wanted.q or BY_NAME.keys() & filters.keys():
-        return Narrowed(table, filters, wanted.q or "").read
+        return Narrowed(table, filters, wanted.q or "", ids_first if sight is None else all_called_so).read
     return reader_of(table, filters)
 
 

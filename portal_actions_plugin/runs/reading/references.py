@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
@@ -10,6 +10,7 @@ from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, LockHolder, OwnSteps, TemplateRun
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.reading import related
+from portal_actions_plugin.runs.states import CANCELED, FAILED
 
 R = TypeVar("R", bound=ActionRun | TemplateRun)
 
@@ -30,6 +31,36 @@ def all_as_seen_by(identity: Identity | None, runs: Sequence[R]) -> list[R]:
         return list(runs)
     seen = _Seen(identity, runs)
     return [seen.of(run) for run in runs]
+
+
+def retries_seen_by(identity: Identity | None, runs: Iterable[ActionRun], *, all_seen: bool) -> dict[str, str]:
+    """The newest retries of those runs that have ended badly, by the ids of the runs; a step's are its template run's.
+
+    Args:
+        identity: who looks.
+        runs: of a list.
+        all_seen: whether nothing is hidden from them.
+    """
+    bad = [run for run in runs if run.status in (FAILED, CANCELED)]
+    retries = related.retry_ids(
+        {run.template_run_id for run in bad if run.template_run_id}, {run.id for run in bad if not run.template_run_id}
+    )
+    found = {of: ids[0] for of, ids in retries.items()} if all_seen else _newest_seen(identity, retries)
+    return {run.id: found[of] for run in bad if (of := run.template_run_id or run.id) in found}
+
+
+def _newest_seen(identity: Identity | None, retries: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The newest of the retries of each run that the identity may see. Mostly it is the first one: more are rarely read."""
+    found: dict[str, str] = {}
+    for place in range(MOST_RETRIES):
+        asked = {of: ids[place] for of, ids in retries.items() if of not in found and place < len(ids)}
+        if not asked:
+            break
+        whole, single = related.template_runs_by_id(asked.values()), related.action_runs_by_id(asked.values())
+        read: list[ActionRun | TemplateRun] = [*whole, *single]
+        seen = {again.id for again in read if access.allowed(identity, access.read_permission(again), again)}
+        found |= {of: again for of, again in asked.items() if again in seen}
+    return found
 
 
 class _Seen:

@@ -35,14 +35,14 @@ _RETRIES_OF_TEMPLATE_RUN = (
 )
 
 
-def _newest_retries(table: tables.RunTable) -> CompiledOnce:
+def _retry_ids(table: tables.RunTable) -> CompiledOnce:
     again = table.c
     columns: tuple[Any, ...] = (again.retry_of, again.id)
-    return CompiledOnce(select(*columns).where(among(again.retry_of, _run_ids)).order_by(again.id))
+    return CompiledOnce(select(*columns).where(among(again.retry_of, _run_ids)).order_by(again.id.desc()))
 
 
-_NEWEST_RETRIES_OF_TEMPLATE_RUNS = _newest_retries(tables.template_runs)
-_NEWEST_RETRIES_OF_ACTION_RUNS = _newest_retries(tables.action_runs)
+_RETRY_IDS_OF_TEMPLATE_RUNS = _retry_ids(tables.template_runs)
+_RETRY_IDS_OF_ACTION_RUNS = _retry_ids(tables.action_runs)
 
 
 def action_runs_by_id(run_ids: Collection[str]) -> list[ActionRun]:
@@ -70,10 +70,12 @@ def retries_of(run: ActionRun | TemplateRun, *, limit: int) -> list[ActionRun] |
         return listed_action_runs(db, db.rows(_RETRIES_OF_ACTION_RUN, values))
 
 
-def newest_retries(template_run_ids: Collection[str], action_run_ids: Collection[str]) -> dict[str, str]:
-    """The id of the newest retry of each of these runs that has one, by the run's."""
-    asked = ((_NEWEST_RETRIES_OF_TEMPLATE_RUNS, template_run_ids), (_NEWEST_RETRIES_OF_ACTION_RUNS, action_run_ids))
+def retry_ids(template_run_ids: Collection[str], action_run_ids: Collection[str]) -> dict[str, list[str]]:
+    """The ids of the retries of each of these runs that has any, newest first, by the run's."""
+    asked = ((_RETRY_IDS_OF_TEMPLATE_RUNS, template_run_ids), (_RETRY_IDS_OF_ACTION_RUNS, action_run_ids))
     with reading() as db:
-        # By id, so the newest is the last one of each.
         rows_of = [db.rows(statement, {"run_ids": ids}) for statement, ids in asked if ids]
-    return {row["retry_of"]: row["id"] for found in rows_of for row in found}
+    retries: dict[str, list[str]] = {}
+    for row in (row for found in rows_of for row in found):
+        retries.setdefault(row["retry_of"], []).append(row["id"])
+    return retries

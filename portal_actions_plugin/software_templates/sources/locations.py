@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from portal_actions_plugin.software_templates.places import written
 from portal_actions_plugin.software_templates.sources.files import FileError, find, is_file, named_path
@@ -101,6 +101,13 @@ def read_location(document: Document, targets: Targets) -> None:
             targets.found.append(Target(path, written(key), line, optional=is_optional))
 
 
+class Unfound(NamedTuple):
+    """A file that a target stands for and that cannot be used, or the target itself; and why, as a sentence without its end."""
+
+    path: str
+    message: str
+
+
 class Expansion:
     """Finds the files that targets stand for in one template folder, and counts what it looks at for all of them."""
 
@@ -109,7 +116,7 @@ class Expansion:
         self._root = root
         self._seen = 0
 
-    def files(self, target: Target, file: Path) -> tuple[list[Path], list[str]]:
+    def files(self, target: Target, file: Path) -> tuple[list[Path], list[Unfound]]:
         """The files that a target stands for.
 
         Args:
@@ -117,7 +124,7 @@ class Expansion:
             file: the Location's.
 
         Returns:
-            The files, sorted, and what is wrong with the target, as sentences without their end.
+            The files, sorted, and those that cannot be used.
         """
         if not _MAGIC.search(target.path):
             return self._found([target.path], file)
@@ -130,17 +137,17 @@ class Expansion:
                 raise FileError(f"{target.path} is too long a pattern")
             matched = sorted(set(self._below(self._root, parts)))
         except FileError as error:
-            return [], [str(error)]
+            return [], [Unfound(target.path, str(error))]
         found, wrong = self._found([f"/{one.relative_to(self._root).as_posix()}" for one in matched], file)
-        return found, wrong if matched else [f"{target.path} matches no file"]
+        return found, wrong if matched else [Unfound(target.path, f"{target.path} matches no file")]
 
-    def _found(self, paths: Iterable[str], file: Path) -> tuple[list[Path], list[str]]:
+    def _found(self, paths: Iterable[str], file: Path) -> tuple[list[Path], list[Unfound]]:
         found, wrong = [], []
         for path in paths:
             try:
                 found.append(find(path, file, self._root).shown)
             except FileError as error:
-                wrong.append(str(error))
+                wrong.append(Unfound(path, str(error)))
         return found, wrong
 
     def _below(self, folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:

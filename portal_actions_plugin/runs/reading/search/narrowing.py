@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from portal_actions_plugin.runs.dictionary import terms, words
@@ -23,18 +23,26 @@ BY_NAME: Mapping[str, Sequence[str]] = {
 """The filters that take names, and the fields in which people see those."""
 
 
+ValuesOf = Callable[[Transaction, str, str], Mapping[str, Sequence[str]]]
+"""What the name that a filter was given stands for: takes the filter and the name, and gives the values by column."""
+
+
 class Narrowed:
     """A list of runs by filters and words. What names mean is found out once, when it is first read."""
 
-    def __init__(self, table: tables.RunTable, filters: Mapping[str, Any], text: str) -> None:
+    def __init__(
+        self, table: tables.RunTable, filters: Mapping[str, Any], text: str, values_of: ValuesOf | None = None
+    ) -> None:
         """Take what narrows it.
 
         Args:
             table: whose runs it lists.
             filters: by name, as ``set_filters`` gives them.
             text: what somebody typed to look for; may be blank.
+            values_of: what names stand for: ``ids_first`` if it is not given, or ``all_called_so``.
         """
         self._table = table
+        self._values_of = values_of or ids_first
         self._filters = filters
         self._words = words.typed(text)
         self._reader: Reader | None = None
@@ -48,7 +56,7 @@ class Narrowed:
         filters = dict(self._filters)
         chosen: list[OneOf | Called] = []
         for name in BY_NAME.keys() & filters.keys():
-            found = _values(db, name, filters[name])
+            found = self._values_of(db, name, filters[name])
             match [(column, value) for column, several in found.items() for value in several]:
                 case []:
                     pass  # Such a value may be there all the same, noted by nobody yet: its index knows.
@@ -69,7 +77,16 @@ class Narrowed:
         return reader_of(self._table, filters)
 
 
-def _values(db: Transaction, name: str, given: str) -> Mapping[str, Sequence[str]]:
+def all_called_so(db: Transaction, name: str, given: str) -> Mapping[str, Sequence[str]]:
+    """The values, by column, that people call so, and the given one whether or not any run has it.
+
+    For who may not see all runs: a run of theirs is listed or not whatever other runs there are.
+    """
+    found = terms.named(db, given, BY_NAME[name])
+    return {**found, name: tuple(dict.fromkeys((given, *found.get(name, ()))))}
+
+
+def ids_first(db: Transaction, name: str, given: str) -> Mapping[str, Sequence[str]]:
     """The values, by column, that people call so.
 
     An id goes before a name, and before one with other capitals: those are of others. Of several that differ by capitals
