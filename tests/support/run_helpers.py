@@ -130,7 +130,7 @@ def fail_a_run(ada: Person, template_folder: Path) -> str:
     """Let a run of ``two-steps`` fail at its last step, and mend the template; the run's address in the API."""
     file = template_folder / "two-steps.yaml"
     good = file.read_text()
-    file.write_text(good.replace('"goodbye ', '"${{ steps.shout.output.x }} '))
+    file.write_text(good.replace('"goodbye ', '"${{ 1 / (parameters.name | length - 6) }} '))
     path: str = ada.post("/api/v1/templates/two-steps/runs", {"inputs": {"name": "orders"}}).headers["Location"]
     work_off()
     file.write_text(good)
