@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import textwrap
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates.expressions.limits import budget
 from portal_actions_plugin.software_templates.parameters.formats import CHECKED, conforms, is_format
 from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.software_templates.spec import Template, validate_inputs
@@ -153,6 +155,36 @@ def test_what_is_shown_goes_by_what_is_shown() -> None:
     template = form(SWITCH, Reading.BACKSTAGE)
     (page,) = template.shown({"live": False, "a": "left over"})
     assert list(page["properties"]) == ["live", "c"]
+
+
+@pytest.mark.parametrize("word", ["allOf", "anyOf", "oneOf"])
+def test_branches_that_lead_to_ever_more_branches_end_in_time(word: str) -> None:
+    twice = {f"d{n}": {word: [{"$ref": f"#/definitions/d{n + 1}"}] * 2} for n in range(30)}
+    page = {
+        "definitions": {**twice, "d30": {"properties": {"x": {}}}},
+        "oneOf": [{"$ref": "#/definitions/d0"}],
+        "properties": {"y": {}},
+    }
+    for reading in Reading:
+        template = form(json.dumps(page), reading)
+        with budget(seconds=0.1):
+            assert not is_taken(template, {"x": 1, "y": {"z": [1]}})
+        with budget(seconds=0.1):
+            assert template.published_schema
+
+
+@pytest.mark.parametrize("reading", Reading)
+def test_many_pages_with_conditions_end_in_time(reading: Reading) -> None:
+    fields = {f"f{n}": {"type": "string"} for n in range(30)}
+    pages: list[dict[str, Any]] = [
+        {
+            "when": f"${{{{ parameters.p{n}f1 == 'x' or 1 == 1 }}}}",
+            "properties": {f"p{n + 1}{name}": part for name, part in fields.items()},
+        }
+        for n in range(150)
+    ]
+    with budget(seconds=0.1):
+        assert not is_taken(form(json.dumps(pages), reading), {f"p{n}f1": "x" for n in range(1, 150)})
 
 
 RIGHT = {

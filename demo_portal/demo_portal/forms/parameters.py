@@ -101,10 +101,14 @@ def options_of(schema: Schema) -> tuple[Option, ...]:
         if not titled or not all(isinstance(one, Mapping) and "const" in one for one in titled):
             return ()
         values, labels = [one["const"] for one in titled], [one.get("title") for one in titled]
+    labels = _labels(values, labels)
+    keys = [json.dumps(value, sort_keys=True) for value in values]
+    once = {key: index for index, key in reversed(list(enumerate(keys)))}
+    first = sorted(once.values())
+    values, named = [values[index] for index in first], [labels[index] for index in first]
     texts = list(map(written, values))
     if len(set(texts)) < len(texts):  # such as 1 and "1"
         texts = [json.dumps(value, ensure_ascii=False) for value in values]
-    named = _labels(values, labels)
     return tuple(Option(*one) for one in zip(values, texts, named, strict=True))
 
 

@@ -303,10 +303,7 @@ def can_retry(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
 
 
 def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
-    """Whether a Resume button would work right now, and would do something else than Retry: a step has to be done.
-
-    A resumed run goes on with the template as it was: what that demanded counts too.
-    """
+    """Whether Resume would work right now, and not do the same as Retry; what its template demanded counts too."""
     if run.progress.done == 0 or not can_retry(identity, run):
         return False
     assert identity is not None  # noqa: S101 nobody can retry without being somebody

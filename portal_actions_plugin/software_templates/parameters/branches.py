@@ -70,6 +70,7 @@ class Branches:
         return remembered
 
     def _always(self, given: object, depth: int) -> Iterator[Schema]:
+        current_budget().check_time()
         schema = whole(self.form, given)
         if isinstance(schema, Mapping) and depth <= _MAX_DEPTH:
             yield schema
@@ -145,6 +146,7 @@ class Branches:
 
     def _deciding(self, given: object, name: str, depth: int) -> Iterator[str]:
         """The fields by which it is decided whether a field is asked for."""
+        current_budget().check_time()
         schema = whole(self.form, given)
         if not isinstance(schema, Mapping) or depth > _MAX_DEPTH or name not in _names(self.everything(given, set())):
             return

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.expressions.undefined import Sparse
 from portal_actions_plugin.software_templates.languages import LANGUAGES
 from portal_actions_plugin.software_templates.parameters.inputs import InputCheck, checking
@@ -120,6 +121,7 @@ class FormCheck:
         """Whether a page is shown, by the answers on those before it."""
         if isinstance(when, bool) or not isinstance(when, str) or not when.strip():
             return when is not False
+        current_budget().check_time()
         so_far = (*before, *[False] * (len(self._pages) - index))
         hidden = self._hidden(tuple(before))
         known = {name: value for name, value in inputs.items() if name not in hidden}

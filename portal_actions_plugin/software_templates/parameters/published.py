@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from portal_actions_plugin.software_templates.expressions.limits import budget
+from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget, current_budget
 from portal_actions_plugin.software_templates.parameters.branches import Branches
 from portal_actions_plugin.software_templates.parameters.inputs import validator
 from portal_actions_plugin.software_templates.parameters.schemas import Schema, declared, resolve
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PARTS = ("if", "then", "else", "not")
 _LISTS = ("allOf", "oneOf", "anyOf")
 _PRIVATE = ("backstage:permissions", "when")
-_SECONDS = 5.0
+_SECONDS = 2.0
 
 
 def published(form: Schema, reading: Reading) -> dict[str, Any]:
@@ -31,8 +31,11 @@ def published(form: Schema, reading: Reading) -> dict[str, Any]:
         form: all pages as one schema; it is not changed.
         reading: of the template's document.
     """
-    with budget(seconds=_SECONDS):
-        shown = _Published(form, reading).written(form, {}, is_part=False)
+    try:
+        with budget(seconds=_SECONDS):
+            shown = _Published(form, reading).written(form, {}, is_part=False)
+    except (RecursionError, SandboxError):
+        return dict(form)  # a form that takes so long is given up by its start as well
     if reading is Reading.BACKSTAGE and shown.pop("unevaluatedProperties", None) is False:
         shown["propertyNames"] = {"enum": sorted(declared(form))}
     return shown
@@ -58,6 +61,7 @@ class _Published:
             defaults: of the fields of the same value, by name.
             is_part: whether it is the whole schema of a field.
         """
+        current_budget().check_time()
         new = {word: value for word, value in schema.items() if word not in _PRIVATE}
         properties = schema.get("properties")
         fields = properties if isinstance(properties, Mapping) else {}
