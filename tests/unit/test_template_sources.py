@@ -119,6 +119,16 @@ def test_an_optional_target_may_be_missing_and_other_types_are_told(tmp_path):
     ]
 
 
+def test_the_address_of_a_file_that_is_here_is_told_as_its_path(tmp_path):
+    write(
+        tmp_path / "all.yaml",
+        location("https://github.com/acme/all/blob/main/deep/t.yaml", "https://x.com/blob/a/../b"),
+    )
+    write(tmp_path / "deep" / "t.yaml", template("t"))
+    said = "a URL is not read here: name a file in the template folder"
+    assert [one[3] for one in found(listed(tmp_path))] == [f"{said}; this one is here, as /deep/t.yaml", said]
+
+
 def test_locations_that_lead_in_circles_are_read_once_and_to_the_bounds(tmp_path, monkeypatch):
     write(tmp_path / "a.yaml", location("./deep/b.yaml", "./a.yaml"))
     write(tmp_path / "deep" / "b.yaml", location("../a.yaml", "./b.yaml", "./t.yaml"))
@@ -242,7 +252,7 @@ def test_as_at_home_placeholders_within_what_was_brought_in_and_beside_other_key
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("../outside.yaml", "leads out of the template folder"),
+        ("../../outside.yaml", "leads out of the template folder"),
         ("/../outside.yaml", "leads out of the template folder"),
         ("./link.yaml", "leads out of the template folder"),
         ("./linked/outside.yaml", "leads out of the template folder"),
@@ -264,20 +274,21 @@ def test_as_at_home_placeholders_within_what_was_brought_in_and_beside_other_key
 )
 def test_a_placeholder_that_cannot_be_read_is_a_problem(tmp_path, given, said):
     folder = tmp_path / "folder"
+    beside = folder / "t"  # where nothing but the template's own file is looked at
     write(tmp_path / "outside.yaml", "secret: 1\n")
-    write(folder / "one.yaml", template("x", f"  parameters: {{$yaml: {given}}}\n"))
-    (folder / "folder").mkdir()
+    write(beside / "template.yaml", template("x", f"  parameters: {{$yaml: {given}}}\n"))
+    (beside / "folder").mkdir()
     (folder / ".git").mkdir()
     write(folder / ".git" / "config", "a: 1\n")
-    (folder / "link.yaml").symlink_to("../outside.yaml")
-    (folder / "linked").symlink_to("..")
-    (folder / "loop.yaml").symlink_to("loop.yaml")
-    os.mkfifo(folder / "pipe.yaml")
-    write(folder / "two.yaml", "a: 1\n---\nb: 1\n")
-    write(folder / "large.yaml", "a: " + "x" * 1_000_000)
-    (folder / "binary.yaml").write_bytes(b"\xff\xfe")
+    (beside / "link.yaml").symlink_to("../../outside.yaml")
+    (beside / "linked").symlink_to("../..")
+    (beside / "loop.yaml").symlink_to("loop.yaml")
+    os.mkfifo(beside / "pipe.yaml")
+    write(beside / "two.yaml", "a: 1\n---\nb: 1\n")
+    write(beside / "large.yaml", "a: " + "x" * 1_000_000)
+    (beside / "binary.yaml").write_bytes(b"\xff\xfe")
     write(
-        folder / "bomb.yaml",
+        beside / "bomb.yaml",
         "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]" for n in range(8)),
     )
     source = FolderTemplateSource([folder], ACTIONS)

@@ -309,6 +309,17 @@ def test_try_prints_one_table_and_writes_a_patch_for_all(here):
     assert "".join(one["patch"] for one in found["templates"]) == Path("p.diff").read_text()
 
 
+def test_try_reads_what_lies_elsewhere_in_the_repository_and_logs_nothing_of_made_up_values(here, caplog):
+    (here / ".git").mkdir()
+    (here / "deep").mkdir()
+    (here / "common.yaml").write_text("required: [name]\nproperties: {name: {type: string}}\n")
+    steps = log("${{ parameters.name | shouted }}x")
+    (here / "deep" / "x.yaml").write_text(template(steps=steps, pages="{$yaml: ../common.yaml}"))
+    told = run("try", "deep")
+    assert (told.exit_code, told.output.splitlines()[0]) == (0, "runs today    x  x.yaml")
+    assert caplog.messages == []
+
+
 def test_try_of_nothing_is_a_sentence(here):
     (here / "empty").mkdir()
     for place in ("empty", "missing", "git@github.com:acme/x.git", "file:///x"):

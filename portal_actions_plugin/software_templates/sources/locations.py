@@ -28,6 +28,8 @@ MAX_ENTRIES = 20_000
 """Files and folders that all patterns of a template folder look at."""
 _TYPES = ("file", "url")
 _MAGIC = re.compile(r"[*?\[]")
+_AT_FORGE = re.compile(r"https?://[^?#]+?/(?:blob|tree|raw)/[^/?#]+/(?P<path>\w[\w./-]*)")
+"""The address of a file at a forge, such as those of the very repository that it is in."""
 _MAX_PARTS = 40
 _MAX_ANY_DEPTH = 2
 
@@ -147,7 +149,10 @@ class Expansion:
             try:
                 found.append(find(path, file, self._root).shown)
             except FileError as error:
-                wrong.append(Unfound(path, str(error)))
+                own = _AT_FORGE.fullmatch(path)
+                is_here = own is not None and is_file(self._root / own["path"])
+                message = f"{error}; this one is here, as /{own['path']}" if own and is_here else str(error)
+                wrong.append(Unfound(path, message))
         return found, wrong
 
     def _below(self, folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:

@@ -18,6 +18,8 @@ MAX_TRIES = 60
 """Ways of mending one template that are tried."""
 SECONDS = 10.0
 """Processor time of mending one template; a try that has begun is not broken off."""
+_MAX_LINE = 1_000
+"""Characters of a line that is changed."""
 _BRACES = re.compile(r"^(?P<before>\s*(?:-\s+)?(?:[\w.$'\"-]+:\s+)?)(?P<value>\$?\{\{.*\}\})(?P<after>\s*(?:#.*)?)$")
 _MEANT = re.compile(r"(?P<quote>['\"])(?P<name>[\w@.-]+)\1.*did you mean ['\"]?(?P<near>[\w@.-]+)")
 _REQUIRED_FLOW = re.compile(r"^(?P<before>\s*(?:- )?required:\s*)\[(?P<names>.*)\](?P<after>\s*(?:#.*)?)$")
@@ -104,7 +106,8 @@ def ways(text: str, findings: Iterable[TemplateFinding]) -> Iterator[Mended]:
     lines = text.split("\n")
     for finding in findings:
         index = finding.line - 1
-        for changed in _changes(lines[index], finding) if 0 <= index < len(lines) else ():
+        is_short = 0 <= index < len(lines) and len(lines[index]) <= _MAX_LINE
+        for changed in _changes(lines[index], finding) if is_short else ():
             yield Mended("\n".join([*lines[:index], *changed, *lines[index + 1 :]]), 1)
 
 
@@ -126,7 +129,9 @@ def with_default(text: str, name: str, default: str) -> Iterator[Mended]:
         return f"({value}){more}" if more else value
 
     lines = text.split("\n")
-    found = [index for index, line in enumerate(lines) if "${{" in line and named.search(line)]
+    found = [
+        index for index, line in enumerate(lines) if "${{" in line[:_MAX_LINE] and named.search(line, 0, _MAX_LINE)
+    ]
     for chosen in [[index] for index in found] + ([found] if len(found) > 1 else []):
         changed = [named.sub(filled, line) if index in chosen else line for index, line in enumerate(lines)]
         yield Mended("\n".join(changed), len(chosen))
@@ -141,6 +146,8 @@ def as_required(text: str, name: str) -> Iterator[Mended]:
     """
     lines = text.split("\n")
     for index, line in enumerate(lines):
+        if len(line) > _MAX_LINE:
+            continue
         if (flow := _REQUIRED_FLOW.match(line)) and "]" not in flow["names"]:
             names = f"{flow['names'].rstrip()}, {name}" if flow["names"].strip() else name
             changed = [f"{flow['before']}[{names}]{flow['after']}"]

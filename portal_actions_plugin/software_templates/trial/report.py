@@ -115,12 +115,13 @@ class Portal:
         return TemplateReader(folders, self.known_actions, self.forbids, yaml_merge=self.yaml_merge)
 
 
-def try_folder(folder: Path, portal: Portal) -> Report:
+def try_folder(folder: Path, portal: Portal, root: Path | None = None) -> Report:
     """Try each template below a folder, at every depth.
 
     Args:
-        folder: of one repository: placeholders may name what is in it.
+        folder: where to look; files are named below it.
         portal: whose actions there are.
+        root: the repository that the folder is of: placeholders may name what is in it. None when it is the folder.
 
     Raises:
         TooManyFilesError: there are more files than are looked at.
@@ -128,8 +129,8 @@ def try_folder(folder: Path, portal: Portal) -> Report:
     tried: list[Tried] = []
     problems: list[TemplateFinding] = []
     for file in template_files(folder):
-        attempt = _Attempt(file, folder, portal)
-        loaded = attempt.reader.read(file, folder)
+        attempt = _Attempt(file, folder, root or folder, portal)
+        loaded = attempt.reader.read(file, root or folder)
         tried.extend(attempt.judge(one) for one in loaded.checked)
         problems.extend(loaded.problems)
     return Report(tuple(tried), tuple(problems))
@@ -138,9 +139,9 @@ def try_folder(folder: Path, portal: Portal) -> Report:
 class _Attempt:
     """Judges the templates of one file."""
 
-    def __init__(self, file: Path, folder: Path, portal: Portal) -> None:
+    def __init__(self, file: Path, folder: Path, root: Path, portal: Portal) -> None:
         self._file = file
-        self._folder = folder
+        self._root = root
         self._portal = portal
         self._shown = shown_path(file, (folder,))
         self._judged_texts: dict[tuple[str, str], tuple[Tried, Checked] | None] = {}
@@ -189,7 +190,7 @@ class _Attempt:
     def _read(self, text: str, name: str) -> tuple[Tried, Checked] | None:
         try:
             with budget(seconds=CHECK_SECONDS):
-                loaded = self.reader.read_content(text.encode(errors="surrogateescape"), self._file, self._folder)
+                loaded = self.reader.read_content(text.encode(errors="surrogateescape"), self._file, self._root)
         except SandboxError:
             return None
         return next(((self._judged(one), one) for one in loaded.checked if one.name == name), None)
