@@ -210,7 +210,8 @@ def _template_run_text(run: TemplateRun) -> list[str]:
         lines += ["", f"{step.status:<8}  {step.name}  [{step.step_id}, {step.action}]"]
         if step.run:
             lines += _details(step.run)
-    return lines
+    given = [f"  {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in run.outputs.items()]
+    return [*lines, "", "outputs", *given] if given else lines
 
 
 def _action_run_text(run: ActionRun) -> list[str]:

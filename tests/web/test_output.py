@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from flask import Flask
 
 from portal_actions_plugin import PortalActions
 from portal_actions_plugin.blueprints.pages.run.markdown import MAX_CHARS
+from portal_actions_plugin.cli.runs import _template_run_text
 from portal_actions_plugin.runner import recovery
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims
@@ -75,6 +77,8 @@ def test_a_failed_run_gives_what_asks_for_failures(ada: Visitor, template_folder
     work_off()
     answer = ada.get(f"/api/v1/template-runs/{run_id}").json
     assert (answer["status"], answer["outputs"]) == ("failed", AFTER_FAILURE)
+    shown = "\n".join(_template_run_text(queries.template_run(run_id)))
+    assert f"outputs\n  links: {json.dumps(AFTER_FAILURE['links'])}\n  text: " in shown
     page = ada.see(f"/templates/runs/{run_id}")
     assert page.one("div", class_="pa-buttons").links() == {"Clean up": "/help?of=-acme"}
     assert page.one(id="run-text-1").text == "What now Ask SRE about user:ada@example.com"
