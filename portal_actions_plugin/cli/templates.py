@@ -116,13 +116,16 @@ def _portal(context: click.Context) -> tuple[Portal, Sequence[Path]]:
 
 def _linted(paths: Iterable[Path], judged: tuple[Portal, Sequence[Path]]) -> tuple[int, list[TemplateFinding]]:
     """How many templates there are, and all findings, by file and line; paths are shown below the working directory."""
+    from portal_actions_plugin.software_templates.sources.locations import Expansion
+
     portal, folders = judged
     findings: list[TemplateFinding] = []
     names: dict[str, Path] = {}
     number = 0
     for file, root in _files(paths, folders):
-        loaded = portal.reader((root,)).read(file, root)
-        findings.extend(loaded.problems)
+        reader = portal.reader((root,))
+        loaded = reader.read(file, root)
+        findings.extend((*loaded.problems, *reader.follow(file, loaded, Expansion(root))[1]))
         for checked in loaded.checked:
             number += 1
             findings.extend((*checked.problems, *checked.warnings))

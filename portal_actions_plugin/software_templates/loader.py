@@ -132,7 +132,9 @@ class FolderTemplateSource:
             for one in latest.values():
                 problems.extend(loaded[one.file].problems)
                 expansion = expansions.setdefault(one.root, Expansion(one.root))
-                problems.extend(self._follow(one, loaded[one.file], expansion, further))
+                files, unfound = self._reader.follow(one.file, loaded[one.file], expansion)
+                further.update((os.path.realpath(file), _Found(file, one.root)) for file in files)
+                problems.extend(unfound)
             new = ((real, one) for real, one in further.items() if real not in found)
             latest = dict(islice(new, max(0, MAX_FOUND - len(found))))
             found = found | latest
@@ -142,16 +144,6 @@ class FolderTemplateSource:
                 message = f"Locations lead through more than {MAX_DEPTH} files: this one is not followed"
                 problems.append(self._reader.finding(one.file, target.line, target.key, message))
         return loaded, problems
-
-    def _follow(
-        self, one: _Found, held: Loaded, expansion: Expansion, further: dict[str, _Found]
-    ) -> Iterator[TemplateFinding]:
-        for target in held.targets:
-            files, wrong = expansion.files(target, one.file)
-            further.update((os.path.realpath(file), _Found(file, one.root)) for file in files)
-            for unfound in () if target.optional else wrong:
-                found = self._reader.finding(one.file, target.line, target.key, unfound.message)
-                yield replace(found, value=unfound.path)
 
     def _find(self) -> tuple[dict[str, _Found], _Findings]:
         """The files in the folders that may be templates, by where they really are: each once, sorted by path."""

@@ -96,6 +96,16 @@ def test_templates_are_found_at_any_depth_and_those_of_others_are_not(tmp_path, 
         report(tmp_path)
 
 
+def test_targets_of_locations_that_are_not_there_are_told(tmp_path):
+    location = "apiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata: {name: l}\nspec: {targets: [./x/template.yaml, ./no.yaml]}\n"
+    (tmp_path / "all.yaml").write_text(location)
+    found = report(tmp_path, x=template())
+    assert [(one.file, one.line, one.message) for one in found.problems] == [
+        ("all.yaml", 4, "there is no file ./no.yaml")
+    ]
+    assert not found.all_run
+
+
 def test_placeholders_reach_the_whole_folder_that_is_tried(tmp_path):
     (tmp_path / "common.yaml").write_text("properties: {name: {type: string}}\n")
     assert tried(tmp_path, template(pages="{$yaml: ../common.yaml}")).state is State.RUNS
@@ -276,15 +286,16 @@ def test_lint_reads_locations_placeholders_of_the_repository_and_names_that_are_
     (here / ".git").mkdir()
     (here / "deep").mkdir()
     (here / "common.yaml").write_text("properties: {name: {type: string}}\n")
-    location = "apiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata: {name: l}\nspec: {target: [1]}\n"
+    location = "apiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata: {name: l}\nspec: {target: [1], targets: [./no.yaml]}\n"
     (here / "deep" / "all.yaml").write_text(location)
     for name in ("one", "two"):
         (here / "deep" / f"{name}.yaml").write_text(template("same", pages="{$yaml: /common.yaml}"))
     found = run("lint", "deep/one.yaml", "deep")
     assert found.output.splitlines() == [
         "deep/all.yaml:4: problem: spec.target: a target must be a path, as a text",
+        "deep/all.yaml:4: problem: spec.targets[0]: there is no file ./no.yaml",
         "deep/two.yaml:4: problem: metadata.name: the name 'same' is taken already, by deep/one.yaml: this one would be left out",
-        "2 templates, 2 problems, 0 warnings",
+        "2 templates, 3 problems, 0 warnings",
     ]  # fmt: skip
 
 

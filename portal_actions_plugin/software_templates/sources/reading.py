@@ -13,7 +13,13 @@ from portal_actions_plugin.software_templates.expressions.limits import SandboxE
 from portal_actions_plugin.software_templates.findings import Checked
 from portal_actions_plugin.software_templates.skeleton import Signature, signature, stamp
 from portal_actions_plugin.software_templates.sources.files import file_stamp, shown_path
-from portal_actions_plugin.software_templates.sources.locations import Target, Targets, is_location, read_location
+from portal_actions_plugin.software_templates.sources.locations import (
+    Expansion,
+    Target,
+    Targets,
+    is_location,
+    read_location,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -98,6 +104,24 @@ class TemplateReader:
     def finding(self, file: Path, line: int, key: str, message: str, template: str = "") -> TemplateFinding:
         """A problem of a file, with the path that people may see."""
         return TemplateFinding(shown_path(file, self._folders), line, key, message, str(file), template=template)
+
+    def follow(self, file: Path, loaded: Loaded, expansion: Expansion) -> tuple[list[Path], list[TemplateFinding]]:
+        """The files that a file's Locations lead to, and what is wrong with their targets.
+
+        Args:
+            file: that names them.
+            loaded: what it holds.
+            expansion: of the template folder that it is in.
+        """
+        files: list[Path] = []
+        problems: list[TemplateFinding] = []
+        for target in loaded.targets:
+            found, wrong = expansion.files(target, file)
+            files.extend(found)
+            for unfound in () if target.optional else wrong:
+                told = self.finding(file, target.line, target.key, unfound.message)
+                problems.append(replace(told, value=unfound.path))
+        return files, problems
 
     def _read(self, file: Path, root: Path, now: Signature) -> Loaded:
         # YAML, JSON Schema and our checks take a tenth of a second to import: the first file that is read pays for them.

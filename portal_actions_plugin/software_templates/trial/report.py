@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.parameters.schemas import declared
 from portal_actions_plugin.software_templates.sources.files import shown_path
+from portal_actions_plugin.software_templates.sources.locations import Expansion
 from portal_actions_plugin.software_templates.sources.reading import CHECK_SECONDS, UNREAD, TemplateReader
 from portal_actions_plugin.software_templates.trial.absences import needed_optionals
 from portal_actions_plugin.software_templates.trial.files import template_files
@@ -132,7 +133,7 @@ def try_folder(folder: Path, portal: Portal, root: Path | None = None) -> Report
         attempt = _Attempt(file, folder, root or folder, portal)
         loaded = attempt.reader.read(file, root or folder)
         tried.extend(attempt.judge(one) for one in loaded.checked)
-        problems.extend(loaded.problems)
+        problems.extend((*loaded.problems, *attempt.reader.follow(file, loaded, Expansion(root or folder))[1]))
     return Report(tuple(tried), tuple(problems))
 
 
