@@ -61,8 +61,8 @@ def start_wait(ada: Person, seconds: float) -> str:
     return answer.headers["Location"]
 
 
-def start_deed(ada: Person, deed: str) -> str:
-    return ada.post("/api/v1/actions/test.deed@v1/runs", {"input": {"deed": deed}}).headers["Location"]
+def start_deed(ada: Person, deed: str, action: str = "test.deed@v1") -> str:
+    return ada.post(f"/api/v1/actions/{action}/runs", {"input": {"deed": deed}}).headers["Location"]
 
 
 def ended(ada: Person, path: str, seconds: float = 100) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def test_a_job_process_may_die_or_be_stopped_anywhere_and_its_worker_goes_on(
         first = start_deed(ada, "change the folder")
     else:
         # One that is stopped, and not its worker, has all of its action's time: here that is short.
-        first = start_wait(ada, 0) if harm == signal.SIGKILL else start_deed(ada, "nothing")
+        first = start_wait(ada, 0) if harm == signal.SIGKILL else start_deed(ada, "nothing", "test.briefDeed@v1")
     wait_until(mark.exists, 60)
     run = ended(ada, first)
     if harm == signal.SIGKILL:

@@ -65,8 +65,8 @@ class Deed(Schema):
 
 
 def register(app: Flask) -> None:
-    """Add the actions ``test.deed@v1``, ``test.lateDeed@v1``, which has little time for it, and ``test.lastWords@v1``,
-    which says so before it does it.
+    """Add the actions ``test.deed@v1``, ``test.briefDeed@v1``, which has less time for it than others, ``test.lateDeed@v1``,
+    which has too little, and ``test.lastWords@v1``, which says so before it does it.
     """
 
     @action("test.deed@v1", title="A deed", input=Deed)
@@ -86,5 +86,9 @@ def register(app: Flask) -> None:
     def do_late(ctx: Any, deed: str) -> None:
         DEEDS[deed]()
 
-    for declared in (do, do_late, speak_and_do):
+    @action("test.briefDeed@v1", title="A deed that takes no time", input=Deed, timeout=5)
+    def do_at_once(ctx: Any, deed: str) -> None:
+        DEEDS[deed]()
+
+    for declared in (do, do_at_once, do_late, speak_and_do):
         app.extensions["portal_actions"].registry.add(declared, "the tests")
