@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 
 from portal_actions_plugin.host import TemplateFinding
 from portal_actions_plugin.software_templates import step_rendering
+from portal_actions_plugin.software_templates.expressions.presence import Optional, facts_of, lacks
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
+from portal_actions_plugin.software_templates.nunjucks.suggestions import instead_of
 from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.software_templates.spec import Template
+from tests.support import attacks
 
 BACKSTAGE, OURS = Reading.BACKSTAGE.value, Reading.STRICT.value
 HEAD = """\
@@ -183,3 +187,34 @@ def test_what_cannot_be_read_or_is_not_there_is_told_with_what_to_write(
 def test_an_if_that_would_be_a_text_is_a_problem_in_both_readings(found: Found, version: str, expression: str) -> None:
     told = found(f'if: "${{{{ {expression} }}}}"', version)
     assert "problem" in {one.severity for one in told}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *(
+            "parameters" + "[parameters.name]" * 400,
+            "parameters.note" + ".a" * 900,
+            " and ".join(["parameters.note"] * 400),
+        ),
+        *(
+            "(" * 300 + "parameters.note" + ")" * 300,
+            " or ".join(["parameters.note == 'a'"] * 300),
+            "not " * 900 + "parameters.note",
+        ),
+        *(" if parameters.note else ".join(["parameters.port"] * 200), "parameters[" * 200 + "1" + "]" * 200),
+    ],
+    ids=lambda one: one[:30],
+)
+def test_looking_for_what_may_not_be_there_takes_no_time_that_grows_with_a_power(expression: str) -> None:
+    began = time.thread_time()
+    optional = Optional({("parameters", "note"): "''"}, frozenset(), frozenset())
+    lacks(f"${{{{ {expression} }}}}", optional, facts_of(f"${{{{ {expression} }}}}"), value_needed=True)
+    assert time.thread_time() - began < 2
+
+
+def test_whatever_is_written_is_looked_at_without_an_error_of_ours() -> None:
+    for expression in (*attacks.MADE, *attacks.REACHING, *attacks.GREEDY):
+        text = f"${{{{ {expression} }}}}"
+        assert isinstance(lacks(text, Optional(), facts_of(text), value_needed=True), tuple)
+        assert isinstance(instead_of(text), str)

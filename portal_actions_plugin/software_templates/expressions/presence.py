@@ -170,9 +170,7 @@ def _path(node: nodes.Node) -> Path | None:
         elif isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
             keys.append(node.arg.value)
         else:
-            keys.clear()  # from here on it is computed: what it is taken from counts
-            if _path(node.node) is None:
-                return None
+            keys.clear()  # it is computed: what it is taken from counts
         node = node.node
     if isinstance(node, nodes.Name) and node.name in {"parameters", "secrets", "steps"} and keys:
         return (node.name, *reversed(keys))
