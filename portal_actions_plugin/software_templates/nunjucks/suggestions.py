@@ -13,7 +13,6 @@ _TEXT = "\x00"
 """Stands for a text in quotes."""
 _IN_QUOTES = re.compile(r"\"[^\"]*\"|'[^']*'")
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
-_TERNARY = re.compile(r"\s*([^?:]+?)\s*\?(?![.?])\s*([^?:]+?)\s*:\s*([^?:]+?)\s*")
 _OPERATORS = (
     (re.compile(r"\s*&&\s*"), " and "),
     (re.compile(r"\s*\|\|\s*"), " or "),
@@ -49,10 +48,12 @@ def _rewritten(source: str) -> str:
     bare = _IN_QUOTES.sub(_TEXT, source)
     for pattern, ours in _OPERATORS:
         bare = pattern.sub(ours, bare)
-    if ternary := _TERNARY.fullmatch(bare):
+    if bare.count("?") == 1 and bare.count(":") == 1 and bare.index("?") < bare.index(":"):
+        condition, _, rest = bare.partition("?")
+        value, _, otherwise = rest.partition(":")
         # The texts come in another order then: each stands where its sign was.
-        bare = f"{ternary[2]} if {ternary[1]} else {ternary[3]}"
-        first = ternary[1].count(_TEXT)
-        second = first + ternary[2].count(_TEXT)
+        bare = f"{value.strip()} if {condition.strip()} else {otherwise.strip()}"
+        first = condition.count(_TEXT)
+        second = first + value.count(_TEXT)
         texts = [*texts[first:second], *texts[:first], *texts[second:]]
     return re.sub(_TEXT, lambda _: texts.pop(0), bare)
