@@ -99,6 +99,15 @@ _TEXTS_WITH = (
 )  # fmt: skip
 
 _CALLS = (
+    "${{ parameters.huge.toString(16) }}",
+    "${{ parameters.huge.toString(3) }}",
+    "${{ (1 / 0).toString(2) }}",
+    "${{ 'user:ada' | parseEntityRef | parseEntityRef }}",
+    "${{ {name: 'ada'} | parseEntityRef({defaultKind: 'user', defaultNamespace: 'x'}) }}",
+    "${{ {kind: 'user', name: 'ada'} | parseEntityRef }}",
+    "${{ {kind: 'user', name: ''} | parseEntityRef }}",
+    "${{ {kind: 'user', namespace: '', name: 'a'} | parseEntityRef }}",
+    "${{ {} | parseEntityRef }}",
     "{% for x, y in 'ab' | safe %}[${{ x }}|${{ y }}]{% endfor %}",
     "{% for x, y in 'ab' %}[${{ x }}|${{ y }}]{% endfor %}",
     "{% for x in 'ab' | safe %}[${{ x }}]{% endfor %}",

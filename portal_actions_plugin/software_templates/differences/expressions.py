@@ -88,6 +88,15 @@ OF_EXPRESSIONS: Final = (
         examples=("{% if 1 %}1e400{% endif %}", "{% if 1 %}-0{% endif %}"),
     ),
     Difference(
+        name="digits-of-bases",
+        written="`.toString(7)` and the like of a number beyond 2^53",
+        at_home="has digits where a number has none any more",
+        backstage="has others there",
+        ours="an error: our own documents have no such method",
+        why="They mean nothing.",
+        examples=("${{ (parameters.huge * 12345.678).toString(7) }}",),
+    ),
+    Difference(
         name="limits",
         written="more than the sandbox's limits: 1,000 numbers of a `range`, 256,000 characters, 2 seconds of processor time",
         at_home="has its own, which are larger, and none on time",

@@ -57,24 +57,36 @@ def parse_entity_ref(ref: object, context: Mapping[str, object] | None = None) -
     """Take a reference to an entity of the catalog apart.
 
     Args:
-        ref: a text such as ``component:default/x``; an expression may give anything.
+        ref: a text such as ``component:default/x``, or an object with the parts; an expression may give anything.
         context: ``defaultKind`` and ``defaultNamespace``, for a reference without them.
 
     Returns:
         ``kind``, ``namespace`` and ``name``.
 
     Raises:
-        SandboxError: it is no text, or one of the three is missing.
+        SandboxError: it is neither, or one of the three is missing.
     """
-    whole = text_only(ref, "parseEntityRef")
     defaults = context or {}
+    if isinstance(ref, Mapping):
+        parts = (ref.get("kind"), ref.get("namespace"), ref.get("name"))
+        kind, namespace, name = (None if one is None else text_only(one, "parseEntityRef") for one in parts)
+        return _complete(
+            kind if kind is not None else str(defaults.get("defaultKind") or ""),
+            namespace if namespace is not None else str(defaults.get("defaultNamespace") or "default"),
+            name or "",
+        )
+    whole = text_only(ref, "parseEntityRef")
     before, colon, after = whole.partition(":")
     if not colon or "/" in before:
         before, after = str(defaults.get("defaultKind") or ""), whole
     namespace, slash, name = after.partition("/")
     if not slash:
         namespace, name = str(defaults.get("defaultNamespace") or "default"), after
-    found = {"kind": before, "namespace": namespace, "name": name}
+    return _complete(before, namespace, name)
+
+
+def _complete(kind: str, namespace: str, name: str) -> dict[str, str]:
+    found = {"kind": kind, "namespace": namespace, "name": name}
     if missing := [part for part, value in found.items() if not value]:
         raise SandboxError(f"parseEntityRef found no {missing[0]}: it takes a text such as component:default/name")
     return found

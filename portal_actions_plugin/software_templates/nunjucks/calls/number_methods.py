@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
 from portal_actions_plugin.software_templates.nunjucks.javascript import (
+    EXACT,
     UNDEFINED,
     JavaScriptError,
     integer,
@@ -85,17 +86,20 @@ def _in_base(number: float, given: list[object]) -> str:
         raise JavaScriptError(f"toString takes a base from 2 to {len(_DIGITS)}")
     if base == 10 or not math.isfinite(number):
         return number_text(number)
-    if abs(number) >= _LARGE:
-        raise JavaScriptError("toString takes no other base than 10 for such a number")
-    whole, part = divmod(abs(number), 1)
-    return ("-" if number < 0 else "") + _whole(int(whole), int(base)) + _part(part, abs(number), int(base))
+    whole, part = divmod(abs(float(number)), 1)
+    return ("-" if number < 0 else "") + _whole(whole, int(base)) + _part(part, abs(number), int(base))
 
 
-def _whole(number: int, base: int) -> str:
+def _whole(number: float, base: int) -> str:
+    """The digits before the point: zeros where a number has no exact ones any more, as JavaScript's engines write them."""
     found = ""
+    while number >= EXACT:
+        number /= base
+        found = "0" + found
     while number or not found:
-        number, digit = divmod(number, base)
-        found = _DIGITS[digit] + found
+        digit = math.fmod(number, base)
+        found = _DIGITS[int(digit)] + found
+        number = (number - digit) / base
     return found
 
 
