@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.oracle import grammar, live, questions, reference
 from tests.oracle.comparing import as_at_home
-from tests.oracle.record import table
+from tests.oracle.recorded import table
 
 
 def main() -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from tests.oracle import live, questions, yaml_questions
-
-TABLES = Path(__file__).parent / "tables"
+from tests.oracle.recorded import TABLES
 
 
 def main() -> None:
@@ -20,12 +18,6 @@ def main() -> None:
     from tests.oracle import reference
 
     reference.main()
-
-
-def table(name: str) -> list[dict[str, Any]]:
-    """The recorded questions, each with its ``answer``."""
-    recorded: list[dict[str, Any]] = live.read((TABLES / f"{name}.json").read_text(encoding="utf-8"))
-    return recorded
 
 
 def record(name: str, asked: Iterable[Mapping[str, Any]], common: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.software_templates.step_rendering import next_step, step_context
 from tests.oracle.comparing import as_input
-from tests.oracle.record import table
+from tests.oracle.recorded import table
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 OF_VALUES = [one for one in DIFFERENCES if one.kind is Kind.VALUE]

@@ -17,7 +17,7 @@ from portal_actions_plugin.software_templates.nunjucks.javascript import Undefin
 from portal_actions_plugin.software_templates.nunjucks.references import references
 from tests.oracle.comparing import DIFFERENT, as_at_home, ours
 from tests.oracle.questions import CONTEXT
-from tests.oracle.record import table
+from tests.oracle.recorded import table
 from tests.support import attacks
 
 HAS_ENGINE = find_spec("re2") is not None

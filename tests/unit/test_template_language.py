@@ -20,7 +20,7 @@ from portal_actions_plugin.software_templates.nunjucks.evaluation import ARITHME
 from portal_actions_plugin.software_templates.nunjucks.loops import loop_values
 from portal_actions_plugin.software_templates.readings import Reading
 from tests.oracle import reference
-from tests.oracle.record import table
+from tests.oracle.recorded import table
 from tests.oracle.reference import SAME, STAYS, Example, Kind
 
 PAGE = reference.PAGE.read_text(encoding="utf-8")
