@@ -92,3 +92,8 @@ def _is_in_a_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def kind_of(answer: object) -> str:
+    """What kind of answer it is, for a message: never the answer itself, which may be a secret."""
+    return "None" if answer is None else f"with a {type(answer).__name__}"

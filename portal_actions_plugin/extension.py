@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flask import current_app
 
-from portal_actions_plugin import hooks as host_hooks
 from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.hooks import asking
+from portal_actions_plugin.hooks.template_calls import template_calls
 
 if TYPE_CHECKING:
     from flask import Flask
     from redis import Redis
 
     from portal_actions_plugin.actions.registry import Registry
-    from portal_actions_plugin.hooks import HookTable
+    from portal_actions_plugin.hooks.table import HookTable
     from portal_actions_plugin.host import Hooks, TemplateSource
     from portal_actions_plugin.scm.providers import ProviderKinds
     from portal_actions_plugin.settings.config import Config
@@ -52,12 +53,12 @@ class Extension:
     def templates(self) -> TemplateSource:
         """Where templates come from by now: the host's source, else the folders."""
         source = self.hooks.template_source
-        return host_hooks.templates(source) if source else self.folder_templates
+        return asking.templates(source) if source else self.folder_templates
 
     @property
     def template_calls(self) -> HostCalls:
         """What the host adds to what expressions of templates may call, by now."""
-        return host_hooks.template_calls(self.hooks.template_filters, self.hooks.template_globals)
+        return template_calls(self.hooks.template_filters, self.hooks.template_globals)
 
     def say_that_nobody_may(self) -> None:
         """Log once why everything is denied."""

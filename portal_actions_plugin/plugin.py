@@ -16,8 +16,8 @@ from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.answers import name_of
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import NAME, Extension, extension, of_app
-from portal_actions_plugin.hook_decorators import HookDecorators
-from portal_actions_plugin.hooks import HookTable
+from portal_actions_plugin.hooks.decorators import HookDecorators
+from portal_actions_plugin.hooks.table import HookTable
 from portal_actions_plugin.host import Identity, NavItem
 from portal_actions_plugin.log_records import keep_ours_to_their_lines
 from portal_actions_plugin.run_types import ActionRun, TemplateRun

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from portal_actions_plugin import hooks
 from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.hooks import asking
 from portal_actions_plugin.scm.base import Author
 from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.scm.remote.credentials import TokenSource, given_token, token_key
@@ -76,7 +76,7 @@ class TestTheOrder:
             raise ValueError(f"no lease for s3cret-of-the-vault of {provider}/{owner}")
 
         with pytest.raises(ConfigurationError, match="failed when it was asked for a credential of ghe: ValueError"):
-            hooks.scm_token(vault, "ghe", "acme")
+            asking.scm_token(vault, "ghe", "acme")
         assert "asked for ghe/acme: ValueError" in caplog.text
         assert "(vault)" in caplog.text, "the log says where"
         assert "s3cret" not in caplog.text

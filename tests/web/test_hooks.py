@@ -575,10 +575,10 @@ def test_what_a_hosts_object_has_of_its_own_is_there_for_handlers(make_host: Cal
         def fails(self) -> None:
             raise self.NotThereError
 
-    from portal_actions_plugin import hooks
+    from portal_actions_plugin.hooks import asking
 
     with make_host().app_context():
-        ctx = make_context(host_catalog=hooks.catalog(Catalog()))
+        ctx = make_context(host_catalog=asking.catalog(Catalog()))
         assert (ctx.catalog.name, ctx.catalog.find("orders")) == ("main", "found orders")
         with pytest.raises(ctx.catalog.NotThereError):
             ctx.catalog.fails()

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from portal_actions_plugin import hooks
 from portal_actions_plugin.actions.context import ActionContext, RunInfo
 from portal_actions_plugin.errors import ActionError, InternalError, OutOfMemoryError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.hooks import asking
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.http_client.guard import HttpRules
 from portal_actions_plugin.runner.attempt import bounds, record
@@ -98,8 +98,8 @@ def _context(attempt: PreparedAttempt, call: HandlerCall, performer: Performer, 
         run=run.info(),
         recorder=DatabaseRecorder(attempt, performer, redactor),
         make_scm=partial(open_forge, call),
-        host_catalog=hooks.catalog(given.catalog),
-        host_scorecards=hooks.scorecards(given.scorecards),
+        host_catalog=asking.catalog(given.catalog),
+        host_scorecards=asking.scorecards(given.scorecards),
         http=HttpRules.of(extension().config),
         secrets={name: str(value) for name, value in call.secrets.items()},
         read_skeleton=partial(read_skeleton, run.course.template) if run.course else None,
@@ -113,7 +113,7 @@ def _may(info: RunInfo, permission: str, target: str) -> bool:
     """What the host's authorizer says of the requester, whose roles nobody knows any more; no without an authorizer."""
     authorizer = extension().hooks.authorizer
     who = Identity(info.requested_by, info.requester_name)
-    return authorizer is not None and hooks.may(authorizer, who, permission, target)
+    return authorizer is not None and asking.may(authorizer, who, permission, target)
 
 
 # -- what came of it -------------------------------------------------------------------------------------------------

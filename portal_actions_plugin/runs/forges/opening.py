@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin import hooks
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.hooks import asking
 from portal_actions_plugin.runs.guards.forge_pauses import ForgePauses
 from portal_actions_plugin.scm.base import Author
 from portal_actions_plugin.scm.opening import Opening
@@ -29,7 +29,7 @@ def opening_of(installation: Installation, author: Author = NOBODY) -> Opening:
         installation=installation,
         author=author,
         pauses=ForgePauses(),
-        host_token=partial(hooks.scm_token, portal.hooks.scm_credentials, installation.name),
+        host_token=partial(asking.scm_token, portal.hooks.scm_credentials, installation.name),
         local_root=portal.config.local_scm_root,
         local_url=portal.config.local_scm_url,
     )

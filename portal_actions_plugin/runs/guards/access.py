@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NoReturn
 
-from portal_actions_plugin import hooks
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import (
     ActionError,
@@ -16,6 +15,7 @@ from portal_actions_plugin.errors import (
     UnauthenticatedError,
 )
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.hooks import asking
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, AuditEntry, TemplateRun
 from portal_actions_plugin.runs import audit
@@ -45,7 +45,7 @@ def allowed(identity: Identity | None, permission: str, target: object = None) -
         return False
     parts = extension()
     if parts.hooks.authorizer:
-        return hooks.may(parts.hooks.authorizer, identity, permission, target)
+        return asking.may(parts.hooks.authorizer, identity, permission, target)
     if parts.config.require_authorizer:
         parts.say_that_nobody_may()
         return False

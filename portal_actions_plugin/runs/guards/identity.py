@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import g, has_request_context
 
-from portal_actions_plugin import hooks
 from portal_actions_plugin.answers import settled
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.hooks import asking
 from portal_actions_plugin.host import Identity
 
 MAX_TEXT = 250
@@ -21,7 +21,7 @@ def current_identity() -> Identity | None:
         return None
     loader = extension().hooks.identity_loader
     if loader:
-        return hooks.identity(loader)
+        return asking.identity(loader)
     return _from_user(_flask_login_user() or g.get("user"))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from portal_actions_plugin import hooks
 from portal_actions_plugin.errors import ConflictError, PortalActionsError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.hooks import asking
 from portal_actions_plugin.run_types import Origin
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def require_failing(origin: Origin | None) -> None:
 
 def passes(origin: Origin) -> bool | None:
     """Whether a rule passes by now, as the host's scorecards say; None where they do not say."""
-    scorecards = hooks.scorecards(extension().hooks.scorecards)
+    scorecards = asking.scorecards(extension().hooks.scorecards)
     if scorecards is None:
         return None
     try:

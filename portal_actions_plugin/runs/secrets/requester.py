@@ -6,9 +6,9 @@ import base64
 import time
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin import hooks
 from portal_actions_plugin.errors import AuthError, ValidationError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.hooks import asking
 
 if TYPE_CHECKING:
     from portal_actions_plugin.host import Identity
@@ -36,7 +36,7 @@ def ask_requester(template: Template, requester: Identity) -> dict[str, str]:
     wanted = sorted(template.requester_secrets)
     if not wanted:
         return {}
-    found = hooks.requester_secrets(extension().hooks.requester_secrets, requester, wanted)
+    found = asking.requester_secrets(extension().hooks.requester_secrets, requester, wanted)
     if missing := [name for name in wanted if name not in found]:
         raise ValidationError(
             f"The template {template.name} works in your name, and this portal has no {', '.join(missing)} of yours.",
@@ -56,7 +56,7 @@ def entity_of_requester(template: Template, requester: Identity) -> dict[str, Js
     Raises:
         ConfigurationError: the hook failed, or answered something else.
     """
-    return hooks.user_entity(extension().hooks.user_entity, requester) if template.names_user_entity else None
+    return asking.user_entity(extension().hooks.user_entity, requester) if template.names_user_entity else None
 
 
 def require_unended(template: Template, position: int, sealed: bytes | None) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from portal_actions_plugin import hooks
 from portal_actions_plugin.blueprints.pages.page_answer import page_url
 from portal_actions_plugin.errors import PortalActionsError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.hooks import asking
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs.guards.passing_rules import passes
 from portal_actions_plugin.runs.states import OVER
@@ -31,11 +31,11 @@ def origin_facts(run: ActionRun | TemplateRun) -> OriginFacts:
     if run.entity is None:
         return OriginFacts()
     given, origin = extension().hooks, run.origin
-    entity_url = asked(hooks.catalog(given.catalog), "entity_url", run.entity)
+    entity_url = asked(asking.catalog(given.catalog), "entity_url", run.entity)
     entity_url = entity_url or page_url("action_runs", entity=run.entity)
     if origin is None:
         return OriginFacts(entity_url)
-    rule_url = asked(hooks.scorecards(given.scorecards), "rule_url", origin.entity, origin.scorecard, origin.rule)
+    rule_url = asked(asking.scorecards(given.scorecards), "rule_url", origin.entity, origin.scorecard, origin.rule)
     return OriginFacts(entity_url, rule_url, passes(origin) if run.status in OVER else None)
 
 

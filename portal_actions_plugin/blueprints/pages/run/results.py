@@ -10,10 +10,10 @@ from typing import Any
 from flask import request
 from markupsafe import Markup
 
-from portal_actions_plugin import hooks
 from portal_actions_plugin.blueprints.pages.run.markdown import MAX_CHARS, markdown
 from portal_actions_plugin.blueprints.pages.run.origins import asked
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.hooks import asking
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.software_templates.outputs.addresses import address_in_portal, link_address
 
@@ -99,7 +99,7 @@ def _below_mount(url: str | None) -> str | None:
 
 
 def _page_of_entity(reference: str) -> str | None:
-    catalog = hooks.catalog(extension().hooks.catalog)
+    catalog = asking.catalog(extension().hooks.catalog)
     return next((url for name in _spellings(reference) if (url := asked(catalog, "entity_url", name))), None)
 
 

@@ -1,33 +1,26 @@
-"""The hooks of an app: given at any time, looked up at each call, and their answers checked."""
+"""What the hooks of a host answer, and what becomes of an answer that is none."""
 
 from __future__ import annotations
 
 import functools
 import json
 import logging
-import re
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
 from traceback import extract_tb
-from types import MethodType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import has_request_context, request
 
-from portal_actions_plugin.answers import drop, name_of, refuse_async, require_async, settled
+from portal_actions_plugin.answers import drop, kind_of, name_of, settled
 from portal_actions_plugin.errors import ConfigurationError, NotFoundError
 from portal_actions_plugin.host import (
     Authorizer,
     Catalog,
-    Hooks,
     Identity,
     IdentityLoader,
     RequesterSecrets,
     ScmCredentials,
     Scorecards,
-    TemplateFilters,
-    TemplateGlobals,
     TemplateListing,
     TemplateSource,
     UserEntity,
@@ -35,121 +28,14 @@ from portal_actions_plugin.host import (
 from portal_actions_plugin.run_types import Json
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.software_templates.expressions.host_calls import HostCalls
     from portal_actions_plugin.software_templates.spec import Template
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-METHODS: Mapping[str, Sequence[str]] = {
-    "identity_loader": (),
-    "authorizer": (),
-    "template_source": ("list", "get"),
-    "catalog": ("register_entity",),
-    "scorecards": ("evaluate",),
-    "scm_credentials": (),
-    "requester_secrets": (),
-    "template_filters": (),
-    "template_globals": (),
-    "user_entity": (),
-}
-"""What each hook is asked by: methods of an object, or the hook itself."""
-
 MAX_ENTITY = 64_000
 """Characters of the requester's entity, as JSON: it is kept with each run whose template names it."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-_RESERVED = frozenset(
-    "true false none null and or not in is if else constructor prototype __proto__".split()  # noqa: SIM905 words
-)
-_OF_TEMPLATES = frozenset(
-    "parameters steps user context environment secrets each always failure loop caller".split()  # noqa: SIM905
-)
-
-KINDS = tuple(METHODS)
-assert set(KINDS) == {hook.name for hook in fields(Hooks)}  # noqa: S101 a hook of which nobody knows how to ask it
-
-
-class HookTable:
-    """The hooks of one app, or those that apps begin with. A reader needs no lock: ``hooks`` is replaced as a whole."""
-
-    def __init__(self) -> None:
-        self.hooks = Hooks()
-        self._given: dict[str, object] = {}
-        self._defaults: set[str] = set()
-        self._lock = threading.Lock()
-
-    def register(self, kind: str, given: object, *, replaces: bool, how: str) -> None:
-        """Take a hook.
-
-        Args:
-            kind: one of ``KINDS``.
-            given: what the host gave; a class is called without arguments.
-            replaces: whether another one of this kind may be there already.
-            how: how to say that it replaces, for the message of the error.
-
-        Raises:
-            ConfigurationError: there is another one, or this one cannot be asked.
-        """
-        if self.has(kind, given):
-            return
-        hook = _usable(kind, given() if isinstance(given, type) else given)
-        with self._lock:
-            before = self._given.get(kind)
-            if before is not None and not replaces and not _is_reloaded(before, given):
-                default = "the default that was registered before init_app" if kind in self._defaults else "registered"
-                raise ConfigurationError(
-                    f"{name_of(given)} would be a second {kind}: {name_of(before)} is {default}. "
-                    f"Keep one of them, or say that the new one takes its place: {how}."
-                )
-            self._given[kind] = given
-            self._defaults.discard(kind)
-            self.hooks = replace(self.hooks, **{kind: hook})
-
-    def take_defaults(self, defaults: HookTable) -> None:
-        """Begin with these, where no hook of an app's own is there yet."""
-        with self._lock:
-            new = {kind: given for kind, given in defaults._given.items() if kind not in self._given}
-            self.hooks = replace(self.hooks, **{kind: getattr(defaults.hooks, kind) for kind in new})
-            self._given |= new
-            self._defaults |= set(new)
-
-    def has(self, kind: str, given: object) -> bool:
-        """Whether this very hook is there already."""
-        return kind in self._given and _is_same(self._given[kind], given)
-
-
-def _is_same(one: object, other: object) -> bool:
-    if isinstance(one, MethodType) and isinstance(other, MethodType):
-        return one.__self__ is other.__self__ and one.__func__ is other.__func__
-    return one is other
-
-
-def _is_reloaded(before: object, given: object) -> bool:
-    """Whether it is the same line of code, of a module that was loaded again."""
-    names = [getattr(hook, "__qualname__", None) for hook in (before, given)]
-    return (
-        names[0] is not None
-        and names[0] == names[1]
-        and "<" not in names[0]  # what a function makes, or a lambda: each is one of its own
-        and not isinstance(given, MethodType)
-        and before.__module__ == given.__module__
-    )
-
-
-def _usable(kind: str, hook: object) -> Any:
-    if kind in {"template_filters", "template_globals"} and isinstance(hook, Mapping):
-        return functools.partial(dict, hook)
-    for method in METHODS[kind] or ("",):
-        what = f"The {kind}" + (f"'s {method}" if method else "")
-        function = getattr(hook, method, None) if method else hook
-        if not callable(function):
-            raise ConfigurationError(f"{what} cannot be called: {name_of(hook)} was registered as {kind}.")
-        require_async(function, what)
-    return hook
-
-
-# -- what they answer ------------------------------------------------------------------------------------------------
 
 
 def identity(loader: IdentityLoader) -> Identity | None:
@@ -157,7 +43,7 @@ def identity(loader: IdentityLoader) -> Identity | None:
     answer = settled(loader())
     if answer is None or isinstance(answer, Identity):
         return answer
-    _say_once(loader, f"answered {_kind(answer)}, which is no Identity: nobody is signed in")
+    _say_once(loader, f"answered {kind_of(answer)}, which is no Identity: nobody is signed in")
     return None
 
 
@@ -170,13 +56,9 @@ def may(authorizer: Authorizer, who: Identity, permission: str, target: object) 
         return False
     if answer is True or answer is False:  # not isinstance, which believes what an object says of its class
         return answer is True
-    _say_once(authorizer, f"answered {_kind(answer)} when it was asked for {permission}, which is no bool: denied")
+    _say_once(authorizer, f"answered {kind_of(answer)} when it was asked for {permission}, which is no bool: denied")
     drop(answer)
     return False
-
-
-def _kind(answer: object) -> str:
-    return "None" if answer is None else f"with a {type(answer).__name__}"
 
 
 def _say_once(hook: object, message: str, *, with_traceback: bool = False) -> None:
@@ -204,7 +86,7 @@ class _Checked:
         if not isinstance(answer, wanted):
             drop(answer)
             raise ConfigurationError(
-                f"The hook {name_of(self._hook)} answered {method} {_kind(answer)} instead of a {wanted.__name__}."
+                f"The hook {name_of(self._hook)} answered {method} {kind_of(answer)} instead of a {wanted.__name__}."
             )
         return answer
 
@@ -225,7 +107,7 @@ class CheckedTemplates(_Checked):
 
         listing = self._answer("list", wanted=TemplateListing)
         if odd := next((one for one in listing.templates if not isinstance(one, Template)), None):
-            raise ConfigurationError(f"The hook {name_of(self._hook)} lists {_kind(odd)} instead of a Template.")
+            raise ConfigurationError(f"The hook {name_of(self._hook)} lists {kind_of(odd)} instead of a Template.")
         return listing
 
     def get(self, name: str) -> Template:
@@ -274,7 +156,7 @@ def scm_token(asker: ScmCredentials | None, installation: str, owner: str) -> st
         return answer
     drop(answer)
     raise ConfigurationError(
-        f"The hook {name_of(asker)} answered {_kind(answer)} instead of a token or None for {installation}/{owner}."
+        f"The hook {name_of(asker)} answered {kind_of(answer)} instead of a token or None for {installation}/{owner}."
     )
 
 
@@ -317,7 +199,7 @@ def requester_secrets(asker: RequesterSecrets | None, who: Identity, keys: Seque
     if not isinstance(answer, Mapping) or not all(isinstance(one, str | None) for one in answer.values()):
         drop(answer)
         raise ConfigurationError(
-            f"The hook {name_of(asker)} answered {_kind(answer)} instead of a mapping of {names} to texts."
+            f"The hook {name_of(asker)} answered {kind_of(answer)} instead of a mapping of {names} to texts."
         )
     return {key: value for key in keys if (value := answer.get(key))}
 
@@ -348,66 +230,13 @@ def user_entity(asker: UserEntity | None, who: Identity) -> dict[str, Json] | No
     except (TypeError, ValueError, RecursionError):
         drop(answer)
         raise ConfigurationError(
-            f"The hook {name_of(asker)} answered {_kind(answer)} that is no mapping of JSON values."
+            f"The hook {name_of(asker)} answered {kind_of(answer)} that is no mapping of JSON values."
         ) from None
     if len(whole) > MAX_ENTITY:
         raise ConfigurationError(
             f"The hook {name_of(asker)} answered with {len(whole):,} characters: an entity has at most {MAX_ENTITY:,}."
         )
     return entity
-
-
-@functools.lru_cache(maxsize=16)
-def template_calls(filters: TemplateFilters | None, others: TemplateGlobals | None) -> HostCalls:
-    """What a host adds to what expressions of templates may call, asked of it once.
-
-    Raises:
-        ConfigurationError: a hook failed, or answered something else than a mapping, or with a name that cannot be used.
-    """
-    from portal_actions_plugin.software_templates.expressions.host_calls import HostCalls
-
-    found = _named("template_filters", filters)
-    for name, value in found.items():
-        if not callable(value):
-            raise ConfigurationError(f"The filter {name} of {name_of(filters)} is {_kind(value)}, and no function.")
-        refuse_async(value, f"The filter {name}")
-    named = _named("template_globals", others)
-    for name, value in named.items():
-        if name in _OF_TEMPLATES:
-            raise ConfigurationError(f"The global {name} of {name_of(others)} has a name that templates have already.")
-        if callable(value):
-            refuse_async(value, f"The global {name}")
-        else:
-            _require_json(name, value, others)
-    return HostCalls(cast("Mapping[str, Callable[..., object]]", found), named)
-
-
-def _named(kind: str, hook: Callable[[], Mapping[str, Any]] | None) -> dict[str, Any]:
-    if hook is None:
-        return {}
-    try:
-        answer = hook()
-    except Exception as error:
-        log.exception("the hook %s failed", name_of(hook))
-        raise ConfigurationError(f"The hook {name_of(hook)} failed: {type(error).__name__}.") from None
-    if not isinstance(answer, Mapping):
-        drop(answer)
-        raise ConfigurationError(f"The hook {name_of(hook)} answered {_kind(answer)} instead of a mapping by name.")
-    for name in answer:
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _RESERVED:
-            raise ConfigurationError(
-                f"The hook {name_of(hook)} names {name!r} in {kind}: a name has letters, digits and _, and begins with no digit."
-            )
-    return dict(answer)
-
-
-def _require_json(name: str, value: object, hook: object) -> None:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        raise ConfigurationError(
-            f"The global {name} of {name_of(hook)} is {_kind(value)}: neither a function nor JSON."
-        ) from None
 
 
 def templates(source: TemplateSource) -> TemplateSource:
