@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NoReturn
 
@@ -100,7 +100,7 @@ def require(identity: Identity | None, permission: str, *, event: str, target: s
 
 
 def require_start(
-    identity: Identity | None, permission: str, *, read: str, exists: bool, event: str, target: str
+    identity: Identity | None, permission: str, *, read: str, exists: Callable[[], bool], event: str, target: str
 ) -> Identity:
     """Let somebody through who may start what is named so, or may not know whether there is such a thing.
 
@@ -111,7 +111,7 @@ def require_start(
         identity: who asks.
         permission: ``template:run`` or ``action:run``.
         read: the permission that knowing of it takes.
-        exists: whether there is such a thing.
+        exists: tells whether there is such a thing; asked where the host decides about each, since it may take a while.
         event: one of ``audit_trail.EVENTS``, for the audit row of a denial.
         target: the template's name or the action's id.
 
@@ -120,14 +120,20 @@ def require_start(
         PermissionDeniedError: names the permission that is missing.
     """
     asker = require_somebody(identity)
-    is_known = allowed(asker, read, target) and exists
-    if decides_by_object() and allowed(asker, read) and not is_known:
+    if decides_by_object() and allowed(asker, read) and not (allowed(asker, read, target) and exists()):
         return asker
     return require(asker, permission, event=event, target=target)
 
 
 def require_known(
-    asker: Identity, permission: str, error: NotFoundError, *, read: str, exists: bool, event: str, target: str
+    asker: Identity,
+    permission: str,
+    error: NotFoundError,
+    *,
+    read: str,
+    exists: Callable[[], bool],
+    event: str,
+    target: str,
 ) -> None:
     """Refuse to start what the host hides just as what is not there, and leave the same audit row.
 
@@ -136,7 +142,7 @@ def require_known(
         permission: ``template:run`` or ``action:run``.
         error: says that there is none.
         read: the permission that knowing of it takes.
-        exists: whether there is such a thing.
+        exists: tells whether there is such a thing; asked where the host decides about each, since it may take a while.
         event: one of ``audit_trail.EVENTS``.
         target: the template's name or the action's id.
 
@@ -145,7 +151,7 @@ def require_known(
     """
     if not decides_by_object():
         return
-    if hides(asker, read, target) or not allowed(asker, permission, target) or not exists:
+    if hides(asker, read, target) or not allowed(asker, permission, target) or not exists():
         refuse_unseen(asker, read, error, event=event, target=target)
 
 
@@ -183,7 +189,7 @@ def require_again(identity: Identity | None, run: ActionRun | TemplateRun, *, ev
     """
     permission = run_permission(run)
     asker = require_start(
-        identity, permission, read=read_permission(run), exists=_is_there(run), event=event, target=target
+        identity, permission, read=read_permission(run), exists=lambda: _is_there(run), event=event, target=target
     )
     if not allowed(asker, permission, run):
         refuse(asker, permission, event=event, target=run.id)

@@ -65,7 +65,7 @@ def start_template_run(identity: Identity | None, name: str, inputs: Mapping[str
         identity,
         "template:run",
         read="template:read",
-        exists=access.template_exists(name),
+        exists=lambda: access.template_exists(name),
         event="template_run.start",
         target=name,
     )
@@ -93,7 +93,7 @@ def start_action_run(identity: Identity | None, action_id: str, data: Mapping[st
         identity,
         "action:run",
         read="action:read",
-        exists=action_id in extension().registry,
+        exists=lambda: action_id in extension().registry,
         event="action_run.start",
         target=action_id,
     )
@@ -184,7 +184,7 @@ def _startable(asker: Identity, name: str, event: str, begin: LeftOff | None) ->
         "template:run",
         no_template(name),
         read="template:read",
-        exists=access.template_exists(name),
+        exists=lambda: access.template_exists(name),
         event=event,
         target=name,
     )
@@ -226,7 +226,7 @@ def _start_action(
         "action:run",
         no_action(action_id),
         read="action:read",
-        exists=action_id in parts.registry,
+        exists=lambda: action_id in parts.registry,
         event=event,
         target=action_id,
     )
