@@ -46,7 +46,8 @@ def without(template: Template, places: Collection[Key]) -> Template:
             gone |= names
             pages.append(_without_names(page, names))
     steps = [step for index, step in enumerate(template.steps) if ("steps", index) not in places]
-    left = {name for page in pages for name in declared(merge_pages([plain_page(page)], ""))}
+    # Not what only a condition names: whoever may not have a parameter must not reach it by what others depend on.
+    left = {name for page in pages for name in page.get("properties", {})}
     kept = {step.id for step in steps}
     withheld = {*template.withheld_steps, *(step.id for step in template.steps)} - kept
     return replace(

@@ -291,7 +291,7 @@ class Template:
             FormCheck,  # as the loader says of its checks
         )
 
-        return FormCheck(self.parameters, self.name, self.reading)
+        return FormCheck(self.parameters, self.name, self.reading, frozenset(self.withheld_parameters))
 
 
 def repeated_ids(steps: Sequence[Step]) -> frozenset[str]:

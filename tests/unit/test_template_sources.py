@@ -51,6 +51,31 @@ def found(listing: TemplateListing) -> list[tuple[str, int, str, str]]:
 # --- Locations
 
 
+def test_nothing_is_told_of_files_that_lie_elsewhere(tmp_path):
+    inside, elsewhere = tmp_path / "templates", tmp_path / "elsewhere"
+    write(elsewhere / "salaries.yaml", template("salaries"))
+    (inside / "docs").mkdir(parents=True)
+    (inside / "link").symlink_to(elsewhere)
+    forge = "https://forge.example/a/b/blob/main/docs/../../elsewhere/salaries.yaml"
+    write(inside / "all.yaml", location("./link/*", "./link/**/*.yaml", "./lin?/*", forge))
+    listing = listed(inside)
+    assert [len(listing.problems), listing.templates] == [4, ()]
+    assert not any("salaries" in one.message for one in listing.problems)
+
+
+def test_what_all_targets_of_a_folder_look_at_is_bounded_and_told_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(locations, "MAX_ENTRIES", 3)
+    write(tmp_path / "all.yaml", location(*(f"./{number}.yaml" for number in range(9))))
+    told = [one.message for one in listed(tmp_path).problems]
+    assert told[3:] == ["the targets of Locations look at more than 3 files and folders"]
+
+
+def test_a_pattern_with_too_many_wildcards_is_not_tried(tmp_path):
+    pattern = f"./{'*a' * 21}.yaml"
+    write(tmp_path / "all.yaml", location(f"'{pattern}'"))
+    assert [one.message for one in listed(tmp_path).problems] == [f"{pattern} is too long a pattern"]
+
+
 def test_a_location_leads_to_files_at_any_depth_and_to_other_locations(tmp_path):
     write(tmp_path / "all.yaml", location("./one/deep/template.yaml", "./teams/*/templates.yaml"))
     write(tmp_path / "one" / "deep" / "template.yaml", template("one"))

@@ -112,3 +112,26 @@ def test_a_run_with_tagged_parts_is_not_resumed_by_those_who_may_not_have_them(p
         with pytest.raises(PermissionDeniedError):
             service.resume_template_run(BOB, run)
         assert service.retry_template_run(ADA, run)
+
+
+@pytest.mark.parametrize("version", ["scaffolder.backstage.io/v1beta3", "portal-actions/v1"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "additionalProperties: true",
+        "allOf: [{if: {properties: {budget: {const: 7}}, required: [budget]}, then: {properties: {why: {type: string}}}}]",
+    ],
+)
+def test_a_withheld_parameter_cannot_be_given_where_other_fields_or_conditions_let_it_through(
+    portal: Flask, tmp_path: Path, version: str, more: str
+) -> None:
+    text = TAGGED.replace("portal-actions/v1", version).replace("  steps:", f"    - {more}\n  steps:", 1)
+    (tmp_path / "tagged" / "template.yaml").write_text(text)
+    with portal.app_context():
+        assert "budget" in permitted.template(BOB, "tagged").withheld_parameters
+        with pytest.raises(ValidationError) as caught:
+            service.start_template_run(BOB, "tagged", {"name": "x", "budget": 7})
+        assert caught.value.fields == {"budget": ["is unknown"]}
+        run = queries.template_run(service.start_template_run(BOB, "tagged", {"name": "x"}).run.id)
+        assert "budget" not in run.inputs
+        assert service.start_template_run(ADA, "tagged", {"name": "x", "host": "h", "budget": 7}).run.id

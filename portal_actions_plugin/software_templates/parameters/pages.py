@@ -29,15 +29,19 @@ _NOT_GIVEN = "was not given: write a default in the parameters, or | default('â€
 class FormCheck:
     """What checks users' inputs by the pages that are shown to them. Threads may share it."""
 
-    def __init__(self, pages: Sequence[Schema], name: str, reading: Reading) -> None:
+    def __init__(
+        self, pages: Sequence[Schema], name: str, reading: Reading, withheld: frozenset[str] = frozenset()
+    ) -> None:
         """Prepare the check.
 
         Args:
             pages: one JSON Schema object a page, as written; ``when`` says whether it is shown.
             name: the template's name, for messages.
             reading: how the template's document is read.
+            withheld: parameters that somebody may not have: refused, also where a page takes any field.
         """
         self._pages = tuple(pages)
+        self._withheld = withheld
         self._plain = tuple(map(plain_page, pages))
         self._names = tuple(frozenset(declared(merge_pages([page], ""))) for page in self._plain)
         self._name = name
@@ -51,19 +55,19 @@ class FormCheck:
             inputs: what the user gave, secrets too.
             left_empty: the places of fields that stay away, whatever their default.
         """
+        wrong = [((name,), "is unknown") for name in self._withheld if isinstance(inputs, Mapping) and name in inputs]
+        if isinstance(inputs, Mapping) and wrong:
+            inputs = {name: value for name, value in inputs.items() if name not in self._withheld}
         if not isinstance(inputs, Mapping) or not self._has_conditions():
-            return self._check(self._all()).fill(inputs, left_empty)
+            return self._check(self._all()).fill(inputs, left_empty, wrong)
         with checking(self._name):
             shown = self.shown(inputs, left_empty)
             hidden = self._hidden(shown)
-            wrong = [
-                ((name,), "is unknown: its page is not shown with these answers") for name in inputs if name in hidden
-            ]
-            return self._check(shown).fill(
-                {name: value for name, value in inputs.items() if name not in hidden},
-                left_empty,
-                list(islice(wrong, _MAX_WRONG)) if self._reading is Reading.STRICT else (),
-            )
+            if self._reading is Reading.STRICT:
+                said = "is unknown: its page is not shown with these answers"
+                wrong += islice((((name,), said) for name in inputs if name in hidden), _MAX_WRONG)
+            shown_inputs = {name: value for name, value in inputs.items() if name not in hidden}
+            return self._check(shown).fill(shown_inputs, left_empty, wrong)
 
     def left_empty(self, inputs: Mapping[str, JsonValue]) -> frozenset[Key]:
         """The places of fields that have a default and are not in the inputs of a run all the same.

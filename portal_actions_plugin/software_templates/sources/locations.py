@@ -25,13 +25,16 @@ MAX_DEPTH = 10
 MAX_FOUND = 2_000
 """Files that all Locations of a template folder lead to."""
 MAX_ENTRIES = 20_000
-"""Files and folders that all patterns of a template folder look at."""
+"""Files and folders that all targets of a template folder look at."""
 _TYPES = ("file", "url")
 _MAGIC = re.compile(r"[*?\[]")
 _AT_FORGE = re.compile(r"https?://[^?#]+?/(?:blob|tree|raw)/[^/?#]+/(?P<path>\w[\w./-]*)")
 """The address of a file at a forge, such as those of the very repository that it is in."""
 _MAX_PARTS = 40
 _MAX_ANY_DEPTH = 2
+_MAX_WILDCARDS = 20
+"""Of one pattern: each takes its time with every name that it is held against."""
+_STARS = re.compile(r"\*+|[?\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +131,19 @@ class Expansion:
         Returns:
             The files, sorted, and those that cannot be used.
         """
-        if not _MAGIC.search(target.path):
-            return self._found([target.path], file)
+        if self._seen > MAX_ENTRIES:
+            return [], []  # told of where it was too much
         try:
+            self._look()
+            if not _MAGIC.search(target.path):
+                return self._found([target.path], file)
             path = named_path(target.path, file, self._root)
             if not path.is_relative_to(self._root):
                 raise FileError(f"{target.path} leads out of the template folder")
             parts = path.relative_to(self._root).parts
-            if len(parts) > _MAX_PARTS or sum(part == "**" for part in parts) > _MAX_ANY_DEPTH:
+            wildcards = len(_STARS.findall(target.path))
+            any_depth = sum(part == "**" for part in parts)
+            if len(parts) > _MAX_PARTS or wildcards > _MAX_WILDCARDS or any_depth > _MAX_ANY_DEPTH:
                 raise FileError(f"{target.path} is too long a pattern")
             matched = sorted(set(self._below(self._root, parts)))
         except FileError as error:
@@ -150,10 +158,17 @@ class Expansion:
                 found.append(find(path, file, self._root).shown)
             except FileError as error:
                 own = _AT_FORGE.fullmatch(path)
-                is_here = own is not None and is_file(self._root / own["path"])
+                is_here = own is not None and self._is_here(f"/{own['path']}", file)
                 message = f"{error}; this one is here, as /{own['path']}" if own and is_here else str(error)
                 wrong.append(Unfound(path, message))
         return found, wrong
+
+    def _is_here(self, path: str, file: Path) -> bool:
+        try:
+            find(path, file, self._root)
+        except FileError:
+            return False
+        return True
 
     def _below(self, folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
         first, rest = parts[0], parts[1:]
@@ -164,7 +179,7 @@ class Expansion:
             path = folder / first
             if not rest and is_file(path):
                 yield path
-            elif rest and path.is_dir():
+            elif rest and self._is_folder_inside(path):
                 yield from self._below(path, rest)
             return
         matches = re.compile(fnmatch.translate(first)).match
@@ -177,6 +192,13 @@ class Expansion:
             elif not rest and is_file(entry.path):
                 yield Path(entry.path)
 
+    def _is_folder_inside(self, path: Path) -> bool:
+        """Whether it is a folder that no link leads out of: what lies elsewhere has names that nobody may read here."""
+        try:
+            return path.is_dir() and path.resolve().is_relative_to(self._root.resolve())
+        except (OSError, RuntimeError):
+            return False
+
     def _entries(self, folder: Path) -> Iterator[os.DirEntry[str]]:
         """What is in a folder, but for what is hidden."""
         try:
@@ -185,7 +207,10 @@ class Expansion:
         except OSError:
             return
         for entry in entries:
-            self._seen += 1
-            if self._seen > MAX_ENTRIES:
-                raise FileError(f"the targets of Locations look at more than {MAX_ENTRIES:,} files and folders")
+            self._look()
             yield entry
+
+    def _look(self) -> None:
+        self._seen += 1
+        if self._seen > MAX_ENTRIES:
+            raise FileError(f"the targets of Locations look at more than {MAX_ENTRIES:,} files and folders")
