@@ -49,8 +49,17 @@ def test_without_its_extra_a_regular_expression_is_never_a_division(monkeypatch:
     assert "pip install 'portal-actions-plugin[regex]'" in found.problems[0]
 
 
-def test_a_list_of_the_run_stays_what_it_is_whatever_an_expression_calls_on_it() -> None:
-    assert ours("${{ parameters.tags.push('x') }}${{ parameters.tags.sort().join() }}", CONTEXT)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${{ parameters.tags.push('x') }}${{ parameters.tags.sort().join() }}",
+        "${{ parameters.tags['pu' ~ 'sh']('x') }}",
+        "{% set change = parameters.tags['so' ~ 'rt'] %}${{ change() }}",
+        "{% for name in ['re' ~ 'verse'] %}${{ parameters.tags[name]() }}{% endfor %}",
+    ],
+)
+def test_a_list_of_the_run_stays_what_it_is_whatever_an_expression_calls_on_it(text: str) -> None:
+    assert ours(text, CONTEXT)
     assert CONTEXT["parameters"]["tags"] == ["java", "api", "api"]  # type: ignore[index]
 
 

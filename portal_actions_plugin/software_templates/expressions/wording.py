@@ -38,6 +38,10 @@ _TYPES = tuple(
         (r"'(\w+)' object is not (?:iterable|subscriptable)", "{} has no parts"),
         (r"argument of type '(\w+)' is not (?:iterable|a container or iterable)", "{} has no parts"),
         (r"object of type '(\w+)' has no len\(\)", "{} has no length"),
+        (
+            r"_?host_\w+\.<locals>\.call\(\) got an unexpected keyword argument '(\w+)'",
+            "it takes nothing by name, such as {}",
+        ),
         (r"'(\w+)' object is not callable", "{} cannot be called"),
     )
 )

@@ -114,6 +114,7 @@ class Evaluator:
         self.as_json: list[str] = []
         self._context = context
         self._host = host_calls.current()
+        self._host_values = self._host.values
         self._functions = {"range": Global(number_range), **functions, **_host_functions(self._host)}
         self._scope = _Scope()
         self._depth = 0
@@ -125,8 +126,8 @@ class Evaluator:
             JavaScriptError: something in it fails.
             SandboxError: it makes or computes too much.
         """
-        if _may_change_lists(body):
-            self._context = copy.deepcopy(dict(self._context))
+        if syntax.may_call(body, MUTATING):  # what the run and the portal have must stay what it is
+            self._context, self._host_values = copy.deepcopy((dict(self._context), self._host.values))
         self._body(body)
 
     def _body(self, body: syntax.Body) -> None:
@@ -254,7 +255,7 @@ class Evaluator:
             return scope.get(name)
         if name in self._context:
             return self._context[name]
-        return self._functions.get(name) or self._host.globals.get(name, UNDEFINED)
+        return self._functions.get(name) or self._host_values.get(name, UNDEFINED)
 
     def _slice(self, expression: syntax.Slice) -> object:
         target = self.value(expression.target)
@@ -348,8 +349,3 @@ def _shown(expression: syntax.Expression) -> str:
     if isinstance(expression, syntax.Lookup) and isinstance(expression.key, syntax.Literal):
         return f"{_shown(expression.target)}.{expression.key.value}"
     return "it"
-
-
-def _may_change_lists(part: syntax.Body) -> bool:
-    """Whether a template calls what changes a list: the run's own must stay what they are."""
-    return any(isinstance(one, syntax.Literal) and one.value in MUTATING for one in syntax.nodes(part))

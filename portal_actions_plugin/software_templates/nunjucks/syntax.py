@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TypeAlias
 
@@ -248,3 +248,13 @@ def nodes(body: Body) -> Iterator[object]:
         elif is_dataclass(one):
             yield one
             waiting.extend(getattr(one, field.name) for field in fields(one))
+
+
+def may_call(body: Body, methods: Collection[object]) -> bool:
+    """Whether a template may call one of these methods, by its name or by one that it makes up."""
+    parts = list(nodes(body))
+    if any(isinstance(one, Literal) and one.value in methods for one in parts):
+        return True
+    keys = [one.key if isinstance(one, Lookup) else one.start for one in parts if isinstance(one, Lookup | Slice)]
+    is_made_up = any(key is not None and not isinstance(key, Literal) for key in keys)
+    return is_made_up and any(isinstance(one, Call) for one in parts)
