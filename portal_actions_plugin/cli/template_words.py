@@ -35,7 +35,7 @@ def as_json(found: TemplateFinding) -> dict[str, JsonValue]:
 
 def line(found: TemplateFinding) -> str:
     """A finding in one line, as compilers have it."""
-    return f"{found.file}:{found.line}: {found.severity}: {found.key}: {_said(found)}"
+    return _no_command(f"{found.file}:{found.line}: {found.severity}: {found.key}: {_said(found)}")
 
 
 def workflow_command(found: TemplateFinding) -> str:
@@ -104,7 +104,7 @@ def _notes(one: Tried) -> Iterator[str]:
         yield f"waits for {', '.join(one.waits_for)}"
     if one.fails_without:
         yield f"a step fails without {', '.join(one.fails_without)}"
-    yield from (str(found) for found in one.problems[:_MAX_PROBLEMS])
+    yield from (_no_command(str(found)) for found in one.problems[:_MAX_PROBLEMS])
     if more := len(one.problems) - _MAX_PROBLEMS:
         yield from (f"and {more} more problems",) if more > 0 else ()
     if one.warnings:
@@ -114,6 +114,11 @@ def _notes(one: Tried) -> Iterator[str]:
 def _said(found: TemplateFinding) -> str:
     write = f"; write {found.write}" if found.write and found.write not in found.message else ""
     return f"{found.message}{write}"
+
+
+def _no_command(text: str) -> str:
+    """A line that begins with a file's name, which a forge's workflow would take for a command of its own."""
+    return f"./{text}" if text.startswith("::") else text
 
 
 def _data(text: str) -> str:

@@ -337,3 +337,28 @@ def test_try_of_nothing_is_a_sentence(here):
         refused = run("try", place)
         assert refused.exit_code == 2
         assert refused.output.splitlines()[-1].startswith(("Error: There is no", "  → Clone it yourself"))
+
+
+def test_a_file_that_may_not_be_read_is_a_problem_and_not_passed_over(here, monkeypatch):
+    (here / "closed.yaml").write_text(template("closed"))
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: object, **options: object) -> object:
+        if path.name == "closed.yaml":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", refuse)
+    for command in (("lint", "."), ("lint", "closed.yaml"), ("try", ".")):
+        told = run(*command)
+        assert told.exit_code == 1
+        assert "closed.yaml:1: " in told.output
+        assert "this cannot be read: Permission denied" in told.output
+
+
+def test_no_line_begins_as_a_workflow_command_does(here):
+    (here / "::error::x.yaml").write_text(template("no name"))
+    for command in ("lint", "try"):
+        lines = [line.strip() for line in run(command, ".").output.splitlines()]
+        assert not [line for line in lines if line.startswith("::")]
+        assert any(line.startswith("./::error::x.yaml:4: ") for line in lines), lines

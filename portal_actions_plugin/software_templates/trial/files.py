@@ -39,10 +39,12 @@ def template_files(folder: Path) -> list[Path]:
 
 
 def holds_template(file: Path) -> bool:
-    """Whether a file looks as if it held a template or a Location; one that cannot be read does not."""
+    """Whether a file looks as if it held a template or a Location; so does one that may not be read, for all that is known."""
     try:
         with file.open("rb") as stream:
             content = stream.read(MAX_BYTES).removeprefix(BOM_UTF8)
+    except PermissionError:
+        return True
     except OSError:
         return False
     return bool(_KIND.search(content) and _VERSION.search(content))

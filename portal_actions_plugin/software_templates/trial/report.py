@@ -153,7 +153,10 @@ class _Attempt:
         before = self._judged(checked)
         if before.state is not State.BROKEN and not before.fails_without:
             return before
-        text = self._file.read_bytes().decode(errors="surrogateescape")
+        try:
+            text = self._file.read_bytes().decode(errors="surrogateescape")
+        except OSError:
+            return before  # its problem says that
         self._judged_texts = {(text, checked.name): (before, checked)}
         mended = mend(text, lambda changed: self._judge_text(changed, checked.name))
         if mended.lines == 0:
