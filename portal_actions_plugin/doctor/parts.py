@@ -31,6 +31,7 @@ from portal_actions_plugin.extension import NAME, extension
 from portal_actions_plugin.host import TemplateFinding
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 from portal_actions_plugin.runs.conditions import NOW
+from portal_actions_plugin.runs.guards.findings import is_of_location
 from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.storage.sessions import Transaction, database, reading, transaction
@@ -201,11 +202,10 @@ def _templates() -> Iterator[Finding]:
     for problem in listing.problems[:MAX_PROBLEMS]:
         shown = replace(problem, file=problem.path or problem.file)
         yield warning("templates", str(shown), _mend_of_template(shown))
-    broken = {one.template or one.file for one in listing.problems}
+    of_templates = [one for one in listing.problems if not is_of_location(one)]
+    broken = {one.template or one.file for one in of_templates}
     if len(broken) > 1 or len(listing.problems) > MAX_PROBLEMS:
-        message = (
-            f"{counted(len(listing.problems), 'problem')} in {counted(len(broken), 'template')} that cannot be used"
-        )
+        message = f"{counted(len(of_templates), 'problem')} in {counted(len(broken), 'template')} that cannot be used"
         folders = shlex.join(str(folder) for folder in extension().config.template_path)
         yield warning("templates", message, f"flask actions template lint {folders}")
     if listing.warnings:

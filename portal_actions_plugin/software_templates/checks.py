@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.control_characters import escaped
+from portal_actions_plugin.software_templates.exclusive_ifs import exclude_each_other
 from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.expressions.checks import Scope, check_condition, check_value
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
@@ -59,6 +60,7 @@ _METADATA_KEYS = ("name", "title", "description", "tags")
 _SPEC_KEYS = ("owner", "type", "lifecycle", "parameters", "steps", "output", "permissions", "presentation")
 _STEP_KEYS = ("id", "name", "action", "input", "if", TAGS)
 _STEP_KEYS_LATER = ("each",)
+_UNLESS = {Reading.STRICT: "", Reading.BACKSTAGE: ", or ifs that exclude each other"}
 
 
 Forbids = Callable[[str, str, Mapping[str, "JsonValue"]], str | None]
@@ -146,11 +148,13 @@ def _read_steps(spec: Mapping[str, JsonValue], findings: Findings, known_actions
             findings.add((*key, index), "a step must be a mapping with an action")
             data = {}  # noqa: PLW2901 so that the positions of later steps stay right
         step = _read_step(data, index, findings, known_actions)
-        if first := [number for number, earlier in enumerate(steps) if earlier.id == step.id]:
-            said = f"the step id {step.id!r} is taken already, by spec.steps[{first[0]}]"
-            findings.differ(
-                (*key, index, "id"), said, value=step.id, write="another id, unless the ifs exclude each other"
-            )
+        if same := [number for number, earlier in enumerate(steps) if earlier.id == step.id]:
+            apart = all(exclude_each_other(steps[number].condition, step.condition) for number in same)
+            if findings.reading is Reading.STRICT or not apart:
+                said = f"the step id {step.id!r} is taken already, by spec.steps[{same[0]}]"
+                findings.differ(
+                    (*key, index, "id"), f"{said}; write another id{_UNLESS[findings.reading]}", value=step.id
+                )
         steps.append(step)
     return tuple(steps)
 

@@ -305,8 +305,10 @@ def test_every_problem_of_a_file_is_told_at_once_with_its_line(tmp_path):
     ]
     messages = {key: message for _, key, message in found}
     assert messages["spec.steps[0].each"] == "each is not supported yet"
-    assert messages["spec.steps[1].actoin"] == "unknown key; a step has id, name, action, input, if"
-    assert messages["spec.steps[3].id"] == "the step id 'two' is taken already, by spec.steps[1]"
+    assert (
+        messages["spec.steps[1].actoin"] == "unknown key; a step has id, name, action, input, if, backstage:permissions"
+    )
+    assert messages["spec.steps[3].id"] == "the step id 'two' is taken already, by spec.steps[1]; write another id"
     assert messages["spec.steps[3].action"] == "there is no action 'debug.log'; did you mean debug.log@v1?"
 
 

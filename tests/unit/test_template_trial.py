@@ -362,3 +362,32 @@ def test_no_line_begins_as_a_workflow_command_does(here):
         lines = [line.strip() for line in run(command, ".").output.splitlines()]
         assert not [line for line in lines if line.startswith("::")]
         assert any(line.startswith("./::error::x.yaml:4: ") for line in lines), lines
+
+
+# --- what loads, and fails in every run
+
+
+def test_a_template_whose_step_is_always_refused_is_broken_and_says_by_which_line(tmp_path: Path) -> None:
+    one = tried(tmp_path, template(steps="[{action: scm.createRepo@v1, input: {provider: local, owner: acme}}]"))
+    assert (one.state, one.warnings) == (State.BROKEN, ())
+    assert [(found.key, found.severity) for found in one.problems] == [("spec.steps[0].input.repo", "warning")]
+
+
+def test_a_misspelt_key_of_an_input_that_is_always_refused_is_mended(tmp_path: Path) -> None:
+    one = tried(tmp_path, template(steps=log("hello", more="  # a note\n").replace("message:", "mesage:")))
+    assert one.state is State.LINE
+    assert applied(tmp_path, one).state is State.RUNS
+
+
+def test_a_refused_input_of_a_step_with_an_if_stays_a_warning(tmp_path: Path) -> None:
+    one = tried(tmp_path, template(steps=log("[1]", more="  if: ${{ parameters.text }}\n")))
+    assert (one.state, [found.key for found in one.warnings]) == (State.RUNS, ["spec.steps[0].input.message"])
+
+
+@pytest.mark.parametrize("api", [HOME, OURS])
+def test_advice_in_words_is_no_line_of_a_patch(tmp_path: Path, api: str) -> None:
+    pages = '{properties: {name: {type: string, minLength: 2, default: ""}}}'
+    one = tried(tmp_path, template(pages=pages, api=api))
+    (found,) = (*one.problems, *one.warnings)
+    assert (one.patch, found.write) == ("", "")
+    assert found.message.endswith("; write a default that fits, or none")

@@ -150,3 +150,15 @@ def test_hostile_words_of_findings_stay_words_and_a_source_that_fails_harms_no_o
     assert not is_anything_to_mend(PEOPLE["margaret"])
     assert "Template findings" not in margaret.see("/actions").links()
     run_page(margaret)
+
+
+def test_a_location_that_leads_nowhere_is_no_template_that_cannot_be_used(
+    margaret: Visitor, template_folder: Path
+) -> None:
+    (template_folder / "two-steps.yaml").write_text(DOCUMENT.format(version=BACKSTAGE, name="two-steps"))
+    (template_folder / "all.yaml").write_text(
+        "apiVersion: backstage.io/v1alpha1\nkind: Location\nspec: {targets: [./two-steps.yaml, ./gone.yaml]}\n"
+    )
+    page = margaret.see(PATH)
+    assert page.one("header", class_="pa-list-head").one("p").text == "You may edit 1 template: 1 has warnings."
+    assert [head.text for head in page.all("h2")] == ["all.yaml · 1 problem", "Two steps · two-steps · 2 warnings"]

@@ -27,12 +27,14 @@ class TemplateReport:
         title: what people call it; its name while it cannot be used.
         findings: problems, or warnings where it can be used.
         is_usable: whether it can be run.
+        is_template: False for a Location: what leads to files that are there is used all the same.
     """
 
     name: str
     title: str
     findings: tuple[TemplateFinding, ...]
     is_usable: bool
+    is_template: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,12 @@ class OwnTemplates:
     @property
     def unusable(self) -> int:
         """How many cannot be used."""
-        return sum(not report.is_usable for report in self.reports)
+        return sum(report.is_template and not report.is_usable for report in self.reports)
+
+    @property
+    def warned(self) -> int:
+        """How many can be used and have warnings."""
+        return sum(report.is_usable for report in self.reports)
 
 
 def as_told(identity: Identity | None, listing: TemplateListing) -> TemplateListing:
@@ -66,7 +73,10 @@ def own_templates(identity: Identity | None, listing: TemplateListing) -> OwnTem
     problems = [one for one in listing.problems if all(map(may.edit, _about(one)))]
     if not (usable or problems or access.allowed(identity, EDIT)):
         return None
-    broken = [TemplateReport(name, name, found, is_usable=False) for name, found in _by_template(problems).items()]
+    broken = [
+        TemplateReport(name, name, found, is_usable=False, is_template=not all(map(is_of_location, found)))
+        for name, found in _by_template(problems).items()
+    ]
     told = _by_template(one for one in listing.warnings if one.template in usable)
     warned = [TemplateReport(name, usable[name], found, is_usable=True) for name, found in told.items()]
     return OwnTemplates(len(usable), (*broken, *sorted(warned, key=lambda one: one.name)))
@@ -119,9 +129,14 @@ def _about(finding: TemplateFinding) -> set[str]:
     if finding.template and (finding.severity is Severity.WARNING or finding.key not in UNREAD):
         return {finding.template}
     path = PurePath(finding.file)
-    if not finding.template and finding.key.startswith("spec.target"):  # of a Location, about a file
+    if is_of_location(finding):  # about another file
         return {path.stem, _called(path), _called(PurePath(finding.value))}
     return {finding.template or path.stem, _called(path)}
+
+
+def is_of_location(finding: TemplateFinding) -> bool:
+    """Whether a finding is about what a Location leads to, and so about no template that anybody has."""
+    return not finding.template and finding.key.startswith("spec.target")
 
 
 def _called(file: PurePath) -> str:

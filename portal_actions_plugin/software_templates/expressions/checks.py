@@ -82,21 +82,24 @@ def check_value(value: JsonValue, key: Key, scope: Scope, findings: Findings) ->
         for index, part in enumerate(value):
             check_value(part, (*key, index), scope, findings)
     elif isinstance(value, str):
-        if "{%" in value and scope.blocks_are_texts:
-            said = "blocks are not evaluated here, and would stay what they are: write an expression, such as ${{ 'a' if … else 'b' }}"
-            findings.add(key, f"{_short(value)}: {said}", value=value)
+        _check_blocks(value, key, scope, findings)
+        stays = "" if scope.blocks_are_texts else "; this stays as it is written"
         for used in scope.references(value):
-            _check_used(used, key, scope, findings)
+            for said, write in _unreadable(used, scope):
+                findings.differ(key, f"{said}{stays}", value=used.expression, write=write)
+            _check_names(used, key, scope, findings)
 
 
-def _check_used(used: References, key: Key, scope: Scope, findings: Findings) -> None:
+def _check_blocks(text: str, key: Key, scope: Scope, findings: Findings) -> None:
+    if "{%" in text and scope.blocks_are_texts:
+        said = "blocks are not evaluated here, and would stay what they are: write an expression, such as ${{ 'a' if … else 'b' }}"
+        findings.add(key, f"{_short(text)}: {said}", value=text)
+
+
+def _check_names(used: References, key: Key, scope: Scope, findings: Findings) -> None:
     shown = _short(used.expression)
     for name in sorted(used.names & _LATER - scope.functions):
         findings.wait(key, f"{shown}: {name} is not supported yet", name, value=used.expression)
-    stays = "" if scope.blocks_are_texts else "; this stays as it is written"
-    for problem in _unreadable(used, scope):
-        write = scope.instead(used.expression) if used.problems else ""
-        findings.differ(key, f"{shown}: {problem}{stays}", value=used.expression, write=write)
     for problem, write in _problems(used, scope):
         findings.differ(key, f"{shown}: {problem}", value=used.expression, write=write)
 
@@ -116,26 +119,26 @@ def check_condition(condition: JsonValue, key: Key, scope: Scope, findings: Find
         meant = f"${{{{ {condition} }}}}"
         findings.differ(key, "this is a text, and so always true", value=condition, write=meant)
         check_value(meant, key, scope, findings)
-    else:
-        _check_readable(condition, key, scope, findings)
-        check_value(condition, key, scope, findings)
-
-
-def _check_readable(condition: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
-    """An ``if`` that cannot be read is a problem in both readings: at home it would be a text, and so always true."""
-    for used in scope.references(condition) if isinstance(condition, str) else ():
-        for problem in _unreadable(used, scope):
-            said = f"{_short(used.expression)}: {problem}"
-            write = scope.instead(used.expression) if used.problems else ""
-            findings.add(key, said, value=used.expression, write=write)
+    elif isinstance(condition, str):
+        _check_blocks(condition, key, scope, findings)
+        for used in scope.references(condition):
+            # A problem in both readings: at home it would be a text, and so always true.
+            for said, write in _unreadable(used, scope):
+                findings.add(key, said, value=used.expression, write=write)
+            _check_names(used, key, scope, findings)
 
 
 def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _unreadable(used: References, scope: Scope) -> Iterator[str]:
-    """Why an expression cannot be evaluated whatever the run is: at home it would stay the text that it is."""
+def _unreadable(used: References, scope: Scope) -> Iterator[tuple[str, str]]:
+    """Why an expression cannot be evaluated whatever the run is, and what to write: at home it would stay a text."""
+    write = scope.instead(used.expression) if used.problems else ""
+    return ((f"{_short(used.expression)}: {problem}", write) for problem in _unread_problems(used, scope))
+
+
+def _unread_problems(used: References, scope: Scope) -> Iterator[str]:
     yield from used.problems
     for name in sorted(used.called & (scope.known - _FUNCTIONS - scope.functions)):
         yield f"{name} is no function"
@@ -156,7 +159,7 @@ def _problems(used: References, scope: Scope) -> Iterator[tuple[str, str]]:
             yield f"{name!r} is a secret: it is known in a step's input only", ""
     if "parameters" in used.whole and scope.secrets:
         secret = ", ".join(sorted(scope.secrets))
-        yield f"all parameters are given, the secret {secret} too", "each parameter that is wanted by its name"
+        yield f"all parameters are given, the secret {secret} too; write each parameter that is wanted by its name", ""
     for name in sorted(used.secrets) if scope.is_input else ():
         if name not in scope.secrets | scope.requested:
             yield f"no parameter {name!r} is marked as a secret (ui:field: Secret or writeOnly: true)", ""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
-from portal_actions_plugin.software_templates.literal_inputs import ActionFinder
+from portal_actions_plugin.software_templates.literal_inputs import ActionFinder, faults
+from portal_actions_plugin.software_templates.places import written
 from portal_actions_plugin.software_templates.step_rendering import (
     names_of,
     render_step_input,
@@ -30,6 +31,8 @@ _USER = {"id": "user:default/example", "ref": "user:default/example", "displayNa
 _OUTPUT = re.compile(
     r"steps(?:\.(?P<plain>\w+)|\[\s*['\"](?P<quoted>[^'\"]+)['\"]\s*\])\.outputs?(?P<way>(?:\.\w+|\[\s*['\"][^'\"]+['\"]\s*\])+)(?P<call>\s*\()?"
 )
+_ALWAYS = (None, "", True, "true")
+"""Conditions of a step that runs always."""
 _PART = re.compile(r"\w[^.\[\]'\"]*")
 
 Failure = tuple[str, str]
@@ -65,6 +68,26 @@ def _needed(trial: _Trial) -> tuple[str, ...]:
     needed = [name for name in optional if trial.failures(without[name]) - inevitable]
     # Where none is missed alone, one of several would do: each that mends something by itself is told.
     return tuple(needed or (name for name in optional if trial.mends(required, name, whole[name])))
+
+
+def refused_inputs(template: Template, known_actions: Container[str]) -> frozenset[str]:
+    """The keys of what every run fails by: a part of a step's input that its action refuses, and no ``if`` spares it.
+
+    Args:
+        template: whose steps are looked at.
+        known_actions: those whose inputs are checked by their schemas, when more than their names are known.
+
+    Returns:
+        Places in the document, as findings name them.
+    """
+    if not isinstance(known_actions, ActionFinder):
+        return frozenset()
+    return frozenset(
+        written(("spec", "steps", index, "input", *fault.place))
+        for index, step in enumerate(template.steps)
+        if step.condition in _ALWAYS and step.action in known_actions
+        for fault in faults(known_actions.get(step.action), step.input)
+    )
 
 
 class _Trial:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.field_messages import IS_UNKNOWN
+
 if TYPE_CHECKING:
     from portal_actions_plugin.host import TemplateFinding
 
@@ -184,6 +186,9 @@ def _rewritten(line: str, finding: TemplateFinding) -> Iterator[str]:
         yield line.replace(value, finding.write)
     if (meant := _MEANT.search(finding.message)) and (value or meant["name"]) in line:
         yield re.sub(rf"(?<![\w-]){re.escape(meant['name'])}(?![\w-])", meant["near"], line)
+    if finding.write and finding.message.endswith(IS_UNKNOWN):
+        key = re.escape(finding.key.rpartition(".")[2])
+        yield re.sub(rf"(?<![\w-]){key}(?=['\"]?\s*:)", finding.write.replace("\\", r"\\"), line, count=1)
     if braces := _BRACES.match(line):
         inside = braces["value"].replace("'", "''")
         yield f"{braces['before']}'{inside}'{braces['after']}"

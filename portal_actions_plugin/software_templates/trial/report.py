@@ -9,12 +9,13 @@ from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.host import Severity
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.parameters.schemas import declared
 from portal_actions_plugin.software_templates.sources.files import shown_path
 from portal_actions_plugin.software_templates.sources.locations import Expansion
 from portal_actions_plugin.software_templates.sources.reading import CHECK_SECONDS, UNREAD, TemplateReader
-from portal_actions_plugin.software_templates.trial.absences import needed_optionals
+from portal_actions_plugin.software_templates.trial.absences import needed_optionals, refused_inputs
 from portal_actions_plugin.software_templates.trial.files import template_files
 from portal_actions_plugin.software_templates.trial.mending import (
     Mended,
@@ -60,7 +61,7 @@ class Tried:
         line: where the name is.
         state: what it needs; one that needs lines and waits too, waits.
         waits_for: actions and words of the format that this portal lacks, sorted.
-        problems: what else keeps it from being used, before any line is changed.
+        problems: what else keeps it from being used, before any line is changed; also warnings that every run fails by.
         warnings: what it had better be rid of.
         fails_without: optional parameters whose absence fails a step.
         patch: a unified diff below the folder; empty where no line helps, or none is needed.
@@ -172,9 +173,15 @@ class _Attempt:
         return replace(before, state=state, waits_for=after.waits_for, patch=diff, lines=mended.lines)
 
     def _judged(self, checked: Checked) -> Tried:
-        problems = tuple(one for one in checked.problems if not one.waits_for)
-        waits = tuple(sorted({one.waits_for for one in checked.problems if one.waits_for}))
         template = checked.template or checked.waiting
+        known = self._portal.known_actions
+        fails = refused_inputs(template, known) if template else frozenset()
+        problems = tuple(
+            one
+            for one in (*checked.problems, *checked.warnings)
+            if (one.key in fails if one.severity is Severity.WARNING else not one.waits_for)
+        )
+        waits = tuple(sorted({one.waits_for for one in checked.problems if one.waits_for}))
         return Tried(
             name=checked.name,
             file=self._shown,
@@ -182,8 +189,8 @@ class _Attempt:
             state=State.BROKEN if problems else State.WAITS if waits else State.RUNS,
             waits_for=waits,
             problems=problems,
-            warnings=checked.warnings,
-            fails_without=needed_optionals(template, self._portal.known_actions) if template else (),
+            warnings=tuple(one for one in checked.warnings if one.key not in fails),
+            fails_without=needed_optionals(template, known) if template else (),
         )
 
     def _of_text(self, text: str, name: str) -> tuple[Tried, Checked] | None:

@@ -25,7 +25,8 @@ def check_lists(schema: Schema, place: Key, findings: Findings) -> None:
         values = schema.get(word)
         for index, value in _again(values if isinstance(values, list) else ()):
             key = (*place, word, index)
-            findings.differ(key, f"{findings.read_as(key, value)} {what} already: it counts once", write="it once")
+            said = f"{findings.read_as(key, value)} {what} already: it counts once; write it once"
+            findings.differ(key, said)
     _check_labels(schema, place, findings)
 
 
@@ -37,7 +38,7 @@ def _check_labels(schema: Schema, place: Key, findings: Findings) -> None:
         findings.differ((*place, "enumNames"), "this must be a list beside enum: it is left out of account")
     elif len(labels) != len(options):
         said = f"there are {len(labels)} names for {len(options)} options: an option without one is shown as it is"
-        findings.differ((*place, "enumNames"), said, write="a name for each option, in their order")
+        findings.differ((*place, "enumNames"), f"{said}; write a name for each option, in their order")
 
 
 def _again(values: Sequence[JsonValue]) -> list[tuple[int, JsonValue]]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 KEY: Key = ("spec", "parameters")
 MAX_VALUES = 5_000
 """Values of one page."""
+_NO_FORMAT = "; write a pattern, or leave it out"
 _META = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=META_FORMATS)
 
 
@@ -103,10 +104,11 @@ def _check_words(schema: Schema, place: Key, findings: Findings) -> None:
     check_lists(schema, place, findings)
     check_tags(schema, place, findings)
     if "format" in schema and not is_format(schema["format"]):
+        known = _known_format(schema["format"])
         findings.differ(
             (*place, "format"),
-            f"nothing checks the format {schema['format']!r}: any value has it",
-            write=_known_format(schema["format"]),
+            f"nothing checks the format {schema['format']!r}: any value has it{'' if known else _NO_FORMAT}",
+            write=known,
         )
     if "patternProperties" in schema:
         findings.add((*place, "patternProperties"), "a form cannot ask for these: name them in properties")
@@ -116,7 +118,7 @@ def _check_words(schema: Schema, place: Key, findings: Findings) -> None:
 
 def _known_format(name: object) -> str:
     near = get_close_matches(str(name), CHECKED, n=1, cutoff=0.8)
-    return f"format: {near[0]}" if near else "a pattern, or leave it out"
+    return f"format: {near[0]}" if near else ""
 
 
 def _values(value: JsonValue) -> int:
@@ -137,9 +139,8 @@ def _check_together(merged: Schema, pages: Mapping[Key, Schema], findings: Findi
         for name in page.get("required", []):
             if name not in fields:
                 said = f"there is no parameter {name!r}: nobody can give it, and nothing can be started"
-                findings.differ(
-                    (*key, "required"), said, value=str(name), write=f"{name} in properties, or leave it out"
-                )
+                said += f"; write {name} in properties, or leave it out"
+                findings.differ((*key, "required"), said, value=str(name))
         for place, schema in subschemas(page, key):
             _check_ref(refs, schema, place, findings)
 

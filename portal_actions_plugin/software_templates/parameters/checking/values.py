@@ -58,13 +58,10 @@ def _is_refused(check: ValueCheck, schema: Schema, place: Key, findings: Finding
     if rules:
         key = (*place, "default")
         shown = "•••" if is_secret(schema) else findings.read_as(key, default)
-        findings.differ(
-            key,
-            f"the default of {_name(place)} is read as {shown}, which the parameter itself refuses: {rules}"
-            + _COUNTS.get(findings.reading, ""),
-            value=shown,
-            write=_instead(schema, default, findings.spelled(key)),
-        )
+        instead = _instead(schema, default, findings.spelled(key))
+        said = f"the default of {_name(place)} is read as {shown}, which the parameter itself refuses: {rules}"
+        said += _COUNTS.get(findings.reading, "") + ("" if instead else "; write a default that fits, or none")
+        findings.differ(key, said, value=shown, write=instead)
     return bool(rules)
 
 
@@ -78,7 +75,7 @@ def _instead(schema: Schema, default: JsonValue, spelled: str | None) -> str:
         return f"default: {default}"
     if kind == "array" and isinstance(default, str):
         return f"default: {json.dumps([default], ensure_ascii=False)}"
-    return "a default that fits, or none"
+    return ""
 
 
 def _check_options(check: ValueCheck, schema: Schema, place: Key, findings: Findings) -> None:

@@ -51,7 +51,8 @@ def check_decorators(spec: Mapping[str, JsonValue], findings: Findings) -> None:
     for word in _DECORATORS:
         if spec.get(word):
             said = "form decorators are code of Backstage's own pages: none runs here, and no secret comes of one"
-            findings.differ(("spec", word), said, write="an action, or ui:options.requestUserCredentials for a token")
+            said += "; write an action, or ui:options.requestUserCredentials for a token"
+            findings.differ(("spec", word), said)
 
 
 def check_tags(part: Mapping[str, JsonValue], place: Key, findings: Findings) -> None:
@@ -86,4 +87,4 @@ def check_tagged_parameter(page: Schema, place: Key, below: Key, findings: Findi
     names |= {one for _, schema in subschemas(conditions) for one in schema.get("dependencies", {})}
     if not is_plain or name in names:
         said = "only a page, or a parameter that no condition names, can be kept from somebody"
-        findings.add((*place, *below, TAGS), said, write="a page of its own with these tags")
+        findings.add((*place, *below, TAGS), f"{said}; write a page of its own with these tags")
