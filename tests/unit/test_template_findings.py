@@ -292,7 +292,11 @@ def test_all_files_of_a_skeleton_that_cannot_be_rendered_are_told_each_with_its_
         ("c.txt", "one\ntwo\n{% if values.x %}\n"),
         ("d.txt", "one\n${{ values.x | shout }}\n"),
         ("fine.txt", "${{ values.x }} {% raw %}${{ a b }}{% endraw %}"),
-        ("workflow.yml", "run: echo ${{ github.ref }}"),
+        ("workflow.yml", "a: ${{ values.x }}\nrun: echo ${{ github['ref'] }}"),
+        (
+            "known.txt",
+            "{% set y = 1 %}{% for z in values.x %}${{ y }}${{ z.a }}${{ loop.index }}{% endfor %}${{ range(2) }}",
+        ),
     ):
         (folder / name).write_text(text)
     (folder / "e.bin").write_bytes(b"\xff${{ a b }}")
@@ -313,6 +317,15 @@ def test_all_files_of_a_skeleton_that_cannot_be_rendered_are_told_each_with_its_
         ("t/skeleton/b-${{ values. }}.txt", 1, "skeleton/b-${{ values. }}.txt", "a name is missing after a dot"),
         ("t/skeleton/c.txt", 3, "{% if values.x %}", "the block 'if' is not closed"),
         ("t/skeleton/d.txt", 2, "${{ values.x | shout }}", "there is no filter 'shout'"),
+        (
+            "t/skeleton/workflow.yml",
+            2,
+            "run: echo ${{ github['ref'] }}",
+            (
+                "'github' is unknown in a file, which knows values: "
+                "put what is not for this portal between {% raw %} and {% endraw %}"
+            ),
+        ),
     ]
     assert {one.key for one in told} == {"spec.steps[0].input.skeleton"}
 

@@ -9,12 +9,15 @@ from jinja2 import Template, nodes
 from jinja2.environment import TemplateExpression
 from jinja2.exceptions import TemplateSyntaxError
 
+from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.expressions.limits import MAX_FILE_SIZE, MAX_SIZE, SandboxError
 from portal_actions_plugin.software_templates.expressions.rewriting import bounded
 from portal_actions_plugin.software_templates.expressions.sandbox import Sandbox
 
 MAX_SOURCE = 8_000
 """Characters of one expression."""
+_VALUES = "values"
+"""All that the files of a skeleton may name, beside what a host gives."""
 _IN_FILES = (nodes.Output, nodes.If, nodes.For, nodes.Assign)
 
 # Expressions only: these delimiters keep `{%` and `{#` in an input's text what they are.
@@ -98,12 +101,28 @@ def compiled_file(whole: str) -> Template:
 
 
 def check_file(whole: str) -> None:
-    """Read a skeleton file and compile nothing; raises what ``compiled_file`` raises for it."""
+    """Read a skeleton file and compile nothing; raises what ``compiled_file``, or any render of it, raises."""
     environment = _file_environment(whole)
-    for used in _parse_file(environment, whole).find_all((nodes.Filter, nodes.Test)):
+    tree = _parse_file(environment, whole)
+    for used in tree.find_all((nodes.Filter, nodes.Test)):
         is_filter = isinstance(used, nodes.Filter)
         if used.name not in (environment.filters if is_filter else environment.tests):
             raise TemplateSyntaxError(f"there is no {'filter' if is_filter else 'test'} {used.name!r}", used.lineno)
+    known = {one.name for one in tree.find_all(nodes.Name) if one.ctx != "load"}
+    known |= {_VALUES, "loop", *environment.globals, *host_calls.current().globals}
+    for written in (one for output in tree.find_all(nodes.Output) for one in output.nodes):
+        name = _root(written)
+        if name and name.name not in known:
+            said = f"{name.name!r} is unknown in a file, which knows {_VALUES}"
+            hint = "put what is not for this portal between {% raw %} and {% endraw %}"
+            raise TemplateSyntaxError(f"{said}: {hint}", name.lineno)
+
+
+def _root(written: nodes.Node) -> nodes.Name | None:
+    """The name that a value is a part of, such as that of ``github.ref``; it is written, so it must be there."""
+    while isinstance(written, nodes.Getattr | nodes.Getitem):
+        written = written.node
+    return written if isinstance(written, nodes.Name) else None
 
 
 def has_syntax(whole: str) -> bool:
