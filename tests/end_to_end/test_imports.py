@@ -60,6 +60,7 @@ spec:
   owner: team:platform
   type: service
   parameters:
+    required: [name, url, token]
     properties:
       name: {type: string, pattern: "^[a-z]+$"}
       url: {type: string}
