@@ -93,7 +93,7 @@ def report_lines(report: Report) -> Iterator[str]:
         yield "waited for, by how many templates:"
         yield from (f"{number:>5}  {name}" for name, number in report.waited_for)
     if patches := [one for one in report.templates if one.patch]:
-        yield "what one line mends, for git apply:"
+        yield "one line would do, as a patch for git apply:"
         yield ""
         for one in patches:
             yield from one.patch.rstrip("\n").split("\n")

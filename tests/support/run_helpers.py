@@ -126,11 +126,17 @@ def go_on(run: TemplateRun, may_go_on: Callable[[], bool] = lambda: True) -> str
     return token
 
 
+def let_last_step_fail(template_folder: Path) -> None:
+    """Let the last step of ``two-steps`` divide by zero when its name is ``orders``."""
+    file = template_folder / "two-steps.yaml"
+    file.write_text(file.read_text().replace('"goodbye ', '"${{ 1 / (parameters.name | length - 6) }} '))
+
+
 def fail_a_run(ada: Person, template_folder: Path) -> str:
     """Let a run of ``two-steps`` fail at its last step, and mend the template; the run's address in the API."""
     file = template_folder / "two-steps.yaml"
     good = file.read_text()
-    file.write_text(good.replace('"goodbye ', '"${{ 1 / (parameters.name | length - 6) }} '))
+    let_last_step_fail(template_folder)
     path: str = ada.post("/api/v1/templates/two-steps/runs", {"inputs": {"name": "orders"}}).headers["Location"]
     work_off()
     file.write_text(good)

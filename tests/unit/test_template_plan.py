@@ -44,9 +44,10 @@ def context(inputs: dict | None = None, outputs: dict | None = None) -> dict:
 def test_the_context_has_what_expressions_may_name():
     assert context({"name": "x"}, {"a": {"url": "u"}}) == {
         "parameters": {"name": "x"},
-        "steps": {"a": {"output": {"url": "u"}, "outputs": {"url": "u"}}},
+        "steps": {"a": {"output": {"url": "u"}, "outputs": {"url": "u"}, "status": "success"}},
         "user": {"id": "user:ada"},
         "context": {"runId": "0199"},
+        "environment": {},
     }
 
 

@@ -18,7 +18,7 @@ from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from tests.support.people import Person
-from tests.support.run_helpers import fail_a_run, work_off
+from tests.support.run_helpers import fail_a_run, let_last_step_fail, work_off
 
 LOG = "/api/v1/actions/debug.log@v1/runs"
 TWO_STEPS = "/api/v1/templates/two-steps/runs"
@@ -89,8 +89,7 @@ def test_an_if_that_cannot_be_evaluated_fails_its_own_step_by_name(ada: Person, 
 
 
 def test_a_failed_step_names_itself_and_ends_the_run(ada: Person, template_folder: Path) -> None:
-    text = (template_folder / "two-steps.yaml").read_text()
-    (template_folder / "two-steps.yaml").write_text(text.replace('"goodbye ', '"${{ steps.shout.output.x }} '))
+    let_last_step_fail(template_folder)
     path = ada.post(TWO_STEPS, ORDERS).headers["Location"]
     work_off()
     run = ada.get(path).json

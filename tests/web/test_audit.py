@@ -40,7 +40,7 @@ from portal_actions_plugin.upkeep.prunable_runs import Ages
 from tests.support.page_rows import add_template_run, ago
 from tests.support.people import Person, Visitor
 from tests.support.portal import PEOPLE
-from tests.support.run_helpers import ADA, MARGARET, claim, perform, register, set_columns, work_off
+from tests.support.run_helpers import ADA, MARGARET, claim, let_last_step_fail, perform, register, set_columns, work_off
 
 ADA_ID, VERA_ID, MARGARET_ID = (PEOPLE[name].id for name in ("ada", "vera", "margaret"))
 LOG = "/api/v1/actions/debug.log@v1/runs"
@@ -286,8 +286,7 @@ def fail_in_a_handler(scene: Scene) -> list[Row]:
 
 
 def fail_a_whole_template_run(scene: Scene) -> list[Row]:
-    file = Path(scene.app.extensions["portal_actions"].config.template_path[0]) / "two-steps.yaml"
-    file.write_text(file.read_text().replace('"goodbye ', '"${{ steps.shout.output.x }} '))
+    let_last_step_fail(Path(scene.app.extensions["portal_actions"].config.template_path[0]))
     run = service.start_template_run(ADA, "two-steps", {"name": "orders"}).run
     work_off()
     first, _, last = (step.run.id if step.run else "" for step in queries.template_run(run.id).steps)

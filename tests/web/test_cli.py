@@ -29,7 +29,7 @@ from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.sessions import transaction
 from portal_actions_plugin.storage.sql import now_plus
 from tests.support.portal import PEOPLE
-from tests.support.run_helpers import work_off
+from tests.support.run_helpers import let_last_step_fail, work_off
 from tests.support.waiting import wait_until
 
 
@@ -53,8 +53,7 @@ def test_db_upgrade_makes_the_tables(make_app: Callable[..., Flask], tmp_path: P
 
 
 def test_a_run_is_started_listed_shown_and_retried(run: Any, template_folder: Path) -> None:
-    good = (template_folder / "two-steps.yaml").read_text()
-    (template_folder / "two-steps.yaml").write_text(good.replace('"goodbye ', '"${{ steps.shout.output.x }} '))
+    let_last_step_fail(template_folder)
     started = run("run-template", "two-steps", "--inputs", '{"name": "orders"}', "--as", "user:ops")
     assert started.exit_code == 0, started.output
     run_id = started.output.strip()

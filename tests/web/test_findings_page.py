@@ -98,7 +98,7 @@ def test_the_host_decides_about_each_template(portal: Flask, faulty: Path) -> No
     assert [head.text for head in page.all("h2")] == ["broken · 2 problems · cannot be used"]
     assert "You may edit 1 template: 1 cannot be used." in page.text
     assert "two-steps" not in page.text
-    assert "nothing to mend about two-steps, or you may not edit it" in ada.see(f"{PATH}?template=two-steps").text
+    assert "nothing to change about two-steps, or you may not edit it" in ada.see(f"{PATH}?template=two-steps").text
     assert ada.see("/actions").link("Template findings") == PATH
     assert not run_page(ada).all(id="run-findings")
     decide(portal, lambda _who, permission, target: (permission, target) != ("template:read", "broken"))
@@ -106,7 +106,7 @@ def test_the_host_decides_about_each_template(portal: Flask, faulty: Path) -> No
 
 
 def test_nothing_to_mend_is_quiet(margaret: Visitor) -> None:
-    assert "There is nothing to mend." in margaret.see(PATH).text
+    assert "There is nothing to change." in margaret.see(PATH).text
     assert PATH not in margaret.get("/actions").text
     assert not run_page(margaret).all(id="run-findings")
 

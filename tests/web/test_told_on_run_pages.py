@@ -30,7 +30,7 @@ metadata: {name: wrong-input}
 spec:
   owner: team:platform
   type: service
-  parameters: {properties: {name: {type: string, title: Name of the service}, size: {type: string}}}
+  parameters: {required: [name], properties: {name: {type: string, title: Name of the service}, size: {type: string}}}
   steps:
     - {id: greet, name: Greet, action: debug.log@v1, input: {message: "hello ${{ parameters.name }}"}}
     - {id: create, name: Create, action: scm.createRepo@v1, input: {provider: local, owner: "${{ parameters.name }}", repo: x}}
@@ -106,6 +106,7 @@ def test_resume_is_the_first_choice_where_another_secret_can_be_given(
     portal: Flask, template_folder: Path, version: str, owner: str
 ) -> None:
     document = WRONG_INPUT.replace("portal-actions/v1", version).replace("size: {type: string}", SECRET)
+    document = document.replace("required: [name]", "required: [name, token]")
     file = template_folder / "wrong-input.yaml"
     file.write_text(document.replace('owner: "${{ parameters.name }}"', f'owner: "{owner}"'))
     begin = LeftOff(extension().templates.get("wrong-input"), 1, {})
