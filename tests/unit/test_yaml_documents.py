@@ -118,3 +118,11 @@ def test_merge_keys_are_written_out_when_they_are_asked_for(text: str, merged: d
 
 def test_a_merge_key_of_anything_else_is_a_problem() -> None:
     assert with_merges(only("<<: 1")).problems == [(("<<",), "<< takes a mapping, or a list of mappings")]
+
+
+@pytest.mark.parametrize("line", ["a: {b: hello ${{ parameters.name }}}", "  c: {d: x {{ y }} z}"])
+def test_braces_that_break_a_mapping_are_told_with_what_helps(line: str) -> None:
+    with pytest.raises(UnreadableError, match=r"; put the text that has \{\{ in quotes$"):
+        list(read_documents(f"x:\n{line}\n"))
+    with pytest.raises(UnreadableError, match=r"got '\{'$"):
+        list(read_documents("a: {b: hello {c}}\n"))

@@ -144,7 +144,7 @@ def iter_documents(text: str) -> Iterator[Document]:
         yield from _read(_Loader(text if text.endswith("\n") else f"{text}\n"))  # a block text ends with its line
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise UnreadableError(mark.line + 1 if mark else 1, _said(error)) from None
+        raise UnreadableError(mark.line + 1 if mark else 1, _said(error, text, mark)) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, int(error.position)) + 1
         raise UnreadableError(line, f"the character {error.character!r} is not allowed in YAML") from None
@@ -186,8 +186,11 @@ def _merged(value: JsonValue, key: Key, places: Collection[Key], problems: list[
     return parts
 
 
-def _said(error: yaml.MarkedYAMLError) -> str:
-    return " ".join(part for part in (error.context, error.problem) if part) or "it cannot be read"
+def _said(error: yaml.MarkedYAMLError, text: str, mark: yaml.Mark | None) -> str:
+    said = " ".join(part for part in (error.context, error.problem) if part) or "it cannot be read"
+    line = text.splitlines()[mark.line : mark.line + 1] if mark else []
+    # Braces within a mapping in braces are what people write: {message: hello ${{ parameters.name }}}
+    return f"{said}; put the text that has {{{{ in quotes" if any("{{" in one for one in line) else said
 
 
 def _read(loader: _Loader) -> Iterator[Document]:
