@@ -135,3 +135,17 @@ def test_a_withheld_parameter_cannot_be_given_where_other_fields_or_conditions_l
         run = queries.template_run(service.start_template_run(BOB, "tagged", {"name": "x"}).run.id)
         assert "budget" not in run.inputs
         assert service.start_template_run(ADA, "tagged", {"name": "x", "host": "h", "budget": 7}).run.id
+
+
+@pytest.mark.parametrize("version", ["scaffolder.backstage.io/v1beta3", "portal-actions/v1"])
+@pytest.mark.parametrize("written", ["{tag: [operators]}", "{}", "", "[operators]", "{tags: operators}", "{tags: [1]}"])
+def test_tags_that_nobody_reads_are_a_problem_and_not_an_open_part(
+    make_app: Callable[..., Flask], tmp_path: Path, written: str, version: str
+) -> None:
+    text = TAGGED.replace("portal-actions/v1", version).replace("{tags: [operators]}", written)
+    (tmp_path / "template.yaml").write_text(text)
+    app = make_app(PORTAL_ACTIONS_TEMPLATE_PATH=[str(tmp_path)])
+    with app.app_context():
+        listing = permitted.templates(ADA)
+    assert [found.name for found in listing.templates] == []
+    assert "spec.parameters[1].backstage:permissions" in {found.key for found in listing.problems}

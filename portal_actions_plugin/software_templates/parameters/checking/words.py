@@ -63,12 +63,13 @@ def check_tags(part: Mapping[str, JsonValue], place: Key, findings: Findings) ->
         place: of it in the document.
         findings: where it is noted.
     """
-    asked = part.get(TAGS)
-    if asked is None:
+    if TAGS not in part:
         return
-    tags = asked.get("tags", []) if isinstance(asked, Mapping) else None
+    asked = part[TAGS]
+    tags = asked["tags"] if isinstance(asked, Mapping) and asked.keys() == {"tags"} else None
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        findings.add((*place, TAGS), "this must have tags, a list of texts", write=f"{TAGS}: {{tags: [name]}}")
+        said = "this must have tags, a list of texts, and nothing else"
+        findings.add((*place, TAGS), said, write=f"{TAGS}: {{tags: [name]}}")
 
 
 def check_tagged_parameter(page: Schema, place: Key, below: Key, findings: Findings) -> None:
