@@ -165,7 +165,7 @@ def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, kn
         if name in _STEP_KEYS_LATER:
             findings.wait((*key, name), f"{name} is not supported yet", name)
         elif name not in _STEP_KEYS:
-            findings.add((*key, name), f"unknown key; a step has {', '.join(_STEP_KEYS)}")
+            findings.differ((*key, name), f"unknown key; a step has {', '.join(_STEP_KEYS)}")
     check_tags(data, key, findings)
     step_id = findings.text(data, (*key, "id"), f"step-{index + 1}")
     if not _STEP_ID.fullmatch(step_id):

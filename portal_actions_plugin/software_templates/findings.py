@@ -211,14 +211,17 @@ class Findings:
     def typing_errors(self, parent: Mapping[str, JsonValue], key: Key, known: Iterable[str]) -> None:
         """Note keys that look like a known one with a typing error; others may belong to somebody else.
 
+        At home an entity has no other keys than its own, while nothing reads those of ``metadata`` and ``spec``.
+
         Args:
             parent: whose keys to look at.
             key: its own place in the document.
             known: the keys that it may have.
         """
+        note = self.differ if key else self.add
         for name in parent.keys() - set(known):
             if near := get_close_matches(name, known, n=1, cutoff=0.8):
-                self.add((*key, name), f"unknown key; did you mean {near[0]}?", value=name, write=near[0])
+                note((*key, name), f"unknown key; did you mean {near[0]}?", value=name, write=near[0])
 
 
 def _cut(text: str, most: int) -> str:

@@ -432,6 +432,25 @@ def test_a_hostile_pattern_is_put_into_words_at_once():
     assert in_words("^" + "[a-z]+" * 30 + "$") is None
 
 
+@BOTH
+def test_keys_that_nothing_reads_are_told_and_load_at_home(found, version):
+    told = found(
+        version,
+        """\
+        outputs: {text: []}
+        notes: of the owner
+        steps:
+          - {action: lab.echo@v1, force: true, parameters: {url: ./here}}
+        """,
+    )
+    step = "unknown key; a step has id, name, action, input, if, backstage:permissions"
+    assert {key: message for _, key, message in told} == {
+        "spec.outputs": "unknown key; did you mean output?",
+        "spec.steps[0].force": step,
+        "spec.steps[0].parameters": step,
+    }
+
+
 # -- what forms at home take as it is ----------------------------------------------------------------------------------
 
 
