@@ -482,6 +482,15 @@ def test_what_forms_take_as_it_is_is_told_and_loads_at_home(found, version):
     }
 
 
+@BOTH
+def test_a_boolean_may_name_its_two_answers_without_listing_them(found, version):
+    page = "parameters: {properties: {flow: {type: boolean, enumNames: NAMES}}}\n" + ECHO
+    assert not found(version, page.replace("NAMES", "[GitFlow, GitHubFlow]"))
+    [(_, key, said)] = found(version, page.replace("NAMES", "[GitFlow]"))
+    assert key == "spec.parameters.properties.flow.enumNames"
+    assert said.startswith("there are 1 names for 2 options")
+
+
 def test_pages_that_are_shown_in_turn_may_declare_the_same_parameter(found):
     told = found(
         OURS,

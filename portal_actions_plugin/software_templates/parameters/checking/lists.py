@@ -32,6 +32,8 @@ def check_lists(schema: Schema, place: Key, findings: Findings) -> None:
 
 def _check_labels(schema: Schema, place: Key, findings: Findings) -> None:
     labels, options = schema.get("enumNames"), schema.get("enum")
+    if options is None and schema.get("type") == "boolean":
+        options = [True, False]  # as forms do, in this order
     if labels is None or isinstance(labels, Mapping):
         return
     if not isinstance(labels, list) or not isinstance(options, list):
