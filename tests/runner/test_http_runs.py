@@ -36,7 +36,7 @@ spec:
   owner: team:platform
   type: service
   parameters:
-    required: [method, url]
+    required: [method, url, token]
     properties:
       method: {type: string}
       url: {type: string}

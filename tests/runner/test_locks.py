@@ -343,7 +343,7 @@ metadata: {name: two-locked}
 spec:
   owner: team:platform
   type: service
-  parameters: {properties: {key: {type: string}}}
+  parameters: {required: [key], properties: {key: {type: string}}}
   steps:
     - {id: first, action: test.again@v1, input: {value: "${{ parameters.key }}"}}
     - {id: second, action: test.again@v1, input: {value: "${{ parameters.key }}"}}

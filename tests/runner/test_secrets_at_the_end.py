@@ -31,7 +31,7 @@ from tests.support.run_helpers import ADA, change_action, claim, perform, regist
 SECRET = "secret-4711"
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 TEMPLATE = """\
-apiVersion: portal-actions/v1
+apiVersion: scaffolder.backstage.io/v1beta3
 kind: Template
 metadata: {name: sealed}
 spec:

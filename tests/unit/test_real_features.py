@@ -98,14 +98,16 @@ def test_a_parameter_and_names_that_nobody_declares_have_no_value(tmp_path):
           - properties: {name: {type: string}}
         steps:
           - id: say
-            action: debug.log@v1
+            action: catalog.registerEntity@v1
             input:
-              message: x
-              fields: {a: "${{ parameters.nowhere }}", b: "${{ roadie.tenant }}", c: "${{ env.HOME }}", d: "${{ undefined }}"}
+              entity:
+                kind: component
+                name: x
+                spec: {a: "${{ parameters.nowhere }}", b: "${{ roadie.tenant }}", c: "${{ env.HOME }}", d: "${{ undefined }}"}
         """)  # fmt: skip
     assert (found.state, found.fails_without) == (State.RUNS, ())
     assert len(found.warnings) >= 3
-    assert rendered(loaded(tmp_path), 0, {}) == {"message": "x", "fields": {}}
+    assert rendered(loaded(tmp_path), 0, {}) == {"entity": {"kind": "component", "name": "x", "spec": {}}}
 
 
 def test_a_filter_that_is_not_there_leaves_the_text_as_it_is(tmp_path):
@@ -209,18 +211,23 @@ def test_what_optional_parameters_leave_out_fails_no_step(tmp_path):
               owner: {type: string, ui:field: OwnerPicker}
         steps:
           - id: say
-            action: debug.log@v1
+            action: catalog.registerEntity@v1
             input:
-              message: ${{ parameters.name }}, ${{ parameters.description }}
-              fields:
-                port: ${{ parameters.port }}
-                owner: ${{ parameters.owner }}
-                url: http://x${{ ':' + parameters.port if parameters.port else '' }}
+              entity:
+                kind: component
+                name: x
+                ownerRef: ${{ parameters.owner }}
+                title: ${{ parameters.name }}, ${{ parameters.description }}
+                spec:
+                  port: ${{ parameters.port }}
+                  url: http://x${{ ':' + parameters.port if parameters.port else '' }}
         """)  # fmt: skip
     assert (found.state, found.fails_without, found.problems) == (State.RUNS, (), ())
     template = loaded(tmp_path)
-    assert rendered(template, 0, {"name": "n"}) == {"message": "n, ", "fields": {"url": "http://x"}}
-    assert rendered(template, 0, {"name": "n", "port": 8443})["fields"] == {"port": 8443, "url": "http://x:8443"}
+    entity = rendered(template, 0, {"name": "n"})["entity"]
+    assert entity == {"kind": "component", "name": "x", "title": "n, ", "spec": {"url": "http://x"}}
+    entity = rendered(template, 0, {"name": "n", "port": 8443})["entity"]
+    assert entity["spec"] == {"port": 8443, "url": "http://x:8443"}
 
 
 @pytest.mark.parametrize("word", ["$yaml", "$json"])
