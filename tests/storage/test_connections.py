@@ -30,12 +30,25 @@ POOLS = {"queue": {}, "none": {"poolclass": NullPool}, "static": {"poolclass": S
 
 @pytest.fixture
 def connections() -> Iterator[Connections]:
+    # Another one that listens would be somebody who has a connection: tests of workers leave some in this process.
+    for left in [found for found in gc.get_objects() if type(found) is Connections]:
+        no_longer_listen(left)
     watching = Connections()
     yield watching
-    # Another one that listens would be somebody who has a connection.
+    no_longer_listen(watching)
+
+
+def no_longer_listen(watching: Connections) -> None:
     for name, listener in LISTENERS.items():
         if event.contains(Pool, name, heard := getattr(watching, listener, print)):
             event.remove(Pool, name, heard)
+    watching.forget()
+
+
+def test_one_that_an_earlier_test_has_left_listening_holds_nothing(request: pytest.FixtureRequest) -> None:
+    left = Connections()
+    request.getfixturevalue("connections")
+    assert not any(event.contains(Pool, name, getattr(left, heard)) for name, heard in LISTENERS.items())
 
 
 @pytest.fixture(params=POOLS)
