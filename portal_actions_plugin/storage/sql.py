@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    BindParameter,
-    Boolean,
     ColumnElement,
     DateTime,
     Dialect,
@@ -21,11 +18,10 @@ from sqlalchemy import (
     literal_column,
     true,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -73,44 +69,6 @@ def _with_dashes(digits: str | None) -> str | None:
     if digits is None:
         return None
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-class Ids(TypeDecorator[Collection[str]]):
-    """Any number of ids as one value, for ``among``: a statement about them stays the same however many there are."""
-
-    impl = String
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        kind: TypeEngine[Any] = ARRAY(UUID(as_uuid=False)) if dialect.name == "postgresql" else String()
-        return dialect.type_descriptor(kind)
-
-    def process_bind_param(self, value: Collection[str] | None, dialect: Dialect) -> Any:
-        ids = list(value or ())
-        return ids if dialect.name == "postgresql" else json.dumps([found.replace("-", "") for found in ids])
-
-
-class among(FunctionElement[bool]):  # noqa: N801 reads as the SQL that it is
-    """Whether an id is one of those that a parameter of the type ``Ids`` has."""
-
-    type = Boolean()
-    inherit_cache = True
-    name = "among"
-
-    def __init__(self, key: ColumnElement[Any], ids: BindParameter[Collection[str]]) -> None:
-        super().__init__(key, ids)
-
-
-@compiles(among, "sqlite")
-def _among_sqlite(element: among, compiler: SQLCompiler, **kw: object) -> str:
-    key, ids = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"{key} IN (SELECT value FROM json_each({ids}))"  # noqa: S608 both are SQL that was compiled
-
-
-@compiles(among, "postgresql")
-def _among_postgresql(element: among, compiler: SQLCompiler, **kw: object) -> str:
-    key, ids = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"{key} = ANY ({ids})"
 
 
 class now_plus(FunctionElement[datetime]):  # noqa: N801 reads as the SQL function that it is

@@ -28,7 +28,7 @@ from portal_actions_plugin.runs.run_ids import no_run, parse_id
 from portal_actions_plugin.runs.states import ACTIVE, QUEUED
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, Transaction, reading
-from portal_actions_plugin.storage.sql import ONE, Id, Ids, among
+from portal_actions_plugin.storage.sql import ONE, Id
 from portal_actions_plugin.storage.statements import CompiledOnce
 
 # -- the statements of every look at a run: made once, since making one takes longer than running it --------------------
@@ -52,14 +52,12 @@ _TEMPLATE_RUN = (
 _STEPS = (
     rows.select_action_runs().where(tables.action_runs.c.template_run_id == _run_id).order_by(tables.action_runs.c.id)
 )
-_run_ids = bindparam("run_ids", type_=Ids())
-_STATUSES_OF_STEPS = CompiledOnce(
-    select(tables.action_runs.c.template_run_id, tables.action_runs.c.status).where(
-        among(tables.action_runs.c.template_run_id, _run_ids)
-    )
+_run_ids = bindparam("run_ids", type_=Id(), expanding=True)
+_STATUSES_OF_STEPS = select(tables.action_runs.c.template_run_id, tables.action_runs.c.status).where(
+    tables.action_runs.c.template_run_id.in_(_run_ids)
 )
-_ATTEMPTS = CompiledOnce(
-    select(tables.attempts).where(among(tables.attempts.c.action_run_id, _run_ids)).order_by(tables.attempts.c.number)
+_ATTEMPTS = (
+    select(tables.attempts).where(tables.attempts.c.action_run_id.in_(_run_ids)).order_by(tables.attempts.c.number)
 )
 
 _levels = bindparam("levels", type_=String(), expanding=True)
@@ -78,22 +76,22 @@ def _log_ends(matching: ColumnElement[int]) -> Select[Any]:
     line = tables.log_lines.c
     total = func.max(line.seq)  # They are numbered without a gap.
     ends: tuple[Any, ...] = (line.action_run_id, total.label("total"), matching.label("matching"))
-    return select(*ends).where(among(line.action_run_id, _run_ids)).group_by(line.action_run_id)
+    return select(*ends).where(line.action_run_id.in_(_run_ids)).group_by(line.action_run_id)
 
 
 def _last_lines_of_levels() -> Select[Any]:
     line = tables.log_lines.c
     place = func.row_number().over(partition_by=line.action_run_id, order_by=line.seq.desc()).label("place")
-    placed = select(*_LINE, place).where(among(line.action_run_id, _run_ids), line.level.in_(_levels)).subquery()
+    placed = select(*_LINE, place).where(line.action_run_id.in_(_run_ids), line.level.in_(_levels)).subquery()
     columns = [placed.c[column.key] for column in _LINE]
     return select(*columns).where(placed.c.place <= _limit).order_by(placed.c.action_run_id, placed.c.seq)
 
 
-_LOG_ENDS = CompiledOnce(_log_ends(func.max(tables.log_lines.c.seq)))
+_LOG_ENDS = _log_ends(func.max(tables.log_lines.c.seq))
 _LOG_ENDS_OF_LEVELS = _log_ends(func.count().filter(tables.log_lines.c.level.in_(_levels)))
 _WHOLE_LOGS = (
     select(*_LINE)
-    .where(among(tables.log_lines.c.action_run_id, _run_ids))
+    .where(tables.log_lines.c.action_run_id.in_(_run_ids))
     .order_by(tables.log_lines.c.action_run_id, tables.log_lines.c.seq)
 )
 _LINES_AFTER = (

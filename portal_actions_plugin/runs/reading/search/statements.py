@@ -36,9 +36,7 @@ from portal_actions_plugin.storage.sessions import Statement
 from portal_actions_plugin.storage.sql import (
     ONE,
     Id,
-    Ids,
     after_in_index,
-    among,
     before_in_index,
     checked,
     down_the_index,
@@ -187,11 +185,11 @@ def _holds(kind: ListKind) -> ColumnElement[bool]:
 
 
 @lru_cache(maxsize=KEPT)
-def whole_rows(kind: ListKind) -> CompiledOnce:
+def whole_rows(kind: ListKind) -> Select[Any]:
     """The runs that were found, whole, for ``Stretch.read``."""
     unfiltered = ListKind(kind.table, (), kind.older)
-    found = among(kind.table.c.id, bindparam("found", type_=Ids()))
-    return CompiledOnce(first_of(narrowed(unfiltered).where(found), kind.table.c.id, older=kind.older))
+    found = kind.table.c.id.in_(bindparam("found", type_=Id(), expanding=True))
+    return first_of(narrowed(unfiltered).where(found), kind.table.c.id, older=kind.older)
 
 
 @lru_cache
