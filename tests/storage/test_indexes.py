@@ -26,7 +26,7 @@ from portal_actions_plugin.runs.changes.transitions import Result
 from portal_actions_plugin.runs.dictionary import catch_up
 from portal_actions_plugin.runs.guards import limits
 from portal_actions_plugin.runs.news import doorbells
-from portal_actions_plugin.runs.reading import audit_trail, queries
+from portal_actions_plugin.runs.reading import audit_trail, queries, related
 from portal_actions_plugin.runs.reading.audit_trail import AuditFilter
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.states import QUEUED, STATUSES
@@ -151,9 +151,24 @@ READS: Mapping[str, tuple[Callable[[], object], set[str]]] = {
             *(f"action_runs_{name}" for name in ("step_id", "action", "requested_by", "requester_name", "entity")),
         },
     ),
+    "the retries of a page's runs": (
+        lambda: related.retry_ids(ids_of(tables.template_runs), ids_of(tables.action_runs)),
+        {"template_runs_retry_of", "action_runs_retry_of"},
+    ),
+    "the runs that are named by others": (lambda: related.action_runs_by_id(ids_of(tables.action_runs)), set()),
+    "the steps of a page's template runs": (
+        lambda: queries.template_runs(RunFilter(), limit=50),
+        {"action_runs_place"},
+    ),
     "a page of successes": (lambda: audit_trail.entries(AuditFilter(outcome="success"), limit=50), set()),
 }
 """The same for what opens a transaction of its own."""
+
+
+def ids_of(table: tables.RunTable) -> list[str]:
+    """As many as a page has."""
+    with reading() as db:
+        return [row["id"] for row in db.rows(select(table.c.id).order_by(table.c.id).limit(50))]
 
 
 def end_of_an_attempt(tx: Transaction, run_id: str) -> None:
