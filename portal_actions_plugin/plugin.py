@@ -23,7 +23,7 @@ from portal_actions_plugin.log_records import keep_ours_to_their_lines
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs import outage, scorecard_fixes, service
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards import access, offers
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.guards.limits import Quota
 from portal_actions_plugin.runs.news import relay
@@ -199,11 +199,11 @@ class PortalActions(HookDecorators):
         """Whether a start of this template would be let through; raises NotFoundError, or what its file has wrong."""
         if access.hides(identity, "template:read", name) and access.template_exists(name):
             return False  # also where its file is broken: what is wrong there is not for them
-        return access.may_start_template(identity, extension().templates.get(name))
+        return offers.may_start_template(identity, extension().templates.get(name))
 
     def may_run_action(self, identity: Identity | None, action_id: str) -> bool:
         """Whether a start of this action as a one-off would be let through; raises NotFoundError."""
-        return access.may_start_action(identity, extension().registry.get(action_id))
+        return offers.may_start_action(identity, extension().registry.get(action_id))
 
     @outage.told()
     def run_template(

@@ -18,7 +18,7 @@ from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask, RetriedMeanwhileError, Started
-from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards import access, offers
 from portal_actions_plugin.runs.reading import permitted, queries
 from portal_actions_plugin.runs.run_ids import parse_id
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
@@ -86,7 +86,7 @@ def plan(asker: Identity, operation: str, run_ids: Iterable[str]) -> list[Plan]:
 
 
 def _plan_cancel(asker: Identity, run_id: str, run: Run) -> Plan:
-    if access.can_cancel(asker, run):
+    if offers.can_cancel(asker, run):
         return Plan(run_id, run, f"Will be canceled; {_what_stays(run)}.", works=True)
     if run.status not in ACTIVE:
         return Plan(run_id, run, "Has ended already.")
@@ -104,7 +104,7 @@ def _what_stays(run: Run) -> str:
 
 
 def _plan_retry(asker: Identity, run_id: str, run: Run) -> Plan:
-    if not access.can_retry(asker, run):
+    if not offers.can_retry(asker, run):
         return Plan(run_id, run, _why_no_retry(asker, run))
     if MASK in _inputs(run).values():
         return Plan(run_id, run, "Needs its secret inputs again: open the run to give them.")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dulwich.client import AbstractHttpGitClient
 from dulwich.index import validate_path, validate_path_element_ntfs
 from dulwich.object_store import iter_tree_contents
 from dulwich.objects import Blob, Commit, ObjectID, Tag
@@ -19,7 +18,7 @@ from portal_actions_plugin.http_client.connection import Deadline
 from portal_actions_plugin.http_client.exchange import MAX_REDIRECTS, redirected
 from portal_actions_plugin.http_client.guard import parse_target
 from portal_actions_plugin.http_client.messages import Request
-from portal_actions_plugin.scm.git_answers import NO_GIT, Heard
+from portal_actions_plugin.scm.git_answers import NO_GIT, GitOverRequests, Heard
 from portal_actions_plugin.scm.remote.transport import READ_SECONDS, Place, Transport
 
 if TYPE_CHECKING:
@@ -115,22 +114,15 @@ def _files(repo: Repo, commit: Commit) -> Iterator[tuple[str, bytes]]:
             yield path, bytes(blob.data)
 
 
-class _Remote(AbstractHttpGitClient):
-    """Git's protocol over our own connections: their time limit, their largest answer, and redirects that are looked at."""
+class _Remote(GitOverRequests):
+    """Without a credential, and with redirects that are looked at."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url.rstrip("/"), quiet=True)
         self._deadline = Deadline(CLONE_SECONDS, wait_seconds=READ_SECONDS)
 
-    def _http_request(
-        self,
-        url: str,
-        headers: dict[str, str] | None = None,
-        data: bytes | Iterator[bytes] | None = None,
-        raise_for_status: bool = True,  # noqa: ARG002, FBT001, FBT002 dulwich's own signature
-    ) -> tuple[Heard, Callable[[int], bytes]]:
-        body = data if data is None or isinstance(data, bytes) else b"".join(data)
-        answer = self._asked(Request("GET" if body is None else "POST", parse_target(url), headers or {}, {}, body))
+    def _heard(self, url: str, headers: Mapping[str, str], body: bytes | None) -> Heard:
+        answer = self._asked(Request("GET" if body is None else "POST", parse_target(url), headers, {}, body))
         if answer.status in (401, 403, 404):
             raise NotFoundError(
                 f"There is no repository at {url.partition('/info/refs')[0]} that everybody may see.", hint=_HINT
@@ -138,8 +130,7 @@ class _Remote(AbstractHttpGitClient):
         if answer.status >= 400:
             raise RemoteError(f"{answer.request} was answered with {answer.status}.")
         came_from = answer.request.target.url
-        heard = Heard(answer.status, dict(answer.headers), answer.body, came_from if came_from != url else "")
-        return heard, heard.read
+        return Heard(answer.status, dict(answer.headers), answer.body, came_from if came_from != url else "")
 
     def _asked(self, request: Request) -> Answer:
         for _ in range(MAX_REDIRECTS + 1):

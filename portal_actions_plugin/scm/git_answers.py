@@ -1,10 +1,12 @@
-"""An answer over HTTP as dulwich reads it, and what it raises when that is none of git."""
+"""Git's protocol over connections of our own: dulwich's requests, answers as it reads them, and what none of git's raises."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 
+from dulwich.client import AbstractHttpGitClient
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
 
 NO_GIT = (GitProtocolError, HangupException, NotGitRepository, AssertionError, ValueError, KeyError)
@@ -38,3 +40,21 @@ class Heard:
 
     def geturl(self) -> None:
         """Nobody asks."""
+
+
+class GitOverRequests(AbstractHttpGitClient):
+    """Git's protocol over somebody's own connections, with their limits, their guard and their redirects."""
+
+    def _http_request(
+        self,
+        url: str,
+        headers: dict[str, str] | None = None,
+        data: bytes | Iterator[bytes] | None = None,
+        raise_for_status: bool = True,  # noqa: ARG002, FBT001, FBT002 dulwich's own signature
+    ) -> tuple[Heard, Callable[[int], bytes]]:
+        heard = self._heard(url, headers or {}, data if data is None or isinstance(data, bytes) else b"".join(data))
+        return heard, heard.read
+
+    @abstractmethod
+    def _heard(self, url: str, headers: Mapping[str, str], body: bytes | None) -> Heard:
+        """Ask for an address, with a body by POST; an answer that is none of git's is an error."""

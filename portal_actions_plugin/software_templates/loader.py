@@ -21,7 +21,7 @@ from portal_actions_plugin.software_templates.sources.reading import IN_FOLDER, 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-    from portal_actions_plugin.software_templates.checks import Forbids
+    from portal_actions_plugin.software_templates.checking.documents import Forbids
     from portal_actions_plugin.software_templates.findings import Checked
     from portal_actions_plugin.software_templates.spec import Template
 

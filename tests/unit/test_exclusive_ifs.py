@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portal_actions_plugin.software_templates.exclusive_ifs import exclude_each_other
+from portal_actions_plugin.software_templates.checking.exclusive_ifs import exclude_each_other
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import ActionRun, Origin, TemplateRun
 from portal_actions_plugin.runs import scorecard_fixes, service
-from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards import offers
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import new_id, reading
@@ -47,7 +47,7 @@ def test_the_host_is_asked_about_names_and_runs_and_never_about_a_runs_id(portal
     names = ("debug.log@v1", "two-steps")
     decide(portal, lambda _identity, _permission, target: not isinstance(target, str) or target in names)
     ada = Person(portal.test_client(), "ada")
-    assert access.can_retry(ADA, queries.template_run(canceled))
+    assert offers.can_retry(ADA, queries.template_run(canceled))
     assert ada.post(f"/api/v1/template-runs/{canceled}/retry").status_code == 202
     assert ada.post(f"/api/v1/action-runs/{one_off}/retry").status_code == 202
     queued = service.start_template_run(ADA, "two-steps", NAMED["inputs"]).run.id
@@ -69,8 +69,8 @@ def test_what_is_hidden_cannot_be_started(
     ada = Person(portal.test_client(), "ada")
     refused = ada.post(start, body)
     assert (refused.status_code, refused.json) == (404, ada.get(read).json)
-    assert not access.may_start_template(ADA, extension().templates.get("two-steps")) or permission == "action:read"
-    assert not access.may_start_action(ADA, extension().registry.get("debug.log@v1")) or permission == "template:read"
+    assert not offers.may_start_template(ADA, extension().templates.get("two-steps")) or permission == "action:read"
+    assert not offers.may_start_action(ADA, extension().registry.get("debug.log@v1")) or permission == "template:read"
     assert denials() == [(ADA.id, permission.replace(":read", "_run.start"), name)]
     with reading() as db:
         for row in (tables.action_runs, tables.template_runs):

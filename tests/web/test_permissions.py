@@ -17,7 +17,7 @@ from portal_actions_plugin.errors import ConflictError, NotFoundError, Permissio
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs import service
-from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards import offers
 from portal_actions_plugin.runs.reading import permitted, queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.storage import tables
@@ -269,7 +269,7 @@ def test_a_denial_names_the_permission_and_the_page_says_it_too(portal: Flask) -
 
 @pytest.mark.parametrize("who", [VERA, ADA, BOB, MARGARET], ids=lambda who: who.name)
 def test_a_button_is_there_exactly_where_the_server_lets_it_through(portal: Flask, who: Identity) -> None:
-    buttons = ((access.can_cancel, service.cancel_template_run), (access.can_retry, service.retry_template_run))
+    buttons = ((offers.can_cancel, service.cancel_template_run), (offers.can_retry, service.retry_template_run))
     for about in ("queued template run", "failed template run", "canceled demanding run"):
         for can, do in buttons:
             run = queries.template_run(make(about))
@@ -282,12 +282,12 @@ def test_a_button_is_there_exactly_where_the_server_lets_it_through(portal: Flas
 
 def test_what_may_be_started_can_be_asked_before(portal: Flask) -> None:
     registry, templates = extension().registry, extension().templates
-    assert access.may_start_template(ADA, templates.get("two-steps"))
-    assert not access.may_start_template(VERA, templates.get("two-steps"))
-    assert not access.may_start_template(ADA, templates.get("delegating"))
-    assert access.may_start_template(MARGARET, templates.get("delegating"))
-    assert access.may_start_action(ADA, registry.get("debug.log@v1"))
-    assert not access.may_start_action(ADA, registry.get("test.demanding@v1"))
+    assert offers.may_start_template(ADA, templates.get("two-steps"))
+    assert not offers.may_start_template(VERA, templates.get("two-steps"))
+    assert not offers.may_start_template(ADA, templates.get("delegating"))
+    assert offers.may_start_template(MARGARET, templates.get("delegating"))
+    assert offers.may_start_action(ADA, registry.get("debug.log@v1"))
+    assert not offers.may_start_action(ADA, registry.get("test.demanding@v1"))
 
 
 # -- a host that decides by object -----------------------------------------------------------------------------------
@@ -365,8 +365,8 @@ def test_the_host_may_let_somebody_see_a_run_and_not_start_it_again(portal: Flas
 
     plugin.of(portal).authorizer(authorizer, replace=True)
     run = queries.template_run(make("failed template run"))
-    assert (access.can_retry(BOB, run), access.can_retry(ADA, run)) == (False, True)
-    assert (access.can_resume(BOB, run), access.can_resume(ADA, run)) == (False, True)
+    assert (offers.can_retry(BOB, run), offers.can_retry(ADA, run)) == (False, True)
+    assert (offers.can_resume(BOB, run), offers.can_resume(ADA, run)) == (False, True)
     for again in (service.retry_template_run, service.resume_template_run):
         with pytest.raises(PermissionDeniedError, match="template:run"):
             again(BOB, run.id)

@@ -23,7 +23,7 @@ from portal_actions_plugin.blueprints.api.schemas.common import page_body
 from portal_actions_plugin.blueprints.api.schemas.runs import ActionRunSchema
 from portal_actions_plugin.run_types import ActionRun
 from portal_actions_plugin.runs import service
-from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards import offers
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import permitted
 
@@ -78,7 +78,7 @@ def start_action_run(body: dict[str, Any], action_id: str) -> StartAnswer:
 def _shown(action: Action) -> dict[str, Any]:
     names = ("id", "title", "description", "timeout", "max_attempts", "permissions")
     return {name: getattr(action, name) for name in names} | {
-        "may_run": access.may_start_action(current_identity(), action),
+        "may_run": offers.may_start_action(current_identity(), action),
         "idempotent": action.idempotent if isinstance(action.idempotent, bool) else None,
         "input_schema": json_schema(action.input),
         "output_schema": json_schema(action.output) if action.output else None,

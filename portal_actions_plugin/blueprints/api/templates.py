@@ -22,7 +22,7 @@ from portal_actions_plugin.blueprints.api.schemas.common import page_body
 from portal_actions_plugin.blueprints.api.schemas.runs import TemplateRunDetailSchema, TemplateRunPageSchema
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runs import service
-from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards import offers
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import permitted
 from portal_actions_plugin.software_templates.spec import Template
@@ -145,7 +145,7 @@ def resume_template_run(body: dict[str, Any], run_id: str) -> StartAnswer:
 def _shown(template: Template) -> dict[str, Any]:
     names = ("name", "title", "description", "tags", "owner", "type", "version", "permissions")
     return {name: getattr(template, name) for name in names} | {
-        "may_run": access.may_start_template(current_identity(), template),
+        "may_run": offers.may_start_template(current_identity(), template),
         "presentation": dict(template.presentation),
         "inputs_schema": template.published_schema,
     }

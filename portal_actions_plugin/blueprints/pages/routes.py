@@ -29,7 +29,7 @@ from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, Page, TemplateRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask, Started
-from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards import access, offers
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import permitted
 from portal_actions_plugin.runs.reading.paging import Sight
@@ -79,7 +79,7 @@ def action_runs() -> Response:
         "me": identity.id,
         "panel_words": PANEL_WORDS,
         "may_audit": access.allowed(identity, "audit:read", "audit"),
-        "may_change": access.may_change_runs(identity),
+        "may_change": offers.may_change_runs(identity),
         "actions": [action.id for action in permitted.actions(identity)],
     }
     return page("actions.html", facts, more=partial(list_facts, identity))

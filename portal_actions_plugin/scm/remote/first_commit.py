@@ -9,7 +9,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dulwich.client import AbstractHttpGitClient
 from dulwich.errors import SendPackError
 from dulwich.objects import ObjectID
 from dulwich.pack import UnpackedObject, pack_objects_to_data
@@ -25,7 +24,7 @@ from portal_actions_plugin.errors import (
 )
 from portal_actions_plugin.http_client.guard import parse_target
 from portal_actions_plugin.http_client.messages import Request
-from portal_actions_plugin.scm.git_answers import NO_GIT, Heard
+from portal_actions_plugin.scm.git_answers import NO_GIT, GitOverRequests, Heard
 from portal_actions_plugin.scm.git_objects import PathInTheWayError, orphan_commit
 from portal_actions_plugin.scm.remote.answers import READS, ForgeAnswer, LostAnswerError
 from portal_actions_plugin.scm.remote.lost_answers import write_once
@@ -177,7 +176,7 @@ class _Remote:
         return BranchExistsError(f"{self._name} has got a branch {branch} meanwhile.")
 
 
-class _GitOverClient(AbstractHttpGitClient):
+class _GitOverClient(GitOverRequests):
     """Git's protocol over the client of the forge: its connections, limits, guard and redirects."""
 
     def __init__(self, client: ForgeClient, credential: Credential, url: str, user: str) -> None:
@@ -190,24 +189,16 @@ class _GitOverClient(AbstractHttpGitClient):
         self._secret_headers = {"Authorization": f"Basic {basic}"}
         self._last: ForgeAnswer | None = None
 
-    def _http_request(
-        self,
-        url: str,
-        headers: dict[str, str] | None = None,
-        data: bytes | Iterator[bytes] | None = None,
-        raise_for_status: bool = True,  # noqa: ARG002, FBT001, FBT002 dulwich's own signature
-    ) -> tuple[Heard, Callable[[int], bytes]]:
-        body = data if data is None or isinstance(data, bytes) else b"".join(data)
+    def _heard(self, url: str, headers: Mapping[str, str], body: bytes | None) -> Heard:
         method = "GET" if body is None else "POST"
-        request = Request(method, parse_target(url), headers or {}, self._secret_headers, body)
+        request = Request(method, parse_target(url), headers, self._secret_headers, body)
         answer = self._last = self._client.exchange(self._credential, request)
         if answer.status >= 400:
             raise self._client.error(self._credential, answer, _error)
         kind = answer.headers.get("content-type", "")
         if not kind.startswith("application/x-git-"):
             raise self.misread(None)
-        heard = Heard(answer.status, answer.headers, self._masked_body(answer.body))
-        return heard, heard.read
+        return Heard(answer.status, answer.headers, self._masked_body(answer.body))
 
     def refs(self) -> Mapping[Ref, ObjectID | None]:
         """Where the branches are, as a push is told."""

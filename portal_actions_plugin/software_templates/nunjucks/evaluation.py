@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable, Mapping
 
 from portal_actions_plugin.software_templates.expressions import host_calls
-from portal_actions_plugin.software_templates.expressions.host_calls import HostCalls
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, current_budget
 from portal_actions_plugin.software_templates.nunjucks import javascript as js
 from portal_actions_plugin.software_templates.nunjucks import syntax
 from portal_actions_plugin.software_templates.nunjucks.as_json import json_text
 from portal_actions_plugin.software_templates.nunjucks.calls.filters import BY_NAME, FILTERS, OF_BACKSTAGE
+from portal_actions_plugin.software_templates.nunjucks.calls.functions import Global, host_call, host_functions
 from portal_actions_plugin.software_templates.nunjucks.calls.lookups import lookup
 from portal_actions_plugin.software_templates.nunjucks.calls.methods import MUTATING, method, slice_of
 from portal_actions_plugin.software_templates.nunjucks.calls.tests import TESTS
@@ -40,41 +40,6 @@ COMPARISONS: Mapping[str, Callable[[object, object], bool]] = {
     ">": lambda left, right: js.order(left, right) > 0,
     ">=": lambda left, right: js.order(left, right) >= 0,
 }
-
-
-class Global(Function):
-    """A function that templates may call by its name."""
-
-    def __init__(self, call: Callable[..., object]) -> None:
-        self._call = call
-
-    def __call__(self, positional: list[object], keyword: dict[str, object]) -> object:
-        """Call it with what is given in order."""
-        if keyword:
-            raise JavaScriptError("it takes nothing by name")
-        return self._call(*positional)
-
-
-class _HostFunction(Function):
-    """A function that the host has given."""
-
-    def __init__(self, name: str, call: Callable[..., object]) -> None:
-        self._name = name
-        self._call = call
-
-    def __call__(self, positional: list[object], keyword: dict[str, object]) -> object:
-        return host_call(f"function {self._name!r}", self._call, positional, keyword)
-
-
-def _host_functions(host: HostCalls) -> Mapping[str, Function]:
-    return {name: _HostFunction(name, function) for name, function in host.functions.items()}
-
-
-def host_call(what: str, call: Callable[..., object], given: list[object], keyword: Mapping[str, object]) -> object:
-    """Call what a host has given; undefined is ``None`` there. Raises JavaScriptError, SandboxError."""
-    if keyword:
-        raise JavaScriptError(f"the portal's {what} takes nothing by name")
-    return host_calls.called(what, call, [js.without_undefined(one) for one in given])
 
 
 class _Scope:
@@ -115,7 +80,7 @@ class Evaluator:
         self._context = context
         self._host = host_calls.current()
         self._host_values = self._host.values
-        self._functions = {"range": Global(number_range), **functions, **_host_functions(self._host)}
+        self._functions = {"range": Global(number_range), **functions, **host_functions(self._host)}
         self._scope = _Scope()
         self._depth = 0
 

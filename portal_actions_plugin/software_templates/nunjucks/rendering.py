@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from portal_actions_plugin.software_templates.expressions.limits import MAX_SIZE, SandboxError, budget
 from portal_actions_plugin.software_templates.nunjucks import syntax
 from portal_actions_plugin.software_templates.nunjucks.blocks import parse_template
-from portal_actions_plugin.software_templates.nunjucks.evaluation import Evaluator, Global
+from portal_actions_plugin.software_templates.nunjucks.calls.functions import Global
+from portal_actions_plugin.software_templates.nunjucks.evaluation import Evaluator
 from portal_actions_plugin.software_templates.nunjucks.expressions import RESERVED
 from portal_actions_plugin.software_templates.nunjucks.javascript import (
     UNDEFINED,

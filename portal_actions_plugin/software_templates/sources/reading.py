@@ -24,7 +24,7 @@ from portal_actions_plugin.software_templates.sources.locations import (
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
-    from portal_actions_plugin.software_templates.checks import Forbids
+    from portal_actions_plugin.software_templates.checking.documents import Forbids
     from portal_actions_plugin.software_templates.yaml.documents import Document
 
 CHECK_SECONDS = 5.0
@@ -171,7 +171,7 @@ class TemplateReader:
 
     def check(self, document: Document, file: Path, root: Path) -> tuple[Checked, Mapping[Path, Signature]]:
         """Fill in a template's placeholders and check it; with the stamps of the files that they name."""
-        from portal_actions_plugin.software_templates.checks import check_document, forbids_nothing
+        from portal_actions_plugin.software_templates.checking.documents import check_document, forbids_nothing
         from portal_actions_plugin.software_templates.sources.placeholders import fill
 
         filled, files = fill(document, file, root, merges=self._yaml_merge)
@@ -208,7 +208,7 @@ class _Held:
         self.checked: list[Checked] = []
 
     def add(self, document: Document) -> None:
-        from portal_actions_plugin.software_templates.checks import KIND
+        from portal_actions_plugin.software_templates.checking.documents import KIND
 
         if document.mapping.get("kind") == KIND:
             checked, files = self._reader.check(document, self._file, self._root)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates.checking.literal_inputs import ActionFinder, faults
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
-from portal_actions_plugin.software_templates.literal_inputs import ActionFinder, faults
 from portal_actions_plugin.software_templates.places import written
 from portal_actions_plugin.software_templates.step_rendering import (
     names_of,

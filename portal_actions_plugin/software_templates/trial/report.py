@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from portal_actions_plugin.host import TemplateFinding
-    from portal_actions_plugin.software_templates.checks import Forbids
+    from portal_actions_plugin.software_templates.checking.documents import Forbids
     from portal_actions_plugin.software_templates.findings import Checked
 
 

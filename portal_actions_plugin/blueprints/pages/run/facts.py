@@ -20,7 +20,7 @@ from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, RunError, Step, TemplateRun
-from portal_actions_plugin.runs.guards import access
+from portal_actions_plugin.runs.guards import access, offers
 from portal_actions_plugin.runs.guards.findings import findings_about
 from portal_actions_plugin.runs.reading import permitted
 from portal_actions_plugin.runs.resume import fails_again, left_off
@@ -68,7 +68,7 @@ def _facts(
     runs = [step.run for step in steps if step.run]
     origin = origin_facts(run)
     # The fix of a rule that passes is refused: no button is offered for it.
-    can_retry = access.can_retry(identity, run) and not origin.passes
+    can_retry = offers.can_retry(identity, run) and not origin.passes
     logs = permitted.log_ends(identity, runs, log.levels)
     return {
         "origin": origin,
@@ -82,7 +82,7 @@ def _facts(
         "can_read_logs": access.allowed(identity, "action:read"),
         "can_retry": can_retry,
         "was_at_work": AT_WORK in request.args and run.retry_of is not None,
-        "can_cancel": access.can_cancel(identity, run),
+        "can_cancel": offers.can_cancel(identity, run),
         "error": _error(run, runs) if can_retry else None,
         "quota": permitted.starts_left(identity) if can_retry else None,
         "starts_period": extension().config.rate_limit.period,
@@ -92,7 +92,7 @@ def _facts(
 
 def _resume_at(identity: Identity, run: TemplateRun) -> Step | None:
     """The step that a Resume button would begin at; None where there is no such button."""
-    if not access.can_resume(identity, run):
+    if not offers.can_resume(identity, run):
         return None
     return next((step for step in run.steps if step.run and step.status != SUCCESS), None)
 

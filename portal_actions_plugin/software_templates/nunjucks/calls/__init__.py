@@ -1,1 +1,1 @@
-"""What templates may call: filters, tests and methods."""
+"""What templates may call: filters, tests, methods and functions."""

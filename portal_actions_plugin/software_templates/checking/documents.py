@@ -10,15 +10,16 @@ from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.control_characters import escaped
-from portal_actions_plugin.software_templates.exclusive_ifs import exclude_each_other
+from portal_actions_plugin.software_templates.checking.exclusive_ifs import exclude_each_other
+from portal_actions_plugin.software_templates.checking.literal_inputs import ActionFinder, faults
+from portal_actions_plugin.software_templates.checking.optional_values import check_presence
+from portal_actions_plugin.software_templates.checking.skeleton_syntax import check_syntax
 from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.expressions.checks import Scope, check_condition, check_value
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.findings import Checked, Findings
 from portal_actions_plugin.software_templates.forge_targets import Target, target_of_step
 from portal_actions_plugin.software_templates.known_inputs import literal
-from portal_actions_plugin.software_templates.literal_inputs import ActionFinder, faults
-from portal_actions_plugin.software_templates.optional_values import check_presence
 from portal_actions_plugin.software_templates.outputs.checks import check_output
 from portal_actions_plugin.software_templates.parameters.checking.pages import KEY as PARAMETERS
 from portal_actions_plugin.software_templates.parameters.checking.pages import page_places, read_pages
@@ -35,7 +36,6 @@ from portal_actions_plugin.software_templates.skeleton import (
     folder_path,
     signature,
 )
-from portal_actions_plugin.software_templates.skeleton_syntax import check_syntax
 from portal_actions_plugin.software_templates.spec import Step, Template, fingerprint, repeated_ids
 
 if TYPE_CHECKING:
