@@ -112,6 +112,7 @@ def test_a_list_reads_nothing_that_only_workers_need(app: Flask) -> None:
         assert f"{name}," not in statement
 
 
+@pytest.mark.usefixtures("no_renewals")
 def test_an_unchanged_list_takes_two_statements(visitor: FlaskClient) -> None:
     add_action_run()
     state = visitor.get("/actions").headers["ETag"]
@@ -120,6 +121,7 @@ def test_an_unchanged_list_takes_two_statements(visitor: FlaskClient) -> None:
     assert len(sent) == 2, sent  # the runs, and how many are active
 
 
+@pytest.mark.usefixtures("no_renewals")
 def test_an_unchanged_run_page_takes_four_statements_however_many_steps_it_has(visitor: FlaskClient) -> None:
     for statuses in (("success",), ("success",) * 4):
         run_id, steps = add_template_run("success", statuses)

@@ -235,6 +235,12 @@ def gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Gate:
 
 
 @pytest.fixture
+def no_renewals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no page be renewed just between two looks at it: each is, once in ten minutes, at a moment of its own."""
+    monkeypatch.setattr("portal_actions_plugin.blueprints.pages.live._FRESH_SECONDS", 10**9)
+
+
+@pytest.fixture
 def start_workers(settings: dict[str, Any], database_url: str, tmp_path: Path) -> Iterator[Callable[..., Workers]]:
     """Start workers that share the test portal's settings; they are stopped at the end."""
     started: list[Workers] = []

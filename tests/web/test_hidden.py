@@ -519,6 +519,7 @@ def set_columns_later(run_id: str) -> None:
 
 
 @pytest.mark.fault("B11")
+@pytest.mark.usefixtures("no_renewals")
 def test_a_page_that_is_polled_does_not_change_with_what_is_hidden(portal: Flask, bob: Person) -> None:
     own, _ = failed(**BOB)
     paths = ("/actions", f"/templates/runs/{own}", f"{API}/action-runs", f"{API}/template-runs/{own}")

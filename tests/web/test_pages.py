@@ -1043,6 +1043,7 @@ def test_a_page_that_is_only_renewed_says_so_and_pages_are_not_renewed_all_at_on
     assert 0 < renewed_soon < len(paths)
 
 
+@pytest.mark.usefixtures("no_renewals")
 def test_an_unchanged_page_costs_a_304_and_a_changed_one_does_not(ada: Visitor) -> None:
     run_id = failed_run()
     for path in ("/actions", f"/templates/runs/{run_id}"):

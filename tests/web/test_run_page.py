@@ -12,7 +12,6 @@ from jinja2 import StrictUndefined
 from sqlalchemy import event, insert, select
 
 from portal_actions_plugin import errors
-from portal_actions_plugin.blueprints.pages import live
 from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.runner.attempt import bounds
 from portal_actions_plugin.runs import service
@@ -125,6 +124,7 @@ def test_too_few_successes_make_no_bar(ada: Visitor) -> None:
     assert step(page).one(class_="pa-took").text == "1.2s"
 
 
+@pytest.mark.usefixtures("no_renewals")
 def test_what_ends_later_changes_neither_the_usual_time_nor_the_page(ada: Visitor) -> None:
     took(1, 1, 1)
     run_id, _ = add_template_run("success", ("success",), **TWO_STEPS)
@@ -178,10 +178,10 @@ def test_a_running_step_says_since_when_and_what_is_usual_for_the_script_to_coun
     assert head.text == "Running for 1m 15s"
 
 
-def test_only_the_clock_does_not_change_a_page_that_counts(ada: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_renewals")
+def test_only_the_clock_does_not_change_a_page_that_counts(ada: Visitor) -> None:
     import time_machine
 
-    monkeypatch.setattr(live, "_FRESH_SECONDS", 10**9)  # nor is it renewed just between the two
     run_id, _ = add_template_run("running", ("running",), **TWO_STEPS)
     path = f"/templates/runs/{run_id}"
     with time_machine.travel("2026-01-01T12:01:00Z", tick=False):
