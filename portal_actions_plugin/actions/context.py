@@ -14,6 +14,7 @@ from portal_actions_plugin.http_client.guard import HttpRules
 from portal_actions_plugin.run_types import Link, Origin
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.actions.workspace import Workspace
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.provider import ScmProvider
 
@@ -109,6 +110,7 @@ class ActionContext:
     http: HttpRules = field(default_factory=HttpRules)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     read_skeleton: Callable[[str], Sequence[SkeletonFile]] | None = None
+    open_workspace: Callable[[], Workspace] | None = None
     on_redact: Callable[[str], None] = lambda _value: None
     ask_authorizer: Callable[[str, str], bool] = lambda _permission, _target: False
     links: list[Link] = field(default_factory=list)
@@ -203,6 +205,19 @@ class ActionContext:
                 hint="Give the files in the input instead.",
             )
         return self.read_skeleton(folder)
+
+    @property
+    def workspace(self) -> Workspace:
+        """The folder that the steps of the template run share; raises ConfigurationError where there is none.
+
+        An action has to say that it ``reads`` or ``writes`` it: ``@action(…, workspace="writes")``.
+        """
+        if self.open_workspace is None:
+            raise ConfigurationError(
+                f"{self.run.action} asks for a workspace, and has none.",
+                hint='Only steps of a template share one, and the action declares it: @action(…, workspace="writes").',
+            )
+        return self.open_workspace()
 
     @property
     def catalog(self) -> Catalog:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from marshmallow import Schema, fields
 from marshmallow import ValidationError as SchemaError
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 GROUP = "portal_actions.actions"
 MAX_LOCK_KEY = 255
-_ID = re.compile(r"^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*@v[1-9][0-9]*$")
+_ID = re.compile(r"[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*@v[1-9][0-9]*|[a-z][A-Za-z0-9-]*(:[a-z][A-Za-z0-9-]*)+")
+"""Ours, with a version; and Backstage's, which have none."""
 
 Handler = Callable[..., Mapping[str, Any] | None]
+WorkspaceUse = Literal["reads", "writes"]
 Operations = tuple[Operation, ...] | Callable[[Mapping[str, Any]], Collection[Operation]]
 
 
@@ -35,7 +37,7 @@ class Action:
     """A versioned handler with a typed input.
 
     Attributes:
-        id: ``name@version``, such as ``scm.createRepo@v1``.
+        id: ``name@version``, such as ``scm.createRepo@v1``; of Backstage's actions their name, such as ``fetch:template``.
         handler: called as ``handler(ctx, **loaded_input)``; returns the outputs.
         input: the marshmallow schema that validates the input and becomes the API's JSON Schema.
         output: the marshmallow schema of what the handler returns, which becomes the API's JSON Schema; None when there
@@ -50,6 +52,8 @@ class Action:
         permissions: demanded of the requester beyond ``action:run``.
         operations: what it asks of a forge, known before it runs, or a function that says so of an input: it gets what is
             known of the input then, without its secret fields, so that any field may be missing.
+        workspace: whether its handler reads or writes the folder that a template run's steps share; None when it does
+            without.
     """
 
     id: str
@@ -65,6 +69,7 @@ class Action:
     lock: Callable[[Mapping[str, Any]], str | None] | None
     permissions: tuple[str, ...]
     operations: Operations = ()
+    workspace: WorkspaceUse | None = None
 
     def load_input(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Validate an input.
@@ -194,11 +199,13 @@ def action(
     lock: Callable[[Mapping[str, Any]], str | None] | None = None,
     permissions: tuple[str, ...] = (),
     operations: Operations = (),
+    workspace: WorkspaceUse | None = None,
 ) -> Callable[[Handler], Action]:
     """Declare an action: the decorated function is its handler, and its name becomes the ``Action``.
 
     Args:
-        action_id: ``name@version``, such as ``scm.createRepo@v1``.
+        action_id: ``name@version``, such as ``scm.createRepo@v1``; or a name of Backstage's kind, such as
+            ``fetch:template``.
         title: what pages call it.
         input: the marshmallow schema of its input, whose fields are the handler's arguments.
         output: the marshmallow schema of what the handler returns; None when there is nothing to promise.
@@ -211,12 +218,16 @@ def action(
         permissions: demanded of the requester beyond ``action:run``.
         operations: what it asks of the forge that its input names, so that a credential which may not is known before
             anything runs; or a function that says so of as much of an input as is known.
+        workspace: ``reads`` or ``writes`` when the handler uses ``ctx.workspace``: what it changes there is kept only
+            for one that writes.
 
     Raises:
-        ConfigurationError: the id is not ``name@vN``, a number is out of range, or a function is async.
+        ConfigurationError: the id is neither ``name@vN`` nor ``name:name``, a number is out of range, or a function is async.
     """
     if not _ID.fullmatch(action_id):
-        raise ConfigurationError(f"{action_id!r} is not an action id: write it like scm.createRepo@v1.")
+        raise ConfigurationError(
+            f"{action_id!r} is not an action id: write it like scm.createRepo@v1 or fetch:template."
+        )
     if timeout <= 0 or max_attempts < 1:
         raise ConfigurationError(f"{action_id}: timeout must be above 0 seconds and max_attempts at least 1.")
 
@@ -244,6 +255,7 @@ def action(
             lock,
             permissions,
             operations,
+            workspace,
         )
 
     return declare
