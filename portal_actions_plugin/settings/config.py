@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.host import PERMISSIONS
+from portal_actions_plugin.settings.forge_addresses import ForgeAddresses
 from portal_actions_plugin.settings.installations import Installation, read_installations
 from portal_actions_plugin.settings.values import (
     PREFIX,
@@ -305,6 +306,12 @@ class Config:
         if config.lease_renew_seconds * 2 > config.lease_seconds:
             raise wrong("LEASE_RENEW_SECONDS", config.lease_renew_seconds, "at most half of LEASE_SECONDS")
         return config
+
+    @property
+    def forge_addresses(self) -> ForgeAddresses:
+        """Which forge an address belongs to."""
+        folder = self.local_scm_root.absolute().as_uri() if self.local_scm_root else None
+        return ForgeAddresses(self.scm, tuple(filter(None, (self.local_scm_url, folder))))
 
     def queue_for(self, action_id: str, default: str) -> str:
         """The queue of an action: the first matching pattern's, else its own."""

@@ -141,12 +141,24 @@ def _owners(value: object) -> str | None:
     return None if isinstance(value, Mapping) else "a mapping of owners, such as {'acme': {'token': {'env': NAME}}}"
 
 
+def _hosts(value: object) -> str | None:
+    takes = "a list of hosts such as ['github.com'], without https://"
+    if not isinstance(value, list | tuple) or not value:
+        return takes
+    return None if all(map(_is_host, value)) else takes
+
+
+def _is_host(value: object) -> bool:
+    found = _split(f"https://{value}", ("https",)) if isinstance(value, str) else None
+    return found is not None and found.netloc == value
+
+
 _PLACE: Mapping[str, Check] = {"url": _address, "api_url": _address, "ca_file": _file, "proxy": _proxy}
 _OF_OWNER: Mapping[str, Mapping[str, Check]] = {
     "github": {"token": _secret, "app_id": _app_id, "private_key": _secret},
     "gitlab": {"token": _secret, "token_type": _token_type},
 }
 _KEYS: Mapping[str, Mapping[str, Check]] = {
-    "local": {},
-    **{kind: {**_PLACE, **own, "owners": _owners} for kind, own in _OF_OWNER.items()},
+    "local": {"hosts": _hosts},
+    **{kind: {**_PLACE, **own, "owners": _owners, "hosts": _hosts} for kind, own in _OF_OWNER.items()},
 }
