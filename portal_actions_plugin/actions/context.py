@@ -12,6 +12,9 @@ from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.host import Catalog, Scorecards, SkeletonFile
 from portal_actions_plugin.http_client.guard import HttpRules
 from portal_actions_plugin.run_types import Link, Origin
+from portal_actions_plugin.settings.forge_addresses import ForgeAddresses
+from portal_actions_plugin.settings.installations import read_installations
+from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.workspace import Workspace
@@ -98,6 +101,8 @@ class ActionContext:
         run: ids, attempt, requester, entity and origin.
         http: what ``http.request@v1`` may connect to.
         ask_authorizer: whether the host lets the requester: permission, target.
+        reading: how the run's template is read, and so its files; a one-off reads them as Backstage does.
+        forge_addresses: which forge the address of a repository, a folder or a file belongs to.
         links: what ``link`` gathered, in earlier attempts too.
         warnings: what ``warn`` gathered.
     """
@@ -113,6 +118,8 @@ class ActionContext:
     open_workspace: Callable[[], Workspace] | None = None
     on_redact: Callable[[str], None] = lambda _value: None
     ask_authorizer: Callable[[str, str], bool] = lambda _permission, _target: False
+    reading: Reading = Reading.BACKSTAGE
+    forge_addresses: ForgeAddresses = field(default_factory=lambda: ForgeAddresses(read_installations({})))
     links: list[Link] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 

@@ -29,6 +29,7 @@ from portal_actions_plugin.runs.changes.transitions import Result
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.secrets.storable import MAX_STORED_DEPTH, require_depth
 from portal_actions_plugin.software_templates.loader import read_skeleton
+from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.storage.pause_points import reached
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ def _context(attempt: PreparedAttempt, call: HandlerCall, performer: Performer, 
         read_skeleton=partial(read_skeleton, run.course.template) if run.course else None,
         on_redact=redactor.add,
         ask_authorizer=partial(_may, run.info()),
+        reading=run.course.template.reading if run.course else Reading.BACKSTAGE,
+        forge_addresses=extension().config.forge_addresses,
         links=list(run.links),
     )
 

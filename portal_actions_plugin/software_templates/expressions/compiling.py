@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import lru_cache
 
 from jinja2 import Template, nodes
 from jinja2.environment import TemplateExpression
 from jinja2.exceptions import TemplateSyntaxError
+from jinja2.meta import find_undeclared_variables
 
 from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.expressions.limits import MAX_FILE_SIZE, MAX_SIZE, SandboxError
@@ -94,10 +96,27 @@ def compiled(source: str) -> TemplateExpression:
     return TemplateExpression(_EXPRESSIONS.from_string(tree), undefined_to_none=False)
 
 
-def compiled_file(whole: str) -> Template:
-    """Compile a skeleton file: expressions, ``if``, ``for``, ``set`` and ``raw``."""
-    environment = _file_environment(whole)
+def compiled_file(whole: str, *, trim_blocks: bool = False, lstrip_blocks: bool = False) -> Template:
+    """Compile a skeleton file: expressions, ``if``, ``for``, ``set`` and ``raw``.
+
+    Args:
+        whole: its text.
+        trim_blocks: leave out the line break after a block.
+        lstrip_blocks: leave out the spaces before a block that is the first thing on its line.
+    """
+    environment = _file_environment(whole, trim_blocks=trim_blocks, lstrip_blocks=lstrip_blocks)
     return environment.from_string(bounded(_parse_file(environment, whole)))
+
+
+def unknown_names(whole: str, known: Container[str]) -> dict[str, int]:
+    """The names that a skeleton file reads and nobody gives, each with its first line; raises as ``compiled_file``."""
+    tree = _parse_file(_file_environment(whole), whole)
+    undeclared = find_undeclared_variables(tree)
+    lines: dict[str, int] = {}
+    for name in sorted(tree.find_all(nodes.Name), key=lambda one: one.lineno):
+        if name.name in undeclared and name.name not in known:
+            lines.setdefault(name.name, name.lineno)
+    return lines
 
 
 def check_file(whole: str) -> None:
@@ -130,10 +149,10 @@ def has_syntax(whole: str) -> bool:
     return "${{" in whole or "{%" in whole or "{#" in whole
 
 
-def _file_environment(whole: str) -> Sandbox:
+def _file_environment(whole: str, **options: bool) -> Sandbox:
     if len(whole) > MAX_FILE_SIZE:
         raise SandboxError(f"a file with expressions has at most {MAX_FILE_SIZE:,} characters")
-    return Sandbox(newline_sequence="\r\n" if "\r\n" in whole else "\n")
+    return Sandbox(newline_sequence="\r\n" if "\r\n" in whole else "\n", **options)
 
 
 def _parse_file(environment: Sandbox, whole: str) -> nodes.Template:

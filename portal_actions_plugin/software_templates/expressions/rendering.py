@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
-from jinja2 import Template, TemplateError, UndefinedError
+from jinja2 import ChainableUndefined, Template, TemplateError, UndefinedError
 from jinja2.exceptions import TemplateRuntimeError, TemplateSyntaxError
 
 from portal_actions_plugin.errors import ValidationError
@@ -132,12 +132,44 @@ def render_file(content: str, context: Context, where: str) -> str:
     Raises:
         ExpressionError: names the file, the line and the problem.
     """
+    return _rendered_file(content, context, where) if compiling.has_syntax(content) else content
+
+
+def render_forgivingly(
+    content: str, context: Context, where: str, *, trim_blocks: bool, lstrip_blocks: bool
+) -> tuple[str, Mapping[str, int]]:
+    """Render a skeleton file in which a top-level name that nobody knows is nothing.
+
+    Args:
+        content: the file's text.
+        context: what expressions may name.
+        where: the file's path, for errors.
+        trim_blocks: leave out the line break after a block.
+        lstrip_blocks: leave out the spaces before a block that is the first thing on its line.
+
+    Returns:
+        The text, and the names that nobody knows, each with its first line.
+
+    Raises:
+        ExpressionError: names the file, the line and the problem.
+    """
     if not compiling.has_syntax(content):
-        return content
+        return content, {}
+    try:
+        with budget(MAX_FILE_SIZE):
+            unknown = compiling.unknown_names(content, {*context, *_with_globals({}), "range"})
+    except FAILURES as error:
+        raise _file_error(error, content, where, None) from None
+    known = {**{name: ChainableUndefined(name=name) for name in unknown}, **context}
+    text = _rendered_file(content, known, where, trim_blocks=trim_blocks, lstrip_blocks=lstrip_blocks)
+    return text, unknown
+
+
+def _rendered_file(content: str, context: Mapping[str, object], where: str, **options: bool) -> str:
     template = None
     try:
         with budget(MAX_FILE_SIZE) as left:
-            template = compiling.compiled_file(content)
+            template = compiling.compiled_file(content, **options)
             written = []
             for piece in template.root_render_func(template.new_context(dict(_with_globals(context)))):
                 left.take(len(piece))
@@ -189,7 +221,7 @@ def _evaluate(expression: compiling.Expression, context: Context, where: str) ->
     return value
 
 
-def _with_globals(context: Context) -> Mapping[str, object]:
+def _with_globals(context: Mapping[str, object]) -> Mapping[str, object]:
     """What expressions may name, with what the host has given; a name of ours wins."""
     return {**host_globals(), **context} if host_calls.current().globals else context
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from jinja2.runtime import Undefined
+from jinja2.runtime import ChainableUndefined, Undefined
 
 from portal_actions_plugin.software_templates.expressions.limits import MAX_DEPTH, SandboxError, fits, measured
 
@@ -68,13 +68,15 @@ def _key(key: object) -> str:
 def text(value: object) -> str:
     """Write a value as text: a text as it is, null as nothing, as in the format, and anything else as JSON.
 
+    So is what a file names that nobody knows, where that is to be nothing: Jinja's chainable undefined.
+
     Raises:
         SandboxError: it is no JSON value, or too large.
         jinja2.UndefinedError: it is undefined; says what.
     """
     if isinstance(value, str):
         return _sound(value)
-    return "" if value is None else dump(value)
+    return "" if value is None or isinstance(value, ChainableUndefined) else dump(value)
 
 
 def dump(value: object, indent: int | None = None) -> str:

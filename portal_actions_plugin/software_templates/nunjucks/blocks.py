@@ -13,7 +13,8 @@ from portal_actions_plugin.software_templates.nunjucks.tokens import SPACE
 
 _TAG = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPENINGS = {"${{": "}}", "{%": "%}", "{#": "#}"}
-_OPENING = re.compile(r"\$\{\{|\{%|\{#|#\}")
+_OPENING = re.compile(r"(\$\{\{)|\{%|\{#|#\}")
+_OPENING_OF_COOKIECUTTER = re.compile(r"(\{\{)|\{%|\{#|#\}")
 _IN_CODE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'", re.DOTALL)
 _STOPS = frozenset(
     [
@@ -55,13 +56,39 @@ class _Piece:
         return self.value[len(self.tag) :].strip(SPACE)
 
 
-def parse_template(source: str) -> syntax.Body:
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a file is written, by the input of the action that renders it.
+
+    Attributes:
+        cookiecutter: its expressions are ``{{ … }}``, as Cookiecutter has them.
+        trim_blocks: the line break after a block is left out.
+        lstrip_blocks: so are the spaces before a block that is the first thing on its line.
+    """
+
+    cookiecutter: bool = False
+    trim_blocks: bool = False
+    lstrip_blocks: bool = False
+
+    def is_in(self, text: str) -> bool:
+        """Whether a text has anything to be rendered."""
+        return ("{{" if self.cookiecutter else "${{") in text or "{%" in text or "{#" in text or "#}" in text
+
+
+PLAIN = Style()
+
+
+def parse_template(source: str, style: Style = PLAIN) -> syntax.Body:
     """Parse a template.
+
+    Args:
+        source: as it is written.
+        style: what its signs are.
 
     Raises:
         NunjucksSyntaxError: names what is wrong, and its line from 1.
     """
-    return _Parser(_pieces(source)).whole()
+    return _Parser(_pieces(source, style)).whole()
 
 
 class _Parser:
@@ -197,10 +224,11 @@ BLOCKS: Mapping[str, Callable[[_Parser, _Piece], syntax.Statement]] = {
 """What is parsed, by its tag."""
 
 
-def _pieces(source: str) -> list[_Piece]:
+def _pieces(source: str, style: Style) -> list[_Piece]:
     found: list[_Piece] = []
     at, line = 0, 1
     text: list[str] = []
+    openings = _OPENING_OF_COOKIECUTTER if style.cookiecutter else _OPENING
 
     def flush(stripped: bool) -> None:  # noqa: FBT001 local
         whole = "".join(text)
@@ -210,22 +238,24 @@ def _pieces(source: str) -> list[_Piece]:
             found.append(_Piece("text", whole, line))
         text.clear()
 
-    while opening := _OPENING.search(source, at):
+    while opening := openings.search(source, at):
         if opening[0] == "#}":
             raise NunjucksSyntaxError(
                 "a comment ends that did not begin", line + source.count("\n", at, opening.start())
             )
-        text.append(source[at : opening.start()])
+        kind = "${{" if opening[1] else opening[0]
+        is_stripped = style.lstrip_blocks and kind == "{%"
+        text.append(source[at : _line_start(source, at, opening.start()) if is_stripped else opening.start()])
         start = opening.end()
         strip_before = source.startswith("-", start)
         line += source.count("\n", at, opening.start())
         flush(strip_before)
         start += strip_before
-        end = _end(source, start, opening[0])
+        end = _end(source, start, kind)
         if end < 0:
-            raise NunjucksSyntaxError(f"{opening[0]} is not closed with {_OPENINGS[opening[0]]}", line)
+            raise NunjucksSyntaxError(f"{opening[0]} is not closed with {_OPENINGS[kind]}", line)
         strip_after = source.startswith("-", end - 1) and end > start
-        piece = _Piece(opening[0], source[start : end - strip_after].strip(SPACE), line)
+        piece = _Piece(kind, source[start : end - strip_after].strip(SPACE), line)
         line += source.count("\n", opening.start(), end)
         at = end + 2
         if piece.tag in RAW:
@@ -235,14 +265,28 @@ def _pieces(source: str) -> list[_Piece]:
             at = raw_end[1]
         elif piece.kind != "{#":
             found.append(piece)
-        if strip_after:
-            stripped = re.compile(r"\s*").match(source, at)
-            after = stripped.end() if stripped else at
-            line += source.count("\n", at, after)
-            at = after
+        after = _after_block(source, at, all_space=strip_after, line_break=style.trim_blocks and kind == "{%")
+        line += source.count("\n", at, after)
+        at = after
     text.append(source[at:])
     flush(stripped=False)
     return found
+
+
+def _line_start(source: str, at: int, block: int) -> int:
+    """Where the line of a block begins; the block itself where it is not the first thing on it, after ``at``."""
+    start = source.rfind("\n", 0, block) + 1
+    return start if start >= at and not source[start:block].strip() else block
+
+
+def _after_block(source: str, at: int, *, all_space: bool, line_break: bool) -> int:
+    """Where the text after a block begins."""
+    if all_space:
+        stripped = re.compile(r"\s*").match(source, at)
+        return stripped.end() if stripped else at
+    if line_break:
+        return at + (2 if source.startswith("\r\n", at) else source.startswith("\n", at))
+    return at
 
 
 def _end(source: str, start: int, opened: str) -> int:

@@ -15,6 +15,7 @@ from portal_actions_plugin.software_templates.nunjucks.calls.filters import BY_N
 from portal_actions_plugin.software_templates.nunjucks.calls.functions import Global, host_call, host_functions
 from portal_actions_plugin.software_templates.nunjucks.calls.lookups import lookup
 from portal_actions_plugin.software_templates.nunjucks.calls.methods import MUTATING, method, slice_of
+from portal_actions_plugin.software_templates.nunjucks.calls.operands import Filter
 from portal_actions_plugin.software_templates.nunjucks.calls.tests import TESTS
 from portal_actions_plugin.software_templates.nunjucks.javascript import UNDEFINED, Function, JavaScriptError
 from portal_actions_plugin.software_templates.nunjucks.loops import loop_values, number_range, part_of, rounds
@@ -69,14 +70,21 @@ class Evaluator:
     """Evaluates with one context.
 
     Attributes:
+        filters: by name.
         written: what the template has written so far, piece by piece.
         as_json: the same with each value as JSON, or as nothing where that has no JSON.
+        line: where in the template it is, from 1.
+        unknown: the names that were read and that nobody has given, each with its first line.
     """
+
+    filters: Mapping[str, Filter] = FILTERS
 
     def __init__(self, context: Mapping[str, object], functions: Mapping[str, Function]) -> None:
         """Take what the template may name, and what it may call beside ``range``."""
         self.written: list[str] = []
         self.as_json: list[str] = []
+        self.line = 1
+        self.unknown: dict[str, int] = {}
         self._context = context
         self._host = host_calls.current()
         self._host_values = self._host.values
@@ -98,6 +106,7 @@ class Evaluator:
     def _body(self, body: syntax.Body) -> None:
         for statement in body:
             self._deeper()
+            self.line = getattr(statement, "line", self.line)
             if isinstance(statement, syntax.Text):
                 self._write(statement.text, statement.text)
             elif isinstance(statement, syntax.Output):
@@ -181,7 +190,7 @@ class Evaluator:
             case syntax.Pattern(source, flags):
                 return RegularExpression(source, flags)
             case syntax.Name(name):
-                return self._named(name)
+                return self.named(name)
             case syntax.ListOf(items):
                 return [self.value(item) for item in items]
             case syntax.ObjectOf(pairs):
@@ -189,7 +198,7 @@ class Evaluator:
             case syntax.Group(items):
                 return [self.value(item) for item in items][-1]
             case syntax.Lookup(target, key):
-                return _member(self.value(target), js.to_text(self.value(key)))
+                return self.member(self.value(target), js.to_text(self.value(key)))
             case syntax.Slice():
                 return self._slice(expression)
             case syntax.Call():
@@ -214,12 +223,20 @@ class Evaluator:
             case syntax.Capture(body):
                 return self._captured(body)
 
-    def _named(self, name: str) -> object:
+    def member(self, target: object, key: str) -> object:
+        """What lies at a key of a value: a part of it, or one of its methods; undefined when nothing does."""
+        found = lookup(target, key)
+        return found if found is not UNDEFINED else method(target, key) or UNDEFINED
+
+    def named(self, name: str) -> object:
+        """What a name of the template stands for; undefined when nobody has given it."""
         scope = self._scope.find(name)
         if scope is not None:
             return scope.get(name)
         if name in self._context:
             return self._context[name]
+        if name not in self._functions and name not in self._host_values:
+            self.unknown.setdefault(name, self.line)
         return self._functions.get(name) or self._host_values.get(name, UNDEFINED)
 
     def _slice(self, expression: syntax.Slice) -> object:
@@ -256,7 +273,7 @@ class Evaluator:
 
     def _filtered(self, filtered: syntax.Filtered) -> object:
         own = self._host.filters.get(filtered.name)
-        if own is None and filtered.name not in FILTERS:
+        if own is None and filtered.name not in self.filters:
             raise JavaScriptError(f"there is no filter {filtered.name!r}")
         value = _no_function(self.value(filtered.value))
         if own is not None:
@@ -267,7 +284,7 @@ class Evaluator:
             if filtered.name in OF_BACKSTAGE:
                 raise JavaScriptError(f"{filtered.name} takes nothing by name")
             positional, keyword = [*positional, {**keyword, "__keywords": True}], {}  # as Nunjucks hands it on
-        return js.bounded(FILTERS[filtered.name](value, positional, keyword))
+        return js.bounded(self.filters[filtered.name](value, positional, keyword))
 
     def _tested(self, tested: syntax.Tested) -> object:
         if tested.name not in TESTS or tested.arguments.keyword:
@@ -283,11 +300,6 @@ def _unary(operator: str, value: object) -> object:
     if operator == "-":
         return js.tidy(-number)
     return js.tidy(math.floor(number) if operator == "floor" and math.isfinite(number) else number)
-
-
-def _member(target: object, key: str) -> object:
-    found = lookup(target, key)
-    return found if found is not UNDEFINED else method(target, key) or UNDEFINED
 
 
 def _contains(container: object, value: object) -> bool:
