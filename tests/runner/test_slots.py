@@ -99,7 +99,6 @@ def due_now() -> list[str]:
         return list(due.oldest(db, "default", 4))
 
 
-@pytest.mark.fault("B10")
 def test_a_step_beyond_the_bound_is_held_back_and_somebody_else_s_starts_at_once(app: Flask, rung: list[str]) -> None:
     first, second, bobs = add(), add(), add(mine=False)
     begin(first)
@@ -311,7 +310,6 @@ def add_many(number: int) -> None:
             tx.execute(insert(tables.action_runs).values({**row, **at, "lock_held": False}), rows)
 
 
-@pytest.mark.fault("B10")
 def test_ten_thousand_due_runs_of_one_person_are_in_nobody_s_way(app: Flask, rung: list[str]) -> None:
     begin(add())
     add_many(MANY)
@@ -371,7 +369,6 @@ def test_a_run_that_is_held_back_says_so_in_the_api_on_its_page_and_by_the_comma
     assert ada.get(f"/api/v1/action-runs/{held}").json["waits_for"] is None
 
 
-@pytest.mark.fault("B10")
 def test_a_queue_on_which_nothing_moves_is_told_by_health_and_doctor(app: Flask) -> None:
     bound(None)
     for _ in range(2):
@@ -440,7 +437,6 @@ def test_without_a_bound_no_claim_and_no_end_costs_a_statement_more(app: Flask) 
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.fault("B10")
 def test_somebody_else_s_run_starts_at_once_beside_a_person_s_long_steps(
     app: Flask, start_workers: Callable[..., Workers], rung: list[str]
 ) -> None:

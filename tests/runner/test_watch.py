@@ -61,8 +61,6 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return looked
 
 
-@pytest.mark.fault("C15")
-@pytest.mark.fault("0e")
 def test_a_process_that_has_closed_all_descriptors_is_waited_for_as_any_other(
     make_app: Callable[..., Flask], turns: list[float]
 ) -> None:
@@ -106,8 +104,6 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@pytest.mark.fault("C15")
-@pytest.mark.fault("0e")
 def test_a_worker_may_have_more_than_a_thousand_files_open(make_app: Callable[..., Flask], many_files: None) -> None:
     job = fork(lambda *_: time.sleep(0.2))
     with make_app().app_context():
@@ -115,8 +111,6 @@ def test_a_worker_may_have_more_than_a_thousand_files_open(make_app: Callable[..
     assert job.exit_status == 0
 
 
-@pytest.mark.fault("C15")
-@pytest.mark.fault("0b")
 def test_a_process_whose_time_is_over_is_killed_before_anything_is_said_about_it(
     make_app: Callable[..., Flask],
 ) -> None:
@@ -148,8 +142,6 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-@pytest.mark.fault("C15")
-@pytest.mark.fault("0b")
 def test_a_process_that_is_gone_is_never_asked_again(make_app: Callable[..., Flask]) -> None:
     """Its descriptors are closed, and their numbers are other files' by now."""
     job = fork(lambda *_: None)
@@ -181,7 +173,6 @@ def test_what_is_not_redis_trouble_is_not_called_so() -> None:
         raise OSError(errno.EBADF, "bad descriptor")
 
 
-@pytest.mark.fault("C15")
 def test_a_worker_that_stands_still_is_killed_before_anything_is_said_about_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -195,7 +186,6 @@ def test_a_worker_that_stands_still_is_killed_before_anything_is_said_about_it(
     assert "it hangs" in caplog.text
 
 
-@pytest.mark.fault("C15")
 def test_an_alarm_just_as_a_process_is_reaped_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     job = fork(lambda *_: None)
     reap = os.waitpid
