@@ -22,6 +22,7 @@ from portal_actions_plugin.settings.values import (
     require_known,
     wrong,
 )
+from portal_actions_plugin.settings.workspaces import Place, read_place
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -201,6 +202,28 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MAX_OUTPUT_BYTES", 256_000, "The largest outputs of a step, as JSON, in bytes."),
     Setting("MAX_LOG_LINES", 10_000, "How many log lines an action run keeps."),
     Setting("MAX_LOG_LINE_CHARS", 4_000, "How long a log line may be before it is cut, in characters."),
+    Setting(
+        "WORKSPACES",
+        None,
+        "Where the files that steps share are kept between steps: a folder that all machines see, such as "
+        "`/srv/portal/workspaces`, a bucket such as `s3://bucket/prefix?endpoint=https://s3.example.com&region=eu-1` (with "
+        "the extra `s3`; credentials as boto3 reads them), or `database`. Web processes and workers need the same. Default: "
+        "in the database where that is PostgreSQL, else in a folder beside the SQLite file.",
+    ),
+    Setting("MAX_WORKSPACE_BYTES", 50_000_000, "How much the workspace of a template run may hold, in bytes."),
+    Setting(
+        "MAX_WORKSPACE_FILES", 10_000, "How many files, and how many folders, the workspace of a template run may hold."
+    ),
+    Setting(
+        "WORKSPACE_DAYS",
+        7,
+        "How many days the workspace of a failed or canceled run is kept after its end. A resume needs it.",
+    ),
+    Setting(
+        "WORKSPACE_TOTAL",
+        5_000_000_000,
+        "How much all kept workspaces may hold, in bytes: those of the runs that ended first go earlier where it is more.",
+    ),
     Setting("AUDIT_DAYS", 730, "How many days `flask actions prune` keeps audit rows; runs have a time of their own."),
 )
 
@@ -248,6 +271,11 @@ class Config:
     max_output_bytes: int
     max_log_lines: int
     max_log_line_chars: int
+    workspaces: Place
+    max_workspace_bytes: int
+    max_workspace_files: int
+    workspace_days: int
+    workspace_total: int
     audit_days: int
 
     @classmethod
@@ -301,6 +329,11 @@ class Config:
             max_output_bytes=read.count("MAX_OUTPUT_BYTES"),
             max_log_lines=read.count("MAX_LOG_LINES"),
             max_log_line_chars=read.count("MAX_LOG_LINE_CHARS"),
+            workspaces=read_place(app.config[PREFIX + "WORKSPACES"], database_url(app)),
+            max_workspace_bytes=read.count("MAX_WORKSPACE_BYTES"),
+            max_workspace_files=read.count("MAX_WORKSPACE_FILES"),
+            workspace_days=read.days("WORKSPACE_DAYS"),
+            workspace_total=read.count("WORKSPACE_TOTAL"),
             audit_days=read.days("AUDIT_DAYS"),
         )
         if config.lease_renew_seconds * 2 > config.lease_seconds:

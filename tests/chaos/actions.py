@@ -17,6 +17,7 @@ from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.errors import RateLimitedError, RemoteError, ValidationError
 from portal_actions_plugin.runs.guards.forge_pauses import ForgePauses
 
+REPEATABLE = "chaos.idempotent@v1"
 ONCE = "chaos.once@v1"
 REFUSED = "chaos.refused@v1"
 LOCKED = "chaos.locked@v1"
@@ -46,10 +47,10 @@ STEP = """\
       input: {{key: "${{{{ parameters.key }}}}", seconds: "${{{{ parameters.seconds }}}}", before: {before}}}
 """
 TEMPLATES = {
-    "chaos-plain": ("chaos.idempotent@v1", LOCKED, "chaos.idempotent@v1"),
-    "chaos-flaky": ("chaos.flaky@v1", "chaos.idempotent@v1", LOCKED),
-    "chaos-once": (ONCE, "chaos.idempotent@v1", "chaos.flaky@v1"),
-    "chaos-refused": ("chaos.idempotent@v1", LOCKED, REFUSED),
+    "chaos-plain": (REPEATABLE, LOCKED, REPEATABLE),
+    "chaos-flaky": ("chaos.flaky@v1", REPEATABLE, LOCKED),
+    "chaos-once": (ONCE, REPEATABLE, "chaos.flaky@v1"),
+    "chaos-refused": (REPEATABLE, LOCKED, REFUSED),
 }
 STEP_IDS = ("one", "two", "three")
 
@@ -110,9 +111,30 @@ def work(ctx: ActionContext, seconds: float, **more: Any) -> dict[str, Any]:
     return {"made": made, "attempt": ctx.run.attempt}
 
 
-@action("chaos.idempotent@v1", title="Repeatable", input=Work, idempotent=True, timeout=30, max_attempts=MANY)
+@action(
+    REPEATABLE,
+    title="Repeatable",
+    input=Work,
+    idempotent=True,
+    timeout=30,
+    max_attempts=MANY,
+    workspace="writes",
+)
 def idempotent(ctx: ActionContext, *, key: str, seconds: float, before: str) -> dict[str, Any]:
+    share_files(ctx)
     return work(ctx, seconds, before=before)
+
+
+def share_files(ctx: ActionContext) -> None:
+    """Have what each step before has written, and nothing that a killed attempt has; then write more."""
+    mine = STEP_IDS.index(str(ctx.run.step_id))
+    actions = TEMPLATES[str(ctx.run.template)][:mine]
+    expected = {step for step, used in zip(STEP_IDS, actions, strict=False) if used == REPEATABLE}
+    found = {one.path for one in ctx.workspace.files()}
+    if found != {"shared", *expected} and (found or expected):
+        raise AssertionError(f"the workspace has {sorted(found)}, and not {sorted(expected)}")
+    ctx.workspace.path("shared").write_text(str(mine))
+    ctx.workspace.path(STEP_IDS[mine]).write_text(ctx.run.id)
 
 
 @action(ONCE, title="Not repeatable", input=Work, idempotent=False, timeout=30, max_attempts=MANY)

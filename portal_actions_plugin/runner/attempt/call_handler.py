@@ -6,7 +6,7 @@ import json
 import logging
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from portal_actions_plugin.actions.context import ActionContext, RunInfo
@@ -21,6 +21,7 @@ from portal_actions_plugin.runner.attempt.prepare import HandlerCall, Performer,
 from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
 from portal_actions_plugin.runner.attempt.recorder import DatabaseRecorder
 from portal_actions_plugin.runner.attempt.time_left import TimeLeft
+from portal_actions_plugin.runner.attempt.workspaces import AttemptWorkspace
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError
 from portal_actions_plugin.runner.process.own_process import OwnProcess
 from portal_actions_plugin.runner.process.traces import limits_kept
@@ -64,7 +65,9 @@ def call_handler(attempt: PreparedAttempt, performer: Performer, time_left: Time
     try:
         if isinstance(attempt.call, Exception):
             raise attempt.call
-        ctx = _context(attempt, attempt.call, performer, redactor)
+        use = attempt.call.action.workspace
+        workspace = AttemptWorkspace(attempt.run, use, performer.working_folder, redactor)
+        ctx = replace(_context(attempt, attempt.call, performer, redactor), open_workspace=workspace.opener)
         # This process may have been stopped since the claim, and its row be another's by now.
         if not time_left.is_surely_ours():
             ctx.recorder.ensure_ours()
@@ -72,8 +75,9 @@ def call_handler(attempt: PreparedAttempt, performer: Performer, time_left: Time
             reached("handler.before")
             outputs = _call(attempt.call, ctx, performer.ours)
             reached("handler.after")
+            changed = workspace.save()
         with time_left.to_speak():
-            return Outcome(_gathered(ctx, _checked(outputs), redactor))
+            return Outcome(replace(_gathered(ctx, _checked(outputs), redactor), workspace=changed))
     except LeaseLostError:
         raise
     except BaseException as cause:  # noqa: BLE001 a handler may raise anything, and it is kept as its error

@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.attempt import record, run_logs
+from portal_actions_plugin.runner.attempt import record, run_logs, workspaces
 from portal_actions_plugin.runner.attempt.call_handler import Outcome, call_handler
 from portal_actions_plugin.runner.attempt.prepare import Claimed, Performer, PreparedAttempt, prepare
 from portal_actions_plugin.runner.attempt.queued_run import QueuedRun, load_queued_run, next_queued_run
-from portal_actions_plugin.runner.attempt.record import NextStep
+from portal_actions_plugin.runner.attempt.record import LastStep, NextStep
 from portal_actions_plugin.runner.attempt.time_left import TimeLeft
 from portal_actions_plugin.runs.changes import claims, locks, slots
 from portal_actions_plugin.runs.changes.claims import LeaseLostError
@@ -80,17 +80,20 @@ def perform(run_id: str, performer: Performer, redactor: Redactor | None = None)
     if run is None:
         return Aftermath()
     redactor = redactor or Redactor()
-    with run_logs.speaking(redactor, _marks(run)):
-        attempt = ride_out(partial(prepare, run, performer, redactor), extension().config.lease_seconds)
-        claimed = _claim(attempt)
-        if claimed is None:
-            return Aftermath()
-        performer.spoken.all_written()
-        made = _make(claimed, performer, redactor)
-    while made.ahead:
-        claimed = made.ahead
-        with run_logs.speaking(redactor, _marks(claimed.attempt.run)):
+    try:
+        with run_logs.speaking(redactor, _marks(run)):
+            attempt = ride_out(partial(prepare, run, performer, redactor), extension().config.lease_seconds)
+            claimed = _claim(attempt)
+            if claimed is None:
+                return Aftermath()
+            performer.spoken.all_written()
             made = _make(claimed, performer, redactor)
+        while made.ahead:
+            claimed = made.ahead
+            with run_logs.speaking(redactor, _marks(claimed.attempt.run)):
+                made = _make(claimed, performer, redactor)
+    finally:
+        performer.working_folder.remove()
     return Aftermath(trouble=not made.success, lock=claimed.attempt.claim.lock_key is not None)
 
 
@@ -211,6 +214,7 @@ def _record(attempt: PreparedAttempt, performer: Performer, outcome: Outcome, re
     try:
         if outcome.error is None:
             made = _Made(success=True, ahead=_record_success(attempt, performer, result, redactor))
+            workspaces.forget_replaced(result.workspace)
         else:
             record.failed(attempt, result, outcome.error, redactor)
             made = _Made()
@@ -240,6 +244,8 @@ def _record_success(
                 words = "the step after run %s is not claimed along: %s"
                 log.warning(words, attempt.run.ref.id, type(refused).__name__)
     record.succeeded(attempt, result, follows)
+    if isinstance(follows, LastStep):
+        workspaces.forget_finished(attempt.run)
     return None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from portal_actions_plugin.actions.context import fingerprint
 from portal_actions_plugin.actions.registry import Action
@@ -14,6 +15,7 @@ from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
 from portal_actions_plugin.runner.attempt.time_left import GRACE_SECONDS, TellTime
+from portal_actions_plugin.runner.attempt.workspaces import WorkingFolder
 from portal_actions_plugin.runner.process.own_process import OwnProcess
 from portal_actions_plugin.runner.process.shared_memory import SpokenLines
 from portal_actions_plugin.runs.changes.claims import Claim
@@ -33,7 +35,7 @@ def _never() -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Performer:
     """The job process that makes attempts.
 
@@ -53,6 +55,11 @@ class Performer:
     may_go_on: Callable[[], bool] = _never
     spoken: SpokenLines = field(default_factory=SpokenLines)
     ours: OwnProcess = field(default_factory=OwnProcess)
+
+    @cached_property
+    def working_folder(self) -> WorkingFolder:
+        """Where its steps have their workspaces, one at a time."""
+        return WorkingFolder(self.process_token)
 
 
 @dataclass(frozen=True, slots=True)

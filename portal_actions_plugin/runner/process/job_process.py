@@ -15,6 +15,7 @@ from io import FileIO
 
 from portal_actions_plugin.runner.process.leftovers import Leftovers
 from portal_actions_plugin.runner.process.shared_memory import Shared, Word
+from portal_actions_plugin.runs.workspaces import folders
 
 log = logging.getLogger(__name__)
 
@@ -183,6 +184,7 @@ class JobProcess:
         _, status = os.waitpid(self.pid, 0)
         if self._leftovers:
             self.leaves_nobody = self._leftovers.end()
+        folders.remove_of_process(self.process_token)
         for file in (self._orders, self._words, self._handle):
             if file:
                 file.close()

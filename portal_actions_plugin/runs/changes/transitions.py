@@ -39,6 +39,8 @@ from portal_actions_plugin.runs.conditions import NOW, THIS_RUN
 from portal_actions_plugin.runs.reading import records, rows
 from portal_actions_plugin.runs.secrets.sealing import WIPED
 from portal_actions_plugin.runs.states import CANCELED, FAILED, QUEUED, RUNNING, SUCCESS
+from portal_actions_plugin.runs.workspaces import generations
+from portal_actions_plugin.runs.workspaces.generations import NewGeneration
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, new_id
 from portal_actions_plugin.storage.sql import now_plus, right_now
@@ -75,12 +77,13 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a handler made, and which lines of its log are not written yet."""
+    """What a handler made, what it has changed in the workspace, and which lines of its log are not written yet."""
 
     outputs: Mapping[str, Any] = field(default_factory=dict)
     links: Sequence[Link] = ()
     warnings: Sequence[str] = ()
     lines: Sequence[Line] = ()
+    workspace: NewGeneration | None = None
 
 
 # -- the statements of every run -----------------------------------------------------------------------------------------
@@ -305,6 +308,8 @@ def _succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) 
     )
     close_attempt(tx, ref.id, SUCCESS, None)
     log_lines.add_to_ended(tx, result.lines)
+    if result.workspace:
+        generations.add(tx, result.workspace)
 
 
 def _end_attempt(

@@ -81,6 +81,19 @@ class Redactor:
         """Mask inside JSON data, keys included."""
         return self._walk(data, self.text)
 
+    def values(self, text: str) -> str:
+        """Mask the known values inside a text, and nothing else."""
+        return self._known(text)
+
+    def is_in(self, content: bytes) -> bool:
+        """Whether bytes that are no text hold a known value as it is, in one of the encodings of texts."""
+        return any(
+            value.encode(encoding, "surrogatepass") in content
+            for value in self._values
+            if len(value) >= MIN_INSIDE
+            for encoding in ("utf-8", "utf-16-le", "utf-16-be")
+        )
+
     def known_in(self, data: object) -> list[str]:
         """The known values that JSON data holds."""
         return [value for value in self._values if _holds(data, value)]

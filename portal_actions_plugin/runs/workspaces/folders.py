@@ -1,0 +1,99 @@
+"""Workspaces as folders of this machine: for the time of an attempt, and for nobody but this user to read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from portal_actions_plugin.errors import ConfigurationError
+
+PRIVATE = 0o700
+
+LEFT_SECONDS = 600.0
+"""So old is a folder whose process nobody knows before it goes: it may have been made just before its run began."""
+
+
+def root() -> Path:
+    """The folder of all working folders of this user on this machine, made where there is none.
+
+    Raises:
+        ConfigurationError: somebody else's, or readable by others, is in its place.
+    """
+    place = _root()
+    try:
+        place.mkdir(mode=PRIVATE, exist_ok=True)
+        found = place.lstat()
+    except OSError as error:
+        raise ConfigurationError(f"A workspace needs the folder {place}: {error.strerror}.", hint=_HINT) from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise ConfigurationError(
+            f"A workspace needs the folder {place}, and what is there is not this user's alone.", hint=_HINT
+        )
+    return place
+
+
+_HINT = "Tell your platform team: it is made below TMPDIR of the worker, with mode 700."
+
+
+def _root() -> Path:
+    return Path(os.path.realpath(tempfile.gettempdir())) / f"portal-actions-{os.getuid()}"
+
+
+def of_process(process_token: str) -> Path:
+    """Where a job process has its working folder; whether there is one is another question."""
+    return _root() / process_token
+
+
+def make(process_token: str) -> Path:
+    """Make a job process's working folder anew, empty."""
+    root()
+    place = of_process(process_token)
+    remove_tree(place)
+    place.mkdir(mode=PRIVATE)
+    return place
+
+
+def remove_of_process(process_token: str) -> None:
+    """Remove what a job process has left of workspaces."""
+    remove_tree(of_process(process_token))
+
+
+def left_behind(is_alive: Callable[[list[str]], set[str]]) -> Iterator[Path]:
+    """The working folders of processes that are gone, as after a power cut.
+
+    Args:
+        is_alive: says of some processes' tokens which of them have a run still.
+    """
+    try:
+        entries = {entry.name: entry for entry in os.scandir(_root())}
+    except OSError:
+        return
+    old = time.time() - LEFT_SECONDS
+    names = [name for name, entry in entries.items() if entry.stat(follow_symlinks=False).st_ctime < old]
+    alive = is_alive(names) if names else set()
+    yield from (Path(entries[name].path) for name in names if name not in alive)
+
+
+def remove_tree(place: Path) -> None:
+    """Remove a folder with all that is in it, also what a handler has taken its own permissions from."""
+
+    def allow(_function: object, path: str, _why: object) -> None:
+        with suppress(OSError):
+            Path(path).parent.chmod(PRIVATE)
+            if not Path(path).is_symlink() and Path(path).is_dir():
+                Path(path).chmod(PRIVATE)
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                Path(path).unlink()
+
+    if place.is_symlink() or place.is_file():
+        place.unlink(missing_ok=True)
+    elif place.exists():
+        shutil.rmtree(place, onerror=allow)
+        shutil.rmtree(place, ignore_errors=True)

@@ -1,0 +1,150 @@
+"""The rows of workspaces: what a run's folder held after its last step that changed it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, literal, select
+
+from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.runs.workspaces.box import Box
+from portal_actions_plugin.runs.workspaces.manifest import Manifest
+from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.sql import Id, right_now
+from portal_actions_plugin.storage.statements import CompiledOnce
+
+_row = tables.workspaces.c
+_RUN = bindparam("run", type_=Id())
+_NEWEST = CompiledOnce(
+    select(
+        *(_row.generation, _row.position, _row.store, _row.manifest, _row.sealed_manifest, _row.sealed_key),
+        *(_row.files, _row.size, _row.made_at, _row.emptied_at),
+    )
+    .where(_row.template_run_id == _RUN)
+    .order_by(_row.generation.desc())
+    .limit(1)
+)
+_GONE = "The workspace of this run is gone: it was kept for a while after the run had ended, and is deleted by now."
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a run's folder held after a step.
+
+    Attributes:
+        run_id: the template run.
+        number: counted from 1; 0 before any step has changed it.
+        store: the kind of store that has its contents.
+        box: how they are named and written.
+        manifest: what it held.
+        emptied_at: when its contents were deleted; its manifest is gone as well then.
+        files: how many files it held; ``size`` their bytes.
+    """
+
+    run_id: str
+    number: int = 0
+    store: str = ""
+    box: Box = Box()  # noqa: RUF009 it is frozen
+    manifest: Manifest = Manifest()  # noqa: RUF009 it is frozen
+    emptied_at: datetime | None = None
+    files: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewGeneration:
+    """What a step has made of the folder: the row to be written with its success. Its contents are kept by then.
+
+    Attributes:
+        values: the row's columns.
+        replaced: contents of this run that nothing needs once the row is written.
+    """
+
+    values: Mapping[str, Any]
+    replaced: tuple[str, ...]
+
+
+def newest(db: Transaction, run_id: str, keys: tuple[str, ...]) -> Generation:
+    """What a run's folder held last.
+
+    Args:
+        db: where to read.
+        run_id: the template run.
+        keys: the portal's, to open what is sealed.
+
+    Raises:
+        ConfigurationError: no key opens it any more.
+    """
+    row = db.row(_NEWEST, {"run": run_id})
+    if row is None:
+        return Generation(run_id)
+    about = {"emptied_at": row["emptied_at"], "files": row["files"], "size": row["size"]}
+    if row["emptied_at"] is not None:
+        return Generation(run_id, row["generation"], row["store"], **about)
+    box = Box.opened(row["sealed_key"], keys)
+    manifest = Manifest.from_json(box.open_manifest(row["manifest"], row["sealed_manifest"]))
+    return Generation(run_id, row["generation"], row["store"], box, manifest, **about)
+
+
+def following(before: Generation, position: int, store: str, box: Box, manifest: Manifest) -> NewGeneration:
+    """The row of what a step has made of the folder.
+
+    Args:
+        before: what the step was given.
+        position: the step's index in its template.
+        store: the kind of store that has the contents.
+        box: how they are written.
+        manifest: what the folder holds.
+    """
+    written = manifest.as_json()
+    sealed = box.seal_manifest(written)
+    kept = manifest.contents()
+    mine = {name for name, owner in before.manifest.contents().items() if owner == before.run_id}
+    values = {
+        "template_run_id": before.run_id,
+        "generation": before.number + 1,
+        "position": position,
+        "store": store,
+        "manifest": written if sealed is None else None,
+        "sealed_manifest": sealed,
+        "sealed_key": box.sealed_key,
+        "files": manifest.count,
+        "size": manifest.size,
+    }
+    return NewGeneration(values, tuple(sorted(mine - kept.keys())))
+
+
+def add(tx: Transaction, new: NewGeneration) -> None:
+    """Write what a step has made of the folder, in the transaction of its success; what it replaces goes."""
+    run_id, number = new.values["template_run_id"], new.values["generation"]
+    tx.execute(insert(tables.workspaces).values(made_at=right_now(), **new.values))
+    tx.execute(delete(tables.workspaces).where(_row.template_run_id == run_id, _row.generation < number))
+
+
+def hand_over(tx: Transaction, source_id: str, run_id: str) -> None:
+    """Give a resumed run the folder of the run that it resumes: the row is copied, and its contents stay where they are.
+
+    Raises:
+        ConflictError: that one's folder is gone.
+    """
+    require_kept(tx, source_id)
+    copied = (_row.position, _row.store, _row.manifest, _row.sealed_manifest, _row.sealed_key, _row.files, _row.size)
+    newest_of_source = (
+        select(literal(run_id, Id()), literal(1), *copied, right_now())
+        .where(_row.template_run_id == source_id)
+        .order_by(_row.generation.desc())
+        .limit(1)
+    )
+    names = ["template_run_id", "generation", *(column.name for column in copied), "made_at"]
+    tx.execute(insert(tables.workspaces).from_select(names, newest_of_source))
+
+
+def require_kept(db: Transaction, run_id: str) -> None:
+    """Refuse to go on with a folder that is gone; raises ConflictError."""
+    gone = select(_row.generation).where(_row.template_run_id == run_id, _row.emptied_at.is_not(None)).limit(1)
+    if db.row(gone) is not None:
+        raise ConflictError(_GONE, hint="Retry the run instead: it begins with an empty workspace.")

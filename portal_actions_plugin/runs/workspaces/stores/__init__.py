@@ -1,0 +1,1 @@
+"""Where the contents of workspaces are kept: a folder, a bucket, or PostgreSQL."""

@@ -1,0 +1,377 @@
+"""The folder that the steps of a template run share: kept between steps, wherever the next one runs."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography.fernet import Fernet
+from flask import Flask
+from sqlalchemy import select
+
+from portal_actions_plugin.actions.registry import action
+from portal_actions_plugin.errors import AuthError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.attempt.prepare import Performer
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.filters import RunFilter
+from portal_actions_plugin.runs.workspaces import folders
+from portal_actions_plugin.runs.workspaces.stores.opening import store
+from portal_actions_plugin.runs.workspaces.stores.store import RUNS, Shelf
+from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage.sessions import reading
+from tests.support.portal import PEOPLE
+from tests.support.run_helpers import Anything, work_off
+
+ADA = PEOPLE["ada"]
+SECRET = "the secret of this run"
+
+Handler = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where working folders of this test are."""
+    place = (tmp_path / "temporary").resolve()
+    monkeypatch.setattr(folders, "_root", lambda: place)
+    return place
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask], database_url: str) -> Iterator[Flask]:
+    """A portal on each kind of database."""
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=database_url, PORTAL_ACTIONS_SECRET_KEYS=Fernet.generate_key().decode())
+    with app.app_context():
+        yield app
+
+
+@pytest.fixture
+def run_steps(app: Flask, template_folder: Path) -> Callable[..., str]:
+    """Start a template whose steps are these handlers, by their use of the workspace; gives the run's id."""
+
+    def start(*steps: tuple[str, Handler], inputs: dict[str, Any] | None = None) -> str:
+        name = f"made-{uuid.uuid4().hex[:8]}"
+        named = []
+        for number, (use, handler) in enumerate(steps):
+            action_id = f"test.{name.replace('-', '')}s{number}@v1"
+            declared = action(action_id, title="Test", input=Anything, workspace=use or None, max_attempts=1)(handler)
+            extension().registry.add(declared, "the tests")
+            named.append({"id": f"step-{number}", "name": "A step", "action": action_id, "input": {}})
+        parameters = [{"properties": {"token": {"type": "string", "writeOnly": True}, "name": {"type": "string"}}}]
+        spec = {"owner": "team:platform", "type": "service", "parameters": parameters, "steps": named}
+        document = {"apiVersion": "portal-actions/v1", "kind": "Template", "metadata": {"name": name, "title": "Made"}}
+        (template_folder / f"{name}.yaml").write_text(yaml.safe_dump({**document, "spec": spec}))
+        return service.start_template_run(ADA, name, inputs or {}).run.id
+
+    return start
+
+
+def write(**files: str) -> Handler:
+    """A handler that writes files by name; ``__`` in a name stands for a slash."""
+
+    def handler(ctx: Any, **_input: Any) -> None:
+        for name, content in files.items():
+            place = ctx.workspace.path(name.replace("__", "/"))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(content)
+
+    return handler
+
+
+def fail(ctx: Any, **_input: Any) -> None:
+    raise AuthError("The forge refused the token.")
+
+
+def look(seen: dict[str, str]) -> Handler:
+    """A handler that reads all files into a table."""
+
+    def handler(ctx: Any, **_input: Any) -> None:
+        seen.update({one.path: one.content().decode() for one in ctx.workspace.files()})
+
+    return handler
+
+
+def rows(run_id: str) -> list[dict[str, Any]]:
+    with reading() as db:
+        found = db.rows(select(tables.workspaces).where(tables.workspaces.c.template_run_id == run_id))
+    return [dict(row) for row in found]
+
+
+def status(run_id: str) -> str:
+    return queries.template_run(run_id).status
+
+
+def error(run_id: str) -> tuple[str, str, str]:
+    [step] = [one for one in queries.template_run(run_id).steps if one.status == "failed"]
+    found = step.run and step.run.error
+    assert found
+    return found.code, found.message, found.hint
+
+
+def step_off() -> None:
+    """Make one step in a process of its own, which goes on with nothing."""
+    [queued] = queries.action_runs(RunFilter(status=("queued",)), limit=1).items
+    execute.perform(queued.id, Performer(str(uuid.uuid4()), "test"))
+
+
+def go_on() -> None:
+    """Make all steps in one process."""
+    [queued] = queries.action_runs(RunFilter(status=("queued",)), limit=1).items
+    execute.perform(queued.id, Performer(str(uuid.uuid4()), "test", may_go_on=lambda: True))
+
+
+# -- from step to step -------------------------------------------------------------------------------------------------
+
+
+def make_all_kinds(ctx: Any, **_input: Any) -> None:
+    folder = ctx.workspace.folder
+    (folder / "src").mkdir()
+    (folder / "src" / "run.sh").write_bytes(b"#!/bin/sh\n\xff\x00")
+    (folder / "src" / "run.sh").chmod(0o755)
+    (folder / "empty").mkdir(mode=0o750)
+    (folder / "link").symlink_to("src/run.sh")
+    (folder / "src" / "up").symlink_to("../empty")
+    (folder / "nothing.txt").touch()
+    (folder / "same.txt").write_text("twice")
+    (folder / "also.txt").write_text("twice")
+    (folder / "closed").mkdir()
+    (folder / "closed" / "key").write_text("mine")
+    (folder / "closed" / "key").chmod(0o400)
+    (folder / "closed").chmod(0o500)
+
+
+def tree(folder: Path) -> list[tuple[str, int, str]]:
+    found = []
+    for place in sorted(folder.rglob("*")):
+        mode = place.lstat().st_mode
+        content = str(place.readlink()) if place.is_symlink() else place.read_bytes().hex() if place.is_file() else ""
+        found.append((str(place.relative_to(folder)), 0 if place.is_symlink() else mode, content))
+    return found
+
+
+@pytest.mark.parametrize("make_steps", [step_off, go_on])
+def test_the_next_step_has_every_file_folder_and_link_with_its_mode(run_steps, make_steps):
+    trees = []
+
+    def note(ctx: Any, **_input: Any) -> None:
+        trees.append(tree(ctx.workspace.folder))
+
+    def make(ctx: Any, **_input: Any) -> None:
+        make_all_kinds(ctx)
+        note(ctx)
+
+    run_id = run_steps(("writes", make), ("reads", note), ("reads", note))
+    while status(run_id) in ("queued", "running"):
+        make_steps()
+    assert status(run_id) == "success"
+    assert len(trees) == 3
+    assert len(trees[0]) == 10
+    assert trees[0] == trees[1] == trees[2]
+
+
+def test_what_a_step_that_reads_changes_is_not_kept(run_steps):
+    seen: dict[str, str] = {}
+    run_id = run_steps(("writes", write(a="1")), ("reads", write(a="2", b="new")), ("reads", look(seen)))
+    go_on()
+    assert (status(run_id), seen) == ("success", {"a": "1"})
+
+
+def test_what_a_failed_step_changes_is_not_kept(run_steps):
+    def change_and_fail(ctx: Any, **_input: Any) -> None:
+        ctx.workspace.path("a").write_text("2")
+        fail(ctx)
+
+    run_id = run_steps(("writes", write(a="1", b="1")), ("writes", change_and_fail), ("reads", look({})))
+    work_off()
+    assert status(run_id) == "failed"
+    [row] = rows(run_id)
+    assert (row["generation"], row["position"], row["files"], row["size"]) == (1, 0, 2, 2)
+
+
+def test_what_a_step_has_deleted_is_gone_for_the_next_one(run_steps):
+    seen: dict[str, str] = {}
+
+    def delete(ctx: Any, **_input: Any) -> None:
+        ctx.workspace.path("a/b").unlink()
+        ctx.workspace.path("a").rmdir()
+        ctx.workspace.path("a").write_text("a file now")
+
+    run_steps(("writes", write(a__b="1", c="1")), ("writes", delete), ("reads", look(seen)))
+    work_off()
+    assert seen == {"a": "a file now", "c": "1"}
+
+
+def test_an_action_that_declares_nothing_has_no_workspace(run_steps):
+    run_id = run_steps(("", write(a="1")))
+    work_off()
+    assert error(run_id)[0] == "CONFIGURATION_ERROR"
+
+
+def test_nothing_of_a_run_that_has_succeeded_is_kept(run_steps):
+    run_id = run_steps(("writes", write(a="1")), ("writes", write(b="1")))
+    step_off()
+    assert store().sizes(Shelf(RUNS, run_id))
+    step_off()
+    assert (status(run_id), rows(run_id), dict(store().sizes(Shelf(RUNS, run_id)))) == ("success", [], {})
+    assert run_id not in set(store().owners(RUNS))
+
+
+def test_only_what_has_changed_travels(run_steps, monkeypatch):
+    put: list[str] = []
+    got: list[str] = []
+    where = type(store())
+    putting, getting = where.put, where.get
+
+    def note_put(self: Any, shelf: Shelf, contents: Any) -> None:
+        kept = list(contents)
+        put.extend(content.decode() for _, content in kept)
+        putting(self, shelf, kept)
+
+    def note_get(self: Any, shelf: Shelf, names: Any) -> Any:
+        got.extend(names)
+        return getting(self, shelf, names)
+
+    monkeypatch.setattr(where, "put", note_put)
+    monkeypatch.setattr(where, "get", note_get)
+    steps = ("writes", write(a="1", b="same")), ("writes", write(a="2", c="same")), ("writes", write(d="3"))
+    run_id = run_steps(*steps, ("", fail))
+    go_on()
+    assert status(run_id) == "failed"
+    assert (sorted(put), got) == (["1", "2", "3", "same"], [])
+    assert len(store().sizes(Shelf(RUNS, run_id))) == 3, "what was replaced is deleted"
+
+
+def test_a_step_that_changes_nothing_writes_nothing(run_steps):
+    run_id = run_steps(("writes", write(a="1")), ("writes", write(a="1")), ("", fail))
+    work_off()
+    assert [row["generation"] for row in rows(run_id)] == [1]
+
+
+# -- what may be kept --------------------------------------------------------------------------------------------------
+
+
+def make_link_out(ctx: Any, **_input: Any) -> None:
+    ctx.workspace.path("way").symlink_to("../../..")
+
+
+def make_absolute_link(ctx: Any, **_input: Any) -> None:
+    ctx.workspace.path("way").symlink_to(ctx.workspace.folder)
+
+
+def make_pipe(ctx: Any, **_input: Any) -> None:
+    os.mkfifo(ctx.workspace.path("way"))
+
+
+def make_odd_name(ctx: Any, **_input: Any) -> None:
+    Path(os.fsdecode(os.fsencode(ctx.workspace.folder) + b"/way-\xff")).touch()
+
+
+@pytest.mark.parametrize("make", [make_link_out, make_absolute_link, make_pipe, make_odd_name])
+def test_what_cannot_be_kept_fails_its_step_by_name(run_steps, make):
+    run_id = run_steps(("writes", make), ("", fail))
+    work_off()
+    code, message, _ = error(run_id)
+    assert (code, rows(run_id)) == ("VALIDATION_ERROR", [])
+    assert "way" in message
+
+
+def test_a_workspace_that_is_too_large_names_the_file_and_the_limit(app, run_steps, monkeypatch):
+    monkeypatch.setattr(type(extension().config), "max_workspace_bytes", 10, raising=False)
+    run_id = run_steps(("writes", write(a="123", big="123456789")), ("", fail))
+    work_off()
+    code, message, hint = error(run_id)
+    assert code == "VALIDATION_ERROR"
+    assert "big" in message
+    assert "PORTAL_ACTIONS_MAX_WORKSPACE_BYTES" in hint
+
+
+# -- secrets -----------------------------------------------------------------------------------------------------------
+
+
+def contents_at_rest(tmp_path: Path, run_id: str) -> bytes:
+    """All that is written down: the database's files or rows, the store, working folders."""
+    found = [place.read_bytes() for place in tmp_path.rglob("*") if place.is_file()]
+    with reading() as db:
+        every = tables.metadata.sorted_tables
+        found += [repr([dict(row) for row in db.rows(select(table))]).encode() for table in every]
+    found += [content for _, content in store().get(Shelf(RUNS, run_id), list(store().sizes(Shelf(RUNS, run_id))))]
+    return b"\n".join(found)
+
+
+def test_a_secret_in_a_file_or_a_name_is_readable_nowhere_at_rest(run_steps, tmp_path):
+    seen: dict[str, str] = {}
+
+    def leak(ctx: Any, **_input: Any) -> None:
+        ctx.workspace.path("config.ini").write_text(f"password={ctx.secret('token')}\n")
+        ctx.workspace.path(f"of-{ctx.secret('token')}.bin").write_bytes(b"\xff" + ctx.secret("token").encode())
+
+    run_id = run_steps(("writes", leak), ("reads", look(seen)), ("", fail), inputs={"token": SECRET})
+    step_off()
+    assert SECRET.encode() not in contents_at_rest(tmp_path, run_id)
+    [row] = rows(run_id)
+    assert (row["manifest"], row["sealed_manifest"] is None, row["sealed_key"] is None) == (None, False, False)
+
+
+def test_a_secret_that_a_handler_learns_seals_all_of_the_workspace_from_then_on(run_steps, tmp_path):
+    def learn(ctx: Any, **_input: Any) -> None:
+        ctx.redact(SECRET)
+        ctx.workspace.path("b").write_text(SECRET)
+
+    seen: dict[str, str] = {}
+    run_id = run_steps(("writes", write(a="not secret")), ("writes", learn), ("reads", look(seen)), ("", fail))
+    step_off()
+    step_off()
+    at_rest = contents_at_rest(tmp_path, run_id)
+    assert SECRET.encode() not in at_rest
+    assert b"not secret" not in at_rest
+    work_off()
+    assert seen == {"a": "not secret", "b": SECRET}
+
+
+def test_without_a_key_a_file_with_a_secret_is_refused_by_name(make_app, database_url, run_steps, app):
+    def learn(ctx: Any, **_input: Any) -> None:
+        ctx.redact(SECRET)
+        ctx.workspace.path("plain.txt").write_text("fine")
+        ctx.workspace.path("config.ini").write_text(f"password={SECRET}")
+
+    config = extension().config
+    object.__setattr__(config, "secret_keys", ())
+    run_id = run_steps(("writes", learn), ("", fail))
+    work_off()
+    code, message, hint = error(run_id)
+    assert code == "CONFIGURATION_ERROR"
+    assert "config.ini" in message
+    assert "PORTAL_ACTIONS_SECRET_KEYS" in hint
+    assert rows(run_id) == []
+
+
+# -- this machine ------------------------------------------------------------------------------------------------------
+
+
+def test_a_working_folder_is_private_and_gone_after_its_attempt(run_steps, temporary_folder):
+    modes = []
+
+    def note(ctx: Any, **_input: Any) -> None:
+        folder = ctx.workspace.folder
+        modes.extend(place.stat().st_mode & 0o777 for place in (folder, folder.parent))
+        ctx.workspace.path("a").write_text("1")
+        fail(ctx)
+
+    run_steps(("writes", note))
+    work_off()
+    assert modes == [0o700, 0o700]
+    assert list(temporary_folder.iterdir()) == []
+
+
+def test_a_working_folder_that_others_may_read_is_not_used(run_steps, temporary_folder):
+    folders.root().chmod(0o755)
+    run_id = run_steps(("writes", write(a="1")))
+    work_off()
+    assert error(run_id)[0] == "CONFIGURATION_ERROR"
