@@ -18,6 +18,7 @@ from sqlalchemy import and_, or_, select
 from portal_actions_plugin import signals
 from portal_actions_plugin.errors import ActionError, InternalError, WorkerLostError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runner.attempt.following import after_failure
 from portal_actions_plugin.runner.attempt.record import Subject, queue_again, record_failure, timed_out
 from portal_actions_plugin.runs.changes import claims, locks
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
@@ -26,7 +27,7 @@ from portal_actions_plugin.runs.changes.transitions import Again, Result
 from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.guards.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.news import announced, doorbells
-from portal_actions_plugin.runs.resume import output_after_failure
+from portal_actions_plugin.runs.resume import course_of
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import LOST, RUNNING
 from portal_actions_plugin.storage import tables
@@ -47,6 +48,8 @@ _LATE = and_(
 _LOST_ROWS = select(
     tables.action_runs.c.id,
     tables.action_runs.c.template_run_id,
+    tables.action_runs.c.position,
+    tables.action_runs.c.step_id,
     tables.action_runs.c.action,
     tables.action_runs.c.template,
     tables.action_runs.c.attempt,
@@ -191,8 +194,8 @@ def _recover(row: Row, process_token: str, error: ActionError, wait: float | Non
         about = Subject(row["requested_by"], row["action"], row["template"])
         if wait is None:
             whole = row["template_run_id"]
-            outputs = Redactor().data(output_after_failure(whole)) if whole else {}
-            record_failure(_ref(row), process_token, error, Result(), about, outputs)
+            follows = after_failure(course_of(whole), row, error.code, Redactor()) if whole else None
+            record_failure(_ref(row), process_token, error, Result(), about, follows)
         else:
             again = Again(LOST, wait, extension().config.ring_again_seconds, free_attempts)
             queue_again(_ref(row), process_token, error, again, about)

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
+from portal_actions_plugin.runs.states import FAILED, SUCCESS
 from portal_actions_plugin.software_templates import step_rendering
+from portal_actions_plugin.software_templates.nunjucks.rendering import StatusCheck
 from portal_actions_plugin.software_templates.outputs import rendering
 from portal_actions_plugin.software_templates.spec import Template
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The first failure of a template run. Its error is the run's, whatever fails after it.
+
+    Attributes:
+        position: of the step that failed, by its index in the template.
+        code: of its error.
+    """
+
+    position: int
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +39,8 @@ class Course:
 
     Attributes:
         user_entity: what the host's catalog has of who asked, where the template names it.
+        failure: what ended the run's own course; only steps that clean up follow. None while nothing has failed.
+        failed_steps: the ids of those that failed, the last time that one of that id ran.
     """
 
     run_id: str
@@ -34,6 +51,25 @@ class Course:
     entity: str | None = None
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     user_entity: Mapping[str, Any] | None = None
+    failure: Failure | None = None
+    failed_steps: frozenset[str] = frozenset()
+
+    def with_steps(self, rows: Sequence[Mapping[str, Any]], failed_at_step: int | None) -> Course:
+        """The run with what its steps have come to.
+
+        Args:
+            rows: of those that have begun, by their places: ``position``, ``step_id``, ``status``, ``outputs``, ``error_code``.
+            failed_at_step: the place of the one that has failed first; None when none has.
+        """
+        course, codes = self, {row["position"]: row["error_code"] or "" for row in rows if row["status"] == FAILED}
+        for row in rows:  # of several steps of one id the last one counts
+            if row["status"] == SUCCESS:
+                course = course.after_success(row["step_id"], row["outputs"] or {})
+            elif row["status"] == FAILED:
+                course = replace(course, failed_steps=course.failed_steps | {row["step_id"]})
+        if failed_at_step is None:
+            return course
+        return replace(course, failure=Failure(failed_at_step, codes.get(failed_at_step, "")))
 
     def context(self) -> dict[str, Any]:
         """What expressions may name."""
@@ -53,19 +89,31 @@ class Course:
                 "task": {"id": self.run_id},  # what Backstage calls it
             },
             environment={"parameters": dict(extension().config.environment.parameters)},
+            failed_steps=self.failed_steps,
         )
 
     def output(self) -> dict[str, Any]:
-        """What the run gives that has succeeded. Never raises."""
-        return rendering.render_output(self.template, self.context())
-
-    def output_after_failure(self) -> dict[str, Any]:
-        """What the run gives that has failed. Never raises."""
-        return rendering.render_output_after_failure(self.template, self.context())
+        """What the run gives in the end. Never raises."""
+        render = rendering.render_output_after_failure if self.failure else rendering.render_output
+        return render(self.template, self.context())
 
     def next_step(self, position: int) -> int | None:
-        """The first step at or after ``position`` whose ``if`` is true; raises ConditionError."""
-        return step_rendering.next_step(self.template, position, self.context())
+        """The first step at or after ``position`` that is to run, by its ``if``; raises ConditionError."""
+        find = step_rendering.next_step_after_failure if self.failure else step_rendering.next_step
+        return find(self.template, position, self.context())
+
+    def after_success(self, step_id: str, outputs: Mapping[str, Any]) -> Course:
+        """The run once a step has made this."""
+        made = {**self.outputs, step_id: outputs}
+        return replace(self, outputs=made, failed_steps=self.failed_steps - {step_id})
+
+    def after_failure(self, step_id: str, failure: Failure) -> Course:
+        """The run once a step has failed so: after an earlier failure that stays the run's."""
+        return replace(self, failure=self.failure or failure, failed_steps=self.failed_steps | {step_id})
+
+    def status_check(self) -> StatusCheck:
+        """What answers ``always()`` and ``failure()`` in a step's input."""
+        return StatusCheck(has_failed=self.failure is not None)
 
     def lock_key(self, position: int, action: Action) -> str | None:
         """What only one run may write while this step runs; None when nothing is locked.
@@ -82,7 +130,7 @@ class Course:
         context = self.context()
         known = with_secrets(context, masks, dict.fromkeys(extension().config.environment.secrets, MASK))
         try:
-            data = step_rendering.render_step_input(self.template, position, known, masks)
+            data = step_rendering.render_step_input(self.template, position, known, masks, self.status_check())
         except ValidationError:
             return None
         return lock_key_of(action, data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from portal_actions_plugin.software_templates.places import Key
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.software_templates.step_rendering import ConditionError
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sessions import reading
+from portal_actions_plugin.storage.sessions import Row, reading
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
@@ -50,31 +50,35 @@ def left_off(run_id: str) -> LeftOff:
         ConflictError: every step of it is done.
         NotFoundError: it is gone by now.
     """
-    course, unfinished = _as_left(run_id)
+    whole, steps = _as_left(run_id)
+    unfinished = [step["position"] for step in steps if step["status"] != SUCCESS]
     if not unfinished:
         raise ConflictError(
             "Every step of this run is done: there is nothing to resume.", hint="Retry the run instead."
         )
-    return LeftOff(course.template, min(unfinished), course.outputs)
+    position = min(unfinished)
+    course = _course(run_id, whole).with_steps([step for step in steps if step["position"] <= position], None)
+    return LeftOff(course.template, position, course.outputs)
 
 
-def output_after_failure(run_id: str) -> dict[str, Any]:
-    """What a template run gives that is about to fail outside of its process.
+def course_of(run_id: str) -> Course | None:
+    """A template run as its steps see it, read outside of its process; None when it cannot be read any more.
 
     Raises:
-        SQLAlchemyError: the database is away. Whatever else is in the way, the run can fail without it.
+        SQLAlchemyError: the database is away.
     """
     try:
-        return _as_left(run_id)[0].output_after_failure()
+        whole, steps = _as_left(run_id)
+        return _course(run_id, whole).with_steps(steps, whole["failed_at_step"])
     except SQLAlchemyError:
         raise
     except Exception:  # such as a definition that another version has kept
-        log.exception("the output of run %s could not be read", run_id)
-        return {}
+        log.exception("the template of run %s cannot be read", run_id)
+        return None
 
 
-def _as_left(run_id: str) -> tuple[Course, list[int]]:
-    """A template run with what its finished steps made, and the places of those that have begun and are not done."""
+def _as_left(run_id: str) -> tuple[Row, Sequence[Row]]:
+    """A template run, and those of its steps that have begun, by their places."""
     whole_run = tables.template_runs.c
     with reading() as db:
         whole = db.row(
@@ -84,6 +88,7 @@ def _as_left(run_id: str) -> tuple[Course, list[int]]:
                 whole_run.requested_by,
                 whole_run.requester_name,
                 whole_run.entity,
+                whole_run.failed_at_step,
             ).where(whole_run.id == run_id)
         )
         if whole is None:
@@ -94,21 +99,24 @@ def _as_left(run_id: str) -> tuple[Course, list[int]]:
                 tables.action_runs.c.position,
                 tables.action_runs.c.status,
                 tables.action_runs.c.outputs,
+                tables.action_runs.c.error_code,
             )
             .where(tables.action_runs.c.template_run_id == run_id)
-            .order_by(tables.action_runs.c.position)  # of several steps of one id the last one counts
+            .order_by(tables.action_runs.c.position)
         )
-    course = Course(
+    return whole, steps
+
+
+def _course(run_id: str, whole: Row) -> Course:
+    return Course(
         run_id=run_id,
         template=Template.from_snapshot(whole["definition"]),
         inputs=whole["inputs"],
         requested_by=whole["requested_by"],
         requester_name=whole["requester_name"],
         entity=whole["entity"],
-        outputs={step["step_id"]: step["outputs"] or {} for step in steps if step["status"] == SUCCESS},
         user_entity=whole["definition"].get("user_entity"),
     )
-    return course, [step["position"] for step in steps if step["status"] != SUCCESS]
 
 
 def left_empty_of(run: TemplateRun) -> frozenset[Key]:

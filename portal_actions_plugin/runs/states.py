@@ -21,7 +21,7 @@ LOST = "lost"
 
 
 def unrun_step_status(position: int, last_started: int, run_status: str) -> str:
-    """What a step without an action run shows as.
+    """What a step without an action run shows as, while no step before it has failed.
 
     Steps run in order, so one before the last started step was skipped by its ``if``.
 
@@ -33,3 +33,11 @@ def unrun_step_status(position: int, last_started: int, run_status: str) -> str:
     if position < last_started or run_status == SUCCESS:
         return SKIPPED
     return PENDING if run_status in ACTIVE else NOT_RUN
+
+
+def unrun_cleanup_status(position: int, last_started: int, run_status: str) -> str:
+    """What a step without an action run shows as that may run after the failure of one before it; see ``unrun_step_status``.
+
+    The run fails in the end: then each of them has been asked whether it runs.
+    """
+    return SKIPPED if run_status == FAILED else unrun_step_status(position, last_started, run_status)

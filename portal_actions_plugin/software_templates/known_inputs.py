@@ -91,6 +91,7 @@ class KnownInputs:
             and ("environment", "secrets") not in found.members
             and "environment" not in found.whole
             and not (found.parameters & secret)
+            and "failure" not in found.called
             for found in _read(text, self._template.reading, host_calls.current().names)
         )
 

@@ -30,13 +30,14 @@ log = logging.getLogger(__name__)
 class Language(Protocol):
     """How the expressions of a template are evaluated. Each method raises ExpressionError, which names place and expression."""
 
-    def holds(self, condition: JsonValue, context: Context, where: str) -> bool:
+    def holds(self, condition: JsonValue, context: Context, where: str, check: StatusCheck | None = None) -> bool:
         """Whether an ``if`` holds; no ``if`` does.
 
         Args:
             condition: as the template has it, a text, true or false; None when there is none.
             context: what expressions may name; JSON values only.
             where: the place of the ``if``, for errors.
+            check: answers ``always()`` and ``failure()``, and notes that one was called; without it nothing has failed.
         """
 
     def shows(self, condition: JsonValue, context: Context, where: str, check: StatusCheck) -> bool:
@@ -49,22 +50,26 @@ class Language(Protocol):
             check: answers ``always()`` and ``failure()``, and notes that one was called.
         """
 
-    def render(self, value: Mapping[str, JsonValue], context: Context, where: str) -> dict[str, JsonValue]:
+    def render(
+        self, value: Mapping[str, JsonValue], context: Context, where: str, check: StatusCheck | None = None
+    ) -> dict[str, JsonValue]:
         """Render every text of an object, at every depth; keys are never rendered.
 
         Args:
             value: such as a step's input.
             context: what expressions may name; JSON values only.
             where: the place of the value, for errors.
+            check: as for ``holds``.
         """
 
-    def value(self, value: JsonValue, context: Context, where: str) -> JsonValue:
+    def value(self, value: JsonValue, context: Context, where: str, check: StatusCheck | None = None) -> JsonValue:
         """Render one value; what has none raises UndefinedValueError.
 
         Args:
             value: any part of a template.
             context: what expressions may name; JSON values only.
             where: its place, for errors.
+            check: as for ``holds``.
         """
 
     def references(self, text: str) -> tuple[References, ...]:
@@ -77,18 +82,19 @@ class Language(Protocol):
 class _Strict:
     """What has no value is an error that names it."""
 
-    def holds(self, condition: JsonValue, context: Context, where: str) -> bool:
-        return strict.evaluate_condition(condition, context, where)
+    def holds(self, condition: JsonValue, context: Context, where: str, check: StatusCheck | None = None) -> bool:
+        return strict.evaluate_condition(condition, _with_status(context, check), where)
 
     def shows(self, condition: JsonValue, context: Context, where: str, check: StatusCheck) -> bool:
-        known = cast("Context", {**context, **check.callables})  # a sandbox calls what is given to it by name
-        return strict.evaluate_condition(condition, known, where)
+        return strict.evaluate_condition(condition, _with_status(context, check), where)
 
-    def render(self, value: Mapping[str, JsonValue], context: Context, where: str) -> dict[str, JsonValue]:
-        return strict.render(value, context, where)
+    def render(
+        self, value: Mapping[str, JsonValue], context: Context, where: str, check: StatusCheck | None = None
+    ) -> dict[str, JsonValue]:
+        return strict.render(value, _with_status(context, check), where)
 
-    def value(self, value: JsonValue, context: Context, where: str) -> JsonValue:
-        return strict.render(value, context, where)
+    def value(self, value: JsonValue, context: Context, where: str, check: StatusCheck | None = None) -> JsonValue:
+        return strict.render(value, _with_status(context, check), where)
 
     def references(self, text: str) -> tuple[References, ...]:
         return strict_references(text)
@@ -105,25 +111,27 @@ class _Backstage:
     written as an empty one stays.
     """
 
-    def holds(self, condition: JsonValue, context: Context, where: str) -> bool:
+    def holds(self, condition: JsonValue, context: Context, where: str, check: StatusCheck | None = None) -> bool:
         if not isinstance(condition, str):
             return condition is not False
-        return _is_met(_condition(condition, context, where, _functions()))
+        return _is_met(_condition(condition, context, where, _functions(check)))
 
     def shows(self, condition: JsonValue, context: Context, where: str, check: StatusCheck) -> bool:
         if not isinstance(condition, str):
             return _is_met(condition)
-        value = _condition(condition, context, where, check.functions)
+        value = _condition(condition, context, where, _functions(check))
         # There an undefined value loses its key, and what has no `if` is shown.
         return isinstance(value, Undefined) or _is_met(value)
 
-    def render(self, value: Mapping[str, JsonValue], context: Context, where: str) -> dict[str, JsonValue]:
+    def render(
+        self, value: Mapping[str, JsonValue], context: Context, where: str, check: StatusCheck | None = None
+    ) -> dict[str, JsonValue]:
         with budget():
-            return _object(value, _plain(context), where)
+            return _object(value, _plain(context), where, _functions(check))
 
-    def value(self, value: JsonValue, context: Context, where: str) -> JsonValue:
+    def value(self, value: JsonValue, context: Context, where: str, check: StatusCheck | None = None) -> JsonValue:
         with budget():
-            found = _rendered(value, _plain(context), where)
+            found = _rendered(value, _plain(context), where, _functions(check))
         if isinstance(found, Undefined):
             raise UndefinedValueError(where, str(value), "it is undefined")
         return found
@@ -143,9 +151,15 @@ def _is_readable(text: str) -> bool:
     return not any(used.problems for used in strict_references(text))
 
 
-def _functions() -> Mapping[str, Function]:
-    """What expressions may call. Steps run only while none has failed."""
-    return nunjucks.StatusCheck(has_failed=False).functions
+def _with_status(context: Context, check: StatusCheck | None) -> Context:
+    """A context with what expressions may call: a sandbox calls what is given to it by name."""
+    known = check or nunjucks.StatusCheck(has_failed=False)
+    return cast("Context", {**context, **known.callables})
+
+
+def _functions(check: StatusCheck | None) -> Mapping[str, Function]:
+    """What expressions may call."""
+    return (check or nunjucks.StatusCheck(has_failed=False)).functions
 
 
 def _condition(
@@ -166,23 +180,29 @@ def _plain(context: Context) -> dict[str, object]:
     return {name: dict(part) if isinstance(part, Sparse) else part for name, part in context.items()}
 
 
-def _object(value: Mapping[str, JsonValue], context: Mapping[str, object], where: str) -> dict[str, JsonValue]:
-    rendered = {key: _rendered(part, context, f"{where}.{key}") for key, part in value.items()}
+def _object(
+    value: Mapping[str, JsonValue], context: Mapping[str, object], where: str, functions: Mapping[str, Function]
+) -> dict[str, JsonValue]:
+    rendered = {key: _rendered(part, context, f"{where}.{key}", functions) for key, part in value.items()}
     return {key: part for key, part in rendered.items() if not isinstance(part, Undefined)}
 
 
-def _rendered(value: JsonValue, context: Mapping[str, object], where: str) -> JsonValue | Undefined:
+def _rendered(
+    value: JsonValue, context: Mapping[str, object], where: str, functions: Mapping[str, Function]
+) -> JsonValue | Undefined:
     if isinstance(value, Mapping):
-        return _object(value, context, where)
+        return _object(value, context, where, functions)
     if isinstance(value, list | tuple):
-        items = [_rendered(item, context, f"{where}[{index}]") for index, item in enumerate(value)]
+        items = [_rendered(item, context, f"{where}[{index}]", functions) for index, item in enumerate(value)]
         return [item for item in items if not isinstance(item, Undefined)]
-    return _text(value, context, where) if isinstance(value, str) and value else value
+    return _text(value, context, where, functions) if isinstance(value, str) and value else value
 
 
-def _text(text: str, context: Mapping[str, object], where: str) -> JsonValue | Undefined:
+def _text(
+    text: str, context: Mapping[str, object], where: str, functions: Mapping[str, Function]
+) -> JsonValue | Undefined:
     try:
-        return nunjucks.evaluate(text, context, _functions())
+        return nunjucks.evaluate(text, context, functions)
     except SandboxError as error:
         raise ExpressionError(where, text, str(error).rstrip(".")) from None
     except nunjucks.FAILURES as error:

@@ -27,6 +27,11 @@ def has_expression(value: JsonValue) -> bool:
     return isinstance(value, str) and ("${{" in value or "{%" in value)
 
 
+def asks_for_status(condition: object) -> bool:
+    """Whether an ``if`` may call ``always()`` or ``failure()``, as far as its text shows: only evaluating it tells."""
+    return isinstance(condition, str) and ("always" in condition or "failure" in condition)
+
+
 def value_at(value: JsonValue, key: Key) -> JsonValue:
     """What lies at a place in a value; None where there is nothing."""
     for part in key:

@@ -5,7 +5,7 @@ Expressions are evaluated in ``expressions.rendering``. Nothing here touches a d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,6 +16,8 @@ from portal_actions_plugin.software_templates.expressions.checks import MEMBERS
 from portal_actions_plugin.software_templates.expressions.limits import budget
 from portal_actions_plugin.software_templates.expressions.undefined import Sparse, SparseTree
 from portal_actions_plugin.software_templates.languages import LANGUAGES
+from portal_actions_plugin.software_templates.nunjucks.rendering import StatusCheck
+from portal_actions_plugin.software_templates.places import asks_for_status
 from portal_actions_plugin.software_templates.spec import texts_of
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     StepContext = Mapping[str, Values]
     """What expressions may name: ``parameters``, ``steps``, ``user`` and ``context``; see ``step_context``."""
 
+_OF_A_STEP = ("output", "outputs", "status")
 _NOT_GIVEN = "was not given: write a default in the parameters, or | default('…') in the expression"
 
 
@@ -50,6 +53,7 @@ def step_context(
     user: Values,
     context: Values,
     environment: Values = MappingProxyType({}),
+    failed_steps: Collection[str] = (),
 ) -> dict[str, Values]:
     """Build what expressions may name.
 
@@ -59,17 +63,20 @@ def step_context(
         user: of the requester: ``id``, ``ref`` and ``displayName``.
         context: of the run: ``runId``, ``template`` and ``entity``.
         environment: of the portal: ``parameters``; while a step's input is rendered, ``secrets`` too.
+        failed_steps: the ids of those that failed, the last time that one of that id ran.
 
     Returns:
         ``parameters``, ``steps`` (by id, each with ``output`` and ``outputs``, which are equal, and ``status``), ``user``, ``context``, ``environment``.
     """
-    steps: dict[str, JsonValue] = {
+    steps: dict[str, dict[str, JsonValue]] = {
         step: {"output": dict(outputs), "outputs": dict(outputs), "status": "success"}
         for step, outputs in outputs_by_step.items()
     }
+    for step in failed_steps:  # as at home, one that failed gives what one of that id gave before, if any did
+        steps[step] = Sparse({**steps.get(step, {}), "status": "failed"}, _OF_A_STEP, "is not there: that step failed")
     return {
         "parameters": dict(inputs),
-        "steps": steps,
+        "steps": dict(steps),
         "user": dict(user),
         "context": dict(context),
         "environment": dict(environment),
@@ -103,7 +110,43 @@ def next_step(template: Template, position: int, context: StepContext) -> int | 
     return None
 
 
-def render_step_input(template: Template, position: int, context: StepContext, secrets: Values) -> dict[str, JsonValue]:
+def next_step_after_failure(template: Template, position: int, context: StepContext) -> int | None:
+    """Find the next step that runs although one has failed.
+
+    That is one whose ``if`` is true and has called ``always()`` or ``failure()`` while it was evaluated.
+
+    Args:
+        template: whose steps they are.
+        position: the index of the first step that may be next.
+        context: as ``step_context`` builds it.
+
+    Returns:
+        The step's index, at or after ``position``; None when nothing is left to do.
+
+    Raises:
+        ConditionError: the ``if`` of a step has called one of them and cannot be evaluated; carries its position.
+    """
+    known = names_of(template, context)
+    with budget():
+        for index in range(position, len(template.steps)):
+            condition = template.steps[index].condition
+            if not asks_for_status(condition):
+                continue
+            check = StatusCheck(has_failed=True)
+            try:
+                holds = template.language.holds(condition, known, where_of(template, index, "if"), check)
+            except ValidationError as error:
+                if check.was_called:
+                    raise ConditionError(error.message, index) from None
+                continue
+            if holds and check.was_called:
+                return index
+    return None
+
+
+def render_step_input(
+    template: Template, position: int, context: StepContext, secrets: Values, check: StatusCheck | None = None
+) -> dict[str, JsonValue]:
     """Render a step's input, the only place where ``secrets`` can be named.
 
     Args:
@@ -111,6 +154,7 @@ def render_step_input(template: Template, position: int, context: StepContext, s
         position: the step's index.
         context: as ``step_context`` builds it.
         secrets: the secret inputs by parameter.
+        check: answers ``always()`` and ``failure()``; without it nothing has failed.
 
     Returns:
         What the step's action gets: its input's values by name, all of them JSON.
@@ -119,7 +163,7 @@ def render_step_input(template: Template, position: int, context: StepContext, s
         ExpressionError: names the step, the field and the expression.
     """
     known = {**names_of(template, context), "secrets": _secrets(template, secrets)}
-    return template.language.render(template.steps[position].input, known, where_of(template, position, "input"))
+    return template.language.render(template.steps[position].input, known, where_of(template, position, "input"), check)
 
 
 def made_of_secrets(
@@ -128,6 +172,7 @@ def made_of_secrets(
     context: StepContext,
     secrets: Values,
     masked: tuple[StepContext, Values],
+    check: StatusCheck | None = None,
 ) -> Iterator[tuple[JsonValue, JsonValue]]:
     """The values in a step's input that are others with other secrets: what the template has made of secrets.
 
@@ -137,6 +182,7 @@ def made_of_secrets(
         context: as ``step_context`` builds it.
         secrets: the secret inputs by parameter.
         masked: a context and secrets that have something else in place of each secret.
+        check: as for ``render_step_input``.
 
     Yields:
         Each value, and what it is with the others; None where it cannot be rendered with them.
@@ -149,11 +195,11 @@ def made_of_secrets(
         if not _names_secrets(text, template.reading, secret):
             continue  # the time, or something by chance, may be another one each time
         try:
-            value = template.language.value(text, known, where)
+            value = template.language.value(text, known, where, check)
         except rendering.UndefinedValueError:
             continue  # nothing was made
         try:
-            other = template.language.value(text, others, where)
+            other = template.language.value(text, others, where, check)
         except ValidationError:
             other = None
         if value != other:

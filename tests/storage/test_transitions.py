@@ -15,7 +15,7 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.changes import claims, transitions
 from portal_actions_plugin.runs.changes.claims import Claim, LeaseLostError, StepRef
 from portal_actions_plugin.runs.changes.steps import prepare_step, queue_step
-from portal_actions_plugin.runs.changes.transitions import Again, Result
+from portal_actions_plugin.runs.changes.transitions import Again, End, Result
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import transaction
@@ -69,7 +69,7 @@ def test_a_canceled_run_never_becomes_anything_else(app: Flask) -> None:
     with pytest.raises(LeaseLostError), transaction("test") as tx:
         transitions.succeed(tx, ref, mine, Result())
     with pytest.raises(LeaseLostError), transaction("test") as tx:
-        transitions.fail(tx, ref, mine, RemoteError("late"), Result(), {})
+        transitions.fail(tx, ref, mine, RemoteError("late"), Result(), End({}))
     with pytest.raises(LeaseLostError), transaction("test") as tx:
         transitions.queue_again(tx, ref, mine, RemoteError("late"), AGAIN)
     assert not claim(ref, token(), attempt=1)

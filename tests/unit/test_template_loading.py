@@ -353,8 +353,7 @@ def test_a_mistake_in_the_document_is_told(tmp_path, text, key, part):
         ("${{ steps.first.result }}", "a step has only 'output'"),
         ("${{ nmae }}", "'nmae' is unknown"),
         ("${{ each.value }}", "each is not supported yet"),
-        ("${{ always() }}", "always is not supported yet"),
-        ("${{ failure() }}", "failure is not supported yet"),
+        ("${{ always }}", "always is a function, and is not called here"),
         ("${{ 1 + }}", "unexpected"),
         ("${{ 1", "not closed"),
         ("${{ parameters.name | nope }}", "there is no filter 'nope'"),
@@ -389,12 +388,6 @@ def test_secrets_can_be_named_in_inputs_only(tmp_path):
         assert (key, "input only" in message) == ("spec.steps[0].if", True)
         _, key, message = only(tmp_path, minimal("x", more=f"{parameters}output: {{a: '${{{{ {wrong} }}}}'}}"))
         assert (key, "input only" in message) == ("spec.output.a", True)
-
-
-@pytest.mark.parametrize("condition", ["always()", "${{ always() }}", "${{ failure() and parameters.x }}"])
-def test_clean_up_steps_are_refused_until_they_are_supported(tmp_path, condition):
-    found = problems(tmp_path, minimal("x", f"[{{action: debug.log@v1, if: '{condition}'}}]"))
-    assert any(key == "spec.steps[0].if" and "is not supported yet" in message for _, key, message in found)
 
 
 def test_any_parameter_may_be_named_where_a_page_allows_any(tmp_path):

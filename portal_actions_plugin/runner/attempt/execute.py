@@ -17,9 +17,9 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.attempt import record, run_logs, workspaces
 from portal_actions_plugin.runner.attempt.call_handler import Outcome, call_handler
+from portal_actions_plugin.runner.attempt.following import LastStep, NextStep, after_success
 from portal_actions_plugin.runner.attempt.prepare import Claimed, Performer, PreparedAttempt, prepare
 from portal_actions_plugin.runner.attempt.queued_run import QueuedRun, load_queued_run, next_queued_run
-from portal_actions_plugin.runner.attempt.record import LastStep, NextStep
 from portal_actions_plugin.runner.attempt.time_left import TimeLeft
 from portal_actions_plugin.runs.changes import claims, locks, slots
 from portal_actions_plugin.runs.changes.claims import LeaseLostError
@@ -231,9 +231,11 @@ def _record_success(
     attempt: PreparedAttempt, performer: Performer, result: Result, redactor: Redactor
 ) -> Claimed | None:
     """Record a success and what follows it; the next step's attempt, when that is claimed along with it."""
-    follows = record.what_follows(attempt.run, result, redactor)
+    run = attempt.run
+    ended = {"position": run.position, "step_id": run.step_id}
+    follows = after_success(run.course, ended, result.outputs, redactor)
     if isinstance(follows, NextStep) and attempt.claim.lock_key is None and performer.may_go_on():
-        ahead = _prepare_ahead(attempt.run, follows, performer, redactor)
+        ahead = _prepare_ahead(run, follows, performer, redactor)
         if ahead:
             try:
                 return record.succeeded_and_began(attempt, result, follows, ahead)
@@ -242,10 +244,10 @@ def _record_success(
                     raise
                 # Most likely it is the next step's input. That step is queued alone, and says so when it fails.
                 words = "the step after run %s is not claimed along: %s"
-                log.warning(words, attempt.run.ref.id, type(refused).__name__)
+                log.warning(words, run.ref.id, type(refused).__name__)
     record.succeeded(attempt, result, follows)
-    if isinstance(follows, LastStep):
-        workspaces.forget_finished(attempt.run)
+    if isinstance(follows, LastStep) and follows.failure is None:
+        workspaces.forget_finished(run)
     return None
 
 

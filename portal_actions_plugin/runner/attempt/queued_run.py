@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Uuid, bindparam, select
+from sqlalchemy import Uuid, bindparam, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.actions.context import RunInfo
@@ -19,7 +19,7 @@ from portal_actions_plugin.runs.conditions import THIS_RUN
 from portal_actions_plugin.runs.course import Course, with_secrets
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
-from portal_actions_plugin.runs.states import QUEUED, SUCCESS
+from portal_actions_plugin.runs.states import FAILED, QUEUED, SUCCESS
 from portal_actions_plugin.software_templates import step_rendering
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.storage import tables
@@ -36,7 +36,7 @@ _QUEUED = CompiledOnce(
         *(_run.id, _run.template_run_id, _run.template, _run.action, _run.queue, _run.step_id, _run.position),
         *(_run.attempt, _run.max_attempts, _run.input, _run.links, _run.secrets, _run.origin),
         *(_run.requested_by, _run.requester_name, _run.entity),
-        *(_whole.definition, _whole.inputs),
+        *(_whole.definition, _whole.inputs, _whole.failed_at_step),
         _whole.status.label("whole_status"),
         _whole.secrets.label("whole_secrets"),
     )
@@ -44,9 +44,12 @@ _QUEUED = CompiledOnce(
     .where(_run.id == THIS_RUN, _run.status == QUEUED, _run.held_back_at.is_(None))
 )
 _FINISHED_STEPS = CompiledOnce(
-    select(_run.step_id, _run.outputs)
-    .where(_run.template_run_id == bindparam("template_run", type_=Uuid(as_uuid=False)), _run.status == SUCCESS)
-    .order_by(_run.position)  # of several steps of one id the last one counts
+    select(_run.step_id, _run.position, _run.status, _run.outputs, _run.error_code)
+    .where(
+        _run.template_run_id == bindparam("template_run", type_=Uuid(as_uuid=False)),
+        or_(_run.status == SUCCESS, _run.status == FAILED),
+    )
+    .order_by(_run.position)
 )
 
 
@@ -118,9 +121,10 @@ class QueuedRun:
             return {**self.input, **secrets}
         context = self.course.context()
         # A step whose `if` could not be evaluated when the step before it ended is queued, and fails here, by name.
-        step_rendering.next_step(self.course.template, self.position, context)
+        self.course.next_step(self.position)
+        known = with_secrets(context, secrets, _of_the_portal())
         return step_rendering.render_step_input(
-            self.course.template, self.position, with_secrets(context, secrets, _of_the_portal()), secrets
+            self.course.template, self.position, known, secrets, self.course.status_check()
         )
 
     def made_of_secrets(self, secrets: Mapping[str, Any], redactor: Redactor) -> Iterator[Any]:
@@ -138,8 +142,9 @@ class QueuedRun:
             return
         context, masks = self.course.context(), dict.fromkeys(secrets, MASK)
         masked = (with_secrets(context, masks, dict.fromkeys(portal, MASK)), masks)
+        known, check = with_secrets(context, secrets, portal), self.course.status_check()
         for value, other in step_rendering.made_of_secrets(
-            self.course.template, self.position, with_secrets(context, secrets, portal), secrets, masked
+            self.course.template, self.position, known, secrets, masked, check
         ):
             if redactor.data(value) != other:
                 yield value
@@ -254,6 +259,5 @@ def _course(db: Transaction, row: Row) -> Course:
         requested_by=row["requested_by"],
         requester_name=row["requester_name"],
         entity=row["entity"],
-        outputs={step["step_id"]: step["outputs"] or {} for step in finished},
         user_entity=row["definition"].get("user_entity"),
-    )
+    ).with_steps(finished, row["failed_at_step"])

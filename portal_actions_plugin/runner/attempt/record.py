@@ -7,32 +7,32 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from portal_actions_plugin import signals
 from portal_actions_plugin.errors import ActionError, ActionTimeoutError, InternalError, RateLimitedError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runner.attempt import bounds
+from portal_actions_plugin.runner.attempt.following import Following, LastStep, NextStep, after_failure
 from portal_actions_plugin.runner.attempt.prepare import Claimed, PreparedAttempt
 from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.changes import claims, slots, transitions
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.changes.log_lines import Line
-from portal_actions_plugin.runs.changes.steps import begin_step, prepare_step, queue_step
-from portal_actions_plugin.runs.changes.transitions import Again, Result
-from portal_actions_plugin.runs.course import Course
+from portal_actions_plugin.runs.changes.steps import begin_step, queue_step
+from portal_actions_plugin.runs.changes.transitions import Again, End, Result
+from portal_actions_plugin.runs.course import Failure
 from portal_actions_plugin.runs.guards import retries
 from portal_actions_plugin.runs.guards.retries import Limits, Tried
 from portal_actions_plugin.runs.news import ring, tell
 from portal_actions_plugin.runs.news.delivery import delivery
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
-from portal_actions_plugin.software_templates.step_rendering import ConditionError
 from portal_actions_plugin.storage.sessions import Transaction, reading, ride_out
 
 log = logging.getLogger(__name__)
@@ -49,54 +49,6 @@ class Subject:
     template: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class NextStep:
-    """The step of the template run that follows a success.
-
-    Attributes:
-        course: the template run, with what the steps until now have made.
-        row: the step's row, to be queued or begun.
-    """
-
-    course: Course
-    row: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class LastStep:
-    """That no step follows: the template run ends with a success, and these are its outputs, masked."""
-
-    outputs: Mapping[str, Any]
-
-
-Following = NextStep | LastStep | None
-"""What follows a success; nothing when the run is a one-off."""
-
-
-def what_follows(run: QueuedRun, result: Result, redactor: Redactor) -> Following:
-    """Which step is next, and what it begins with. Worked out before the transaction: others must not wait for that.
-
-    Args:
-        run: whose handler has succeeded.
-        result: what it has made.
-        redactor: masks the outputs of a template run that ends.
-    """
-    if run.course is None or run.step_id is None:
-        return None
-    course = replace(run.course, outputs={**run.course.outputs, run.step_id: result.outputs})
-    position = _next_position(course, run.position + 1)
-    if position is None:
-        return LastStep(redactor.data(course.output()))
-    return NextStep(course, prepare_step(course, position))
-
-
-def _next_position(course: Course, position: int) -> int | None:
-    try:
-        return course.next_step(position)
-    except ConditionError as error:
-        return error.position
-
-
 # -- success ---------------------------------------------------------------------------------------------------------
 
 
@@ -106,13 +58,13 @@ def succeeded(attempt: PreparedAttempt, result: Result, follows: Following) -> N
     Args:
         attempt: which has succeeded.
         result: what it has made.
-        follows: as ``what_follows`` says of it.
+        follows: as ``following`` says of it.
 
     Raises:
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
     if isinstance(follows, LastStep):
-        _ride_out(partial(_succeed_last, attempt, result, follows.outputs))
+        _ride_out(partial(_succeed_last, attempt, result, follows))
     elif isinstance(follows, NextStep):
         _ride_out(partial(_succeed, attempt, result, partial(queue_step, step=follows.row)))
     else:
@@ -159,9 +111,9 @@ def _succeed(attempt: PreparedAttempt, result: Result, and_then: Callable[[Trans
         return and_then(tx)
 
 
-def _succeed_last(attempt: PreparedAttempt, result: Result, outputs: Mapping[str, Any]) -> None:
+def _succeed_last(attempt: PreparedAttempt, result: Result, last: LastStep) -> None:
     with slots.changing("succeed", attempt.run.requested_by) as tx:
-        succeed_last(tx, attempt, result, outputs)
+        succeed_last(tx, attempt, result, last)
 
 
 def succeed(tx: Transaction, attempt: PreparedAttempt, result: Result) -> None:
@@ -179,28 +131,33 @@ def succeed(tx: Transaction, attempt: PreparedAttempt, result: Result) -> None:
     _tell_of_success(tx, attempt.run)
 
 
-def succeed_last(tx: Transaction, attempt: PreparedAttempt, result: Result, outputs: Mapping[str, Any]) -> None:
-    """Record the success of a last step and of its template run, with their audit and news, within a transaction.
+def succeed_last(tx: Transaction, attempt: PreparedAttempt, result: Result, last: LastStep) -> None:
+    """Record the success of a last step and the end of its template run, with their audit and news, within a transaction.
 
     Args:
         tx: open.
         attempt: which has succeeded.
         result: what it has made.
-        outputs: the template run's, masked.
+        last: how the template run ends.
 
     Raises:
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
     run = attempt.run
-    transitions.succeed_last(tx, run.ref, attempt.claim.process_token, result, outputs)
+    transitions.succeed_last(tx, run.ref, attempt.claim.process_token, result, _end(last))
     _tell_of_success(tx, run)
-    _audit_template_outcome(tx, str(run.ref.template_run_id), SUCCESS, _about(run))
+    whole, failure = str(run.ref.template_run_id), last.failure
+    _audit_template_outcome(tx, whole, FAILED if failure else SUCCESS, _about(run), failure.code if failure else None)
 
 
 def _tell_of_success(tx: Transaction, run: QueuedRun) -> None:
     _audit_outcome(tx, run.ref, SUCCESS, _about(run))
     tell.tell_after_commit(tx, signals.action_run_finished, run.ref.id)
     delivery().take_along(tx)
+
+
+def _end(last: LastStep) -> End:
+    return End(last.outputs, last.failure.position if last.failure else None)
 
 
 def _nothing(_tx: Transaction) -> None:
@@ -216,7 +173,7 @@ def _is_running(ahead: PreparedAttempt) -> bool:
 
 
 def failed(attempt: PreparedAttempt, result: Result, error: ActionError, redactor: Redactor) -> None:
-    """Record a failure: queue another attempt where that helps, else end the run and its template run.
+    """Record a failure: queue another attempt where that helps, else end the run; its template run cleans up or ends.
 
     Args:
         attempt: which has failed.
@@ -234,8 +191,9 @@ def failed(attempt: PreparedAttempt, result: Result, error: ActionError, redacto
     wait = retries.next_attempt_in(error, tried)
     if wait is None:
         retries.say_when_to_retry(error, limits)
-        outputs = redactor.data(run.course.output_after_failure()) if run.course else {}
-        _ride_out(partial(record_failure, run.ref, token, error, result, _about(run), outputs))
+        ended = {"position": run.position, "step_id": run.step_id}
+        follows = after_failure(run.course, ended, error.code, redactor)
+        _ride_out(partial(record_failure, run.ref, token, error, result, _about(run), follows))
     else:
         free_attempts = 0 if retries.uses_up_an_attempt(error) else 1
         again = Again(FAILED, wait, extension().config.ring_again_seconds, free_attempts)
@@ -276,9 +234,9 @@ def record_failure(
     error: ActionError,
     result: Result,
     about: Subject,
-    outputs: Mapping[str, Any],
+    follows: Following,
 ) -> None:
-    """End an attempt, its run, and the template run it is a step of, with an error.
+    """End an attempt and its run with an error; the template run that it is a step of ends with it, or cleans up.
 
     Args:
         ref: the run.
@@ -286,19 +244,31 @@ def record_failure(
         error: bounded and masked.
         result: what the handler had gathered by then.
         about: for the audit.
-        outputs: what the template run gives all the same, masked.
+        follows: as ``following`` says of it; a template run that cannot be read ends.
 
     Raises:
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
     error.retry_after = retries.named_wait(error)
     with slots.changing("fail", about.requested_by) as tx:
-        transitions.fail(tx, ref, process_token, error, result, outputs)
+        if isinstance(follows, NextStep):
+            transitions.fail_and_go_on(tx, ref, process_token, error, result, _first_failure(follows).position)
+        else:
+            transitions.fail(tx, ref, process_token, error, result, _end(follows) if follows else End({}))
         _audit_outcome(tx, ref, FAILED, about, error.code)
         tell.tell_after_commit(tx, signals.action_run_finished, ref.id)
-        if ref.template_run_id:
-            _audit_template_outcome(tx, ref.template_run_id, FAILED, about, error.code)
+        if isinstance(follows, NextStep):
+            queue_step(tx, follows.row)
+        elif ref.template_run_id:
+            code = follows.failure.code if follows and follows.failure else error.code
+            _audit_template_outcome(tx, ref.template_run_id, FAILED, about, code)
         delivery().take_along(tx)
+
+
+def _first_failure(follows: NextStep) -> Failure:
+    if follows.course.failure is None:
+        raise ValueError("no step has failed, so none can clean up")
+    return follows.course.failure
 
 
 def queue_again(

@@ -8,6 +8,7 @@ from uuid import uuid4
 from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.runner.attempt import record
+from portal_actions_plugin.runner.attempt.following import LastStep
 from portal_actions_plugin.runner.attempt.prepare import Performer, PreparedAttempt, prepare
 from portal_actions_plugin.runner.attempt.queued_run import next_queued_run, read_queued_run
 from portal_actions_plugin.runs.changes import claims, due, log_lines, transitions
@@ -66,7 +67,7 @@ def _play(tx: Transaction) -> None:
     step = prepare_step(course, 1)
     second = prepare(next_queued_run(run, course, step), performer, redactor)
     begin_step(tx, step, second.claim)
-    record.succeed_last(tx, second, Result(), {})
+    record.succeed_last(tx, second, Result(), LastStep({}))
 
 
 def _accept(tx: Transaction, course: Course) -> None:

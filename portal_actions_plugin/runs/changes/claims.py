@@ -121,9 +121,9 @@ _BEGIN = Told.once(
 _BEGIN_ATTEMPT = CompiledOnce(insert(tables.attempts).values(started_at=right_now()))
 
 
-def lock_template_run(tx: Transaction, ref: StepRef) -> None:
-    """Let no other transition of a step's template run pass by. Raises LeaseLostError when that is over."""
-    if ref.template_run_id and not tx.changed(_LOCK, {"run": ref.template_run_id}):
+def lock_template_run(tx: Transaction, ref: StepRef, **values: object) -> None:
+    """Let no other transition of a step's template run pass by, and write these columns of it; raises LeaseLostError when it is over."""
+    if ref.template_run_id and not tx.changed(_LOCK, {"run": ref.template_run_id, **values}):
         raise LeaseLostError(ref.id)
 
 

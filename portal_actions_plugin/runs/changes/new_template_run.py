@@ -6,18 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import insert, select
+
 from portal_actions_plugin import signals
 from portal_actions_plugin.run_types import AuditEntry, TemplateRun
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.runs.changes import existing, transitions
 from portal_actions_plugin.runs.changes.steps import prepare_step, queue_first
+from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.news import tell
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.resume import LeftOff
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import SUCCESS
-from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage.sessions import Transaction, new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class NewTemplateRun:
             existing.require_template_run(tx, retry_of)
         row = transitions.accept_template_run(tx, self.course.run_id, self.values)
         if self.begin:
-            transitions.take_over_steps(tx, retry_of, self.course.run_id)
+            _take_over_steps(tx, retry_of, self.course.run_id, self.begin.position)
         steps = [queue_first(tx, self.step)] if self.step is not None else []
         return queries.template_run_within(tx, row["id"]) if self.begin else queries.whole_template_run(tx, row, steps)
 
@@ -87,3 +91,31 @@ class NewTemplateRun:
         audit.record(tx, AuditEntry(who, "template_run.finish", SUCCESS, self.course.template.name, run_id, run_id))
         tell.tell_after_commit(tx, signals.template_run_finished, run_id)
         return queries.template_run_within(tx, run_id)
+
+
+_TAKEN_OVER = (
+    *("template", "step_id", "step_name", "position", "item", "action", "queue", "max_attempts"),
+    *("requested_by", "requester_name", "entity", "input", "outputs", "links", "warnings"),
+)
+
+
+def _take_over_steps(tx: Transaction, source_id: str, run_id: str, position: int) -> None:
+    """Give a resumed template run the finished steps of the run that it resumes. They are not executed again.
+
+    Args:
+        tx: the transaction of the start.
+        source_id: the run that it resumes.
+        run_id: the new run.
+        position: where that one left off: what ran after it has cleaned up, and is no part of the new run's course.
+    """
+    step = tables.action_runs.c
+    done = tx.rows(
+        select(tables.action_runs)
+        .where(step.template_run_id == source_id, step.status == SUCCESS, step.position <= position)
+        .order_by(step.id)
+    )
+    for row in done:
+        values = {name: row[name] for name in _TAKEN_OVER}
+        values |= {"id": new_id(), "template_run_id": run_id, "taken_over_from": row["taken_over_from"] or source_id}
+        values |= {"status": SUCCESS, "version": 1, "attempt": 0, "rings": 0, "lock_held": False}
+        tx.execute(insert(tables.action_runs).values(queued_at=NOW, finished_at=NOW, announced_at=NOW, **values))

@@ -86,6 +86,24 @@ class Result:
     workspace: NewGeneration | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a template run ends when its last step does.
+
+    Attributes:
+        outputs: what it gives, masked.
+        failed_at_step: the place of the step that failed first; None when none has failed, or nobody knows which.
+    """
+
+    outputs: Mapping[str, Any]
+    failed_at_step: int | None = None
+
+    def values(self) -> dict[str, object]:
+        """The columns that it fills: a run that has failed and gives nothing has no outputs."""
+        filled = {"failed_at_step": self.failed_at_step, "outputs": self.outputs or None}
+        return {name: value for name, value in filled.items() if value is not None}
+
+
 # -- the statements of every run -----------------------------------------------------------------------------------------
 
 _token = bindparam("token", type_=Uuid(as_uuid=False))
@@ -161,22 +179,6 @@ def queue_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seco
     return str(row["id"])
 
 
-def take_over_steps(tx: Transaction, source_id: str, run_id: str) -> None:
-    """Give a resumed template run the finished steps of the run that it resumes. They are not executed again."""
-    done = tx.rows(
-        select(tables.action_runs)
-        .where(tables.action_runs.c.template_run_id == source_id, tables.action_runs.c.status == SUCCESS)
-        .order_by(tables.action_runs.c.id)
-    )
-    kept: tuple[str, ...] = ("template", "step_id", "step_name", "position", "item", "action", "queue", "max_attempts")
-    kept += ("requested_by", "requester_name", "entity", "input", "outputs", "links", "warnings")
-    for step in done:
-        values = {name: step[name] for name in kept}
-        values |= {"id": new_id(), "template_run_id": run_id, "taken_over_from": step["taken_over_from"] or source_id}
-        values |= {"status": SUCCESS, "version": 1, "attempt": 0, "rings": 0, "lock_held": False}
-        tx.execute(insert(tables.action_runs).values(queued_at=NOW, finished_at=NOW, announced_at=NOW, **values))
-
-
 # -- an attempt ------------------------------------------------------------------------------------------------------
 
 
@@ -186,13 +188,15 @@ def succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) -
     _succeed(tx, ref, process_token, result)
 
 
-def succeed_last(tx: Transaction, ref: StepRef, process_token: str, result: Result, outputs: Mapping[str, Any]) -> None:
-    """Record what the handler of a last step made, and end the template run with it, as a success.
+def succeed_last(tx: Transaction, ref: StepRef, process_token: str, result: Result, end: End) -> None:
+    """Record what the handler of a last step made, and end the template run with it: as failed, where it cleaned up.
 
     Raises:
         LeaseLostError: the row is not this process's any more, or the template run is over.
     """
-    if ref.template_run_id is None or not end_template_run(tx, ref.template_run_id, SUCCESS, outputs=outputs):
+    status = SUCCESS if end.failed_at_step is None else FAILED
+    values = {"outputs": end.outputs} if status == SUCCESS else end.values()
+    if ref.template_run_id is None or not end_template_run(tx, ref.template_run_id, status, **values):
         raise LeaseLostError(ref.id)
     _succeed(tx, ref, process_token, result)
 
@@ -215,23 +219,30 @@ def keep_links(tx: Transaction, run_id: str, process_token: str, links: Sequence
     return kept is not None and kept["status"] == RUNNING
 
 
-def fail(
-    tx: Transaction,
-    ref: StepRef,
-    process_token: str,
-    error: ActionError,
-    result: Result,
-    outputs: Mapping[str, Any],
-) -> None:
-    """Record a failure, and end the template run with it; ``outputs`` are what that gives all the same.
+def fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, result: Result, end: End) -> None:
+    """Record a failure, and end the template run with it, as failed.
 
     Raises:
         LeaseLostError: the row is not this process's any more, or the template run is over.
     """
-    if ref.template_run_id and not end_template_run(
-        tx, ref.template_run_id, FAILED, **({"outputs": outputs} if outputs else {})
-    ):
+    if ref.template_run_id and not end_template_run(tx, ref.template_run_id, FAILED, **end.values()):
         raise LeaseLostError(ref.id)
+    _fail(tx, ref, process_token, error, result)
+
+
+def fail_and_go_on(
+    tx: Transaction, ref: StepRef, process_token: str, error: ActionError, result: Result, failed_at_step: int
+) -> None:
+    """Record a failure after which the template run cleans up; ``failed_at_step`` is the place of its first one.
+
+    Raises:
+        LeaseLostError: the row is not this process's any more, or the template run is over.
+    """
+    lock_template_run(tx, ref, failed_at_step=failed_at_step)
+    _fail(tx, ref, process_token, error, result)
+
+
+def _fail(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, result: Result) -> None:
     _end_attempt(
         tx,
         ref,

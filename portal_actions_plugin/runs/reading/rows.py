@@ -26,7 +26,8 @@ from portal_actions_plugin.run_types import (
 )
 from portal_actions_plugin.runs.conditions import LOST
 from portal_actions_plugin.runs.reading.records import ActionRunRecord, AttemptRecord, AuditRecord, TemplateRunRecord
-from portal_actions_plugin.runs.states import SUCCESS, unrun_step_status
+from portal_actions_plugin.runs.states import NOT_RUN, SUCCESS, unrun_cleanup_status, unrun_step_status
+from portal_actions_plugin.software_templates.places import asks_for_status
 from portal_actions_plugin.storage import tables
 
 _FOR_WORKERS = frozenset(
@@ -188,13 +189,20 @@ def steps(row: TemplateRunRecord, runs: Mapping[int, ActionRun]) -> tuple[Step, 
             step_id=step["id"],
             name=step.get("name") or step["id"],
             action=step["action"],
-            status=runs[position].status
-            if position in runs
-            else unrun_step_status(position, last_started, row["status"]),
+            status=runs[position].status if position in runs else _unrun(row, position, last_started),
             run=runs.get(position),
         )
         for position, step in enumerate(row["definition"]["steps"])
     )
+
+
+def _unrun(row: TemplateRunRecord, position: int, last_started: int) -> str:
+    failed_at = row["failed_at_step"]
+    if failed_at is None or position < failed_at:
+        return unrun_step_status(position, last_started, row["status"])
+    if not asks_for_status(row["definition"]["steps"][position].get("if")):
+        return NOT_RUN
+    return unrun_cleanup_status(position, last_started, row["status"])
 
 
 def audit_entry(row: AuditRecord) -> AuditEntry:

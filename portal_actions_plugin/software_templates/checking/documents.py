@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.control_characters import escaped
@@ -15,7 +16,12 @@ from portal_actions_plugin.software_templates.checking.literal_inputs import Act
 from portal_actions_plugin.software_templates.checking.optional_values import check_presence
 from portal_actions_plugin.software_templates.checking.skeleton_syntax import check_syntax
 from portal_actions_plugin.software_templates.expressions import host_calls
-from portal_actions_plugin.software_templates.expressions.checks import Scope, check_condition, check_value
+from portal_actions_plugin.software_templates.expressions.checks import (
+    STATUS_FUNCTIONS,
+    Scope,
+    check_condition,
+    check_value,
+)
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.findings import Checked, Findings
 from portal_actions_plugin.software_templates.forge_targets import Target, target_of_step
@@ -204,14 +210,15 @@ def _check_expressions(template: Template, findings: Findings) -> None:
     def scope(earlier: tuple[str, ...], *, is_input: bool) -> Scope:
         return Scope(
             *(earlier, ids, known, secrets, is_input, language.references, asked),
-            functions=host_calls.current().names[1],
+            functions=host_calls.current().names[1] | STATUS_FUNCTIONS,
             instead=language.instead,
             blocks_are_texts=template.reading is Reading.STRICT,
         )
 
     for place, page in page_places(template.parameters, findings):
         if "when" in page:
-            check_when(page["when"], (*place, "when"), scope((), is_input=False), findings)
+            before = replace(scope((), is_input=False), functions=host_calls.current().names[1])
+            check_when(page["when"], (*place, "when"), before, findings)
     for index, step in enumerate(template.steps):
         key: Key = ("spec", "steps", index)
         check_condition(step.condition, (*key, "if"), scope(ids[:index], is_input=False), findings)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.expressions.presence import NO_ELSE, Facts, Optional, facts_of, lacks
 from portal_actions_plugin.software_templates.parameters import schemas
+from portal_actions_plugin.software_templates.places import asks_for_status
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _EMPTY: Mapping[object, str] = {
     "array": "[]", "boolean": "false", "integer": "0", "number": "0", "object": "{}", "null": "null",
 }  # fmt: skip
+_ASK_FIRST = "ask for it in this step's if, as in ${{ always() and steps.x.output.y }}"
+_SAME_IF = "give this step the same if"
 _MAX_DEPTH = 4
 _MAX_PATHS = 2_000
 
@@ -31,10 +35,12 @@ def check_presence(template: Template, findings: Findings) -> None:
     """
     skippable = frozenset(step.id for step in template.steps if _may_be_skipped(step.condition))
     optional = _optional_parameters(template.inputs_schema(), template.secret_names, skippable)
+    after_failure = replace(optional, steps=frozenset(step.id for step in template.steps), after_failure=True)
     for index, (step, facts) in enumerate(zip(template.steps, _facts(template.steps), strict=True)):
         key: Key = ("spec", "steps", index)
-        _check(step.condition, (*key, "if"), optional, Facts(), findings, value_needed=False)
-        _check(step.input, (*key, "input"), optional, facts, findings, value_needed=True)
+        missing = after_failure if asks_for_status(step.condition) else optional
+        _check(step.condition, (*key, "if"), missing, Facts(), findings, value_needed=False)
+        _check(step.input, (*key, "input"), missing, facts, findings, value_needed=True)
 
 
 def _may_be_skipped(condition: JsonValue) -> bool:
@@ -42,14 +48,18 @@ def _may_be_skipped(condition: JsonValue) -> bool:
 
 
 def _facts(steps: Sequence[Step]) -> Iterator[Facts]:
-    """What is known while each step runs: what its ``if`` says, and what those say of the steps that ran if it does."""
+    """What is known while each step runs: what its ``if`` says, and what those say of the steps that ran if it does.
+
+    A step that may run after a failure knows only of those that have an output, says its ``if``.
+    """
     known: list[Facts] = []
     for step in steps:
         facts = facts_of(step.condition)
         for earlier, its_facts in zip(reversed(steps[: len(known)]), reversed(known), strict=True):
             current_budget().check_time()
             ran = ("steps", earlier.id)
-            if facts.has(ran) or (its_facts.holds and its_facts.holds <= facts.holds):
+            ran_too = not asks_for_status(step.condition) and its_facts.holds and its_facts.holds <= facts.holds
+            if facts.has(ran) or ran_too:
                 facts = Facts(facts.there | its_facts.there | {ran}, facts.holds | its_facts.holds)
         known.append(facts)
         yield facts
@@ -78,10 +88,8 @@ def _said(lack: Lack, optional: Optional) -> tuple[str, str]:
     filtered = f"{used} | default({default})"
     write = f"${{{{ {filtered} }}}}" if lack.alone else f"({filtered})"
     if lack.part[0] == "steps":
-        return (
-            f"the step {lack.part[1]} may be skipped, and then this has no value: give this step the same if, or a default",
-            write,
-        )
+        why, ask = ("may have failed", _ASK_FIRST) if optional.after_failure else ("may be skipped", _SAME_IF)
+        return f"the step {lack.part[1]} {why}, and then this has no value: {ask}, or a default", write
     return f"{part} may not be given: it is not required, and has no default of its own", write
 
 

@@ -29,12 +29,12 @@ OF_DOCUMENTS: Final = (
     ),
     Difference(
         name="not-yet",
-        written="`each` of a step; `always()` and `failure()` in its `if`",
-        at_home="repeat a step; let it run after a failure",
+        written="`each` of a step",
+        at_home="repeats the step",
         backstage="a problem: not supported yet",
         ours="",
-        why="They are being built.",
-        examples=("each: ${{ parameters.list }}", "if: ${{ always() }}"),
+        why="It is being built.",
+        examples=("each: ${{ parameters.list }}",),
         kind=Kind.DOCUMENT,
     ),
     Difference(

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 _EVERYWHERE = frozenset({"parameters", "steps", "user", "context", "environment"})
 _FUNCTIONS = frozenset({"range"})
-_LATER = frozenset({"each", "always", "failure"})
+_LATER = frozenset({"each"})
+STATUS_FUNCTIONS = frozenset({"always", "failure"})
+"""What steps and the output may call, and nothing before a run has begun."""
 MEMBERS = {
     "user": frozenset({"id", "ref", "displayName", "entity"}),
     "context": frozenset({"runId", "template", "entity", "task"}),
@@ -169,6 +171,8 @@ def _problems(used: References, scope: Scope) -> Iterator[tuple[str, str]]:
 
 
 def _name_problems(used: References, scope: Scope) -> Iterator[tuple[str, str]]:
+    for name in sorted(used.names & STATUS_FUNCTIONS & scope.functions - used.called):
+        yield f"{name} is a function, and is not called here", f"{name}()"
     for name in sorted(used.names - scope.known - _LATER - used.called):
         if name == "secrets":
             yield "secrets can be named in a step's input only", ""

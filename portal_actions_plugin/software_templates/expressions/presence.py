@@ -71,12 +71,14 @@ class Optional:
     Attributes:
         parameters: for each path of an optional parameter, what to write as its default.
         on_condition: those that a condition of the form asks for: taken as there wherever anything is asked first.
-        steps: the steps that may be skipped.
+        steps: the steps that may be skipped, or have failed.
+        after_failure: whether it is asked after a failure, too.
     """
 
     parameters: Mapping[Path, str] = field(default_factory=dict)
     on_condition: frozenset[Path] = frozenset()
     steps: frozenset[str] = frozenset()
+    after_failure: bool = False
 
     def part_of(self, path: Path, facts: Facts) -> Path | None:
         """The shortest part of a path that may not be there; None when all of it is."""

@@ -78,7 +78,11 @@ def evaluate(text: str, context: Mapping[str, object], functions: Mapping[str, F
 
 
 class StatusCheck:
-    """``always()`` and ``failure()``, and whether one of them was called."""
+    """``always()`` and ``failure()``, and whether one of them was called.
+
+    Attributes:
+        was_called: since this was made.
+    """
 
     def __init__(self, *, has_failed: bool) -> None:
         """Say whether a step has failed."""

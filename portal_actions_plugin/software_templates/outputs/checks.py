@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from portal_actions_plugin.software_templates.places import Key
 
 _KEYS = {"links": ("title", "url", "entityRef", "icon", "if"), "text": ("title", "content", "icon", "default", "if")}
-_STATUS = frozenset({"always", "failure"})
 
 
 def check_output(output: Mapping[str, JsonValue], scope: Scope, findings: Findings) -> None:
@@ -26,7 +24,7 @@ def check_output(output: Mapping[str, JsonValue], scope: Scope, findings: Findin
 
     Args:
         output: as the template has it.
-        scope: what its expressions may name; an ``if`` may also call ``always()`` and ``failure()``.
+        scope: what its expressions may name.
         findings: where problems are noted.
     """
     for name, value in output.items():
@@ -48,7 +46,7 @@ def _check_entry(name: str, entry: JsonValue, key: Key, scope: Scope, findings: 
         check_value(entry, key, scope, findings)
         return
     if "if" in entry:
-        check_condition(entry["if"], (*key, "if"), replace(scope, functions=scope.functions | _STATUS), findings)
+        check_condition(entry["if"], (*key, "if"), scope, findings)
     check_value({part: value for part, value in entry.items() if part != "if"}, key, scope, findings)
     if not any(entry.get(part) for part in NEEDED[name]):
         near = [part for part in entry if get_close_matches(str(part), NEEDED[name], n=1, cutoff=0.6)]

@@ -14,6 +14,7 @@ from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.expressions.limits import budget
 from portal_actions_plugin.software_templates.expressions.rendering import UndefinedValueError
 from portal_actions_plugin.software_templates.nunjucks.rendering import StatusCheck
+from portal_actions_plugin.software_templates.places import asks_for_status
 from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.software_templates.step_rendering import names_of
 
@@ -64,7 +65,7 @@ def render_output_after_failure(template: Template, context: StepContext) -> dic
 def tells_of_failures(template: Template) -> bool:
     """Whether an entry's ``if`` may ask for runs that have failed, with ``failure()`` or ``always()``."""
     conditions = (entry.get("if") for name in NEEDED for entry in _entries(template.output.get(name)))
-    return any(isinstance(one, str) and ("failure" in one or "always" in one) for one in conditions)
+    return any(map(asks_for_status, conditions))
 
 
 def _entries(value: JsonValue) -> list[Mapping[str, JsonValue]]:
@@ -156,7 +157,7 @@ class _Output:
             items = [self._item(item, f"{where}[{index}]") for index, item in enumerate(value)]
             return [item for item in items if item is not _DROPPED]
         try:
-            return self._language.value(value, self._context, where)
+            return self._language.value(value, self._context, where, StatusCheck(has_failed=self._has_failed))
         except ValidationError as error:
             if not isinstance(error, UndefinedValueError):
                 log.warning("A value of a template's output is left out: %s", error.message)
