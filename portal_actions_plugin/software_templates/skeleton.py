@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,11 +17,14 @@ from portal_actions_plugin.software_templates.expressions.limits import current_
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from portal_actions_plugin.software_templates.spec import Template
+    from portal_actions_plugin.software_templates.spec import Step, Template
 
 MAX_FILES = 2_000
 MAX_LEVELS = 40
 MAX_BYTES = 20_000_000
+MAX_PATH = 1_000
+FETCHING = frozenset({"fetch:template", "fetch:template:file", "fetch:plain", "fetch:plain:file"})
+"""The actions whose ``url`` may be a path that begins beside the template."""
 
 Signature = tuple[object, ...]
 
@@ -58,23 +62,71 @@ def folder_path(folder: str) -> str:
     return path.as_posix()
 
 
-def find_files(base: Path, folder: str) -> tuple[Found, ...]:
-    """Find the files of a skeleton folder, at every depth, sorted by path.
+def source_path(source: str) -> str:
+    """Write what a step fetches from beside its template, such as ``../shared/./ci/``, as its plain path from there.
+
+    Raises:
+        SkeletonError: the path is absolute, or no path at all.
+    """
+    if source.startswith("/") or "\\" in source or "\0" in source or len(source) > MAX_PATH:
+        raise SkeletonError(f"{source[:100]!r} must be a path that begins beside the template's file")
+    return posixpath.normpath(source or ".")
+
+
+def paths_of(step: Step) -> Iterator[tuple[str, str]]:
+    """What a step takes from beside its template, as far as it is written as plain text.
+
+    Args:
+        step: any one.
+
+    Yields:
+        The input that names it, ``skeleton`` or ``url``, and its plain path from the template's folder.
+
+    Raises:
+        SkeletonError: an input names what is no such path.
+    """
+    given = step.input.get("skeleton")
+    if isinstance(given, str) and "${{" not in given:
+        yield "skeleton", folder_path(given)
+    url = step.input.get("url", ".")
+    if step.action in FETCHING and isinstance(url, str) and (path := _beside(url)):
+        yield "url", source_path(path)
+
+
+def _beside(url: str) -> str:
+    """The part of a ``url`` that leads to what lies beside the template; empty for an address, or where nobody knows yet.
+
+    Of ``./ci/${{ parameters.type }}/x`` that is ``./ci``: a run may ask for anything in it.
+    """
+    known = url.partition("${{")[0].partition("{%")[0]
+    if "://" in known:
+        return ""
+    if known == url:
+        return url or "."
+    return known.rpartition("/")[0] or "." if known.startswith(".") else ""
+
+
+def find_files(base: Path, folder: str, root: Path | None = None) -> tuple[Found, ...]:
+    """Find the files of a skeleton folder, at every depth, sorted by path; what is in ``.git`` is left out.
 
     Args:
         base: the template's folder.
-        folder: the skeleton's path below it, as ``folder_path`` gives it.
+        folder: the skeleton's path from there, as ``folder_path`` or ``source_path`` gives it; it may be one file.
+        root: the folder that nothing may lead out of; None for the deepest one that both are in.
 
     Raises:
-        SkeletonError: the folder is missing, empty or too large, or leads out of ``base``.
+        SkeletonError: the folder is missing, empty or too large, or leads out of the root.
     """
-    root = base.resolve()
-    top = _inside(root, base / folder)
+    climbs = PurePosixPath(folder).parts.count("..")
+    inside = (root or Path(os.path.normpath(base / ("../" * climbs)))).resolve()
+    top = _inside(inside, base / folder)
+    if top.is_file():
+        return (Found(folder, top, top.stat()),)
     if not top.is_dir():
         raise SkeletonError(f"there is no skeleton folder {folder}")
     found = []
     size = 0
-    for one in _walk(root, top, folder):
+    for one in _walk(inside, top, "" if folder == "." else folder):
         found.append(one)
         size += one.status.st_size
         if len(found) > MAX_FILES or size > MAX_BYTES:
@@ -91,11 +143,13 @@ def _walk(root: Path, folder: Path, path: str) -> Iterator[Found]:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         for entry in entries:
             current_budget().check_time()
-            below = f"{path}/{entry.name}"
+            below = f"{path}/{entry.name}" if path else entry.name
             if not _is_utf8(below):
                 raise SkeletonError(f"{below!r} is no UTF-8 name")
             file = _inside(root, Path(entry.path)) if entry.is_symlink() else Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
+                if entry.name == ".git":
+                    continue
                 yield from _walk(root, Path(entry.path), below)
                 continue
             status = file.stat()
@@ -156,10 +210,10 @@ def read_skeleton(template: Template, folder: str) -> tuple[SkeletonFile, ...]:
 
     Args:
         template: as it was when the run started.
-        folder: as the step's input names it, such as ``./skeleton``.
+        folder: as the step's input names it, such as ``./skeleton``, or a file or folder in one that it names.
 
     Returns:
-        The files sorted by their path below that folder.
+        The files sorted by their path below that folder; a file that is named itself, by its own name.
 
     Raises:
         ConfigurationError: the template came from no folder.
@@ -172,20 +226,21 @@ def read_skeleton(template: Template, folder: str) -> tuple[SkeletonFile, ...]:
             hint="Give the files in the step's input instead.",
         )
     try:
-        name = folder_path(folder)
+        name = source_path(folder)
     except SkeletonError as error:
         raise ValidationError(f"{template.name}: {error}.") from None
-    expected = {path: digest for path, digest in template.skeleton_files.items() if path.startswith(f"{name}/")}
-    if not expected:
+    expected = {path: digest for path, digest in template.skeleton_files.items() if _is_in(path, name)}
+    if not expected or not _is_named(template.steps, name):
         raise ValidationError(
             f"{template.name} has no skeleton folder {folder!r}.",
-            hint="Write the folder in the step's input.skeleton as plain text, without an expression.",
+            hint="Write it in the step's input as plain text, as far as it can be known without an expression.",
         )
     return _read_as_expected(template, name, expected)
 
 
 def _read_as_expected(template: Template, name: str, expected: Mapping[str, str]) -> tuple[SkeletonFile, ...]:
     try:
+        # What was hashed at the start was looked at then: nothing else can have these hashes, wherever it lies.
         found = {one.path: one for one in find_files(Path(str(template.folder)), name)}
         texts = {path: _content(one) for path, one in found.items()}
     except SkeletonError as error:
@@ -199,10 +254,31 @@ def _read_as_expected(template: Template, name: str, expected: Mapping[str, str]
             raise _changed(template, f"{path} changed since this run started")
     return tuple(
         SkeletonFile(
-            path.removeprefix(f"{name}/"), content, bool(found[path].status.st_mode & stat.S_IXUSR), found[path].file
+            PurePosixPath(path).name if path == name else path.removeprefix(_before(name)),
+            content,
+            bool(found[path].status.st_mode & stat.S_IXUSR),
+            found[path].file,
         )
         for path, content in sorted(texts.items())
     )
+
+
+def _is_named(steps: tuple[Step, ...], name: str) -> bool:
+    """Whether a step names a skeleton, or one that it is in: no other one was hashed as a whole."""
+    try:
+        return any(_is_in(name, path) for step in steps for _, path in paths_of(step))
+    except SkeletonError:
+        return False
+
+
+def _is_in(path: str, name: str) -> bool:
+    """Whether a file's path is that of a skeleton, or below it."""
+    return path == name or (path.startswith(_before(name)) and not path.startswith("../", len(_before(name))))
+
+
+def _before(name: str) -> str:
+    """What the paths of a skeleton's files begin with."""
+    return "" if name == "." else f"{name}/"
 
 
 def _changed(template: Template, what: str) -> ConflictError:

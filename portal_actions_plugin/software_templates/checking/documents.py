@@ -14,7 +14,7 @@ from portal_actions_plugin.control_characters import escaped
 from portal_actions_plugin.software_templates.checking.exclusive_ifs import exclude_each_other
 from portal_actions_plugin.software_templates.checking.literal_inputs import ActionFinder, faults
 from portal_actions_plugin.software_templates.checking.optional_values import check_presence
-from portal_actions_plugin.software_templates.checking.skeleton_syntax import check_syntax
+from portal_actions_plugin.software_templates.checking.skeletons import Place, hash_skeletons, skeletons_of
 from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.expressions.checks import (
     STATUS_FUNCTIONS,
@@ -34,14 +34,7 @@ from portal_actions_plugin.software_templates.parameters.tags import KEY as TAGS
 from portal_actions_plugin.software_templates.parameters.tags import tags_of
 from portal_actions_plugin.software_templates.places import value_at, written
 from portal_actions_plugin.software_templates.readings import API_VERSIONS, Reading
-from portal_actions_plugin.software_templates.skeleton import (
-    SkeletonError,
-    contents,
-    digest,
-    find_files,
-    folder_path,
-    signature,
-)
+from portal_actions_plugin.software_templates.skeleton import signature
 from portal_actions_plugin.software_templates.spec import Step, Template, fingerprint, repeated_ids
 
 if TYPE_CHECKING:
@@ -53,10 +46,6 @@ if TYPE_CHECKING:
 
 KIND = "Template"
 MAX_STEPS = 200
-RENDERING = frozenset({"scm.pushSkeleton@v1"})
-"""The actions that are known to render the skeleton that they are given; any other one may copy it."""
-MAX_SKELETONS = 20
-"""Skeleton folders that the steps of one template name."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 MAX_STEP_ID = 255
@@ -78,15 +67,20 @@ def forbids_nothing(_action: str, _provider: str, _data: Mapping[str, JsonValue]
 
 
 def check_document(
-    document: Document, file: Path, known_actions: Container[str], forbids: Forbids = forbids_nothing
+    document: Document,
+    file: Path,
+    known_actions: Container[str],
+    forbids: Forbids = forbids_nothing,
+    root: Path | None = None,
 ) -> Checked:
     """Check a document of kind Template.
 
     Args:
         document: what a file says, with the line of each value.
-        file: where it was read; skeleton folders are below its folder.
+        file: where it was read; skeleton folders are named from its folder.
         known_actions: the action ids that a step may name.
         forbids: knows what the forges cannot do that steps name as plain text.
+        root: the template folder, which no skeleton is outside of; by default the file's folder.
     """
     findings = Findings(file, document)
     data = document.mapping
@@ -103,9 +97,9 @@ def check_document(
     pages = read_pages(spec, findings)
     steps = _read_steps(spec, findings, known_actions)
     output = findings.mapping(spec, ("spec", "output"))
-    folders = _skeleton_folders(steps, findings)
-    skeletons = {folder: signature(file.parent, folder) for folder in set(folders.values())}
-    files = _hash_skeletons(file, folders, steps, findings)
+    named = skeletons_of(steps, findings)
+    skeletons = {one.path: signature(file.parent, one.path) for one in named}
+    files = hash_skeletons(Place(file.parent, root), named, findings)
     template = Template(
         name=name,
         title=findings.text(metadata, ("metadata", "title"), name),
@@ -267,37 +261,3 @@ def _known_parameters(template: Template, findings: Findings) -> frozenset[str] 
     if is_unreadable or template.inputs_schema().get("additionalProperties", False) is not False:
         return None
     return template.parameter_names
-
-
-def _skeleton_folders(steps: tuple[Step, ...], findings: Findings) -> dict[Key, str]:
-    """The skeleton folders that steps name as plain text, by the place where they do."""
-    folders: dict[Key, str] = {}
-    for index, step in enumerate(steps):
-        key: Key = ("spec", "steps", index, "input", "skeleton")
-        given = step.input.get("skeleton")
-        if not isinstance(given, str) or "${{" in given:
-            continue
-        try:
-            folders[key] = folder_path(given)
-        except SkeletonError as error:
-            findings.add(key, str(error))
-    if len(set(folders.values())) > MAX_SKELETONS:
-        findings.add(("spec", "steps"), f"the steps name more than {MAX_SKELETONS} skeleton folders")
-        return {}
-    return folders
-
-
-def _hash_skeletons(
-    file: Path, folders: Mapping[Key, str], steps: tuple[Step, ...], findings: Findings
-) -> dict[str, str]:
-    files: dict[str, str] = {}
-    for folder, key in {folder: key for key, folder in folders.items()}.items():
-        is_rendered = any(steps[int(at[2])].action in RENDERING for at, one in folders.items() if one == folder)
-        try:
-            for found, content in contents(find_files(file.parent, folder)):
-                files[found.path] = digest(content)
-                if is_rendered:
-                    check_syntax(found, content, key, findings)
-        except SkeletonError as error:
-            findings.add(key, str(error))
-    return dict(sorted(files.items()))

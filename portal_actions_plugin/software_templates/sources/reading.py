@@ -175,7 +175,7 @@ class TemplateReader:
         from portal_actions_plugin.software_templates.sources.placeholders import fill
 
         filled, files = fill(document, file, root, merges=self._yaml_merge)
-        checked = check_document(filled, file, self._known_actions, self._forbids or forbids_nothing)
+        checked = check_document(filled, file, self._known_actions, self._forbids or forbids_nothing, root)
         return self._told(checked), files
 
     def _told(self, checked: Checked) -> Checked:
