@@ -113,6 +113,23 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True)
+class RepoFile:
+    """A file of a repository.
+
+    Attributes:
+        path: below the folder that was asked for; of a file that was asked for itself, its name.
+        content: its bytes; of a link, what it points to.
+        executable: whether it can be executed.
+        is_link: whether it is a link.
+    """
+
+    path: str
+    content: bytes
+    executable: bool = False
+    is_link: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CommitResult:
     """What a commit has done to a branch.
 

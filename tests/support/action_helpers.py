@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from portal_actions_plugin.actions.context import ActionContext, RunInfo
+from portal_actions_plugin.actions.workspace import Workspace
 from portal_actions_plugin.scm.base import Author
 from portal_actions_plugin.scm.local.provider import LocalProvider
 
@@ -61,8 +62,11 @@ class MemoryRecorder:
         return "\n".join(message for _, message in self.lines)
 
 
-def make_context(recorder=None, *, root=None, web_url="https://forge.example", **options):
-    """A context whose ``scm("local")`` is the real provider in ``root``."""
+def make_context(recorder=None, *, root=None, web_url="https://forge.example", workspace=None, **options):
+    """A context whose ``scm("local")`` is the real provider in ``root``, and whose workspace is a folder."""
+    if workspace is not None:
+        workspace.mkdir(parents=True, exist_ok=True)
+        options["open_workspace"] = lambda: Workspace(workspace.resolve())
 
     def make_scm(_name, asking):
         return LocalProvider(root, web_url, asking.recorder.ensure_ours, ADA, warn=asking.warn)

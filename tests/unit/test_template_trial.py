@@ -64,17 +64,17 @@ def test_a_template_runs_waits_or_is_broken(tmp_path):
     found = report(
         tmp_path,
         runs=template("runs", log("${{ parameters.name }}")),
-        waits=template("waits", "[{action: fetch:template}, {action: publish:github}, {action: fetch:template}]"),
-        each=template("each", "[{action: fetch:template, each: '${{ parameters.many }}'}]"),
-        broken=template("broken", "[{action: fetch:template, if: '${{ ( }}'}]"),
+        waits=template("waits", "[{action: acme:template}, {action: acme:publish}, {action: acme:template}]"),
+        each=template("each", "[{action: acme:template, each: '${{ parameters.many }}'}]"),
+        broken=template("broken", "[{action: acme:template, if: '${{ ( }}'}]"),
     )
     assert {one.name: (one.state, one.waits_for) for one in found.templates} == {
         "runs": (State.RUNS, ()),
-        "waits": (State.WAITS, ("fetch:template", "publish:github")),
-        "each": (State.WAITS, ("each", "fetch:template")),
-        "broken": (State.BROKEN, ("fetch:template",)),
+        "waits": (State.WAITS, ("acme:publish", "acme:template")),
+        "each": (State.WAITS, ("acme:template", "each")),
+        "broken": (State.BROKEN, ("acme:template",)),
     }
-    assert found.waited_for == [("fetch:template", 3), ("each", 1), ("publish:github", 1)]
+    assert found.waited_for == [("acme:template", 3), ("acme:publish", 1), ("each", 1)]
     assert not found.all_run
 
 
@@ -139,7 +139,7 @@ def test_steps_that_run_only_with_a_parameter_do_not_fail_without_it(tmp_path):
 
 
 def test_outputs_of_steps_before_are_made_up(tmp_path):
-    steps = "- {id: make, action: fetch:template}\n" + log(
+    steps = "- {id: make, action: acme:template}\n" + log(
         "${{ steps.make.output.remoteUrl }} ${{ steps['make'].output.a.b.split('x')[0] }} ${{ parameters.text.length }}"
     )
     assert tried(tmp_path, template(steps=steps)).fails_without == ()
@@ -175,9 +175,9 @@ def test_a_patch_is_one_that_git_applies_and_with_which_the_template_runs(tmp_pa
 
 
 def test_several_lines_make_one_patch_and_what_waits_for_an_action_still_waits(tmp_path):
-    steps = log("${{ parameters.nmae }}", "  if: ${{ parameters.name && true }}\n") + "- {action: fetch:plain}\n"
+    steps = log("${{ parameters.nmae }}", "  if: ${{ parameters.name && true }}\n") + "- {action: acme:plain}\n"
     before = tried(tmp_path, template(steps=steps, api=OURS))
-    assert (before.state, before.waits_for, before.lines) == (State.WAITS, ("fetch:plain",), 2)
+    assert (before.state, before.waits_for, before.lines) == (State.WAITS, ("acme:plain",), 2)
     assert applied(tmp_path, before).problems == ()
 
 
@@ -256,12 +256,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_lint_tells_file_and_line_and_its_exit_code_what_was_found(here):
     Path("good.yaml").write_text(template("good"))
     Path("warned.yaml").write_text(template("warned", log("${{ parameters.nowhere }}x")))
-    Path("bad.yaml").write_text(template("bad", "[{action: fetch:plain}]"))
+    Path("bad.yaml").write_text(template("bad", "[{action: acme:plain}]"))
     assert (run("lint", "good.yaml").exit_code, run("lint", "warned.yaml").exit_code) == (0, 0)
     assert run("lint", "--strict", "good.yaml", "warned.yaml").exit_code == 1
     bad = run("lint", ".")
     assert bad.exit_code == 1
-    assert "bad.yaml:8: problem: spec.steps[0].action: there is no action 'fetch:plain'" in bad.output
+    assert "bad.yaml:8: problem: spec.steps[0].action: there is no action 'acme:plain'" in bad.output
     assert "warned.yaml:12: warning: spec.steps[0].input.message: " in bad.output
     assert bad.output.endswith("3 templates, 1 problem, 1 warning\n")
     missing = run("lint", "nothing.yaml")
@@ -303,7 +303,7 @@ def test_try_prints_one_table_and_writes_a_patch_for_all(here):
     (here / "t").mkdir()
     (here / "t" / "runs.yaml").write_text(template("runs"))
     assert run("try", "t").exit_code == 0
-    (here / "t" / "waits.yaml").write_text(template("waits", "[{action: fetch:plain}]"))
+    (here / "t" / "waits.yaml").write_text(template("waits", "[{action: acme:plain}]"))
     (here / "t" / "line.yaml").write_text(template("line", log("${{ parameters.nmae }}"), api=OURS))
     told = run("try", "t", "--patch", "p.diff")
     assert told.exit_code == 1
@@ -311,11 +311,11 @@ def test_try_prints_one_table_and_writes_a_patch_for_all(here):
     assert lines[0] == "runs today    runs   runs.yaml"
     assert "waits         waits  waits.yaml" in lines
     assert "1 runs today, 1 needs a line, 1 waits" in lines
-    assert "    1  fetch:plain" in lines
+    assert "    1  acme:plain" in lines
     subprocess.run(["git", "apply", "--check", "../p.diff"], cwd=here / "t", check=True)
     found = json.loads(run("try", "t", "--format", "json").output)
     assert found["counts"] == {"runs today": 1, "needs a line": 1, "waits": 1, "is broken": 0}
-    assert found["waited_for"] == {"fetch:plain": 1}
+    assert found["waited_for"] == {"acme:plain": 1}
     assert [one["name"] for one in found["templates"]] == ["line", "runs", "waits"]
     assert "".join(one["patch"] for one in found["templates"]) == Path("p.diff").read_text()
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, RAISE, Schema, fields
 from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.errors import WHOLE
@@ -61,7 +61,7 @@ def faults(action: Action, written: Mapping[str, JsonValue]) -> list[Fault]:
     """
     schema = action.input()
     try:
-        schema.load(deepcopy(dict(written)))
+        schema.load(deepcopy(dict(written)), unknown=RAISE)  # also what a run would ignore
     except SchemaError as error:
         found = sentences(error.messages)
     except Exception as error:  # noqa: BLE001 a schema is anybody's code, and may be in need of a run
@@ -71,6 +71,11 @@ def faults(action: Action, written: Mapping[str, JsonValue]) -> list[Fault]:
         return []
     errors = found if isinstance(found, Mapping) else {WHOLE: found}
     return list(_of_mapping(schema, errors, written))[:_MAX_FAULTS]
+
+
+def stops_runs(action: Action, fault: Fault) -> bool:
+    """Whether a run fails by it: an action may ignore what it does not know, as those of Backstage do."""
+    return fault.message != IS_UNKNOWN or len(fault.place) > 1 or action.input().unknown != EXCLUDE
 
 
 def _of_mapping(schema: Schema, errors: Mapping[Any, Any], written: Mapping[str, JsonValue]) -> Iterator[Fault]:

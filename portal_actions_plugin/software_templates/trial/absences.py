@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.software_templates.checking.literal_inputs import ActionFinder, faults
+from portal_actions_plugin.software_templates.checking.literal_inputs import ActionFinder, faults, stops_runs
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.places import written
 from portal_actions_plugin.software_templates.step_rendering import (
@@ -86,7 +86,9 @@ def refused_inputs(template: Template, known_actions: Container[str]) -> frozens
         written(("spec", "steps", index, "input", *fault.place))
         for index, step in enumerate(template.steps)
         if step.condition in _ALWAYS and step.action in known_actions
-        for fault in faults(known_actions.get(step.action), step.input)
+        for action in (known_actions.get(step.action),)
+        for fault in faults(action, step.input)
+        if stops_runs(action, fault)
     )
 
 
