@@ -180,6 +180,7 @@ class TemplateRun:
     """One execution of a template with one user's inputs. ``steps`` is empty in lists and signals.
 
     ``resumed_step`` is the id of the step that this run began at, when it resumed the run it is a retry of.
+    ``failed_at_step`` is that of the step that failed first, also while the run still cleans up after it.
     """
 
     id: str
@@ -202,7 +203,13 @@ class TemplateRun:
     retry_of: str | None = None
     retried_as: str | None = None
     resumed_step: str | None = None
+    failed_at_step: str | None = None
     steps: tuple[Step, ...] = ()
+
+    @property
+    def is_cleaning_up(self) -> bool:
+        """Whether it has failed, and ends once the steps have run that do so after a failure."""
+        return self.status == "running" and self.failed_at_step is not None
 
     @property
     def duration_ms(self) -> int | None:

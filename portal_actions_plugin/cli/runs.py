@@ -203,6 +203,7 @@ def _failures(run: Run) -> list[str]:
 def _template_run_text(run: TemplateRun) -> list[str]:
     lines = [
         f"{run.title} ({run.template})  {run.status}  {run.progress.done} of {run.progress.total}",
+        *([f"failed at {run.failed_at_step}, and cleans up"] if run.is_cleaning_up else []),
         f"requested by {run.requester_name} at {run.queued_at:%Y-%m-%d %H:%M:%S} UTC",
         f"inputs: {json.dumps(dict(run.inputs), ensure_ascii=False)}",
     ]

@@ -98,6 +98,8 @@ def _what_stays(run: Run) -> str:
     if isinstance(run, ActionRun):
         return "what it has done stays" if run.attempt else "it has not begun"
     done, total = run.progress.done, run.progress.total
+    if run.is_cleaning_up:
+        return "it has failed, and what has not been cleaned up stays"
     if not done:
         return "no step is done yet"
     return f"{done} of {total} steps {'stays' if done == 1 else 'stay'} done"
@@ -126,6 +128,8 @@ def _in_whose_name(run: Run) -> str:
 
 
 def _why_no_retry(asker: Identity, run: Run) -> str:
+    if isinstance(run, TemplateRun) and run.is_cleaning_up:
+        return "Has failed and still cleans up: once that is done it can be retried."
     if run.status in ACTIVE:
         return f"Is still {run.status}: cancel it first."
     if isinstance(run, TemplateRun) and run.status not in (FAILED, CANCELED):

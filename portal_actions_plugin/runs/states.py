@@ -16,6 +16,9 @@ PENDING = "pending"
 SKIPPED = "skipped"
 NOT_RUN = "not_run"
 
+CLEANING_UP = "cleaning_up"
+"""What people see of a template run that has failed and still cleans up; its status is ``running`` meanwhile."""
+
 LOST = "lost"
 """The outcome of an attempt whose worker died; never a status."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from portal_actions_plugin.blueprints.pages.outlines import outline
 from portal_actions_plugin.run_types import ActionRun, Attempt, RunError, TemplateRun, duration_ms
-from portal_actions_plugin.runs.states import LOST, RUNNING
+from portal_actions_plugin.runs.states import CLEANING_UP, LOST, RUNNING
 from portal_actions_plugin.software_templates.outputs.addresses import web_address
 
 MAX_ENTRIES = 100
@@ -20,7 +20,7 @@ LONG = 120
 
 MAX_VALUE_CHARS = 4_000
 
-_WORDS = {"not_run": "not run", LOST: "worker lost", "rate_limited": "rate limited"}
+_WORDS = {"not_run": "not run", CLEANING_UP: "failed, cleaning up", LOST: "worker lost", "rate_limited": "rate limited"}
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _OLD_SECONDS = 60 * 86_400
 
@@ -175,7 +175,9 @@ class PageText:
             lost = any(step.run and step.run.worker_lost for step in run.steps)
         else:
             lost = run.worker_lost
-        return LOST if lost and run.status == RUNNING else run.status
+        if lost and run.status == RUNNING:
+            return LOST
+        return CLEANING_UP if isinstance(run, TemplateRun) and run.is_cleaning_up else run.status
 
     @staticmethod
     def word(status: str) -> str:

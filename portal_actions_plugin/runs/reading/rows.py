@@ -156,6 +156,7 @@ def template_run(row: TemplateRunRecord, step_statuses: Sequence[str]) -> Templa
         origin=_origin(row["origin"]),
         retry_of=row["retry_of"],
         resumed_step=row["resumed_step"],
+        failed_at_step=None if row["failed_at_step"] is None else steps[row["failed_at_step"]]["id"],
     )
 
 

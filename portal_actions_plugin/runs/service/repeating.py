@@ -103,6 +103,11 @@ def retry_action_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN) 
 
 
 def _once_more(run: TemplateRun, ask: Ask) -> tuple[dict[str, Any], Ask]:
+    if run.is_cleaning_up:
+        raise ConflictError(
+            "This run has failed and still cleans up: it can be retried or resumed once that is done.",
+            hint="Wait for its end, or cancel it: then nothing more is cleaned up.",
+        )
     if run.status not in (FAILED, CANCELED):
         raise ConflictError(
             f"This run is {run.status}: only a failed or canceled run can be retried or resumed.",

@@ -175,6 +175,11 @@ class TemplateRunSchema(_RunSchema):
         allow_none=True,
         metadata={"description": "The step that this run began at, when it resumed another."},
     )
+    failed_at_step = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The step that failed first. While the run is `running`, it cleans up after that."},
+    )
 
 
 class TemplateRunDetailSchema(TemplateRunSchema):

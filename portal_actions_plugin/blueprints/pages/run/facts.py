@@ -15,6 +15,7 @@ from portal_actions_plugin.blueprints.pages.logs.filter import LOG_FILTERS, LogF
 from portal_actions_plugin.blueprints.pages.logs.html import log_items
 from portal_actions_plugin.blueprints.pages.page_answer import run_url
 from portal_actions_plugin.blueprints.pages.run.origins import origin_facts
+from portal_actions_plugin.blueprints.pages.run.receipts import receipt_of
 from portal_actions_plugin.blueprints.pages.run.results import other_results, result_links, result_texts
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.extension import extension
@@ -41,7 +42,8 @@ def template_run_facts(identity: Identity, run: TemplateRun, log: LogFilter) -> 
     resume_at = _resume_at(identity, run) if shared["can_retry"] else None
     again = _fails_again(run, shared["error"]) if resume_at else None
     results = {"links": result_links(run), "texts": result_texts(run), "results": other_results(run)}
-    return {**shared, **results, "run": run, "resume_at": resume_at, "resume_fails": again}
+    own = {"run": run, "receipt": receipt_of(run), "resume_at": resume_at, "resume_fails": again}
+    return {**shared, **results, **own}
 
 
 def one_off_facts(identity: Identity, run: ActionRun, log: LogFilter) -> dict[str, Any]:
