@@ -97,19 +97,23 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """A file to create or update.
+    """A file to create, to update or to delete.
 
     Attributes:
         path: relative to the top of the repository.
-        content: its bytes.
+        content: its bytes; of a link, what it points to.
         executable: None keeps what the file is, and makes a new one an ordinary file.
         expected_sha: the file must be as this says: its blob, or the commit that it was seen in.
+        is_link: whether it is a symbolic link.
+        is_gone: whether it is to be deleted; one that is not there is left so.
     """
 
     path: str
     content: bytes
     executable: bool | None = None
     expected_sha: str | None = None
+    is_link: bool = False
+    is_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,25 @@ Entry = tuple[int, ObjectID]
 """The mode and the SHA of what lies at a path."""
 Changes = Mapping[bytes, Entry | None]
 """The new entry of each path; None for a path that goes."""
-FILE, EXECUTABLE, FOLDER = 0o100644, 0o100755, stat.S_IFDIR
+FILE, EXECUTABLE, LINK, FOLDER = 0o100644, 0o100755, 0o120000, stat.S_IFDIR
 
 
 class PathInTheWayError(Exception):
     """A file would have to lie where a folder is, or the other way round; the argument is the path."""
+
+
+def mode_of(change: FileChange, before: int | None = None) -> int:
+    """The mode that git keeps of a file.
+
+    Args:
+        change: what it becomes.
+        before: the mode of what lies there; None when nothing does.
+    """
+    if change.is_link:
+        return LINK
+    if change.executable is not None:
+        return EXECUTABLE if change.executable else FILE
+    return before if before is not None and stat.S_ISREG(before) else FILE
 
 
 def edit_tree(store: BaseObjectStore, root: ObjectID | None, changes: Changes) -> list[Tree]:
@@ -137,8 +151,7 @@ def orphan_commit(changes: Sequence[FileChange], author: Author, message: str) -
         PathInTheWayError: a path is a file and a folder at once.
     """
     blobs = [Blob.from_string(change.content) for change in changes]
-    modes = (EXECUTABLE if change.executable else FILE for change in changes)
-    entries = {change.path.encode(): (mode, blob.id) for change, mode, blob in zip(changes, modes, blobs, strict=True)}
+    entries = {change.path.encode(): (mode_of(change), blob.id) for change, blob in zip(changes, blobs, strict=True)}
     trees = edit_tree(MemoryObjectStore(), None, entries)
     return [*blobs, *trees, new_commit(trees[-1].id, [], author, message)]
 

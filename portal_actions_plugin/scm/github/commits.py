@@ -123,6 +123,8 @@ def _words(repo: RepoApi, request: CommitRequest) -> dict[str, JsonValue]:
 
 
 def _entry(repo: RepoApi, file: PlannedFile) -> dict[str, JsonValue]:
+    if file.is_gone:
+        return {"path": file.path, "mode": "100644", "type": "blob", "sha": None}  # "Create a tree": null deletes
     entry: dict[str, JsonValue] = {"path": file.path, "mode": f"{file.mode:06o}", "type": "blob"}
     written = _as_text(file.change.content)
     if written is not None:

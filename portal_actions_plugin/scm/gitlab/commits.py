@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from stat import S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING
 
@@ -68,10 +68,25 @@ def put_files(gitlab: GitLab, ref: RepoRef, request: CommitRequest) -> CommitRes
         try:
             if repo.project.is_empty:
                 return _first_commit(repo, request)
-            return _Commit(repo, request, refused_at).run()
+            return _Commit(repo, _without_links(repo, request), refused_at).run()
         except (LostRaceError, BranchExistsError) as error:
             gitlab.opening.log(f"somebody else was faster, so it is looked at again: {error.message}")
     raise moved_each_time(repo.name, request.branch)
+
+
+def _without_links(repo: ProjectApi, request: CommitRequest) -> CommitRequest:
+    """The same with links as files that hold what they point to: this API makes no link. Only git's protocol does."""
+    links = [change.path for change in request.changes if change.is_link]
+    if not links:
+        return request
+    repo.opening.warn(
+        f"GitLab's API makes no symbolic links: {', '.join(links[:5])} of {repo.name} became files with the place that "
+        "they point to."
+    )
+    changes = [
+        replace(change, is_link=False, executable=False) if change.is_link else change for change in request.changes
+    ]
+    return replace(request, changes=changes)
 
 
 def _first_commit(repo: ProjectApi, request: CommitRequest) -> CommitResult:
@@ -175,6 +190,9 @@ def _actions(file: PlannedFile, *, seen_in: str | None) -> Iterator[dict[str, Js
     place: dict[str, JsonValue] = {"file_path": file.path}
     seen: dict[str, JsonValue] = {**place, "last_commit_id": seen_in} if seen_in else place
     before = file.before
+    if file.is_gone:
+        yield {"action": "delete", **seen}
+        return
     if before is not None and not S_ISREG(before.mode):
         if not S_ISLNK(before.mode):
             raise ConflictError(

@@ -10,7 +10,7 @@ from dulwich.objects import Blob, Commit, ObjectID, Tree
 
 from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import Author, CommitResult, FileChange, Guard
-from portal_actions_plugin.scm.git_objects import EXECUTABLE, FILE, Entry, PathInTheWayError, new_commit
+from portal_actions_plugin.scm.git_objects import Entry, PathInTheWayError, mode_of, new_commit
 from portal_actions_plugin.scm.local.git import BareRepo, locked, opened, short
 
 if TYPE_CHECKING:
@@ -82,12 +82,13 @@ def _try_commit(git: BareRepo, request: CommitRequest) -> CommitResult | None:
     blobs: list[Blob] = []
     entries: dict[bytes, Entry | None] = {}
     for change in request.changes:
+        before = git.entry(root, change.path)
         blob = Blob.from_string(change.content)
-        entry = (_mode(git.entry(root, change.path), change), blob.id)
-        if entry != git.entry(root, change.path):
+        entry = None if change.is_gone else (mode_of(change, before[0] if before else None), blob.id)
+        if entry != before:
             _check_expected(git, root, change, request.branch)
-            blobs.append(blob)
             entries[change.path.encode()] = entry
+            blobs += [] if change.is_gone else [blob]
     if not entries and parent is not None:
         return CommitResult(parent.decode(), ())
     trees = _edited(git, root, entries)
@@ -102,7 +103,11 @@ def _publish(git: BareRepo, request: CommitRequest, head: ObjectID | None, objec
     request.guard()
     git.write(objects)
     request.guard()  # many files take a while, and the branch is what others see
-    return git.swap(request.branch, head, objects[-1].id)
+    is_first = not git.branches()
+    is_there = git.swap(request.branch, head, objects[-1].id)
+    if is_there and is_first:
+        git.set_default_branch(request.branch)
+    return is_there
 
 
 def _start(git: BareRepo, request: CommitRequest) -> tuple[ObjectID | None, str | None]:
@@ -118,12 +123,6 @@ def _start(git: BareRepo, request: CommitRequest) -> tuple[ObjectID | None, str 
             hint=f"Its branches are: {', '.join(list(git.branches())[:10])}.",
         )
     return base, request.base_branch
-
-
-def _mode(existing: Entry | None, change: FileChange) -> int:
-    if change.executable is not None:
-        return EXECUTABLE if change.executable else FILE
-    return existing[0] if existing is not None and stat.S_ISREG(existing[0]) else FILE
 
 
 def _check_expected(git: BareRepo, root: ObjectID | None, change: FileChange, branch: str) -> None:

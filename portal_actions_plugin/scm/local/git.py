@@ -132,6 +132,10 @@ class BareRepo:
         prefix = b"ref: " + BRANCHES
         return target.removeprefix(prefix).decode(errors="replace") if target.startswith(prefix) else "main"
 
+    def set_default_branch(self, branch: str) -> None:
+        """Let HEAD name a branch."""
+        self._refs.set_symbolic_ref(Ref(b"HEAD"), _ref(branch))
+
     def branches(self) -> dict[str, ObjectID]:
         """All branches and where they are, by name."""
         found = self._refs.as_dict(Ref(BRANCHES))

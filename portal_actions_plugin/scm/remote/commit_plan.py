@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import FileChange
-from portal_actions_plugin.scm.git_objects import EXECUTABLE, FILE
+from portal_actions_plugin.scm.git_objects import EXECUTABLE, mode_of
 
 TRIES = 5
 """How often a commit is made on top of a branch that moves meanwhile."""
@@ -48,8 +48,8 @@ class PlannedFile:
 
     Attributes:
         change: what was asked for.
-        mode: what git will have as its mode.
-        sha: what its blob will be.
+        mode: what git will have as its mode; 0 of what goes.
+        sha: what its blob will be; empty of what goes.
         before: what lies there now; None when nothing does.
     """
 
@@ -62,6 +62,11 @@ class PlannedFile:
     def path(self) -> str:
         """Where it lies."""
         return self.change.path
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is to be deleted."""
+        return self.change.is_gone
 
     @property
     def executable(self) -> bool:
@@ -102,12 +107,17 @@ def plan(
     paths = {change.path for change in changes}
     for change in changes:
         before = tree.entry(change.path)
-        wanted = Entry(_mode(before, change), blob_sha(change.content))
+        wanted = (
+            None
+            if change.is_gone
+            else Entry(mode_of(change, before.mode if before else None), blob_sha(change.content))
+        )
         if wanted == before:
             continue
         _check_expected(change, before, name, branch, seen)
         _check_way(change.path, before, tree, name, paths)
-        planned.append(PlannedFile(change, wanted.mode, wanted.sha, before))
+        mode, sha = wanted or (0, "")
+        planned.append(PlannedFile(change, mode, sha, before))
     return planned
 
 
@@ -131,12 +141,6 @@ def moved_each_time(name: str, branch: str) -> ConflictError:
         f"The branch {branch} of {name} moved each of the {TRIES} times that this commit was made on top of it.",
         hint="Start again when nobody else pushes to that branch.",
     )
-
-
-def _mode(before: Entry | None, change: FileChange) -> int:
-    if change.executable is not None:
-        return EXECUTABLE if change.executable else FILE
-    return before.mode if before is not None and stat.S_ISREG(before.mode) else FILE
 
 
 def _check_expected(
