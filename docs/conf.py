@@ -88,7 +88,7 @@ def github_reference() -> str:
         scopes = ", ".join(f"`{scope}`" for scope in need.scopes)
         permissions = [f"{LABELS[name]}: {level}" for name, level in need.permissions.items()]
         permissions += [f"{LABELS[name]}: {level} (for a part of it)" for name, level in need.besides.items()]
-        users = ", ".join(f"`{one}`" for one in _users(operation))
+        users = ", ".join(f"`{one}`" for one in _users(operation, "github"))
         rows.append(f"| {WORDS[operation]} | {users} | {scopes} | {', '.join(permissions)} |")
     return "\n".join(rows)
 
@@ -98,16 +98,17 @@ def gitlab_reference() -> str:
     rows = ["| to | in | scope of the token | role of its account |", "| --- | --- | --- | --- |"]
     for operation, need in NEEDS_AT_GITLAB.items():
         scopes = " or ".join(f"`{scope}`" for scope in need.scopes)
-        users = ", ".join(f"`{one}`" for one in _users(operation))
+        users = ", ".join(f"`{one}`" for one in _users(operation, "gitlab"))
         rows.append(f"| {WORDS[operation]} | {users} | {scopes} | {need.role} |")
     return "\n".join(rows)
 
 
-def _users(operation: Operation) -> list[str]:
-    """The actions that ask for an operation, for any of the inputs that make a difference."""
+def _users(operation: Operation, kind: str) -> list[str]:
+    """The actions that ask a kind of forge for an operation, for any of the inputs that make a difference."""
     return [
         one.id
         for one in Registry.from_entry_points()
+        if not one.forges or kind in one.forges
         if any(operation in one.operations_for(data) for data in _INPUTS)
         or (operation is Operation.READ and one.operations)
     ]

@@ -54,6 +54,7 @@ class Action:
             known of the input then, without its secret fields, so that any field may be missing.
         workspace: whether its handler reads or writes the folder that a template run's steps share; None when it does
             without.
+        forges: the kinds of forges that it is for, such as ``github``; all kinds where it names none.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Action:
     permissions: tuple[str, ...]
     operations: Operations = ()
     workspace: WorkspaceUse | None = None
+    forges: tuple[str, ...] = ()
 
     def load_input(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Validate an input.
@@ -200,6 +202,7 @@ def action(
     permissions: tuple[str, ...] = (),
     operations: Operations = (),
     workspace: WorkspaceUse | None = None,
+    forges: tuple[str, ...] = (),
 ) -> Callable[[Handler], Action]:
     """Declare an action: the decorated function is its handler, and its name becomes the ``Action``.
 
@@ -220,6 +223,7 @@ def action(
             anything runs; or a function that says so of as much of an input as is known.
         workspace: ``reads`` or ``writes`` when the handler uses ``ctx.workspace``: what it changes there is kept only
             for one that writes.
+        forges: the kinds of forges that it is for, such as ``github``; left out for all kinds.
 
     Raises:
         ConfigurationError: the id is neither ``name@vN`` nor ``name:name``, a number is out of range, or a function is async.
@@ -256,6 +260,7 @@ def action(
             permissions,
             operations,
             workspace,
+            forges,
         )
 
     return declare

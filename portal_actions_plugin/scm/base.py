@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.scm.branch_rules import People as People
+from portal_actions_plugin.scm.branch_rules import Protected as Protected
+from portal_actions_plugin.scm.branch_rules import Protection as Protection
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -33,6 +37,9 @@ class Operation(StrEnum):
     CREATE_ISSUE = "createIssue"
     LABEL_ISSUE = "labelIssue"
     DISPATCH_WORKFLOW = "dispatchWorkflow"
+    CONFIGURE_REPO = "configureRepo"
+    DETAIL_PULL = "detailPull"
+    ENSURE_GROUP = "ensureGroup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ class Repository:
         clone_url: where git clones it from.
         description: one line, perhaps empty.
         visibility: one of ``VISIBILITIES``.
+        number: the forge's own number of it, where it has one that outlives every rename.
         fresh: whether the call that returned it has made it.
     """
 
@@ -93,6 +101,7 @@ class Repository:
     description: str = ""
     visibility: str = "private"
     fresh: bool = field(default=False, compare=False)
+    number: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,34 +247,6 @@ class Webhook:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class Protection:
-    """What a protected branch asks for before a merge.
-
-    Attributes:
-        required_reviews: how many people have to approve; 0 for none.
-        required_checks: the names of the checks that must have passed.
-        code_owners: whether an owner of the changed code has to be among those who approve.
-    """
-
-    required_reviews: int = 1
-    required_checks: tuple[str, ...] = ()
-    code_owners: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Protected:
-    """What has become of a protection.
-
-    Attributes:
-        changed: whether the branch was protected otherwise before.
-        cannot: a sentence for each part that this forge or its plan does not have.
-    """
-
-    changed: bool
-    cannot: tuple[str, ...] = ()
-
-
 ROLES = ("read", "triage", "write", "maintain", "admin")
 
 
@@ -299,6 +280,25 @@ class Variable:
     value: str = field(repr=False)
     is_secret: bool = True
     is_protected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PullDetails:
+    """What a pull request may have beside its branches and texts.
+
+    Attributes:
+        reviewers: the logins of those who are to look at it.
+        team_reviewers: the short names of teams.
+        assignees: the logins of those who are to see to it.
+        labels: to be added.
+        removes_branch: whether its head branch goes when it is merged; None leaves what the forge does.
+    """
+
+    reviewers: tuple[str, ...] = ()
+    team_reviewers: tuple[str, ...] = ()
+    assignees: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    removes_branch: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,16 @@ from portal_actions_plugin.scm.base import Operation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.base import (
         Collaborator,
         Issue,
         Protected,
         Protection,
+        PullDetails,
         PullRequest,
         RepoRef,
+        Repository,
         Variable,
         Webhook,
         WebhookSpec,
@@ -41,6 +44,9 @@ WORDS: Mapping[Operation, str] = {
     Operation.CREATE_ISSUE: "open issues",
     Operation.LABEL_ISSUE: "label issues",
     Operation.DISPATCH_WORKFLOW: "start runs of its CI",
+    Operation.CONFIGURE_REPO: "change settings of repositories",
+    Operation.DETAIL_PULL: "ask for reviews of pull requests",
+    Operation.ENSURE_GROUP: "create groups",
 }
 """What each operation is called in a sentence that begins with "may" or "can"."""
 
@@ -75,6 +81,18 @@ class OptionalOperations:
 
     operations: frozenset[Operation]
     pull_word: str = "pull request"
+
+    def find_repo(self, provider: str, number: int) -> Repository:
+        raise cannot(Operation.READ, provider)
+
+    def configure_repo(self, ref: RepoRef, settings: Mapping[str, JsonValue]) -> None:
+        raise cannot(Operation.CONFIGURE_REPO, ref.provider)
+
+    def detail_pull(self, ref: RepoRef, number: int, details: PullDetails) -> tuple[str, ...]:
+        raise cannot(Operation.DETAIL_PULL, ref.provider)
+
+    def ensure_group(self, provider: str, path: Sequence[str]) -> int:
+        raise cannot(Operation.ENSURE_GROUP, provider)
 
     def close_pull(self, ref: RepoRef, number: int, *, expected_head: str | None) -> PullRequest:
         raise cannot(Operation.CLOSE_PULL, ref.provider)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.base import (
         Collaborator,
         CommitResult,
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
         Operation,
         Protected,
         Protection,
+        PullDetails,
         PullRequest,
         Reach,
         RepoRef,
@@ -70,6 +72,18 @@ class ScmProvider(Protocol):
 
     def get_repo(self, owner: str, repo: str) -> Repository:
         """Find a repository; raises NotFoundError."""
+
+    def find_repo(self, provider: str, number: int) -> Repository:
+        """Find a repository by the forge's own number of it.
+
+        Args:
+            provider: what references call the forge.
+            number: as ``Repository.number`` has it.
+
+        Raises:
+            NotFoundError: there is none.
+            ConfigurationError: this forge has no such numbers.
+        """
 
     def branch_head(self, ref: RepoRef, branch: str) -> str | None:
         """The commit that a branch is at, or None when there is no such branch."""
@@ -158,6 +172,32 @@ class ScmProvider(Protocol):
 
         Raises:
             ConflictError: the head is another commit by now, or the forge refuses to merge: a check, a review, a clash.
+        """
+
+    def detail_pull(self, ref: RepoRef, number: int, details: PullDetails) -> tuple[str, ...]:
+        """Add people and labels to a pull request; who and what is there stays.
+
+        Returns:
+            A sentence for each part that this forge does not have, or refuses: all else is done.
+        """
+
+    def configure_repo(self, ref: RepoRef, settings: Mapping[str, JsonValue]) -> None:
+        """Change settings of a repository.
+
+        Args:
+            ref: the repository.
+            settings: by the names of the forge's own API for a repository; what is not named stays as it is.
+        """
+
+    def ensure_group(self, provider: str, path: Sequence[str]) -> int:
+        """Find a group, or make it.
+
+        Args:
+            provider: what references call the forge.
+            path: the names of groups within each other, the outermost first; those that are missing are made.
+
+        Returns:
+            The number of the innermost one.
         """
 
     def ensure_webhook(self, ref: RepoRef, spec: WebhookSpec) -> Webhook:

@@ -13,6 +13,7 @@ from portal_actions_plugin.errors import AuthError, ConfigurationError
 from portal_actions_plugin.scm.base import Operation
 from portal_actions_plugin.scm.github import permissions
 from portal_actions_plugin.scm.github.client import Addresses
+from portal_actions_plugin.scm.github.operations import OPERATIONS
 from portal_actions_plugin.scm.optional import WORDS
 from portal_actions_plugin.settings.installations import Installation
 from tests.support.forges.github_opened import OpenedGitHub
@@ -27,7 +28,7 @@ def test_a_classic_token_is_known_by_its_scopes(github: OpenedGitHub) -> None:
     assert wide.provider().reach(None).missing == {}
     assert wide.provider().reach(None).owners == ("mona", "acme")
     nothing = github.as_token(github.double.classic_token("mona").token).provider().reach(None)
-    assert set(nothing.missing) == set(Operation)
+    assert set(nothing.missing) == OPERATIONS
     assert nothing.missing[Operation.COMMIT_WORKFLOWS] == "the scopes repo and workflow"
     assert github.double.log.writes() == []
 
@@ -53,7 +54,7 @@ def test_the_clock_of_the_forge_is_compared_with_ours(github: OpenedGitHub) -> N
 
 
 def test_every_operation_says_what_it_needs() -> None:
-    assert set(permissions.NEEDS) == set(Operation)
+    assert set(permissions.NEEDS) == OPERATIONS
     for need in permissions.NEEDS.values():
         assert need.scopes
         assert set(need.permissions) | set(need.besides) <= set(permissions.LABELS)
@@ -102,10 +103,12 @@ def test_the_page_for_administrators_is_made_from_what_credentials_are_checked_b
     documents = Path(__file__).parent.parent.parent / "docs"
     table = runpy.run_path(str(documents / "conf.py"))["github_reference"]()
     rows = {row.split(" | ")[0].removeprefix("| "): row for row in table.splitlines()[2:]}
-    assert set(rows) == set(WORDS.values())
+    assert set(rows) == {WORDS[operation] for operation in OPERATIONS}
     assert "`scm.pushSkeleton@v1`" in rows["commit workflows of its CI"]
     assert "`repo`, `workflow`" in rows["commit workflows of its CI"]
     assert "Workflows: write" in rows["commit workflows of its CI"]
-    asking = {one.id for one in Registry.from_entry_points() if one.operations}
+    asking = {
+        one.id for one in Registry.from_entry_points() if one.operations and (not one.forges or "github" in one.forges)
+    }
     assert {name for name in asking if f"`{name}`" in table} == asking
     assert "<!-- github -->" in (documents / "connect-github.md").read_text()

@@ -659,7 +659,7 @@ class TestRecords:
         return LocalProvider(root, "https://forge.example", nothing, ADA, warn=warned.append)
 
     def test_it_has_all_but_runs_of_a_ci(self, forge, ref):
-        assert forge.operations == frozenset(Operation) - {Operation.DISPATCH_WORKFLOW}
+        assert forge.operations == frozenset(Operation) - {Operation.DISPATCH_WORKFLOW, Operation.ENSURE_GROUP}
         with pytest.raises(ConfigurationError, match="The forge local cannot start runs of its CI"):
             forge.dispatch_workflow(ref, workflow="ci.yml", branch="main", inputs={}, claim="c")
 

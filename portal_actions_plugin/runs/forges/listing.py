@@ -97,7 +97,7 @@ def _shown(installation: Installation, reached: Reached | None) -> Forge:
         version=reached.reach.forge if reached and reached.reach else "",
         operations=operations,
         missing={operation: missing[operation] for operation in sorted(known & missing.keys())},
-        actions=tuple(_actions_within(operations)),
+        actions=tuple(_actions_within(installation.kind, operations)),
         owners=tuple(_owners(installation, reached)),
         problem=problem,
     )
@@ -117,9 +117,9 @@ def _problem(installation: Installation, reached: Reached | None) -> PortalActio
     return reached.error
 
 
-def _actions_within(operations: frozenset[Operation]) -> Iterator[str]:
+def _actions_within(kind: str, operations: frozenset[Operation]) -> Iterator[str]:
     for action in extension().registry:
-        if action.operations:
+        if action.operations and (not action.forges or kind in action.forges):
             asked = action.operations_for({})
             if asked and asked <= operations:
                 yield action.id

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from portal_actions_plugin.scm.base import Operation
 
-OPERATIONS = frozenset(Operation)
+OPERATIONS = frozenset(Operation) - {Operation.ENSURE_GROUP}

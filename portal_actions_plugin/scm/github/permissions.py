@@ -71,6 +71,8 @@ NEEDS: Mapping[Operation, Need] = {
     Operation.CREATE_ISSUE: Need(("repo",), {"issues": "write"}),
     Operation.LABEL_ISSUE: Need(("repo",), {"issues": "write"}),
     Operation.DISPATCH_WORKFLOW: Need(("repo",), {"actions": "write"}),
+    Operation.CONFIGURE_REPO: Need(("repo",), {"administration": "write"}),
+    Operation.DETAIL_PULL: Need(("repo",), {"pull_requests": "write"}, besides={"members": "read"}),
 }
 
 

@@ -10,8 +10,10 @@ from portal_actions_plugin.scm.base import (
     CommitResult,
     FileChange,
     Issue,
+    Operation,
     Protected,
     Protection,
+    PullDetails,
     PullRequest,
     Reach,
     RepoRef,
@@ -27,11 +29,13 @@ from portal_actions_plugin.scm.github.operations import OPERATIONS
 from portal_actions_plugin.scm.github.setup import people, variables, webhooks
 from portal_actions_plugin.scm.github.setup import protection as protecting
 from portal_actions_plugin.scm.names import check_branch, check_changes, check_owner, check_path, check_repo
+from portal_actions_plugin.scm.optional import cannot
 from portal_actions_plugin.scm.remote.new_issue import NewIssue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.github.client import RepoApi
     from portal_actions_plugin.scm.opening import Opening
     from portal_actions_plugin.scm.provider import ScmProvider
@@ -71,6 +75,18 @@ class GitHubProvider:
         check_owner(owner)
         check_repo(repo)
         return repositories.get_repo(self._github, owner, repo)
+
+    def find_repo(self, provider: str, number: int) -> Repository:  # noqa: ARG002 it is this one's name
+        """Find a repository by GitHub's number of it; raises NotFoundError."""
+        return repositories.find_repo(self._github, number)
+
+    def configure_repo(self, ref: RepoRef, settings: Mapping[str, JsonValue]) -> None:
+        """Change settings of a repository, by the names of "Update a repository"."""
+        repositories.configure_repo(self._repo(ref), settings)
+
+    def ensure_group(self, provider: str, path: Sequence[str]) -> int:  # noqa: ARG002 the protocol's arguments
+        """Refuse: GitHub lets people alone make an organisation."""
+        raise cannot(Operation.ENSURE_GROUP, provider)
 
     # Files
 
@@ -126,6 +142,10 @@ class GitHubProvider:
     def merge_pull(self, ref: RepoRef, number: int, *, expected_head: str | None, method: str) -> PullRequest:
         """Merge a pull request as ``ScmProvider.merge_pull`` says."""
         return pulls.merge_pull(self._repo(ref), number, expected_head=expected_head, method=method)
+
+    def detail_pull(self, ref: RepoRef, number: int, details: PullDetails) -> tuple[str, ...]:
+        """Add people and labels to a pull request as ``ScmProvider.detail_pull`` says."""
+        return pulls.detail_pull(self._repo(ref), number, details)
 
     # What a repository is set up with
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
-from portal_actions_plugin.scm.base import PullRequest
+from portal_actions_plugin.errors import AuthError, ConflictError, NotFoundError, ValidationError
+from portal_actions_plugin.scm.base import PullDetails, PullRequest
 from portal_actions_plugin.scm.github.branches import find_branch
 from portal_actions_plugin.scm.github.client import RepoApi
 from portal_actions_plugin.scm.github.errors import ExistsError, NothingToProposeError
 from portal_actions_plugin.scm.remote.fields import maybe_text, moment, number, text
-from portal_actions_plugin.scm.remote.lost_answers import write_once
+from portal_actions_plugin.scm.remote.lost_answers import write_again, write_once
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.remote.fields import JsonObject
 
 
@@ -94,6 +96,27 @@ def _with_fields(repo: RepoApi, head: str, base: str, opened: Callable[[], PullR
 def get_pull(repo: RepoApi, pull: int) -> PullRequest:
     """Find a pull request; raises NotFoundError."""
     return pull_of(repo.send("GET", f"/pulls/{pull}").object())
+
+
+def detail_pull(repo: RepoApi, pull: int, details: PullDetails) -> tuple[str, ...]:
+    """Add people and labels to a pull request as ``ScmProvider.detail_pull`` says; GitHub adds what it is sent."""
+    reviewers: dict[str, JsonValue] = {
+        "reviewers": list(details.reviewers),
+        "team_reviewers": list(details.team_reviewers),
+    }
+    parts: list[tuple[str, str, dict[str, JsonValue]]] = [
+        ("reviewers", f"/pulls/{pull}/requested_reviewers", {key: value for key, value in reviewers.items() if value}),
+        ("assignees", f"/issues/{pull}/assignees", {"assignees": list(details.assignees)} if details.assignees else {}),
+        ("labels", f"/issues/{pull}/labels", {"labels": list(details.labels)} if details.labels else {}),
+    ]
+    refused = []
+    for name, rest, body in parts:
+        if body:
+            try:
+                write_again(partial(repo.send, "POST", rest, body=body), log=_log(repo))
+            except (AuthError, NotFoundError, ValidationError) as error:
+                refused.append(f"GitHub takes these {name} not: {error.message}")
+    return tuple(refused)
 
 
 def close_pull(repo: RepoApi, pull: int, *, expected_head: str | None) -> PullRequest:

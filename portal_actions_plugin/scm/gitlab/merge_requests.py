@@ -16,14 +16,14 @@ from portal_actions_plugin.errors import (
     NotFoundError,
     ValidationError,
 )
-from portal_actions_plugin.scm.base import PullRequest
+from portal_actions_plugin.scm.base import PullDetails, PullRequest
 from portal_actions_plugin.scm.gitlab.client import ProjectApi, Query
 from portal_actions_plugin.scm.names import check_branch
-from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, text
-from portal_actions_plugin.scm.remote.lost_answers import write_once
+from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, objects, text
+from portal_actions_plugin.scm.remote.lost_answers import write_again, write_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.remote.fields import JsonObject
@@ -101,6 +101,36 @@ def merge_pull(repo: ProjectApi, pull: int, *, expected_head: str | None, method
         ) from None
     except (ConflictError, ValidationError) as error:
         raise _unmergeable(repo, pull, error) from None
+
+
+def detail_pull(repo: ProjectApi, pull: int, details: PullDetails) -> tuple[str, ...]:
+    """Add people and labels to a merge request as ``ScmProvider.detail_pull`` says.
+
+    GitLab replaces the lists of people, and adds labels: docs.gitlab.com/api/merge_requests/#update-a-merge-request
+    """
+    cannot: list[str] = []
+    there = _read(repo, pull)
+    body: dict[str, JsonValue] = {}
+    for key, names in (("reviewer", details.reviewers), ("assignee", details.assignees)):
+        before = [number(one, "id") for one in objects(there, f"{key}s")]
+        added = [one for one in _people(repo, names, cannot) if one not in before]
+        if added:
+            body[f"{key}_ids"] = [*before, *added]
+    if details.team_reviewers:
+        cannot.append(f"GitLab asks no groups for a review ({', '.join(details.team_reviewers)}): name people.")
+    if details.labels:
+        body["add_labels"] = ",".join(details.labels)
+    if details.removes_branch is not None:
+        body["remove_source_branch"] = details.removes_branch
+    if body:
+        write_again(lambda: repo.write("PUT", f"/merge_requests/{pull}", body=body), log=repo.opening.log)
+    return tuple(cannot)
+
+
+def _people(repo: ProjectApi, names: Sequence[str], cannot: list[str]) -> list[int]:
+    found = {name: repo.api.user_id(name) for name in names}
+    cannot += [f"GitLab has no user {name}." for name, user in found.items() if user is None]
+    return [user for user in found.values() if user is not None]
 
 
 def _post(repo: ProjectApi, sent: JsonValue, head: str, base: str) -> PullRequest:

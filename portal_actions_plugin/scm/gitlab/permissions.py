@@ -54,6 +54,9 @@ NEEDS: Mapping[Operation, Need] = {
     Operation.CREATE_ISSUE: Need(REPORTER),
     Operation.LABEL_ISSUE: Need(REPORTER),
     Operation.DISPATCH_WORKFLOW: Need(DEVELOPER),
+    Operation.CONFIGURE_REPO: Need(MAINTAINER),
+    Operation.DETAIL_PULL: Need(DEVELOPER),
+    Operation.ENSURE_GROUP: Need(OWNER),
 }
 
 

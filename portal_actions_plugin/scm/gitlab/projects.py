@@ -87,4 +87,5 @@ class Project:
             maybe_text(self.about, "description") or "",
             maybe_text(self.about, "visibility") or "private",
             fresh,
+            self.id,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from portal_actions_plugin.scm.gitlab import commits, issues, merge_requests, pipelines, repositories
+from portal_actions_plugin.scm.gitlab import commits, groups, issues, merge_requests, pipelines, repositories
 from portal_actions_plugin.scm.gitlab.client import GitLab
 from portal_actions_plugin.scm.gitlab.permissions import OPERATIONS
 from portal_actions_plugin.scm.gitlab.reach import reach
@@ -17,6 +17,7 @@ from portal_actions_plugin.scm.remote.new_issue import NewIssue
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.base import (
         Collaborator,
         CommitResult,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         Issue,
         Protected,
         Protection,
+        PullDetails,
         PullRequest,
         Reach,
         RepoRef,
@@ -66,6 +68,18 @@ class GitLabProvider:
         """Find a project; raises NotFoundError."""
         return repositories.get_repo(self._gitlab, owner, repo)
 
+    def find_repo(self, provider: str, number: int) -> Repository:  # noqa: ARG002 it is this one's name
+        """Find a project by GitLab's number of it; raises NotFoundError."""
+        return repositories.find_repo(self._gitlab, number)
+
+    def configure_repo(self, ref: RepoRef, settings: Mapping[str, JsonValue]) -> None:
+        """Change settings of a project, by the names of GitLab's API."""
+        repositories.configure_repo(self._gitlab.project(ref), settings)
+
+    def ensure_group(self, provider: str, path: Sequence[str]) -> int:  # noqa: ARG002 it is this one's name
+        """Find a group by its path, or make what is missing of it; returns the innermost one's number."""
+        return groups.ensure_group(self._gitlab, path)
+
     def branch_head(self, ref: RepoRef, branch: str) -> str | None:
         """The commit that a branch is at, or None when there is no such branch."""
         check_branch(branch)
@@ -98,6 +112,10 @@ class GitLabProvider:
     def file_url(self, ref: RepoRef, branch: str, path: str) -> str:
         """The address of a file's page."""
         return f"{self._gitlab.web_url}/{ref.full_name}/-/blob/{quote(branch)}/{quote(path)}"
+
+    def detail_pull(self, ref: RepoRef, number: int, details: PullDetails) -> tuple[str, ...]:
+        """Add people and labels to a merge request as ``ScmProvider.detail_pull`` says."""
+        return merge_requests.detail_pull(self._gitlab.project(ref), number, details)
 
     def close_pull(self, ref: RepoRef, number: int, *, expected_head: str | None) -> PullRequest:
         """Close a merge request without merging it; a closed or merged one is returned as it is."""

@@ -10,16 +10,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ActionError, ConflictError, NotFoundError, ValidationError
-from portal_actions_plugin.scm.gitlab.client import Api, GitLab, Query
+from portal_actions_plugin.scm.gitlab.client import Api, GitLab, ProjectApi, Query
 from portal_actions_plugin.scm.gitlab.errors import HIDDEN_HINT
 from portal_actions_plugin.scm.gitlab.projects import Project, project_path, segment
 from portal_actions_plugin.scm.names import check_owner_path, check_repo, check_visibility
 from portal_actions_plugin.scm.remote.answers import LostAnswerError
 from portal_actions_plugin.scm.remote.fields import at, maybe_text, number, text, texts
 from portal_actions_plugin.scm.remote.intents import Intents, fingerprint
-from portal_actions_plugin.scm.remote.lost_answers import write_once
+from portal_actions_plugin.scm.remote.lost_answers import write_again, write_once
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.base import Repository
 
@@ -63,6 +65,19 @@ def get_repo(gitlab: GitLab, owner: str, repo: str) -> Repository:
     if project is None:
         raise NotFoundError(f"GitLab ({gitlab.name}) has no project {owner}/{repo}.", hint=HIDDEN_HINT)
     return project.as_repository(gitlab.name)
+
+
+def find_repo(gitlab: GitLab, project: int) -> Repository:
+    """Find a project by GitLab's number of it; raises NotFoundError."""
+    answer = gitlab.api(None).find(f"/projects/{project}")
+    if answer is None:
+        raise NotFoundError(f"GitLab ({gitlab.name}) has no project {project}.", hint=HIDDEN_HINT)
+    return Project.of(answer.object()).as_repository(gitlab.name)
+
+
+def configure_repo(repo: ProjectApi, settings: Mapping[str, JsonValue]) -> None:
+    """Change settings of a project: docs.gitlab.com/api/projects/#update-a-project"""
+    write_again(lambda: repo.write("PUT", "", body=dict(settings)), log=repo.opening.log)
 
 
 def create_repo(gitlab: GitLab, new: NewProject) -> Repository:

@@ -2,4 +2,4 @@
 
 from portal_actions_plugin.scm.base import Operation
 
-OPERATIONS = frozenset(Operation) - {Operation.DISPATCH_WORKFLOW}
+OPERATIONS = frozenset(Operation) - {Operation.DISPATCH_WORKFLOW, Operation.ENSURE_GROUP}

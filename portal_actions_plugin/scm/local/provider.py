@@ -17,13 +17,15 @@ from portal_actions_plugin.scm.names import check_branch, check_changes, check_v
 from portal_actions_plugin.scm.optional import OptionalOperations
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.base import (
         Collaborator,
         FileChange,
         Issue,
         Protection,
+        PullDetails,
         RepoRef,
         Variable,
         Webhook,
@@ -92,6 +94,18 @@ class LocalProvider(LocalRepositories, OptionalOperations):
         check_changes(changes)
         request = CommitRequest(branch, base_branch, changes, message, self._author, self._guard)
         return commit_files(self._path(ref), ref.full_name, request)
+
+    def configure_repo(self, ref: RepoRef, settings: Mapping[str, JsonValue]) -> None:
+        """Keep settings of a repository as a record."""
+        names = ", ".join(settings)
+        self._warn(f"The local forge keeps settings of {ref.full_name} as a record, and does not follow them: {names}.")
+        self._settings(ref).configure(settings)
+
+    def detail_pull(self, ref: RepoRef, number: int, details: PullDetails) -> tuple[str, ...]:
+        """Keep who is to look at a pull request, and its labels, as a record."""
+        self._pulls(ref).get(number)
+        self._settings(ref).detail_pull(number, details)
+        return ("the local forge keeps who is to look at a pull request as a record: it tells nobody",)
 
     def open_pull(self, ref: RepoRef, *, head: str, base: str, title: str, body: str) -> PullRequest:
         """Open a pull request of two branches, or return the one of the same two, as ``ScmProvider.open_pull`` says."""

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.scm.base import Webhook
+from portal_actions_plugin.scm.base import Protection, Webhook
 from portal_actions_plugin.scm.local.git import locked
 from portal_actions_plugin.scm.local.records import SETTINGS, read_json, write_json
 from portal_actions_plugin.scm.secret_fingerprints import fingerprint, matches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.scm.base import Collaborator, Guard, Protection, Variable, WebhookSpec
+    from portal_actions_plugin.scm.base import Collaborator, Guard, PullDetails, Variable, WebhookSpec
 
     Settings = dict[str, JsonValue]
+
+
+_NAMED = ("required_reviews", "required_checks", "code_owners")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,18 @@ class LocalSettings:
             "requiredReviews": protection.required_reviews,
             "requiredChecks": list(protection.required_checks),
             "codeOwners": protection.code_owners,
+            **{name: value for name, value in _more(protection).items() if value != _more(Protection())[name]},
         }
         return bool(self._set_all("protection", {branch: wanted}))
+
+    def configure(self, settings: Mapping[str, JsonValue]) -> None:
+        """Keep what the repository is to be set to."""
+        self._set_all("settings", dict(settings))
+
+    def detail_pull(self, number: int, details: PullDetails) -> None:
+        """Keep who is to look at a pull request, and its labels."""
+        kept: JsonValue = json.loads(json.dumps(asdict(details)))
+        self._set_all("pulls", {str(number): kept})
 
     def set_variable(self, variable: Variable) -> None:
         """Keep a variable. Of a secret only the name is kept: there is no CI here that could use it."""
@@ -102,6 +116,12 @@ class LocalSettings:
         folder = self.path / SETTINGS
         folder.mkdir(exist_ok=True)
         write_json(folder / f"{kind}.json", value)
+
+
+def _more(protection: Protection) -> Settings:
+    """What else of a protection there is to keep."""
+    kept: Settings = json.loads(json.dumps(asdict(protection)))
+    return {name: value for name, value in kept.items() if name not in _NAMED}
 
 
 def _is_as(kept: Settings, spec: WebhookSpec) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import NotFoundError
-from portal_actions_plugin.scm.base import Protected, Protection
+from portal_actions_plugin.scm.base import People, Protected, Protection
 from portal_actions_plugin.scm.github.client import RepoApi, segment
 from portal_actions_plugin.scm.github.errors import PlanError, says
 from portal_actions_plugin.scm.remote.fields import at, flag, maybe_text, objects, texts
@@ -38,9 +38,13 @@ def protect_branch(repo: RepoApi, branch: str, protection: Protection) -> Protec
         there = _read(repo, branch, path)
         before = _body_of(there) if there else None
         wanted = _with(before or _body_of({}), protection)
-        if wanted == before:
+        is_signed = not protection.signed or (there is not None and flag(there, "required_signatures", "enabled"))
+        if wanted == before and is_signed:
             return Protected(changed=False)
-        write_again(lambda: repo.send("PUT", path, body=wanted), log=repo.api.opening.log)
+        if wanted != before:
+            write_again(lambda: repo.send("PUT", path, body=wanted), log=repo.api.opening.log)
+        if not is_signed:
+            write_again(lambda: repo.send("POST", f"{path}/required_signatures"), log=repo.api.opening.log)
     except PlanError as error:
         return Protected(changed=False, cannot=(f"{branch} of {repo.name} stays as it is. {error.message}",))
     return Protected(changed=True)
@@ -107,21 +111,45 @@ def _people(shown: JsonValue) -> Body | None:
 def _with(before: Body, protection: Protection) -> Body:
     """What is there with what is asked for; the stricter one of both counts."""
     wanted = dict(before)
-    if protection.required_reviews or protection.code_owners:
+    if protection.required_reviews or protection.code_owners or protection.by_pull_only:
         reviews = dict(_part(before, "required_pull_request_reviews"))
         count = reviews.get("required_approving_review_count")
         reviews["required_approving_review_count"] = max(
             count if isinstance(count, int) else 0, protection.required_reviews
         )
         reviews["require_code_owner_reviews"] = protection.code_owners or flag(reviews, "require_code_owner_reviews")
+        for name, is_wanted in (
+            ("dismiss_stale_reviews", protection.dismisses_stale),
+            ("require_last_push_approval", protection.by_others),
+        ):
+            if is_wanted:
+                reviews[name] = True
+        if (allowed := _named(protection.may_bypass)) and "bypass_pull_request_allowances" not in reviews:
+            reviews["bypass_pull_request_allowances"] = allowed
         wanted["required_pull_request_reviews"] = reviews
-    if protection.required_checks:
+    if protection.required_checks or protection.up_to_date:
         checks = _part(before, "required_status_checks")
         there: list[JsonValue] = [*objects(checks, "checks")]
         known = {maybe_text(check, "context") for check in there}
         there += [{"context": name, "app_id": ANY_APP} for name in protection.required_checks if name not in known]
-        wanted["required_status_checks"] = {"strict": flag(checks, "strict"), "checks": there}
+        wanted["required_status_checks"] = {"strict": protection.up_to_date or flag(checks, "strict"), "checks": there}
+    if protection.may_push is not None and before["restrictions"] is None:
+        wanted["restrictions"] = _named(protection.may_push) or {kind: [] for kind in _NAMED_BY}
+    for name, is_wanted in (
+        ("enforce_admins", protection.for_admins),
+        ("required_conversation_resolution", protection.conversations),
+        ("required_linear_history", protection.linear),
+        ("block_creations", protection.no_creation),
+    ):
+        if is_wanted:
+            wanted[name] = True
     return wanted
+
+
+def _named(people: People) -> Body | None:
+    if not (people.users or people.teams or people.apps):
+        return None
+    return {"users": list(people.users), "teams": list(people.teams), "apps": list(people.apps)}
 
 
 def _part(before: Body, name: str) -> JsonObject:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import AuthError, ConflictError, NotFoundError, ValidationError
-from portal_actions_plugin.scm.base import Protected, Protection
+from portal_actions_plugin.scm.base import People, Protected, Protection
 from portal_actions_plugin.scm.gitlab.client import ProjectApi
 from portal_actions_plugin.scm.gitlab.permissions import DEVELOPER, MAINTAINER
 from portal_actions_plugin.scm.gitlab.projects import segment
@@ -32,7 +32,7 @@ def protect_branch(repo: ProjectApi, branch: str, wanted: Protection) -> Protect
     """
     check_branch(branch)
     changed, cannot = _protect(repo, branch, wanted)
-    for part in (_require_reviews, _require_pipeline):
+    for part in (_require_reviews, _require_pipeline, _require_resolved):
         part_changed, part_cannot = part(repo, wanted)
         changed = changed or part_changed
         cannot += part_cannot
@@ -40,7 +40,9 @@ def protect_branch(repo: ProjectApi, branch: str, wanted: Protection) -> Protect
 
 
 def _protect(repo: ProjectApi, branch: str, wanted: Protection) -> tuple[bool, list[str]]:
-    is_guarded = wanted.required_reviews > 0 or bool(wanted.required_checks) or wanted.code_owners
+    is_guarded = (
+        wanted.required_reviews > 0 or bool(wanted.required_checks) or wanted.code_owners or wanted.by_pull_only
+    )
     push = _NO_ONE if is_guarded else MAINTAINER
     merge = DEVELOPER if is_guarded else MAINTAINER
     body: dict[str, JsonValue] = {
@@ -152,6 +154,27 @@ def _require_reviews(repo: ProjectApi, wanted: Protection) -> tuple[bool, list[s
 def _rule(repo: ProjectApi, wanted: Protection) -> JsonObject | None:
     rules = repo.pages("/approval_rules", what="the approval rules")
     return next((rule for rule in rules if number(rule, "approvals_required") >= wanted.required_reviews), None)
+
+
+def _require_resolved(repo: ProjectApi, wanted: Protection) -> tuple[bool, list[str]]:
+    """What else of a protection the project has, and what GitLab knows only of whole projects or not at all."""
+    named = {
+        "branches that are up to date": wanted.up_to_date,
+        "approvals that a new push takes away": wanted.dismisses_stale,
+        "an approval by somebody else": wanted.by_others,
+        "a history without merges": wanted.linear,
+        "signed commits": wanted.signed,
+        "no new branches": wanted.no_creation,
+        "people who may bypass it": wanted.may_bypass != People(),
+        "the only ones who may push": wanted.may_push is not None,
+    }
+    lacking = ", ".join(what for what, is_wanted in named.items() if is_wanted)
+    cannot = [f"not set at GitLab, which has it elsewhere or not at all: {lacking}."] if lacking else []
+    setting = "only_allow_merge_if_all_discussions_are_resolved"
+    if not wanted.conversations or flag(repo.project.about, setting):
+        return False, cannot
+    write_again(lambda: repo.write("PUT", "", body={setting: True}), log=repo.opening.log)
+    return True, cannot
 
 
 def _require_pipeline(repo: ProjectApi, wanted: Protection) -> tuple[bool, list[str]]:
