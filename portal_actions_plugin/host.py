@@ -159,6 +159,31 @@ class Catalog(Protocol):
         """Create or update an entity, keyed by kind, namespace and name; returns its id."""
 
 
+class WiderCatalog(Catalog, Protocol):
+    """What a host's software catalog may have beside that: templates of Backstage ask for it."""
+
+    def register_location(self, url: str, optional: bool) -> str | None:  # noqa: FBT001 the host contract's signature
+        """Register the file at an address, with all that it names.
+
+        Without it, each entity of the file is given to ``register_entity`` by itself.
+
+        Args:
+            url: of a file such as ``catalog-info.yaml``, at any host.
+            optional: whether the file may be missing, or be registered already.
+
+        Returns:
+            The reference of the entity that the file is about, such as ``component:default/orders``; None where that is
+            not known.
+
+        Raises:
+            NotFoundError: there is no such file.
+            ConflictError: it is registered already.
+        """
+
+    def get_entity(self, ref: str) -> Mapping[str, Json] | None:
+        """The entity of a reference such as ``component:default/orders``; None when there is none."""
+
+
 class Scorecards(Protocol):
     """The host's scorecards."""
 

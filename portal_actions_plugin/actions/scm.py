@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, validate, validates_schema
 from marshmallow import ValidationError as SchemaError
 
-from portal_actions_plugin.actions.claims import claim_on
+from portal_actions_plugin.actions.claims import create_claimed
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_commits import open_repo, rendered_skeleton
 from portal_actions_plugin.actions.scm_fields import (
@@ -32,16 +32,15 @@ from portal_actions_plugin.actions.scm_fields import (
 )
 from portal_actions_plugin.actions.scm_operations import of_file, of_files, of_pull
 from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
-from portal_actions_plugin.scm.base import VISIBILITIES, FileChange, Operation
+from portal_actions_plugin.scm.base import VISIBILITIES, FileChange, Operation, RepoRef
 from portal_actions_plugin.scm.names import check_branch
-from portal_actions_plugin.scm.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from portal_actions_plugin.actions.context import ActionContext
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.scm.base import RepoRef, Repository
+    from portal_actions_plugin.scm.base import Repository
     from portal_actions_plugin.scm.provider import ScmProvider
 
 _MAX_TITLE = 250
@@ -101,29 +100,19 @@ def create_repo(
     if_exists: str,
 ) -> dict[str, Any]:
     """Create a repository. One that exists is a conflict, unless this run or one that it retries has made it."""
-    scm = ctx.scm(provider)
-    require(scm, Operation.CREATE_REPO, provider)
-    # Kept before the repository is made: whoever finds it later can tell that it is ours.
-    claim = claim_on(ctx, "createRepo", provider, owner.lower(), repo.lower())
     try:
-        made = scm.create_repo(
-            owner,
-            repo,
+        made = create_claimed(
+            ctx,
+            RepoRef(provider, owner, repo, ""),
             visibility=visibility,
-            description=" ".join((description or "").split()),
+            description=description or "",
             init_with_readme=init_with_readme,
-            claim=claim,
         )
     except ConflictError as conflict:
         if if_exists != "use":
             raise
-        found = _existing(ctx, scm, owner, repo, conflict)
-        ctx.log(f"{found.ref.full_name} is there already, and is used as it is")
-        return _repository(ctx, found)
-    if made.fresh:
-        ctx.log(f"created {made.ref.full_name} ({visibility})")
-    else:
-        ctx.log(f"{made.ref.full_name} is there already: an earlier attempt of this run, or a run it retries, made it")
+        made = _existing(ctx, ctx.scm(provider), owner, repo, conflict)
+        ctx.log(f"{made.ref.full_name} is there already, and is used as it is")
     return _repository(ctx, made)
 
 

@@ -143,6 +143,8 @@ def commit_sha_field() -> fields.String:
 
 
 OWN_TOKEN = "token"  # noqa: S105 the name of a field
+GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL = "gitAuthorName", "gitAuthorEmail"
+"""The fields that say who commits are by, where an action has them: a forge is opened with what they hold."""
 
 
 class AsRequester(Schema):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.scm.branch_rules import People as People
-from portal_actions_plugin.scm.branch_rules import Protected as Protected
-from portal_actions_plugin.scm.branch_rules import Protection as Protection
+from portal_actions_plugin.scm.branch_rules import People as People  # noqa: PLC0414 it is named here for everybody
+from portal_actions_plugin.scm.branch_rules import Protected as Protected  # noqa: PLC0414 it is named here for everybody
+from portal_actions_plugin.scm.branch_rules import Protection as Protection  # noqa: PLC0414 it is named here for everybody
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -274,12 +274,20 @@ class Variable:
         value: never shown again.
         is_secret: whether the forge hides it: a secret there, or a masked variable.
         is_protected: whether only protected branches get it, where the forge has that.
+        is_file: whether the CI gets a file that holds it, where the forge has that.
+        is_raw: whether a ``$`` in it is one, where the forge would take it for another variable otherwise.
+        scope: which environments get it, where the forge has that; ``*`` for all.
+        description: one line, where the forge has that.
     """
 
     name: str
     value: str = field(repr=False)
     is_secret: bool = True
     is_protected: bool = False
+    is_file: bool = False
+    is_raw: bool = True
+    scope: str = "*"
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,9 @@ class OptionalOperations:
     def configure_repo(self, ref: RepoRef, settings: Mapping[str, JsonValue]) -> None:
         raise cannot(Operation.CONFIGURE_REPO, ref.provider)
 
+    def ensure_branch(self, ref: RepoRef, branch: str, start: str) -> None:
+        raise cannot(Operation.COMMIT, ref.provider)
+
     def detail_pull(self, ref: RepoRef, number: int, details: PullDetails) -> tuple[str, ...]:
         raise cannot(Operation.DETAIL_PULL, ref.provider)
 

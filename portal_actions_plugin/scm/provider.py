@@ -88,6 +88,13 @@ class ScmProvider(Protocol):
     def branch_head(self, ref: RepoRef, branch: str) -> str | None:
         """The commit that a branch is at, or None when there is no such branch."""
 
+    def ensure_branch(self, ref: RepoRef, branch: str, start: str) -> None:
+        """Make a branch where another one is now; one that is there is left.
+
+        Raises:
+            NotFoundError: there is no branch ``start``.
+        """
+
     def read_file(self, ref: RepoRef, branch: str, path: str) -> tuple[bytes, str] | None:
         """Read a file of a branch.
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.settings.forge_addresses import RepoUrl
 from portal_actions_plugin.software_templates.known_inputs import parameter_of, step_of
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
 
     Data = Mapping[str, JsonValue]
+
+
+REPO_URL = "repoUrl"
+ProviderAt = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +34,37 @@ class Target:
     fields: tuple[tuple[str, ...], ...] = ()
 
 
-def target_of_action(data: Data) -> Target | None:
-    """Where a one-off works: ``data`` is its input."""
+def no_hosts(_host: str) -> None:
+    """Know no host."""
+
+
+def target_of_action(data: Data, provider_at: ProviderAt = no_hosts) -> Target | None:
+    """Where a one-off works.
+
+    Args:
+        data: its input.
+        provider_at: the name of the installation at a host that ``repoUrl`` names.
+    """
+    if REPO_URL in data:
+        return _at_repo_url(data[REPO_URL], provider_at, ((REPO_URL,),))
     path = _path_to_place(data)
     return _target(_at(data, path), ((*path, "provider"), (*path, "owner")))
 
 
-def target_of_step(data: Data, written: Data, earlier: Mapping[str, Target]) -> Target | None:
+def target_of_step(
+    data: Data, written: Data, earlier: Mapping[str, Target], provider_at: ProviderAt = no_hosts
+) -> Target | None:
     """Where a step works; one whose repository is another step's output works where that one does.
 
     Args:
         data: as much of its input as is known.
         written: its unrendered input.
         earlier: where the steps before it work, by their ids.
+        provider_at: the name of the installation at a host that ``repoUrl`` names.
     """
+    if REPO_URL in written:
+        name = parameter_of(written[REPO_URL])
+        return _at_repo_url(data.get(REPO_URL), provider_at, ((name,),) if name else ())
     path = _path_to_place(data)
     place = _at(written, path)
     names = (parameter_of(place.get(name)) or parameter_of(written.get("repo")) for name in ("provider", "owner"))
@@ -55,6 +77,17 @@ def _target(place: Data, fields: tuple[tuple[str, ...], ...]) -> Target | None:
     if not isinstance(provider, str):
         return None
     return Target(provider, owner if isinstance(owner, str) else None, tuple(dict.fromkeys(fields)))
+
+
+def _at_repo_url(value: object, provider_at: ProviderAt, fields: tuple[tuple[str, ...], ...]) -> Target | None:
+    """Where Backstage's ``repoUrl`` leads; a host that nobody knows stands for the forge that is missing."""
+    try:
+        found = RepoUrl.read(value) if isinstance(value, str) else None
+    except ValueError:
+        return None  # the action says it, with the field
+    if found is None or provider_at is no_hosts:
+        return None
+    return Target(provider_at(found.host) or found.host, found.owner or None, fields)
 
 
 def _path_to_place(data: Data) -> tuple[str, ...]:

@@ -45,15 +45,15 @@ def test_strict_equality_decides_a_step(tmp_path):
         steps:
           - id: hub
             if: ${{ parameters.host === 'github' }}
-            action: publish:github
+            action: publish:gitea
             input: {repoUrl: x}
           - id: lab
             if: ${{ parameters.host !== 'github' }}
-            action: publish:gitlab
+            action: publish:bitbucketCloud
             input: {repoUrl: x}
         """)  # fmt: skip
     assert (found.state, found.waits_for, found.fails_without) == (
-        State.WAITS, ("publish:github", "publish:gitlab"), (),
+        State.WAITS, ("publish:bitbucketCloud", "publish:gitea"), (),
     )  # fmt: skip
     template = loaded(tmp_path)
     context = {"parameters": {"host": "github"}}
@@ -162,7 +162,7 @@ def test_a_secret_that_a_picker_brings_is_known(tmp_path):
         steps:
           - {id: publish, action: publish:github, input: {repoUrl: "${{ parameters.repoUrl }}", token: "${{ secrets.USER_TOKEN }}"}}
         """)  # fmt: skip
-    assert (found.state, found.warnings) == (State.WAITS, ())
+    assert (found.state, found.warnings) == (State.RUNS, ())
     given = {"repoUrl": "github.com?owner=a&repo=b"}
     assert rendered(loaded(tmp_path), 0, given, secrets={"USER_TOKEN": "t"}) == {**given, "token": "t"}
 

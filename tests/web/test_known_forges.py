@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,23 @@ spec:
 """
 
 
+PUBLISH = """\
+apiVersion: scaffolder.backstage.io/v1beta3
+kind: Template
+metadata: {name: publish, title: Publish}
+spec:
+  owner: team:shop
+  type: service
+  parameters:
+    - title: Service
+      required: [repoUrl]
+      properties:
+        repoUrl: {type: string, ui:field: RepoUrlPicker}
+  steps:
+    - {id: publish, name: Publish, action: publish:github, input: {repoUrl: "${{ parameters.repoUrl }}"}}
+"""
+
+
 @pytest.fixture
 def forge(monkeypatch):
     monkeypatch.setattr(requirements, "START_SECONDS", 60.0)
@@ -63,6 +81,7 @@ def forge(monkeypatch):
 def start(forge, make_app, template_folder):
     """Start the template or an action as Ada, in a portal with these settings of the fake forge."""
     (template_folder / "service.yaml").write_text(TEMPLATE)
+    (template_folder / "publish.yaml").write_text(PUBLISH)
     apps = {}
 
     def start(what, inputs, **settings):
@@ -71,6 +90,7 @@ def start(forge, make_app, template_folder):
             scm = {"fake": {"kind": "fake", "token": "s3cret-token", **settings}}
             apps[key] = make_app(PORTAL_ACTIONS_SCM=scm, PORTAL_ACTIONS_RATE_LIMIT="1000 per minute")
         kind, name = ("actions", "input") if "@" in what else ("templates", "inputs")
+        start.app = apps[key]
         start.ada = lambda: Person(apps[key].test_client(), "ada")
         return start.ada().post(f"{API}/{kind}/{what}/runs", json={name: inputs})
 
@@ -97,6 +117,25 @@ class TestRefusing:
         assert answer.status_code == 422
         assert list(answer.json["errors"]) == ["forge"]
         assert "which the step create asks for" in answer.json["message"]
+
+    def test_a_repo_url_names_the_forge_by_its_host(self, forge, start, monkeypatch):
+        forge.reach = NO_REPOS
+        answer = start("publish", {"repoUrl": "fake.example?owner=acme&repo=shop"}, url="https://fake.example")
+        assert answer.status_code == 422
+        assert list(answer.json["errors"]) == ["repoUrl"]
+        assert answer.json["message"] == "fake is of the kind fake, and the step publish is for github."
+        registry = start.app.extensions["portal_actions"].registry
+        publish = registry.get("publish:github")
+        monkeypatch.setitem(registry._actions, publish.id, replace(publish, forges=("fake",)))
+        answer = start("publish", {"repoUrl": "fake.example?owner=acme&repo=shop"}, url="https://fake.example")
+        assert list(answer.json["errors"]) == ["repoUrl"]
+        assert answer.json["message"].startswith("robot may not create repositories on fake for acme, which the step ")
+
+    def test_a_host_that_no_forge_is_at_is_named_before_anything_runs(self, forge, start):
+        answer = start("publish", {"repoUrl": "gitea.example?owner=acme&repo=shop"})
+        assert answer.status_code == 422
+        assert list(answer.json["errors"]) == ["repoUrl"]
+        assert "gitea.example" in answer.json["message"]
 
     def test_what_a_later_step_needs_is_known_by_the_repository_that_an_earlier_one_makes(self, forge, start):
         forge.reach = Reach("robot", "Fake", missing={Operation.COMMIT_WORKFLOWS: "the scope workflow"})

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import yaml
 
+from portal_actions_plugin.software_templates.yaml.core import resolvers
+
 
 class _Dumper(yaml.SafeDumper):
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 PyYAML's own
@@ -17,8 +19,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+_LOOK_ALIKES = resolvers()
+"""What YAML 1.2 takes for something else than a text; PyYAML itself knows what 1.1 does."""
+
+
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+    is_alike = any(pattern.match(value) for _, pattern in _LOOK_ALIKES.get(value[:1], ()))
+    style = "|" if "\n" in value else "'" if is_alike else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 _Dumper.add_representer(str, _text)

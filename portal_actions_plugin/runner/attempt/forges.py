@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.actions.scm_fields import OWN_TOKEN
+from portal_actions_plugin.actions.scm_fields import GIT_AUTHOR_EMAIL, GIT_AUTHOR_NAME, OWN_TOKEN
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.forges.opening import opening_of
 from portal_actions_plugin.scm.base import Author
 from portal_actions_plugin.scm.providers import installation_named
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from portal_actions_plugin.actions.context import ActionContext, Recorder, RunInfo
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.runner.attempt.prepare import HandlerCall
@@ -48,7 +50,7 @@ def open_forge(call: HandlerCall, provider: str, ctx: ActionContext) -> ScmProvi
     installation = installation_named(portal.config.scm, provider)
     return portal.provider_kinds.open(
         replace(
-            opening_of(installation, _author(ctx.run)),
+            opening_of(installation, _author(ctx.run, call.input)),
             guard=ctx.recorder.ensure_ours,
             log=ctx.log,
             warn=ctx.warn,
@@ -66,6 +68,11 @@ def _own_token(call: HandlerCall) -> str | None:
     return given if isinstance(given, str) and given else None
 
 
-def _author(run: RunInfo) -> Author:
+def _author(run: RunInfo, given: Mapping[str, object]) -> Author:
+    """Who commits are by: the requester, unless an input of Backstage's names somebody else."""
     _, _, address = run.requested_by.partition(":")
-    return Author(run.requester_name or run.requested_by, address if "@" in address else "portal-actions@localhost")
+    name, email = given.get(GIT_AUTHOR_NAME), given.get(GIT_AUTHOR_EMAIL)
+    return Author(
+        name if isinstance(name, str) and name else run.requester_name or run.requested_by,
+        email if isinstance(email, str) and email else address if "@" in address else "portal-actions@localhost",
+    )

@@ -12,11 +12,11 @@ from portal_actions_plugin.actions.scm_fields import OWN_TOKEN
 from portal_actions_plugin.actions.scm_operations import commits_to
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.scm.base import Operation
-from portal_actions_plugin.software_templates.forge_targets import Target, target_of_action, target_of_step
+from portal_actions_plugin.software_templates.forge_targets import REPO_URL, Target, target_of_action, target_of_step
 from portal_actions_plugin.software_templates.known_inputs import KnownInputs
 from portal_actions_plugin.software_templates.spec import repeated_ids
 
-PLACE = ("provider", "owner", "repo")
+PLACE = ("provider", "owner", "repo", REPO_URL)
 """The fields that say where a step works."""
 
 log = logging.getLogger(__name__)
@@ -36,11 +36,13 @@ class Need:
         target: of which one.
         operations: what it asks.
         step: what people call it; empty for a one-off.
+        kinds: the kinds of forges that its action is for; all where it names none.
     """
 
     target: Target
     operations: frozenset[Operation]
     step: str = ""
+    kinds: tuple[str, ...] = ()
 
 
 def is_on_disk(provider: str) -> bool:
@@ -53,8 +55,8 @@ def needs_of_action(action: Action, data: Mapping[str, JsonValue]) -> list[Need]
     """What a one-off asks of a forge; ``data`` is its input, without secrets."""
     if not action.operations or data.get(OWN_TOKEN):
         return []
-    target = target_of_action(data)
-    return [Need(target, _asked(action, data))] if target else []
+    target = target_of_action(data, _provider_at)
+    return [Need(target, _asked(action, data), kinds=action.forges)] if target else []
 
 
 def needs_of_template(course: Course, first: int) -> Iterator[Need]:
@@ -78,13 +80,18 @@ def needs_of_template(course: Course, first: int) -> Iterator[Need]:
         if action is None or not action.operations:
             continue
         place = known.input(position, PLACE)
-        if target := target_of_step(place, step.input, targets):
+        if target := target_of_step(place, step.input, targets, _provider_at):
             if step.id not in repeated:
                 targets[step.id] = target
             # Whatever the requester's own token may do, the portal's does not tell.
             if position >= first and OWN_TOKEN not in step.input and known.is_run(position):
                 data = place if is_on_disk(target.provider) else known.input(position)
-                yield Need(target, _operations(action, data, course.template), step.id)
+                yield Need(target, _operations(action, data, course.template), step.id, action.forges)
+
+
+def _provider_at(host: str) -> str | None:
+    found = extension().config.forge_addresses.at_host(host)
+    return found.name if found else None
 
 
 def _operations(action: Action, data: Mapping[str, JsonValue], template: Template) -> frozenset[Operation]:

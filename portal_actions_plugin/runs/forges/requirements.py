@@ -52,6 +52,10 @@ def require_forges(needs: Iterable[Need]) -> None:
         if target.provider not in extension().config.scm:
             known = ", ".join(extension().config.scm)
             raise _refusal(target, f"There is no SCM provider {target.provider!r}: this portal knows {known}.", None)
+        kind = extension().config.scm[target.provider].kind
+        if need.kinds and kind not in need.kinds:
+            message = f"{target.provider} is of the kind {kind}{_asked_by_step(need)}."
+            raise _refusal(target, message, None)
         key = (target.provider, target.owner.casefold() if target.owner else None)
         _, operations = wanted.setdefault(key, (target, {}))
         for operation in sorted(need.operations):
@@ -102,6 +106,10 @@ def _who_gives(lacks: str) -> str:
 
 def _asked_by(step: str) -> str:
     return f", which the step {step} asks for" if step else ""
+
+
+def _asked_by_step(need: Need) -> str:
+    return f", and the step {need.step} is for {need.kinds[0]}" if need.step else f", and this is for {need.kinds[0]}"
 
 
 def _is_believed(kept: Kept[Reached]) -> bool:

@@ -6,10 +6,11 @@ import base64
 import binascii
 from typing import NamedTuple
 
-from portal_actions_plugin.errors import RemoteError
+from portal_actions_plugin.errors import NotFoundError, RemoteError
 from portal_actions_plugin.scm.github.client import RepoApi, segment
 from portal_actions_plugin.scm.github.errors import says
 from portal_actions_plugin.scm.remote.fields import maybe_text, text
+from portal_actions_plugin.scm.remote.lost_answers import write_once
 
 
 class Head(NamedTuple):
@@ -30,6 +31,21 @@ def find_branch(repo: RepoApi, branch: str) -> Head | None:
     if text(found, "name") != branch:
         return None  # it has another name now, and GitHub leads there: "Get a branch" answers 301
     return Head(text(found, "commit", "sha"), maybe_text(found, "commit", "commit", "tree", "sha"))
+
+
+def ensure_branch(repo: RepoApi, branch: str, start: str) -> None:
+    """Make a branch where another one is now; one that is there is left."""
+    if find_branch(repo, branch) is not None:
+        return
+    head = find_branch(repo, start)
+    if head is None:
+        raise NotFoundError(f"{repo.name} has no branch {start}, so {branch} cannot be made from it.")
+    body = {"ref": f"refs/heads/{branch}", "sha": head.commit}
+    write_once(
+        lambda: bool(repo.send("POST", "/git/refs", body=body)),
+        lambda: find_branch(repo, branch) is not None or None,
+        log=repo.api.opening.log,
+    )
 
 
 def root_of(repo: RepoApi, head: Head) -> str:

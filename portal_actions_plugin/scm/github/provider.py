@@ -96,6 +96,12 @@ class GitHubProvider:
         head = branches.find_branch(self._repo(ref), branch)
         return head.commit if head else None
 
+    def ensure_branch(self, ref: RepoRef, branch: str, start: str) -> None:
+        """Make a branch where another one is now; one that is there is left."""
+        check_branch(branch)
+        check_branch(start, "ref")
+        branches.ensure_branch(self._repo(ref), branch, start)
+
     def read_file(self, ref: RepoRef, branch: str, path: str) -> tuple[bytes, str] | None:
         """The content and the blob SHA of a file, or None when the branch or the file does not exist."""
         check_branch(branch)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from stat import S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.errors import ConflictError, NotFoundError
 from portal_actions_plugin.scm.base import CommitResult
 from portal_actions_plugin.scm.gitlab.client import GitLab, ProjectApi
 from portal_actions_plugin.scm.gitlab.errors import LostRaceError
@@ -218,6 +218,21 @@ def _content(content: bytes) -> dict[str, JsonValue]:
         except UnicodeDecodeError:
             pass
     return {"content": base64.b64encode(content).decode(), "encoding": "base64"}
+
+
+def ensure_branch(repo: ProjectApi, branch: str, start: str) -> None:
+    """Make a branch where another one is now; one that is there is left: docs.gitlab.com/api/branches/"""
+    if repo.head(branch) is not None:
+        return
+    head = repo.head(start)
+    if head is None:
+        raise NotFoundError(f"{repo.name} has no branch {start}, so {branch} cannot be made from it.")
+    body: JsonValue = {"branch": branch, "ref": head}
+    write_once(
+        lambda: bool(repo.write("POST", "/repository/branches", body=body)),
+        lambda: repo.head(branch) is not None or None,
+        log=repo.opening.log,
+    )
 
 
 def read_file(repo: ProjectApi, branch: str, path: str) -> tuple[bytes, str] | None:

@@ -85,6 +85,12 @@ class GitLabProvider:
         check_branch(branch)
         return self._gitlab.project(ref).head(branch)
 
+    def ensure_branch(self, ref: RepoRef, branch: str, start: str) -> None:
+        """Make a branch where another one is now; one that is there is left."""
+        check_branch(branch)
+        check_branch(start, "ref")
+        commits.ensure_branch(self._gitlab.project(ref), branch, start)
+
     def read_file(self, ref: RepoRef, branch: str, path: str) -> tuple[bytes, str] | None:
         """The content and the blob SHA of a file, or None when the branch or the file does not exist."""
         return commits.read_file(self._gitlab.project(ref), branch, path)

@@ -24,13 +24,15 @@ from portal_actions_plugin.errors import ConflictError, NotFoundError, RemoteErr
 from portal_actions_plugin.scm.git_objects import FOLDER, Entry, edit_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 BRANCHES = b"refs/heads/"
 LOCK_SECONDS = 30.0
 REF_LOCK_SECONDS = 5.0
 REF_LOCK_STALE_SECONDS = 10.0
+MAX_LOOSE = 100
+"""Objects that are stored each in a file of its own; more go into one."""
 
 
 @contextmanager
@@ -220,6 +222,10 @@ class BareRepo:
 
     def write(self, objects: Iterable[Blob | Tree | Commit]) -> None:
         """Store objects; no branch names them yet. Only under ``locked``."""
+        objects = list(objects)
+        if len(objects) > MAX_LOOSE:
+            self._write_pack(objects)
+            return
         for item in objects:
             try:
                 self._store.add_object(item)
@@ -227,6 +233,16 @@ class BareRepo:
                 # Every writer of loose objects with such a lock is ours, and we hold our lock: this one is dead.
                 Path(os.fsdecode(leftover.lockfilename)).unlink(missing_ok=True)
                 self._store.add_object(item)
+
+    def _write_pack(self, objects: Sequence[Blob | Tree | Commit]) -> None:
+        """Store many objects in one file: each file of its own would have to reach the disk by itself."""
+        self._store.add_objects([(item, None) for item in objects])
+        for file in Path(os.fsdecode(self._store.pack_dir)).glob("pack-*"):
+            fd = os.open(file, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
     def swap(self, branch: str, old: ObjectID | None, new: ObjectID) -> bool:
         """Move a branch from ``old`` to ``new``, or make it when ``old`` is None; False when it was elsewhere by then.

@@ -6,10 +6,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.errors import ConfigurationError, ConflictError
+from portal_actions_plugin.errors import ConfigurationError, ConflictError, NotFoundError
 from portal_actions_plugin.scm.base import CommitResult, Protected, PullRequest, Reach, Repository
 from portal_actions_plugin.scm.local.commits import CommitRequest, commit_files
 from portal_actions_plugin.scm.local.create import RepoRecord, create, read_record
+from portal_actions_plugin.scm.local.git import locked, opened
 from portal_actions_plugin.scm.local.operations import OPERATIONS
 from portal_actions_plugin.scm.local.repo_settings import LocalSettings
 from portal_actions_plugin.scm.local.repositories import LocalRepositories
@@ -77,6 +78,19 @@ class LocalProvider(LocalRepositories, OptionalOperations):
             f"The repository {owner}/{repo} exists already, and this run has not made it. Nothing was written to it.",
             hint="Choose another name, or remove the repository if nobody needs it.",
         )
+
+    def ensure_branch(self, ref: RepoRef, branch: str, start: str) -> None:
+        """Make a branch where another one is now; one that is there is left."""
+        check_branch(branch)
+        check_branch(start, "ref")
+        path = self._path(ref)
+        with locked(path, ref.full_name), opened(path, ref.full_name) as git:
+            head = git.head(start)
+            if head is None:
+                raise NotFoundError(f"{ref.full_name} has no branch {start}, so {branch} cannot be made from it.")
+            if git.head(branch) is None:
+                self._guard()
+                git.swap(branch, None, head)
 
     def put_files(
         self,

@@ -20,31 +20,35 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9_]{1,255}")
 _MAX_VALUE = 10_000
 _SHORTEST_MASKED = 8
-_EVERYWHERE: Query = {"filter[environment_scope]": "*"}
 
 
 def set_variable(repo: ProjectApi, variable: Variable) -> None:
-    """Set a variable of all environments, whatever it was before. A secret one is masked in job logs."""
+    """Set a variable of its environments, whatever it was before. A secret one is masked in job logs."""
     _check(variable)
     rest = f"/variables/{segment(variable.name)}"
-    answer = repo.find(rest, query=_EVERYWHERE)
+    scope: Query = {"filter[environment_scope]": variable.scope}
+    answer = repo.find(rest, query=scope)
     settings: dict[str, JsonValue] = {
         "value": variable.value,
         "masked": variable.is_secret,
         "protected": variable.is_protected,
         # A "$" in a value is one: docs.gitlab.com/ci/variables/#prevent-cicd-variable-expansion
-        "raw": True,
+        "raw": variable.is_raw,
     }
+    if variable.is_file:
+        settings["variable_type"] = "file"
+    if variable.description:
+        settings["description"] = variable.description
     if answer is None and _create(repo, variable, settings):
         return
     there: JsonObject = {} if answer is None else answer.object()
     if any(at(there, key) != wanted for key, wanted in settings.items()):
-        write_again(lambda: repo.write("PUT", rest, query=_EVERYWHERE, body=settings), log=repo.opening.log)
+        write_again(lambda: repo.write("PUT", rest, query=scope, body=settings), log=repo.opening.log)
 
 
 def _create(repo: ProjectApi, variable: Variable, settings: dict[str, JsonValue]) -> bool:
     """Whether it could be created; False when somebody was faster, or an answer was lost."""
-    body: JsonValue = {"key": variable.name, "environment_scope": "*", **settings}
+    body: JsonValue = {"key": variable.name, "environment_scope": variable.scope, **settings}
     try:
         write_again(lambda: repo.write("POST", "/variables", body=body), log=repo.opening.log)
     except ConflictError:
