@@ -73,11 +73,16 @@ def worker(workers: int, queues: tuple[str, ...], alive_file: Path | None) -> No
 @click.command("sweep")
 @with_appcontext
 def sweep() -> None:
-    """Do one pass of the sweeper: lost wake-ups, lapsed leases, unsent signals."""
+    """Do one pass of the sweeper: lost wake-ups, lapsed leases, unsent signals, workspaces that are kept for too long."""
     from portal_actions_plugin.runner.sweeper import sweep as sweep_once
+    from portal_actions_plugin.upkeep.kept_workspaces import tidy_thoroughly
 
     done = sweep_once()
     say(f"woke workers again for {done.rung}, acted on {done.lapsed} lapsed leases, announced {done.announced}")
+    tidied = tidy_thoroughly()
+    say(
+        f"deleted {tidied.workspaces} workspaces, files of {tidied.templates} templates, {tidied.orphans} left by nobody"
+    )
     if failed := done.failed:
         raise click.ClickException(f"could not do all of it: {', '.join(failed)}. The log says why.")
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.doorbells import neighbours
+from portal_actions_plugin.runner.housekeeper import Housekeeper
 from portal_actions_plugin.runner.liveness.lookout import Lookout, ToReplace
 from portal_actions_plugin.runner.liveness.places import Place
 from portal_actions_plugin.runner.liveness.service_manager import ServiceManager
@@ -92,6 +93,7 @@ class Supervisor:
         self._beat_seconds = min(BEAT_SECONDS, extension().config.stall_seconds / 8)
         self._cannot_fork_since: float | None = None
         self._teller = Teller(app, self._connections, self._watchdog)
+        self._housekeeper = Housekeeper(app, self._connections, self._watchdog)
 
     def run(self) -> int:
         """Keep the workers alive and sweep, until told to stop; then wait for them.
@@ -127,6 +129,7 @@ class Supervisor:
                 self._sweep()
                 swept = now
             self._teller.turn()
+            self._housekeeper.turn()
             if now - beaten >= self._beat_seconds:
                 self._look_after_workers()
                 beaten = now
@@ -254,6 +257,7 @@ class Supervisor:
                     place.pid = 0
                     self._end_leftovers()
             time.sleep(0.05)
+        self._housekeeper.end()
         self._teller.end(self._turned)
         self._forget_workers()
 

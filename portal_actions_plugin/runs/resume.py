@@ -11,10 +11,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, ValidationError
+from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.run_ids import no_run
 from portal_actions_plugin.runs.states import SUCCESS
+from portal_actions_plugin.runs.workspaces.generations import is_gone, workspace_is_gone
 from portal_actions_plugin.software_templates.places import Key
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.software_templates.step_rendering import ConditionError
@@ -42,12 +44,17 @@ class LeftOff:
     position: int
     outputs: Mapping[str, Mapping[str, Any]]
 
+    @property
+    def needs_workspace(self) -> bool:
+        """Whether a step that is left to do uses the folder that the steps share."""
+        return uses_workspace(self.template, self.position)
+
 
 def left_off(run_id: str) -> LeftOff:
     """Read where a failed or canceled template run left off.
 
     Raises:
-        ConflictError: every step of it is done.
+        ConflictError: every step of it is done, or those that are left need a workspace that is gone.
         NotFoundError: it is gone by now.
     """
     whole, steps = _as_left(run_id)
@@ -58,7 +65,17 @@ def left_off(run_id: str) -> LeftOff:
         )
     position = min(unfinished)
     course = _course(run_id, whole).with_steps([step for step in steps if step["position"] <= position], None)
-    return LeftOff(course.template, position, course.outputs)
+    begin = LeftOff(course.template, position, course.outputs)
+    if whole["workspace_is_gone"] and begin.needs_workspace:
+        raise workspace_is_gone()
+    return begin
+
+
+def uses_workspace(template: Template, position: int = 0) -> bool:
+    """Whether a step of a template uses the folder that the steps share: any at or after a position."""
+    registry = extension().registry
+    actions = {step.action for step in template.steps[position:]}
+    return any(registry.get(action).workspace for action in actions if action in registry)
 
 
 def course_of(run_id: str) -> Course | None:
@@ -89,6 +106,7 @@ def _as_left(run_id: str) -> tuple[Row, Sequence[Row]]:
                 whole_run.requester_name,
                 whole_run.entity,
                 whole_run.failed_at_step,
+                is_gone(whole_run.id).label("workspace_is_gone"),
             ).where(whole_run.id == run_id)
         )
         if whole is None:

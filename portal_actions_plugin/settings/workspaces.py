@@ -21,9 +21,14 @@ _TAKES = (
 
 @dataclass(frozen=True, slots=True)
 class FolderPlace:
-    """A folder, shared by all machines of the portal."""
+    """A folder, shared by all machines of the portal.
+
+    Attributes:
+        is_beside_database: whether it belongs to one SQLite file, and no other portal can have it too.
+    """
 
     folder: Path
+    is_beside_database: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ def read_place(value: object, database_url: str) -> Place:
 
 def _beside(database_url: str) -> FolderPlace:
     file = Path(unquote(database_url.removeprefix("sqlite:///").partition("?")[0])).absolute()
-    return FolderPlace(file.with_name(f"{file.name}-workspaces"))
+    return FolderPlace(file.with_name(f"{file.name}-workspaces"), is_beside_database=True)
 
 
 def _bucket(value: str) -> BucketPlace:

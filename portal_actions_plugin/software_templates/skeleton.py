@@ -238,6 +238,34 @@ def read_skeleton(template: Template, folder: str) -> tuple[SkeletonFile, ...]:
     return _read_as_expected(template, name, expected)
 
 
+def read_all(template: Template) -> dict[str, tuple[bytes, bool]]:
+    """Read all files of a template's skeleton folders from disk, as they were when it was loaded.
+
+    Args:
+        template: one that came from a folder.
+
+    Returns:
+        Each file's content by its path below that folder, and whether it can be executed.
+
+    Raises:
+        ConflictError: a file was changed or removed since.
+    """
+    root = Path(str(template.folder)).resolve()
+    files = {}
+    for path, expected in template.skeleton_files.items():
+        try:
+            found = Found(path, file := _inside(root, root / path), file.stat())
+            content = _content(found)
+        except SkeletonError as error:
+            raise _changed(template, str(error)) from None
+        except OSError as error:
+            raise _changed(template, f"{path} cannot be read: {error.strerror}") from None
+        if digest(content) != expected:
+            raise _changed(template, f"{path} changed since it was loaded")
+        files[path] = (content, bool(found.status.st_mode & stat.S_IXUSR))
+    return files
+
+
 def _read_as_expected(template: Template, name: str, expected: Mapping[str, str]) -> tuple[SkeletonFile, ...]:
     try:
         # What was hashed at the start was looked at then: nothing else can have these hashes, wherever it lies.

@@ -18,7 +18,7 @@ from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, reading, transaction
-from portal_actions_plugin.upkeep import metric_sums
+from portal_actions_plugin.upkeep import kept_workspaces, metric_sums
 from portal_actions_plugin.upkeep.prunable_runs import (
     Ages,
     OneOffs,
@@ -106,6 +106,8 @@ class _Prune:
     def _delete_batch(self, runs: PrunableRuns, batch: _Batch) -> list[str]:
         if batch.lines > LINES_A_BATCH and not self._delete_log(runs, batch.ids[0]):
             return []
+        if isinstance(runs, TemplateRuns):
+            kept_workspaces.empty_all(batch.ids)
         return self._delete_runs(runs, batch.ids)
 
     def _delete_log(self, runs: PrunableRuns, run_id: str) -> bool:

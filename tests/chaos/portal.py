@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask
 
 from portal_actions_plugin import signals
-from portal_actions_plugin.runner import sweeper
+from portal_actions_plugin.runner import housekeeper, sweeper
 from tests.chaos import actions, visitor
 from tests.support import portal
 
@@ -31,6 +31,8 @@ def create_app() -> Flask:
     app.extensions["portal_actions"].registry.add_module(actions, "the chaos tests")
     # No process lives long here, so one that has not sent its signals by then never will.
     sweeper.ANNOUNCE_AFTER_LEASES = 1
+    housekeeper.FIRST_SECONDS = housekeeper.OFTEN_SECONDS = 2.0
+    housekeeper.SELDOM_SECONDS = 10.0
     for signal in SIGNALS:
         signal.connect(_receiver(signal.name), weak=False)
     visitor.install()

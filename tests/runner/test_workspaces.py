@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import select
 
-from portal_actions_plugin.actions.registry import action
-from portal_actions_plugin.errors import AuthError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
 from portal_actions_plugin.runs.workspaces import folders
@@ -28,12 +27,11 @@ from portal_actions_plugin.runs.workspaces.stores.store import RUNS, Shelf
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
 from tests.support.portal import PEOPLE
-from tests.support.run_helpers import Anything, work_off
+from tests.support.run_helpers import work_off
+from tests.support.workspaces import fail, look, rows_of, start_steps, write
 
 ADA = PEOPLE["ada"]
 SECRET = "the secret of this run"
-
-Handler = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
@@ -55,53 +53,7 @@ def app(make_app: Callable[..., Flask], database_url: str) -> Iterator[Flask]:
 @pytest.fixture
 def run_steps(app: Flask, template_folder: Path) -> Callable[..., str]:
     """Start a template whose steps are these handlers, by their use of the workspace; gives the run's id."""
-
-    def start(*steps: tuple[str, Handler], inputs: dict[str, Any] | None = None) -> str:
-        name = f"made-{uuid.uuid4().hex[:8]}"
-        named = []
-        for number, (use, handler) in enumerate(steps):
-            action_id = f"test.{name.replace('-', '')}s{number}@v1"
-            declared = action(action_id, title="Test", input=Anything, workspace=use or None, max_attempts=1)(handler)
-            extension().registry.add(declared, "the tests")
-            named.append({"id": f"step-{number}", "name": "A step", "action": action_id, "input": {}})
-        parameters = [{"properties": {"token": {"type": "string", "writeOnly": True}, "name": {"type": "string"}}}]
-        spec = {"owner": "team:platform", "type": "service", "parameters": parameters, "steps": named}
-        document = {"apiVersion": "portal-actions/v1", "kind": "Template", "metadata": {"name": name, "title": "Made"}}
-        (template_folder / f"{name}.yaml").write_text(yaml.safe_dump({**document, "spec": spec}))
-        return service.start_template_run(ADA, name, inputs or {}).run.id
-
-    return start
-
-
-def write(**files: str) -> Handler:
-    """A handler that writes files by name; ``__`` in a name stands for a slash."""
-
-    def handler(ctx: Any, **_input: Any) -> None:
-        for name, content in files.items():
-            place = ctx.workspace.path(name.replace("__", "/"))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(content)
-
-    return handler
-
-
-def fail(ctx: Any, **_input: Any) -> None:
-    raise AuthError("The forge refused the token.")
-
-
-def look(seen: dict[str, str]) -> Handler:
-    """A handler that reads all files into a table."""
-
-    def handler(ctx: Any, **_input: Any) -> None:
-        seen.update({one.path: one.content().decode() for one in ctx.workspace.files()})
-
-    return handler
-
-
-def rows(run_id: str) -> list[dict[str, Any]]:
-    with reading() as db:
-        found = db.rows(select(tables.workspaces).where(tables.workspaces.c.template_run_id == run_id))
-    return [dict(row) for row in found]
+    return partial(start_steps, template_folder)
 
 
 def status(run_id: str) -> str:
@@ -191,7 +143,7 @@ def test_what_a_failed_step_changes_is_not_kept(run_steps):
     run_id = run_steps(("writes", write(a="1", b="1")), ("writes", change_and_fail), ("reads", look({})))
     work_off()
     assert status(run_id) == "failed"
-    [row] = rows(run_id)
+    [row] = rows_of(run_id)
     assert (row["generation"], row["position"], row["files"], row["size"]) == (1, 0, 2, 2)
 
 
@@ -219,7 +171,7 @@ def test_nothing_of_a_run_that_has_succeeded_is_kept(run_steps):
     step_off()
     assert store().sizes(Shelf(RUNS, run_id))
     step_off()
-    assert (status(run_id), rows(run_id), dict(store().sizes(Shelf(RUNS, run_id)))) == ("success", [], {})
+    assert (status(run_id), rows_of(run_id), dict(store().sizes(Shelf(RUNS, run_id)))) == ("success", [], {})
     assert run_id not in set(store().owners(RUNS))
 
 
@@ -251,7 +203,7 @@ def test_only_what_has_changed_travels(run_steps, monkeypatch):
 def test_a_step_that_changes_nothing_writes_nothing(run_steps):
     run_id = run_steps(("writes", write(a="1")), ("writes", write(a="1")), ("", fail))
     work_off()
-    assert [row["generation"] for row in rows(run_id)] == [1]
+    assert [row["generation"] for row in rows_of(run_id)] == [1]
 
 
 # -- what may be kept --------------------------------------------------------------------------------------------------
@@ -278,7 +230,7 @@ def test_what_cannot_be_kept_fails_its_step_by_name(run_steps, make):
     run_id = run_steps(("writes", make), ("", fail))
     work_off()
     code, message, _ = error(run_id)
-    assert (code, rows(run_id)) == ("VALIDATION_ERROR", [])
+    assert (code, rows_of(run_id)) == ("VALIDATION_ERROR", [])
     assert "way" in message
 
 
@@ -315,7 +267,7 @@ def test_a_secret_in_a_file_or_a_name_is_readable_nowhere_at_rest(run_steps, tmp
     run_id = run_steps(("writes", leak), ("reads", look(seen)), ("", fail), inputs={"token": SECRET})
     step_off()
     assert SECRET.encode() not in contents_at_rest(tmp_path, run_id)
-    [row] = rows(run_id)
+    [row] = rows_of(run_id)
     assert (row["manifest"], row["sealed_manifest"] is None, row["sealed_key"] is None) == (None, False, False)
 
 
@@ -349,7 +301,7 @@ def test_without_a_key_a_file_with_a_secret_is_refused_by_name(make_app, databas
     assert code == "CONFIGURATION_ERROR"
     assert "config.ini" in message
     assert "PORTAL_ACTIONS_SECRET_KEYS" in hint
-    assert rows(run_id) == []
+    assert rows_of(run_id) == []
 
 
 # -- this machine ------------------------------------------------------------------------------------------------------
@@ -375,3 +327,69 @@ def test_a_working_folder_that_others_may_read_is_not_used(run_steps, temporary_
     run_id = run_steps(("writes", write(a="1")))
     work_off()
     assert error(run_id)[0] == "CONFIGURATION_ERROR"
+
+
+# -- resume and retry --------------------------------------------------------------------------------------------------
+
+
+class Refusing:
+    """A step that fails until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.refuses = True
+
+    def __call__(self, ctx: Any, **_input: Any) -> None:
+        if self.refuses:
+            fail(ctx)
+
+
+def test_a_resumed_run_has_the_workspace_as_the_last_finished_step_left_it(run_steps, monkeypatch):
+    seen: dict[str, str] = {}
+    refusing = Refusing()
+    steps = ("writes", write(a="1", b="old")), ("writes", refusing), ("writes", write(b="new")), ("reads", look(seen))
+    failed = run_steps(*steps, inputs={"token": SECRET})
+    work_off()
+    refusing.refuses = False
+    resumed = service.resume_template_run(ADA, failed, Ask(secrets={"token": SECRET})).run.id
+    step_off()
+    step_off()
+    owned = [len(store().sizes(Shelf(RUNS, run_id))) for run_id in (failed, resumed)]
+    assert owned == [2, 1], "nothing was copied, and nothing deleted that the failed run may be resumed from again"
+    work_off()
+    assert (status(resumed), seen) == ("success", {"a": "1", "b": "new"})
+    assert len(store().sizes(Shelf(RUNS, failed))) == 2
+
+
+def test_a_retried_run_begins_with_an_empty_workspace(run_steps):
+    seen = []
+
+    def look_and_write(ctx: Any, **_input: Any) -> None:
+        seen.append([one.path for one in ctx.workspace.files()])
+        ctx.workspace.path("a").write_text("1")
+
+    failed = run_steps(("writes", look_and_write), ("", fail))
+    work_off()
+    service.retry_template_run(ADA, failed)
+    work_off()
+    assert seen == [[], []]
+
+
+def test_what_a_step_that_cleans_up_changes_is_for_those_that_clean_up_after_it_and_not_for_a_resume(run_steps):
+    cleaned: list[list[str]] = []
+    seen: dict[str, str] = {}
+    refusing = Refusing()
+
+    def clean(ctx: Any, **_input: Any) -> None:
+        cleaned.append([one.path for one in ctx.workspace.files()])
+        for one in ctx.workspace.files():
+            one.file.unlink()
+
+    always = "${{ always() }}"
+    steps = ("writes", write(a="1")), ("writes", refusing), ("reads", look(seen))
+    failed = run_steps(*steps, ("writes", clean, always), ("writes", clean, always))
+    work_off()
+    assert (status(failed), cleaned) == ("failed", [["a"], []])
+    refusing.refuses = False
+    resumed = service.resume_template_run(ADA, failed).run.id
+    work_off()
+    assert (status(resumed), seen, cleaned) == ("success", {"a": "1"}, [["a"], [], ["a"], []])

@@ -127,12 +127,17 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "portal_actions.db")
         yield f"sqlite:///{tmp_path / 'portal_actions.db'}"
         return
-    server, source = request.getfixturevalue("postgres"), request.getfixturevalue("migrated_postgres")
+    yield request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def postgres_url(postgres: str, migrated_postgres: str) -> Iterator[str]:
+    """A fresh, migrated PostgreSQL database, for tests of what there is with that kind alone."""
     name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy")
-    yield _database_uri(server, name)
-    with psycopg.connect(server, autocommit=True) as connection:
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_postgres} STRATEGY file_copy")
+    yield _database_uri(postgres, name)
+    with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -29,7 +29,7 @@ from portal_actions_plugin.runs.changes.claims import LeaseLostError
 from portal_actions_plugin.runs.changes.transitions import Result
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.secrets.storable import MAX_STORED_DEPTH, require_depth
-from portal_actions_plugin.software_templates.loader import read_skeleton
+from portal_actions_plugin.runs.workspaces.template_files import read_skeleton
 from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.storage.pause_points import reached
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 from portal_actions_plugin.actions.workspace import Workspace
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs.resume import uses_workspace
 from portal_actions_plugin.runs.workspaces import folders, generations, lifetime, travel
+from portal_actions_plugin.runs.workspaces.generations import Place
 from portal_actions_plugin.runs.workspaces.scanning import Limits
 from portal_actions_plugin.runs.workspaces.stores.opening import store
 from portal_actions_plugin.runs.workspaces.stores.store import RUNS, Shelf
@@ -100,7 +102,9 @@ class AttemptWorkspace:
         workspace, before = self._open
         limits = Limits(config.max_workspace_bytes, config.max_workspace_files)
         secrets = Secrets(config.secret_keys, self._redactor, self._run.sealed is not None)
-        new = travel.save(before, workspace.folder, self._run.position, store(), limits, secrets)
+        failure = self._run.course.failure if self._run.course else None
+        place = Place(self._run.position, failure.position if failure else None)
+        new = travel.save(before, workspace.folder, place, store(), limits, secrets)
         reached("workspace.saved")
         return new
 
@@ -122,14 +126,8 @@ def forget_replaced(new: NewGeneration | None) -> None:
 
 def forget_finished(run: QueuedRun) -> None:
     """Delete the workspace of a template run that has succeeded: nobody can resume it."""
-    if run.course and run.ref.template_run_id and _may_have_one(run):
+    if run.course and run.ref.template_run_id and uses_workspace(run.course.template):
         _quietly(partial(lifetime.forget, run.ref.template_run_id))
-
-
-def _may_have_one(run: QueuedRun) -> bool:
-    registry = extension().registry
-    steps = run.course.template.steps if run.course else ()
-    return any(registry.get(step.action).workspace for step in steps if step.action in registry)
 
 
 def _quietly(work: Callable[[], None]) -> None:

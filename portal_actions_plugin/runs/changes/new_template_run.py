@@ -20,6 +20,7 @@ from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.resume import LeftOff
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import SUCCESS
+from portal_actions_plugin.runs.workspaces import generations
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, new_id
 
@@ -73,6 +74,7 @@ class NewTemplateRun:
         """Insert the run, the steps that it takes over, and its first step, which is rung and told of after the commit.
 
         Raises:
+            ConflictError: the workspace of the run that it resumes is gone by now.
             NotFoundError: the run that it repeats is gone by now.
         """
         retry_of = self.values["retry_of"]
@@ -81,6 +83,9 @@ class NewTemplateRun:
         row = transitions.accept_template_run(tx, self.course.run_id, self.values)
         if self.begin:
             _take_over_steps(tx, retry_of, self.course.run_id, self.begin.position)
+            if self.begin.needs_workspace:
+                generations.require_kept(tx, retry_of)
+                generations.hand_over(tx, retry_of, self.course.run_id, self.begin.position)
         steps = [queue_first(tx, self.step)] if self.step is not None else []
         return queries.template_run_within(tx, row["id"]) if self.begin else queries.whole_template_run(tx, row, steps)
 

@@ -37,6 +37,7 @@ from portal_actions_plugin.runs.resume import LeftOff, first_step
 from portal_actions_plugin.runs.secrets.requester import ask_requester, entity_of_requester
 from portal_actions_plugin.runs.secrets.sealing import masking_errors, require_secret, split_secrets
 from portal_actions_plugin.runs.secrets.storable import require_storable
+from portal_actions_plugin.runs.workspaces import template_files
 from portal_actions_plugin.software_templates.loader import no_template
 from portal_actions_plugin.software_templates.spec import Template, validate_inputs
 from portal_actions_plugin.storage.sessions import Transaction, new_id
@@ -156,6 +157,10 @@ def _start_template(
     first = first_step(begin, current, course) if begin else course.next_step(0)
     if first is not None:
         require_forges(needs_of_template(course, first))
+    if begin:
+        template_files.keep_on(template)
+    else:
+        template_files.keep(template)
     about = who_and_why(asker, ask)
     rows = NewTemplateRun.of(course, first, {**about, "secrets": kept.sealed, "retry_of": retry_of}, begin)
     return accept(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, literal, select
+from sqlalchemy import ColumnElement, bindparam, delete, insert, literal, select
 
 from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.runs.workspaces.box import Box
 from portal_actions_plugin.runs.workspaces.manifest import Manifest
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sessions import Transaction
+from portal_actions_plugin.storage.sessions import Row, Transaction
 from portal_actions_plugin.storage.sql import Id, right_now
 from portal_actions_plugin.storage.statements import CompiledOnce
 
@@ -28,7 +28,6 @@ _NEWEST = CompiledOnce(
     .order_by(_row.generation.desc())
     .limit(1)
 )
-_GONE = "The workspace of this run is gone: it was kept for a while after the run had ended, and is deleted by now."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,13 @@ class NewGeneration:
     Attributes:
         values: the row's columns.
         replaced: contents of this run that nothing needs once the row is written.
+        failed_at: the place of the step that has failed, when this one cleans up after it: a resume goes on with what the
+            folder held before, which stays beside this.
     """
 
     values: Mapping[str, Any]
     replaced: tuple[str, ...]
+    failed_at: int | None = None
 
 
 def newest(db: Transaction, run_id: str, keys: tuple[str, ...]) -> Generation:
@@ -80,8 +82,20 @@ def newest(db: Transaction, run_id: str, keys: tuple[str, ...]) -> Generation:
         ConfigurationError: no key opens it any more.
     """
     row = db.row(_NEWEST, {"run": run_id})
-    if row is None:
-        return Generation(run_id)
+    return Generation(run_id) if row is None else _of_row(run_id, row, keys)
+
+
+def needed_contents(db: Transaction, run_id: str, keys: tuple[str, ...]) -> set[str]:
+    """The names of all contents that a run's rows refer to.
+
+    Raises:
+        ConfigurationError: no key opens them any more.
+    """
+    rows = db.rows(select(tables.workspaces).where(_row.template_run_id == run_id))
+    return {name for row in rows for name in _of_row(run_id, row, keys).manifest.contents()}
+
+
+def _of_row(run_id: str, row: Row, keys: tuple[str, ...]) -> Generation:
     about = {"emptied_at": row["emptied_at"], "files": row["files"], "size": row["size"]}
     if row["emptied_at"] is not None:
         return Generation(run_id, row["generation"], row["store"], **about)
@@ -90,12 +104,25 @@ def newest(db: Transaction, run_id: str, keys: tuple[str, ...]) -> Generation:
     return Generation(run_id, row["generation"], row["store"], box, manifest, **about)
 
 
-def following(before: Generation, position: int, store: str, box: Box, manifest: Manifest) -> NewGeneration:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in its template a step is.
+
+    Attributes:
+        position: its index.
+        failed_at: the index of the step that has failed, when this one cleans up after it.
+    """
+
+    position: int
+    failed_at: int | None = None
+
+
+def following(before: Generation, place: Place, store: str, box: Box, manifest: Manifest) -> NewGeneration:
     """The row of what a step has made of the folder.
 
     Args:
         before: what the step was given.
-        position: the step's index in its template.
+        place: where the step is.
         store: the kind of store that has the contents.
         box: how they are written.
         manifest: what the folder holds.
@@ -107,7 +134,7 @@ def following(before: Generation, position: int, store: str, box: Box, manifest:
     values = {
         "template_run_id": before.run_id,
         "generation": before.number + 1,
-        "position": position,
+        "position": place.position,
         "store": store,
         "manifest": written if sealed is None else None,
         "sealed_manifest": sealed,
@@ -115,27 +142,31 @@ def following(before: Generation, position: int, store: str, box: Box, manifest:
         "files": manifest.count,
         "size": manifest.size,
     }
-    return NewGeneration(values, tuple(sorted(mine - kept.keys())))
+    replaced = sorted(mine - kept.keys()) if place.failed_at is None else ()
+    return NewGeneration(values, tuple(replaced), place.failed_at)
 
 
 def add(tx: Transaction, new: NewGeneration) -> None:
     """Write what a step has made of the folder, in the transaction of its success; what it replaces goes."""
     run_id, number = new.values["template_run_id"], new.values["generation"]
     tx.execute(insert(tables.workspaces).values(made_at=right_now(), **new.values))
-    tx.execute(delete(tables.workspaces).where(_row.template_run_id == run_id, _row.generation < number))
+    before = delete(tables.workspaces).where(_row.template_run_id == run_id, _row.generation < number)
+    tx.execute(before if new.failed_at is None else before.where(_row.position > new.failed_at))
 
 
-def hand_over(tx: Transaction, source_id: str, run_id: str) -> None:
+def hand_over(tx: Transaction, source_id: str, run_id: str, position: int) -> None:
     """Give a resumed run the folder of the run that it resumes: the row is copied, and its contents stay where they are.
 
-    Raises:
-        ConflictError: that one's folder is gone.
+    Args:
+        tx: the transaction of the start.
+        source_id: the run that it resumes.
+        run_id: the new run.
+        position: of the step that it begins at. What steps after that have changed there was to clean up.
     """
-    require_kept(tx, source_id)
     copied = (_row.position, _row.store, _row.manifest, _row.sealed_manifest, _row.sealed_key, _row.files, _row.size)
     newest_of_source = (
         select(literal(run_id, Id()), literal(1), *copied, right_now())
-        .where(_row.template_run_id == source_id)
+        .where(_row.template_run_id == source_id, _row.emptied_at.is_(None), _row.position <= position)
         .order_by(_row.generation.desc())
         .limit(1)
     )
@@ -143,8 +174,20 @@ def hand_over(tx: Transaction, source_id: str, run_id: str) -> None:
     tx.execute(insert(tables.workspaces).from_select(names, newest_of_source))
 
 
+def is_gone(run_id: ColumnElement[str] | str) -> ColumnElement[bool]:
+    """Whether a run had a folder, and its contents are deleted."""
+    return select(_row.generation).where(_row.template_run_id == run_id, _row.emptied_at.is_not(None)).exists()
+
+
 def require_kept(db: Transaction, run_id: str) -> None:
     """Refuse to go on with a folder that is gone; raises ConflictError."""
-    gone = select(_row.generation).where(_row.template_run_id == run_id, _row.emptied_at.is_not(None)).limit(1)
-    if db.row(gone) is not None:
-        raise ConflictError(_GONE, hint="Retry the run instead: it begins with an empty workspace.")
+    if db.row(select(literal(1).label("gone")).where(is_gone(run_id))) is not None:
+        raise workspace_is_gone()
+
+
+def workspace_is_gone() -> ConflictError:
+    """The error for a run that cannot go on: the contents of its folder are deleted."""
+    return ConflictError(
+        "The workspace of this run is gone: it was kept for a while after the run had ended, and is deleted by now.",
+        hint="Retry the run instead: it begins with an empty workspace.",
+    )

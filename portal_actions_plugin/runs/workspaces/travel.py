@@ -7,11 +7,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from portal_actions_plugin.errors import ConfigurationError, ConflictError
+from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.workspaces import folders
 from portal_actions_plugin.runs.workspaces.box import Box, require_keys
-from portal_actions_plugin.runs.workspaces.generations import Generation, NewGeneration, following
+from portal_actions_plugin.runs.workspaces.generations import (
+    Generation,
+    NewGeneration,
+    Place,
+    following,
+    workspace_is_gone,
+)
 from portal_actions_plugin.runs.workspaces.manifest import File, Manifest, by_owner
 from portal_actions_plugin.runs.workspaces.scanning import Found, Limits, content_of, scan
 from portal_actions_plugin.runs.workspaces.stores.store import RUNS, TELL_PLATFORM, Shelf, Store
@@ -77,9 +83,7 @@ def bring(generation: Generation, folder: Path, store: Store) -> None:
 def require_here(generation: Generation, store: Store) -> None:
     """Refuse what cannot be read from this store: what is deleted, and what is in another kind of store."""
     if generation.emptied_at is not None:
-        raise ConflictError(
-            "The workspace of this run is gone.", hint="Retry the run: it begins with an empty workspace."
-        )
+        raise workspace_is_gone()
     if generation.number and generation.store != store.name:
         raise ConfigurationError(
             f"The workspace of this run is kept in another store ({generation.store}) than this process has "
@@ -129,14 +133,14 @@ def _write(place: Path, content: bytes) -> None:
 
 
 def save(
-    before: Generation, folder: Path, position: int, store: Store, limits: Limits, secrets: Secrets
+    before: Generation, folder: Path, place: Place, store: Store, limits: Limits, secrets: Secrets
 ) -> NewGeneration | None:
     """Keep what a step has made of a workspace: only what is new travels.
 
     Args:
         before: what the step was given.
         folder: what it has made of that.
-        position: the step's index in its template.
+        place: where the step is.
         store: the portal's.
         limits: how much a workspace may hold.
         secrets: what must not be kept readable.
@@ -161,7 +165,7 @@ def save(
     if manifest == before.manifest and box == before.box:
         return None
     store.put(Shelf(RUNS, before.run_id), new.written())
-    return following(before, position, store.name, box, manifest)
+    return following(before, place, store.name, box, manifest)
 
 
 def _box(before: Generation, secrets: Secrets) -> Box:

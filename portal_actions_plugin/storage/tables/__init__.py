@@ -10,6 +10,7 @@ from portal_actions_plugin.storage.tables.conditions import (
     ACTIVE_FIX,
     ENDED,
     HELD_BACK,
+    KEPT,
     NO_SUCCESS,
     QUEUED_ROW,
     REFUSED,
@@ -36,6 +37,7 @@ from portal_actions_plugin.storage.tables.portal import (
     metric_sums,
     metric_watermark,
     search_terms,
+    template_files,
     workers,
 )
 from portal_actions_plugin.storage.tables.runs import (
@@ -51,6 +53,7 @@ __all__ = [
     "ACTIVE_FIX",
     "ENDED",
     "HELD_BACK",
+    "KEPT",
     "NO_SUCCESS",
     "OLDEST_CODE",
     "PREFIX",
@@ -80,6 +83,7 @@ __all__ = [
     "search_terms",
     "step_items",
     "step_lists",
+    "template_files",
     "template_runs",
     "workers",
     "workspace_blobs",

@@ -40,3 +40,6 @@ REFUSED = text("outcome IN ('denied', 'rate_limited')")
 
 UNUSUAL = text("outcome NOT IN ('accepted', 'success')")
 """Of the audit: what is usual is soon found without an index, and every run would write to it."""
+
+KEPT = text("emptied_at IS NULL")
+"""A workspace whose contents are still there."""

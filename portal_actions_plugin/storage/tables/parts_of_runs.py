@@ -17,7 +17,7 @@ from portal_actions_plugin.storage.tables.common import (
     of_template_run,
     partial_index,
 )
-from portal_actions_plugin.storage.tables.conditions import NO_SUCCESS
+from portal_actions_plugin.storage.tables.conditions import KEPT, NO_SUCCESS
 
 
 class AttemptColumns(TypedColumns):
@@ -143,6 +143,7 @@ workspaces = Table(
     f"{PREFIX}workspaces",
     metadata,
     WorkspaceColumns,
+    partial_index(f"ix_{PREFIX}workspaces_kept", "template_run_id", where=KEPT),
 )
 
 

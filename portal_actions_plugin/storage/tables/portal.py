@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Double, Index, Integer, String, Table, TypedColumns
+from sqlalchemy import Column, Double, Index, Integer, LargeBinary, String, Table, TypedColumns
 
 from portal_actions_plugin.storage.sql import Id, UtcDateTime
 from portal_actions_plugin.storage.tables.common import JSON_DATA, PREFIX, metadata, partial_index
@@ -52,6 +52,28 @@ audit = Table(
     partial_index(None, "outcome", "id", where=UNUSUAL),
     Index(None, "run_id"),
     partial_index(f"ix_{PREFIX}audit_refusals", "outcome", "last_at", where=REFUSED),
+)
+
+
+class TemplateFileColumns(TypedColumns):
+    """The files of a template that its steps name, as they were when runs of it were started: stored once for all of these.
+
+    Piece 0 says of which template they are, and since when no run was started with them. ``content`` is in the other
+    pieces, where contents are kept in PostgreSQL; ``store`` names where they are else.
+    """
+
+    key: Column[str] = Column(String(64), primary_key=True)
+    piece: Column[int] = Column(Integer(), primary_key=True, autoincrement=False)
+    template: Column[str | None] = Column(String(255))
+    store: Column[str | None] = Column(String(32))
+    used_at: Column[datetime | None] = Column(UtcDateTime())
+    content: Column[bytes | None] = Column(LargeBinary())
+
+
+template_files = Table(
+    f"{PREFIX}template_files",
+    metadata,
+    TemplateFileColumns,
 )
 
 

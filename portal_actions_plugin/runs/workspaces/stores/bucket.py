@@ -34,12 +34,19 @@ _NOT_THERE = {"NoSuchKey", "404"}
 
 
 class BucketStore:
-    """Keeps each content as an object: ``<prefix>/<kind>/<owner>/<name>``."""
+    """Keeps each content as an object: ``<prefix>/<portal>/<kind>/<owner>/<name>``."""
 
     name = "bucket"
 
-    def __init__(self, place: BucketPlace) -> None:
+    def __init__(self, place: BucketPlace, portal: str) -> None:
+        """Make a client, which asks nothing yet.
+
+        Args:
+            place: the bucket.
+            portal: what keeps this portal's objects apart from others' in it.
+        """
         self._place = place
+        self._portal = portal
         self._client = boto3.session.Session().client(
             "s3",
             endpoint_url=place.endpoint,
@@ -113,7 +120,7 @@ class BucketStore:
                     yield one["Prefix"].removeprefix(prefix).rstrip("/")
 
     def _key(self, shelf: Shelf, name: str) -> str:
-        parts = [part for part in (self._place.prefix, shelf.kind, shelf.owner) if part]
+        parts = [part for part in (self._place.prefix, self._portal, shelf.kind, shelf.owner) if part]
         return f"{'/'.join(parts)}/{name}"
 
     @contextmanager

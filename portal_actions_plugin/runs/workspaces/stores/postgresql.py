@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Column, Table, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from portal_actions_plugin.runs.workspaces.stores.store import RUNS, Shelf, missing
+from portal_actions_plugin.runs.workspaces.stores.store import RUNS, TEMPLATES, Shelf, missing
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.pause_points import reached
 from portal_actions_plugin.storage.sessions import single_read, single_write, transaction
@@ -25,12 +26,45 @@ BATCH = 4_000_000
 ROWS = 500
 """Rows of a batch at most, whatever they hold."""
 
-_blob = tables.workspace_blobs.c
-_PUT = CompiledOnce(insert(tables.workspace_blobs).on_conflict_do_nothing())
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The table that has the contents of one kind of shelf.
+
+    Attributes:
+        owner: the column of a shelf's owner.
+        name: that of a content's name; the owner's, where a shelf has one content, of that name.
+        first: the number of a content's first piece.
+    """
+
+    table: Table[Any]
+    owner: Column[str]
+    name: Column[str]
+    piece: Column[int]
+    content: Column[Any]
+    first: int
+    put: CompiledOnce
+
+
+def _kinds() -> dict[str, _Kind]:
+    blobs, files = tables.workspace_blobs, tables.template_files
+    return {
+        RUNS: _Kind(
+            *(blobs, blobs.c.template_run_id, blobs.c.sha256, blobs.c.piece, blobs.c.content, 0),
+            put=CompiledOnce(insert(blobs).on_conflict_do_nothing()),
+        ),
+        TEMPLATES: _Kind(
+            *(files, files.c.key, files.c.key, files.c.piece, files.c.content, 1),
+            put=CompiledOnce(insert(files).on_conflict_do_nothing()),
+        ),
+    }
+
+
+_KINDS = _kinds()
 
 
 class PostgresStore:
-    """Keeps the contents of runs in ``workspace_blobs``, whose rows go with their runs."""
+    """Keeps the contents of runs in ``workspace_blobs``, whose rows go with their runs, and files of templates beside."""
 
     name = "database"
 
@@ -45,71 +79,74 @@ class PostgresStore:
                 batch.append(row)
                 size += len(row["content"])
                 if size >= BATCH or len(batch) == ROWS:
-                    _send(batch)
+                    _send(shelf, batch)
                     batch, size = [], 0
-        _send(batch)
+        _send(shelf, batch)
 
     def get(self, shelf: Shelf, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        sizes = self._sizes(shelf, names)
+        kind = _KINDS[shelf.kind]
+        sizes = _sizes(shelf, names)
         for name in names:
             if name not in sizes:
                 raise missing(shelf, name)
         for some in _batches(sizes):
             with single_read() as db:
                 rows = db.tuples(
-                    select(_blob.sha256, _blob.content)
-                    .where(_blob.template_run_id == shelf.owner, _blob.sha256.in_(some))
-                    .order_by(_blob.sha256, _blob.piece)
+                    select(kind.name, kind.content)
+                    .where(kind.owner == shelf.owner, kind.name.in_(some), kind.piece >= kind.first)
+                    .order_by(kind.name, kind.piece)
                 )
             for name, pieces in groupby(rows, key=itemgetter(0)):
                 yield name, b"".join(bytes(piece[1]) for piece in pieces)
 
     def delete(self, shelf: Shelf, names: Sequence[str]) -> None:
         for start in range(0, len(names), ROWS):
-            self._delete(shelf, names[start : start + ROWS])
+            _delete(shelf, names[start : start + ROWS])
 
     def clear(self, shelf: Shelf) -> None:
         # In parts: a row lock on each of many pieces, and their dead versions, are not to come all at once.
-        for some in _batches(self._sizes(shelf, None)):
-            self._delete(shelf, some)
-
-    def _delete(self, shelf: Shelf, names: Sequence[str]) -> None:
-        with single_write("workspace_delete") as tx:
-            tx.execute(
-                delete(tables.workspace_blobs).where(_blob.template_run_id == shelf.owner, _blob.sha256.in_(names))
-            )
+        for some in _batches(_sizes(shelf, None)):
+            _delete(shelf, some)
 
     def sizes(self, shelf: Shelf) -> Mapping[str, int]:
-        return self._sizes(shelf, None)
-
-    def _sizes(self, shelf: Shelf, names: Sequence[str] | None) -> dict[str, int]:
-        which = [] if names is None else [_blob.sha256.in_(names)]
-        with single_read() as db:
-            rows = db.tuples(
-                select(_blob.sha256, func.sum(func.octet_length(_blob.content)))
-                .where(_blob.template_run_id == shelf.owner, *which)
-                .group_by(_blob.sha256)
-            )
-        return {name: int(size) for name, size in rows}
+        return _sizes(shelf, None)
 
     def owners(self, kind: str) -> Iterator[str]:
-        if kind != RUNS:
-            return
+        found = _KINDS[kind]
         with single_read() as db:
-            rows = db.tuples(select(_blob.template_run_id).distinct())
-        yield from (str(run) for (run,) in rows)
+            rows = db.tuples(select(found.owner).where(found.piece == found.first).distinct())
+        yield from (str(owner) for (owner,) in rows)
+
+
+def _delete(shelf: Shelf, names: Sequence[str]) -> None:
+    kind = _KINDS[shelf.kind]
+    with single_write("workspace_delete") as tx:
+        tx.execute(delete(kind.table).where(kind.owner == shelf.owner, kind.name.in_(names), kind.piece >= kind.first))
+
+
+def _sizes(shelf: Shelf, names: Sequence[str] | None) -> dict[str, int]:
+    kind = _KINDS[shelf.kind]
+    which = [] if names is None else [kind.name.in_(names)]
+    with single_read() as db:
+        rows = db.tuples(
+            select(kind.name, func.sum(func.octet_length(kind.content)))
+            .where(kind.owner == shelf.owner, kind.piece >= kind.first, *which)
+            .group_by(kind.name)
+        )
+    return {name: int(size) for name, size in rows}
 
 
 def _pieces(shelf: Shelf, name: str, content: bytes) -> Iterator[dict[str, Any]]:
-    for piece, start in enumerate(range(0, max(len(content), 1), PIECE)):
-        part = content[start : start + PIECE]
-        yield {"template_run_id": shelf.owner, "sha256": name, "piece": piece, "content": part}
+    kind = _KINDS[shelf.kind]
+    key = {"template_run_id": shelf.owner, "sha256": name} if shelf.kind == RUNS else {"key": shelf.owner}
+    for piece, start in enumerate(range(0, max(len(content), 1), PIECE), kind.first):
+        yield {**key, "piece": piece, "content": content[start : start + PIECE]}
 
 
-def _send(batch: Sequence[dict[str, Any]]) -> None:
+def _send(shelf: Shelf, batch: Sequence[dict[str, Any]]) -> None:
     if batch:
         with transaction("workspace_put") as tx:
-            tx.add(_PUT, batch)
+            tx.add(_KINDS[shelf.kind].put, batch)
         reached("workspace.put")
 
 

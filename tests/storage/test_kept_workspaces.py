@@ -1,0 +1,246 @@
+"""How long workspaces and the files of templates are kept, and who deletes what nobody needs any more."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.guards import offers
+from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.workspaces import folders, template_files
+from portal_actions_plugin.runs.workspaces.stores.opening import store
+from portal_actions_plugin.runs.workspaces.stores.store import RUNS, TEMPLATES, Shelf
+from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage.sessions import new_id, transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.upkeep import retention
+from portal_actions_plugin.upkeep.kept_workspaces import tidy, tidy_thoroughly
+from portal_actions_plugin.upkeep.prunable_runs import Ages
+from tests.support.portal import PEOPLE
+from tests.support.run_helpers import work_off
+from tests.support.statements import counting
+from tests.support.workspaces import fail, rows_of, start_steps, write
+
+ADA = PEOPLE["ada"]
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask], database_url: str) -> Iterator[Flask]:
+    app = make_app(PORTAL_ACTIONS_DATABASE_URL=database_url, PORTAL_ACTIONS_RATE_LIMIT="10000 per hour")
+    with app.app_context():
+        yield app
+
+
+@pytest.fixture
+def failed(app: Flask, template_folder: Path) -> Callable[..., str]:
+    """Let a run fail that has written a file; gives its id."""
+
+    def run(content: str = "content", ended_days_ago: float = 0, **files: str) -> str:
+        run_id = start_steps(template_folder, ("writes", write(a=content, **files)), ("reads", fail))
+        work_off()
+        end(run_id, ended_days_ago)
+        return run_id
+
+    return run
+
+
+def end(run_id: str, days_ago: float) -> None:
+    with transaction("test") as tx:
+        whole = tables.template_runs.c
+        tx.execute(update(tables.template_runs).where(whole.id == run_id).values(finished_at=now_plus(-days_ago * DAY)))
+
+
+def is_kept(run_id: str) -> bool:
+    [row] = rows_of(run_id)
+    there = bool(store().sizes(Shelf(RUNS, run_id)))
+    assert there is (row["emptied_at"] is None)
+    return there
+
+
+def test_workspaces_of_failed_runs_go_a_week_after_their_end(failed):
+    old, new = failed(ended_days_ago=7.1), failed(ended_days_ago=6.9)
+    assert tidy() == 1
+    assert (is_kept(old), is_kept(new)) == (False, True)
+    assert tidy() == 0
+
+
+def test_a_resume_after_that_says_that_the_workspace_is_gone_and_is_not_offered(failed):
+    run_id = failed(ended_days_ago=8)
+    assert offers.can_resume(ADA, queries.template_run(run_id))
+    tidy()
+    assert not offers.can_resume(ADA, queries.template_run(run_id))
+    with pytest.raises(ConflictError, match="workspace of this run is gone") as refused:
+        service.resume_template_run(ADA, run_id)
+    assert "Retry" in refused.value.hint
+    assert service.retry_template_run(ADA, run_id).run.status == "queued"
+
+
+def test_what_a_resumed_run_refers_to_stays_until_that_one_is_gone(app, template_folder, failed):
+    source = failed(ended_days_ago=0)
+    resumed = service.resume_template_run(ADA, source).run.id
+    work_off()
+    end(source, 9)
+    end(resumed, 1)
+    assert tidy() == 0
+    end(resumed, 8)
+    tidy()
+    tidy()
+    assert (is_kept(source), [row["emptied_at"] is None for row in rows_of(resumed)]) == (False, [False])
+
+
+def test_those_that_ended_first_go_when_all_are_more_than_may_be_kept(failed, monkeypatch):
+    monkeypatch.setattr(type(extension().config), "workspace_total", 25, raising=False)
+    runs = [failed("x" * 10, ended_days_ago=days) for days in (1, 4, 2, 3)]
+    assert tidy() == 2
+    assert [is_kept(run_id) for run_id in runs] == [True, False, True, False]
+
+
+def test_what_a_killed_process_has_left_on_the_store_goes(app, failed):
+    run_id = failed()
+    kept = set(store().sizes(Shelf(RUNS, run_id)))
+    store().put(Shelf(RUNS, run_id), [("f" * 64, b"half saved")])
+    tidy_thoroughly()
+    assert set(store().sizes(Shelf(RUNS, run_id))) == kept
+
+
+def test_what_belongs_to_no_run_goes(sqlite_url, make_app, template_folder):
+    with make_app().app_context():
+        at_work = start_steps(template_folder, ("writes", write(a="1")))
+        of_nobody = new_id()
+        for owner in (at_work, of_nobody, "no run at all"):
+            store().put(Shelf(RUNS, owner), [("a" * 64, b"1")])
+        store().put(Shelf(TEMPLATES, "b" * 64), [("b" * 64, b"1")])
+        assert tidy_thoroughly().orphans == 3
+        assert list(store().owners(RUNS)) == [at_work]
+        assert list(store().owners(TEMPLATES)) == []
+
+
+def test_a_workspace_goes_with_its_run(app, failed):
+    run_id = failed(ended_days_ago=1)
+    ended = timedelta(hours=2).total_seconds()
+    with transaction("test") as tx:
+        for table in (tables.template_runs, tables.action_runs):
+            tx.execute(update(table).values(queued_at=now_plus(-DAY), announced_at=now_plus(0)))
+    assert retention.prune("system:test", Ages(int(ended), 100 * DAY)).template_runs == 1
+    assert rows_of(run_id) == []
+    assert store().sizes(Shelf(RUNS, run_id)) == {}
+
+
+def test_folders_of_processes_that_are_gone_go(sqlite_url, make_app, tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "_root", (tmp_path / "temporary").resolve)
+    monkeypatch.setattr(folders, "LEFT_SECONDS", -1.0)
+    with make_app().app_context():
+        left = folders.make(str(uuid.uuid4()))
+        (left / "closed").mkdir()
+        (left / "closed" / "secret").touch()
+        (left / "closed").chmod(0)
+        tidy_thoroughly()
+        assert not left.exists()
+
+
+# -- files of templates ------------------------------------------------------------------------------------------------
+
+SKELETON = """\
+apiVersion: portal-actions/v1
+kind: Template
+metadata: {name: skeleton, title: With a skeleton}
+spec:
+  owner: team:platform
+  type: service
+  parameters: []
+  steps:
+    - id: push
+      name: Push
+      action: scm.pushSkeleton@v1
+      input: {repo: {provider: local, owner: acme, repo: orders}, skeleton: ./files, values: {}}
+"""
+
+
+@pytest.fixture
+def skeleton(template_folder: Path) -> Path:
+    (template_folder / "skeleton.yaml").write_text(SKELETON)
+    folder = template_folder / "files"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "README.md").write_text("as it was")
+    (folder / "bin" / "run").write_bytes(b"\x00run")
+    (folder / "bin" / "run").chmod(0o755)
+    return folder
+
+
+def template_of(name: str = "skeleton") -> Any:
+    return extension().templates.get(name)
+
+
+def test_a_run_has_the_files_of_its_template_as_they_were_whatever_becomes_of_the_checkout(app, skeleton):
+    template = template_of()
+    service.start_template_run(ADA, "skeleton", {})
+    (skeleton / "README.md").write_text("changed")
+    changed = template_files.read_skeleton(template, "./files")
+    (skeleton / "README.md").unlink()
+    gone = template_files.read_skeleton(template, "./files")
+    as_it_was = [("README.md", b"as it was", False), ("bin/run", b"\x00run", True)]
+    assert [(one.path, one.content, one.executable) for one in gone] == as_it_was
+    assert changed == gone
+
+
+def test_the_files_of_a_version_are_stored_once_and_a_start_without_any_asks_nothing_more(app, skeleton, monkeypatch):
+    puts: list[Shelf] = []
+    where = type(store())
+    put = where.put
+
+    def note(self: Any, shelf: Shelf, contents: Any) -> None:
+        puts.append(shelf)
+        put(self, shelf, contents)
+
+    monkeypatch.setattr(where, "put", note)
+
+    def start(name: str) -> list[str]:
+        """Start it; gives what was asked of the database about files and workspaces."""
+        with counting(app) as said:
+            service.start_template_run(ADA, name, {"name": "orders"} if name == "two-steps" else {})
+        return [text for text in said if "template_files" in text or "workspace" in text]
+
+    assert start("two-steps") == []
+    assert start("skeleton")
+    assert (start("skeleton"), len(puts)) == ([], 1)
+    extension().kept.clear()
+    start("skeleton")
+    assert len(puts) == 1, "another process finds them kept"
+
+
+def test_files_that_no_run_needs_go(app, skeleton):
+    started = service.start_template_run(ADA, "skeleton", {}).run.id
+    [kept] = store().owners(TEMPLATES)
+    with transaction("test") as tx:
+        tx.execute(update(tables.template_files).values(used_at=now_plus(-9 * DAY)))
+        tx.execute(update(tables.template_runs).values(queued_at=now_plus(-9 * DAY)))
+    assert tidy_thoroughly().templates == 0
+    service.cancel_template_run(ADA, started)
+    end(started, 8)
+    assert tidy_thoroughly().templates == 1
+    assert list(store().owners(TEMPLATES)) == []
+    assert kept == template_files.key_of(template_of())
+
+
+def test_a_store_that_is_away_keeps_nobody_from_starting(app, skeleton, monkeypatch):
+    monkeypatch.setattr(type(store()), "put", partial(_refuse))
+    assert service.start_template_run(ADA, "skeleton", {}).run.status == "queued"
+
+
+def _refuse(*_args: Any) -> None:
+    from portal_actions_plugin.runs.workspaces.stores.store import unreachable
+
+    raise unreachable("the store of this test", os.strerror(5))
