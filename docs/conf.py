@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any
 
+import yaml
+from marshmallow import Schema, fields, validate
+
 from portal_actions_plugin import errors
-from portal_actions_plugin.actions.registry import Registry
+from portal_actions_plugin.actions.registry import Action, Registry
 from portal_actions_plugin.blueprints.api.openapi.json_schema import json_schema
 from portal_actions_plugin.scm.base import Operation
 from portal_actions_plugin.scm.github.permissions import LABELS, NEEDS
@@ -63,8 +66,93 @@ def action_reference() -> str:
     """Write a section for every built-in action, from the schemas of its input and output."""
     return "\n".join(
         f"## `{one.id}`\n\n{one.description}\n\n{_fields('input', one.input)}{_fields('output', one.output)}"
+        f"```yaml\n{_step(one)}```\n"
         for one in Registry.from_entry_points()
     )
+
+
+def _step(action: Action) -> str:
+    """A step of a template that runs an action, as YAML."""
+    name = action.id.partition("@")[0].replace(":", ".").rpartition(".")[2]
+    step = {"id": name.lower(), "action": action.id, "input": example(action.input())}
+    text = yaml.safe_dump([step], sort_keys=False, allow_unicode=True, width=100)
+    return text.replace("github.com", "gitlab.com") if "gitlab" in action.id else text
+
+
+def example(schema: Schema) -> dict[str, Any]:
+    """An input that a schema takes: what is required, and what an example is better with."""
+    named = {field.data_key or name: field for name, field in schema.fields.items()}
+    shown = {name: field for name, field in named.items() if field.required or name in SHOWN}
+    return {name: _example(name, field) for name, field in (shown or dict(list(named.items())[:1])).items()}
+
+
+def _example(name: str, field: Any) -> Any:
+    if "example" in field.metadata:
+        return field.metadata["example"]
+    if isinstance(field, fields.Nested):
+        inner = example(field.schema)
+        return [inner] if field.many else inner
+    if isinstance(field, fields.List):
+        inner_name = SINGULAR.get(name, name)
+        return [_example(inner_name, field.inner)]
+    of_kind = next((value for kind, value in _OF_KINDS.items() if isinstance(field, kind)), f"an example of {name}")
+    found = SAMPLES.get(name, of_kind)
+    choices = next((list(one.choices) for one in field.validators if isinstance(one, validate.OneOf)), [found])
+    return found if found in choices else choices[0]
+
+
+_OF_KINDS = {fields.Boolean: True, fields.Number: 3, fields.Mapping: {"name": "orders"}, fields.Raw: {"name": "orders"}}
+SHOWN = frozenset(["values", "targetPath", "message", "seconds", "content", "skeleton", "labels", "defaultBranch"])
+"""Fields that an example has though they need not be given."""
+SINGULAR = {"files": "path", "paths": "path", "labels": "label", "events": "event", "topics": "topic"}
+SAMPLES: dict[str, Any] = {
+    "amount": 5,
+    "appName": "orders",
+    "body": "Please have a look.",
+    "branch": "main",
+    "branchName": "add-orders",
+    "callbackUrl": "https://portal.example.com/hooks/orders",
+    "catalogInfoUrl": "https://github.com/acme/orders/blob/main/catalog-info.yaml",
+    "content": "port: 8080\n",
+    "data": {"port": 8080},
+    "defaultBranch": "main",
+    "description": "Orders of the shop",
+    "entity": {"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": {"name": "orders"}},
+    "entityId": "component:default/orders",
+    "entityRef": "component:default/orders",
+    "event": "push",
+    "file": "src/**/*.py",
+    "find": "localhost",
+    "from": "src/template",
+    "headBranch": "add-orders",
+    "key": "PORT",
+    "kind": "component",
+    "label": "from-portal",
+    "message": "Hello",
+    "name": "orders",
+    "number": 7,
+    "outputPath": "orders.zip",
+    "owner": "acme",
+    "ownerRef": "group:default/shop",
+    "path": "config/app.yaml",
+    "provider": "local",
+    "replaceWith": "db.example.com",
+    "repo": "orders",
+    "repoUrl": "github.com?owner=acme&repo=orders",
+    "scorecardId": "production-readiness",
+    "skeleton": "./skeleton",
+    "targetPath": "./",
+    "title": "Add orders",
+    "to": "src/orders",
+    "topic": "shop",
+    "url": "./skeleton",
+    "value": "8080",
+    "values": {"name": "orders"},
+    "webhookUrl": "https://portal.example.com/hooks/orders",
+    "workflow": "ci.yml",
+    "workflowOrBranchRef": "main",
+}
+"""Values of fields by their names, where a schema does not say what is in one."""
 
 
 def differences_reference() -> str:

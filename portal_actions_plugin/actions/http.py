@@ -116,7 +116,10 @@ class HttpRequest(Schema):
     url = fields.String(
         required=True,
         validate=_check_url,
-        metadata={"description": "What to call: https:// or http://, on a host that the portal allows."},
+        metadata={
+            "description": "What to call: https:// or http://, on a host that the portal allows.",
+            "example": "https://api.example.com/orders",
+        },
     )
     headers = PlainHeaders("Headers, but for secret ones.")
     secret_headers = SecretHeaders(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.control_characters import escaped
 from portal_actions_plugin.host import Severity
+from portal_actions_plugin.software_templates.missing_actions import HOW
 from portal_actions_plugin.software_templates.trial.report import State, counts
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def report_lines(report: Report) -> Iterator[str]:
     if report.waited_for:
         yield "waited for, by how many templates:"
         yield from (f"{number:>5}  {name}" for name, number in report.waited_for)
+        yield HOW
     if patches := [one for one in report.templates if one.patch]:
         yield "one line would do, as a patch for git apply:"
         yield ""

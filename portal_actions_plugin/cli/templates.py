@@ -116,6 +116,7 @@ def _portal(context: click.Context) -> tuple[Portal, Sequence[Path]]:
 
 def _linted(paths: Iterable[Path], judged: tuple[Portal, Sequence[Path]]) -> tuple[int, list[TemplateFinding]]:
     """How many templates there are, and all findings, by file and line; paths are shown below the working directory."""
+    from portal_actions_plugin.software_templates.missing_actions import counted
     from portal_actions_plugin.software_templates.sources.locations import Expansion
 
     portal, folders = judged
@@ -134,7 +135,7 @@ def _linted(paths: Iterable[Path], judged: tuple[Portal, Sequence[Path]]) -> tup
                 findings.append(
                     TemplateFinding(str(file), checked.line, "metadata.name", message, str(file), template=checked.name)
                 )
-    shown = [replace(found, file=_shown(Path(found.path or found.file))) for found in findings]
+    shown = [replace(found, file=_shown(Path(found.path or found.file))) for found in counted(findings)]
     if not number and not shown:
         raise click.UsageError(f"There is no template in {' '.join(map(str, paths))}.")
     return number, sorted(shown, key=lambda found: (found.file, found.line, found.key))

@@ -13,6 +13,7 @@ from portal_actions_plugin.control_characters import escaped
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import TemplateFinding, TemplateListing
 from portal_actions_plugin.software_templates.expressions import host_calls
+from portal_actions_plugin.software_templates.missing_actions import counted
 from portal_actions_plugin.software_templates.skeleton import read_skeleton
 from portal_actions_plugin.software_templates.sources.files import is_file, shown_path
 from portal_actions_plugin.software_templates.sources.locations import MAX_DEPTH, MAX_FOUND, Expansion
@@ -79,7 +80,7 @@ class FolderTemplateSource:
         """All usable templates by name, what is wrong with the others, and what usable ones had better be rid of."""
         view = self._view()
         templates = tuple(view.templates[name] for name in sorted(view.templates))
-        return TemplateListing(templates, view.problems, view.warnings)
+        return TemplateListing(templates, tuple(counted(view.problems)), view.warnings)
 
     def get(self, name: str) -> Template:
         """Find a template.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from blinker import NamedSignal
 
 from portal_actions_plugin import PortalActions, plugin, signals
@@ -156,6 +157,17 @@ def test_every_field_of_a_built_in_action_is_on_the_page_of_actions_and_says_wha
         declared = [field.data_key or name for name, field in action.input().fields.items()]
         assert set(declared) <= set(re.findall(r"^\| `(\w+)` \|", sections[action.id], re.MULTILINE))
         assert not re.search(r"\|  \|$", sections[action.id], re.MULTILINE), action.id
+
+
+def test_the_example_of_every_built_in_action_is_one_that_it_takes() -> None:
+    conf = runpy.run_path(str(DOCS / "conf.py"))
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", conf["action_reference"](), flags=re.MULTILINE | re.DOTALL)
+    steps = [step for block in blocks for step in yaml.safe_load(block)]
+    actions = list(Registry.from_entry_points())
+    assert [step["action"] for step in steps] == [action.id for action in actions]
+    for action, step in zip(actions, steps, strict=True):
+        assert step["input"], action.id
+        action.load_input(step["input"])
 
 
 def test_every_part_of_ctx_that_the_docs_name_exists() -> None:

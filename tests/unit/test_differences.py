@@ -11,8 +11,13 @@ from typing import Any
 
 import pytest
 
+from portal_actions_plugin.actions.files import roadie, sources
+from portal_actions_plugin.actions.files.fetch import fetch_plain, fetch_template
+from portal_actions_plugin.actions.files.filesystem import readdir
+from portal_actions_plugin.actions.files.merging import merge
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.host import TemplateFinding
+from portal_actions_plugin.host import SkeletonFile, TemplateFinding
+from portal_actions_plugin.scm.base import RepoFile
 from portal_actions_plugin.software_templates.differences import DIFFERENCES, Difference, Kind
 from portal_actions_plugin.software_templates.expressions.rendering import ExpressionError, render_file
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
@@ -24,6 +29,7 @@ from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.software_templates.step_rendering import next_step, step_context
 from tests.oracle.comparing import as_input
 from tests.oracle.recorded import table
+from tests.support.action_helpers import make_context
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 OF_VALUES = [one for one in DIFFERENCES if one.kind is Kind.VALUE]
@@ -157,7 +163,45 @@ def test_the_value_of_a_field_that_is_not_shown_is_dropped_or_refused() -> None:
         InputCheck(merged, "t", Reading.STRICT).fill(given)
 
 
+@pytest.fixture
+def ctx(tmp_path: Path) -> Any:
+    files = [SkeletonFile("a.yml", b"x\nref: ${{ github.ref }}")]
+    return make_context(workspace=tmp_path / "workspace", read_skeleton=lambda _folder: files)
+
+
+def test_a_name_that_a_fetched_file_does_not_know_is_nothing_with_a_warning(ctx: Any) -> None:
+    for reading in Reading:
+        ctx.reading = reading
+        fetch_template.run(ctx, {"url": "./skeleton", "replace": True})
+        assert (ctx.workspace.folder / "a.yml").read_text() == "x\nref: "
+        assert "a.yml, line 2: 'github'" in ctx.warnings[-1]
+
+
+def test_no_output_names_a_folder_of_the_worker(ctx: Any) -> None:
+    assert roadie.write.run(ctx, {"path": "./a/b", "content": ""}) == {"path": "./a/b"}
+    assert readdir.run(ctx, {"paths": ["a"]})["files"] == [{"name": "b", "path": "a/b", "fullPath": "a/b"}]
+
+
+def test_comments_are_lost_with_a_warning(ctx: Any) -> None:
+    roadie.write.run(ctx, {"path": "a.yaml", "content": "a: 1 # one\n"})
+    merge.run(ctx, {"path": "a.yaml", "content": {"b": 2}, "preserveYamlComments": True})
+    assert (ctx.workspace.folder / "a.yaml").read_text() == "a: 1\nb: 2\n"
+    assert "comments" in ctx.warnings[0]
+
+
+def test_a_link_that_leads_out_is_left_out_with_a_warning(ctx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    links = [RepoFile(name, target, is_link=True) for name, target in (("in", b"a"), ("out", b"../../etc"))]
+    monkeypatch.setattr(sources, "fetched", lambda *_: links)
+    fetch_plain.run(ctx, {"url": "./skeleton"})
+    assert [one.name for one in ctx.workspace.folder.iterdir()] == ["in"]
+    assert "out is a link that leads out" in ctx.warnings[0]
+
+
 SHOWN = {
+    "names-in-files": test_a_name_that_a_fetched_file_does_not_know_is_nothing_with_a_warning,
+    "paths-of-outputs": test_no_output_names_a_folder_of_the_worker,
+    "comments-in-yaml": test_comments_are_lost_with_a_warning,
+    "links-in-trees": test_a_link_that_leads_out_is_left_out_with_a_warning,
     "hidden-values": test_the_value_of_a_field_that_is_not_shown_is_dropped_or_refused,
     "output-of-failed-runs": test_a_failed_run_gives_what_asks_for_failures,
     "output-without-value": test_what_leads_nowhere_is_left_out,

@@ -33,23 +33,25 @@ _DEFAULT_EXTENSION = ".njk"
 _COPIES = "copyWithoutTemplating"
 
 
-class Fetch(HomeInput, AsRequester):
-    url = fields.String(
-        required=True,
-        validate=validate.Length(min=1, max=2 * MAX_PATH),
-        metadata={
-            "description": "What to fetch: a path that begins beside the template, such as ./skeleton, or the address of a "
-            "folder at a forge that the portal knows."
-        },
-    )
+def _url_field(what: str, example: str) -> fields.String:
+    said = f"What to fetch: the path of {what} that begins beside the template, or its address at a forge that the portal knows."
+    bounds = validate.Length(min=1, max=2 * MAX_PATH)
+    return fields.String(required=True, validate=bounds, metadata={"description": said, "example": example})
 
 
-class FetchFolder(Fetch):
+class FetchFolder(HomeInput, AsRequester):
+    url = _url_field("a folder", "./skeleton")
     target_path = path_field("The folder of the workspace to put it into.", data_key="targetPath", default="./")
 
 
-class FetchFile(Fetch):
-    target_path = path_field("Where in the workspace to put it.", data_key="targetPath")
+class FetchFile(HomeInput, AsRequester):
+    url = _url_field("a file", "https://github.com/acme/shared/blob/main/LICENSE")
+    target_path = fields.String(
+        required=True,
+        validate=validate.Length(min=1, max=MAX_PATH),
+        data_key="targetPath",
+        metadata={"description": "Where in the workspace to put it.", "example": "LICENSE"},
+    )
 
 
 class Rendered(HomeInput):

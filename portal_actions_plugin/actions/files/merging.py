@@ -25,7 +25,11 @@ _INDENT = re.compile(r"^[\[{]\s*?\n([ \t]+)", re.MULTILINE)
 class MergeInput(HomeInput):
     path = path_field("The file.")
     content = Content(
-        required=True, metadata={"description": "What to merge into it: an object, or a text in the file's format."}
+        required=True,
+        metadata={
+            "description": "What to merge into it: an object, or a text in the file's format.",
+            "example": {"port": 8080},
+        },
     )
     merge_arrays = flag_field(
         "Whether lists are put one after the other; otherwise they are merged item by item.", data_key="mergeArrays"

@@ -26,6 +26,7 @@ from portal_actions_plugin.software_templates.expressions.limits import current_
 from portal_actions_plugin.software_templates.findings import Checked, Findings
 from portal_actions_plugin.software_templates.forge_targets import Target, target_of_step
 from portal_actions_plugin.software_templates.known_inputs import literal
+from portal_actions_plugin.software_templates.missing_actions import no_action
 from portal_actions_plugin.software_templates.outputs.checks import check_output
 from portal_actions_plugin.software_templates.parameters.checking.pages import KEY as PARAMETERS
 from portal_actions_plugin.software_templates.parameters.checking.pages import page_places, read_pages
@@ -179,7 +180,7 @@ def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, kn
             message = f"there is no action {action!r}; did you mean {action}@v1?"
             findings.add((*key, "action"), message, value=action, write=f"{action}@v1")
         else:
-            findings.wait((*key, "action"), f"there is no action {action!r}", action)
+            findings.wait((*key, "action"), no_action(action), action)
     return Step(
         id=step_id,
         name=findings.text(data, (*key, "name"), step_id),
