@@ -8,14 +8,14 @@ import posixpath
 import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, ValidationError
 from portal_actions_plugin.host import SkeletonFile
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from portal_actions_plugin.software_templates.spec import Step, Template
 
@@ -23,6 +23,8 @@ MAX_FILES = 2_000
 MAX_LEVELS = 40
 MAX_BYTES = 20_000_000
 MAX_PATH = 1_000
+MAX_CHOICES = 10
+"""Folders that one step may choose from, where each is looked at by itself."""
 FETCHING = frozenset({"fetch:template", "fetch:template:file", "fetch:plain", "fetch:plain:file"})
 """The actions whose ``url`` may be a path that begins beside the template."""
 
@@ -73,24 +75,65 @@ def source_path(source: str) -> str:
     return posixpath.normpath(source or ".")
 
 
-def paths_of(step: Step) -> Iterator[tuple[str, str]]:
-    """What a step takes from beside its template, as far as it is written as plain text.
+class Choices(Protocol):
+    """What the form of a template offers."""
+
+    def of(self, text: str) -> Iterable[str]:
+        """What a text may become whose first part is an expression."""
+
+
+class Source(NamedTuple):
+    """What a step takes from beside its template.
+
+    Attributes:
+        field: the input that names it, ``skeleton`` or ``url``.
+        path: its plain path from the template's folder.
+        is_choice: whether it is one of those that an expression may become.
+    """
+
+    field: str
+    path: str
+    is_choice: bool = False
+
+
+def sources_of(step: Step, choices: Choices) -> Iterator[Source]:
+    """What a step takes from beside its template, as far as that can be known without a run.
 
     Args:
         step: any one.
+        choices: what the form of its template offers.
 
     Yields:
-        The input that names it, ``skeleton`` or ``url``, and its plain path from the template's folder.
+        What its inputs name as plain text, and what an expression may become.
 
     Raises:
         SkeletonError: an input names what is no such path.
     """
     given = step.input.get("skeleton")
     if isinstance(given, str) and "${{" not in given:
-        yield "skeleton", folder_path(given)
+        yield Source("skeleton", folder_path(given))
     url = step.input.get("url", ".")
-    if step.action in FETCHING and isinstance(url, str) and (path := _beside(url)):
-        yield "url", source_path(path)
+    if step.action not in FETCHING or not isinstance(url, str):
+        return
+    if path := _beside(url):
+        yield Source("url", source_path(path))
+    elif "://" not in url.partition("${{")[0]:
+        yield from (Source("url", path, is_choice=True) for path in _chosen(url, choices))
+
+
+def _chosen(url: str, choices: Choices) -> Iterable[str]:
+    """The paths that a ``url`` may become which begins with an expression; of many of them, the folder that they are in."""
+    found = dict.fromkeys(_plain_paths(choices.of(url)))
+    return found if len(found) <= MAX_CHOICES else [posixpath.commonpath(found)]
+
+
+def _plain_paths(urls: Iterable[str]) -> Iterator[str]:
+    for url in urls:
+        if path := _beside(url):
+            try:
+                yield source_path(path)
+            except SkeletonError:
+                continue  # nobody has to choose it
 
 
 def _beside(url: str) -> str:
@@ -230,7 +273,7 @@ def read_skeleton(template: Template, folder: str) -> tuple[SkeletonFile, ...]:
     except SkeletonError as error:
         raise ValidationError(f"{template.name}: {error}.") from None
     expected = {path: digest for path, digest in template.skeleton_files.items() if _is_in(path, name)}
-    if not expected or not _is_named(template.steps, name):
+    if not expected or not _is_named(template, name):
         raise ValidationError(
             f"{template.name} has no skeleton folder {folder!r}.",
             hint="Write it in the step's input as plain text, as far as it can be known without an expression.",
@@ -291,10 +334,10 @@ def _read_as_expected(template: Template, name: str, expected: Mapping[str, str]
     )
 
 
-def _is_named(steps: tuple[Step, ...], name: str) -> bool:
+def _is_named(template: Template, name: str) -> bool:
     """Whether a step names a skeleton, or one that it is in: no other one was hashed as a whole."""
     try:
-        return any(_is_in(name, path) for step in steps for _, path in paths_of(step))
+        return any(_is_in(name, one.path) for step in template.steps for one in sources_of(step, template.choices))
     except SkeletonError:
         return False
 

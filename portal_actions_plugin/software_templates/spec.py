@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from portal_actions_plugin.software_templates import parts
 from portal_actions_plugin.software_templates.languages import LANGUAGES, Language
 from portal_actions_plugin.software_templates.parameters import schemas
+from portal_actions_plugin.software_templates.parameters.choices import Choices
 from portal_actions_plugin.software_templates.parameters.when import as_branch, as_published
 from portal_actions_plugin.software_templates.readings import Reading
 
@@ -283,6 +284,11 @@ class Template:
             ValidationError: it takes too long to work them out.
         """
         return self.input_check.shown_pages(inputs, left_empty)
+
+    @property
+    def choices(self) -> Choices:
+        """What its form offers."""
+        return Choices(self.parameters)
 
     @cached_property
     def input_check(self) -> FormCheck:

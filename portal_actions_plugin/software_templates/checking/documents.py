@@ -31,6 +31,7 @@ from portal_actions_plugin.software_templates.outputs.checks import check_output
 from portal_actions_plugin.software_templates.parameters.checking.pages import KEY as PARAMETERS
 from portal_actions_plugin.software_templates.parameters.checking.pages import page_places, read_pages
 from portal_actions_plugin.software_templates.parameters.checking.words import check_decorators, check_tags, check_when
+from portal_actions_plugin.software_templates.parameters.choices import Choices
 from portal_actions_plugin.software_templates.parameters.tags import KEY as TAGS
 from portal_actions_plugin.software_templates.parameters.tags import tags_of
 from portal_actions_plugin.software_templates.places import value_at, written
@@ -98,7 +99,7 @@ def check_document(
     pages = read_pages(spec, findings)
     steps = _read_steps(spec, findings, known_actions)
     output = findings.mapping(spec, ("spec", "output"))
-    named = skeletons_of(steps, findings)
+    named = skeletons_of(steps, Choices(pages), findings)
     skeletons = {one.path: signature(file.parent, one.path) for one in named}
     files = hash_skeletons(Place(file.parent, root), named, findings)
     template = Template(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from portal_actions_plugin.software_templates.checking.skeleton_syntax import check_syntax
 from portal_actions_plugin.software_templates.skeleton import (
     FETCHING,
+    Choices,
     SkeletonError,
     contents,
     digest,
     find_files,
-    paths_of,
+    sources_of,
 )
 
 if TYPE_CHECKING:
@@ -62,13 +63,19 @@ class NamedSkeleton:
     may_be_missing: bool = False
 
 
-def skeletons_of(steps: tuple[Step, ...], findings: Findings) -> tuple[NamedSkeleton, ...]:
-    """The skeletons that steps name, as far as they name them as plain text; notes what cannot be one."""
+def skeletons_of(steps: tuple[Step, ...], choices: Choices, findings: Findings) -> tuple[NamedSkeleton, ...]:
+    """The skeletons that steps name, as far as that can be known without a run; notes what cannot be one.
+
+    Args:
+        steps: all of the template.
+        choices: what its form offers.
+        findings: where it is noted.
+    """
     found: list[NamedSkeleton] = []
     for index, step in enumerate(steps):
         key: Key = ("spec", "steps", index, "input")
         try:
-            found.extend(_of_step(step, key))
+            found.extend(_of_step(step, choices, key))
         except SkeletonError as error:
             findings.add((*key, "url" if step.action in FETCHING else "skeleton"), str(error))
     if len({one.path for one in found}) > MAX_SKELETONS:
@@ -77,15 +84,15 @@ def skeletons_of(steps: tuple[Step, ...], findings: Findings) -> tuple[NamedSkel
     return tuple(found)
 
 
-def _of_step(step: Step, key: Key) -> Iterator[NamedSkeleton]:
-    for name, path in paths_of(step):
-        is_fetched = name == "url"
+def _of_step(step: Step, choices: Choices, key: Key) -> Iterator[NamedSkeleton]:
+    for source in sources_of(step, choices):
+        is_fetched = source.field == "url"
         yield NamedSkeleton(
-            path,
-            (*key, name),
+            source.path,
+            (*key, source.field),
             is_rendered=step.action in RENDERING,
             may_be_file=is_fetched,
-            may_be_missing=is_fetched and step.condition not in _ALWAYS,
+            may_be_missing=is_fetched and (source.is_choice or step.condition not in _ALWAYS),
         )
 
 
