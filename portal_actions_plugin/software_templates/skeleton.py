@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-import posixpath
 import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, ValidationError
 from portal_actions_plugin.host import SkeletonFile
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
+from portal_actions_plugin.software_templates.skeleton_names import SkeletonError, source_path, sources_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from portal_actions_plugin.software_templates.spec import Step, Template
+    from portal_actions_plugin.software_templates.spec import Template
 
 MAX_FILES = 2_000
 MAX_LEVELS = 40
 MAX_BYTES = 20_000_000
-MAX_PATH = 1_000
-MAX_CHOICES = 10
-"""Folders that one step may choose from, where each is looked at by itself."""
-FETCHING = frozenset({"fetch:template", "fetch:template:file", "fetch:plain", "fetch:plain:file"})
-"""The actions whose ``url`` may be a path that begins beside the template."""
 
 Signature = tuple[object, ...]
-
-
-class SkeletonError(Exception):
-    """A skeleton folder cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,105 +41,6 @@ class Found:
     status: os.stat_result
 
 
-def folder_path(folder: str) -> str:
-    """Write a skeleton folder such as ``./skeleton/`` as its plain path below the template's folder.
-
-    Raises:
-        SkeletonError: the path is absolute, climbs out, or names the template's own folder.
-    """
-    path = PurePosixPath(folder)
-    if path.is_absolute() or ".." in path.parts or "\\" in folder or "\0" in folder:
-        raise SkeletonError(f"{folder!r} must be a folder below the template's file, without ..")
-    if not path.parts:
-        raise SkeletonError("the skeleton must be a folder of its own, below the template's file")
-    return path.as_posix()
-
-
-def source_path(source: str) -> str:
-    """Write what a step fetches from beside its template, such as ``../shared/./ci/``, as its plain path from there.
-
-    Raises:
-        SkeletonError: the path is absolute, or no path at all.
-    """
-    if source.startswith("/") or "\\" in source or "\0" in source or len(source) > MAX_PATH:
-        raise SkeletonError(f"{source[:100]!r} must be a path that begins beside the template's file")
-    return posixpath.normpath(source or ".")
-
-
-class Choices(Protocol):
-    """What the form of a template offers."""
-
-    def of(self, text: str) -> Iterable[str]:
-        """What a text may become whose first part is an expression."""
-
-
-class Source(NamedTuple):
-    """What a step takes from beside its template.
-
-    Attributes:
-        field: the input that names it, ``skeleton`` or ``url``.
-        path: its plain path from the template's folder.
-        is_choice: whether it is one of those that an expression may become.
-    """
-
-    field: str
-    path: str
-    is_choice: bool = False
-
-
-def sources_of(step: Step, choices: Choices) -> Iterator[Source]:
-    """What a step takes from beside its template, as far as that can be known without a run.
-
-    Args:
-        step: any one.
-        choices: what the form of its template offers.
-
-    Yields:
-        What its inputs name as plain text, and what an expression may become.
-
-    Raises:
-        SkeletonError: an input names what is no such path.
-    """
-    given = step.input.get("skeleton")
-    if isinstance(given, str) and "${{" not in given:
-        yield Source("skeleton", folder_path(given))
-    url = step.input.get("url", ".")
-    if step.action not in FETCHING or not isinstance(url, str):
-        return
-    if path := _beside(url):
-        yield Source("url", source_path(path))
-    elif "://" not in url.partition("${{")[0]:
-        yield from (Source("url", path, is_choice=True) for path in _chosen(url, choices))
-
-
-def _chosen(url: str, choices: Choices) -> Iterable[str]:
-    """The paths that a ``url`` may become which begins with an expression; of many of them, the folder that they are in."""
-    found = dict.fromkeys(_plain_paths(choices.of(url)))
-    return found if len(found) <= MAX_CHOICES else [posixpath.commonpath(found)]
-
-
-def _plain_paths(urls: Iterable[str]) -> Iterator[str]:
-    for url in urls:
-        if path := _beside(url):
-            try:
-                yield source_path(path)
-            except SkeletonError:
-                continue  # nobody has to choose it
-
-
-def _beside(url: str) -> str:
-    """The part of a ``url`` that leads to what lies beside the template; empty for an address, or where nobody knows yet.
-
-    Of ``./ci/${{ parameters.type }}/x`` that is ``./ci``: a run may ask for anything in it.
-    """
-    known = url.partition("${{")[0].partition("{%")[0]
-    if "://" in known:
-        return ""
-    if known == url:
-        return url or "."
-    return known.rpartition("/")[0] or "." if known.startswith(".") else ""
-
-
 def find_files(base: Path, folder: str, root: Path | None = None) -> tuple[Found, ...]:
     """Find the files of a skeleton folder, at every depth, sorted by path; what is in ``.git`` is left out.
 
@@ -160,8 +52,7 @@ def find_files(base: Path, folder: str, root: Path | None = None) -> tuple[Found
     Raises:
         SkeletonError: the folder is missing, empty or too large, or leads out of the root.
     """
-    climbs = PurePosixPath(folder).parts.count("..")
-    inside = (root or Path(os.path.normpath(base / ("../" * climbs)))).resolve()
+    inside = root.resolve() if root else _reached(base, folder)
     top = _inside(inside, base / folder)
     if top.is_file():
         return (Found(folder, top, top.stat()),)
@@ -201,6 +92,11 @@ def _walk(root: Path, folder: Path, path: str) -> Iterator[Found]:
             yield Found(below, file, status)
     except OSError as error:
         raise SkeletonError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _reached(base: Path, path: str) -> Path:
+    """The deepest folder that both a template's folder and a path from there are in."""
+    return Path(os.path.normpath(base / ("../" * PurePosixPath(path).parts.count("..")))).resolve()
 
 
 def _is_utf8(name: str) -> bool:
@@ -263,6 +159,12 @@ def read_skeleton(template: Template, folder: str) -> tuple[SkeletonFile, ...]:
         ValidationError: the template's steps name no such skeleton folder.
         ConflictError: a file was changed, removed or added since the template was loaded.
     """
+    name = path_of(template, folder)
+    return _read_as_expected(template, name)
+
+
+def path_of(template: Template, folder: str) -> str:
+    """The plain path of a skeleton folder that a template's steps name, or of what is in one; raises as ``read_skeleton``."""
     if template.folder is None:
         raise ConfigurationError(
             f"The skeleton folder {folder!r} of {template.name} cannot be read: this template came without files.",
@@ -272,13 +174,16 @@ def read_skeleton(template: Template, folder: str) -> tuple[SkeletonFile, ...]:
         name = source_path(folder)
     except SkeletonError as error:
         raise ValidationError(f"{template.name}: {error}.") from None
-    expected = {path: digest for path, digest in template.skeleton_files.items() if _is_in(path, name)}
-    if not expected or not _is_named(template, name):
+    if not _expected(template, name) or not _is_named(template, name):
         raise ValidationError(
             f"{template.name} has no skeleton folder {folder!r}.",
             hint="Write it in the step's input as plain text, as far as it can be known without an expression.",
         )
-    return _read_as_expected(template, name, expected)
+    return name
+
+
+def _expected(template: Template, name: str) -> dict[str, str]:
+    return {path: digest for path, digest in template.skeleton_files.items() if _is_in(path, name)}
 
 
 def read_all(template: Template) -> dict[str, tuple[bytes, bool]]:
@@ -293,11 +198,11 @@ def read_all(template: Template) -> dict[str, tuple[bytes, bool]]:
     Raises:
         ConflictError: a file was changed or removed since.
     """
-    root = Path(str(template.folder)).resolve()
+    base = Path(str(template.folder))
     files = {}
     for path, expected in template.skeleton_files.items():
         try:
-            found = Found(path, file := _inside(root, root / path), file.stat())
+            found = Found(path, file := _inside(_reached(base, path), base / path), file.stat())
             content = _content(found)
         except SkeletonError as error:
             raise _changed(template, str(error)) from None
@@ -309,7 +214,25 @@ def read_all(template: Template) -> dict[str, tuple[bytes, bool]]:
     return files
 
 
-def _read_as_expected(template: Template, name: str, expected: Mapping[str, str]) -> tuple[SkeletonFile, ...]:
+def files_in(name: str, files: Mapping[str, tuple[bytes, bool]]) -> tuple[SkeletonFile, ...]:
+    """Pick what is in a skeleton folder, or in a part of one.
+
+    Args:
+        name: the folder as ``path_of`` gives it, or one file.
+        files: each file's content by its path from the template's folder, and whether it can be executed.
+
+    Returns:
+        Sorted by path below that folder; a file that is named itself, by its own name.
+    """
+    return tuple(
+        SkeletonFile(_path_in(path, name), content, executable)
+        for path, (content, executable) in sorted(files.items())
+        if _is_in(path, name)
+    )
+
+
+def _read_as_expected(template: Template, name: str) -> tuple[SkeletonFile, ...]:
+    expected = _expected(template, name)
     try:
         # What was hashed at the start was looked at then: nothing else can have these hashes, wherever it lies.
         found = {one.path: one for one in find_files(Path(str(template.folder)), name)}
@@ -325,7 +248,7 @@ def _read_as_expected(template: Template, name: str, expected: Mapping[str, str]
             raise _changed(template, f"{path} changed since this run started")
     return tuple(
         SkeletonFile(
-            PurePosixPath(path).name if path == name else path.removeprefix(_before(name)),
+            _path_in(path, name),
             content,
             bool(found[path].status.st_mode & stat.S_IXUSR),
             found[path].file,
@@ -345,6 +268,10 @@ def _is_named(template: Template, name: str) -> bool:
 def _is_in(path: str, name: str) -> bool:
     """Whether a file's path is that of a skeleton, or below it."""
     return path == name or (path.startswith(_before(name)) and not path.startswith("../", len(_before(name))))
+
+
+def _path_in(path: str, name: str) -> str:
+    return PurePosixPath(path).name if path == name else path.removeprefix(_before(name))
 
 
 def _before(name: str) -> str:

@@ -196,6 +196,23 @@ def test_a_run_has_the_files_of_its_template_as_they_were_whatever_becomes_of_th
     assert changed == gone
 
 
+def test_files_outside_of_the_templates_own_folder_are_kept_too(app, template_folder):
+    step = "      action: fetch:plain\n      input: {url: ../shared/files}\n"
+    (template_folder / "svc").mkdir()
+    (template_folder / "svc" / "skeleton.yaml").write_text(f"{SKELETON.partition('      action')[0]}{step}")
+    catalog = "apiVersion: backstage.io/v1alpha1\nkind: Location\nspec: {target: ./svc/skeleton.yaml}\n"
+    (template_folder / "all.yaml").write_text(catalog)
+    shared = template_folder / "shared" / "files"
+    shared.mkdir(parents=True)
+    (shared / "README.md").write_text("as it was")
+    template = template_of()
+    service.start_template_run(ADA, "skeleton", {})
+    (shared / "README.md").unlink()
+    for named, path in (("../shared/files", "README.md"), ("../shared/files/README.md", "README.md")):
+        [found] = template_files.read_skeleton(template, named)
+        assert (found.path, found.content) == (path, b"as it was")
+
+
 def test_the_files_of_a_version_are_stored_once_and_a_start_without_any_asks_nothing_more(app, skeleton, monkeypatch):
     puts: list[Shelf] = []
     where = type(store())

@@ -18,7 +18,6 @@ from sqlalchemy.exc import IntegrityError
 
 from portal_actions_plugin.errors import ActionError, ConflictError, InternalError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.host import SkeletonFile
 from portal_actions_plugin.runs.workspaces.stores.opening import store
 from portal_actions_plugin.runs.workspaces.stores.store import TEMPLATES, Shelf
 from portal_actions_plugin.software_templates import skeleton
@@ -27,6 +26,7 @@ from portal_actions_plugin.storage.sessions import single_read, single_write
 from portal_actions_plugin.storage.sql import right_now
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.host import SkeletonFile
     from portal_actions_plugin.software_templates.spec import Template
 
 log = logging.getLogger(__name__)
@@ -88,10 +88,10 @@ def read_skeleton(template: Template, folder: str) -> tuple[SkeletonFile, ...]:
 
     Args:
         template: as it was when the run started.
-        folder: as the step's input names it, such as ``./skeleton``.
+        folder: as the step's input names it, such as ``./skeleton``, or a file or folder in one that it names.
 
     Returns:
-        The files sorted by their path below that folder.
+        The files sorted by their path below that folder; a file that is named itself, by its own name.
 
     Raises:
         ConfigurationError: the template came from no folder.
@@ -105,12 +105,7 @@ def read_skeleton(template: Template, folder: str) -> tuple[SkeletonFile, ...]:
         kept = _read(template)
         if kept is None:
             raise
-    name = f"{skeleton.folder_path(folder)}/"
-    return tuple(
-        SkeletonFile(path.removeprefix(name), content, executable)
-        for path, (content, executable) in sorted(kept.items())
-        if path.startswith(name)
-    )
+    return skeleton.files_in(skeleton.path_of(template, folder), kept)
 
 
 def _note_use(key: str) -> bool:

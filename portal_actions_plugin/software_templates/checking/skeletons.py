@@ -7,15 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.software_templates.checking.skeleton_syntax import check_syntax
-from portal_actions_plugin.software_templates.skeleton import (
-    FETCHING,
-    Choices,
-    SkeletonError,
-    contents,
-    digest,
-    find_files,
-    sources_of,
-)
+from portal_actions_plugin.software_templates.skeleton import contents, digest, find_files
+from portal_actions_plugin.software_templates.skeleton_names import FETCHING, Choices, SkeletonError, sources_of
 
 if TYPE_CHECKING:
     from pathlib import Path
