@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 GROUP = "portal_actions.actions"
 MAX_LOCK_KEY = 255
-_ID = re.compile(r"[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*@v[1-9][0-9]*|[a-z][A-Za-z0-9-]*(:[a-z][A-Za-z0-9-]*)+")
+_ID = re.compile(r"[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*@v[1-9][0-9]*|[a-z][\w-]*(:[a-z][\w-]*)+", re.ASCII)
 """Ours, with a version; and Backstage's, which have none."""
 
 Handler = Callable[..., Mapping[str, Any] | None]

@@ -61,11 +61,32 @@ class TestDeclaring:
         assert said.run(None, {"text": "hi"}) == {"said": "hi"}
 
     @pytest.mark.parametrize(
-        "bad", ["say", "say@1", "Say@v1", "acme..say@v1", "acme.say@v0", "a b@v1", "", "acme.say@v1\n"]
+        "bad",
+        [
+            "say",
+            "say@1",
+            "Say@v1",
+            "acme..say@v1",
+            "acme.say@v0",
+            "a b@v1",
+            "",
+            "acme.say@v1\n",
+            "a:",
+            ":a",
+            "a::b",
+            "a:b c",
+            "a:ä",
+        ],
     )
     def test_an_id_is_a_name_and_a_version(self, bad):
         with pytest.raises(ConfigurationError, match=r"write it like scm\.createRepo@v1"):
             declare(bad)
+
+    @pytest.mark.parametrize(
+        "name", ["fetch:plain", "acme:things:get_all", "acme:createToken:gitlab", "acme-2:make-it"]
+    )
+    def test_or_a_name_as_backstage_has_them(self, name):
+        assert declare(name).id == name
 
     @pytest.mark.parametrize("options", [{"timeout": 0}, {"max_attempts": 0}])
     def test_numbers_out_of_range_are_refused(self, options):
