@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from portal_actions_plugin.actions.files.disk import MAX_BYTES, MAX_FILES, wrong
+from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.scm.base import RepoFile, RepoRef
 
 if TYPE_CHECKING:
@@ -61,11 +62,20 @@ def one_file(ctx: ActionContext, url: str) -> RepoFile:
 
 def _of_forge(ctx: ActionContext, page: PageAddress) -> Sequence[RepoFile]:
     from portal_actions_plugin.scm.reading import Bounds, read_files
+    from portal_actions_plugin.scm.remote.git_access import ReadByGit
 
     scm = ctx.scm(page.provider)
     ref = RepoRef(page.provider, page.owner, page.repo, "")
     where = "/".join(filter(None, (page.ref, page.path)))
-    address = scm.get_repo(page.owner, page.repo).clone_url
-    files = read_files(address, where, Bounds(MAX_FILES, MAX_BYTES))
+    access = None
+    if isinstance(scm, ReadByGit):
+        address = f"{page.repo_url}.git"
+        try:
+            access = scm.git_access(ref)
+        except ConfigurationError:
+            ctx.log(f"this portal has no credential for {ref.full_name}: it is read as everybody may read it")
+    else:
+        address = scm.get_repo(page.owner, page.repo).clone_url
+    files = read_files(address, where, Bounds(MAX_FILES, MAX_BYTES), access=access)
     ctx.log(f"read {len(files)} files of {ref.full_name}{f' at {where}' if where else ''}")
     return files

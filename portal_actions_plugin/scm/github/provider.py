@@ -30,6 +30,7 @@ from portal_actions_plugin.scm.github.setup import people, variables, webhooks
 from portal_actions_plugin.scm.github.setup import protection as protecting
 from portal_actions_plugin.scm.names import check_branch, check_changes, check_owner, check_path, check_repo
 from portal_actions_plugin.scm.optional import cannot
+from portal_actions_plugin.scm.remote.git_access import GitAccess
 from portal_actions_plugin.scm.remote.new_issue import NewIssue
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ class GitHubProvider:
     def ensure_group(self, provider: str, path: Sequence[str]) -> int:  # noqa: ARG002 the protocol's arguments
         """Refuse: GitHub lets people alone make an organisation."""
         raise cannot(Operation.ENSURE_GROUP, provider)
+
+    def git_access(self, ref: RepoRef) -> GitAccess:
+        """The way to a repository by git's protocol; raises ConfigurationError where there is no credential for it."""
+        credential = self._github.credentials.credential(ref.owner, ref.repo)
+        return GitAccess.of(self._github.client.place, self._github.opening, credential, commits.GIT_USER)
 
     # Files
 

@@ -12,6 +12,7 @@ from portal_actions_plugin.scm.gitlab.reach import reach
 from portal_actions_plugin.scm.gitlab.setup import people, variables, webhooks
 from portal_actions_plugin.scm.gitlab.setup.protection import protect_branch
 from portal_actions_plugin.scm.names import check_branch
+from portal_actions_plugin.scm.remote.git_access import GitAccess
 from portal_actions_plugin.scm.remote.new_issue import NewIssue
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ class GitLabProvider:
     def reach(self, owner: str | None) -> Reach:
         """Find out what the credential for an owner can do, by calls that change nothing."""
         return reach(self._gitlab.api(owner), owner)
+
+    def git_access(self, ref: RepoRef) -> GitAccess:
+        """The way to a project by git's protocol; raises ConfigurationError where there is no credential for it."""
+        client, opening = self._gitlab.client, self._gitlab.opening
+        return GitAccess.of(client.place, opening, self._gitlab.api(ref.owner).credential, commits.GIT_USER)
 
     def create_repo(
         self, owner: str, repo: str, *, visibility: str, description: str, init_with_readme: bool, claim: str

@@ -1,0 +1,49 @@
+"""What reading a repository by git's own protocol takes: the way to its forge, and a credential where there is one."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.scm.base import RepoRef
+    from portal_actions_plugin.scm.opening import Opening
+    from portal_actions_plugin.scm.remote.credentials import Credential
+    from portal_actions_plugin.scm.remote.transport import Place
+
+
+@dataclass(frozen=True, slots=True)
+class GitAccess:
+    """The way to a forge's repositories.
+
+    Attributes:
+        place: whose proxy and authorities count.
+        secret_headers: what each request carries, to this forge alone.
+    """
+
+    place: Place
+    secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, place: Place, opening: Opening, credential: Credential, user: str) -> GitAccess:
+        """The way with a credential.
+
+        Args:
+            place: of the installation.
+            opening: of its provider: its ``redact`` learns what the credential becomes.
+            credential: who reads.
+            user: the name that the forge wants beside a token, such as ``x-access-token``.
+        """
+        basic = base64.b64encode(f"{user}:{credential.token}".encode()).decode()
+        opening.redact(basic)
+        return cls(place, {"Authorization": f"Basic {basic}"})
+
+
+@runtime_checkable
+class ReadByGit(Protocol):
+    """What a provider has whose private repositories can be read by git's protocol."""
+
+    def git_access(self, ref: RepoRef) -> GitAccess:
+        """The way to a repository; raises ConfigurationError where there is no credential for it."""
