@@ -51,16 +51,30 @@ TEMPLATES = {
     "chaos-flaky": ("chaos.flaky@v1", REPEATABLE, LOCKED),
     "chaos-once": (ONCE, REPEATABLE, "chaos.flaky@v1"),
     "chaos-refused": (REPEATABLE, LOCKED, REFUSED),
+    "chaos-cleanup": (REPEATABLE, REFUSED, LOCKED),
+    "chaos-always": (REPEATABLE, ONCE, LOCKED),
 }
+CLEANING = ("chaos-cleanup", "chaos-always")
+"""Their last step always runs once the first has succeeded, whatever became of the second."""
 STEP_IDS = ("one", "two", "three")
+
+
+def place_before(template: str, position: int) -> int | None:
+    """The place of the step whose output a step is given; None for the first."""
+    if not position:
+        return None
+    return 0 if template in CLEANING else position - 1
 
 
 def write_templates(folder: Path) -> None:
     for name, actions in TEMPLATES.items():
         steps = ""
         for position, (step, action_id) in enumerate(zip(STEP_IDS, actions, strict=True)):
-            before = f'"${{{{ steps.{STEP_IDS[position - 1]}.output.made }}}}"' if position else '"nothing"'
+            given = place_before(name, position)
+            before = '"nothing"' if given is None else f'"${{{{ steps.{STEP_IDS[given]}.output.made }}}}"'
             steps += STEP.format(id=step, action=action_id, before=before)
+            if name in CLEANING and position == len(STEP_IDS) - 1:
+                steps += '      if: "${{ always() and steps.one.output.made }}"\n'
         (folder / f"{name}.yaml").write_text(TEMPLATE.format(name=name, steps=steps))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import or_, select
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, LOST, OVER, SUCCESS
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database
-from tests.chaos.actions import ONCE, REFUSED, STEP_IDS
+from tests.chaos.actions import CLEANING, ONCE, REFUSED, STEP_IDS, place_before
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client
 from tests.chaos.truth import Row, Truth, grouped, shown
@@ -75,15 +75,29 @@ def the_steps_fit_their_run(truth: Truth) -> Iterator[str]:
         statuses = [step["status"] for step in steps]
         if [step["step_id"] for step in steps] != list(STEP_IDS[: len(steps)]):
             yield f"steps are missing or out of order: {[shown(step) for step in steps]}"
-        if any(status != SUCCESS for status in statuses[:-1]):
+        failed_at = statuses.index(FAILED) if FAILED in statuses else len(statuses)
+        if any(status != SUCCESS for status in statuses[: min(failed_at, len(statuses) - 1)]):
             yield f"a step came after one that had not succeeded: {statuses} in {shown(run)}"
-        if run["status"] == SUCCESS and (len(steps) != len(STEP_IDS) or statuses[-1] != SUCCESS):
+        if run["status"] == SUCCESS and statuses != [SUCCESS] * len(STEP_IDS):
             yield f"a successful run with {statuses}: {shown(run)}"
-        if run["status"] in (FAILED, CANCELED) and statuses[-1:] != [run["status"]]:
-            yield f"a {run['status']} run with {statuses}: {shown(run)}"
+        if run["status"] == CANCELED and statuses[-1:] != [CANCELED]:
+            yield f"a canceled run with {statuses}: {shown(run)}"
         for before, after in pairwise(steps):
             if after["started_at"] and after["started_at"] < before["finished_at"]:
                 yield f"a step started before the last was over: {shown(after)}"
+
+
+def a_run_that_failed_has_cleaned_up(truth: Truth) -> Iterator[str]:
+    for run in truth.template_runs.values():
+        statuses = [step["status"] for step in truth.steps(run["id"])]
+        failed_at = statuses.index(FAILED) if FAILED in statuses else None
+        cleans_up = run["template"] in CLEANING and failed_at == 1
+        if run["failed_at_step"] != failed_at:
+            yield f"it has not failed at {run['failed_at_step']}: {statuses} in {shown(run)}"
+        if run["status"] == FAILED and failed_at is None:
+            yield f"a failed run with {statuses}: {shown(run)}"
+        if failed_at is not None and cleans_up != (len(statuses) == failed_at + 2):
+            yield f"it was {'' if cleans_up else 'not '}to clean up: {statuses} in {shown(run)}"
 
 
 def a_run_fails_only_for_a_reason(truth: Truth) -> Iterator[str]:
@@ -154,8 +168,9 @@ def _recorded(truth: Truth, run: Row, effects: list[dict[str, object]]) -> Itera
         yield f"outputs of another attempt: {ours} and {shown(run)}"
     if not run["links"] or not str(run["links"][0]["url"]).endswith(str(ours[-1]["made"])):
         yield f"links {run['links']} of {shown(run)}"
-    if run["position"]:
-        before = truth.steps(run["template_run_id"])[run["position"] - 1]
+    place = place_before(run["template"], run["position"])
+    if place is not None:
+        before = truth.steps(run["template_run_id"])[place]
         if ours[0]["before"] != before["outputs"]["made"]:
             yield f"was given {ours[0]['before']} of the step before, which made {before['outputs']}: {shown(run)}"
 
@@ -205,6 +220,7 @@ RULES = (
     every_accepted_run_is_there_once,
     everything_is_over,
     the_steps_fit_their_run,
+    a_run_that_failed_has_cleaned_up,
     a_run_fails_only_for_a_reason,
     a_canceled_run_stays_canceled_and_starts_nothing_more,
     an_action_run_has_one_outcome,

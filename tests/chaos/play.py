@@ -27,7 +27,12 @@ from tests.chaos.points import Reached, read_points
 
 TICK_SECONDS = 0.1
 CALM_SECONDS = 600
-TEMPLATES = ("chaos-plain",) * 4 + ("chaos-flaky",) * 3 + ("chaos-once",) * 2 + ("chaos-refused",)
+TEMPLATES = (
+    ("chaos-plain",) * 4
+    + ("chaos-flaky",) * 3
+    + ("chaos-once",) * 2
+    + ("chaos-refused", "chaos-cleanup", "chaos-always")
+)
 
 
 class Play:
