@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import select
 
@@ -19,18 +20,18 @@ from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
-from portal_actions_plugin.runs.changes import claims
+from portal_actions_plugin.runs.changes import claims, slots
 from portal_actions_plugin.runs.changes.claims import Claim, StepRef
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
-from tests.support.run_helpers import ADA, HELLO, register, start, work_off
+from tests.support.run_helpers import ADA, HELLO, columns, register, start, work_off
 
 FAIL = {"action": "test.fail@v1", "input": {"value": "the first"}}
 ALWAYS = {"action": "test.note@v1", "if": "${{ always() }}"}
 FAILURE = {"action": "test.note@v1", "if": "${{ failure() }}"}
 NOTE = {"action": "test.note@v1"}
-BOTH = pytest.mark.parametrize("reading", ["portal-actions/v1", "scaffolder.backstage.io/v1beta3"])
 
 
 @pytest.fixture
@@ -251,3 +252,61 @@ def test_a_run_that_was_canceled_in_its_cleanup_resumes_at_the_step_that_failed(
     resumed = service.resume_template_run(ADA, run.id, Ask()).run
     assert [step.status for step in resumed.steps] == ["success", "queued", "pending", "pending"]
     assert whole(resumed.id)["failed_at_step"] is None
+
+
+def test_what_cleans_up_waits_for_the_lock_of_the_step_that_failed_until_its_process_is_gone(
+    app: Flask, template_folder: Path
+) -> None:
+    done: list[str] = []
+
+    def fail(ctx: ActionContext) -> None:
+        raise ValueError("no")
+
+    register(lock=lambda data: "one at a time", fail=fail, undo=lambda ctx: done.append("undone"))
+    run = start(template_folder, {"action": "test.fail@v1"}, {"action": "test.undo@v1", "if": "${{ failure() }}"})
+    token = str(uuid.uuid4())
+    execute.perform(run.steps[0].run.id, Performer(token, "test"))
+    assert (performed(run, 1).steps[1].status, done) == ("queued", [])
+    recovery.recover_process(token)
+    assert (performed(run, 1).status, done) == ("failed", ["undone"])
+
+
+def test_what_cleans_up_has_the_secrets_the_slot_and_a_part_in_the_output(
+    make_app: Callable[..., Flask], template_folder: Path
+) -> None:
+    given: list[Any] = []
+
+    def fail(ctx: ActionContext, value: object = None) -> None:
+        raise ValueError("no")
+
+    def undo(ctx: ActionContext, value: object) -> dict[str, object]:
+        given.append(value)
+        return {"left": "a branch"}
+
+    (template_folder / "secret.yaml").write_text("""
+apiVersion: portal-actions/v1
+kind: Template
+metadata: {name: secret}
+spec:
+  owner: team:platform
+  type: service
+  parameters: {required: [token], properties: {token: {type: string, ui:field: Secret}}}
+  steps:
+    - {id: made, name: Made, action: test.fail@v1}
+    - {id: undo, name: Undo, action: test.undo@v1, if: "${{ always() }}", input: {value: "${{ secrets.token }}"}}
+  output:
+    text: [{title: Left, if: "${{ failure() }}", content: "${{ steps.undo.output.left }}"}]
+    made: "${{ steps.made.output.x | default('') }}"
+""")
+    app = make_app(PORTAL_ACTIONS_SECRET_KEYS=Fernet.generate_key().decode(), PORTAL_ACTIONS_MAX_RUNNING_PER_IDENTITY=1)
+    with app.app_context():
+        register(fail=fail, undo=undo)
+        run = service.start_template_run(ADA, "secret", {"token": "s3cr3t-value"}).run
+        queued = performed(run, 0).steps[1].run
+        assert columns(queued.id)["process_token"] == slots.token(ADA.id)
+        assert whole(run.id)["secrets"] is not None
+        ended = performed(run, 1)
+        assert (ended.status, given) == ("failed", ["s3cr3t-value"])
+        assert ended.outputs == {"text": [{"title": "Left", "content": "a branch"}]}
+        assert whole(run.id)["secrets"] is None
+        assert (ended.steps[1].run.input, whole(run.id)["failed_at_step"]) == ({"value": MASK}, 0)
