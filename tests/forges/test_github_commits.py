@@ -41,6 +41,34 @@ def test_one_commit_has_all_files_and_says_who_it_is_by(github: OpenedGitHub) ->
     assert entry.mode == "100755"
 
 
+def test_where_git_is_not_to_be_had_the_first_commit_goes_by_the_api(github: OpenedGitHub) -> None:
+    github.double.add_repository("acme/shop")
+    github.double.faults.order("GET", "/acme/shop.git/**", Respond(404, {"message": "Not Found"}))
+    changes = [
+        FileChange("README.md", b"# shop\n"),
+        FileChange("bin/run", b"#!", executable=True),
+        FileChange("a", b"a\n"),
+    ]
+    done = github.provider().put_files(ref(), "main", changes, "Start")
+    assert sorted(done.changed) == ["README.md", "a", "bin/run"]
+    assert github.double.branches("acme/shop") == {"main": done.sha}
+    assert github.double.files("acme/shop") == {"README.md": b"# shop\n", "a": b"a\n", "bin/run": b"#!"}
+    entry = github.double.repository("acme/shop").git.entry(done.sha, "bin/run")
+    assert entry
+    assert entry.mode == "100755"
+    before = github.double.log.count()
+    assert github.provider().put_files(ref(), "main", changes, "Start").changed == ()
+    assert github.double.log.count() > before
+
+
+def test_of_a_first_commit_by_the_api_whose_answer_was_lost_there_is_one(github: OpenedGitHub) -> None:
+    github.double.add_repository("acme/shop")
+    github.double.faults.order("GET", "/acme/shop.git/**", Respond(404, {"message": "Not Found"}))
+    github.double.faults.order("PUT", "/repos/acme/shop/contents/**", Close(), after=True)
+    done = github.provider().put_files(ref(), "main", [FileChange("a", b"a\n")], "Start")
+    assert [one.sha for one in github.double.commits("acme/shop")] == [done.sha]
+
+
 def test_what_is_there_already_makes_no_commit_and_no_write(github: OpenedGitHub) -> None:
     github.double.add_repository("acme/shop", {"a": "1\n", "b/c": "2\n"})
     head = github.double.branches("acme/shop")["main"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from portal_actions_plugin.errors import AuthError, NotFoundError
@@ -34,6 +34,8 @@ _INLINE_BYTES = 1_000_000
 """A larger text goes as a blob of its own, as what is no text does."""
 _TREE_BYTES = 4_000_000
 """So much text rides in one request; what is more, in the next one."""
+_PLAIN = 0o100644
+"""The mode of what the API commits file by file."""
 _WORKFLOWS = ".github/workflows/"
 GIT_USER = "x-access-token"
 """The name beside a token of any kind where git asks for one: "Authenticating as a GitHub App installation"."""
@@ -88,7 +90,35 @@ def _first(repo: RepoApi, request: CommitRequest) -> CommitResult:
         sha = push_first_commit(repo.api.github.client, repo.api.credential, url, GIT_USER, first)
     except BranchExistsError as error:
         raise MovedError(error.message) from None
+    except NotFoundError:
+        if not planned:
+            raise
+        return _first_without_git(repo, request, planned)
     return CommitResult(sha, tuple(file.path for file in planned))
+
+
+def _first_without_git(repo: RepoApi, request: CommitRequest, planned: Sequence[PlannedFile]) -> CommitResult:
+    """Commit to an empty repository where only the API is to be had, as behind some proxies: one file, then the others."""
+    repo.api.opening.log(f"git does not find {repo.name}, which the API does: its first commit goes by the API")
+    smallest = min(planned, key=lambda file: len(file.change.content))
+    body: JsonValue = {
+        **_words(repo, request),
+        "content": base64.b64encode(smallest.change.content).decode(),
+        "branch": request.branch,
+    }
+
+    def write() -> str:
+        path = "/".join(map(segment, smallest.path.split("/")))
+        return text(repo.send("PUT", f"/contents/{path}", body=body).object(), "commit", "sha")
+
+    def look_up() -> str | None:
+        head = find_branch(repo, request.branch)
+        return head.commit if head else None
+
+    sha = write_once(write, look_up, log=repo.api.opening.log)
+    others = [file.change for file in planned if file is not smallest or file.mode != _PLAIN]
+    made = _commit(repo, replace(request, changes=others)) if others else CommitResult(sha, ())
+    return CommitResult(made.sha, tuple(file.path for file in planned))
 
 
 def _planned(repo: RepoApi, request: CommitRequest, tree: GitHubTree | NoTree) -> list[PlannedFile]:

@@ -59,12 +59,15 @@ class Proxy:
     log: Path
 
     def violations(self, part: Literal["request", "response"] = "request") -> list[Violation]:
-        """What was wrong so far, in order; every request that is answered has been judged."""
+        """What was wrong so far, in order; every request that is answered has been judged.
+
+        The description is of the API: what somebody asks by git's own protocol is not in it, and is left out here.
+        """
         found, request = [], ""
         for line in _COLOURS.sub("", self.log.read_text(errors="replace")).splitlines():
             if match := _LINE.search(line):
                 request = match["request"] or request
-                if match["part"] == part:
+                if match["part"] == part and ".git/info/refs" not in request:
                     found.append(Violation(request, part, match["what"]))
         return found
 
