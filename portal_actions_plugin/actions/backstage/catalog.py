@@ -17,6 +17,7 @@ from portal_actions_plugin.actions.backstage.entity_files import (
     written_ref,
 )
 from portal_actions_plugin.actions.bootstraps.yaml_text import yaml_text
+from portal_actions_plugin.actions.files.fields import HomeInput
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_fields import optional_text
 from portal_actions_plugin.errors import (
@@ -41,7 +42,7 @@ _SOURCE_TEMPLATE = "backstage.io/source-template"
 _URL = validate.Length(min=1, max=2_000)
 
 
-class CatalogRegister(Schema):
+class CatalogRegister(HomeInput):
     catalog_info_url = optional_text("The address of the file.", data_key="catalogInfoUrl", validate=_URL)
     repo_contents_url = optional_text(
         "Instead: the page of a repository's files, the repoContentsUrl of publish:github.",
@@ -209,7 +210,7 @@ def _target(page: PageAddress, target: str) -> str:
         raise ValidationError(f"A Location in {page.url} names a target that cannot be: {error}.") from None
 
 
-class CatalogWrite(Schema):
+class CatalogWrite(HomeInput):
     file_path = optional_text("Where in the workspace. Default: catalog-info.yaml.", data_key="filePath")
     entity = fields.Dict(
         required=True,
@@ -251,7 +252,7 @@ def _with_template(ctx: ActionContext, entity: Mapping[str, Any]) -> dict[str, A
     return {**entity, "metadata": {**metadata, "annotations": named}}
 
 
-class CatalogFetch(Schema):
+class CatalogFetch(HomeInput):
     entity_ref = optional_text("The entity, such as component:default/orders.", data_key="entityRef")
     entity_refs = fields.List(
         fields.String(),

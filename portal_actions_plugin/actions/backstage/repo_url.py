@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, post_load, validate
 from marshmallow import ValidationError as SchemaError
 
+from portal_actions_plugin.actions.files.fields import HomeInput
 from portal_actions_plugin.actions.scm_commits import OpenRepo, open_repo
 from portal_actions_plugin.actions.scm_fields import (
     GIT_AUTHOR_EMAIL,
@@ -67,7 +68,7 @@ def repo_url_field() -> RepoUrlField:
     )
 
 
-class AtRepository(AsRequester):
+class AtRepository(HomeInput, AsRequester):
     """The input of an action on a repository that ``repoUrl`` names."""
 
     repo_url = repo_url_field()
