@@ -6,15 +6,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.software_templates.expressions.rendering import ExpressionError, render_forgivingly
+from portal_actions_plugin.software_templates.expressions.rendering import (
+    ExpressionError,
+    FileFault,
+    render_forgivingly,
+    syntax_fault_of_file,
+)
 from portal_actions_plugin.software_templates.nunjucks.blocks import PLAIN, Style
-from portal_actions_plugin.software_templates.nunjucks.files import FileError, RenderedFile, render_file
+from portal_actions_plugin.software_templates.nunjucks.files import FileError, RenderedFile, check_file, render_file
 from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
 
-__all__ = ["FileRenderer", "RenderedFile", "Style"]
+__all__ = ["FileRenderer", "RenderedFile", "Style", "fault_of"]
+
+
+def fault_of(text: str, reading: Reading, style: Style) -> FileFault | None:
+    """What of a file cannot be rendered whatever the values are; None when all can.
+
+    Args:
+        text: of the file, or its name.
+        reading: of the template that asks for it.
+        style: what the signs of the file are.
+    """
+    if reading is Reading.STRICT and not style.cookiecutter:
+        return syntax_fault_of_file(text)
+    try:
+        check_file(text, style)
+    except FileError as error:
+        return FileFault(error.line, _line(text, error.line), error.problem)
+    return None
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.split("\n")
+    return lines[number - 1].strip() if 0 < number <= len(lines) else "the file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +86,4 @@ class FileRenderer:
         try:
             return render_file(text, context, self.style)
         except FileError as error:
-            lines = text.splitlines()
-            line = lines[error.line - 1].strip() if 0 < error.line <= len(lines) else "the file"
-            raise ExpressionError(f"{where}, line {error.line}", line, error.problem) from None
+            raise ExpressionError(f"{where}, line {error.line}", _line(text, error.line), error.problem) from None

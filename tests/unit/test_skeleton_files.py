@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates.checking import skeleton_syntax
 from portal_actions_plugin.software_templates.file_rendering import FileRenderer, Style
+from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from portal_actions_plugin.software_templates.readings import Reading
 
 VALUES = {"name": "orders", "tags": ["a", "b"], "owner": {"team": "x", "n": None}, "dots": True}
@@ -78,3 +83,65 @@ def test_no_file_makes_more_than_its_bound() -> None:
     huge = "{% for a in range(900) %}{% for b in range(100) %}${{ values.name }}xxxxxxxxxxxxxxxxxxxxxxxxx{% endfor %}{% endfor %}"
     with pytest.raises(ValidationError, match=r"larger than|computes"):
         rendered(huge)
+
+
+WRITTEN = """\
+apiVersion: {version}
+kind: Template
+metadata: {{name: t}}
+spec:
+  owner: team:x
+  type: service
+  parameters: {{properties: {{name: {{type: string, default: x}}}}}}
+  steps:
+    - id: fetch
+      action: fetch:template
+      input: {{url: ./skeleton, values: {{name: "${{{{ parameters.name }}}}"}}{more}}}
+"""
+
+
+def findings(folder: Path, reading: Reading, files: dict[str, str], more: str = "") -> list[tuple[str, int, str]]:
+    for name, text in files.items():
+        (folder / "skeleton" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "skeleton" / name).write_text(text)
+    (folder / "template.yaml").write_text(WRITTEN.format(version=reading.value, more=more))
+    listing = FolderTemplateSource([folder], Registry.from_entry_points()).list()
+    assert bool(listing.templates) == (reading is Reading.BACKSTAGE or not listing.problems)
+    return [(one.file, one.line, one.message) for one in (*listing.problems, *listing.warnings)]
+
+
+@pytest.mark.parametrize("reading", Reading)
+def test_files_that_no_run_can_render_are_told_when_their_template_is_loaded(tmp_path: Path, reading: Reading) -> None:
+    files = {
+        "a.txt": "x\n${{ values.name | nope }}\n",
+        "b.txt": "\n\n{% if values.name %}\n{{ github }}",
+        "c.yml": "${{ github.ref }} ${{ values.name }}",
+        "${{ values.name }}.txt": "fine",
+    }
+    found = findings(tmp_path, reading, files)
+    assert [(file, line) for file, line, _ in found] == [("skeleton/a.txt", 2), ("skeleton/b.txt", 3)]
+    assert "no filter" in found[0][2]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ", copyWithoutTemplating: [x]",
+        ", copyWithoutRender: []",
+        ", templateFileExtension: true",
+        ', trimBlocks: "${{ parameters.name }}"',
+    ],
+)
+def test_files_that_may_be_copied_are_not_judged(tmp_path: Path, more: str) -> None:
+    assert findings(tmp_path, Reading.BACKSTAGE, {"a.txt": "${{ values.name | nope }}"}, more) == []
+
+
+def test_files_of_cookiecutter_are_judged_by_its_signs(tmp_path: Path) -> None:
+    files = {"a.txt": "${{ github.ref }} {{ cookiecutter.name | jsonify }}", "b.txt": "{{ cookiecutter.name | nope }}"}
+    found = findings(tmp_path, Reading.BACKSTAGE, files, ", cookiecutterCompat: true")
+    assert [(file, line) for file, line, _ in found] == [("skeleton/b.txt", 1)]
+
+
+def test_many_files_take_no_template_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(skeleton_syntax, "SECONDS", 0.0)
+    assert findings(tmp_path, Reading.STRICT, {"a.txt": "${{ values.name | nope }}"}) == []

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.expressions.rendering import FileFault, fault_of_file
+from portal_actions_plugin.software_templates.file_rendering import fault_of
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.software_templates.file_rendering import Style
     from portal_actions_plugin.software_templates.findings import Findings
     from portal_actions_plugin.software_templates.places import Key
+    from portal_actions_plugin.software_templates.readings import Reading
     from portal_actions_plugin.software_templates.skeleton import Found
 
 
-def check_syntax(found: Found, content: bytes, key: Key, findings: Findings) -> None:
+FaultOf = Callable[[str], FileFault | None]
+"""What of a text cannot be rendered whatever the values are."""
+SECONDS = 1.0
+"""Processor time for the files that steps of one template fetch: what is not looked at by then fails its step."""
+
+
+def fault_of_fetched(reading: Reading, style: Style) -> FaultOf:
+    """The check of files that ``fetch:template`` renders, for as long as there is time for it.
+
+    Args:
+        reading: of the template.
+        style: what the signs of its files are.
+    """
+    end = time.thread_time() + SECONDS
+    return lambda text: fault_of(text, reading, style) if time.thread_time() < end else None
+
+
+def check_syntax(found: Found, content: bytes, key: Key, findings: Findings, fault_of: FaultOf = fault_of_file) -> None:
     """Note what of one file of a skeleton cannot be read, in its name and in its text.
 
     Args:
@@ -23,20 +44,21 @@ def check_syntax(found: Found, content: bytes, key: Key, findings: Findings) -> 
         content: what is in it; what is no UTF-8 text is copied as it is.
         key: where the template names the skeleton.
         findings: where it is noted, with the file's own line.
+        fault_of: what of a name or a text cannot be rendered.
     """
     name = PurePosixPath(found.path)
-    for fault, where in _faults(found.path, content):
+    for fault, where in _faults(found.path, content, fault_of):
         message = f"{where} of {name} cannot be rendered: {fault.problem}"
         findings.differ_in_file(found.file, fault.line, key, message, value=fault.text)
 
 
-def _faults(path: str, content: bytes) -> Iterator[tuple[FileFault, str]]:
+def _faults(path: str, content: bytes, fault_of: FaultOf) -> Iterator[tuple[FileFault, str]]:
     current_budget().check_time()
-    if fault := fault_of_file(path):
+    if fault := fault_of(path):
         yield fault, "the name"
     try:
         text = content.decode()
     except UnicodeDecodeError:
         return
-    if fault := fault_of_file(text):
+    if fault := fault_of(text):
         yield fault, f"line {fault.line}"

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.software_templates.checking.skeleton_syntax import check_syntax
+from portal_actions_plugin.software_templates.checking.skeleton_syntax import check_syntax, fault_of_fetched
+from portal_actions_plugin.software_templates.file_rendering import Style
+from portal_actions_plugin.software_templates.places import has_expression
 from portal_actions_plugin.software_templates.skeleton import contents, digest, find_files
 from portal_actions_plugin.software_templates.skeleton_names import FETCHING, Choices, SkeletonError, sources_of
 
@@ -21,6 +23,9 @@ MAX_SKELETONS = 20
 """Skeletons that the steps of one template name."""
 RENDERING = frozenset({"scm.pushSkeleton@v1"})
 """The actions that are known to render the skeleton that they are given as a whole; any other one may copy it, or parts."""
+TEMPLATING = frozenset({"fetch:template", "fetch:template:file"})
+"""The actions that render what they fetch, in the language of their template."""
+_COPYING = ("copyWithoutTemplating", "copyWithoutRender", "templateFileExtension")
 _ALWAYS = (None, "", True, "true")
 
 
@@ -45,6 +50,7 @@ class NamedSkeleton:
         path: from the template's folder.
         key: where the step names it.
         is_rendered: whether all of it will be rendered.
+        style: how its files are written, where all of it is rendered by ``fetch:template``.
         may_be_file: whether it may be one file.
         may_be_missing: whether a run may do without it, at home.
     """
@@ -52,6 +58,7 @@ class NamedSkeleton:
     path: str
     key: Key
     is_rendered: bool = False
+    style: Style | None = None
     may_be_file: bool = False
     may_be_missing: bool = False
 
@@ -84,9 +91,19 @@ def _of_step(step: Step, choices: Choices, key: Key) -> Iterator[NamedSkeleton]:
             source.path,
             (*key, source.field),
             is_rendered=step.action in RENDERING,
+            style=_style(step) if is_fetched and not source.is_choice else None,
             may_be_file=is_fetched,
             may_be_missing=is_fetched and (source.is_choice or step.condition not in _ALWAYS),
         )
+
+
+def _style(step: Step) -> Style | None:
+    """How the files of a skeleton are written; None where a run may copy some of them, or takes a part of it."""
+    given = step.input
+    if step.action not in TEMPLATING or any(name in given for name in _COPYING) or has_expression(given.get("url", "")):
+        return None
+    flags = [given.get(name, False) for name in ("cookiecutterCompat", "trimBlocks", "lstripBlocks")]
+    return Style(*map(bool, flags)) if all(isinstance(flag, bool) for flag in flags) else None
 
 
 def hash_skeletons(place: Place, named: tuple[NamedSkeleton, ...], findings: Findings) -> dict[str, str]:
@@ -104,6 +121,9 @@ def hash_skeletons(place: Place, named: tuple[NamedSkeleton, ...], findings: Fin
     for path, ones in _by_path(named).items():
         is_rendered = any(one.is_rendered for one in ones)
         key = ones[-1].key
+        styles = {one.style for one in ones}
+        style = next(iter(styles)) if len(styles) == 1 else None
+        fetched = fault_of_fetched(findings.reading, style) if style else None
         try:
             there = find_files(place.base, path, place.root)
             if there[0].path == path and not all(one.may_be_file for one in ones):
@@ -112,6 +132,8 @@ def hash_skeletons(place: Place, named: tuple[NamedSkeleton, ...], findings: Fin
                 files[found.path] = digest(content)
                 if is_rendered:
                     check_syntax(found, content, key, findings)
+                elif fetched and b"\0" not in content:
+                    check_syntax(found, content, key, findings, fetched)
         except SkeletonError as error:
             note = findings.differ if all(one.may_be_missing for one in ones) else findings.add
             note(key, str(error))

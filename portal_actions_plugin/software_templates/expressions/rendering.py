@@ -265,6 +265,18 @@ def fault_of_file(content: str) -> FileFault | None:
     return None
 
 
+def syntax_fault_of_file(content: str) -> FileFault | None:
+    """As ``fault_of_file``, where a name that nobody knows is nothing and no fault."""
+    if not compiling.has_syntax(content):
+        return None
+    try:
+        compiling.unknown_names(content, ())
+    except FAILURES as error:
+        line, text = _line_of(error, content, None)
+        return FileFault(line or 1, text, problem_of(error))
+    return None
+
+
 def _file_error(error: BaseException, content: str, where: str, template: Template | None) -> ExpressionError:
     line, text = _line_of(error, content, template)
     return _error(error, f"{where}, line {line}" if line else where, text)

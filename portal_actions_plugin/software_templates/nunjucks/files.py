@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Any, cast
 
+from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.expressions.limits import MAX_FILE_SIZE, SandboxError, budget
+from portal_actions_plugin.software_templates.nunjucks import syntax
 from portal_actions_plugin.software_templates.nunjucks.blocks import PLAIN, Style, parse_template
 from portal_actions_plugin.software_templates.nunjucks.calls.filters import FILTERS
 from portal_actions_plugin.software_templates.nunjucks.calls.functions import Global
@@ -16,9 +18,6 @@ from portal_actions_plugin.software_templates.nunjucks.evaluation import Evaluat
 from portal_actions_plugin.software_templates.nunjucks.javascript import UNDEFINED, JavaScriptError, strictly_equal
 from portal_actions_plugin.software_templates.nunjucks.rendering import FAILURES
 from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
-
-if TYPE_CHECKING:
-    from portal_actions_plugin.software_templates.nunjucks import syntax
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,32 @@ def render_file(content: str, context: Mapping[str, object], style: Style = PLAI
     except FAILURES as error:
         raise FileError(_said(error), evaluator.line) from None
     return RenderedFile("".join(evaluator.written), evaluator.unknown)
+
+
+def check_file(content: str, style: Style = PLAIN) -> None:
+    """Raise FileError for what of a file cannot be rendered whatever the values are; renders nothing."""
+    if not style.is_in(content):
+        return
+    try:
+        body = parse_template(content, style)
+    except NunjucksSyntaxError as error:
+        raise FileError(error.message, error.line) from None
+    except RecursionError:
+        raise FileError("it is nested too deeply", 1) from None
+    known = {*(_CookiecutterEvaluator if style.cookiecutter else Evaluator).filters, *host_calls.current().filters}
+    for statement in syntax.nodes(body):
+        line = getattr(statement, "line", None)
+        if isinstance(line, int) and (name := next(_unknown_filters(statement, known), "")):
+            raise FileError(f"there is no filter {name!r}", line)
+
+
+def _unknown_filters(statement: object, known: Container[str]) -> Iterator[str]:
+    """The filters of a statement's own expressions, and not of the statements in it, that nobody has."""
+    values = [getattr(statement, one.name) for one in fields(cast("Any", statement))]
+    own = tuple(value for value in values if is_dataclass(value))
+    for node in syntax.nodes(cast("syntax.Body", own)):
+        if isinstance(node, syntax.Filtered) and node.name not in known:
+            yield node.name
 
 
 _MAX_KEPT = 300
