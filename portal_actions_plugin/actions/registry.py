@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields
 from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.answers import drop, refuse_async
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 GROUP = "portal_actions.actions"
 MAX_LOCK_KEY = 255
+_VERSION = "@"
 _ID = re.compile(r"[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*@v[1-9][0-9]*|[a-z][\w-]*(:[a-z][\w-]*)+", re.ASCII)
 """Ours, with a version; and Backstage's, which have none."""
 
@@ -85,8 +86,12 @@ class Action:
         Raises:
             ValidationError: ``fields`` has the messages of every wrong field, nested as the input is.
         """
+        schema = self.input()
+        if _VERSION not in self.id:
+            # At home a key that nobody knows is left out. When its template is loaded, that is told.
+            schema.unknown = EXCLUDE
         try:
-            loaded: dict[str, Any] = self.input().load(data)
+            loaded: dict[str, Any] = schema.load(data)
         except SchemaError as error:
             said = sentences(error.messages)
             messages = said if isinstance(said, dict) else {"input": said}

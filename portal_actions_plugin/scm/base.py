@@ -231,11 +231,17 @@ class WebhookSpec:
         callback_url: where the forge calls; the webhook is found by it.
         events: the forge's own names for them, each once.
         secret: what the forge signs its calls with; None for none.
+        is_form: whether the forge sends a form in place of JSON, where it has both.
+        is_active: whether it calls at all, where the forge can keep one that does not.
+        is_unverified: whether the certificate of the address is not looked at.
     """
 
     callback_url: str
     events: tuple[str, ...]
     secret: str | None = field(default=None, repr=False)
+    is_form: bool = False
+    is_active: bool = True
+    is_unverified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

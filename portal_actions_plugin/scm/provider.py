@@ -133,7 +133,9 @@ class ScmProvider(Protocol):
             ConflictError: a file is not as expected, or the branch would not stand still.
         """
 
-    def open_pull(self, ref: RepoRef, *, head: str, base: str, title: str, body: str) -> PullRequest:
+    def open_pull(
+        self, ref: RepoRef, *, head: str, base: str, title: str, body: str, draft: bool = False
+    ) -> PullRequest:
         """Open a pull request, or return the one of the same head and base.
 
         That is the open one, or the merged one that proposed the very commit that ``head`` still is.
@@ -144,6 +146,7 @@ class ScmProvider(Protocol):
             base: the branch to merge into.
             title: one line.
             body: its description, perhaps empty.
+            draft: whether a new one is not to be merged yet. Who does not ask for it does not name it.
 
         Raises:
             NotFoundError: there is no such base branch.

@@ -158,19 +158,25 @@ def push_first(opened: OpenRepo, branch: str, files: Sequence[FileChange], messa
         ConflictError: the branch was there before this run came to it.
         ActionError: what the forge says.
     """
-    ref = opened.ref
-    # Looked up once, before anything is pushed: whoever comes back finds a branch of ours, and not another one's.
-    was_at = opened.ctx.checkpoint(
-        "firstPush",
-        lambda: opened.scm.branch_head(ref, branch) or "",
-        of=(ref.provider, ref.full_name.lower(), branch),
-    )
-    if was_at:
+    if was_at := branch_before(opened, branch):
         raise ConflictError(
-            f"{ref.full_name} has a branch {branch} already, at {was_at[:7]}. Nothing was pushed.",
+            f"{opened.ref.full_name} has a branch {branch} already, at {was_at[:7]}. Nothing was pushed.",
             hint="Push into a new repository, name another branch, or open a pull request with the files.",
         )
     return opened.commit(branch, files, message, branch).sha
+
+
+def branch_before(opened: OpenRepo, branch: str) -> str:
+    """Where a branch was before this run, and those that it retries, came to it; empty where it was missing.
+
+    It is looked up once, before anything is written: whoever comes back finds a branch of ours, and not another one's.
+    """
+    ref = opened.ref
+    return opened.ctx.checkpoint(
+        "branchBefore",
+        lambda: opened.scm.branch_head(ref, branch) or "",
+        of=(ref.provider, ref.full_name.lower(), branch),
+    )
 
 
 def contents_url(ctx: ActionContext, made: Repository, branch: str) -> str:

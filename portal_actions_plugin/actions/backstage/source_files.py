@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.actions.workspace import WorkspaceFile
 
 SOURCE_PATH = "sourcePath"
+TARGET_PATH = "targetPath"
 _GITIGNORE = ".gitignore"
 
 
@@ -25,7 +26,7 @@ def source_path_field() -> fields.String:
 
 def target_path_field() -> fields.String:
     """The input ``targetPath``."""
-    return optional_text("The folder of the repository that the files go to. Default: its top.", data_key="targetPath")
+    return optional_text("The folder of the repository that the files go to. Default: its top.", data_key=TARGET_PATH)
 
 
 def source_files(ctx: ActionContext, source: str | None, target: str | None = None) -> list[FileChange]:

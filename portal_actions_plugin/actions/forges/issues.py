@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
     from portal_actions_plugin.scm.base import RepoRef
 
-_LABEL = validate.Regexp(r"^[^,\x00-\x1f]{1,50}$(?!\n)", error="A label is 1 to 50 characters, without ','.")
+LABEL = validate.Regexp(r"^[^,\x00-\x1f]{1,50}$(?!\n)", error="A label is 1 to 50 characters, without ','.")
 _LOGIN = validate.Length(min=1, max=255)
 
 
@@ -37,7 +37,7 @@ class CreateIssue(AsRequester):
     )
     body = optional_text("Its description.", validate=validate.Length(max=60_000))
     labels = fields.List(
-        fields.String(validate=_LABEL),
+        fields.String(validate=LABEL),
         load_default=list,
         validate=[validate.Length(max=50), check_unique],
         metadata={"description": "Its labels. Most forges make those that they do not know."},
@@ -89,7 +89,7 @@ def create_issue(
 class LabelIssue(AsRequester):
     repo = repo_field()
     number = number_field("The issue's number, or a pull request's, where the forge counts them together.")
-    labels = texts_field("What to add to the labels that it has.", each=_LABEL, most=50)
+    labels = texts_field("What to add to the labels that it has.", each=LABEL, most=50)
 
 
 class LabelIssueOutput(Schema):

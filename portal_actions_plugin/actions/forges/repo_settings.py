@@ -34,7 +34,7 @@ _TOPIC = validate.Regexp(
 _MAX_REVIEWS = 6
 
 
-def _check_callback(url: str) -> None:
+def check_callback(url: str) -> None:
     """Raise marshmallow's ValidationError for an address that a forge could not, or should not, be told to call."""
     try:
         parts = urlsplit(url)
@@ -54,7 +54,7 @@ class EnsureWebhook(AsRequester):
     callback_url = fields.String(
         required=True,
         data_key="callbackUrl",
-        validate=[validate.Length(max=2000), _check_callback],
+        validate=[validate.Length(max=2000), check_callback],
         metadata={"description": "Where the forge calls. The webhook is found by it."},
     )
     events = texts_field("What for: the forge's own names of events, such as push.", each=_NAME, most=50)

@@ -137,11 +137,13 @@ class GitHubProvider:
 
     # Pull requests
 
-    def open_pull(self, ref: RepoRef, *, head: str, base: str, title: str, body: str) -> PullRequest:
+    def open_pull(
+        self, ref: RepoRef, *, head: str, base: str, title: str, body: str, draft: bool = False
+    ) -> PullRequest:
         """Open a pull request of two branches, or return the one of the same two, as ``ScmProvider.open_pull`` says."""
         check_branch(head, "headBranch")
         check_branch(base, "baseBranch")
-        return pulls.open_pull(self._repo(ref), head=head, base=base, title=title, body=body)
+        return pulls.open_pull(self._repo(ref), head=head, base=base, title=title, body=body, draft=draft)
 
     def get_pull(self, ref: RepoRef, number: int) -> PullRequest:
         """Find a pull request; raises NotFoundError."""

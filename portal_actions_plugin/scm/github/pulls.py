@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.remote.fields import JsonObject
 
 
-def open_pull(repo: RepoApi, *, head: str, base: str, title: str, body: str) -> PullRequest:
+def open_pull(repo: RepoApi, *, head: str, base: str, title: str, body: str, draft: bool) -> PullRequest:
     """Open a pull request, or return the one of the same head and base, as ``ScmProvider.open_pull`` says."""
+    wanted: dict[str, JsonValue] = {"title": title, "head": head, "base": base, "body": body}
+    if draft:
+        wanted["draft"] = True
 
     def write() -> PullRequest:
         try:
-            made = repo.send("POST", "/pulls", body={"title": title, "head": head, "base": base, "body": body})
+            made = repo.send("POST", "/pulls", body=wanted)
             return replace(pull_of(made.object()), fresh=True)
         except ExistsError:
             found = look_up()

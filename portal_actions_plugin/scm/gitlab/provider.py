@@ -113,8 +113,12 @@ class GitLabProvider:
         """Make one commit of all changes as ``ScmProvider.put_files`` says; none when everything is there already."""
         return commits.put_files(self._gitlab, ref, commits.CommitRequest(branch, base_branch, changes, message))
 
-    def open_pull(self, ref: RepoRef, *, head: str, base: str, title: str, body: str) -> PullRequest:
+    def open_pull(
+        self, ref: RepoRef, *, head: str, base: str, title: str, body: str, draft: bool = False
+    ) -> PullRequest:
         """Open a merge request, or return the one of the same branches, as ``ScmProvider.open_pull`` says."""
+        # docs.gitlab.com/user/project/merge_requests/drafts/
+        title = f"Draft: {title}" if draft else title
         return merge_requests.open_pull(self._gitlab.project(ref), head=head, base=base, title=title, body=body)
 
     def get_pull(self, ref: RepoRef, number: int) -> PullRequest:

@@ -121,11 +121,13 @@ class LocalProvider(LocalRepositories, OptionalOperations):
         self._settings(ref).detail_pull(number, details)
         return ("the local forge keeps who is to look at a pull request as a record: it tells nobody",)
 
-    def open_pull(self, ref: RepoRef, *, head: str, base: str, title: str, body: str) -> PullRequest:
+    def open_pull(
+        self, ref: RepoRef, *, head: str, base: str, title: str, body: str, draft: bool = False
+    ) -> PullRequest:
         """Open a pull request of two branches, or return the one of the same two, as ``ScmProvider.open_pull`` says."""
         check_branch(head, "headBranch")
         check_branch(base, "baseBranch")
-        return self._pulls(ref).open(head, base, title, body)
+        return self._pulls(ref).open(head, base, f"Draft: {title}" if draft else title, body)
 
     def get_pull(self, ref: RepoRef, number: int) -> PullRequest:
         """Find a pull request; raises NotFoundError."""

@@ -37,8 +37,8 @@ class Stage:
     def url(self, repo: str = "orders", owner: str = "acme") -> str:
         return f"{self.host}?owner={owner}&repo={repo}"
 
-    def context(self, recorder: MemoryRecorder | None = None) -> ActionContext:
-        ctx = context_on(self.bench, recorder or MemoryRecorder())
+    def context(self, recorder: MemoryRecorder | None = None, *, credential: str = "full") -> ActionContext:
+        ctx = context_on(self.bench, recorder or MemoryRecorder(), credential=credential)
         ctx.open_workspace = lambda: Workspace(self.workspace)
         ctx.forge_addresses = self.addresses
         return ctx

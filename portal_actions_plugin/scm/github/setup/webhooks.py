@@ -38,7 +38,7 @@ def _find(repo: RepoApi, spec: WebhookSpec) -> JsonObject | None:
 
 
 def _create(repo: RepoApi, spec: WebhookSpec) -> tuple[JsonObject, str]:
-    body: JsonValue = {"name": "web", "active": True, "events": list(spec.events), "config": _config(spec)}
+    body: JsonValue = {"name": "web", "active": spec.is_active, "events": list(spec.events), "config": _config(spec)}
     try:
         return repo.send("POST", "/hooks", body=body).object(), "created"
     except ExistsError:
@@ -55,13 +55,25 @@ def _found(repo: RepoApi, spec: WebhookSpec) -> tuple[JsonObject, str] | None:
 
 
 def _update(repo: RepoApi, spec: WebhookSpec, hook: int) -> None:
-    body: JsonValue = {"active": True, "events": list(spec.events), "config": _config(spec)}
+    body: JsonValue = {"active": spec.is_active, "events": list(spec.events), "config": _config(spec)}
     repo.send("PATCH", f"/hooks/{hook}", body=body)
 
 
 def _config(spec: WebhookSpec) -> dict[str, JsonValue]:
-    config: dict[str, JsonValue] = {"url": spec.callback_url, "content_type": "json", "insecure_ssl": "0"}
+    config: dict[str, JsonValue] = {
+        "url": spec.callback_url,
+        "content_type": _content_type(spec),
+        "insecure_ssl": _insecure(spec),
+    }
     return config if spec.secret is None else {**config, "secret": spec.secret}
+
+
+def _content_type(spec: WebhookSpec) -> str:
+    return "form" if spec.is_form else "json"
+
+
+def _insecure(spec: WebhookSpec) -> str:
+    return "1" if spec.is_unverified else "0"
 
 
 def _is_as(repo: RepoApi, spec: WebhookSpec, there: JsonObject) -> bool:
@@ -71,10 +83,10 @@ def _is_as(repo: RepoApi, spec: WebhookSpec, there: JsonObject) -> bool:
     )
     return (
         same_secret
-        and flag(there, "active")
+        and flag(there, "active") == spec.is_active
         and set(texts(there, "events")) == set(spec.events)
-        and maybe_text(there, "config", "content_type") == "json"
-        and str(at(there, "config", "insecure_ssl")) == "0"
+        and maybe_text(there, "config", "content_type") == _content_type(spec)
+        and str(at(there, "config", "insecure_ssl")) == _insecure(spec)
     )
 
 

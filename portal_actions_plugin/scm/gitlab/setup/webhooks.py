@@ -54,7 +54,7 @@ def ensure_webhook(repo: ProjectApi, spec: WebhookSpec) -> Webhook:
     if spec.secret is not None:
         body["token"] = spec.secret
     if there is None:
-        body["enable_ssl_verification"] = True
+        body["enable_ssl_verification"] = not spec.is_unverified
         made = write_once(
             lambda: repo.write("POST", "/hooks", body=body).object(), lambda: _find(repo, spec), log=repo.opening.log
         )

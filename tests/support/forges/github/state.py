@@ -119,6 +119,9 @@ class Pull:
     created_at: str
     state: str = "open"
     draft: bool = False
+    reviewers: list[str] = field(default_factory=list)
+    team_reviewers: list[str] = field(default_factory=list)
+    assignees: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     closed_at: str | None = None
     merged_at: str | None = None

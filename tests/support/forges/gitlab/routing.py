@@ -284,5 +284,6 @@ _COERCE: Mapping[str, Callable[[Any], object]] = {
     "int": lambda value: int(_text(value)),
     "bool": _boolean,
     "texts": _texts,
+    "ints": lambda value: [int(one) for one in _texts(value)],
     "hashes": _hashes,
 }

@@ -97,6 +97,8 @@ class MergeRequest:
     """Whether the source had something, when last seen, that the target lacks."""
     labels: set[str] = field(default_factory=set)
     remove_source_branch: bool = False
+    assignees: list[User] = field(default_factory=list)
+    reviewers: list[User] = field(default_factory=list)
     merged_by: User | None = None
     merged_at: datetime | None = None
     merge_commit_sha: str | None = None

@@ -68,7 +68,7 @@ def _found(call: Call) -> Issue:
     for pull in call.repository.pulls:
         if str(pull.number) == call.values["issue_number"]:
             issue = Issue(pull.id, pull.number, pull.title, pull.body, pull.user, pull.created_at)
-            issue.labels = pull.labels
+            issue.labels, issue.assignees = pull.labels, pull.assignees
             return issue
     raise call.not_found()
 
@@ -97,6 +97,19 @@ def add_labels(call: Call) -> Answer:
     issue = _found(call)
     issue.labels += [name for name in _names(call.field("labels", list)) if name not in issue.labels]
     return ok([label(call, name) for name in issue.labels])
+
+
+@routes.on(
+    "POST",
+    _ISSUES + "/{issue_number}/assignees",
+    Needs("issues/assignees#add-assignees-to-an-issue", _ISSUE_OR_PULL, role="write"),
+)
+def add_assignees(call: Call) -> Answer:
+    """ "Users already assigned to an issue are not replaced"; who may not be assigned is left out without a word."""
+    issue = _found(call)
+    known = [login for login in call.field("assignees", list) if call.state.account(login) is not None]
+    issue.assignees += [login for login in known if login not in issue.assignees]
+    return created(_shape(call, issue))
 
 
 @routes.on("GET", _LABELS, Needs("issues/labels#list-labels-for-a-repository", "issues=read; pull_requests=read"))

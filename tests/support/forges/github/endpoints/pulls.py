@@ -165,6 +165,28 @@ def merge_pull(call: Call) -> Answer:
     return ok({"sha": sha, "merged": True, "message": "Pull Request successfully merged"})
 
 
+@routes.on(
+    "POST",
+    f"{_PULL}/requested_reviewers",
+    Needs("pulls/review-requests#request-reviewers-for-a-pull-request", "pull_requests=write", role="write"),
+)
+def request_reviewers(call: Call) -> Answer:
+    """422 "if user is not a collaborator"; who is asked already stays so."""
+    pull = _found(call)
+    users, teams = call.field("reviewers", list, default=[]), call.field("team_reviewers", list, default=[])
+    known = {login.lower() for login in (*call.repository.collaborators, call.credential.user)}
+    if unknown := [login for login in users if login.lower() not in known]:
+        raise invalid(
+            call.page,
+            "PullRequest",
+            "custom",
+            message=f"Reviews may only be requested from collaborators. {unknown[0]} is not one of them.",
+        )
+    pull.reviewers += [one for one in users if one not in pull.reviewers]
+    pull.team_reviewers += [one for one in teams if one not in pull.team_reviewers]
+    return created(_simple(call, pull))
+
+
 def _required(call: Call, pull: Pull) -> str:
     """ "About protected branches": reviews and checks bind who merges as well; no test can approve anything here."""
     rule = call.repository.protections.get(pull.base) or {}
@@ -242,8 +264,8 @@ def _simple(call: Call, pull: Pull) -> dict[str, Any]:
         "labels": [label(call, name) for name in pull.labels],
         "milestone": None,
         "assignee": None,
-        "assignees": [],
-        "requested_reviewers": [],
+        "assignees": [call.user(login) for login in pull.assignees],
+        "requested_reviewers": [call.user(login) for login in pull.reviewers],
         "requested_teams": [],
         "created_at": pull.created_at,
         "updated_at": pull.closed_at or pull.created_at,

@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 from tests.support.forges.gitlab import entities, shapes
 from tests.support.forges.gitlab.access import Caller
-from tests.support.forges.gitlab.routing import Call, bad_request, endpoint, not_found
-from tests.support.forges.gitlab.state import NO_ACCESS, Namespace, Token
+from tests.support.forges.gitlab.routing import Call, bad_request, endpoint, forbidden, not_found
+from tests.support.forges.gitlab.state import MAINTAINER, NO_ACCESS, OWNER, Namespace, Token
 from tests.support.forges.messages import Answer, json_answer
 
 _ANY_SCOPE = ("read_user", "read_repository", "write_repository", "create_runner", "read_registry", "self_rotate")
@@ -107,6 +107,27 @@ def group(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's word
     if found.user is not None:
         raise not_found("Group")
     return json_answer(200, entities.group(call.state, found))
+
+
+# docs.gitlab.com/api/groups/#create-a-group and #create-a-subgroup: a top-level one is for who may make them, another one
+# for an Owner or Maintainer of the group around it
+@endpoint("POST", "/groups")
+def create_group(call: Call) -> Answer:
+    call.check(required="name path", optional="parent_id:int description visibility")
+    call.must_be_known()
+    params, user = call.params, call.caller.user
+    parent = call.state.namespaces.get(params["parent_id"]) if params.get("parent_id") else None
+    if params.get("parent_id") and (parent is None or not call.caller.can_see_namespace(parent)):
+        raise not_found("Group")
+    if parent is not None and call.caller.level_in(parent) < MAINTAINER:
+        raise forbidden()
+    path = f"{parent.full_path}/{params['path']}" if parent else params["path"]
+    if call.state.namespace(path) is not None:
+        raise bad_request('Failed to save group {:path=>["has already been taken"]}')
+    made = Namespace(call.state.next_id(), params["path"], params["name"], parent)
+    made.members[user.id] = OWNER
+    call.state.namespaces[made.id] = made
+    return json_answer(201, entities.group(call.state, made))
 
 
 def _namespace(call: Call, id: str, what: str) -> Namespace:  # noqa: A002 the documentation's word

@@ -90,7 +90,7 @@ def merge_request(call: Call, id: str, iid: str) -> Answer:  # noqa: A002 the do
 def update(call: Call, id: str, iid: str) -> Answer:  # noqa: A002 the documentation's word
     call.check(
         optional="title description state_event target_branch labels:texts add_labels:texts remove_labels:texts "
-        "remove_source_branch:bool squash:bool assignee_id:int",
+        "remove_source_branch:bool squash:bool assignee_id:int assignee_ids:ints reviewer_ids:ints",
         state_event=("close", "reopen"),
     )
     project, params = call.project(id), call.params
@@ -103,6 +103,12 @@ def update(call: Call, id: str, iid: str) -> Answer:  # noqa: A002 the documenta
     found.description = params.get("description", found.description)
     found.labels = set(params.get("labels", found.labels))
     found.labels = (found.labels | set(params.get("add_labels") or [])) - set(params.get("remove_labels") or [])
+    found.remove_source_branch = params.get("remove_source_branch", found.remove_source_branch)
+    # "Set to 0 or provide an empty value to unassign all": the list takes the place of what was there
+    for name in ("assignee_ids", "reviewer_ids"):
+        if name in params:
+            users = [call.state.users[number] for number in params[name] if number in call.state.users]
+            setattr(found, name.replace("_ids", "s"), users)
     event = params.get("state_event")
     if event == "close" and found.state == "opened":
         found.state, found.closed_by, found.closed_at = "closed", call.caller.user, call.state.now()
