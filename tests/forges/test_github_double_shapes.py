@@ -134,6 +134,8 @@ def call_all_of_pulls_and_issues(ada: Client) -> None:
     ada.ok("PATCH", f"{repo}/pulls/1", {"title": "Even more"})
     ada.ok("POST", f"{repo}/labels", {"name": "red", "color": "ff0000", "description": "Red"})
     ada.ok("POST", f"{repo}/issues/1/labels", {"labels": ["red"]})
+    ada.ok("POST", f"{repo}/issues/1/assignees", {"assignees": ["ada"]})
+    ada.ok("POST", f"{repo}/pulls/1/requested_reviewers", {"reviewers": ["ada"]})
     ada.ok("GET", f"{repo}/pulls")
     ada.ok("PUT", f"{repo}/pulls/1/merge", {"merge_method": "squash"})
     ada.ok("POST", f"{repo}/issues", {"title": "A bug", "labels": ["bug"], "assignees": ["ada"]})
