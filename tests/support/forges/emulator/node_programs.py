@@ -29,9 +29,9 @@ DESCRIPTION = FOLDER / "github.json"
 _PATHS = re.compile(
     r"/(meta|rate_limit|user(/repos|/orgs)?|app(/installations.*)?|installation/repositories"
     r"|(users|orgs)/\{\w+\}(/repos|/installation|/teams(/\{team_slug\}(/repos/.*)?)?)?"
-    r"|repos/\{owner\}/\{repo\}(/(topics|contents/.*|readme|git/.*|branches(/\{branch\}(/protection)?)?|commits(/\{ref\})?"
-    r"|compare/.*|pulls(/\{pull_number\}(/merge)?)?|hooks(/\{hook_id\})?|collaborators(/\{username\})?|invitations|teams"
-    r"|issues(/\{issue_number\}(/labels)?)?|labels(/\{name\})?|installation|actions/(variables|secrets|workflows|runs)(/.*)?))?)"
+    r"|repos/\{owner\}/\{repo\}(/(topics|contents/.*|readme|git/.*|branches(/\{branch\}(/protection(/required_signatures)?)?)?|commits(/\{ref\})?"
+    r"|compare/.*|pulls(/\{pull_number\}(/merge|/requested_reviewers)?)?|hooks(/\{hook_id\})?|collaborators(/\{username\})?|invitations|teams"
+    r"|issues(/\{issue_number\}(/labels|/assignees)?)?|labels(/\{name\})?|installation|actions/(variables|secrets|workflows|runs)(/.*)?))?)"
 )
 
 
