@@ -1,1 +1,1 @@
-"""Tests that packages of providers import: what has to hold of every forge."""
+"""What packages of actions and providers import in their tests."""

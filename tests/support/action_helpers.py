@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from portal_actions_plugin.actions.context import ActionContext, RunInfo
 from portal_actions_plugin.actions.workspace import Workspace
 from portal_actions_plugin.scm.base import Author
 from portal_actions_plugin.scm.local.provider import LocalProvider
+from portal_actions_plugin.testing.actions import KeptNews
 
 ADA = Author("Ada Lovelace", "ada@example.com")
 
@@ -20,33 +20,13 @@ class LostError(Exception):
 
 
 @dataclass
-class MemoryRecorder:
-    lines: list[tuple[str, str]] = field(default_factory=list)
-    checkpoints: dict[str, Any] = field(default_factory=dict)
-    progressed: list[tuple[int, int]] = field(default_factory=list)
-    kept_links: list[Any] = field(default_factory=list)
+class MemoryRecorder(KeptNews):
+    """Counts looks and guards, and lets a run be canceled or lost at one of them."""
+
     looks: int = 0
     guards: int = 0
     cancel_at_look: int | None = None
     lose_at_guard: int | None = None
-
-    def log(self, level, message):
-        self.lines.append((level, message))
-
-    def progress(self, done, total):
-        self.progressed.append((done, total))
-
-    def load_checkpoint(self, key):
-        return key in self.checkpoints, self.checkpoints.get(key)
-
-    def load_note(self, key):
-        return self.load_checkpoint(key)
-
-    def save_checkpoint(self, key, value):
-        self.checkpoints[key] = value
-
-    def keep_links(self, links):
-        self.kept_links = list(links)
 
     def canceled(self):
         self.looks += 1
@@ -56,10 +36,6 @@ class MemoryRecorder:
         self.guards += 1
         if self.lose_at_guard is not None and self.guards >= self.lose_at_guard:
             raise LostError
-
-    @property
-    def text(self):
-        return "\n".join(message for _, message in self.lines)
 
 
 def make_context(recorder=None, *, root=None, web_url="https://forge.example", workspace=None, **options):
