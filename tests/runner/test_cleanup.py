@@ -310,3 +310,24 @@ spec:
         assert ended.outputs == {"text": [{"title": "Left", "content": "a branch"}]}
         assert whole(run.id)["secrets"] is None
         assert (ended.steps[1].run.input, whole(run.id)["failed_at_step"]) == ({"value": MASK}, 0)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "portal_actions_plugin.runner.attempt.record.queue_step",
+        "portal_actions_plugin.runner.attempt.following.prepare_step",
+    ],
+)
+def test_a_run_ends_as_failed_all_the_same_when_what_cleans_up_cannot_be_queued(
+    app: Flask, template_folder: Path, noted: list[Any], monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "such as for the key of its lock")
+
+    run = start(template_folder, FAIL, with_input(ALWAYS, "one"))
+    monkeypatch.setattr(broken, refuse)
+    ended = performed(run, 0)
+    assert (ended.status, ended.failed_at_step) == ("failed", "step-0")
+    assert [step.status for step in ended.steps] == ["failed", "skipped"]
+    assert audited("template_run.finish") == [{"outcome": "failed", "error_code": "INTERNAL_ERROR"}]

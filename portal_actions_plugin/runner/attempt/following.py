@@ -5,6 +5,7 @@ Worked out before the transaction that records it: others must not wait for what
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ from portal_actions_plugin.runs.changes.steps import prepare_step
 from portal_actions_plugin.runs.course import Course, Failure
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.software_templates.step_rendering import ConditionError
+from portal_actions_plugin.storage.away import is_away
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ def after_success(
 def after_failure(course: Course | None, ended: Mapping[str, Any], code: str, redactor: Redactor) -> Following:
     """What follows a step that has failed: a step whose ``if`` calls ``always()`` or ``failure()``, or the end.
 
+    Whatever is in the way of that but a database that is away: the run has failed, and must be able to end.
+
     Args:
         course: as for ``after_success``; None also when it cannot be read any more.
         ended: as for ``after_success``.
@@ -73,7 +79,13 @@ def after_failure(course: Course | None, ended: Mapping[str, Any], code: str, re
     if course is None:
         return None
     failed = course.after_failure(ended["step_id"], Failure(ended["position"], code))
-    return _from(failed, ended["position"] + 1, redactor)
+    try:
+        return _from(failed, ended["position"] + 1, redactor)
+    except Exception as error:
+        if is_away(error):
+            raise
+        log.exception("what follows the failure of the template run %s cannot be worked out", course.run_id)
+        return LastStep({}, failed.failure)
 
 
 def _from(course: Course, position: int, redactor: Redactor) -> NextStep | LastStep:

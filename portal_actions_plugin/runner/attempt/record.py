@@ -33,6 +33,7 @@ from portal_actions_plugin.runs.news import ring, tell
 from portal_actions_plugin.runs.news.delivery import delivery
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
+from portal_actions_plugin.storage.away import is_away
 from portal_actions_plugin.storage.sessions import Transaction, reading, ride_out
 
 log = logging.getLogger(__name__)
@@ -238,6 +239,8 @@ def record_failure(
 ) -> None:
     """End an attempt and its run with an error; the template run that it is a step of ends with it, or cleans up.
 
+    It ends, too, when the database will not have the row of the step that would clean up.
+
     Args:
         ref: the run.
         process_token: of the process that has made the attempt, or has taken it over.
@@ -250,6 +253,18 @@ def record_failure(
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
     error.retry_after = retries.named_wait(error)
+    try:
+        _record_failure(ref, process_token, error, result, about, follows)
+    except Exception as refused:
+        if is_away(refused) or not isinstance(follows, NextStep):
+            raise
+        log.exception("what follows the failure of run %s cannot be queued: its template run ends", ref.id)
+        _record_failure(ref, process_token, error, result, about, LastStep({}, _first_failure(follows)))
+
+
+def _record_failure(
+    ref: StepRef, process_token: str, error: ActionError, result: Result, about: Subject, follows: Following
+) -> None:
     with slots.changing("fail", about.requested_by) as tx:
         if isinstance(follows, NextStep):
             transitions.fail_and_go_on(tx, ref, process_token, error, result, _first_failure(follows).position)
