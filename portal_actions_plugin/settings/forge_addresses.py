@@ -142,6 +142,11 @@ class ForgeAddresses:
                     return found
         return None
 
+    def git_url(self, page: PageAddress) -> str:
+        """Where git reads the repository of a page: at the forge itself, whatever other host the page's address names."""
+        root = self._roots(self.installations[page.provider])[0]
+        return f"{root}/{quote(page.owner)}/{quote(page.repo)}.git"
+
     def _in_order(self) -> list[Installation]:
         return sorted(self.installations.values(), key=lambda one: not one.is_named)
 

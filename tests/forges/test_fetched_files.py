@@ -92,6 +92,15 @@ class TestGitHub:
         with pytest.raises(NotFoundError, match="has no credential for it"):
             fetch_plain.run(ctx, {"url": f"{hub.double.url}/acme/skeletons"})
 
+    def test_by_another_host_of_the_forge_the_forge_itself_is_asked(self, hub: OpenedGitHub, tmp_path: Path) -> None:
+        known = hub.opening().installation
+        with serving(Server()) as other:
+            host = f"127.0.0.1:{other.port}"
+            named = Installation(known.name, known.kind, {**known.settings, "hosts": [host]})
+            ctx = context(tmp_path, named, hub.provider)
+            fetch_plain.run(ctx, {"url": f"https://{host}/acme/skeletons/tree/main/go"})
+            assert (texts(ctx).keys(), other.seen) == ({".ci/x.yml", "main.go"}, [])
+
     def test_too_much_is_refused_by_name(self, hub: OpenedGitHub) -> None:
         access = hub.provider().git_access(_ref(hub))
         for bounds in (Bounds(1, 1_000_000), Bounds(100, 5)):

@@ -110,6 +110,17 @@ def test_the_page_of_a_file_says_where_it_is(addresses, url, place):
 
 
 @pytest.mark.parametrize(
+    ("url", "read_at"),
+    [
+        ("https://github.com/acme/orders.git", "https://github.com/acme/orders.git"),
+        ("https://gitlab.example.com/a/b/orders/-/tree/main", "https://git.example.com/gitlab/a/b/orders.git"),
+    ],
+)
+def test_git_reads_a_repository_at_the_forge_itself_by_whatever_host_it_is_named(addresses, url, read_at):
+    assert addresses.git_url(addresses.page(url)) == read_at
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "https://elsewhere.example/acme/orders/blob/main/x",

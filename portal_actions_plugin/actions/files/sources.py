@@ -69,7 +69,7 @@ def _of_forge(ctx: ActionContext, page: PageAddress) -> Sequence[RepoFile]:
     where = "/".join(filter(None, (page.ref, page.path)))
     access = None
     if isinstance(scm, ReadByGit):
-        address = f"{page.repo_url}.git"
+        address = ctx.forge_addresses.git_url(page)
         try:
             access = scm.git_access(ref)
         except ConfigurationError:
