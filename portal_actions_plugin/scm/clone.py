@@ -5,9 +5,12 @@ from __future__ import annotations
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
+from dulwich.errors import NotGitRepository
 from dulwich.index import validate_path, validate_path_element_ntfs
 from dulwich.object_store import iter_tree_contents
 from dulwich.objects import Blob, Commit, ObjectID, Tag
@@ -24,7 +27,9 @@ from portal_actions_plugin.scm.remote.transport import READ_SECONDS, Place, Tran
 if TYPE_CHECKING:
     from dulwich.refs import Ref
 
+    from portal_actions_plugin.http_client.guard import Target
     from portal_actions_plugin.http_client.messages import Answer
+    from portal_actions_plugin.scm.remote.git_access import GitAccess
 
 CLONE_SECONDS = 120.0
 """All of it, redirects included."""
@@ -35,33 +40,83 @@ _DEPTH = 1
 _HINT = "Clone it yourself, and name the folder."
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a ref named: a commit, or a tag with a hash of its own that leads to one."""
+
+    named: str
+    commit: str
+
+
 def clone(url: str, ref: str | None, folder: Path) -> None:
+    """Copy the files of a repository that everybody may see: ``fetch`` without a credential, over http or https.
+
+    Raises:
+        ValidationError, NotFoundError, RemoteError: as ``fetch``.
+    """
+    if not url.startswith(("https://", "http://")):
+        raise ValidationError("A repository is named by its address over https.", hint=_HINT)
+    fetch(url, ref, folder)
+
+
+def fetch(
+    url: str, ref: str | None, folder: Path, *, access: GitAccess | None = None, known: str = ""
+) -> Fetched | None:
     """Copy the files of a repository. Links and submodules are left out, and nothing of git is in the folder.
 
     Args:
-        url: over https or http, without user and password.
+        url: over https or http, without user and password; or ``file`` for a repository on this machine.
         ref: a branch or a tag; None for the default branch.
         folder: an empty one.
+        access: the way to a forge that asks for a credential; None for what everybody may see.
+        known: what the ref named before, whose files are there already.
+
+    Returns:
+        What was copied; None when the ref names what is known.
 
     Raises:
         ValidationError: the address cannot be used, or the files are too many.
         NotFoundError: there is no such repository or ref, or it takes a credential to see it.
         RemoteError: no whole answer came, or none of git; it is larger than 32 MB as git packs it.
     """
-    if not url.startswith(("https://", "http://")):
-        raise ValidationError("A repository is named by its address over https.", hint=_HINT)
-    if "@" in url:
+    if "@" in url.partition("://")[2].partition("/")[0]:
         raise ValidationError("The address of a repository holds no user and no password here.", hint=_HINT)
-    remote = _Remote(url)
+    try:
+        if url.startswith("file://"):
+            return _copied(url, ref, folder, known)
+        return _fetched(_Remote(url, access), ref, folder, known)
+    except NO_GIT as error:
+        raise RemoteError(f"{url} gives no answer of git ({type(error).__name__}).", hint=_HINT) from None
+
+
+def _fetched(remote: _Remote, ref: str | None, folder: Path, known: str) -> Fetched | None:
     with tempfile.TemporaryDirectory(prefix="portal-actions-git-") as bare, Repo.init_bare(bare) as repo:
-        try:
-            result = remote.fetch(b"", repo, _wanted(ref), depth=_DEPTH)
-            found = _sha(result.refs, ref)
-            if found is None:
-                raise NotFoundError(f"{url} has no branch or tag {ref}." if ref else f"{url} is empty.")
-            _write(repo, found, folder)
-        except NO_GIT as error:
-            raise RemoteError(f"{url} gives no answer of git ({type(error).__name__}).", hint=_HINT) from None
+        result = remote.fetch(b"", repo, _wanted(ref, known), depth=_DEPTH)
+        return _written(repo, _found(remote.url, dict(result.refs), ref), folder, known)
+
+
+def _copied(url: str, ref: str | None, folder: Path, known: str) -> Fetched | None:
+    path = unquote(urlsplit(url).path)
+    try:
+        with Repo(path) as repo:
+            return _written(repo, _found(url, dict(repo.get_refs()), ref), folder, known)
+    except (OSError, NotGitRepository):
+        raise NotFoundError(f"There is no git repository at {url} that this process may read.", hint=_HINT) from None
+
+
+def _found(url: str, refs: object, ref: str | None) -> ObjectID:
+    found = _sha(refs, ref)
+    if found is None:
+        raise NotFoundError(f"{url} has no branch or tag {ref}." if ref else f"{url} is empty.")
+    return found
+
+
+def _written(repo: Repo, found: ObjectID, folder: Path, known: str) -> Fetched | None:
+    if found.decode() == known:
+        return None
+    commit = _commit(repo, found)
+    _write(repo, commit, folder)
+    return Fetched(found.decode(), commit.id.decode())
 
 
 def _names(ref: str | None) -> tuple[bytes, ...]:
@@ -73,22 +128,26 @@ def _sha(refs: object, ref: str | None) -> ObjectID | None:
     return next((known[name] for name in _names(ref) if known.get(name)), None)
 
 
-def _wanted(ref: str | None) -> Callable[..., list[ObjectID]]:
+def _wanted(ref: str | None, known: str) -> Callable[..., list[ObjectID]]:
     def wanted(refs: dict[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001 dulwich's own name
         sha = _sha(refs, ref)
-        return [sha] if sha else []
+        return [sha] if sha and sha.decode() != known else []
 
     return wanted
 
 
-def _write(repo: Repo, sha: ObjectID, folder: Path) -> None:
+def _commit(repo: Repo, sha: ObjectID) -> Commit:
     found = repo.object_store[sha]
     while isinstance(found, Tag):
         found = repo.object_store[found.object[1]]
     if not isinstance(found, Commit):
         raise NotFoundError("What was named is no commit.")
+    return found
+
+
+def _write(repo: Repo, commit: Commit, folder: Path) -> None:
     files = size = 0
-    for path, content in _files(repo, found):
+    for path, content, is_executable in _files(repo, commit):
         files, size = files + 1, size + len(content)
         if files > MAX_FILES or size > MAX_BYTES:
             raise ValidationError(
@@ -97,9 +156,11 @@ def _write(repo: Repo, sha: ObjectID, folder: Path) -> None:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
+        if is_executable:
+            file.chmod(file.stat().st_mode | 0o111)
 
 
-def _files(repo: Repo, commit: Commit) -> Iterator[tuple[str, bytes]]:
+def _files(repo: Repo, commit: Commit) -> Iterator[tuple[str, bytes, bool]]:
     for item in iter_tree_contents(repo.object_store, commit.tree):
         if item.path is None or item.mode is None or item.sha is None or not stat.S_ISREG(item.mode):
             continue
@@ -111,33 +172,48 @@ def _files(repo: Repo, commit: Commit) -> Iterator[tuple[str, bytes]]:
         except UnicodeDecodeError:
             continue
         if isinstance(blob, Blob):
-            yield path, bytes(blob.data)
+            yield path, bytes(blob.data), bool(item.mode & stat.S_IXUSR)
 
 
 class _Remote(GitOverRequests):
-    """Without a credential, and with redirects that are looked at."""
+    """With redirects that are looked at, and a credential that goes to its own forge alone."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, access: GitAccess | None) -> None:
         super().__init__(url.rstrip("/"), quiet=True)
+        self.url = url
+        self._access = access
+        self._origin = parse_target(url).origin
         self._deadline = Deadline(CLONE_SECONDS, wait_seconds=READ_SECONDS)
 
     def _heard(self, url: str, headers: Mapping[str, str], body: bytes | None) -> Heard:
-        answer = self._asked(Request("GET" if body is None else "POST", parse_target(url), headers, {}, body))
+        target = parse_target(url)
+        # Git goes on at the address that a redirect has led to, which may be another host's.
+        secret = self._access.secret_headers if self._access and target.origin == self._origin else {}
+        answer = self._asked(Request("GET" if body is None else "POST", target, headers, secret, body))
         if answer.status in (401, 403, 404):
-            raise NotFoundError(
-                f"There is no repository at {url.partition('/info/refs')[0]} that everybody may see.", hint=_HINT
-            )
+            raise self._unseen(url.partition("/info/refs")[0], answer.status)
         if answer.status >= 400:
             raise RemoteError(f"{answer.request} was answered with {answer.status}.")
         came_from = answer.request.target.url
         return Heard(answer.status, dict(answer.headers), answer.body, came_from if came_from != url else "")
 
+    def _unseen(self, url: str, status: int) -> NotFoundError:
+        if self._access and self._access.secret_headers:
+            return NotFoundError(
+                f"The portal's credential may not read {url}, or there is no such repository ({status}).",
+                hint="Tell your platform team: the credential for it in PORTAL_ACTIONS_SCM has to read its contents.",
+            )
+        return NotFoundError(f"There is no repository at {url} that everybody may see.", hint=_HINT)
+
     def _asked(self, request: Request) -> Answer:
         for _ in range(MAX_REDIRECTS + 1):
-            target = request.target
-            place = Place(f"{target.scheme}://{target.named}")
-            answer = Transport(place).exchange(request, self._deadline)
+            answer = Transport(self._place(request.target)).exchange(request, self._deadline)
             if not answer.redirects:
                 return answer
             request = redirected(answer)
         raise RemoteError(f"{request} redirects again: no more than {MAX_REDIRECTS} redirects are followed.")
+
+    def _place(self, target: Target) -> Place:
+        if self._access and target.origin == self._origin:
+            return self._access.place
+        return Place(f"{target.scheme}://{target.named}")
