@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.providers import ProviderKinds
     from portal_actions_plugin.settings.config import Config
     from portal_actions_plugin.software_templates.expressions.host_calls import HostCalls
+    from portal_actions_plugin.software_templates.loader import FolderTemplateSource
+    from portal_actions_plugin.software_templates.sources.checkouts import Checkouts
     from portal_actions_plugin.storage.sessions import Database
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ class Extension:
     database: Database
     registry: Registry
     provider_kinds: ProviderKinds
-    folder_templates: TemplateSource
+    folder_templates: FolderTemplateSource
+    checkouts: Checkouts
 
     @property
     def hooks(self) -> Hooks:

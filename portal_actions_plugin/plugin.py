@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -30,10 +31,13 @@ from portal_actions_plugin.runs.news import relay
 from portal_actions_plugin.runs.reading import permitted
 from portal_actions_plugin.scm.providers import ProviderKinds
 from portal_actions_plugin.settings.config import Config
+from portal_actions_plugin.settings.template_repositories import commit_pages
 from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
+from portal_actions_plugin.software_templates.sources.checkouts import Checkouts
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.storage.sessions import Database
+from portal_actions_plugin.upkeep import template_refresh
 
 
 class HooksOfAnApp(HookDecorators):
@@ -117,6 +121,8 @@ class PortalActions(HookDecorators):
         hook_table = _hook_table(app)
         for defaults in (self._defaults, plugin._defaults):
             hook_table.take_defaults(defaults)
+        pages = partial(commit_pages, addresses=config.forge_addresses)
+        checkouts = Checkouts(config.template_repositories, config.template_checkouts, pages)
         app.extensions[NAME] = Extension(
             config=config,
             hook_table=hook_table,
@@ -128,8 +134,11 @@ class PortalActions(HookDecorators):
                 registry,
                 ForgeAbilities(registry, provider_kinds, config.scm),
                 yaml_merge=config.yaml_merge,
+                checkouts=checkouts,
             ),
+            checkouts=checkouts,
         )
+        checkouts.when_read = partial(template_refresh.look, app)
         blueprints.register(app, config)
         scorecard_fixes.listen(app)
         relay.listen(app)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
@@ -175,12 +175,54 @@ class Step:
     run: ActionRun | None = None
 
 
+SHORT_COMMIT = 8
+"""Digits of a commit that people are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryCommit:
+    """Where a template was read: a repository at a commit.
+
+    Attributes:
+        repository: its address.
+        ref: the branch or tag that was followed; empty for the default branch.
+        commit: its SHA.
+        path: of the folder with the templates, below the repository's top; empty for all of it.
+        url: the page of the commit; empty for a repository without pages.
+    """
+
+    repository: str
+    ref: str
+    commit: str
+    path: str = ""
+    url: str = ""
+
+    @property
+    def short(self) -> str:
+        """The commit as people write it."""
+        return self.commit[:SHORT_COMMIT]
+
+    @property
+    def shown(self) -> str:
+        """The repository as people write it, such as ``github.com/acme/templates``."""
+        return self.repository.partition("://")[2].removesuffix(".git").removeprefix("/")
+
+    @classmethod
+    def from_json(cls, kept: object) -> RepositoryCommit | None:
+        """Read back what ``asdict`` made of one; None where it is something else."""
+        if not isinstance(kept, Mapping):
+            return None
+        values = {one.name: kept.get(one.name, "") for one in fields(cls)}
+        return cls(**values) if all(isinstance(value, str) for value in values.values()) else None
+
+
 @dataclass(frozen=True, slots=True)
 class TemplateRun:
     """One execution of a template with one user's inputs. ``steps`` is empty in lists and signals.
 
     ``resumed_step`` is the id of the step that this run began at, when it resumed the run it is a retry of.
     ``failed_at_step`` is that of the step that failed first, also while the run still cleans up after it.
+    ``source`` is the commit that its template was read from, of a template from a git repository.
     """
 
     id: str
@@ -204,6 +246,7 @@ class TemplateRun:
     retried_as: str | None = None
     resumed_step: str | None = None
     failed_at_step: str | None = None
+    source: RepositoryCommit | None = None
     steps: tuple[Step, ...] = ()
 
     @property

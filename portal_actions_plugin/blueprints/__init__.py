@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from portal_actions_plugin.blueprints import csrf
+from portal_actions_plugin.blueprints.api import template_webhook
 from portal_actions_plugin.blueprints.api.openapi import reference
 from portal_actions_plugin.blueprints.api.plugin_api import API_BLUEPRINTS, API_PREFIX, PluginApi
 from portal_actions_plugin.blueprints.api.requests import (
@@ -57,9 +58,10 @@ def register(app: Flask, config: Config) -> None:
     for blueprint in API_BLUEPRINTS:
         api.register_blueprint(blueprint, url_prefix=config.api_prefix + blueprint.url_prefix)
     app.register_blueprint(reference.blueprint, url_prefix=config.api_prefix)
+    app.register_blueprint(template_webhook.blueprint, url_prefix=config.api_prefix)
     app.register_blueprint(routes.blueprint, url_prefix=config.url_prefix or None)
     _refuse_taken_rules(app, taken)
-    csrf.protect(app, [routes.blueprint, *API_BLUEPRINTS])
+    csrf.protect(app, [routes.blueprint, *API_BLUEPRINTS, template_webhook.blueprint])
 
 
 def _refuse_taken_rules(app: Flask, taken: dict[str, str]) -> None:

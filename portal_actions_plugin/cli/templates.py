@@ -22,6 +22,7 @@ from portal_actions_plugin.extension import of_app
 from portal_actions_plugin.host import Severity, TemplateFinding
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.software_templates.findings import Checked
     from portal_actions_plugin.software_templates.trial.report import Portal, Report
 
 _APP_FILES = ("wsgi.py", "app.py")
@@ -116,12 +117,13 @@ def _portal(context: click.Context) -> tuple[Portal, Sequence[Path]]:
 
 def _linted(paths: Iterable[Path], judged: tuple[Portal, Sequence[Path]]) -> tuple[int, list[TemplateFinding]]:
     """How many templates there are, and all findings, by file and line; paths are shown below the working directory."""
+    from portal_actions_plugin.software_templates.loader import taken
     from portal_actions_plugin.software_templates.missing_actions import counted
     from portal_actions_plugin.software_templates.sources.locations import Expansion
 
     portal, folders = judged
     findings: list[TemplateFinding] = []
-    names: dict[str, Path] = {}
+    having: dict[str, list[tuple[Path, Checked]]] = {}
     number = 0
     for file, root in _files(paths, folders):
         reader = portal.reader((root,))
@@ -130,11 +132,9 @@ def _linted(paths: Iterable[Path], judged: tuple[Portal, Sequence[Path]]) -> tup
         for checked in loaded.checked:
             number += 1
             findings.extend((*checked.problems, *checked.warnings))
-            if (other := names.setdefault(checked.name, file)) != file:
-                message = f"the name {checked.name!r} is taken already, by {_shown(other)}: this one would be left out"
-                findings.append(
-                    TemplateFinding(str(file), checked.line, "metadata.name", message, str(file), template=checked.name)
-                )
+            having.setdefault(checked.name, []).append((file, checked))
+    for others in having.values():
+        findings.extend(taken(others, _shown) if len(others) > 1 else ())
     shown = [replace(found, file=_shown(Path(found.path or found.file))) for found in counted(findings)]
     if not number and not shown:
         raise click.UsageError(f"There is no template in {' '.join(map(str, paths))}.")

@@ -29,12 +29,15 @@ from portal_actions_plugin.doctor.findings import (
 )
 from portal_actions_plugin.extension import NAME, extension
 from portal_actions_plugin.host import TemplateFinding
+from portal_actions_plugin.run_types import SHORT_COMMIT
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
 from portal_actions_plugin.runs.conditions import NOW
-from portal_actions_plugin.runs.guards.findings import is_of_location
+from portal_actions_plugin.runs.guards.findings import is_of_location, is_of_repository
+from portal_actions_plugin.software_templates.sources.checkouts import moment
 from portal_actions_plugin.storage import migrations, tables
 from portal_actions_plugin.storage.away import said
 from portal_actions_plugin.storage.sessions import Transaction, database, reading, transaction
+from portal_actions_plugin.upkeep.template_repositories import sources
 
 NOT_LOADED = "the plugin is not loaded: PortalActions(app) is not called where this app is made"
 MEND_NOT_LOADED = "call PortalActions(app), or init_app(app), where the app is made; or name another app with --app"
@@ -59,6 +62,9 @@ WRITTEN: Sequence[Table] = (
     tables.workers,
 )
 """The tables that a start, an attempt and its outcome write."""
+
+_SOURCES = "template sources"
+_REFRESH = "flask actions template sources --refresh"
 
 OUR_ACTIONS = "portal_actions_plugin.actions."
 NEW_KEY = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
@@ -199,19 +205,22 @@ def _redis() -> Iterator[Finding]:
 
 def _templates() -> Iterator[Finding]:
     listing = extension().templates.list()
-    for problem in listing.problems[:MAX_PROBLEMS]:
+    # What is wrong with fetching repositories is told by a check of its own.
+    problems = [one for one in listing.problems if not is_of_repository(one)]
+    warnings = [one for one in listing.warnings if not is_of_repository(one)]
+    for problem in problems[:MAX_PROBLEMS]:
         shown = replace(problem, file=problem.path or problem.file)
         yield warning("templates", str(shown), _mend_of_template(shown))
-    of_templates = [one for one in listing.problems if not is_of_location(one)]
+    of_templates = [one for one in problems if not is_of_location(one)]
     broken = {one.template or one.file for one in of_templates}
-    if len(broken) > 1 or len(listing.problems) > MAX_PROBLEMS:
+    if len(broken) > 1 or len(problems) > MAX_PROBLEMS:
         message = f"{counted(len(of_templates), 'problem')} in {counted(len(broken), 'template')} that cannot be used"
         folders = shlex.join(str(folder) for folder in extension().config.template_path)
         yield warning("templates", message, f"flask actions template lint {folders}")
-    if listing.warnings:
-        first = listing.warnings[0]
-        told = counted(len(listing.warnings), "warning")
-        about = counted(len({one.template for one in listing.warnings}), "template")
+    if warnings:
+        first = warnings[0]
+        told = counted(len(warnings), "warning")
+        about = counted(len({one.template for one in warnings}), "template")
         message = f"{told} about {about} that can be used, such as {replace(first, file=first.path or first.file)}"
         yield fine("templates", message)
     # Our own source says this with a line; a host's source may know nothing of actions.
@@ -228,6 +237,20 @@ def _mend_of_template(problem: TemplateFinding) -> str:
     if problem.file in {str(folder) for folder in extension().config.template_path}:
         return "make the folder readable, or correct PORTAL_ACTIONS_TEMPLATE_PATH"
     return f"correct line {problem.line} of {problem.file}; it is read again by itself"
+
+
+def _template_sources() -> Iterator[Finding]:
+    findings = {one.file: one.message for one in extension().checkouts.findings()}
+    for source in sources():
+        name, state = source.repository.name, source.state
+        if name in findings:
+            yield warning(_SOURCES, findings[name], f"mend what it says, then: {_REFRESH}")
+        else:
+            seen = moment(state.seen_at)
+            yield fine(
+                _SOURCES,
+                f"{name}: commit {state.commit[:SHORT_COMMIT]} of {moment(state.fetched_at)}, looked at {seen}",
+            )
 
 
 def _settings() -> Iterator[Finding]:
@@ -272,5 +295,6 @@ OF_THE_DATABASE = (
 OTHERS = (
     Check("redis", _redis),
     Check("templates", _templates, "every template file can be used"),
+    Check(_SOURCES, _template_sources, "no repositories are set"),
     Check("settings", _settings, "nothing is missing"),
 )

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
+from portal_actions_plugin.runner.aside import fork_aside, is_buried
 from portal_actions_plugin.runner.liveness.watchdog import Watchdog
 from portal_actions_plugin.runner.process.connections import Connections
-from portal_actions_plugin.runner.process.forking import die_with_parent, reset_after_fork, signals_held
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.pause_points import reached
 from portal_actions_plugin.upkeep import kept_workspaces
@@ -92,35 +92,20 @@ class Housekeeper:
             self.end()
 
     def _is_gone(self, options: int) -> bool:
-        try:
-            gone = os.waitpid(self._pid, options)[0] != 0
-        except ChildProcessError:
-            gone = True
+        gone = is_buried(self._pid, options)
         if gone:
             self._pid = 0
         return gone
 
     def _fork(self, work: Callable[[], object]) -> None:
-        parent = os.getpid()
         self._began = time.monotonic()
         reached("fork_housekeeper.before")
-        with self._watchdog.away(), signals_held():
-            self._pid = os.fork()
-            if self._pid == 0:
-                self._work(work, parent)
+        what = "a process that looks after workspaces"
+        self._pid = fork_aside(lambda: self._work(work), what, self._connections, self._watchdog)
 
-    def _work(self, work: Callable[[], object], parent: int) -> None:
-        try:
-            self._watchdog.forget()
-            die_with_parent(parent, signal.SIGKILL)
-            reset_after_fork()
-            self._connections.forget()
-            with self._app.app_context():
+    def _work(self, work: Callable[[], object]) -> None:
+        with self._app.app_context():
+            try:
                 work()
-        except DBAPIError as error:
-            away.bear(error, log, "workspaces cannot be looked after")
-        except BaseException:
-            log.exception("a process that looks after workspaces failed")
-        finally:
-            logging.shutdown()
-            os._exit(0)
+            except DBAPIError as error:
+                away.bear(error, log, "workspaces cannot be looked after")

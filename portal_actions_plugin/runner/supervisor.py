@@ -29,6 +29,7 @@ from portal_actions_plugin.runner.process.leftovers import Leftovers, own_childr
 from portal_actions_plugin.runner.process.preload import preload
 from portal_actions_plugin.runner.sweeper import sweep
 from portal_actions_plugin.runner.teller import Teller
+from portal_actions_plugin.runner.template_watch import TemplateWatch
 from portal_actions_plugin.runner.worker import work
 from portal_actions_plugin.runs.news.delivery import deliver_by
 from portal_actions_plugin.runs.reading import workers
@@ -94,6 +95,7 @@ class Supervisor:
         self._cannot_fork_since: float | None = None
         self._teller = Teller(app, self._connections, self._watchdog)
         self._housekeeper = Housekeeper(app, self._connections, self._watchdog)
+        self._templates = TemplateWatch(app, self._connections, self._watchdog)
 
     def run(self) -> int:
         """Keep the workers alive and sweep, until told to stop; then wait for them.
@@ -130,6 +132,7 @@ class Supervisor:
                 swept = now
             self._teller.turn()
             self._housekeeper.turn()
+            self._templates.turn()
             if now - beaten >= self._beat_seconds:
                 self._look_after_workers()
                 beaten = now
@@ -145,6 +148,7 @@ class Supervisor:
         with self._app.app_context():
             neighbours.be_seen()
             sweep(self._watchdog.turned, self._teller.add)
+            self._templates.listen()
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -241,6 +245,7 @@ class Supervisor:
             log.error("killed the worker %s (process %d): %s", one.place.name, one.place.pid, one.why)
 
     def _stop(self, stop: StopRequest) -> None:
+        self._templates.end()
         log.info("stopping: workers finish their steps; a second signal ends them at once")
         sent, beaten = 0, float("-inf")
         while any(place.pid for place in self._places):

@@ -14,9 +14,9 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
+from portal_actions_plugin.runner.aside import fork_aside, is_buried
 from portal_actions_plugin.runner.liveness.watchdog import Watchdog
 from portal_actions_plugin.runner.process.connections import Connections
-from portal_actions_plugin.runner.process.forking import die_with_parent, reset_after_fork, signals_held
 from portal_actions_plugin.runner.process.receivers import TimedDelivery
 from portal_actions_plugin.runner.process.shared_memory import CallOfReceiver, SharedDeadline
 from portal_actions_plugin.runs.news import announced, tell
@@ -113,7 +113,7 @@ class Teller(Delivery):
             hangs = time.monotonic() > child.at.moment()
             if hangs:
                 os.kill(child.pid, signal.SIGKILL)
-            if _is_buried(child.pid, 0 if hangs else os.WNOHANG):
+            if is_buried(child.pid, 0 if hangs else os.WNOHANG):
                 self._children.remove(child)
                 if hangs:
                     self._leave(child)
@@ -132,7 +132,7 @@ class Teller(Delivery):
             time.sleep(_PAUSE_SECONDS)
         for child in self._children:
             os.kill(child.pid, signal.SIGKILL)
-            _is_buried(child.pid, 0)
+            is_buried(child.pid, 0)
         self._children.clear()
 
     def _leave(self, child: _Child) -> None:
@@ -148,27 +148,16 @@ class Teller(Delivery):
 
     def _fork(self, news: Sequence[News]) -> _Child:
         call, deadline = CallOfReceiver(), SharedDeadline()
-        parent = os.getpid()
+        way = TimedDelivery(call, deadline)
         reached("fork_teller.before")
-        with self._watchdog.away(), signals_held():
-            pid = os.fork()
-            if pid == 0:
-                self._tell(news, parent, TimedDelivery(call, deadline))
+        pid = fork_aside(
+            lambda: self._tell(news, way), "a process that tells of runs", self._connections, self._watchdog
+        )
         return _Child(pid, news, call, deadline)
 
-    def _tell(self, news: Sequence[News], parent: int, way: Delivery) -> None:
-        try:
-            self._watchdog.forget()
-            die_with_parent(parent, signal.SIGKILL)
-            reset_after_fork()
-            self._connections.forget()
-            for one in news:
-                self._safely(one, way)
-        except BaseException:
-            log.exception("a process that tells of runs failed")
-        finally:
-            logging.shutdown()
-            os._exit(0)
+    def _tell(self, news: Sequence[News], way: Delivery) -> None:
+        for one in news:
+            self._safely(one, way)
 
     def _safely(self, news: News, way: Delivery) -> None:
         # A context of its own: what a receiver opens in it is closed with it.
@@ -178,13 +167,6 @@ class Teller(Delivery):
                 _tell_one(news, way)
             except DBAPIError as error:
                 away.bear(error, log, "a run cannot be told of")
-
-
-def _is_buried(pid: int, options: int) -> bool:
-    try:
-        return os.waitpid(pid, options)[0] != 0
-    except ChildProcessError:
-        return True
 
 
 def _tell_one(news: News, way: Delivery) -> None:

@@ -6,7 +6,7 @@ Nobody else writes the table; ``retention`` deletes what is old. Once it is comm
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from portal_actions_plugin.runs.secrets.storable import storable
 from portal_actions_plugin.runs.secrets.token_shapes import mask_tokens
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, new_id
-from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.storage.sql import checked, now_plus
 from portal_actions_plugin.storage.statements import CompiledOnce
 
 log = logging.getLogger("portal_actions_plugin.audit")
@@ -31,6 +31,15 @@ RATE_LIMITED = "rate_limited"
 REPEAT_SECONDS = 60
 MAX_REFUSAL_ROWS = 20
 PRUNE = "prune"
+TEMPLATE_ADD = "template.add"
+TEMPLATE_CHANGE = "template.change"
+TEMPLATE_REFUSE = "template.refuse"
+TEMPLATE_REMOVE = "template.remove"
+TEMPLATE_EVENTS = (TEMPLATE_ADD, TEMPLATE_CHANGE, TEMPLATE_REFUSE, TEMPLATE_REMOVE)
+"""What happens to the definition of a template."""
+
+PORTAL = "portal-actions"
+"""Who does what nobody has asked for."""
 
 _ADD = CompiledOnce(insert(tables.audit).values(at=NOW, last_at=NOW, count=1))
 
@@ -53,6 +62,24 @@ def record(tx: Transaction, entry: AuditEntry) -> str:
     )
     tx.tell_after_rings(partial(_log, entry))
     return entry_id
+
+
+def template_events(tx: Transaction, names: Sequence[str]) -> list[AuditEntry]:
+    """What has happened to the definitions of some templates, oldest first."""
+    rows = tx.rows(
+        select(tables.audit.c.target, tables.audit.c.event, tables.audit.c.outcome, tables.audit.c.details)
+        .where(
+            tables.audit.c.actor == PORTAL,
+            checked(tables.audit.c.target.in_([_target_of(name) for name in names])),
+            checked(tables.audit.c.event.in_(TEMPLATE_EVENTS)),
+        )
+        .order_by(tables.audit.c.id)
+    )
+    by_target = {_target_of(name): name for name in names}
+    return [
+        AuditEntry(PORTAL, row["event"], row["outcome"], by_target[row["target"]], details=row["details"] or {})
+        for row in rows
+    ]
 
 
 def amend_prune(tx: Transaction, entry_id: str, details: Mapping[str, Any]) -> None:
@@ -87,7 +114,11 @@ def _count_on_newest(tx: Transaction, *conditions: ColumnElement[bool] | TextCla
 
 def _target(entry: AuditEntry) -> str:
     """A target can be whatever somebody wrote into a path."""
-    return mask_tokens(storable(entry.target))[:255]
+    return _target_of(entry.target)
+
+
+def _target_of(name: str) -> str:
+    return mask_tokens(storable(name))[:255]
 
 
 def _log(entry: AuditEntry) -> None:

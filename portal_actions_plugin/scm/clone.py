@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,22 +17,16 @@ from dulwich.objects import Blob, Commit, ObjectID, Tag
 from dulwich.repo import Repo
 
 from portal_actions_plugin.errors import NotFoundError, RemoteError, ValidationError
-from portal_actions_plugin.http_client.connection import Deadline
-from portal_actions_plugin.http_client.exchange import MAX_REDIRECTS, redirected
-from portal_actions_plugin.http_client.guard import parse_target
 from portal_actions_plugin.http_client.messages import Request
-from portal_actions_plugin.scm.git_answers import NO_GIT, GitOverRequests, Heard
-from portal_actions_plugin.scm.remote.transport import READ_SECONDS, Place, Transport
+from portal_actions_plugin.scm.git_answers import NO_GIT
+from portal_actions_plugin.scm.git_remote import GitRemote
+from portal_actions_plugin.scm.remote.transport import Place
 
 if TYPE_CHECKING:
     from dulwich.refs import Ref
 
-    from portal_actions_plugin.http_client.guard import Target
-    from portal_actions_plugin.http_client.messages import Answer
     from portal_actions_plugin.scm.remote.git_access import GitAccess
 
-CLONE_SECONDS = 120.0
-"""All of it, redirects included."""
 MAX_FILES = 50_000
 MAX_BYTES = 200_000_000
 """Of all files together."""
@@ -84,15 +78,15 @@ def fetch(
     try:
         if url.startswith("file://"):
             return _copied(url, ref, folder, known)
-        return _fetched(_Remote(url, access), ref, folder, known)
+        return _fetched(_Remote(url, access), url, ref, folder, known)
     except NO_GIT as error:
         raise RemoteError(f"{url} gives no answer of git ({type(error).__name__}).", hint=_HINT) from None
 
 
-def _fetched(remote: _Remote, ref: str | None, folder: Path, known: str) -> Fetched | None:
+def _fetched(remote: GitRemote, url: str, ref: str | None, folder: Path, known: str) -> Fetched | None:
     with tempfile.TemporaryDirectory(prefix="portal-actions-git-") as bare, Repo.init_bare(bare) as repo:
         result = remote.fetch(b"", repo, _wanted(ref, known), depth=_DEPTH)
-        return _written(repo, _found(remote.url, dict(result.refs), ref), folder, known)
+        return _written(repo, _found(url, dict(result.refs), ref), folder, known)
 
 
 def _copied(url: str, ref: str | None, folder: Path, known: str) -> Fetched | None:
@@ -175,45 +169,8 @@ def _files(repo: Repo, commit: Commit) -> Iterator[tuple[str, bytes, bool]]:
             yield path, bytes(blob.data), bool(item.mode & stat.S_IXUSR)
 
 
-class _Remote(GitOverRequests):
-    """With redirects that are looked at, and a credential that goes to its own forge alone."""
+class _Remote(GitRemote):
+    """Follows redirects, as git does: who runs the portal has named the address, and may name any."""
 
-    def __init__(self, url: str, access: GitAccess | None) -> None:
-        super().__init__(url.rstrip("/"), quiet=True)
-        self.url = url
-        self._access = access
-        self._origin = parse_target(url).origin
-        self._deadline = Deadline(CLONE_SECONDS, wait_seconds=READ_SECONDS)
-
-    def _heard(self, url: str, headers: Mapping[str, str], body: bytes | None) -> Heard:
-        target = parse_target(url)
-        # Git goes on at the address that a redirect has led to, which may be another host's.
-        secret = self._access.secret_headers if self._access and target.origin == self._origin else {}
-        answer = self._asked(Request("GET" if body is None else "POST", target, headers, secret, body))
-        if answer.status in (401, 403, 404):
-            raise self._unseen(url.partition("/info/refs")[0], answer.status)
-        if answer.status >= 400:
-            raise RemoteError(f"{answer.request} was answered with {answer.status}.")
-        came_from = answer.request.target.url
-        return Heard(answer.status, dict(answer.headers), answer.body, came_from if came_from != url else "")
-
-    def _unseen(self, url: str, status: int) -> NotFoundError:
-        if self._access and self._access.secret_headers:
-            return NotFoundError(
-                f"The portal's credential may not read {url}, or there is no such repository ({status}).",
-                hint="Tell your platform team: the credential for it in PORTAL_ACTIONS_SCM has to read its contents.",
-            )
-        return NotFoundError(f"There is no repository at {url} that everybody may see.", hint=_HINT)
-
-    def _asked(self, request: Request) -> Answer:
-        for _ in range(MAX_REDIRECTS + 1):
-            answer = Transport(self._place(request.target)).exchange(request, self._deadline)
-            if not answer.redirects:
-                return answer
-            request = redirected(answer)
-        raise RemoteError(f"{request} redirects again: no more than {MAX_REDIRECTS} redirects are followed.")
-
-    def _place(self, target: Target) -> Place:
-        if self._access and target.origin == self._origin:
-            return self._access.place
-        return Place(f"{target.scheme}://{target.named}")
+    def elsewhere(self, request: Request) -> Place:
+        return Place(f"{request.target.scheme}://{request.target.named}")

@@ -30,13 +30,16 @@ class GitRemote(GitOverRequests):
         super().__init__(url.rstrip("/"), quiet=True)
         self._origin = parse_target(url).origin
         target = parse_target(url)
-        self._place = access.place if access else Place(f"{target.scheme}://{target.named}")
+        self.place = access.place if access else Place(f"{target.scheme}://{target.named}")
         self._secret_headers = access.secret_headers if access else {}
         self._deadline = Deadline(SECONDS, wait_seconds=READ_SECONDS)
 
     def _heard(self, url: str, headers: Mapping[str, str], body: bytes | None) -> Heard:
         method = "GET" if body is None else "POST"
-        answer = self._asked(Request(method, parse_target(url), headers, self._secret_headers, body))
+        target = parse_target(url)
+        # Git goes on at the address that a redirect has led to, which may be another host's.
+        secret = self._secret_headers if target.origin == self._origin else {}
+        answer = self._asked(Request(method, target, headers, secret, body))
         if answer.status in (401, 403, 404):
             raise self._unseen(url.partition("/info/refs")[0], answer.status)
         if answer.status >= 400:
@@ -46,13 +49,16 @@ class GitRemote(GitOverRequests):
 
     def _asked(self, request: Request) -> Answer:
         for _ in range(MAX_REDIRECTS + 1):
-            if request.target.origin != self._origin:
-                raise RemoteError(f"{request} leads to another host, which is not asked.", hint=_HINT)
-            answer = Transport(self._place).exchange(request, self._deadline)
+            place = self.place if request.target.origin == self._origin else self.elsewhere(request)
+            answer = Transport(place).exchange(request, self._deadline)
             if not answer.redirects:
                 return answer
             request = redirected(answer)
         raise RemoteError(f"{request} redirects again: no more than {MAX_REDIRECTS} redirects are followed.")
+
+    def elsewhere(self, request: Request) -> Place:
+        """How a host is reached that a redirect leads to, without the credential; here it is not reached at all."""
+        raise RemoteError(f"{request} leads to another host, which is not asked.", hint=_HINT)
 
     def _unseen(self, url: str, status: int) -> NotFoundError:
         if self._secret_headers:

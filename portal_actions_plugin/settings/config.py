@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from portal_actions_plugin.host import PERMISSIONS
 from portal_actions_plugin.settings.forge_addresses import ForgeAddresses
 from portal_actions_plugin.settings.installations import Installation, read_installations
+from portal_actions_plugin.settings.template_repositories import TemplateRepository, read_repositories
 from portal_actions_plugin.settings.values import (
     PREFIX,
     Environment,
@@ -91,6 +92,28 @@ SETTINGS: tuple[Setting, ...] = (
         "light only sets `light`.",
     ),
     Setting("TEMPLATE_PATH", (), "Folders with software templates (YAML), as a list or separated by colons."),
+    Setting(
+        "TEMPLATE_REPOSITORIES",
+        (),
+        "Git repositories with software templates, as a list: `{'address': 'https://github.com/acme/templates', 'ref': 'main', "
+        "'path': 'services'}`, or `'https://github.com/acme/templates#main:services'`; as a text, such lists in JSON, or "
+        "addresses with spaces between them. The page [](operating.md#templates-from-git) says more. Default: none.",
+    ),
+    Setting(
+        "TEMPLATE_REFRESH_SECONDS", 300, "How often each machine looks for new commits in `TEMPLATE_REPOSITORIES`."
+    ),
+    Setting(
+        "TEMPLATE_CHECKOUTS",
+        None,
+        "Folder of this machine for the files of `TEMPLATE_REPOSITORIES`, shared by its web processes and workers. "
+        "Default: `portal_actions_templates` in the instance folder.",
+    ),
+    Setting(
+        "TEMPLATE_WEBHOOK_SECRET",
+        None,
+        "Secret of the webhook that a forge calls after a push to one of `TEMPLATE_REPOSITORIES`: a text, `{'env': NAME}` or "
+        "`{'file': PATH}`. Default: the webhook is off.",
+    ),
     Setting(
         "YAML_MERGE",
         False,  # noqa: FBT003 a default, like the others
@@ -243,6 +266,10 @@ class Config:
     base_template: str
     color_scheme: str
     template_path: tuple[Path, ...]
+    template_repositories: tuple[TemplateRepository, ...]
+    template_refresh_seconds: float
+    template_checkouts: Path
+    template_webhook_secret: object = field(repr=False)
     yaml_merge: bool
     environment: Environment
     default_roles: frozenset[str]
@@ -301,6 +328,11 @@ class Config:
             base_template=read.text("BASE_TEMPLATE"),
             color_scheme=read.choice("COLOR_SCHEME", ("auto", "light", "dark")),
             template_path=tuple(Path(folder).absolute() for folder in read.words("TEMPLATE_PATH", ":")),
+            template_repositories=read_repositories(app.config[PREFIX + "TEMPLATE_REPOSITORIES"]),
+            template_refresh_seconds=read.seconds("TEMPLATE_REFRESH_SECONDS"),
+            template_checkouts=read.folder("TEMPLATE_CHECKOUTS")
+            or Path(app.instance_path) / "portal_actions_templates",
+            template_webhook_secret=read.secret("TEMPLATE_WEBHOOK_SECRET"),
             yaml_merge=read.switch("YAML_MERGE"),
             environment=read.environment("ENVIRONMENT"),
             default_roles=frozenset(read.words("DEFAULT_ROLES", ",")),

@@ -82,7 +82,8 @@ def _wrong(where: str, takes: str) -> ConfigurationError:
 # -- what a key takes ------------------------------------------------------------------------------------------------
 
 
-def _secret(value: object) -> str | None:
+def secret(value: object) -> str | None:
+    """What a secret should have been, where it is something else."""
     if isinstance(value, Mapping):
         is_named = len(value) == 1 and set(value) <= {"env", "file"}
         return None if is_named and all(isinstance(name, str | Path) and name for name in value.values()) else _SECRET
@@ -93,7 +94,7 @@ def _address(value: object) -> str | None:
     found = _split(value, ("https", "http"))
     if found is None or found.username is not None or found.query or found.fragment:
         return "an address such as https://ghe.example.com, without a user, a query or a fragment"
-    if found.scheme == "http" and not _is_loopback(found.hostname or ""):
+    if found.scheme == "http" and not is_loopback(found.hostname or ""):
         return (
             "an address that begins with https: a token would be readable on its way (http is for this machine alone)"
         )
@@ -115,7 +116,8 @@ def _split(value: object, schemes: tuple[str, ...]) -> SplitResult | None:
     return found if usable else None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -155,8 +157,8 @@ def _is_host(value: object) -> bool:
 
 _PLACE: Mapping[str, Check] = {"url": _address, "api_url": _address, "ca_file": _file, "proxy": _proxy}
 _OF_OWNER: Mapping[str, Mapping[str, Check]] = {
-    "github": {"token": _secret, "app_id": _app_id, "private_key": _secret},
-    "gitlab": {"token": _secret, "token_type": _token_type},
+    "github": {"token": secret, "app_id": _app_id, "private_key": secret},
+    "gitlab": {"token": secret, "token_type": _token_type},
 }
 _KEYS: Mapping[str, Mapping[str, Check]] = {
     "local": {"hosts": _hosts},

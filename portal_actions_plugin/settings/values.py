@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.host import PERMISSIONS
+from portal_actions_plugin.settings.forge_settings import secret
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -140,6 +141,15 @@ class Reader:
 
     def optional_text(self, name: str) -> str | None:
         return None if self._get(name) in (None, "") else self.text(name)
+
+    def secret(self, name: str) -> object:
+        """A secret as it is set: its text, or where it is; None where there is none."""
+        value = self._get(name)
+        if value in (None, ""):
+            return None
+        if takes := secret(value):
+            raise wrong(name, type(value).__name__, takes)
+        return value
 
     def namespace(self, name: str) -> str | None:
         value = self.optional_text(name)

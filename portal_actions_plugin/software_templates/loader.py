@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-import logging
-import os
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.control_characters import escaped
 from portal_actions_plugin.errors import NotFoundError, ValidationError
-from portal_actions_plugin.host import TemplateFinding, TemplateListing
+from portal_actions_plugin.host import Severity, TemplateFinding, TemplateListing
 from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.missing_actions import counted
 from portal_actions_plugin.software_templates.skeleton import read_skeleton
-from portal_actions_plugin.software_templates.sources.files import is_file, shown_path
-from portal_actions_plugin.software_templates.sources.locations import MAX_DEPTH, MAX_FOUND, Expansion
+from portal_actions_plugin.software_templates.sources.files import shown_path
 from portal_actions_plugin.software_templates.sources.reading import IN_FOLDER, UNREAD, Loaded, TemplateReader
+from portal_actions_plugin.software_templates.sources.repositories import Repository
+from portal_actions_plugin.software_templates.sources.walking import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from portal_actions_plugin.software_templates.checking.documents import Forbids
     from portal_actions_plugin.software_templates.findings import Checked
+    from portal_actions_plugin.software_templates.sources.checkouts import Checkouts, Root
     from portal_actions_plugin.software_templates.spec import Template
-
-log = logging.getLogger(__name__)
 
 __all__ = ["IN_FOLDER", "UNREAD", "FolderTemplateSource", "read_skeleton", "shown_path"]
 
-_Findings = list[TemplateFinding]
-
-_ENDINGS = (".yaml", ".yml")
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A file that may hold templates: where it lies, and in which template folder."""
-
-    file: Path
-    root: Path
+_MOST_NAMED = 5
+"""Files that are named where several templates have one name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +54,15 @@ class FolderTemplateSource:
         forbids: Forbids | None = None,
         *,
         yaml_merge: bool = False,
+        checkouts: Checkouts | None = None,
     ) -> None:
         """Take the folders to look in, the action ids that steps may name, and what knows what forges cannot do.
 
-        ``yaml_merge``: ``<<`` writes a mapping out, as in YAML 1.1.
+        ``yaml_merge``: ``<<`` writes a mapping out, as in YAML 1.1. ``checkouts``: the git repositories.
         """
         self._folders = tuple(folders)
-        self._reader = TemplateReader(self._folders, known_actions, forbids, yaml_merge=yaml_merge)
+        self._checkouts = checkouts
+        self._reader_of = partial(TemplateReader, self._folders, known_actions, forbids, yaml_merge=yaml_merge)
         self._loaded: dict[Path, Loaded] = {}
         self._host_names = host_calls.NONE.names
 
@@ -100,93 +90,72 @@ class FolderTemplateSource:
             )
         raise no_template(name)
 
+    def of_repository(self, root: Root) -> dict[str, bool]:
+        """The templates of a repository, and whether each can be used by itself, whoever else has its name."""
+        walked = walk({root.folder: root.top}, self._reader_of(roots=(root,)), self._loaded)
+        found: dict[str, bool] = {}
+        for _, one in walked.templates():
+            found[one.name] = found.get(one.name, False) or one.template is not None
+        return found
+
     def _view(self) -> _View:
         if self._host_names != host_calls.current().names:  # what expressions may call has changed
             self._loaded, self._host_names = {}, host_calls.current().names
-        loaded, problems = self._load_all()
-        warnings: _Findings = []
-        templates: dict[str, Template] = {}
-        origins: dict[str, Path] = {}
-        broken: dict[str, tuple[TemplateFinding, ...]] = {}
+        roots = tuple(self._checkouts.roots()) if self._checkouts else ()
+        reader = self._reader_of(roots=roots)
+        own = walk({folder: folder for folder in self._folders}, reader, self._loaded)
+        loaded, problems, held = dict(own.loaded), list(own.problems), list(own.templates())
+        for root in roots:
+            found = Repository.read(root, reader, self._loaded)
+            loaded |= found.loaded
+            problems.extend(found.problems)
+            held.extend(found.templates)
         self._loaded = loaded
-        for file, checked in ((path, one) for path in sorted(loaded) for one in loaded[path].checked):
-            if checked.template is None:
-                problems.extend(checked.problems)
-                broken.setdefault(checked.name, checked.problems)
-            elif checked.name in origins:
-                other = shown_path(origins[checked.name], self._folders)
-                message = f"the name {checked.name!r} is taken already, by {other}: this one is left out"
-                problems.append(self._reader.finding(file, checked.line, "metadata.name", message, checked.name))
-            else:
-                templates[checked.name], origins[checked.name] = checked.template, file
-                warnings.extend(checked.warnings)
-        return _View(templates, tuple(problems), tuple(warnings), broken)
-
-    def _load_all(self) -> tuple[dict[Path, Loaded], _Findings]:
-        """Each file that is found in a folder, and those that Locations lead to; each is read once, so none leads in circles."""
-        found, problems = self._find()
-        loaded = {one.file: self._load(one) for one in found.values()}
-        expansions: dict[Path, Expansion] = {}
-        latest = found
-        for _ in range(MAX_DEPTH):
-            further: dict[str, _Found] = {}
-            for one in latest.values():
-                problems.extend(loaded[one.file].problems)
-                expansion = expansions.setdefault(one.root, Expansion(one.root))
-                files, unfound = self._reader.follow(one.file, loaded[one.file], expansion)
-                further.update((os.path.realpath(file), _Found(file, one.root)) for file in files)
-                problems.extend(unfound)
-            new = ((real, one) for real, one in further.items() if real not in found)
-            latest = dict(islice(new, max(0, MAX_FOUND - len(found))))
-            found = found | latest
-            loaded |= {one.file: self._load(one) for one in latest.values()}
-        for one in latest.values():
-            for target in loaded[one.file].targets[:1]:
-                message = f"Locations lead through more than {MAX_DEPTH} files: this one is not followed"
-                problems.append(self._reader.finding(one.file, target.line, target.key, message))
-        return loaded, problems
-
-    def _find(self) -> tuple[dict[str, _Found], _Findings]:
-        """The files in the folders that may be templates, by where they really are: each once, sorted by path."""
-        found: dict[str, _Found] = {}
-        problems: _Findings = []
-        for folder in self._folders:
-            try:
-                top = os.path.realpath(folder)
-                for name, is_linked in _candidates(folder):
-                    file = folder / name
-                    # Only a link can lead elsewhere, and to find out where takes longer than all the rest.
-                    real = file.resolve() if is_linked else None
-                    if real is None or real.is_relative_to(top):
-                        found.setdefault(str(real or f"{top}/{name}"), _Found(file, folder))
-                    else:
-                        message = "this is a link that leads out of the template folder"
-                        problems.append(self._reader.finding(file, 1, "file", message))
-            except OSError as error:
-                message = f"this template folder cannot be read: {error.strerror}"
-                problems.append(self._reader.finding(folder, 1, "folder", message))
-        return dict(sorted(found.items(), key=lambda item: item[1].file)), problems
-
-    def _load(self, one: _Found) -> Loaded:
-        before = self._loaded.get(one.file)
-        loaded = self._reader.read(one.file, one.root, before)
-        if loaded is not before and loaded.stamp:
-            _log(loaded.checked)
-        return loaded
+        return _merged(held, (*problems, *(self._checkouts.findings() if self._checkouts else ())), reader)
 
 
-def _log(checked: Iterable[Checked]) -> None:
-    """Tell who runs the portal of each template that was read, once for each change of its file."""
-    for one in checked:
-        if one.problems:
-            log.warning("the template %s cannot be used: %s", escaped(one.name), _first_of(one.problems))
-        elif one.warnings:
-            log.info("the template %s can be used, with warnings: %s", escaped(one.name), _first_of(one.warnings))
+def _merged(held: Iterable[tuple[Path, Checked]], found: Sequence[TemplateFinding], reader: TemplateReader) -> _View:
+    """What all files hold together. Of several templates with one name none can be used: nobody can tell which is meant."""
+    told = [one for one in found if one.severity is Severity.PROBLEM]
+    warnings = [one for one in found if one.severity is Severity.WARNING]
+    usable: dict[str, list[tuple[Path, Checked]]] = {}
+    broken: dict[str, tuple[TemplateFinding, ...]] = {}
+    for file, checked in held:
+        if checked.template is None:
+            told.extend(checked.problems)
+            broken.setdefault(checked.name, checked.problems)
+        else:
+            usable.setdefault(checked.name, []).append((file, checked))
+    templates: dict[str, Template] = {}
+    for name, having in usable.items():
+        ((_, first), *others) = having
+        if others:
+            broken[name] = taken(having, reader.shown)
+            told.extend(broken[name])
+        elif first.template:
+            templates[name] = first.template
+            warnings.extend(first.warnings)
+    return _View(templates, tuple(told), tuple(warnings), broken)
 
 
-def _first_of(found: Sequence[TemplateFinding]) -> str:
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return f"{escaped(str(replace(found[0], file=found[0].path)))}{more}"
+def taken(having: Sequence[tuple[Path, Checked]], shown: Callable[[Path], str]) -> tuple[TemplateFinding, ...]:
+    """The problem of each of several templates that have one name: it names the others.
+
+    Args:
+        having: the templates, with their files.
+        shown: a file's path as people may see it.
+    """
+    names = [shown(file) for file, _ in having]
+    return tuple(
+        _taken(file, checked, names[n], [*names[:n], *names[n + 1 :]]) for n, (file, checked) in enumerate(having)
+    )
+
+
+def _taken(file: Path, checked: Checked, name: str, others: Sequence[str]) -> TemplateFinding:
+    also = list(dict.fromkeys(others))[:_MOST_NAMED]
+    named = " and ".join(filter(None, (", ".join(also[:-1]), also[-1])))
+    message = f"the name {checked.name!r} is that of {named} too, so neither can be used: give one another name"
+    return TemplateFinding(name, checked.line, "metadata.name", message, str(file), template=checked.name)
 
 
 def no_template(name: str) -> NotFoundError:
@@ -195,19 +164,3 @@ def no_template(name: str) -> NotFoundError:
         f"There is no template {name[:80]}.",
         hint="The list of templates has those that there are, and the files that cannot be used.",
     )
-
-
-def _candidates(folder: Path) -> Iterator[tuple[str, bool]]:
-    """The files that may be templates: each one's path below the folder, and whether a link is on the way to it."""
-    with os.scandir(folder) as entries:
-        shown = [entry for entry in entries if not entry.name.startswith(".")]
-    for entry in sorted(shown, key=lambda entry: entry.name):
-        is_linked = entry.is_symlink()
-        path = Path(entry.path) if is_linked else None
-        if entry.name.endswith(_ENDINGS) and (is_file(path) if path else entry.is_file(follow_symlinks=False)):
-            yield entry.name, is_linked
-        elif path.is_dir() if path else entry.is_dir(follow_symlinks=False):
-            for name in IN_FOLDER:
-                inside = f"{entry.path}/{name}"
-                if is_file(inside):
-                    yield f"{entry.name}/{name}", is_linked or os.path.islink(inside)  # noqa: PTH114 as below

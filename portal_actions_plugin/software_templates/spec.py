@@ -10,10 +10,11 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
+from portal_actions_plugin.run_types import RepositoryCommit
 from portal_actions_plugin.software_templates import parts
 from portal_actions_plugin.software_templates.languages import LANGUAGES, Language
 from portal_actions_plugin.software_templates.parameters import schemas
@@ -67,6 +68,7 @@ class TemplateSnapshot(TypedDict):
     folder: str | None
     skeleton_files: dict[str, str]
     api_version: NotRequired[str]
+    source: NotRequired[dict[str, str]]
     user_entity: NotRequired[dict[str, JsonValue]]
     """What the catalog had of the requester of that run, where the template names it."""
     withheld_parameters: NotRequired[list[str]]
@@ -106,6 +108,7 @@ class Template:
         folder: the absolute folder of the template's file; None when it came from elsewhere.
         skeleton_files: SHA-256 of each skeleton file by its path below ``folder``.
         reading: how its document is read.
+        source: the repository and the commit that it was read from; None where it came from elsewhere.
         presentation: what its author calls the buttons of the form, as ``spec.presentation`` has it.
         withheld_parameters: what its author has tagged, and somebody may not have: it is as if it were not given.
         withheld_steps: the ids of such steps.
@@ -125,6 +128,7 @@ class Template:
     folder: str | None = None
     skeleton_files: Mapping[str, str] = field(default_factory=dict)
     reading: Reading = Reading.STRICT
+    source: RepositoryCommit | None = None
     presentation: Mapping[str, JsonValue] = field(default_factory=dict)
     withheld_parameters: tuple[str, ...] = ()
     withheld_steps: tuple[str, ...] = ()
@@ -162,6 +166,8 @@ class Template:
         }
         if self.reading is not Reading.STRICT:  # workers of the version before know no other
             written["api_version"] = self.reading.value
+        if self.source:
+            written["source"] = asdict(self.source)
         for step, kept in zip(self.steps, written["steps"], strict=True):
             if step.tags:  # as of the reading
                 kept["tags"] = list(step.tags)
@@ -180,6 +186,7 @@ class Template:
         """
         data: dict[str, Any] = deepcopy(dict(snapshot))
         data.pop("user_entity", None)
+        data["source"] = RepositoryCommit.from_json(data.get("source"))
         steps = tuple(
             Step(condition=step.pop("if"), tags=tuple(step.pop("tags", ())), **step) for step in data.pop("steps")
         )

@@ -249,14 +249,21 @@ def test_a_missing_folder_is_a_problem(tmp_path):
     assert (problem.file, problem.key, problem.path) == ("gone", "folder", str(tmp_path / "gone"))
 
 
-def test_of_two_templates_with_one_name_the_first_stays_and_both_are_named(tmp_path):
-    write(tmp_path / "a.yaml", minimal("x"))
+def test_of_several_templates_with_one_name_none_can_be_used_and_each_names_the_others(tmp_path):
+    first = write(tmp_path / "a.yaml", minimal("x"))
     second = write(tmp_path / "b" / "template.yaml", "# a comment\n" + minimal("x"))
     found = source(tmp_path)
-    (problem,) = found.list().problems
-    assert (problem.file, problem.line, problem.key) == ("b/template.yaml", 4, "metadata.name")
-    assert problem.path == str(second)
-    assert problem.message == "the name 'x' is taken already, by a.yaml: this one is left out"
+    assert [(one.path, one.file, one.line, one.key, one.template) for one in found.list().problems] == [
+        (str(first), "a.yaml", 3, "metadata.name", "x"),
+        (str(second), "b/template.yaml", 4, "metadata.name", "x"),
+    ]
+    assert found.list().problems[0].message == (
+        "the name 'x' is that of b/template.yaml too, so neither can be used: give one another name"
+    )
+    assert found.list().templates == ()
+    with pytest.raises(ValidationError, match=r"that of b/template.yaml too.*that of a.yaml too"):
+        found.get("x")
+    second.unlink()
     assert found.get("x").version == load(tmp_path / "alone", minimal("x")).version
 
 

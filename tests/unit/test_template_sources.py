@@ -11,7 +11,7 @@ import pytest
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.host import TemplateListing
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
-from portal_actions_plugin.software_templates.sources import locations, placeholders
+from portal_actions_plugin.software_templates.sources import locations, placeholders, walking
 
 ACTIONS = {"debug.log@v1"}
 
@@ -159,7 +159,7 @@ def test_locations_that_lead_in_circles_are_read_once_and_to_the_bounds(tmp_path
     write(tmp_path / "deep" / "b.yaml", location("../a.yaml", "./b.yaml", "./t.yaml"))
     write(tmp_path / "deep" / "t.yaml", template("t"))
     assert (names(tmp_path), found(listed(tmp_path))) == (["t"], [])
-    monkeypatch.setattr("portal_actions_plugin.software_templates.loader.MAX_DEPTH", 1)
+    monkeypatch.setattr(walking, "MAX_DEPTH", 1)
     assert [one[0] for one in found(listed(tmp_path))] == ["deep/b.yaml"]
     monkeypatch.setattr(locations, "MAX_ENTRIES", 2)
     write(tmp_path / "many.yaml", location("./**/*.yaml"))

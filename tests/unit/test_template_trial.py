@@ -293,11 +293,13 @@ def test_lint_reads_locations_placeholders_of_the_repository_and_names_that_are_
     for name in ("one", "two"):
         (here / "deep" / f"{name}.yaml").write_text(template("same", pages="{$yaml: /common.yaml}"))
     found = run("lint", "deep/one.yaml", "deep")
+    taken = "problem: metadata.name: the name 'same' is that of"
     assert found.output.splitlines() == [
         "deep/all.yaml:4: problem: spec.target: a target must be a path, as a text",
         "deep/all.yaml:4: problem: spec.targets[0]: there is no file ./no.yaml",
-        "deep/two.yaml:4: problem: metadata.name: the name 'same' is taken already, by deep/one.yaml: this one would be left out",
-        "2 templates, 3 problems, 0 warnings",
+        f"deep/one.yaml:4: {taken} deep/two.yaml too, so neither can be used: give one another name",
+        f"deep/two.yaml:4: {taken} deep/one.yaml too, so neither can be used: give one another name",
+        "2 templates, 4 problems, 0 warnings",
     ]  # fmt: skip
 
 

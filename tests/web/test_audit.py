@@ -466,7 +466,10 @@ def test_a_row_that_is_there_changes_in_nothing_but_its_count_and_a_prunes_sum(a
 
 def test_every_event_of_the_source_is_known_has_its_words_and_is_documented() -> None:
     source = "\n".join(file.read_text() for room in ("runs", "runner") for file in (PACKAGE / room).rglob("*.py"))
-    named = set(re.findall(r'"((?:template_run|action_run|audit)\.[a-z]+)"', source)) | {audit.PRUNE}
+    named = set(re.findall(r'"((?:template_run|action_run|audit)\.[a-z]+)"', source)) | {
+        audit.PRUNE,
+        *audit.TEMPLATE_EVENTS,
+    }
     assert named == set(EVENTS) == set(EVENT_WORDS)
     page = (ROOT / "docs" / "audit.md").read_text()
     assert set(re.findall(r"^\| `([a-z_.]+)` \|", page, re.MULTILINE)) == set(EVENTS)

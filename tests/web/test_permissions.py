@@ -96,6 +96,8 @@ CASES = (
     Case("GET /api/v1/audit", ADMIN),
     Case("GET /api/v1/health", ANYBODY),
     Case("GET /api/v1/health/ready", ANYBODY),
+    # A forge proves itself by the secret that they share; this portal has none.
+    Case("POST /api/v1/template-sources/webhook", (404,) * 5),
     Case("GET /api/v1/openapi.json", ANYBODY),
     Case("GET /api/v1/docs", ANYBODY),
     Case("GET /portal-actions-static/<path:filename>", ANYBODY, "/portal-actions-static/portal-actions.css"),

@@ -143,7 +143,7 @@ def resume_template_run(body: dict[str, Any], run_id: str) -> StartAnswer:
 
 
 def _shown(template: Template) -> dict[str, Any]:
-    names = ("name", "title", "description", "tags", "owner", "type", "version", "permissions")
+    names = ("name", "title", "description", "tags", "owner", "type", "version", "permissions", "source")
     return {name: getattr(template, name) for name in names} | {
         "may_run": offers.may_start_template(current_identity(), template),
         "presentation": dict(template.presentation),

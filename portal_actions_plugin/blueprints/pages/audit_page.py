@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flask import Request, Response, request
 
@@ -13,7 +13,7 @@ from portal_actions_plugin.blueprints.pages.page_answer import page
 from portal_actions_plugin.blueprints.pages.query import PageQuery, wants_absolute, words_of
 from portal_actions_plugin.blueprints.pages.routes import PAGE_SIZE
 from portal_actions_plugin.errors import ValidationError
-from portal_actions_plugin.run_types import Page
+from portal_actions_plugin.run_types import SHORT_COMMIT, Page
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import audit_trail
@@ -33,6 +33,10 @@ EVENT_WORDS = {
     "action_run.cancel": "Cancel an action run",
     "action_run.finish": "Action run ended",
     "audit.read": "Read the audit",
+    "template.add": "Template added",
+    "template.change": "Template changed",
+    "template.refuse": "Template refused",
+    "template.remove": "Template removed",
     "prune": "Delete old runs",
 }
 
@@ -145,7 +149,19 @@ def _line(entry: AuditEntry) -> Line:
         return Line(entry, what, "again after", again=retry_of)
     if origin := details.get("origin"):
         return Line(entry, what, f"fixes {origin['rule']} on {origin['entity']}")
+    if version := details.get("version"):
+        return Line(
+            entry, what, "commit" if details.get("commit") else "version", code=details.get("commit", version)[:16]
+        )
+    return Line(entry, what, _of_upkeep(details))
+
+
+def _of_upkeep(details: Mapping[str, Any]) -> str:
+    """What a row of nobody's doing says: which version of a template, or how much was deleted."""
+    if commit := details.get("commit"):
+        return f"commit {commit[:SHORT_COMMIT]}"
+    if version := details.get("version"):
+        return f"version {version}"
     if "audit_rows" in details:
-        runs = details["template_runs"] + details["one_offs"]
-        return Line(entry, what, f"{runs} runs, {details['audit_rows']} audit rows")
-    return Line(entry, what)
+        return f"{details['template_runs'] + details['one_offs']} runs, {details['audit_rows']} audit rows"
+    return ""

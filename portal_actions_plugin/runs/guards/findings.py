@@ -12,6 +12,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity, Severity, TemplateFinding, TemplateListing
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.software_templates.loader import IN_FOLDER, UNREAD
+from portal_actions_plugin.software_templates.sources.checkouts import KEY
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class TemplateReport:
         title: what people call it; its name while it cannot be used.
         findings: problems, or warnings where it can be used.
         is_usable: whether it can be run.
-        is_template: False for a Location: what leads to files that are there is used all the same.
+        is_template: False for a Location and a repository: what is there of them is used all the same.
     """
 
     name: str
@@ -52,7 +53,7 @@ class OwnTemplates:
     @property
     def warned(self) -> int:
         """How many can be used and have warnings."""
-        return sum(report.is_usable for report in self.reports)
+        return sum(report.is_template and report.is_usable for report in self.reports)
 
 
 def as_told(identity: Identity | None, listing: TemplateListing) -> TemplateListing:
@@ -74,12 +75,17 @@ def own_templates(identity: Identity | None, listing: TemplateListing) -> OwnTem
     if not (usable or problems or access.allowed(identity, EDIT)):
         return None
     broken = [
-        TemplateReport(name, name, found, is_usable=False, is_template=not all(map(is_of_location, found)))
+        TemplateReport(name, name, found, is_usable=False, is_template=not all(map(is_of_no_template, found)))
         for name, found in _by_template(problems).items()
     ]
     told = _by_template(one for one in listing.warnings if one.template in usable)
     warned = [TemplateReport(name, usable[name], found, is_usable=True) for name, found in told.items()]
-    return OwnTemplates(len(usable), (*broken, *sorted(warned, key=lambda one: one.name)))
+    away = [
+        TemplateReport(one.file, one.file, (one,), is_usable=True, is_template=False)
+        for one in listing.warnings
+        if is_of_repository(one) and may.edit("")
+    ]
+    return OwnTemplates(len(usable), (*broken, *away, *sorted(warned, key=lambda one: one.name)))
 
 
 def findings_about(identity: Identity | None, name: str) -> tuple[TemplateFinding, ...]:
@@ -110,8 +116,9 @@ class _Asked:
     """What the identity may do with templates, each asked once: a template may have hundreds of findings."""
 
     def __init__(self, identity: Identity | None) -> None:
-        self.read = cache(lambda name: access.allowed(identity, READ, name))
-        self._edit = cache(lambda name: access.allowed(identity, EDIT, name))
+        # No name is for what is about no template: a repository.
+        self.read = cache(lambda name: access.allowed(identity, READ, name or None))
+        self._edit = cache(lambda name: access.allowed(identity, EDIT, name or None))
 
     def edit(self, name: str) -> bool:
         return self.read(name) and self._edit(name)
@@ -128,10 +135,22 @@ def _about(finding: TemplateFinding) -> set[str]:
     """What a template may be called that a finding is about: a file that cannot be read, or found, may not say its name."""
     if finding.template and (finding.severity is Severity.WARNING or finding.key not in UNREAD):
         return {finding.template}
+    if is_of_repository(finding):
+        return {""}
     path = PurePath(finding.file)
     if is_of_location(finding):  # about another file
         return {path.stem, _called(path), _called(PurePath(finding.value))}
     return {finding.template or path.stem, _called(path)}
+
+
+def is_of_no_template(finding: TemplateFinding) -> bool:
+    """Whether a finding is about a Location or a repository."""
+    return is_of_location(finding) or is_of_repository(finding)
+
+
+def is_of_repository(finding: TemplateFinding) -> bool:
+    """Whether a finding is about fetching a repository, whatever templates it has."""
+    return not finding.template and finding.key == KEY
 
 
 def is_of_location(finding: TemplateFinding) -> bool:

@@ -54,6 +54,11 @@ class RedisNames:
         """Since when each of them has been seen."""
         return self._key("databases-since")
 
+    @property
+    def template_pushes(self) -> str:
+        """How many pushes to repositories of templates forges have told of."""
+        return self._key("template-pushes")
+
     def _key(self, what: str) -> str:
         return f"portal-actions:{self.namespace}:{what}"
 

@@ -35,6 +35,7 @@ EVENTS = (
     "action_run.cancel",
     "action_run.finish",
     "audit.read",
+    *audit.TEMPLATE_EVENTS,
     audit.PRUNE,
 )
 OUTCOMES = (audit.ACCEPTED, audit.DENIED, audit.RATE_LIMITED, *OVER)

@@ -20,6 +20,7 @@ from portal_actions_plugin.run_types import (
     Origin,
     OwnSteps,
     Progress,
+    RepositoryCommit,
     RunError,
     Step,
     TemplateRun,
@@ -157,6 +158,7 @@ def template_run(row: TemplateRunRecord, step_statuses: Sequence[str]) -> Templa
         retry_of=row["retry_of"],
         resumed_step=row["resumed_step"],
         failed_at_step=None if row["failed_at_step"] is None else steps[row["failed_at_step"]]["id"],
+        source=RepositoryCommit.from_json(row["definition"].get("source")),
     )
 
 

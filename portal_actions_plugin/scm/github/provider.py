@@ -60,11 +60,6 @@ class GitHubProvider:
         """Find out what the credential for an owner can do, by calls that change nothing."""
         return reach.reach(self._github, owner)
 
-    def git_access(self, ref: RepoRef) -> GitAccess:
-        """The way to a repository by git's protocol; raises ConfigurationError where there is no credential for it."""
-        credential = self._github.credentials.credential(ref.owner, ref.repo)
-        return GitAccess.of(self._github.client.place, self._github.opening, credential, commits.GIT_USER)
-
     # Repositories
 
     def create_repo(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from portal_actions_plugin.software_templates.checking.documents import Forbids
+    from portal_actions_plugin.software_templates.sources.checkouts import Root
     from portal_actions_plugin.software_templates.yaml.documents import Document
 
 CHECK_SECONDS = 5.0
@@ -73,13 +74,30 @@ class TemplateReader:
     """Reads files, and checks the templates in them."""
 
     def __init__(
-        self, folders: Sequence[Path], known_actions: Container[str], forbids: Forbids | None, *, yaml_merge: bool
+        self,
+        folders: Sequence[Path],
+        known_actions: Container[str],
+        forbids: Forbids | None,
+        *,
+        yaml_merge: bool,
+        roots: Sequence[Root] = (),
     ) -> None:
-        """Take the folders that paths are shown below, and what ``FolderTemplateSource`` takes."""
+        """Take the folders that paths are shown below, those of repositories, and what ``FolderTemplateSource`` takes."""
         self._folders = tuple(folders)
+        self._roots = {root.top: root for root in roots}
         self._known_actions = known_actions
         self._forbids = forbids
         self._yaml_merge = yaml_merge
+
+    def beside(self, root: Root) -> TemplateReader:
+        """A reader that knows one more root, such as that of an earlier commit."""
+        return TemplateReader(
+            self._folders,
+            self._known_actions,
+            self._forbids,
+            yaml_merge=self._yaml_merge,
+            roots=(*self._roots.values(), root),
+        )
 
     def read(self, file: Path, root: Path, before: Loaded | None = None) -> Loaded:
         """Read a file, unless it is what it was.
@@ -103,7 +121,14 @@ class TemplateReader:
 
     def finding(self, file: Path, line: int, key: str, message: str, template: str = "") -> TemplateFinding:
         """A problem of a file, with the path that people may see."""
-        return TemplateFinding(shown_path(file, self._folders), line, key, message, str(file), template=template)
+        return TemplateFinding(self.shown(file), line, key, message, str(file), template=template)
+
+    def shown(self, file: Path) -> str:
+        """A file's path as people may see it: with the repository's name in front, where it is of one."""
+        for folder, root in self._roots.items():
+            if file.is_relative_to(folder):
+                return f"{root.name}/{file.relative_to(folder)}" if file != folder else root.name
+        return shown_path(file, self._folders)
 
     def follow(self, file: Path, loaded: Loaded, expansion: Expansion) -> tuple[list[Path], list[TemplateFinding]]:
         """The files that a file's Locations lead to, and what is wrong with their targets.
@@ -176,15 +201,15 @@ class TemplateReader:
 
         filled, files = fill(document, file, root, merges=self._yaml_merge)
         checked = check_document(filled, file, self._known_actions, self._forbids or forbids_nothing, root)
+        source = self._roots[root].source if root in self._roots else None
+        if checked.template and source:
+            checked = replace(checked, template=replace(checked.template, source=source))
         return self._told(checked), files
 
     def _told(self, checked: Checked) -> Checked:
         """Name template and files as people may see them, in every finding."""
         problems, warnings = (
-            tuple(
-                replace(one, file=shown_path(Path(one.file), self._folders), path=one.file, template=checked.name)
-                for one in found
-            )
+            tuple(replace(one, file=self.shown(Path(one.file)), path=one.file, template=checked.name) for one in found)
             for found in (checked.problems, checked.warnings)
         )
         return replace(checked, problems=problems, warnings=warnings)

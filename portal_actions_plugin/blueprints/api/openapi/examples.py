@@ -144,6 +144,13 @@ _TEMPLATE = {
     "permissions": [],
     "may_run": True,
     "presentation": {"buttonLabels": {"createButtonText": "Order it"}},
+    "source": {
+        "repository": "https://github.com/acme/templates",
+        "ref": "main",
+        "commit": "9f3c51b6c7a3e3f5d3c4fd0c6e3e7f2a1b0c9d8e",
+        "path": "services",
+        "url": "https://github.com/acme/templates/commit/9f3c51b6c7a3e3f5d3c4fd0c6e3e7f2a1b0c9d8e",
+    },
     "inputs_schema": {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Create a service",

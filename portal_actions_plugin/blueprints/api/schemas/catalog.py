@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from portal_actions_plugin.blueprints.api.schemas.common import PageSchema
+from portal_actions_plugin.blueprints.api.schemas.common import PageSchema, RepositoryCommitSchema
 from portal_actions_plugin.host import Severity
 
 
@@ -52,6 +52,12 @@ class TemplateSchema(Schema):
         metadata={
             "description": "What its author calls the buttons of a form: `buttonLabels`, as in `spec.presentation`."
         },
+    )
+    source = fields.Nested(
+        RepositoryCommitSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Where it was read; null where it is from no git repository."},
     )
     inputs_schema = fields.Dict(required=True)
 

@@ -52,3 +52,13 @@ class PageSchema(Schema):
 def page_body(page: Page) -> dict[str, object]:
     """A page as the API says it."""
     return {"data": page.items, "pagination": page, **({"unmatched": page.unmatched} if page.unmatched else {})}
+
+
+class RepositoryCommitSchema(Schema):
+    """The commit of a git repository that a template was read from."""
+
+    repository = fields.String(required=True, metadata={"description": "Its address."})
+    ref = fields.String(required=True, metadata={"description": "The branch or tag; empty for the default branch."})
+    commit = fields.String(required=True)
+    path = fields.String(required=True, metadata={"description": "The folder with templates; empty for all of it."})
+    url = fields.String(required=True, metadata={"description": "The commit's page; may be empty."})

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from marshmallow import Schema, fields, pre_dump, validate
 
-from portal_actions_plugin.blueprints.api.schemas.common import PageSchema, UnmatchedSchema
+from portal_actions_plugin.blueprints.api.schemas.common import PageSchema, RepositoryCommitSchema, UnmatchedSchema
 from portal_actions_plugin.run_types import ActionRun, Step
 from portal_actions_plugin.runs.states import NOT_RUN, PENDING, SKIPPED, STATUSES
 
@@ -179,6 +179,12 @@ class TemplateRunSchema(_RunSchema):
         required=True,
         allow_none=True,
         metadata={"description": "The step that failed first. While the run is `running`, it cleans up after that."},
+    )
+    source = fields.Nested(
+        RepositoryCommitSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Where its template was read; null where it is from no git repository."},
     )
 
 
