@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pprint
+import re
 from collections.abc import Iterator
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,7 @@ def action_reference() -> str:
 def _step(action: Action) -> str:
     """A step of a template that runs an action, as YAML."""
     name = action.id.partition("@")[0].replace(":", ".").rpartition(".")[2]
-    step = {"id": name.lower(), "action": action.id, "input": example(action.input())}
+    step = {"id": re.sub("(?=[A-Z])", "-", name).lower(), "action": action.id, "input": example(action.input())}
     text = yaml.safe_dump([step], sort_keys=False, allow_unicode=True, width=100)
     return text.replace("github.com", "gitlab.com") if "gitlab" in action.id else text
 
@@ -111,8 +112,10 @@ SAMPLES: dict[str, Any] = {
     "body": "Please have a look.",
     "branch": "main",
     "branchName": "add-orders",
+    "branchOrTagName": "main",
     "callbackUrl": "https://portal.example.com/hooks/orders",
     "catalogInfoUrl": "https://github.com/acme/orders/blob/main/catalog-info.yaml",
+    "commitMessage": "Add orders",
     "content": "port: 8080\n",
     "data": {"port": 8080},
     "defaultBranch": "main",
@@ -128,6 +131,7 @@ SAMPLES: dict[str, Any] = {
     "key": "PORT",
     "kind": "component",
     "label": "from-portal",
+    "labels": "from-portal",
     "message": "Hello",
     "name": "orders",
     "number": 7,
@@ -135,6 +139,7 @@ SAMPLES: dict[str, Any] = {
     "owner": "acme",
     "ownerRef": "group:default/shop",
     "path": "config/app.yaml",
+    "projectId": "acme/orders",
     "provider": "local",
     "replaceWith": "db.example.com",
     "repo": "orders",
@@ -150,6 +155,7 @@ SAMPLES: dict[str, Any] = {
     "values": {"name": "orders"},
     "webhookUrl": "https://portal.example.com/hooks/orders",
     "workflow": "ci.yml",
+    "workflowId": "ci.yml",
     "workflowOrBranchRef": "main",
 }
 """Values of fields by their names, where a schema does not say what is in one."""

@@ -215,7 +215,10 @@ class GroupEnsureExists(AtHost):
         fields.Raw(),
         required=True,
         validate=validate.Length(min=1, max=20),
-        metadata={"description": "The names of groups within each other, the outermost first."},
+        metadata={
+            "description": "The names of groups within each other, the outermost first.",
+            "example": ["acme", "shop"],
+        },
     )
 
 
