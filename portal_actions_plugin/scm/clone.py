@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from dulwich.errors import NotGitRepository
-from dulwich.index import validate_path, validate_path_element_ntfs
-from dulwich.object_store import iter_tree_contents
-from dulwich.objects import Blob, Commit, ObjectID, Tag
+from dulwich.objects import ObjectID
 from dulwich.repo import Repo
 
 from portal_actions_plugin.errors import NotFoundError, RemoteError, ValidationError
@@ -21,8 +19,10 @@ from portal_actions_plugin.http_client.messages import Request
 from portal_actions_plugin.scm.git_answers import NO_GIT
 from portal_actions_plugin.scm.git_remote import GitRemote
 from portal_actions_plugin.scm.remote.transport import Place
+from portal_actions_plugin.scm.trees import commit_of, contents
 
 if TYPE_CHECKING:
+    from dulwich.objects import Commit
     from dulwich.refs import Ref
 
     from portal_actions_plugin.scm.remote.git_access import GitAccess
@@ -131,17 +131,15 @@ def _wanted(ref: str | None, known: str) -> Callable[..., list[ObjectID]]:
 
 
 def _commit(repo: Repo, sha: ObjectID) -> Commit:
-    found = repo.object_store[sha]
-    while isinstance(found, Tag):
-        found = repo.object_store[found.object[1]]
-    if not isinstance(found, Commit):
+    found = commit_of(repo.object_store, sha)
+    if found is None:
         raise NotFoundError("What was named is no commit.")
     return found
 
 
 def _write(repo: Repo, commit: Commit, folder: Path) -> None:
     files = size = 0
-    for path, content, is_executable in _files(repo, commit):
+    for path, mode, content in contents(repo.object_store, ObjectID(commit.tree), (stat.S_IFREG,)):
         files, size = files + 1, size + len(content)
         if files > MAX_FILES or size > MAX_BYTES:
             raise ValidationError(
@@ -150,23 +148,8 @@ def _write(repo: Repo, commit: Commit, folder: Path) -> None:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-        if is_executable:
+        if mode & stat.S_IXUSR:
             file.chmod(file.stat().st_mode | 0o111)
-
-
-def _files(repo: Repo, commit: Commit) -> Iterator[tuple[str, bytes, bool]]:
-    for item in iter_tree_contents(repo.object_store, commit.tree):
-        if item.path is None or item.mode is None or item.sha is None or not stat.S_ISREG(item.mode):
-            continue
-        if not validate_path(item.path, validate_path_element_ntfs):
-            continue
-        blob = repo.object_store[item.sha]
-        try:
-            path = item.path.decode()
-        except UnicodeDecodeError:
-            continue
-        if isinstance(blob, Blob):
-            yield path, bytes(blob.data), bool(item.mode & stat.S_IXUSR)
 
 
 class _Remote(GitRemote):

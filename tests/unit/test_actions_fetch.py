@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from portal_actions_plugin.actions.files import disk
 from portal_actions_plugin.actions.files.fetch import fetch_plain, fetch_plain_file, fetch_template, fetch_template_file
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import SkeletonFile
@@ -184,6 +185,24 @@ def test_no_target_leads_out_of_the_workspace_or_is_a_file(tmp_path, target):
 def test_inputs_that_exclude_each_other_or_have_the_wrong_type_are_refused(tmp_path, given):
     with pytest.raises(ValidationError):
         fetch(context(tmp_path, {"a": "x"}), **given)
+
+
+def test_a_step_writes_no_more_than_its_bound(tmp_path, monkeypatch):
+    files = {f"{number}.txt": "x" * 100 for number in range(5)}
+    for name, most in (("MAX_FILES", 4), ("MAX_BYTES", 450)):
+        with monkeypatch.context() as patched:
+            patched.setattr(disk, name, most)
+            for number, one in enumerate((fetch_template, fetch_plain)):
+                ctx = context(tmp_path / f"{name}{number}", files)
+                with pytest.raises(ValidationError, match="This makes more than"):
+                    one.run(ctx, {"url": "./skeleton"})
+
+
+def test_what_its_files_become_together_is_bounded_not_only_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, "MAX_BYTES", 10_000)
+    files = {f"{number}.txt": "{% for x in range(100) %}0123456789{% endfor %}" for number in range(20)}
+    with pytest.raises(ValidationError, match="This makes more than"):
+        fetch(context(tmp_path, files))
 
 
 def test_plain_files_stay_what_they_are_and_replace_what_is_there(tmp_path):
