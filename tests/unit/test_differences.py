@@ -26,7 +26,7 @@ from portal_actions_plugin.software_templates.parameters.inputs import InputChec
 from portal_actions_plugin.software_templates.parameters.schemas import merge_pages
 from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.software_templates.spec import Template
-from portal_actions_plugin.software_templates.step_rendering import next_step, step_context
+from portal_actions_plugin.software_templates.step_rendering import next_step, next_step_after_failure, step_context
 from tests.oracle.comparing import as_input
 from tests.oracle.recorded import table
 from tests.support.action_helpers import make_context
@@ -105,6 +105,15 @@ def test_what_is_not_supported_yet_is_a_problem(tmp_path: Path) -> None:
             template, findings = listing(tmp_path, f"- {{id: x, {part}, action: debug.log@v1}}", reading)
             assert template is None
             assert "not supported yet" in findings[0].message
+
+
+def test_a_step_that_has_failed_has_a_status_and_no_output(tmp_path: Path) -> None:
+    for reading in Reading:
+        for asked, position in (("status == 'failed'", 1), ("output", None), ("outputs.url", None)):
+            part = f'if: "${{{{ failure() and steps.s.{asked} }}}}"'
+            template, findings = listing(tmp_path, f"- {{id: x, {part}, action: debug.log@v1}}", reading)
+            assert template, findings
+            assert next_step_after_failure(template, 1, step_context({}, {}, {}, {}, failed_steps=["s"])) == position
 
 
 def test_the_text_false_is_true_at_home_only(tmp_path: Path) -> None:
@@ -206,6 +215,7 @@ SHOWN = {
     "output-of-failed-runs": test_a_failed_run_gives_what_asks_for_failures,
     "output-without-value": test_what_leads_nowhere_is_left_out,
     "if-that-cannot-be-read": test_an_if_that_cannot_be_read_is_a_problem,
+    "failed-steps": test_a_step_that_has_failed_has_a_status_and_no_output,
     "not-yet": test_what_is_not_supported_yet_is_a_problem,
     "if-false-text": test_the_text_false_is_true_at_home_only,
     "findings": test_what_looks_like_something_else_is_a_warning_at_home_and_a_problem_in_ours,

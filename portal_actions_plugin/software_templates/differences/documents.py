@@ -38,6 +38,16 @@ OF_DOCUMENTS: Final = (
         kind=Kind.DOCUMENT,
     ),
     Difference(
+        name="failed-steps",
+        written="`steps.<id>` of a step that has failed, in one that runs after that",
+        at_home="is undefined",
+        backstage="has a `status`, `failed`, and no `output`",
+        ours="",
+        why="What cleans up has to know what there is to clean up.",
+        examples=("if: ${{ failure() and steps.create.status == 'failed' }}",),
+        kind=Kind.DOCUMENT,
+    ),
+    Difference(
         name="skeleton-files",
         written="a file of a skeleton that `scm.pushSkeleton@v1` pushes",
         at_home="an unknown name in a file of `fetch:template` is nothing",
