@@ -41,6 +41,11 @@ _SOUNDS_SECRET = re.compile(
 )
 
 
+def sounds_secret(name: str) -> bool:
+    """Whether a header of this name most likely holds a secret, such as ``Authorization``."""
+    return _SOUNDS_SECRET.search(name.lower().replace("_", "-")) is not None
+
+
 def _check_url(url: str) -> None:
     try:
         parse_target(url)
@@ -85,7 +90,7 @@ class PlainHeaders(Headers):
 
     def _wrong_with(self, name: str, value: str) -> str | None:
         wrong = super()._wrong_with(name, value)
-        if wrong is None and _SOUNDS_SECRET.search(name.lower().replace("_", "-")):
+        if wrong is None and sounds_secret(name):
             return "Sounds like a secret: give it in secretHeaders, where it is kept encrypted and never shown."
         return wrong
 

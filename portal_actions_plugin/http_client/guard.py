@@ -74,18 +74,24 @@ class HttpRules:
         networks: whose addresses may be connected to though they are not public.
         max_bytes: of an answer's body that are kept.
         max_output_bytes: of all outputs of a step, as JSON.
+        backstage_url: what ``http:backstage:request`` calls; empty for none. Its host has to be among ``hosts``, too.
     """
 
     hosts: tuple[HostRule, ...] = ()
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     max_bytes: int = 100_000
     max_output_bytes: int = 256_000
+    backstage_url: str = ""
 
     @classmethod
     def of(cls, config: Config) -> HttpRules:
         """The rules of a portal's settings."""
         return cls(
-            config.http_allowed_hosts, config.http_allowed_networks, config.http_max_bytes, config.max_output_bytes
+            config.http_allowed_hosts,
+            config.http_allowed_networks,
+            config.http_max_bytes,
+            config.max_output_bytes,
+            config.backstage_url,
         )
 
     def require_host(self, target: Target) -> None:

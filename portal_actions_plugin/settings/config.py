@@ -221,6 +221,12 @@ SETTINGS: tuple[Setting, ...] = (
         100_000,
         "How much of an answer `http.request@v1` keeps, in bytes. It keeps less where `MAX_OUTPUT_BYTES` is too small.",
     ),
+    Setting(
+        "BACKSTAGE_URL",
+        None,
+        "What `http:backstage:request` calls, such as `https://portal.example.com`: a template's path goes below its `/api/`. "
+        "Its host has to be in `HTTP_ALLOWED_HOSTS` as well. Default: none, and the action is off.",
+    ),
     Setting("MAX_BODY_BYTES", 1_000_000, "The largest request body that the API takes, in bytes."),
     Setting("MAX_OUTPUT_BYTES", 256_000, "The largest outputs of a step, as JSON, in bytes."),
     Setting("MAX_LOG_LINES", 10_000, "How many log lines an action run keeps."),
@@ -294,6 +300,7 @@ class Config:
     http_allowed_hosts: tuple[HostRule, ...]
     http_allowed_networks: tuple[IPv4Network | IPv6Network, ...]
     http_max_bytes: int
+    backstage_url: str
     max_body_bytes: int
     max_output_bytes: int
     max_log_lines: int
@@ -357,6 +364,7 @@ class Config:
             http_allowed_hosts=read.hosts("HTTP_ALLOWED_HOSTS"),
             http_allowed_networks=read.networks("HTTP_ALLOWED_NETWORKS"),
             http_max_bytes=read.count("HTTP_MAX_BYTES"),
+            backstage_url=(read.optional_text("BACKSTAGE_URL") or "").rstrip("/"),
             max_body_bytes=read.count("MAX_BODY_BYTES"),
             max_output_bytes=read.count("MAX_OUTPUT_BYTES"),
             max_log_lines=read.count("MAX_LOG_LINES"),

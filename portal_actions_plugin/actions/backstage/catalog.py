@@ -43,12 +43,17 @@ _URL = validate.Length(min=1, max=2_000)
 
 
 class CatalogRegister(HomeInput):
-    catalog_info_url = optional_text("The address of the file.", data_key="catalogInfoUrl", validate=_URL)
-    repo_contents_url = optional_text(
-        "Instead: the page of a repository's files, the repoContentsUrl of publish:github.",
+    repo_contents_url = fields.String(
         data_key="repoContentsUrl",
+        load_default=None,
+        allow_none=True,
         validate=_URL,
+        metadata={
+            "description": "The page of a repository's files: the repoContentsUrl of publish:github.",
+            "example": "${{ steps.publish.output.repoContentsUrl }}",
+        },
     )
+    catalog_info_url = optional_text("Instead: the address of the file.", data_key="catalogInfoUrl", validate=_URL)
     catalog_info_path = fields.String(
         data_key="catalogInfoPath",
         load_default=DEFAULT_PATH,

@@ -138,13 +138,13 @@ class ActionsDispatch(AtRepository):
         required=True,
         data_key="workflowId",
         validate=validate.Length(min=1, max=255),
-        metadata={"description": "The workflow's file, such as release.yml, or its id."},
+        metadata={"description": "The workflow's file, or its id.", "example": "release.yml"},
     )
     branch_or_tag_name = fields.String(
         required=True,
         data_key="branchOrTagName",
         validate=follows(check_branch, "branchOrTagName"),
-        metadata={"description": "The branch or tag that it runs on."},
+        metadata={"description": "The branch or tag that it runs on.", "example": "main"},
     )
     workflow_inputs = fields.Dict(
         keys=fields.String(),

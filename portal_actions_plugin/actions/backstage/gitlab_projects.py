@@ -46,7 +46,7 @@ class RepoPush(AtRepository):
         required=True,
         data_key="commitMessage",
         validate=validate.Length(min=1, max=10_000),
-        metadata={"description": "The commit's message."},
+        metadata={"description": "The commit's message.", "example": "Add orders"},
     )
     source_path = source_path_field()
     target_path = target_path_field()
@@ -138,7 +138,10 @@ class ProjectVariable(AtHost):
     project_id = ProjectId(
         required=True,
         data_key="projectId",
-        metadata={"description": "The project's number, such as the projectId of publish:gitlab, or its whole path."},
+        metadata={
+            "description": "The project's number, such as the projectId of publish:gitlab, or its whole path.",
+            "example": "acme/orders",
+        },
     )
     key = fields.String(required=True, validate=_KEY, metadata={"description": "The variable's name."})
     value = fields.String(
