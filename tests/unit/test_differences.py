@@ -11,13 +11,24 @@ from typing import Any
 
 import pytest
 
+from portal_actions_plugin.actions.backstage.github_work import github_issues_create
+from portal_actions_plugin.actions.backstage.gitlab_projects import gitlab_repo_push
+from portal_actions_plugin.actions.backstage.http_request import http_backstage_request
+from portal_actions_plugin.actions.backstage.publish_github import github_repo_push, publish_github
+from portal_actions_plugin.actions.backstage.publish_gitlab import publish_gitlab
+from portal_actions_plugin.actions.backstage.pull_requests import github_pull_request
+from portal_actions_plugin.actions.context import RunInfo
 from portal_actions_plugin.actions.files import roadie, sources
 from portal_actions_plugin.actions.files.fetch import fetch_plain, fetch_template
 from portal_actions_plugin.actions.files.filesystem import readdir
 from portal_actions_plugin.actions.files.merging import merge
-from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.actions.http_calls import call
+from portal_actions_plugin.errors import ConflictError, ValidationError
 from portal_actions_plugin.host import SkeletonFile, TemplateFinding
-from portal_actions_plugin.scm.base import RepoFile
+from portal_actions_plugin.http_client.guard import HttpRules
+from portal_actions_plugin.runner.attempt.forges import author_of
+from portal_actions_plugin.scm.base import Author, Protection, RepoFile, RepoRef
+from portal_actions_plugin.scm.github.setup import protection
 from portal_actions_plugin.software_templates.differences import DIFFERENCES, Difference, Kind
 from portal_actions_plugin.software_templates.expressions.rendering import ExpressionError, render_file
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
@@ -206,7 +217,90 @@ def test_a_link_that_leads_out_is_left_out_with_a_warning(ctx: Any, monkeypatch:
     assert "out is a link that leads out" in ctx.warnings[0]
 
 
+HERE = "local?owner=acme&repo=orders"
+
+
+@pytest.fixture
+def forge(tmp_path: Path) -> Any:
+    """Runs on the local forge, each with a workspace that has one file."""
+    root = tmp_path / "forge"
+    (root / "acme").mkdir(parents=True)
+    workspace = tmp_path / "published"
+
+    def new_run() -> Any:
+        ctx = make_context(root=root, workspace=workspace)
+        (workspace / "README.md").write_text("# orders")
+        return ctx
+
+    return new_run
+
+
+def test_commits_are_by_the_requester_unless_somebody_else_is_named() -> None:
+    run = RunInfo("run-1", "publish:github", 1, 3, "user:ada@example.com", "Ada Lovelace")
+    assert author_of(run, {}) == Author("Ada Lovelace", "ada@example.com")
+    named = {"gitAuthorName": "Shop", "gitAuthorEmail": "shop@example.com"}
+    assert author_of(run, named) == Author("Shop", "shop@example.com")
+
+
+def test_a_repository_of_another_run_is_not_written_into(forge: Any) -> None:
+    publish_github.run(forge(), {"repoUrl": HERE})
+    with pytest.raises(ConflictError):
+        publish_github.run(forge(), {"repoUrl": HERE})
+    with pytest.raises(ConflictError):
+        github_repo_push.run(forge(), {"repoUrl": HERE})
+
+
+@pytest.mark.parametrize("commit_action", ["create", "update"])
+def test_a_commit_action_writes_what_differs(forge: Any, commit_action: str) -> None:
+    publish_gitlab.run(forge(), {"repoUrl": HERE})
+    ctx = forge()
+    (ctx.workspace.folder / "README.md").write_text("# new")
+    (ctx.workspace.folder / "more.md").write_text("# more")
+    data = {"repoUrl": HERE, "branchName": "change", "commitMessage": "x", "commitAction": commit_action}
+    gitlab_repo_push.run(ctx, data)
+    ref = RepoRef("local", "acme", "orders", "master")
+    assert [one.path for one in ctx.scm("local").tree(ref, "change")] == ["README.md", "more.md"]
+
+
+def test_what_no_forge_here_has_is_left_out_with_a_warning(forge: Any) -> None:
+    ctx = forge()
+    asked = {"oidcCustomization": {"useDefault": True}, "customProperties": {"a": "b"}, "subscribe": True}
+    publish_github.run(ctx, {"repoUrl": HERE, **asked})
+    assert all(any(name in one for one in ctx.warnings) for name in asked)
+    ctx = forge()
+    github_pull_request.run(
+        ctx,
+        {"repoUrl": HERE, "branchName": "b", "title": "t", "description": "", "targetPath": "x", "forceFork": True},
+    )
+    assert any("forceFork" in one for one in ctx.warnings)
+    ctx = forge()
+    github_issues_create.run(ctx, {"repoUrl": HERE, "title": "t", "milestone": 1})
+    assert any("milestone" in one for one in ctx.warnings)
+
+
+def test_the_stricter_rule_of_a_branch_counts() -> None:
+    before = protection._with(protection._body_of({}), Protection(required_reviews=3, for_admins=True))
+    after = protection._with(before, Protection(required_reviews=1, required_checks=("build",)))
+    reviews: Any = after["required_pull_request_reviews"]
+    assert (reviews["required_approving_review_count"], after["enforce_admins"]) == (3, True)
+
+
+def test_a_request_carries_no_token_of_the_requester(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[call.Call] = []
+    kept = {"status": 200, "headers": {}, "body": "", "bodyBase64": None, "json": None, "truncated": False}
+    monkeypatch.setattr(call, "call", lambda _ctx, wanted, *_: asked.append(wanted) or kept)
+    ctx = make_context(http=HttpRules(backstage_url="https://portal.example"), secrets={"backstageToken": "hush"})
+    http_backstage_request.run(ctx, {"method": "GET", "path": "x", "useBackstageToken": True})
+    assert (asked[0].headers, asked[0].secret_headers) == ({}, {})
+
+
 SHOWN = {
+    "authors-of-commits": test_commits_are_by_the_requester_unless_somebody_else_is_named,
+    "repositories-of-others": test_a_repository_of_another_run_is_not_written_into,
+    "actions-of-commits": test_a_commit_action_writes_what_differs,
+    "inputs-of-forges": test_what_no_forge_here_has_is_left_out_with_a_warning,
+    "protections-that-are-there": test_the_stricter_rule_of_a_branch_counts,
+    "tokens-of-requests": test_a_request_carries_no_token_of_the_requester,
     "names-in-files": test_a_name_that_a_fetched_file_does_not_know_is_nothing_with_a_warning,
     "paths-of-outputs": test_no_output_names_a_folder_of_the_worker,
     "comments-in-yaml": test_comments_are_lost_with_a_warning,

@@ -50,7 +50,7 @@ def open_forge(call: HandlerCall, provider: str, ctx: ActionContext) -> ScmProvi
     installation = installation_named(portal.config.scm, provider)
     return portal.provider_kinds.open(
         replace(
-            opening_of(installation, _author(ctx.run, call.input)),
+            opening_of(installation, author_of(ctx.run, call.input)),
             guard=ctx.recorder.ensure_ours,
             log=ctx.log,
             warn=ctx.warn,
@@ -68,8 +68,13 @@ def _own_token(call: HandlerCall) -> str | None:
     return given if isinstance(given, str) and given else None
 
 
-def _author(run: RunInfo, given: Mapping[str, object]) -> Author:
-    """Who commits are by: the requester, unless an input of Backstage's names somebody else."""
+def author_of(run: RunInfo, given: Mapping[str, object]) -> Author:
+    """Who commits are by: the requester, unless an input of Backstage's names somebody else.
+
+    Args:
+        run: whose requester it is.
+        given: the input of the action that commits.
+    """
     _, _, address = run.requested_by.partition(":")
     name, email = given.get(GIT_AUTHOR_NAME), given.get(GIT_AUTHOR_EMAIL)
     return Author(
