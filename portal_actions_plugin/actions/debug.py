@@ -53,10 +53,9 @@ def wait(ctx: ActionContext, *, seconds: float) -> None:
 
 
 class LogOrList(HomeInput):
-    message = fields.String(
+    message = fields.Raw(
         load_default=None,
-        validate=validate.Length(max=100_000),
-        metadata={"description": "What to write to the run's log."},
+        metadata={"description": "What to write to the run's log: a text, or data as JSON.", "example": "Hello"},
     )
     list_workspace = TextOrTruth(
         load_default=False,
@@ -75,12 +74,11 @@ class LogOrList(HomeInput):
     timeout=60,
     workspace="reads",
 )
-def log_or_list(ctx: ActionContext, *, message: str | None, list_workspace: bool | str, extra: object) -> None:
+def log_or_list(ctx: ActionContext, *, message: object, list_workspace: bool | str, extra: object) -> None:
     """Write a message to the run's log, or list the files of the workspace there."""
-    if message:
-        ctx.log(message)
-    if extra is not None:
-        ctx.log(json.dumps(extra, ensure_ascii=False))
+    for said in (message, extra):
+        if said not in (None, ""):
+            ctx.log(said if isinstance(said, str) else json.dumps(said, ensure_ascii=False))
     if not list_workspace:
         return
     files = list(ctx.workspace.files())

@@ -324,8 +324,11 @@ class TestDebug:
         log_or_list.run(ctx, {"listWorkspace": "with-contents"})
         assert "inside" in ctx.recorder.text
 
-    def test_without_a_list_no_workspace_is_asked_for(self):
-        log_or_list.run(make_context(), {"message": "hello"})
+    def test_without_a_list_no_workspace_is_asked_for_and_data_is_written_as_json(self):
+        ctx = make_context()
+        for message in ("hello", [{"path": "a"}], 3, False, "", None):
+            log_or_list.run(ctx, {"message": message})
+        assert ctx.recorder.text == 'hello\n[{"path": "a"}]\n3\nfalse'
 
     def test_waits_add_up_and_have_an_end(self, ctx):
         wait_for.run(ctx, {"milliseconds": 1})
