@@ -120,7 +120,9 @@ class ActionRun:
 
     ``worker_lost`` is true while the row says running but its lease has lapsed. ``not_before`` is when the next
     attempt of a queued run is due. ``taken_over_from`` is the template run that really executed this step, when the
-    run was resumed. ``waits_for`` and ``attempts`` are empty in lists and signals.
+    run was resumed. ``waits_for`` and ``attempts`` are empty in lists and signals. ``item_key`` is ``each.key`` of an
+    item of a step, and ``items`` stands for all of them where the newest one does in a list; both are there only where
+    somebody looks at items.
     """
 
     id: str
@@ -155,6 +157,8 @@ class ActionRun:
     progress: Progress | None = None
     error: RunError | None = None
     attempts: tuple[Attempt, ...] = ()
+    item_key: str | None = None
+    items: StepItems | None = None
 
     @property
     def duration_ms(self) -> int | None:
@@ -162,10 +166,73 @@ class ActionRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemRun:
+    """One item of a step with ``each``, in short.
+
+    ``status`` is its action run's, or ``pending``, ``skipped`` or ``not_run`` while ``run_id`` is None.
+    """
+
+    index: int
+    key: str
+    value: Json
+    status: str
+    run_id: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    taken_over_from: str | None = None
+
+    @property
+    def duration_ms(self) -> int | None:
+        return duration_ms(self.started_at, self.finished_at)
+
+
+@dataclass(frozen=True, slots=True)
+class StepItems:
+    """What a step with ``each`` goes through.
+
+    Attributes:
+        total: the items of its list.
+        status: of the step as a whole.
+        counts: how many there are of each status of a step, those that its ``if`` left out as ``skipped``.
+        shown: some of those that failed or are at work, in their order: the failed ones first.
+    """
+
+    total: int
+    status: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    shown: tuple[ActionRun, ...] = ()
+
+    @property
+    def done(self) -> int:
+        """How many have succeeded."""
+        return self.counts.get("success", 0)
+
+    @property
+    def failed(self) -> int:
+        return self.counts.get("failed", 0)
+
+    @property
+    def to_do(self) -> int:
+        """How many there are to do in all: those that the step's ``if`` holds for."""
+        return self.total - self.counts.get("skipped", 0)
+
+    @property
+    def duration_ms(self) -> int | None:
+        """From the beginning of the first to the end of the last, once none is at work."""
+        at_work = self.counts.get("running", 0) + self.counts.get("queued", 0)
+        return None if at_work else duration_ms(self.started_at, self.finished_at)
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A step of a template run as people see it.
 
-    ``status`` is its action run's status, or ``pending``, ``skipped`` or ``not_run`` while ``run`` is None.
+    ``status`` is its action run's status, or ``pending``, ``skipped`` or ``not_run`` while ``run`` is None. A step with
+    ``each`` has ``items`` instead of a ``run`` once its list has been worked out, and the status of all of them.
     """
 
     step_id: str
@@ -173,6 +240,17 @@ class Step:
     action: str
     status: str
     run: ActionRun | None = None
+    items: StepItems | None = None
+
+    @property
+    def runs(self) -> tuple[ActionRun, ...]:
+        """Its action run, or those of its items that are shown."""
+        return (self.run,) if self.run else self.items.shown if self.items else ()
+
+    @property
+    def error(self) -> RunError | None:
+        """Why it failed: of its items, the first that did."""
+        return next((run.error for run in self.runs if run.error), None)
 
 
 SHORT_COMMIT = 8

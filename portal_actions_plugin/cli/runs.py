@@ -188,7 +188,7 @@ def _follow(identity: Identity, run: Run) -> Run:
 
 
 def _failures(run: Run) -> list[str]:
-    runs = [step.run for step in run.steps] if isinstance(run, TemplateRun) else [run]
+    runs = [part for step in run.steps for part in step.runs] if isinstance(run, TemplateRun) else [run]
     return [
         line
         for found in runs

@@ -18,8 +18,14 @@ from sqlalchemy import and_, or_, select
 from portal_actions_plugin import signals
 from portal_actions_plugin.errors import ActionError, InternalError, WorkerLostError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.attempt.following import after_failure
-from portal_actions_plugin.runner.attempt.record import Subject, queue_again, record_failure, timed_out
+from portal_actions_plugin.runner.attempt.following import Ended, Following, Means, after_failure
+from portal_actions_plugin.runner.attempt.record import (
+    Subject,
+    as_long_as_items_change,
+    queue_again,
+    record_failure,
+    timed_out,
+)
 from portal_actions_plugin.runs.changes import claims, locks
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.changes.left_over import cancel_left_over
@@ -27,9 +33,10 @@ from portal_actions_plugin.runs.changes.transitions import Again, Result
 from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.guards.retries import Tried, is_idempotent, next_attempt_in
 from portal_actions_plugin.runs.news import announced, doorbells
-from portal_actions_plugin.runs.resume import course_of
+from portal_actions_plugin.runs.resume import course_of, secrets_of
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import LOST, RUNNING
+from portal_actions_plugin.software_templates.spec import ITEMS_OF_A_STEP
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
@@ -49,7 +56,7 @@ _LOST_ROWS = select(
     tables.action_runs.c.id,
     tables.action_runs.c.template_run_id,
     tables.action_runs.c.position,
-    tables.action_runs.c.step_id,
+    tables.action_runs.c.item,
     tables.action_runs.c.action,
     tables.action_runs.c.template,
     tables.action_runs.c.attempt,
@@ -193,14 +200,25 @@ def _recover(row: Row, process_token: str, error: ActionError, wait: float | Non
     try:
         about = Subject(row["requested_by"], row["action"], row["template"])
         if wait is None:
-            whole = row["template_run_id"]
-            follows = after_failure(course_of(whole), row, error.code, Redactor()) if whole else None
-            record_failure(_ref(row), process_token, error, Result(), about, follows)
+
+            def record() -> None:
+                record_failure(_ref(row), process_token, error, Result(), about, _following(row, error))
+
+            as_long_as_items_change(record)
         else:
             again = Again(LOST, wait, extension().config.ring_again_seconds, free_attempts)
             queue_again(_ref(row), process_token, error, again, about)
     except LeaseLostError:
         log.info("run %s was dealt with by somebody else", row["id"])
+
+
+def _following(row: Row, error: ActionError) -> Following:
+    whole = row["template_run_id"]
+    if whole is None or (course := course_of(whole)) is None:
+        return None
+    is_item = course.template.steps[row["position"]].each is not None
+    ended = Ended(row["id"], row["position"], row["item"] % ITEMS_OF_A_STEP if is_item else None)
+    return after_failure(course, ended, error.code, Means(Redactor(), lambda: secrets_of(whole)))
 
 
 def _ref(row: Row) -> StepRef:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import FAILED, SUCCESS
 from portal_actions_plugin.software_templates import step_rendering
+from portal_actions_plugin.software_templates.items import Item, gathered
 from portal_actions_plugin.software_templates.nunjucks.rendering import StatusCheck
 from portal_actions_plugin.software_templates.outputs import rendering
 from portal_actions_plugin.software_templates.spec import Template
@@ -41,6 +42,7 @@ class Course:
         user_entity: what the host's catalog has of who asked, where the template names it.
         failure: what ended the run's own course; only steps that clean up follow. None while nothing has failed.
         failed_steps: the ids of those that failed, the last time that one of that id ran.
+        item: of a step with ``each``, the item that is done.
     """
 
     run_id: str
@@ -53,26 +55,52 @@ class Course:
     user_entity: Mapping[str, Any] | None = None
     failure: Failure | None = None
     failed_steps: frozenset[str] = frozenset()
+    item: Item | None = None
 
-    def with_steps(self, rows: Sequence[Mapping[str, Any]], failed_at_step: int | None) -> Course:
+    def at_item(self, item: Item | None) -> Course:
+        """The run as the step with ``each`` sees it that is at this item; None for any other step."""
+        return replace(self, item=item)
+
+    def with_steps(
+        self, rows: Sequence[Mapping[str, Any]], lists: Collection[int], failed_at_step: int | None
+    ) -> Course:
         """The run with what its steps have come to.
 
         Args:
-            rows: of those that have begun, by their places: ``position``, ``step_id``, ``status``, ``outputs``, ``error_code``.
+            rows: of those that have begun, by their places and items: ``position``, ``step_id``, ``status``, ``outputs``,
+                ``error_code``.
+            lists: the places of those whose lists have been worked out: one that is empty has no row.
             failed_at_step: the place of the one that has failed first; None when none has.
         """
         course, codes = self, {row["position"]: row["error_code"] or "" for row in rows if row["status"] == FAILED}
-        for row in rows:  # of several steps of one id the last one counts
-            if row["status"] == SUCCESS:
-                course = course.after_success(row["step_id"], row["outputs"] or {})
-            elif row["status"] == FAILED:
-                course = replace(course, failed_steps=course.failed_steps | {row["step_id"]})
+        of_steps: dict[int, list[Mapping[str, Any]]] = {position: [] for position in lists}
+        for row in rows:
+            of_steps.setdefault(row["position"], []).append(row)
+        for position, own in sorted(of_steps.items()):  # of several steps of one id the last one counts
+            step = self.template.steps[position]
+            if position in codes:
+                course = replace(course, failed_steps=course.failed_steps | {step.id})
+            elif all(row["status"] == SUCCESS for row in own):
+                made = [row["outputs"] or {} for row in own]
+                course = (
+                    course.after_success(step.id, made[-1]) if step.each is None else course.after_items(step.id, made)
+                )
         if failed_at_step is None:
             return course
         return replace(course, failure=Failure(failed_at_step, codes.get(failed_at_step, "")))
 
     def context(self) -> dict[str, Any]:
         """What expressions may name."""
+        return self._with_item(self.item.context) if self.item else self._context()
+
+    def context_as_shown(self) -> dict[str, Any]:
+        """The same, with an item as people may see it."""
+        return self._with_item(self.item.shown_context) if self.item else self._context()
+
+    def _with_item(self, each: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._context(), "each": dict(each)}
+
+    def _context(self) -> dict[str, Any]:
         return step_rendering.step_context(
             self.inputs,
             self.outputs,
@@ -107,6 +135,10 @@ class Course:
         made = {**self.outputs, step_id: outputs}
         return replace(self, outputs=made, failed_steps=self.failed_steps - {step_id})
 
+    def after_items(self, step_id: str, made: Sequence[Mapping[str, Any]]) -> Course:
+        """The run once all items of a step have made this, in their order."""
+        return self.after_success(step_id, gathered(made))
+
     def after_failure(self, step_id: str, failure: Failure) -> Course:
         """The run once a step has failed so: after an earlier failure that stays the run's."""
         return replace(self, failure=self.failure or failure, failed_steps=self.failed_steps | {step_id})
@@ -127,7 +159,7 @@ class Course:
         if action.lock is None:
             return None
         masks = dict.fromkeys(self.template.secret_names | self.template.requester_secrets, MASK)
-        context = self.context()
+        context = self.context_as_shown()
         known = with_secrets(context, masks, dict.fromkeys(extension().config.environment.secrets, MASK))
         try:
             data = step_rendering.render_step_input(self.template, position, known, masks, self.status_check())

@@ -14,7 +14,10 @@ from portal_actions_plugin.errors import ConfigurationError, ConflictError, Vali
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runs.course import Course
+from portal_actions_plugin.runs.items import kept
+from portal_actions_plugin.runs.items.lists import Due, KeptItem, Secrets, what_is_due
 from portal_actions_plugin.runs.run_ids import no_run
+from portal_actions_plugin.runs.secrets.sealing import unseal
 from portal_actions_plugin.runs.states import SUCCESS
 from portal_actions_plugin.runs.workspaces.generations import is_gone, workspace_is_gone
 from portal_actions_plugin.software_templates.places import Key
@@ -38,11 +41,18 @@ _OF_THE_DEFINITION = (ValidationError.code, ConfigurationError.code)
 
 @dataclass(frozen=True, slots=True)
 class LeftOff:
-    """The template as it was, the place of the step that did not make it, and what the finished steps made."""
+    """The template as it was, the place of the step that did not make it, and what the finished steps made.
+
+    Attributes:
+        lists: the places of the steps whose lists the resumed run takes over.
+        items: of a step with ``each``, the first of its items that did not make it: so many as are done at a time.
+    """
 
     template: Template
     position: int
     outputs: Mapping[str, Mapping[str, Any]]
+    lists: frozenset[int] = frozenset()
+    items: Sequence[KeptItem] = ()
 
     @property
     def needs_workspace(self) -> bool:
@@ -57,18 +67,27 @@ def left_off(run_id: str) -> LeftOff:
         ConflictError: every step of it is done, or those that are left need a workspace that is gone.
         NotFoundError: it is gone by now.
     """
-    whole, steps = _as_left(run_id)
+    whole, steps, lists = _as_left(run_id)
     unfinished = [step["position"] for step in steps if step["status"] != SUCCESS]
     if not unfinished:
         raise ConflictError(
             "Every step of this run is done: there is nothing to resume.", hint="Retry the run instead."
         )
     position = min(unfinished)
-    course = _course(run_id, whole).with_steps([step for step in steps if step["position"] <= position], None)
-    begin = LeftOff(course.template, position, course.outputs)
+    taken = frozenset(one for one in lists if one <= position)
+    done = [step for step in steps if step["position"] < position]
+    course = _course(run_id, whole).with_steps(done, taken - {position}, None)
+    items = _unfinished(run_id, course.template, position) if position in taken else ()
+    begin = LeftOff(course.template, position, course.outputs, taken, items)
     if whole["workspace_is_gone"] and begin.needs_workspace:
         raise workspace_is_gone()
     return begin
+
+
+def _unfinished(run_id: str, template: Template, position: int) -> Sequence[KeptItem]:
+    with reading() as db:
+        at_a_time = template.steps[position].concurrency
+        return kept.unfinished(db, run_id, position, template.first_item(position), at_a_time)
 
 
 def uses_workspace(template: Template, position: int = 0) -> bool:
@@ -85,8 +104,8 @@ def course_of(run_id: str) -> Course | None:
         SQLAlchemyError: the database is away.
     """
     try:
-        whole, steps = _as_left(run_id)
-        return _course(run_id, whole).with_steps(steps, whole["failed_at_step"])
+        whole, steps, lists = _as_left(run_id)
+        return _course(run_id, whole).with_steps(steps, lists, whole["failed_at_step"])
     except SQLAlchemyError:
         raise
     except Exception:  # such as a definition that another version has kept
@@ -94,8 +113,16 @@ def course_of(run_id: str) -> Course | None:
         return None
 
 
-def _as_left(run_id: str) -> tuple[Row, Sequence[Row]]:
-    """A template run, and those of its steps that have begun, by their places."""
+def secrets_of(run_id: str) -> dict[str, Any]:
+    """A template run's secret inputs by name, decrypted; raises ConfigurationError when no key opens them any more."""
+    sealed = tables.template_runs.c.secrets
+    with reading() as db:
+        row = db.row(select(sealed).where(tables.template_runs.c.id == run_id))
+    return unseal(row["secrets"] if row else None, extension().config.secret_keys)
+
+
+def _as_left(run_id: str) -> tuple[Row, Sequence[Row], frozenset[int]]:
+    """A template run, those of its steps that have begun, by their places, and the places of those that have lists."""
     whole_run = tables.template_runs.c
     with reading() as db:
         whole = db.row(
@@ -120,9 +147,10 @@ def _as_left(run_id: str) -> tuple[Row, Sequence[Row]]:
                 tables.action_runs.c.error_code,
             )
             .where(tables.action_runs.c.template_run_id == run_id)
-            .order_by(tables.action_runs.c.position)
+            .order_by(tables.action_runs.c.position, tables.action_runs.c.item)
         )
-    return whole, steps
+        lists = kept.positions_of(db, run_id)
+    return whole, steps, lists
 
 
 def _course(run_id: str, whole: Row) -> Course:
@@ -162,7 +190,7 @@ def fails_again(begin: LeftOff, error_code: str) -> bool:
         return False
     return not any(
         secret & (found.parameters | found.secrets) or "environment" in found.names
-        for found in _references(step.input, begin.template.language)
+        for found in _references(step.open_to_secrets, begin.template.language)
     )
 
 
@@ -182,11 +210,38 @@ def first_step(begin: LeftOff, current: Template, course: Course) -> int | None:
     Raises:
         ConflictError: it cannot go on with the template as it was; a retry can with the one of now.
     """
-    if names := sorted((current.secret_names - begin.template.secret_names) & set(course.inputs)):
-        raise ConflictError(f"{', '.join(names)} is a secret by now, and this run kept it readable.", hint=_RETRY)
+    _require_no_new_secret(begin, current, course)
     try:
         return course.next_step(begin.position)
     except ConditionError as error:
-        raise ConflictError(
-            f"This run cannot go on with the template as it was: {error.message}", hint=_RETRY
-        ) from None
+        raise _cannot_go_on(error) from None
+
+
+def first_due(begin: LeftOff, current: Template, course: Course, secrets: Secrets) -> Due:
+    """What a resumed run begins with: the items that are left of the step that did not make it, or a step.
+
+    Args:
+        begin: where the run left off that it resumes.
+        current: the template as it is now.
+        course: the resumed run.
+        secrets: gives its secrets.
+
+    Raises:
+        ConflictError: as of ``first_step``.
+    """
+    _require_no_new_secret(begin, current, course)
+    if begin.items:
+        return Due(course, begin.position, begin.items)
+    due = what_is_due(course, begin.position, secrets)
+    if due.error:
+        raise _cannot_go_on(due.error)
+    return due
+
+
+def _require_no_new_secret(begin: LeftOff, current: Template, course: Course) -> None:
+    if names := sorted((current.secret_names - begin.template.secret_names) & set(course.inputs)):
+        raise ConflictError(f"{', '.join(names)} is a secret by now, and this run kept it readable.", hint=_RETRY)
+
+
+def _cannot_go_on(error: ConditionError) -> ConflictError:
+    return ConflictError(f"This run cannot go on with the template as it was: {error.message}", hint=_RETRY)

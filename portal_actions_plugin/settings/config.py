@@ -153,6 +153,12 @@ SETTINGS: tuple[Setting, ...] = (
         "until one of them ends, and everybody else's go ahead. Web processes and workers need the same. Default: no bound.",
     ),
     Setting(
+        "MAX_ITEMS",
+        500,
+        "How many items a step with `each` may go through: each is an action run of its own. A longer list fails the step, or "
+        "is refused at the start, before anything of it has run. Web processes and workers need the same.",
+    ),
+    Setting(
         "QUEUES",
         {},
         "Queue by action id pattern, such as `{'scm.*': 'forge'}`; the first match wins. "
@@ -283,6 +289,7 @@ class Config:
     require_authorizer: bool
     rate_limit: RateLimit
     max_running_per_identity: int | None
+    max_items: int
     queues: Mapping[str, str]
     lease_seconds: float
     lease_renew_seconds: float
@@ -347,6 +354,7 @@ class Config:
             require_authorizer=read.switch("REQUIRE_AUTHORIZER"),
             rate_limit=read.rate_limit("RATE_LIMIT"),
             max_running_per_identity=read.optional_count("MAX_RUNNING_PER_IDENTITY"),
+            max_items=read.count("MAX_ITEMS"),
             queues=read.queues("QUEUES"),
             lease_seconds=read.seconds("LEASE_SECONDS"),
             lease_renew_seconds=read.seconds("LEASE_RENEW_SECONDS"),

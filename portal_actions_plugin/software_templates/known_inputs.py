@@ -55,6 +55,8 @@ class KnownInputs:
     def is_run(self, position: int) -> bool:
         """Whether it is known that a step will be run, by its ``if``."""
         condition = self._template.steps[position].condition
+        if self._template.steps[position].each is not None:
+            return False  # it may have no items
         if condition is None:
             return True
         if isinstance(condition, str) and not self._names_known(condition):
@@ -87,7 +89,7 @@ class KnownInputs:
         return all(
             found.steps <= self._done
             and not found.problems
-            and "secrets" not in found.names
+            and not found.names & {"secrets", "each"}
             and ("environment", "secrets") not in found.members
             and "environment" not in found.whole
             and not (found.parameters & secret)

@@ -12,8 +12,15 @@ from portal_actions_plugin.software_templates.expressions.references import Refe
 from portal_actions_plugin.software_templates.expressions.references import references as strict_references
 from portal_actions_plugin.software_templates.expressions.rendering import ExpressionError, UndefinedValueError
 from portal_actions_plugin.software_templates.expressions.undefined import Sparse
+from portal_actions_plugin.software_templates.expressions.values import kind_of
 from portal_actions_plugin.software_templates.nunjucks import rendering as nunjucks
-from portal_actions_plugin.software_templates.nunjucks.javascript import Function, JavaScriptError, Undefined, truthy
+from portal_actions_plugin.software_templates.nunjucks.javascript import (
+    Function,
+    JavaScriptError,
+    Undefined,
+    entries,
+    truthy,
+)
 from portal_actions_plugin.software_templates.nunjucks.references import references as nunjucks_references
 from portal_actions_plugin.software_templates.nunjucks.suggestions import instead_of
 from portal_actions_plugin.software_templates.nunjucks.syntax import NunjucksSyntaxError
@@ -72,6 +79,18 @@ class Language(Protocol):
             check: as for ``holds``.
         """
 
+    def items(
+        self, each: JsonValue, context: Context, where: str, check: StatusCheck | None = None
+    ) -> list[tuple[str, JsonValue]]:
+        """What an ``each`` goes through: the key and the value of each item, in order. Keys are texts, also of a list.
+
+        Args:
+            each: as the template has it.
+            context: what expressions may name; JSON values only.
+            where: the place of the ``each``, for errors.
+            check: as for ``holds``.
+        """
+
     def references(self, text: str) -> tuple[References, ...]:
         """What the expressions of a text name; never raises."""
 
@@ -95,6 +114,12 @@ class _Strict:
 
     def value(self, value: JsonValue, context: Context, where: str, check: StatusCheck | None = None) -> JsonValue:
         return strict.render(value, _with_status(context, check), where)
+
+    def items(
+        self, each: JsonValue, context: Context, where: str, check: StatusCheck | None = None
+    ) -> list[tuple[str, JsonValue]]:
+        found = strict.render(each, _with_status(context, check), where)
+        return [*found.items()] if isinstance(found, Mapping) else _listed(found, each, where)
 
     def references(self, text: str) -> tuple[References, ...]:
         return strict_references(text)
@@ -136,6 +161,18 @@ class _Backstage:
             raise UndefinedValueError(where, str(value), "it is undefined")
         return found
 
+    def items(
+        self, each: JsonValue, context: Context, where: str, check: StatusCheck | None = None
+    ) -> list[tuple[str, JsonValue]]:
+        with budget():
+            if isinstance(each, str):
+                found = _condition(each, context, where, _functions(check))
+            else:
+                found = _rendered(each, _plain(context), where, _functions(check))
+        if isinstance(found, Undefined):
+            raise UndefinedValueError(where, str(each), "it is undefined, and no list")
+        return _pairs(found) if isinstance(found, Mapping) else _listed(found, each, where)
+
     def references(self, text: str) -> tuple[References, ...]:
         return nunjucks_references(text)
 
@@ -145,6 +182,17 @@ class _Backstage:
 
 LANGUAGES: Final[Mapping[Reading, Language]] = {Reading.STRICT: _Strict(), Reading.BACKSTAGE: _Backstage()}
 """By a document's reading."""
+
+
+def _pairs(found: Mapping[str, JsonValue]) -> list[tuple[str, JsonValue]]:
+    """Keys and values in the order that they have in JavaScript."""
+    return [(key, found[key]) for key, _ in entries(found)]
+
+
+def _listed(found: JsonValue, each: JsonValue, where: str) -> list[tuple[str, JsonValue]]:
+    if not isinstance(found, list | tuple):
+        raise ExpressionError(where, str(each), f"it gives {kind_of(found)}, and no list")
+    return [(str(index), value) for index, value in enumerate(found)]
 
 
 def _is_readable(text: str) -> bool:

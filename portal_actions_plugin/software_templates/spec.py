@@ -46,9 +46,11 @@ StepSnapshot = TypedDict(
         "input": "dict[str, JsonValue]",
         "if": "JsonValue",
         "tags": NotRequired[list[str]],
+        "each": NotRequired["JsonValue"],
+        "concurrency": NotRequired[int],
     },
 )
-"""A step as a run keeps it. ``input`` and ``if`` are unrendered."""
+"""A step as a run keeps it. ``input``, ``if`` and ``each`` are unrendered."""
 
 
 class TemplateSnapshot(TypedDict):
@@ -86,6 +88,8 @@ class Step:
         input: unrendered.
         condition: the unrendered ``if``, a text, true or false; None when there is none.
         tags: of its ``backstage:permissions``.
+        each: the unrendered list or object that it goes through, item by item; None when it is done once.
+        concurrency: of its items, so many are done at a time.
     """
 
     id: str
@@ -94,6 +98,18 @@ class Step:
     input: Mapping[str, JsonValue] = field(default_factory=dict)
     condition: JsonValue = None
     tags: tuple[str, ...] = ()
+    each: JsonValue = None
+    concurrency: int = 1
+
+    @property
+    def texts(self) -> Iterator[str]:
+        """Every text that may have an expression."""
+        return texts_of([self.input, self.condition, self.each])
+
+    @property
+    def open_to_secrets(self) -> JsonValue:
+        """Its parts whose expressions may name secrets."""
+        return [self.input, self.each]
 
 
 @dataclass(frozen=True)
@@ -171,6 +187,10 @@ class Template:
         for step, kept in zip(self.steps, written["steps"], strict=True):
             if step.tags:  # as of the reading
                 kept["tags"] = list(step.tags)
+            if step.each is not None:
+                kept["each"] = deepcopy(step.each)
+            if step.concurrency != 1:
+                kept["concurrency"] = step.concurrency
         if self.withheld_parameters:
             written["withheld_parameters"] = list(self.withheld_parameters)
         if self.withheld_steps:
@@ -251,11 +271,10 @@ class Template:
     @cached_property
     def names_user_entity(self) -> bool:
         """Whether an expression names ``user.entity``, or all of ``user``."""
-        parts = [self.output, *(part for step in self.steps for part in (step.input, step.condition))]
+        of_steps = (text for step in self.steps for text in step.texts)
         return any(
             ("user", "entity") in found.members or "user" in found.whole
-            for part in parts
-            for text in texts_of(part)
+            for text in (*texts_of(self.output), *of_steps)
             if "user" in text
             for found in self.language.references(text)
         )
@@ -267,7 +286,7 @@ class Template:
 
     def requester_secrets_of(self, position: int) -> frozenset[str]:
         """Those that one step names; ``position`` is its index."""
-        named = secrets_named(self.steps[position].input, self.language)
+        named = secrets_named(self.steps[position].open_to_secrets, self.language)
         return named & self.askable_secrets - self.secret_names if named else frozenset()
 
     @cached_property

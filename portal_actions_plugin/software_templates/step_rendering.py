@@ -14,16 +14,16 @@ from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.expressions import rendering
 from portal_actions_plugin.software_templates.expressions.checks import MEMBERS
 from portal_actions_plugin.software_templates.expressions.limits import budget
-from portal_actions_plugin.software_templates.expressions.undefined import Sparse, SparseTree
+from portal_actions_plugin.software_templates.expressions.undefined import NoItems, Sparse, SparseTree
 from portal_actions_plugin.software_templates.languages import LANGUAGES
 from portal_actions_plugin.software_templates.nunjucks.rendering import StatusCheck
 from portal_actions_plugin.software_templates.places import asks_for_status
+from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.software_templates.spec import texts_of
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.software_templates.readings import Reading
-    from portal_actions_plugin.software_templates.spec import Template
+    from portal_actions_plugin.software_templates.spec import Step, Template
 
     Values = Mapping[str, JsonValue]
     StepContext = Mapping[str, Values]
@@ -84,7 +84,7 @@ def step_context(
 
 
 def next_step(template: Template, position: int, context: StepContext) -> int | None:
-    """Find the next step whose ``if`` is true.
+    """Find the next step whose ``if`` is true, or is asked of each of its items.
 
     A declared parameter that was not given and the output of a skipped step count as false.
 
@@ -102,6 +102,8 @@ def next_step(template: Template, position: int, context: StepContext) -> int | 
     known = names_of(template, context)
     with budget():
         for index in range(position, len(template.steps)):
+            if asks_each_item(template.steps[index]):
+                return index
             try:
                 if template.language.holds(template.steps[index].condition, known, where_of(template, index, "if")):
                     return index
@@ -132,6 +134,8 @@ def next_step_after_failure(template: Template, position: int, context: StepCont
             condition = template.steps[index].condition
             if not asks_for_status(condition):
                 continue
+            if asks_each_item(template.steps[index]):
+                return index
             check = StatusCheck(has_failed=True)
             try:
                 holds = template.language.holds(condition, known, where_of(template, index, "if"), check)
@@ -142,6 +146,11 @@ def next_step_after_failure(template: Template, position: int, context: StepCont
             if holds and check.was_called:
                 return index
     return None
+
+
+def asks_each_item(step: Step) -> bool:
+    """Whether the ``if`` of a step with ``each`` is asked of each item, and not once for all."""
+    return step.each is not None and isinstance(step.condition, str) and "${{" in step.condition
 
 
 def render_step_input(
@@ -162,7 +171,7 @@ def render_step_input(
     Raises:
         ExpressionError: names the step, the field and the expression.
     """
-    known = {**names_of(template, context), "secrets": _secrets(template, secrets)}
+    known = {**names_of(template, context), **input_context(template, secrets)}
     return template.language.render(template.steps[position].input, known, where_of(template, position, "input"), check)
 
 
@@ -187,11 +196,31 @@ def made_of_secrets(
     Yields:
         Each value, and what it is with the others; None where it cannot be rendered with them.
     """
-    known = {**names_of(template, context), "secrets": _secrets(template, secrets)}
-    others = {**names_of(template, masked[0]), "secrets": _secrets(template, masked[1])}
-    where = where_of(template, position, "input")
+    own = (template.steps[position].input, where_of(template, position, "input"))
+    return texts_made_of_secrets(template, own, (context, secrets), masked, check)
+
+
+def texts_made_of_secrets(
+    template: Template,
+    part: tuple[JsonValue, str],
+    real: tuple[StepContext, Values],
+    masked: tuple[StepContext, Values],
+    check: StatusCheck | None = None,
+) -> Iterator[tuple[JsonValue, JsonValue]]:
+    """The same of any part of a step.
+
+    Args:
+        template: whose step it is.
+        part: its value, and its place for errors.
+        real: a context and the secrets.
+        masked: a context and secrets that have something else in place of each secret.
+        check: as for ``render_step_input``.
+    """
+    value_of, where = part
+    known = {**names_of(template, real[0]), **input_context(template, real[1])}
+    others = {**names_of(template, masked[0]), **input_context(template, masked[1])}
     secret = template.secret_names
-    for text in texts_of(template.steps[position].input):
+    for text in texts_of(value_of):
         if not _names_secrets(text, template.reading, secret):
             continue  # the time, or something by chance, may be another one each time
         try:
@@ -211,7 +240,7 @@ def _names_secrets(text: str, reading: Reading, secret: frozenset[str]) -> bool:
     """Whether a secret may be in what a text becomes. A template's texts are the same in each of its runs."""
     return any(
         found.problems
-        or found.names & {"secrets", "environment"}
+        or found.names & {"secrets", "environment", "each"}
         or found.parameters & secret
         or (secret and "parameters" in found.whole)
         for found in LANGUAGES[reading].references(text)
@@ -226,15 +255,25 @@ def names_of(template: Template, context: StepContext) -> dict[str, Values]:
         "user": SparseTree(context["user"], MEMBERS["user"], "is not known of the requester"),
         "environment": SparseTree(context.get("environment") or {}, None, "is not in PORTAL_ACTIONS_ENVIRONMENT"),
         "steps": Sparse(
-            context["steps"],
+            _with_lists(template, context["steps"]),
             [*(step.id for step in template.steps), *template.withheld_steps],
             "has no output: that step was skipped or not run",
         ),
     }
 
 
-def _secrets(template: Template, secrets: Values) -> Sparse:
-    return Sparse(secrets, template.secret_names, _NOT_GIVEN)
+def _with_lists(template: Template, steps: Values) -> Values:
+    """The steps with, in the strict reading, an empty list for each output of a step that had no items."""
+    if template.reading is not Reading.STRICT:
+        return steps
+    lists = {step.id for step in template.steps if step.each is not None} & steps.keys()
+    bare = {key: found for key in lists if isinstance(found := steps[key], Mapping) and found.get("output") == {}}
+    return {**steps, **{key: {**found, "output": NoItems(), "outputs": NoItems()} for key, found in bare.items()}}
+
+
+def input_context(template: Template, secrets: Values) -> dict[str, Values]:
+    """What expressions may name where they may name secrets, beside all else."""
+    return {"secrets": Sparse(secrets, template.secret_names, _NOT_GIVEN)}
 
 
 def where_of(template: Template, position: int, part: str) -> str:

@@ -6,6 +6,7 @@ import runpy
 import textwrap
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,20 @@ from portal_actions_plugin.actions.files.filesystem import readdir
 from portal_actions_plugin.actions.files.merging import merge
 from portal_actions_plugin.actions.http_calls import call
 from portal_actions_plugin.errors import ConflictError, ValidationError
-from portal_actions_plugin.host import SkeletonFile, TemplateFinding
+from portal_actions_plugin.host import Severity, SkeletonFile, TemplateFinding
 from portal_actions_plugin.http_client.guard import HttpRules
 from portal_actions_plugin.runner.attempt.forges import author_of
 from portal_actions_plugin.scm.base import Author, Protection, RepoFile, RepoRef
 from portal_actions_plugin.scm.github.setup import protection
 from portal_actions_plugin.software_templates.differences import DIFFERENCES, Difference, Kind
 from portal_actions_plugin.software_templates.expressions.rendering import ExpressionError, render_file
+from portal_actions_plugin.software_templates.items import Item, Known, ListError, work_out
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from portal_actions_plugin.software_templates.outputs.rendering import render_output, render_output_after_failure
 from portal_actions_plugin.software_templates.parameters.inputs import InputCheck
 from portal_actions_plugin.software_templates.parameters.schemas import merge_pages
 from portal_actions_plugin.software_templates.readings import Reading
-from portal_actions_plugin.software_templates.spec import Template
+from portal_actions_plugin.software_templates.spec import Step, Template
 from portal_actions_plugin.software_templates.step_rendering import next_step, next_step_after_failure, step_context
 from tests.oracle.comparing import as_input
 from tests.oracle.recorded import table
@@ -110,12 +112,68 @@ def test_an_if_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
         assert findings[0].key == "spec.steps[1].if"
 
 
-def test_what_is_not_supported_yet_is_a_problem(tmp_path: Path) -> None:
+def test_an_each_that_cannot_be_read_or_is_no_list_is_a_problem(tmp_path: Path) -> None:
     for reading in Reading:
-        for part in ('each: "${{ [1] }}"',):
-            template, findings = listing(tmp_path, f"- {{id: x, {part}, action: debug.log@v1}}", reading)
+        for part in ("\"${{ parameters.flag ? 'b' : 'c' }}\"", "text", "3", '"${{ nothing() }}"'):
+            template, findings = listing(tmp_path, f"- {{id: x, each: {part}, action: debug.log@v1}}", reading)
             assert template is None
-            assert "not supported yet" in findings[0].message
+            assert findings[0].key == "spec.steps[1].each"
+
+
+def worked_out(each: object, reading: Reading, most: int = 500) -> list[Item]:
+    step = Step("one", "one", "debug.log@v1", {"message": "${{ each.value }}"}, each=each)  # type: ignore[arg-type]
+    template = replace(Template("t", "t", "", (), "", "", (), (step,), {}, (), ""), reading=reading)
+    context = step_context({"name": "orders"}, {}, {}, {})
+    return work_out(template, 0, Known(context, context, {}), most, lambda _data: None)
+
+
+def test_an_each_that_gives_no_list_fails_its_step() -> None:
+    for reading in Reading:
+        for each in ("${{ 'text' }}", "${{ 3 }}", "${{ true }}", "${{ null }}", "${{ parameters.name }}"):
+            with pytest.raises(ListError, match="no list"):
+                worked_out(each, reading)
+        assert [(item.key, item.value) for item in worked_out(["a", {"b": 1}], reading)] == [
+            ("0", "a"),
+            ("1", {"b": 1}),
+        ]
+
+
+def test_an_each_that_gives_too_many_items_fails_its_step() -> None:
+    for reading in Reading:
+        assert len(worked_out("${{ [1, 2, 3] }}", reading, most=3)) == 3
+        with pytest.raises(ListError, match="4 items; a step goes through 3 at most"):
+            worked_out("${{ [1, 2, 3, 4] }}", reading, most=3)
+
+
+def test_an_each_may_name_a_secret_and_an_if_and_an_input_its_item(tmp_path: Path) -> None:
+    for reading in Reading:
+        step = (
+            "- {id: x, each: [1], if: '${{ each.value }}', action: debug.log@v1, input: {message: '${{ each.key }}'}}"
+        )
+        template, findings = listing(tmp_path, step, reading)
+        assert template
+        assert findings == []
+        assert template.snapshot()["steps"][1]["each"] == [1]
+        assert "each" not in template.snapshot()["steps"][0], "a worker of before does not know it"
+        assert Template.from_snapshot(template.snapshot()).steps == template.steps
+        _, findings = listing(tmp_path, "- {id: x, action: debug.log@v1, input: {message: '${{ each.key }}'}}", reading)
+        assert [found.key for found in findings] == ["spec.steps[1].input.message"]
+        step = "- {id: x, each: '${{ each.value }}', action: debug.log@v1, input: {message: '${{ each.kye }}'}}"
+        _, findings = listing(tmp_path, step, reading)
+        assert [found.key for found in findings] == ["spec.steps[1].each", "spec.steps[1].input.message"]
+
+
+def test_items_at_a_time_are_a_matter_of_our_own_documents(tmp_path: Path) -> None:
+    def told(more: str, reading: Reading = Reading.STRICT) -> list[str]:
+        template, findings = listing(tmp_path, f"- {{id: x, action: debug.log@v1, {more}}}", reading)
+        assert bool(template) is not any(one.severity is Severity.PROBLEM for one in findings)
+        return [found.key for found in findings]
+
+    assert told("each: [1], input: {message: hi}, concurrency: 20") == []
+    assert told("each: [1], input: {message: hi}, concurrency: 21") == ["spec.steps[1].concurrency"]
+    assert told("each: [1], input: {message: hi}, concurrency: many") == ["spec.steps[1].concurrency"]
+    assert told("input: {message: hi}, concurrency: 2") == ["spec.steps[1].concurrency"]
+    assert told("each: [1], input: {message: hi}, concurrency: 2", Reading.BACKSTAGE) == ["spec.steps[1].concurrency"]
 
 
 def test_a_step_that_has_failed_has_a_status_and_no_output(tmp_path: Path) -> None:
@@ -310,7 +368,9 @@ SHOWN = {
     "output-without-value": test_what_leads_nowhere_is_left_out,
     "if-that-cannot-be-read": test_an_if_that_cannot_be_read_is_a_problem,
     "failed-steps": test_a_step_that_has_failed_has_a_status_and_no_output,
-    "not-yet": test_what_is_not_supported_yet_is_a_problem,
+    "each-of-no-list": test_an_each_that_gives_no_list_fails_its_step,
+    "each-of-many": test_an_each_that_gives_too_many_items_fails_its_step,
+    "each-that-cannot-be-read": test_an_each_that_cannot_be_read_or_is_no_list_is_a_problem,
     "if-false-text": test_the_text_false_is_true_at_home_only,
     "findings": test_what_looks_like_something_else_is_a_warning_at_home_and_a_problem_in_ours,
     "skeleton-files": test_a_file_with_an_unknown_name_fails_and_names_its_line,

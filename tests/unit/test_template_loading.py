@@ -281,7 +281,7 @@ def test_every_problem_of_a_file_is_told_at_once_with_its_line(tmp_path):
           steps:
             - id: a b
               action: nope@v1
-              each: ${{ parameters.names }}
+              each: 5
             - id: two
               actoin: debug.log@v1
             - just a text
@@ -311,10 +311,9 @@ def test_every_problem_of_a_file_is_told_at_once_with_its_line(tmp_path):
         (19, "spec.output"),
     ]
     messages = {key: message for _, key, message in found}
-    assert messages["spec.steps[0].each"] == "each is not supported yet"
-    assert (
-        messages["spec.steps[1].actoin"] == "unknown key; a step has id, name, action, input, if, backstage:permissions"
-    )
+    assert messages["spec.steps[0].each"] == "this must be a list, an object or an expression that gives one"
+    known = "id, name, action, input, if, each, backstage:permissions, concurrency"
+    assert messages["spec.steps[1].actoin"] == f"unknown key; a step has {known}"
     assert messages["spec.steps[3].id"] == "the step id 'two' is taken already, by spec.steps[1]; write another id"
     assert messages["spec.steps[3].action"] == "there is no action 'debug.log'; did you mean debug.log@v1?"
 
@@ -359,7 +358,7 @@ def test_a_mistake_in_the_document_is_told(tmp_path, text, key, part):
         ("${{ steps.create.output.x }}", "an id with a dash is written steps['create-…']"),
         ("${{ steps.first.result }}", "a step has only 'output'"),
         ("${{ nmae }}", "'nmae' is unknown"),
-        ("${{ each.value }}", "each is not supported yet"),
+        ("${{ each.value }}", "each is the item of a step that has `each`"),
         ("${{ always }}", "always is a function, and is not called here"),
         ("${{ 1 + }}", "unexpected"),
         ("${{ 1", "not closed"),

@@ -71,10 +71,10 @@ def test_a_template_runs_waits_or_is_broken(tmp_path):
     assert {one.name: (one.state, one.waits_for) for one in found.templates} == {
         "runs": (State.RUNS, ()),
         "waits": (State.WAITS, ("acme:publish", "acme:template")),
-        "each": (State.WAITS, ("acme:template", "each")),
+        "each": (State.WAITS, ("acme:template",)),
         "broken": (State.BROKEN, ("acme:template",)),
     }
-    assert found.waited_for == [("acme:template", 3), ("acme:publish", 1), ("each", 1)]
+    assert found.waited_for == [("acme:template", 3), ("acme:publish", 1)]
     assert not found.all_run
 
 

@@ -96,10 +96,9 @@ class RunQuerySchema(PageQuerySchema):
 
 def run_filter(query: dict[str, Any]) -> RunFilter:
     """The filter that a query asks for."""
-    return RunFilter(
-        status=tuple(query.get("status") or ()),
-        **{name: query.get(name) for name in ("action", "template", "requested_by", "entity", "since", "until", "q")},
-    )
+    names = ("action", "template", "requested_by", "entity", "since", "until", "q")
+    given: dict[str, Any] = {name: query.get(name) for name in names}
+    return RunFilter(status=tuple(query.get("status") or ()), **given)
 
 
 class LogQuerySchema(Schema):

@@ -24,6 +24,7 @@ from portal_actions_plugin.blueprints.pages.run.facts import (
     rest,
     template_run_facts,
 )
+from portal_actions_plugin.blueprints.pages.run.items import Unfolded
 from portal_actions_plugin.errors import UnauthenticatedError
 from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, Page, TemplateRun
@@ -110,7 +111,8 @@ def template_run(run_id: str) -> Response:
     """Show a template run with every step of its template."""
     identity = access.require_read(current_identity(), "template:read")
     run = permitted.template_run(identity, run_id)
-    return page("run.html", template_run_facts(identity, run, LogFilter.of(request)), more=partial(rest, identity))
+    facts = template_run_facts(identity, run, LogFilter.of(request), Unfolded.of_request(request))
+    return page("run.html", facts, more=partial(rest, identity))
 
 
 @blueprint.get("/actions/runs/<run_id>")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from portal_actions_plugin.blueprints.pages.outlines import outline
-from portal_actions_plugin.run_types import ActionRun, Attempt, RunError, TemplateRun, duration_ms
+from portal_actions_plugin.run_types import ActionRun, Attempt, RunError, StepItems, TemplateRun, duration_ms
 from portal_actions_plugin.runs.states import CLEANING_UP, LOST, RUNNING
 from portal_actions_plugin.software_templates.outputs.addresses import web_address
 
@@ -172,7 +172,7 @@ class PageText:
     def status(run: ActionRun | TemplateRun) -> str:
         """The status to show: a run whose worker is gone is not running, whatever its row still says."""
         if isinstance(run, TemplateRun):
-            lost = any(step.run and step.run.worker_lost for step in run.steps)
+            lost = any(part.worker_lost for step in run.steps for part in step.runs)
         else:
             lost = run.worker_lost
         if lost and run.status == RUNNING:
@@ -182,6 +182,14 @@ class PageText:
     @staticmethod
     def word(status: str) -> str:
         return _WORDS.get(status, status)
+
+    def items(self, of: StepItems) -> str:
+        """How far the items of a step are: "498 of 500 items done, 2 failed"."""
+        said = [f"{of.done:,} of {of.to_do:,} {'item' if of.to_do == 1 else 'items'} done"]
+        told = ("failed", "running", "queued", "canceled", "not_run")
+        said += [f"{of.counts[status]:,} {self.word(status).lower()}" for status in told if of.counts.get(status)]
+        left_out = of.counts.get("skipped", 0)
+        return ", ".join(said + ([f"{left_out:,} left out by its if"] if left_out else []))
 
     @staticmethod
     def initials(name: str) -> str:

@@ -17,7 +17,7 @@ from portal_actions_plugin import signals
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.attempt import record, run_logs, workspaces
 from portal_actions_plugin.runner.attempt.call_handler import Outcome, call_handler
-from portal_actions_plugin.runner.attempt.following import LastStep, NextStep, after_success
+from portal_actions_plugin.runner.attempt.following import LastStep, Means, NextStep, after_success
 from portal_actions_plugin.runner.attempt.prepare import Claimed, Performer, PreparedAttempt, prepare
 from portal_actions_plugin.runner.attempt.queued_run import QueuedRun, load_queued_run, next_queued_run
 from portal_actions_plugin.runner.attempt.time_left import TimeLeft
@@ -213,7 +213,8 @@ def _record(attempt: PreparedAttempt, performer: Performer, outcome: Outcome, re
     result = replace(outcome.result, lines=performer.spoken.waiting())
     try:
         if outcome.error is None:
-            made = _Made(success=True, ahead=_record_success(attempt, performer, result, redactor))
+            recorded = record.as_long_as_items_change(partial(_record_success, attempt, performer, result, redactor))
+            made = _Made(success=True, ahead=recorded)
             workspaces.forget_replaced(result.workspace)
         else:
             record.failed(attempt, result, outcome.error, redactor)
@@ -232,8 +233,7 @@ def _record_success(
 ) -> Claimed | None:
     """Record a success and what follows it; the next step's attempt, when that is claimed along with it."""
     run = attempt.run
-    ended = {"position": run.position, "step_id": run.step_id}
-    follows = after_success(run.course, ended, result.outputs, redactor)
+    follows = after_success(run.course, record.ended(run), result.outputs, Means(redactor, run.secrets))
     if isinstance(follows, NextStep) and attempt.claim.lock_key is None and performer.may_go_on():
         ahead = _prepare_ahead(run, follows, performer, redactor)
         if ahead:
@@ -256,7 +256,7 @@ def _prepare_ahead(
 ) -> PreparedAttempt | None:
     """The next step's attempt; None while its lock cannot be worked out: it is queued alone then, and waits for that."""
     try:
-        return prepare(next_queued_run(before, step.course, step.row), performer, redactor)
+        return prepare(next_queued_run(before, step.course, step.row, step.item), performer, redactor)
     except DBAPIError as error:
         away.bear(error, log, "the step after a run is not prepared along")
         return None

@@ -141,6 +141,7 @@ def prepare(run: QueuedRun, performer: Performer, redactor: Redactor) -> Prepare
             require_unended(run.course.template, run.position, run.sealed)
         secrets = unseal(run.sealed, config.secret_keys)
         redactor.add([*secrets.values(), *config.environment.secrets.values()])
+        run = run.opened(config.secret_keys)
         data = run.render_input(secrets)
         redactor.add(list(run.made_of_secrets(secrets, redactor)))
         _require_lock(action, data, lock_key)

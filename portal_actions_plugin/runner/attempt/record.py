@@ -17,22 +17,32 @@ from portal_actions_plugin.errors import ActionError, ActionTimeoutError, Intern
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import AuditEntry
 from portal_actions_plugin.runner.attempt import bounds
-from portal_actions_plugin.runner.attempt.following import Following, LastStep, NextStep, after_failure
+from portal_actions_plugin.runner.attempt.following import (
+    Ended,
+    Following,
+    LastStep,
+    Means,
+    NextStep,
+    OtherItems,
+    after_failure,
+)
 from portal_actions_plugin.runner.attempt.prepare import Claimed, PreparedAttempt
 from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
 from portal_actions_plugin.runs import audit
-from portal_actions_plugin.runs.changes import claims, slots, transitions
+from portal_actions_plugin.runs.changes import cancels, claims, locks, slots, transitions
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, StepRef
 from portal_actions_plugin.runs.changes.log_lines import Line
-from portal_actions_plugin.runs.changes.steps import begin_step, queue_step
+from portal_actions_plugin.runs.changes.steps import begin_step, queue_beside, queue_step
 from portal_actions_plugin.runs.changes.transitions import Again, End, Result
 from portal_actions_plugin.runs.course import Failure
 from portal_actions_plugin.runs.guards import retries
 from portal_actions_plugin.runs.guards.retries import Limits, Tried
+from portal_actions_plugin.runs.items import kept
+from portal_actions_plugin.runs.items.kept import ItemsChangedError
 from portal_actions_plugin.runs.news import ring, tell
 from portal_actions_plugin.runs.news.delivery import delivery
 from portal_actions_plugin.runs.secrets.redaction import Redactor
-from portal_actions_plugin.runs.states import FAILED, SUCCESS
+from portal_actions_plugin.runs.states import CANCELED, FAILED, SUCCESS
 from portal_actions_plugin.storage.away import is_away
 from portal_actions_plugin.storage.sessions import Transaction, reading, ride_out
 
@@ -67,9 +77,9 @@ def succeeded(attempt: PreparedAttempt, result: Result, follows: Following) -> N
     if isinstance(follows, LastStep):
         _ride_out(partial(_succeed_last, attempt, result, follows))
     elif isinstance(follows, NextStep):
-        _ride_out(partial(_succeed, attempt, result, partial(queue_step, step=follows.row)))
+        _ride_out(partial(_succeed, attempt, result, follows, partial(queue_step, step=follows.row)))
     else:
-        _ride_out(partial(_succeed, attempt, result, _nothing))
+        _ride_out(partial(_succeed, attempt, result, follows, _nothing))
 
 
 def succeeded_and_began(
@@ -93,7 +103,7 @@ def succeeded_and_began(
     asked_at = time.monotonic()
     claim = partial(begin_step, step=step.row, wish=ahead.claim)
     try:
-        is_ours = _ride_out(partial(_succeed, attempt, result, claim))
+        is_ours = _ride_out(partial(_succeed, attempt, result, step, claim))
     except LeaseLostError:
         # It is also raised when all was committed and the answer was lost: then the next step is running, for us.
         if not _ride_out(partial(_is_running, ahead)):
@@ -106,29 +116,63 @@ def _ride_out(record: Callable[[], T]) -> T:
     return ride_out(record, extension().config.lease_seconds)
 
 
-def _succeed(attempt: PreparedAttempt, result: Result, and_then: Callable[[Transaction], T]) -> T:
+def as_long_as_items_change(work: Callable[[], T]) -> T:
+    """Work out what follows, and record it; anew each time that another item of the step has ended meanwhile."""
+    while True:
+        try:
+            return work()
+        except ItemsChangedError as meanwhile:
+            log.debug("another item has ended before run %s was recorded: what follows is worked out anew", meanwhile)
+
+
+def _succeed(attempt: PreparedAttempt, result: Result, follows: Following, and_then: Callable[[Transaction], T]) -> T:
     with slots.changing("succeed", attempt.run.requested_by) as tx:
-        succeed(tx, attempt, result)
-        return and_then(tx)
+        succeed(tx, attempt, result, _newly_failed_at(attempt, follows))
+        if follows:
+            kept.require_so_still(tx, follows.now)
+        done = and_then(tx)
+        if isinstance(follows, NextStep):
+            _keep_beside(tx, follows)
+        return done
+
+
+def _newly_failed_at(attempt: PreparedAttempt, follows: Following) -> int | None:
+    """The place of the step that has failed with its last item, although that has succeeded."""
+    if not isinstance(follows, NextStep) or follows.course.failure is None:
+        return None
+    before = attempt.run.course.failure if attempt.run.course else None
+    return None if before else follows.course.failure.position
+
+
+def _keep_beside(tx: Transaction, follows: NextStep) -> None:
+    """Write what comes with a next step: lists that have been worked out, and the items that begin beside its first."""
+    kept.keep(tx, follows.course.run_id, follows.lists)
+    queue_beside(tx, follows.beside)
 
 
 def _succeed_last(attempt: PreparedAttempt, result: Result, last: LastStep) -> None:
     with slots.changing("succeed", attempt.run.requested_by) as tx:
         succeed_last(tx, attempt, result, last)
+        kept.require_so_still(tx, last.now)
+        whole = str(attempt.run.ref.template_run_id)
+        kept.keep(tx, whole, last.lists)
+        if last.failure is None and attempt.run.has_lists():
+            kept.wipe(tx, whole)
 
 
-def succeed(tx: Transaction, attempt: PreparedAttempt, result: Result) -> None:
+def succeed(tx: Transaction, attempt: PreparedAttempt, result: Result, failed_at_step: int | None = None) -> None:
     """Record a success with its audit and its news, within a transaction; what follows it is written there too.
 
     Args:
         tx: open.
         attempt: which has succeeded.
         result: what it has made.
+        failed_at_step: of the last item of a step, the place of that where another item has failed.
 
     Raises:
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
     """
-    transitions.succeed(tx, attempt.run.ref, attempt.claim.process_token, result)
+    transitions.succeed(tx, attempt.run.ref, attempt.claim.process_token, result, failed_at_step)
     _tell_of_success(tx, attempt.run)
 
 
@@ -192,9 +236,12 @@ def failed(attempt: PreparedAttempt, result: Result, error: ActionError, redacto
     wait = retries.next_attempt_in(error, tried)
     if wait is None:
         retries.say_when_to_retry(error, limits)
-        ended = {"position": run.position, "step_id": run.step_id}
-        follows = after_failure(run.course, ended, error.code, redactor)
-        _ride_out(partial(record_failure, run.ref, token, error, result, _about(run), follows))
+
+        def record() -> None:
+            follows = after_failure(run.course, ended(run), error.code, Means(redactor, run.secrets))
+            _ride_out(partial(record_failure, run.ref, token, error, result, _about(run), follows))
+
+        as_long_as_items_change(record)
     else:
         free_attempts = 0 if retries.uses_up_an_attempt(error) else 1
         again = Again(FAILED, wait, extension().config.ring_again_seconds, free_attempts)
@@ -268,16 +315,30 @@ def _record_failure(
     with slots.changing("fail", about.requested_by) as tx:
         if isinstance(follows, NextStep):
             transitions.fail_and_go_on(tx, ref, process_token, error, result, _first_failure(follows).position)
+        elif isinstance(follows, OtherItems):
+            transitions.fail_item(tx, ref, process_token, error, result)
         else:
             transitions.fail(tx, ref, process_token, error, result, _end(follows) if follows else End({}))
         _audit_outcome(tx, ref, FAILED, about, error.code)
         tell.tell_after_commit(tx, signals.action_run_finished, ref.id)
+        if follows and follows.now:
+            kept.require_so_still(tx, follows.now)
+            _cancel_held_items(tx, follows.now.place, about)
         if isinstance(follows, NextStep):
             queue_step(tx, follows.row)
-        elif ref.template_run_id:
+            _keep_beside(tx, follows)
+        elif ref.template_run_id and not isinstance(follows, OtherItems):
             code = follows.failure.code if follows and follows.failure else error.code
             _audit_template_outcome(tx, ref.template_run_id, FAILED, about, code)
         delivery().take_along(tx)
+
+
+def _cancel_held_items(tx: Transaction, place: kept.Place, about: Subject) -> None:
+    held = cancels.cancel_held_items(tx, place.run_id, place.position)
+    for one in held:
+        _audit_outcome(tx, StepRef(one.id, place.run_id), CANCELED, about)
+        tell.tell_after_commit(tx, signals.action_run_finished, one.id)
+    locks.ring_for_next_after_commit(tx, [one.lock_key for one in held if one.lock_key])
 
 
 def _first_failure(follows: NextStep) -> Failure:
@@ -311,6 +372,11 @@ def queue_again(
         tell.tell_after_commit(tx, signals.action_run_queued, ref.id)
         delivery().take_along(tx)
     log.warning("run %s is tried again in %.1f s: %s: %s", ref.id, wait, error.code, error.message)
+
+
+def ended(run: QueuedRun) -> Ended:
+    """What has ended with an attempt."""
+    return Ended(run.ref.id, run.position, run.item.index if run.item else None)
 
 
 def timed_out(action: str) -> ActionTimeoutError:

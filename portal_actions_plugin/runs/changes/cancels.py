@@ -11,7 +11,7 @@ from portal_actions_plugin.runs.changes.transitions import ENDED, close_attempt,
 from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.reading import rows
 from portal_actions_plugin.runs.secrets.sealing import WIPED
-from portal_actions_plugin.runs.states import ACTIVE, CANCELED
+from portal_actions_plugin.runs.states import ACTIVE, CANCELED, QUEUED
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction
 
@@ -30,6 +30,14 @@ def cancel_template_run(tx: Transaction, run_id: str) -> list[Canceled] | None:
     if not end_template_run(tx, run_id, CANCELED):
         return None
     return cancel_action_runs(tx, tables.action_runs.c.template_run_id == run_id)
+
+
+def cancel_held_items(tx: Transaction, run_id: str, position: int) -> list[Canceled]:
+    """Cancel those items of a step that wait for their turn, since another one has failed. The template run is locked."""
+    step = tables.action_runs.c
+    return cancel_action_runs(
+        tx, and_(step.template_run_id == run_id, step.position == position, step.status == QUEUED)
+    )
 
 
 def cancel_one_off(tx: Transaction, run_id: str) -> list[Canceled]:

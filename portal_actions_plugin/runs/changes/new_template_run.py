@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from portal_actions_plugin.runs.changes import existing, transitions
 from portal_actions_plugin.runs.changes.steps import prepare_step, queue_first
 from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.course import Course
+from portal_actions_plugin.runs.items import kept
+from portal_actions_plugin.runs.items.lists import Due, StepList
 from portal_actions_plugin.runs.news import tell
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.resume import LeftOff
@@ -23,6 +25,7 @@ from portal_actions_plugin.runs.states import SUCCESS
 from portal_actions_plugin.runs.workspaces import generations
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Transaction, new_id
+from portal_actions_plugin.storage.statements import CompiledOnce
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +35,30 @@ class NewTemplateRun:
     Attributes:
         course: the run as its steps see it.
         values: the template run's columns.
-        step: the row of the step that it begins with; None when every step is skipped, and the run ends at once.
+        steps: the rows that it begins with, of a step or of the first items of one; none when there is nothing to do, and
+            the run ends at once.
         outputs: the template's, of a run that ends at once.
         begin: of a resumed run, where the run that it resumes left off.
+        lists: the lists of steps that have been worked out.
     """
 
     course: Course
     values: Mapping[str, Any]
-    step: Mapping[str, Any] | None
+    steps: Sequence[Mapping[str, Any]]
     outputs: Mapping[str, Any]
     begin: LeftOff | None
+    lists: Sequence[StepList]
 
     @classmethod
-    def of(cls, course: Course, first: int | None, about: Mapping[str, Any], begin: LeftOff | None) -> NewTemplateRun:
+    def of(cls, due: Due, about: Mapping[str, Any], begin: LeftOff | None) -> NewTemplateRun:
         """Work them out.
 
         Args:
-            course: the run as its steps see it.
-            first: the place of the step that it begins with, if any.
+            due: what the run begins with.
             about: the template run's columns that say who asked for it, why, and with which secrets.
             begin: where to resume.
         """
+        course = due.course
         template = course.template
         definition = template.snapshot()
         if course.user_entity is not None:
@@ -66,9 +72,10 @@ class NewTemplateRun:
             "resumed_step": template.steps[begin.position].id if begin else None,
             **about,
         }
-        if first is not None:
-            return cls(course, values, prepare_step(course, first), {}, begin)
-        return cls(course, values, None, Redactor().data(course.output()), begin)
+        if due.position is None:
+            return cls(course, values, (), Redactor().data(course.output()), begin, due.lists)
+        steps = [prepare_step(one, due.position) for one in due.courses()]
+        return cls(course, values, steps, {}, begin, due.lists)
 
     def write(self, tx: Transaction) -> TemplateRun:
         """Insert the run, the steps that it takes over, and its first step, which is rung and told of after the commit.
@@ -86,7 +93,9 @@ class NewTemplateRun:
             if self.begin.needs_workspace:
                 generations.require_kept(tx, retry_of)
                 generations.hand_over(tx, retry_of, self.course.run_id, self.begin.position)
-        steps = [queue_first(tx, self.step)] if self.step is not None else []
+            kept.copy(tx, retry_of, self.course.run_id, self.begin.lists)
+        kept.keep(tx, self.course.run_id, self.lists)
+        steps = [queue_first(tx, step) for step in self.steps]
         return queries.template_run_within(tx, row["id"]) if self.begin else queries.whole_template_run(tx, row, steps)
 
     def end(self, tx: Transaction) -> TemplateRun:
@@ -101,6 +110,20 @@ class NewTemplateRun:
 _TAKEN_OVER = (
     *("template", "step_id", "step_name", "position", "item", "action", "queue", "max_attempts"),
     *("requested_by", "requester_name", "entity", "input", "outputs", "links", "warnings"),
+)
+
+
+_TAKE_OVER = CompiledOnce(
+    insert(tables.action_runs).values(
+        status=SUCCESS,
+        version=1,
+        attempt=0,
+        rings=0,
+        lock_held=False,
+        queued_at=NOW,
+        finished_at=NOW,
+        announced_at=NOW,
+    )
 )
 
 
@@ -119,8 +142,10 @@ def _take_over_steps(tx: Transaction, source_id: str, run_id: str, position: int
         .where(step.template_run_id == source_id, step.status == SUCCESS, step.position <= position)
         .order_by(step.id)
     )
-    for row in done:
-        values = {name: row[name] for name in _TAKEN_OVER}
-        values |= {"id": new_id(), "template_run_id": run_id, "taken_over_from": row["taken_over_from"] or source_id}
-        values |= {"status": SUCCESS, "version": 1, "attempt": 0, "rings": 0, "lock_held": False}
-        tx.execute(insert(tables.action_runs).values(queued_at=NOW, finished_at=NOW, announced_at=NOW, **values))
+    rows = [
+        {name: row[name] for name in _TAKEN_OVER}
+        | {"id": new_id(), "template_run_id": run_id, "taken_over_from": row["taken_over_from"] or source_id}
+        for row in done
+    ]
+    if rows:
+        tx.add(_TAKE_OVER, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from portal_actions_plugin import signals
@@ -16,7 +16,7 @@ from portal_actions_plugin.storage.sessions import Transaction, new_id
 
 
 def prepare_step(course: Course, position: int) -> dict[str, Any]:
-    """Work out a step's row. Done before the transaction: a template's author must not keep other writers waiting."""
+    """Work out the row of a step, or of the item of it that the run is at. Done before the transaction: a template's author must not keep other writers waiting."""
     parts = extension()
     step = course.template.steps[position]
     known = parts.registry.get(step.action) if step.action in parts.registry else None
@@ -27,7 +27,7 @@ def prepare_step(course: Course, position: int) -> dict[str, Any]:
         "step_id": step.id,
         "step_name": step.name,
         "position": position,
-        "item": course.template.first_item(position),
+        "item": course.template.first_item(position) + (course.item.index if course.item else 0),
         "action": step.action,
         "queue": parts.config.queue_for(step.action, known.queue if known else "default"),
         "max_attempts": known.max_attempts if known else 1,
@@ -46,13 +46,28 @@ def queue_first(tx: Transaction, values: Mapping[str, Any]) -> ActionRunRecord:
     return row
 
 
+def queue_steps(tx: Transaction, steps: Sequence[Mapping[str, Any]]) -> None:
+    """Queue what follows a step: the next one, or the first items of it. The first keeps the slot of the step before."""
+    queue_step(tx, steps[0])
+    queue_beside(tx, steps[1:])
+
+
+def queue_beside(tx: Transaction, steps: Sequence[Mapping[str, Any]]) -> None:
+    """Queue items that begin beside another one: each needs a slot of its own."""
+    for step in steps:
+        _queue(tx, step)
+
+
 def queue_step(tx: Transaction, step: Mapping[str, Any]) -> str:
     """Insert the queued row of a step that follows another one, and ring for it and tell of it after the commit.
 
     It keeps the slot of the step before, where its identity may have so many and no more.
     """
-    keeps_slot = slots.kept_token(step["requested_by"])
-    run_id = transitions.queue_action_run(tx, {**step, **keeps_slot}, extension().config.ring_again_seconds)
+    return _queue(tx, {**step, **slots.kept_token(step["requested_by"])})
+
+
+def _queue(tx: Transaction, step: Mapping[str, Any]) -> str:
+    run_id = transitions.queue_action_run(tx, step, extension().config.ring_again_seconds)
     ring.ring_first_after_commit(tx, run_id, step["queue"])
     tell.tell_after_commit(tx, signals.action_run_queued, run_id)
     return run_id

@@ -182,9 +182,22 @@ def queue_action_run(tx: Transaction, values: Mapping[str, Any], ring_again_seco
 # -- an attempt ------------------------------------------------------------------------------------------------------
 
 
-def succeed(tx: Transaction, ref: StepRef, process_token: str, result: Result) -> None:
-    """Record what the handler made. Raises LeaseLostError when the row is not this process's any more."""
-    lock_template_run(tx, ref)
+def succeed(
+    tx: Transaction, ref: StepRef, process_token: str, result: Result, failed_at_step: int | None = None
+) -> None:
+    """Record what the handler made.
+
+    Args:
+        tx: open.
+        ref: of the run.
+        process_token: of the process that has made the attempt.
+        result: what its handler made.
+        failed_at_step: of the last item of a step, the place of that: another item has failed, and now the step has.
+
+    Raises:
+        LeaseLostError: the row is not this process's any more.
+    """
+    lock_template_run(tx, ref, **({} if failed_at_step is None else {"failed_at_step": failed_at_step}))
     _succeed(tx, ref, process_token, result)
 
 
@@ -239,6 +252,16 @@ def fail_and_go_on(
         LeaseLostError: the row is not this process's any more, or the template run is over.
     """
     lock_template_run(tx, ref, failed_at_step=failed_at_step)
+    _fail(tx, ref, process_token, error, result)
+
+
+def fail_item(tx: Transaction, ref: StepRef, process_token: str, error: ActionError, result: Result) -> None:
+    """Record the failure of an item while others of its step are running: the step fails with the last of them.
+
+    Raises:
+        LeaseLostError: the row is not this process's any more, or the template run is over.
+    """
+    lock_template_run(tx, ref)
     _fail(tx, ref, process_token, error, result)
 
 

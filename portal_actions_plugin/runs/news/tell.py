@@ -16,7 +16,6 @@ from portal_actions_plugin.runs.news.delivery import delivery
 from portal_actions_plugin.runs.news.redis_names import NamespaceUnknownError, redis_names
 from portal_actions_plugin.runs.reading import queries, rows
 from portal_actions_plugin.runs.reading.records import action_run_record, template_run_record
-from portal_actions_plugin.runs.states import SUCCESS
 from portal_actions_plugin.storage.sessions import Row, Transaction
 
 log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def _run(signal: NamedSignal, row: Row) -> ActionRun | TemplateRun:
     """A run of its row, without its steps and attempts."""
     if announced.kind_of(signal) == announced.ACTION_RUN:
         return rows.action_run(action_run_record(row))
-    return rows.template_run(template_run_record(row), [SUCCESS] * row["steps_done"])
+    return rows.template_run(template_run_record(row), row["steps_done"])
 
 
 def _read(signal: NamedSignal, run_id: str) -> ActionRun | TemplateRun:

@@ -8,10 +8,23 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Column, ColumnClause, ColumnElement, String, and_, bindparam, select, true
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnClause,
+    ColumnElement,
+    String,
+    and_,
+    bindparam,
+    not_,
+    or_,
+    select,
+    true,
+)
 
 from portal_actions_plugin.runs.reading.cursors import about
 from portal_actions_plugin.runs.secrets.storable import require_storable
+from portal_actions_plugin.software_templates.spec import ITEMS_OF_A_STEP
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sql import Id, UtcDateTime, checked, folded
 
@@ -23,7 +36,8 @@ class RunFilter:
     """What a list is narrowed to; empty means everything.
 
     ``action``, ``template``, ``requested_by`` and ``entity`` are names as people see them: an entity's with or without
-    kind and namespace, a template's title, a person's. ``q`` has words that all have to begin a visible one.
+    kind and namespace, a template's title, a person's. ``q`` has words that all have to begin a visible one. ``folded``
+    lists the items of a step as one: the first that the list has.
     """
 
     status: tuple[str, ...] = ()
@@ -34,6 +48,7 @@ class RunFilter:
     since: datetime | None = None
     until: datetime | None = None
     q: str | None = None
+    folded: bool = False
 
 
 def bound_to(name: str, wanted: RunFilter) -> str:
@@ -42,6 +57,8 @@ def bound_to(name: str, wanted: RunFilter) -> str:
     Times have no part in it: a page that shows the last day has other bounds each time, and is the same list.
     """
     timeless = asdict(replace(wanted, since=None, until=None, q=(wanted.q or "").strip()))
+    if not wanted.folded:
+        del timeless["folded"]  # cursors of before it was there stay good
     return about(name, **timeless)
 
 
@@ -61,7 +78,12 @@ def set_filters(wanted: RunFilter) -> dict[str, Any]:
 
 def values_of(filters: Mapping[str, Any]) -> dict[str, Any]:
     """The values that go with the conditions of these filters."""
-    return {**filters, "first_id": first_id(filters["since"])} if "since" in filters else dict(filters)
+    values = {name: value for name, value in filters.items() if name != FOLDED}
+    return {**values, "first_id": first_id(filters["since"])} if "since" in filters else values
+
+
+FOLDED = "folded"
+"""The filter that has no value: what it means depends on the others."""
 
 
 LISTS = frozenset({"statuses", "actions"})
@@ -70,7 +92,22 @@ LISTS = frozenset({"statuses", "actions"})
 
 def conditions(table: tables.RunTable, names: Iterable[str]) -> list[ColumnElement[bool]]:
     """What rows have to be, for the filters of these names, whatever their values."""
-    return [_CONDITIONS[name](table) for name in names]
+    several = [*names]
+    found = [_CONDITIONS[name](table) for name in several if name != FOLDED]
+    return [*found, _is_first_item(several)] if FOLDED in several and table is tables.action_runs else found
+
+
+def _is_first_item(names: Iterable[str]) -> ColumnElement[bool]:
+    """Whether an action run is the first of its step that a list has with these filters."""
+    run, other = tables.action_runs.c, tables.action_runs.alias()
+    differing = [_CONDITIONS[name](other) for name in names if name in _OF_ITEMS]  # by all others, items are alike
+    before = (
+        select(other.c.id)
+        .where(other.c.template_run_id == run.template_run_id, other.c.position == run.position)
+        .where(other.c.item < run.item, other.c.taken_over_from.is_(None), *differing)
+        .correlate(tables.action_runs)
+    )
+    return or_(run.item % ITEMS_OF_A_STEP == 0, not_(before.exists()))
 
 
 def same(column: ColumnClause[Any], value: str | BindParameter[str]) -> ColumnElement[bool]:
@@ -120,7 +157,10 @@ def _since(table: tables.RunTable) -> ColumnElement[bool]:
     return and_(table.c.queued_at >= since, table.c.id >= bindparam("first_id", type_=Id()))
 
 
-_CONDITIONS: Mapping[str, Callable[[tables.RunTable], ColumnElement[bool]]] = {
+_OF_ITEMS = frozenset({"status", "statuses", "since", "until"})
+"""The filters by which items of one step differ."""
+
+_CONDITIONS: Mapping[str, Callable[[Any], ColumnElement[bool]]] = {
     "status": lambda table: table.c.status == _word("status"),
     "statuses": lambda table: table.c.status.in_(bindparam("statuses", type_=String(), expanding=True)),
     "action": _of_action,

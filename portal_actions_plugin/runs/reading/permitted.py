@@ -11,7 +11,7 @@ from portal_actions_plugin.actions.registry import Action, no_action
 from portal_actions_plugin.errors import NotFoundError, PortalActionsError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.host import Identity, TemplateListing
-from portal_actions_plugin.run_types import ActionRun, LogEnd, LogLine, Page, TemplateRun
+from portal_actions_plugin.run_types import ActionRun, ItemRun, LogEnd, LogLine, Page, TemplateRun
 from portal_actions_plugin.runs.forges import listing
 from portal_actions_plugin.runs.guards import access, findings
 from portal_actions_plugin.runs.guards.limits import Quota
@@ -22,6 +22,7 @@ from portal_actions_plugin.runs.reading.references import all_as_seen_by, as_see
 from portal_actions_plugin.runs.reading.search.unmatched import unmatched
 from portal_actions_plugin.runs.reading.usual_times import Kind
 from portal_actions_plugin.runs.reading.usual_times import usual_times as usual_times_of
+from portal_actions_plugin.runs.reading.within_runs import logs
 from portal_actions_plugin.runs.run_ids import no_run
 from portal_actions_plugin.runs.states import ACTIVE
 from portal_actions_plugin.software_templates.loader import no_template
@@ -64,6 +65,26 @@ def template_run(identity: Identity | None, run_id: str) -> TemplateRun:
     if not access.allowed(identity, "template:read", run):
         raise no_run("template run", run_id)
     return as_seen_by(identity, run)
+
+
+def with_item(identity: Identity | None, run: TemplateRun, run_id: str) -> TemplateRun:
+    """A run that ``template_run`` gave, which shows this item of a step in full, too; as it is when that is none of it."""
+    try:
+        return as_seen_by(identity, queries.with_item(run, run_id))
+    except NotFoundError:  # it is no id at all
+        return run
+
+
+def items(run: TemplateRun, position: int, *, after: int, limit: int) -> list[ItemRun]:
+    """The items of a step of a run that ``template_run`` gave.
+
+    Args:
+        run: the template run.
+        position: the step's index.
+        after: the index of the last item that is known already; -1 to begin with the first.
+        limit: how many at most.
+    """
+    return queries.items_of(run, position, after=after, limit=limit)
 
 
 def any_run(identity: Identity | None, run_id: str) -> ActionRun | TemplateRun:
@@ -252,12 +273,12 @@ def whole_log(run: ActionRun) -> Iterator[list[LogLine]]:
 def log_ends(identity: Identity | None, runs: Sequence[ActionRun], levels: Sequence[str] = ()) -> dict[str, LogEnd]:
     """How far the logs of those runs go whose log the identity may read; ``levels`` says which lines are counted."""
     readable = [run.id for run in runs if access.allowed(identity, "action:read", run)]
-    return queries.log_ends(readable, levels) if readable else {}
+    return logs.log_ends(readable, levels) if readable else {}
 
 
 def log_tails(ends: Mapping[str, LogEnd], limit: int, levels: Sequence[str] = ()) -> dict[str, list[LogLine]]:
     """The last lines of logs that ``log_ends`` gave; ``levels`` narrows them."""
-    return queries.log_tails(ends, limit, levels) if ends else {}
+    return logs.log_tails(ends, limit, levels) if ends else {}
 
 
 # -- what can be run -------------------------------------------------------------------------------------------------

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnClause, ColumnElement, Integer, Select, String, bindparam, func, select
+from sqlalchemy import ColumnElement, Integer, bindparam, func, select
 
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.run_types import ActionRun, Attempt, LockHolder, LogEnd, LogLine, OwnSteps, Page, TemplateRun
+from portal_actions_plugin.run_types import (
+    ActionRun,
+    Attempt,
+    ItemRun,
+    LockHolder,
+    LogLine,
+    OwnSteps,
+    Page,
+    TemplateRun,
+)
 from portal_actions_plugin.runs.guards.limits import Quota, quota
 from portal_actions_plugin.runs.reading import rows
 from portal_actions_plugin.runs.reading.filters import RunFilter, bound_to, set_filters
@@ -21,11 +30,13 @@ from portal_actions_plugin.runs.reading.records import (
     TemplateRunRecord,
     action_run_record,
     attempt_record,
+    item_record,
     template_run_record,
 )
 from portal_actions_plugin.runs.reading.search.narrowing import BY_NAME, Narrowed, all_called_so, ids_first
+from portal_actions_plugin.runs.reading.within_runs import items, logs
 from portal_actions_plugin.runs.run_ids import no_run, parse_id
-from portal_actions_plugin.runs.states import ACTIVE, QUEUED
+from portal_actions_plugin.runs.states import ACTIVE, QUEUED, SUCCESS
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Row, Transaction, reading
 from portal_actions_plugin.storage.sql import ONE, Id
@@ -52,55 +63,17 @@ _TEMPLATE_RUN = (
 _STEPS = (
     rows.select_action_runs().where(tables.action_runs.c.template_run_id == _run_id).order_by(tables.action_runs.c.id)
 )
+_places = bindparam("places", type_=Integer(), expanding=True)
+_STEPS_WITHOUT_ITEMS = _STEPS.where(tables.action_runs.c.position.not_in(_places))
 _run_ids = bindparam("run_ids", type_=Id(), expanding=True)
-_STATUSES_OF_STEPS = select(tables.action_runs.c.template_run_id, tables.action_runs.c.status).where(
-    tables.action_runs.c.template_run_id.in_(_run_ids)
+_STEPS_DONE = (
+    select(tables.action_runs.c.template_run_id, rows.STEPS_DONE.label("done"))
+    .where(tables.action_runs.c.template_run_id.in_(_run_ids))
+    .group_by(tables.action_runs.c.template_run_id)
 )
 _ATTEMPTS = (
     select(tables.attempts).where(tables.attempts.c.action_run_id.in_(_run_ids)).order_by(tables.attempts.c.number)
 )
-
-_levels = bindparam("levels", type_=String(), expanding=True)
-_limit = bindparam("limit", type_=Integer())
-_LINE: tuple[ColumnClause[Any], ...] = (
-    tables.log_lines.c.action_run_id,
-    tables.log_lines.c.seq,
-    tables.log_lines.c.attempt,
-    tables.log_lines.c.at,
-    tables.log_lines.c.level,
-    tables.log_lines.c.message,
-)
-
-
-def _log_ends(matching: ColumnElement[int]) -> Select[Any]:
-    line = tables.log_lines.c
-    total = func.max(line.seq)  # They are numbered without a gap.
-    ends: tuple[Any, ...] = (line.action_run_id, total.label("total"), matching.label("matching"))
-    return select(*ends).where(line.action_run_id.in_(_run_ids)).group_by(line.action_run_id)
-
-
-def _last_lines_of_levels() -> Select[Any]:
-    line = tables.log_lines.c
-    place = func.row_number().over(partition_by=line.action_run_id, order_by=line.seq.desc()).label("place")
-    placed = select(*_LINE, place).where(line.action_run_id.in_(_run_ids), line.level.in_(_levels)).subquery()
-    columns = [placed.c[column.key] for column in _LINE]
-    return select(*columns).where(placed.c.place <= _limit).order_by(placed.c.action_run_id, placed.c.seq)
-
-
-_LOG_ENDS = _log_ends(func.max(tables.log_lines.c.seq))
-_LOG_ENDS_OF_LEVELS = _log_ends(func.count().filter(tables.log_lines.c.level.in_(_levels)))
-_WHOLE_LOGS = (
-    select(*_LINE)
-    .where(tables.log_lines.c.action_run_id.in_(_run_ids))
-    .order_by(tables.log_lines.c.action_run_id, tables.log_lines.c.seq)
-)
-_LINES_AFTER = (
-    select(*_LINE)
-    .where(tables.log_lines.c.action_run_id == _run_id, tables.log_lines.c.seq > bindparam("after", type_=Integer()))
-    .order_by(tables.log_lines.c.seq)
-    .limit(_limit)
-)
-_LAST_LINES_OF_LEVELS = _last_lines_of_levels()
 
 
 def _count_of(status: str) -> ColumnElement[int]:
@@ -143,17 +116,31 @@ def template_run_within(db: Transaction, run_id: str) -> TemplateRun:
     row = db.row(_TEMPLATE_RUN, {"run_id": parse_id(run_id)})
     if row is None:
         raise no_run("template run", run_id)
-    steps = [action_run_record(step) for step in db.rows(_STEPS, {"run_id": row["id"]})]
-    whole = whole_template_run(db, template_run_record(row), steps)
+    whole = _whole_template_run(db, template_run_record(row), None)
     return replace(whole, retried_as=row["retried_as"])
 
 
 def whole_template_run(db: Transaction, row: TemplateRunRecord, steps: Sequence[ActionRunRecord]) -> TemplateRun:
-    """A template run's row and those of its steps as one."""
-    attempts = _attempts(db, steps)
-    waits = _waits(db, steps)
-    runs = {step["position"]: rows.action_run(step, attempts[step["id"]], waits.get(step["id"])) for step in steps}
-    return replace(rows.template_run(row, [run.status for run in runs.values()]), steps=rows.steps(row, runs))
+    """A template run's row and those of its steps as one; ``steps`` is all that it has, as long as none has items."""
+    return _whole_template_run(db, row, None if items.has_lists(row["definition"]) else steps)
+
+
+def _whole_template_run(
+    db: Transaction, row: TemplateRunRecord, steps: Sequence[ActionRunRecord] | None
+) -> TemplateRun:
+    lists = items.counted(db, row["id"]) if items.has_lists(row["definition"]) else {}
+    if steps is None:
+        found = db.rows(_STEPS_WITHOUT_ITEMS, {"run_id": row["id"], "places": list(lists)})
+        steps = [action_run_record(step) for step in found]
+    of_items = items.rows_in_full(db, row["id"], lists)
+    both = [*steps, *of_items]
+    attempts, waits = _attempts(db, both), _waits(db, both)
+    runs = {step["id"]: rows.action_run(step, attempts[step["id"]], waits.get(step["id"])) for step in both}
+    shown = items.with_keys(db, row["id"], of_items, runs)
+    made = {place: items.step_items(one, row["status"], shown.get(place, ())) for place, one in lists.items()}
+    single = {step["position"]: runs[step["id"]] for step in steps}
+    done = sum(run.status == SUCCESS for run in single.values()) + sum(one.status == SUCCESS for one in made.values())
+    return replace(rows.template_run(row, done), steps=rows.steps(row, single, made))
 
 
 def any_run(run_id: str) -> ActionRun | TemplateRun:
@@ -211,42 +198,8 @@ def _lock_holders(db: Transaction, runs: Sequence[ActionRunRecord]) -> dict[str,
 def log_lines(run_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
     """Log lines of an action run with a sequence number above ``after``, at most ``limit``."""
     with reading() as db:
-        lines = db.execute(_LINES_AFTER, {"run_id": parse_id(run_id), "after": after, "limit": limit}).all()
+        lines = db.execute(logs.LINES_AFTER, {"run_id": parse_id(run_id), "after": after, "limit": limit}).all()
     return [LogLine._make(line[1:]) for line in lines]
-
-
-def log_ends(run_ids: Sequence[str], levels: Sequence[str] = ()) -> dict[str, LogEnd]:
-    """How far each log goes, and how many of its lines are of these levels. A run without a log is not in the answer."""
-    of_runs = {"run_ids": run_ids}
-    with reading() as db:
-        found = db.rows(_LOG_ENDS_OF_LEVELS, {**of_runs, "levels": levels}) if levels else db.rows(_LOG_ENDS, of_runs)
-    return {row["action_run_id"]: LogEnd(row["total"], row["matching"]) for row in found}
-
-
-def log_tails(ends: Mapping[str, LogEnd], limit: int, levels: Sequence[str] = ()) -> dict[str, list[LogLine]]:
-    """The last lines of each log that ``log_ends`` gave, or of those levels, however far up they are."""
-    tails: dict[str, list[LogLine]] = {run_id: [] for run_id in ends}
-    with reading() as db:
-        for statement, values in _tails(ends, limit, levels):
-            found: Sequence[Any] = db.execute(statement, values).all()
-            for run_id, seq, attempt, at, level, message in found:
-                tails[run_id].append(LogLine(seq, attempt, at, level, message))
-    return tails
-
-
-def _tails(
-    ends: Mapping[str, LogEnd], limit: int, levels: Sequence[str]
-) -> Iterator[tuple[Select[Any], dict[str, Any]]]:
-    """The statements that read them, with their values."""
-    if levels:
-        yield _LAST_LINES_OF_LEVELS, {"run_ids": list(ends), "limit": limit, "levels": levels}
-        return
-    # All that is read as a whole takes one statement. Of a longer log so much is read that its own is no matter.
-    if whole := [run_id for run_id, end in ends.items() if end.total <= limit]:
-        yield _WHOLE_LOGS, {"run_ids": whole}
-    for run_id, end in ends.items():
-        if end.total > limit:
-            yield _LINES_AFTER, {"run_id": run_id, "after": end.total - limit, "limit": limit}
 
 
 # -- lists -----------------------------------------------------------------------------------------------------------
@@ -254,7 +207,8 @@ def _tails(
 
 def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None, sight: Sight | None = None) -> Page:
     """Action runs, newest first: those that may be seen."""
-    of = _listing("action_runs", tables.action_runs, wanted, listed_action_runs, sight)
+    convert = listed_with_items if wanted.folded else listed_action_runs
+    of = _listing("action_runs", tables.action_runs, wanted, convert, sight)
     return page(of, limit, cursor, sight)
 
 
@@ -286,13 +240,49 @@ def listed_action_runs(_db: Transaction, found: Sequence[Row]) -> list[ActionRun
     return [rows.action_run(action_run_record(row)) for row in found]
 
 
+def listed_with_items(db: Transaction, found: Sequence[Row]) -> list[ActionRun]:
+    """Rows as action runs of a list where one stands for all items of its step: it knows what became of them."""
+    runs = listed_action_runs(db, found)
+    of = items.counted_of(db, {run.template_run_id for run in runs if run.template_run_id})
+    return [
+        replace(run, items=items.step_items(of[place], run.status))
+        if run.template_run_id and (place := (run.template_run_id, run.position)) in of
+        else run
+        for run in runs
+    ]
+
+
+def with_item(run: TemplateRun, run_id: str) -> TemplateRun:
+    """A template run that shows this item of a step in full, too; as it is when that is none of it."""
+    with reading() as db:
+        row = db.row(items.one_in_full(run.id), {"run_id": parse_id(run_id)})
+        if row is None or any(part.id == row["id"] for step in run.steps for part in step.runs):
+            return run
+        found = item_record(row)
+        whole = {found["id"]: whole_action_run(db, found)}
+        (shown,) = items.with_keys(db, run.id, [found], whole)[found["position"]]
+    place = found["position"]
+    steps = [
+        replace(step, items=replace(step.items, shown=(*step.items.shown, shown)))
+        if step.items and index == place
+        else step
+        for index, step in enumerate(run.steps)
+    ]
+    return replace(run, steps=tuple(steps))
+
+
+def items_of(run: TemplateRun, position: int, *, after: int, limit: int) -> list[ItemRun]:
+    """The items of a step of a template run, in their order, with an index above ``after``."""
+    with reading() as db:
+        return items.items_of(db, run.id, position, run.status, after=after, limit=limit)
+
+
 def listed_template_runs(db: Transaction, found: Sequence[Row]) -> list[TemplateRun]:
     """Rows as template runs of a list, without their steps."""
-    statuses: dict[str, list[str]] = {row["id"]: [] for row in found}
-    if statuses:
-        for step in db.rows(_STATUSES_OF_STEPS, {"run_ids": list(statuses)}):
-            statuses[step["template_run_id"]].append(step["status"])
-    return [rows.template_run(template_run_record(row), statuses[row["id"]]) for row in found]
+    ids = [row["id"] for row in found]
+    of_runs = db.rows(_STEPS_DONE, {"run_ids": ids}) if ids else ()
+    done = {row["template_run_id"]: row["done"] for row in of_runs}
+    return [rows.template_run(template_run_record(row), done.get(row["id"], 0)) for row in found]
 
 
 def _reader(table: tables.RunTable, wanted: RunFilter, sight: Sight | None) -> Reader:

@@ -54,6 +54,12 @@ class ActionRunRecord(TypedDict):
     retried_as: NotRequired[str | None]
 
 
+class ItemRecord(ActionRunRecord):
+    """An item of a step: ``number`` is its ``item``."""
+
+    number: int
+
+
 class TemplateRunRecord(TypedDict):
     """A template run, but for what only workers need; ``retried_as`` is there only where one run is looked at."""
 
@@ -110,6 +116,11 @@ class AuditRecord(TypedDict):
 def action_run_record(row: Row) -> ActionRunRecord:
     """A row of ``rows.select_action_runs`` or ``rows.WRITTEN_COLUMNS``."""
     return cast("ActionRunRecord", row)
+
+
+def item_record(row: Row) -> ItemRecord:
+    """A row of ``rows.select_action_runs`` with its ``item`` as ``number``."""
+    return cast("ItemRecord", row)
 
 
 def template_run_record(row: Row) -> TemplateRunRecord:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar, cast
 
 from portal_actions_plugin.host import Identity
-from portal_actions_plugin.run_types import ActionRun, LockHolder, OwnSteps, TemplateRun
+from portal_actions_plugin.run_types import ActionRun, LockHolder, OwnSteps, Step, TemplateRun
 from portal_actions_plugin.runs.guards import access
 from portal_actions_plugin.runs.reading import related
 from portal_actions_plugin.runs.states import CANCELED, FAILED
@@ -87,11 +87,16 @@ class _Seen:
         retry_of = run.retry_of if run.retry_of in self._whole else None
         return replace(
             run,
-            steps=tuple(replace(step, run=self._part(step.run)) if step.run else step for step in run.steps),
+            steps=tuple(map(self._step, run.steps)),
             retry_of=retry_of,
             resumed_step=run.resumed_step if retry_of else None,
             retried_as=self._retried_as(run),
         )
+
+    def _step(self, step: Step) -> Step:
+        if step.items:
+            return replace(step, items=replace(step.items, shown=tuple(map(self._part, step.items.shown))))
+        return replace(step, run=self._part(step.run)) if step.run else step
 
     def _part(self, run: ActionRun) -> ActionRun:
         return replace(
@@ -122,4 +127,4 @@ class _Seen:
 
 
 def _parts(run: ActionRun | TemplateRun) -> list[ActionRun]:
-    return [step.run for step in run.steps if step.run] if isinstance(run, TemplateRun) else [run]
+    return [part for step in run.steps for part in step.runs] if isinstance(run, TemplateRun) else [run]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from flask import has_request_context, request
-from sqlalchemy import Column, Select, false, func, select
+from sqlalchemy import Column, Select, case, false, func, select
 
 from portal_actions_plugin.errors import error_class, verdict_on
 from portal_actions_plugin.extension import extension
@@ -23,6 +23,7 @@ from portal_actions_plugin.run_types import (
     RepositoryCommit,
     RunError,
     Step,
+    StepItems,
     TemplateRun,
 )
 from portal_actions_plugin.runs.conditions import LOST
@@ -47,9 +48,12 @@ def _shown_columns(table: tables.RunTable) -> list[Column[Any]]:
 WRITTEN_COLUMNS = (*_shown_columns(tables.action_runs), false().label("worker_lost"))
 """What an action run is made of, of a row that is just being written: nobody is on it that could be lost."""
 
-_steps_done = select(func.count()).where(
-    tables.action_runs.c.template_run_id == tables.template_runs.c.id, tables.action_runs.c.status == SUCCESS
+STEPS_DONE = func.count(tables.action_runs.c.position.distinct()) - func.count(
+    case((tables.action_runs.c.status != SUCCESS, tables.action_runs.c.position)).distinct()
 )
+"""How many steps of a template run are done: of one with items, all that have begun have succeeded, and one has always begun."""
+
+_steps_done = select(STEPS_DONE).where(tables.action_runs.c.template_run_id == tables.template_runs.c.id)
 WRITTEN_TEMPLATE_COLUMNS = (
     *_shown_columns(tables.template_runs),
     _steps_done.correlate(tables.template_runs).scalar_subquery().label("steps_done"),
@@ -132,11 +136,11 @@ def action_run(
     )
 
 
-def template_run(row: TemplateRunRecord, step_statuses: Sequence[str]) -> TemplateRun:
+def template_run(row: TemplateRunRecord, steps_done: int) -> TemplateRun:
     outputs = row["outputs"] or {}
     steps = row["definition"]["steps"]
     # A step that was skipped counts as done once the run is through.
-    done = len(steps) if row["status"] == SUCCESS else sum(status == SUCCESS for status in step_statuses)
+    done = len(steps) if row["status"] == SUCCESS else steps_done
     return TemplateRun(
         id=row["id"],
         template=row["template"],
@@ -185,15 +189,17 @@ def attempt(row: AttemptRecord) -> Attempt:
     )
 
 
-def steps(row: TemplateRunRecord, runs: Mapping[int, ActionRun]) -> tuple[Step, ...]:
-    last_started = max(runs, default=-1)
+def steps(row: TemplateRunRecord, runs: Mapping[int, ActionRun], items: Mapping[int, StepItems]) -> tuple[Step, ...]:
+    last_started = max((*runs, *items), default=-1)
+    begun: dict[int, ActionRun | StepItems] = {**runs, **items}
     return tuple(
         Step(
             step_id=step["id"],
             name=step.get("name") or step["id"],
             action=step["action"],
-            status=runs[position].status if position in runs else _unrun(row, position, last_started),
+            status=begun[position].status if position in begun else _unrun(row, position, last_started),
             run=runs.get(position),
+            items=items.get(position),
         )
         for position, step in enumerate(row["definition"]["steps"])
     )

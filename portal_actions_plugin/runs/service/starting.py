@@ -32,8 +32,9 @@ from portal_actions_plugin.runs.guards import access, refusals
 from portal_actions_plugin.runs.guards.idempotency import IdempotencyKey, idempotency_key
 from portal_actions_plugin.runs.guards.input_bounds import Size, require_bounded, require_good_secrets
 from portal_actions_plugin.runs.guards.passing_rules import require_failing
+from portal_actions_plugin.runs.items.lists import Due, what_is_due
 from portal_actions_plugin.runs.reading import queries
-from portal_actions_plugin.runs.resume import LeftOff, first_step
+from portal_actions_plugin.runs.resume import LeftOff, first_due
 from portal_actions_plugin.runs.secrets.requester import ask_requester, entity_of_requester
 from portal_actions_plugin.runs.secrets.sealing import masking_errors, require_secret, split_secrets
 from portal_actions_plugin.runs.secrets.storable import require_storable
@@ -154,15 +155,15 @@ def _start_template(
         *(new_id(), template, kept.shown, asker.id, asker.name, ask.entity, begin.outputs if begin else {}),
         user_entity=entity_of_requester(template, asker),
     )
-    first = first_step(begin, current, course) if begin else course.next_step(0)
-    if first is not None:
-        require_forges(needs_of_template(course, first))
+    due = _first_due(course, begin, current, {**_secrets_of(valid, template), **own})
+    if due.position is not None:
+        require_forges(needs_of_template(due.course, due.position))
     if begin:
         template_files.keep_on(template)
     else:
         template_files.keep(template)
     about = who_and_why(asker, ask)
-    rows = NewTemplateRun.of(course, first, {**about, "secrets": kept.sealed, "retry_of": retry_of}, begin)
+    rows = NewTemplateRun.of(due, {**about, "secrets": kept.sealed, "retry_of": retry_of}, begin)
     return accept(
         Start(
             asker,
@@ -173,13 +174,33 @@ def _start_template(
             rows.write,
             ask.origin,
             retry_of,
-            end_at_once=rows.end if rows.step is None else None,
+            end_at_once=None if rows.steps else rows.end,
             sealed=kept.sealed,
             asked_for=frozenset(own),
             seen=tuple(seen_of_template_run(template, about)),
             seen_retry=ask.seen_retry,
         )
     )
+
+
+def _secrets_of(valid: Mapping[str, Any], template: Template) -> dict[str, Any]:
+    return {name: value for name, value in valid.items() if name in template.secret_names}
+
+
+def _first_due(course: Course, begin: LeftOff | None, current: Template, secrets: Mapping[str, Any]) -> Due:
+    """What a run begins with. The list of a step may be made of secrets, which no error repeats.
+
+    Raises:
+        ListError, ConditionError: it cannot be worked out.
+        ConflictError: of a resumed run.
+    """
+    with masking_errors(secrets, secrets.keys()):
+        if begin:
+            return first_due(begin, current, course, lambda: secrets)
+        due = what_is_due(course, 0, lambda: secrets)
+        if due.error:
+            raise due.error
+        return due
 
 
 def _startable(asker: Identity, name: str, event: str, begin: LeftOff | None) -> Template:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.control_characters import escaped
 from portal_actions_plugin.software_templates.checking.exclusive_ifs import exclude_each_other
+from portal_actions_plugin.software_templates.checking.items import read_concurrency, read_each
 from portal_actions_plugin.software_templates.checking.literal_inputs import ActionFinder, faults
 from portal_actions_plugin.software_templates.checking.optional_values import check_presence
 from portal_actions_plugin.software_templates.checking.skeletons import Place, hash_skeletons, skeletons_of
@@ -20,6 +21,7 @@ from portal_actions_plugin.software_templates.expressions.checks import (
     STATUS_FUNCTIONS,
     Scope,
     check_condition,
+    check_each,
     check_value,
 )
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
@@ -55,8 +57,7 @@ MAX_STEP_ID = 255
 _TOP_KEYS = ("apiVersion", "kind", "metadata", "spec")
 _METADATA_KEYS = ("name", "title", "description", "tags")
 _SPEC_KEYS = ("owner", "type", "lifecycle", "parameters", "steps", "output", "permissions", "presentation")
-_STEP_KEYS = ("id", "name", "action", "input", "if", TAGS)
-_STEP_KEYS_LATER = ("each",)
+_STEP_KEYS = ("id", "name", "action", "input", "if", "each", TAGS)
 _UNLESS = {Reading.STRICT: "", Reading.BACKSTAGE: ", or ifs that exclude each other"}
 
 
@@ -163,11 +164,10 @@ def _read_steps(spec: Mapping[str, JsonValue], findings: Findings, known_actions
 
 def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, known_actions: Container[str]) -> Step:
     key: Key = ("spec", "steps", index)
+    known = (*_STEP_KEYS, "concurrency") if findings.reading is Reading.STRICT else _STEP_KEYS
     for name in data:
-        if name in _STEP_KEYS_LATER:
-            findings.wait((*key, name), f"{name} is not supported yet", name)
-        elif name not in _STEP_KEYS:
-            findings.differ((*key, name), f"unknown key; a step has {', '.join(_STEP_KEYS)}")
+        if name not in known:
+            findings.differ((*key, name), f"unknown key; a step has {', '.join(known)}")
     check_tags(data, key, findings)
     step_id = findings.text(data, (*key, "id"), f"step-{index + 1}")
     if not _STEP_ID.fullmatch(step_id):
@@ -189,6 +189,8 @@ def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, kn
         input=findings.mapping(data, (*key, "input")),
         condition=data.get("if"),
         tags=tags_of(data),
+        each=read_each(data, key, findings),
+        concurrency=read_concurrency(data, key, findings, known_actions),
     )
 
 
@@ -203,12 +205,13 @@ def _check_expressions(template: Template, findings: Findings) -> None:
     secrets = template.secret_names
     asked, language = template.askable_secrets, template.language
 
-    def scope(earlier: tuple[str, ...], *, is_input: bool) -> Scope:
+    def scope(earlier: tuple[str, ...], *, is_input: bool, has_item: bool = False) -> Scope:
         return Scope(
             *(earlier, ids, known, secrets, is_input, language.references, asked),
             functions=host_calls.current().names[1] | STATUS_FUNCTIONS,
             instead=language.instead,
             blocks_are_texts=template.reading is Reading.STRICT,
+            has_item=has_item,
         )
 
     for place, page in page_places(template.parameters, findings):
@@ -217,8 +220,11 @@ def _check_expressions(template: Template, findings: Findings) -> None:
             check_when(page["when"], (*place, "when"), before, findings)
     for index, step in enumerate(template.steps):
         key: Key = ("spec", "steps", index)
-        check_condition(step.condition, (*key, "if"), scope(ids[:index], is_input=False), findings)
-        check_value(step.input, (*key, "input"), scope(ids[:index], is_input=True), findings)
+        has_item = step.each is not None
+        if has_item:
+            check_each(step.each, (*key, "each"), scope(ids[:index], is_input=True), findings)
+        check_condition(step.condition, (*key, "if"), scope(ids[:index], is_input=False, has_item=has_item), findings)
+        check_value(step.input, (*key, "input"), scope(ids[:index], is_input=True, has_item=has_item), findings)
     check_output(template.output, scope(ids, is_input=False), findings)
     if template.reading is Reading.STRICT and known is not None:
         check_presence(template, findings)

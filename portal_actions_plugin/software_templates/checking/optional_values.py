@@ -33,18 +33,21 @@ def check_presence(template: Template, findings: Findings) -> None:
 
     What a run gives in the end is no step: there, a value that is not there is left out.
     """
-    skippable = frozenset(step.id for step in template.steps if _may_be_skipped(step.condition))
+    skippable = frozenset(step.id for step in template.steps if _may_be_skipped(step))
     optional = _optional_parameters(template.inputs_schema(), template.secret_names, skippable)
     after_failure = replace(optional, steps=frozenset(step.id for step in template.steps), after_failure=True)
     for index, (step, facts) in enumerate(zip(template.steps, _facts(template.steps), strict=True)):
         key: Key = ("spec", "steps", index)
         missing = after_failure if asks_for_status(step.condition) else optional
         _check(step.condition, (*key, "if"), missing, Facts(), findings, value_needed=False)
+        _check(step.each, (*key, "each"), missing, Facts(), findings, value_needed=True)
         _check(step.input, (*key, "input"), missing, facts, findings, value_needed=True)
 
 
-def _may_be_skipped(condition: JsonValue) -> bool:
-    return condition is False or (isinstance(condition, str) and "${{" in condition)
+def _may_be_skipped(step: Step) -> bool:
+    # One with an `each` has run even if its `if` held for none of its items.
+    asked = step.each is None and isinstance(step.condition, str) and "${{" in step.condition
+    return step.condition is False or asked
 
 
 def _facts(steps: Sequence[Step]) -> Iterator[Facts]:
@@ -58,6 +61,8 @@ def _facts(steps: Sequence[Step]) -> Iterator[Facts]:
         for earlier, its_facts in zip(reversed(steps[: len(known)]), reversed(known), strict=True):
             current_budget().check_time()
             ran = ("steps", earlier.id)
+            if earlier.each is not None:
+                continue  # its `if` may have held for none of its items
             ran_too = not asks_for_status(step.condition) and its_facts.holds and its_facts.holds <= facts.holds
             if facts.has(ran) or ran_too:
                 facts = Facts(facts.there | its_facts.there | {ran}, facts.holds | its_facts.holds)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 _EVERYWHERE = frozenset({"parameters", "steps", "user", "context", "environment"})
 _FUNCTIONS = frozenset({"range"})
-_LATER = frozenset({"each"})
 STATUS_FUNCTIONS = frozenset({"always", "failure"})
 """What steps and the output may call, and nothing before a run has begun."""
 MEMBERS = {
+    "each": frozenset({"key", "value"}),
     "user": frozenset({"id", "ref", "displayName", "entity"}),
     "context": frozenset({"runId", "template", "entity", "task"}),
     "environment": frozenset({"parameters", "secrets"}),
@@ -48,6 +48,7 @@ class Scope:
         functions: what may be called beside what the language has of its own: the host's globals.
         instead: what to write instead of a text that cannot be read; empty where that is not known.
         blocks_are_texts: whether ``{% … %}`` is not evaluated: the strict reading.
+        has_item: whether it is evaluated for each item of its step: ``each`` is that item.
     """
 
     earlier: tuple[str, ...]
@@ -60,11 +61,13 @@ class Scope:
     functions: frozenset[str] = frozenset()
     instead: Callable[[str], str] = lambda _text: ""
     blocks_are_texts: bool = True
+    has_item: bool = False
 
     @property
     def known(self) -> frozenset[str]:
         """The names at the top."""
-        return _EVERYWHERE | _FUNCTIONS | self.functions | ({"secrets"} if self.is_input else frozenset())
+        here = {name for name, known in (("secrets", self.is_input), ("each", self.has_item)) if known}
+        return _EVERYWHERE | _FUNCTIONS | self.functions | here
 
 
 def check_value(value: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
@@ -100,8 +103,6 @@ def _check_blocks(text: str, key: Key, scope: Scope, findings: Findings) -> None
 
 def _check_names(used: References, key: Key, scope: Scope, findings: Findings) -> None:
     shown = _short(used.expression)
-    for name in sorted(used.names & _LATER - scope.functions):
-        findings.wait(key, f"{shown}: {name} is not supported yet", name, value=used.expression)
     for problem, write in _problems(used, scope):
         findings.differ(key, f"{shown}: {problem}", value=used.expression, write=write)
 
@@ -122,12 +123,38 @@ def check_condition(condition: JsonValue, key: Key, scope: Scope, findings: Find
         findings.differ(key, "this is a text, and so always true", value=condition, write=meant)
         check_value(meant, key, scope, findings)
     elif isinstance(condition, str):
-        _check_blocks(condition, key, scope, findings)
-        for used in scope.references(condition):
-            # A problem in both readings: at home it would be a text, and so always true.
-            for said, write in _unreadable(used, scope):
-                findings.add(key, said, value=used.expression, write=write)
-            _check_names(used, key, scope, findings)
+        # A problem in both readings: what cannot be read would be a text, and so always true.
+        _check_evaluated(condition, key, scope, findings)
+
+
+def check_each(each: JsonValue, key: Key, scope: Scope, findings: Findings) -> None:
+    """Note every problem of an ``each``: what it goes through has to be a list or an object.
+
+    Args:
+        each: as the template has it.
+        key: its place in the template's document.
+        scope: what its expressions may name.
+        findings: where problems are noted.
+    """
+    if isinstance(each, Mapping | list):
+        check_value(each, key, scope, findings)
+    elif not isinstance(each, str):
+        findings.add(key, "this must be a list, an object or an expression that gives one", value=str(each))
+    elif not has_expression(each):
+        said = "this is a text, and no list: write the list itself, or an expression that gives one"
+        findings.add(key, said, value=each, write=f"${{{{ {each} }}}}" if each else "")
+    else:
+        # A problem in both readings: what cannot be read would be a text, and fail the step.
+        _check_evaluated(each, key, scope, findings)
+
+
+def _check_evaluated(text: str, key: Key, scope: Scope, findings: Findings) -> None:
+    """Note every problem of a text that has to be evaluated: at home it would stay one where that cannot be done."""
+    _check_blocks(text, key, scope, findings)
+    for used in scope.references(text):
+        for said, write in _unreadable(used, scope):
+            findings.add(key, said, value=used.expression, write=write)
+        _check_names(used, key, scope, findings)
 
 
 def _short(text: str) -> str:
@@ -144,8 +171,8 @@ def _unread_problems(used: References, scope: Scope) -> Iterator[str]:
     yield from used.problems
     for name in sorted(used.called & (scope.known - _FUNCTIONS - scope.functions)):
         yield f"{name} is no function"
-    for name in sorted(used.called - scope.known - _LATER):
-        yield f"there is no function {name!r}{_near(name, _FUNCTIONS | scope.functions | _LATER)}"
+    for name in sorted(used.called - scope.known):
+        yield f"there is no function {name!r}{_near(name, _FUNCTIONS | scope.functions)}"
 
 
 def _problems(used: References, scope: Scope) -> Iterator[tuple[str, str]]:
@@ -173,9 +200,11 @@ def _problems(used: References, scope: Scope) -> Iterator[tuple[str, str]]:
 def _name_problems(used: References, scope: Scope) -> Iterator[tuple[str, str]]:
     for name in sorted(used.names & STATUS_FUNCTIONS & scope.functions - used.called):
         yield f"{name} is a function, and is not called here", f"{name}()"
-    for name in sorted(used.names - scope.known - _LATER - used.called):
+    for name in sorted(used.names - scope.known - used.called):
         if name == "secrets":
             yield "secrets can be named in a step's input only", ""
+        elif name == "each":
+            yield "each is the item of a step that has `each`, in its `if` and its input", ""
         elif name in _CONSTANTS:
             yield f"{name!r} is unknown", _CONSTANTS[name]
         else:

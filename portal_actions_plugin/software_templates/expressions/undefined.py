@@ -43,6 +43,16 @@ class SparseTree(Sparse):
         return SparseTree(found, None, self.why) if isinstance(found, Mapping) else found
 
 
+class NoItems(Sparse):
+    """What a step has made that went through no item: of each output, whatever it is called, an empty list."""
+
+    def __init__(self) -> None:
+        super().__init__({}, None, "")
+
+    def part(self, key: str) -> object:  # noqa: ARG002 all are alike
+        return []
+
+
 class Absent(StrictUndefined):
     """A known name without a value: false in a condition, an error as a value."""
 

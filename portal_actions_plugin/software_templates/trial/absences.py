@@ -11,7 +11,9 @@ from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.checking.literal_inputs import ActionFinder, faults, stops_runs
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.places import written
+from portal_actions_plugin.software_templates.spec import texts_of
 from portal_actions_plugin.software_templates.step_rendering import (
+    input_context,
     names_of,
     render_step_input,
     step_context,
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.spec import Template
+    from portal_actions_plugin.software_templates.step_rendering import StepContext
 
+_MAX_ITEMS = 20
+"""Of a step with ``each``, so many items are tried."""
 SECONDS = 5.0
 """Processor time of trying one template."""
 _USER = {"id": "user:default/example", "ref": "user:default/example", "displayName": "Example"}
@@ -118,17 +123,43 @@ class _Trial:
             context = step_context(
                 open_inputs, outputs, _USER, {"runId": "example", "template": template.name, "entity": None}
             )
-            try:
-                where = where_of(template, index, "if")
-                if not template.language.holds(step.condition, names_of(template, context), where):
-                    continue
-                data = render_step_input(template, index, context, secrets)
-            except ValidationError as error:
-                yield step.id, error.message
+            made = self._outputs.get(step.id, {})
+            if step.each is None:
+                yield from self._failures_of_step(index, context, secrets)
             else:
-                for place in self._refused(step.action, data):
-                    yield step.id, place
-            outputs[step.id] = self._outputs.get(step.id, {})
+                made = {name: [value] for name, value in made.items()}
+                yield from self._failures_of_items(index, context, secrets)
+            outputs[step.id] = made
+
+    def _failures_of_items(
+        self, index: int, context: StepContext, secrets: Mapping[str, JsonValue]
+    ) -> Iterator[Failure]:
+        template, step = self.template, self.template.steps[index]
+        where = where_of(template, index, "each")
+        names = {**names_of(template, context), **input_context(template, secrets)}
+        try:
+            items = template.language.items(step.each, names, where)
+        except ValidationError as error:
+            if not any(found.steps for text in texts_of(step.each) for found in template.language.references(text)):
+                yield step.id, error.message
+            return  # what another step makes is made up here, and no list
+        for key, value in items[:_MAX_ITEMS]:
+            yield from self._failures_of_step(index, {**context, "each": {"key": key, "value": value}}, secrets)
+
+    def _failures_of_step(
+        self, index: int, context: StepContext, secrets: Mapping[str, JsonValue]
+    ) -> Iterator[Failure]:
+        template, step = self.template, self.template.steps[index]
+        try:
+            where = where_of(template, index, "if")
+            if not template.language.holds(step.condition, names_of(template, context), where):
+                return
+            data = render_step_input(template, index, context, secrets)
+        except ValidationError as error:
+            yield step.id, error.message
+        else:
+            for place in self._refused(step.action, data):
+                yield step.id, place
 
     def _refused(self, action_id: str, data: Mapping[str, JsonValue]) -> Iterator[str]:
         known = self._known_actions
@@ -145,7 +176,7 @@ class _Trial:
 def _made_up_outputs(template: Template) -> dict[str, dict[str, JsonValue]]:
     """A text for each output that a step names, by the step that would give it."""
     found: dict[str, dict[str, JsonValue]] = {}
-    texts = json.dumps([[step.condition, dict(step.input)] for step in template.steps], ensure_ascii=False)
+    texts = json.dumps([[step.condition, step.each, dict(step.input)] for step in template.steps], ensure_ascii=False)
     for match in _OUTPUT.finditer(texts.replace('\\"', '"')):
         way = _PART.findall(match["way"])
         if match["call"]:

@@ -14,6 +14,7 @@ from portal_actions_plugin.blueprints.pages.live import MOVING
 from portal_actions_plugin.blueprints.pages.logs.filter import LOG_FILTERS, LogFilter
 from portal_actions_plugin.blueprints.pages.logs.html import log_items
 from portal_actions_plugin.blueprints.pages.page_answer import run_url
+from portal_actions_plugin.blueprints.pages.run.items import Unfolded, item_rows, item_url
 from portal_actions_plugin.blueprints.pages.run.origins import origin_facts
 from portal_actions_plugin.blueprints.pages.run.receipts import receipt_of
 from portal_actions_plugin.blueprints.pages.run.results import other_results, result_links, result_texts
@@ -36,13 +37,15 @@ FOLDED_LOG_LINES = 100
 """How many of a log's last lines a page shows, open or folded; the file has all of them."""
 
 
-def template_run_facts(identity: Identity, run: TemplateRun, log: LogFilter) -> dict[str, Any]:
+def template_run_facts(identity: Identity, run: TemplateRun, log: LogFilter, unfolded: Unfolded) -> dict[str, Any]:
     """What is shown of a template run."""
+    run = permitted.with_item(identity, run, unfolded.item) if unfolded.item else run
     shared = _facts(identity, run, run.inputs, run.steps, log)
     resume_at = _resume_at(identity, run) if shared["can_retry"] else None
     again = _fails_again(run, shared["error"]) if resume_at else None
     results = {"links": result_links(run), "texts": result_texts(run), "results": other_results(run)}
     own = {"run": run, "receipt": receipt_of(run), "resume_at": resume_at, "resume_fails": again}
+    own |= {"unfolded": unfolded.of(run)}
     return {**shared, **results, **own}
 
 
@@ -67,7 +70,7 @@ def _facts(
     steps: Sequence[Step],
     log: LogFilter,
 ) -> dict[str, Any]:
-    runs = [step.run for step in steps if step.run]
+    runs = [part for step in steps for part in step.runs]
     origin = origin_facts(run)
     # The fix of a rule that passes is refused: no button is offered for it.
     can_retry = offers.can_retry(identity, run) and not origin.passes
@@ -96,7 +99,7 @@ def _resume_at(identity: Identity, run: TemplateRun) -> Step | None:
     """The step that a Resume button would begin at; None where there is no such button."""
     if not offers.can_resume(identity, run):
         return None
-    return next((step for step in run.steps if step.run and step.status != SUCCESS), None)
+    return next((step for step in run.steps if (step.run or step.items) and step.status != SUCCESS), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,8 @@ def rest(identity: Identity, facts: Mapping[str, Any]) -> dict[str, Any]:
         "findings": counted(findings_about(identity, run.template)) if isinstance(run, TemplateRun) else "",
         "usual": _usual(identity, run),
         "log_items": log_items,
+        "item_rows": item_rows,
+        "item_url": item_url(run.id, facts["unfolded"]) if isinstance(run, TemplateRun) else None,
         "log_url": run_url("download_log", times=None),
         "lines": {
             **permitted.log_tails(facts["open_logs"], LOG_LINES, levels),
@@ -138,7 +143,7 @@ def rest(identity: Identity, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _usual(identity: Identity, run: ActionRun | TemplateRun) -> dict[str, int]:
     """The usual milliseconds of each action run that has begun, where enough is known."""
-    runs = [run] if isinstance(run, ActionRun) else [step.run for step in run.steps if step.run]
+    runs = [run] if isinstance(run, ActionRun) else [part for step in run.steps for part in step.runs]
     times = permitted.usual_times(identity, run) if any(one.started_at for one in runs) else {}
     return {one.id: times[one.step_id, one.action] for one in runs if (one.step_id, one.action) in times}
 

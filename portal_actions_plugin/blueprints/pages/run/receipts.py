@@ -40,7 +40,7 @@ def receipt_of(run: TemplateRun) -> Receipt:
     return Receipt(
         failed=run.steps[failed_at] if failed_at < len(run.steps) else None,
         done=_of(own, SUCCESS),
-        broken=tuple(step for step in _of(own, FAILED, CANCELED) if step.run and step.run.attempt),
+        broken=tuple(step for step in _of(own, FAILED, CANCELED) if step.items or (step.run and step.run.attempt)),
         cleaned=_of(after, SUCCESS),
         uncleaned=_of(after, FAILED, CANCELED),
         cleaning=_of(after, *ACTIVE),
