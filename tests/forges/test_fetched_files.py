@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from portal_actions_plugin.scm.trees import Bounds
 from portal_actions_plugin.settings.forge_addresses import ForgeAddresses
 from portal_actions_plugin.settings.installations import Installation
 from tests.support.action_helpers import make_context
+from tests.support.forges.git_store import Entry, Person
 from tests.support.forges.github_opened import OpenedGitHub
 from tests.support.forges.gitlab import OWNER
 from tests.support.forges.gitlab_provider import OpenedGitLab, acme, ada, gitlab, opened
@@ -23,6 +25,7 @@ from tests.support.http_server import Handler, Server, says, serving
 
 __all__ = ["acme", "ada", "gitlab", "opened"]
 
+MONA = Person("Mona", "mona@example.org", datetime(2026, 1, 2, tzinfo=UTC))
 FILES = {
     "go/main.go": b"package ${{ values.name }}\n",
     "go/.ci/x.yml": b"ref: ${{ github.ref }}\n",
@@ -100,6 +103,39 @@ class TestGitHub:
             ctx = context(tmp_path, named, hub.provider)
             fetch_plain.run(ctx, {"url": f"https://{host}/acme/skeletons/tree/main/go"})
             assert (texts(ctx).keys(), other.seen) == ({".ci/x.yml", "main.go"}, [])
+
+    def test_where_git_is_not_to_be_had_the_api_gives_the_same(
+        self, hub: OpenedGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        git = hub.double.repository("acme/skeletons").git
+        (blob, target) = git.write_blobs([b"#!/bin/sh\n", b"run"])
+        tree = git.write_tree([Entry("run", "100755", "blob", blob), Entry("link", "120000", "blob", target)])
+        commit = git.write_commit(tree, [], "Modes", author=MONA)
+        git.set_ref("refs/tags/v1", commit)
+        git.set_ref("refs/heads/a/b/c", commit)
+        wheres = ["feature/x/go", "main", "", "main/README.md", "v1", commit, "a/b/c/run", "a/b/c"]
+        ref, bounds = _ref(hub), Bounds(100, 1_000_000)
+        provider = hub.provider()
+        for where in wheres:
+            by_git = reading.read_files(
+                f"{hub.double.url}/acme/skeletons.git", where, bounds, access=provider.git_access(ref)
+            )
+            assert sorted(provider.files_by_api(ref, where, bounds), key=str) == sorted(by_git, key=str)
+        for where in ("nope", "main/nope", "main/README.md/x"):
+            with pytest.raises(NotFoundError):
+                provider.files_by_api(ref, where, bounds)
+        with pytest.raises(ValidationError, match="has more than"):
+            provider.files_by_api(ref, "main", Bounds(1, 1_000_000))
+
+        def no_git(*_given: Any, **_options: Any) -> None:
+            raise NotFoundError("git is not to be had")
+
+        monkeypatch.setattr(reading, "read_files", no_git)
+        ctx = self.context(hub, tmp_path)
+        fetch_plain.run(ctx, {"url": f"{hub.double.url}/acme/skeletons/tree/main/go"})
+        assert texts(ctx).keys() == {".ci/x.yml", "main.go"}
+        with pytest.raises(NotFoundError, match="git is not to be had"):
+            fetch_plain.run(ctx, {"url": f"{hub.double.url}/acme/skeletons/tree/nope"})
 
     def test_too_much_is_refused_by_name(self, hub: OpenedGitHub) -> None:
         access = hub.provider().git_access(_ref(hub))

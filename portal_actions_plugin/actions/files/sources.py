@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from portal_actions_plugin.actions.files.disk import MAX_BYTES, MAX_FILES, wrong
-from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.errors import ConfigurationError, NotFoundError, RemoteError
 from portal_actions_plugin.scm.base import RepoFile, RepoRef
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def one_file(ctx: ActionContext, url: str) -> RepoFile:
 
 def _of_forge(ctx: ActionContext, page: PageAddress) -> Sequence[RepoFile]:
     from portal_actions_plugin.scm.reading import Bounds, read_files
-    from portal_actions_plugin.scm.remote.git_access import ReadByGit
+    from portal_actions_plugin.scm.remote.git_access import ReadByApi, ReadByGit
 
     scm = ctx.scm(page.provider)
     ref = RepoRef(page.provider, page.owner, page.repo, "")
@@ -76,6 +76,16 @@ def _of_forge(ctx: ActionContext, page: PageAddress) -> Sequence[RepoFile]:
             ctx.log(f"this portal has no credential for {ref.full_name}: it is read as everybody may read it")
     else:
         address = scm.get_repo(page.owner, page.repo).clone_url
-    files = read_files(address, where, Bounds(MAX_FILES, MAX_BYTES), access=access)
+    bounds = Bounds(MAX_FILES, MAX_BYTES)
+    try:
+        files = read_files(address, where, bounds, access=access)
+    except (NotFoundError, RemoteError) as error:
+        if access is None or not isinstance(scm, ReadByApi):
+            raise
+        try:
+            files = scm.files_by_api(ref, where, bounds)
+        except (NotFoundError, RemoteError):
+            raise error from None
+        ctx.log(f"git does not give {ref.full_name}, and the API does")
     ctx.log(f"read {len(files)} files of {ref.full_name}{f' at {where}' if where else ''}")
     return files

@@ -12,6 +12,8 @@ from portal_actions_plugin.scm.github.errors import says
 from portal_actions_plugin.scm.remote.fields import maybe_text, text
 from portal_actions_plugin.scm.remote.lost_answers import write_once
 
+_MAX_PARTS = 6
+
 
 class Head(NamedTuple):
     """Where a branch is: the SHA of its commit, and of that commit's tree where the answer named it."""
@@ -31,6 +33,28 @@ def find_branch(repo: RepoApi, branch: str) -> Head | None:
     if text(found, "name") != branch:
         return None  # it has another name now, and GitHub leads there: "Get a branch" answers 301
     return Head(text(found, "commit", "sha"), maybe_text(found, "commit", "commit", "tree", "sha"))
+
+
+def tree_and_path(repo: RepoApi, where: str) -> tuple[str, str] | None:
+    """The SHA of the tree that a branch, a tag or a commit is of, and the path below it, which are written as one text.
+
+    Args:
+        repo: the repository.
+        where: such as ``feature/new/skeletons/go``; empty for the top of the default branch.
+
+    Returns:
+        None when it begins with none of them. A branch's name has at most ``_MAX_PARTS`` parts.
+    """
+    parts = (where or text(repo.send("GET", "").object(), "default_branch")).split("/")
+    names = ["/".join(parts[:length]) for length in range(1, min(len(parts), _MAX_PARTS) + 1)]
+    for length, name in enumerate(names, 1):
+        if (head := find_branch(repo, name)) is not None:
+            return root_of(repo, head), "/".join(parts[length:])
+    for length, name in enumerate(names, 1):
+        answer = repo.send("GET", f"/commits/{segment(name)}", accept=(404, 409, 422))
+        if answer.status < 400:
+            return text(answer.object(), "commit", "tree", "sha"), "/".join(parts[length:])
+    return None
 
 
 def ensure_branch(repo: RepoApi, branch: str, start: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.scm.base import (
     Collaborator,
     CommitResult,
@@ -16,6 +17,7 @@ from portal_actions_plugin.scm.base import (
     PullDetails,
     PullRequest,
     Reach,
+    RepoFile,
     RepoRef,
     Repository,
     Variable,
@@ -28,6 +30,7 @@ from portal_actions_plugin.scm.github.client import GitHub
 from portal_actions_plugin.scm.github.operations import OPERATIONS
 from portal_actions_plugin.scm.github.setup import people, variables, webhooks
 from portal_actions_plugin.scm.github.setup import protection as protecting
+from portal_actions_plugin.scm.github.trees import files_below
 from portal_actions_plugin.scm.names import check_branch, check_changes, check_owner, check_path, check_repo
 from portal_actions_plugin.scm.optional import cannot
 from portal_actions_plugin.scm.remote.git_access import GitAccess
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.github.client import RepoApi
     from portal_actions_plugin.scm.opening import Opening
     from portal_actions_plugin.scm.provider import ScmProvider
+    from portal_actions_plugin.scm.trees import Bounds
 
 
 def open_github(opening: Opening) -> ScmProvider:
@@ -93,6 +97,14 @@ class GitHubProvider:
         """The way to a repository by git's protocol; raises ConfigurationError where there is no credential for it."""
         credential = self._github.credentials.credential(ref.owner, ref.repo)
         return GitAccess.of(self._github.client.place, self._github.opening, credential, commits.GIT_USER)
+
+    def files_by_api(self, ref: RepoRef, where: str, bounds: Bounds) -> tuple[RepoFile, ...]:
+        """Read a folder or a file where git is not to be had; see ``ReadByApi``."""
+        repo = self._repo(ref)
+        found = branches.tree_and_path(repo, where)
+        if found is None:
+            raise NotFoundError(f"{repo.name} has no branch, tag or commit that {where[:200]!r} begins with.")
+        return files_below(repo, *found, bounds)
 
     # Files
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.errors import NotFoundError, ValidationError
+from portal_actions_plugin.scm.base import RepoFile
 from portal_actions_plugin.scm.github.client import RepoApi
 from portal_actions_plugin.scm.remote.commit_plan import Entry
-from portal_actions_plugin.scm.remote.fields import flag, maybe_text, objects, text
+from portal_actions_plugin.scm.remote.fields import flag, maybe_text, number, objects, text
 
 if TYPE_CHECKING:
     from portal_actions_plugin.scm.remote.fields import JsonObject
+    from portal_actions_plugin.scm.trees import Bounds
 
+MAX_BLOBS = 500
+"""Files that are read one by one."""
 _FEW_FOLDERS = 2
 """So many are listed one by one; more are asked for at once, with all that lies below."""
 
@@ -83,6 +90,46 @@ def tree_of_commit(repo: RepoApi, sha: str, path: str) -> GitHubTree | None:
     answer = repo.send("GET", f"/git/commits/{sha}", accept=(404, 409, 422))
     root = maybe_text(answer.object(), "tree", "sha") if answer.status < 400 else None
     return GitHubTree(repo, root, [path]) if root else None
+
+
+def files_below(repo: RepoApi, root_sha: str, path: str, bounds: Bounds) -> tuple[RepoFile, ...]:
+    """Read the files and links of a folder, or one file, each by a request of its own.
+
+    Args:
+        repo: the repository.
+        root_sha: of the tree.
+        path: of the folder or the file; empty for the top.
+        bounds: how much at most.
+
+    Raises:
+        NotFoundError: nothing is there.
+        ValidationError: it is too much, or more than GitHub lists at once.
+    """
+    sha, mode = root_sha, stat.S_IFDIR
+    for part in filter(None, path.split("/")):
+        inside = repo.send("GET", f"/git/trees/{sha}").object() if stat.S_ISDIR(mode) else {}
+        found = next((one for one in objects(inside, "tree") if text(one, "path") == part), None) if inside else None
+        if found is None:
+            raise NotFoundError(f"{repo.name} has no {path} there.", hint="Check the address.")
+        sha, mode = text(found, "sha"), int(text(found, "mode"), 8)
+    if not stat.S_ISDIR(mode):
+        return (_file(repo, path.rpartition("/")[2], mode, sha),)
+    whole = repo.send("GET", f"/git/trees/{sha}", query={"recursive": "1"}).object()
+    blobs = [one for one in objects(whole, "tree") if text(one, "type") == "blob"]
+    size = sum(number(one, "size") for one in blobs)
+    if flag(whole, "truncated") or len(blobs) > min(bounds.files, MAX_BLOBS) or size > bounds.size:
+        raise ValidationError(
+            f"{path or 'The repository'} of {repo.name} has more than {min(bounds.files, MAX_BLOBS):,} files or "
+            f"{bounds.size // 1_000_000} MB.",
+            hint="Fetch a folder in it.",
+        )
+    return tuple(_file(repo, text(one, "path"), int(text(one, "mode"), 8), text(one, "sha")) for one in blobs)
+
+
+def _file(repo: RepoApi, path: str, mode: int, sha: str) -> RepoFile:
+    blob = repo.send("GET", f"/git/blobs/{sha}").object()
+    content = base64.b64decode(maybe_text(blob, "content") or "")
+    return RepoFile(path, content, bool(mode & stat.S_IXUSR) and stat.S_ISREG(mode), stat.S_ISLNK(mode))
 
 
 def _folders_above(path: str) -> Iterator[str]:

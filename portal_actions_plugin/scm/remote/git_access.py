@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.scm.base import RepoRef
+    from portal_actions_plugin.scm.base import RepoFile, RepoRef
     from portal_actions_plugin.scm.opening import Opening
     from portal_actions_plugin.scm.remote.credentials import Credential
     from portal_actions_plugin.scm.remote.transport import Place
+    from portal_actions_plugin.scm.trees import Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +48,17 @@ class ReadByGit(Protocol):
 
     def git_access(self, ref: RepoRef) -> GitAccess:
         """The way to a repository; raises ConfigurationError where there is no credential for it."""
+
+
+@runtime_checkable
+class ReadByApi(Protocol):
+    """What a provider has that can read a folder without git as well: behind some proxies only the API is to be had."""
+
+    def files_by_api(self, ref: RepoRef, where: str, bounds: Bounds) -> tuple[RepoFile, ...]:
+        """Read a folder, or one file; errors as ``scm.reading.read_files`` has them.
+
+        Args:
+            ref: the repository.
+            where: a branch, a tag or a commit with a path below it; empty for the top of the default branch.
+            bounds: how much at most.
+        """
