@@ -18,6 +18,8 @@ from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.workspace import Workspace
+    from portal_actions_plugin.http_client.exchange import Exchange
+    from portal_actions_plugin.http_client.messages import Answer, Request
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.provider import ScmProvider
 
@@ -103,6 +105,7 @@ class ActionContext:
         ask_authorizer: whether the host lets the requester: permission, target.
         reading: how the run's template is read, and so its files; a one-off reads them as Backstage does.
         forge_addresses: which forge the address of a repository, a folder or a file belongs to.
+        send: makes a call over HTTP; a dry run keeps those that write in place of making them.
         links: what ``link`` gathered, in earlier attempts too.
         warnings: what ``warn`` gathered.
     """
@@ -120,6 +123,7 @@ class ActionContext:
     ask_authorizer: Callable[[str, str], bool] = lambda _permission, _target: False
     reading: Reading = Reading.BACKSTAGE
     forge_addresses: ForgeAddresses = field(default_factory=lambda: ForgeAddresses(read_installations({})))
+    send: Callable[[Exchange, Request], Answer] = lambda exchange, request: exchange.send(request)
     links: list[Link] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 

@@ -9,7 +9,7 @@ import click
 from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.cli import audit, runs, tables, template_sources, templates, upkeep
+from portal_actions_plugin.cli import audit, dry_run, runs, tables, template_sources, templates, upkeep
 from portal_actions_plugin.control_characters import escaped_lines
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import of_app
@@ -69,7 +69,7 @@ actions.add_command(_db)
 _template = AppGroup("template", help="What templates need, before anybody runs them.")
 for _command in templates.COMMANDS:
     _template.add_command(_command)  # they judge by the actions that are installed where there is no portal
-for _command in template_sources.COMMANDS:
+for _command in (*template_sources.COMMANDS, *dry_run.COMMANDS):
     _template.add_command(_of_a_portal(_command))
 actions.add_command(_template)
 

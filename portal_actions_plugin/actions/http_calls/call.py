@@ -92,7 +92,7 @@ def call(ctx: ActionContext, asked: Call, seconds: float, accept_status: Collect
         deadline=Deadline(seconds),
         read_bytes=ctx.http.max_bytes + max(map(len, secrets), default=0) * 4,
     )
-    answer = exchange.send(request)
+    answer = ctx.send(exchange, request)
     if answer.status not in range(200, 400) and answer.status not in accept_status:
         raise _error(answer, secrets)
     kept = outputs(answer, ctx.http, secrets, ctx.warn)

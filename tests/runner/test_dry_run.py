@@ -1,0 +1,250 @@
+"""Trying a template on the real state: what it would write is told, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal_actions_plugin.cli import actions
+from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runner.dry_run.course import dry_run
+from portal_actions_plugin.runner.dry_run.notes import DryRun
+from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage.sessions import reading
+from tests.support.http_server import Server, serving
+from tests.support.portal import PEOPLE
+from tests.support.run_helpers import ADA, register, run_one_off, work_off
+
+REPO = {"provider": "local", "owner": "acme"}
+PARAMETERS = {
+    "properties": {
+        "name": {"type": "string", "default": "orders"},
+        "cleanup": {"type": "boolean", "default": False},
+        "token": {"type": "string", "ui:field": "Secret"},
+    }
+}
+
+
+@pytest.fixture
+def portal(make_app: Callable[..., Flask]) -> Iterator[Flask]:
+    app = make_app()
+    with app.app_context():
+        yield app
+
+
+def put(folder: Path, *steps: dict[str, Any], **spec: Any) -> None:
+    document = {
+        "apiVersion": "portal-actions/v1",
+        "kind": "Template",
+        "metadata": {"name": "tried"},
+        "spec": {"owner": "team:a", "type": "service", "parameters": PARAMETERS, "steps": list(steps), **spec},
+    }
+    (folder / "tried").mkdir(exist_ok=True)
+    (folder / "tried" / "template.yaml").write_text(yaml.safe_dump(document))
+
+
+def tried(inputs: dict[str, Any] | None = None, name: str = "ada") -> DryRun:
+    return dry_run(PEOPLE[name], extension().templates.get("tried"), inputs or {})
+
+
+def told(found: DryRun) -> list[tuple[str, str, list[str]]]:
+    return [
+        (step.id, str(step.state), [f"{one.kind} {one.what} {one.target}" for one in step.writes])
+        for step in found.steps
+    ]
+
+
+def rows() -> list[int]:
+    with reading() as db:
+        return [
+            db.rows(select(func.count().label("n")).select_from(table))[0]["n"]
+            for table in (tables.action_runs, tables.template_runs, tables.audit, tables.log_lines)
+        ]
+
+
+CREATE = {
+    "id": "make",
+    "name": "Make",
+    "action": "scm.createRepo@v1",
+    "input": {**REPO, "repo": "${{ parameters.name }}"},
+}
+PUSH = {
+    "id": "push",
+    "name": "Push",
+    "action": "scm.pushSkeleton@v1",
+    "input": {"repo": "${{ steps.make.output.repo }}", "branch": "main", "message": "Add it", "skeleton": "./skeleton"},
+}
+PROPOSE = {
+    "id": "propose",
+    "name": "Propose",
+    "action": "scm.openPrOrMr@v1",
+    "input": {
+        "repo": "${{ steps.make.output.repo }}",
+        "headBranch": "next",
+        "title": "Add ${{ parameters.name }}",
+        "files": [
+            {"path": "a.txt", "content": "changed"},
+            {"path": "b.txt", "content": "${{ steps.push.output.commitSha }}"},
+        ],
+    },
+}
+
+
+def test_steps_see_what_those_before_them_would_have_made_and_nothing_is_made(
+    portal: Flask, template_folder: Path, tmp_path: Path
+) -> None:
+    put(template_folder, CREATE, PUSH, PROPOSE)
+    (template_folder / "tried" / "skeleton").mkdir()
+    (template_folder / "tried" / "skeleton" / "a.txt").write_text("as it was")
+    before = rows()
+    found = tried()
+    assert (told(found), found.lacks, found.is_fine) == (
+        [
+            ("make", "runs", ["create repository acme/orders on local"]),
+            ("push", "runs", ["create branch main of acme/orders on local"]),
+            (
+                "propose",
+                "runs",
+                [
+                    "create branch next of acme/orders on local",
+                    "create pull request next into main of acme/orders on local",
+                ],
+            ),
+        ],
+        (),
+        True,
+    )
+    assert found.steps[2].input["title"] == "Add orders"
+    assert found.steps[2].writes[0].details == {"message": "Add orders", "created": ["b.txt"], "updated": ["a.txt"]}
+    assert (rows(), list((tmp_path / "git" / "acme").iterdir())) == (before, [])
+
+
+def test_what_is_there_is_read_and_a_step_that_it_refuses_is_told_with_what_cleans_up(
+    portal: Flask, template_folder: Path
+) -> None:
+    run_one_off("scm.createRepo@v1", {**REPO, "repo": "orders", "initWithReadme": True})
+    work_off()
+    write = {"id": "write", "name": "Write", "action": "scm.createOrUpdateFile@v1"}
+    same = {"repo": {**REPO, "repo": "orders"}, "branch": "main", "path": "README.md", "message": "m", "content": "new"}
+    after = {
+        "id": "after",
+        "name": "After",
+        "action": "debug.log@v1",
+        "input": {"message": "it failed"},
+        "if": "${{ failure() }}",
+    }
+    left = {"id": "left", "name": "Left", "action": "debug.log@v1", "input": {"message": "never"}}
+    put(template_folder, {**write, "input": same}, CREATE, left, after)
+    found = tried()
+    assert told(found) == [
+        ("write", "runs", ["change commit main of acme/orders on local"]),
+        ("make", "refused", []),
+        ("left", "not reached", []),
+        ("after", "runs", []),
+    ]
+    assert found.steps[0].writes[0].details["updated"] == ["README.md"]
+    assert "exists" in found.steps[1].error
+    assert not found.is_fine
+
+
+def test_a_step_with_each_is_tried_item_by_item(portal: Flask, template_folder: Path) -> None:
+    make = {
+        **CREATE,
+        "each": ["orders", "bills", "none"],
+        "if": "${{ each.value != 'none' }}",
+        "input": {**REPO, "repo": "${{ each.value }}"},
+    }
+    after = {
+        "id": "after",
+        "name": "After",
+        "action": "debug.log@v1",
+        "input": {"message": "${{ steps.make.output.repoUrl | join(' ') }}"},
+    }
+    put(template_folder, make, after)
+    found = tried()
+    assert [(step.item, str(step.state), [one.target for one in step.writes]) for step in found.steps] == [
+        ("0", "runs", ["acme/orders on local"]),
+        ("1", "runs", ["acme/bills on local"]),
+        ("2", "skipped", []),
+        ("", "runs", []),
+    ]
+    assert found.steps[3].input["message"].count("/acme/") == 2
+
+
+def test_an_action_of_which_nobody_knows_what_it_writes_is_not_called(portal: Flask, template_folder: Path) -> None:
+    called: list[object] = []
+    register(unknown=lambda _ctx, **given: called.append(given))
+    unknown = {"id": "unknown", "name": "Unknown", "action": "test.unknown@v1", "input": {"value": "x"}}
+    skipped = {**unknown, "id": "skipped", "if": "${{ parameters.cleanup }}"}
+    absent = {**unknown, "id": "absent"}
+    put(template_folder, unknown, skipped, absent)
+    found = tried()
+    assert [(id_, state) for id_, state, _ in told(found)] == [
+        ("unknown", "not tried"), ("skipped", "skipped"), ("absent", "not tried"),
+    ]  # fmt: skip
+    assert "declares no forge" in found.steps[0].error
+    assert called == []
+
+
+def test_calls_that_read_are_made_and_those_that_write_are_not(
+    make_app: Callable[..., Flask], template_folder: Path
+) -> None:
+    with serving(Server()) as server:
+        server.routes["/thing"] = lambda handler: handler.reply(200, "{}")
+        app = make_app(
+            PORTAL_ACTIONS_HTTP_ALLOWED_HOSTS=f"127.0.0.1:{server.port}",
+            PORTAL_ACTIONS_HTTP_ALLOWED_NETWORKS="127.0.0.0/8",
+        )
+        url = f"http://127.0.0.1:{server.port}/thing"
+        steps = [
+            {"id": method.lower(), "name": method, "action": "http.request@v1", "input": {"method": method, "url": url}}
+            for method in ("GET", "POST")
+        ]
+        entity = {"kind": "Component", "namespace": "default", "name": "orders"}
+        put(
+            template_folder,
+            *steps,
+            {"id": "c", "name": "C", "action": "catalog.registerEntity@v1", "input": {"entity": entity}},
+        )
+        with app.app_context():
+            found = tried()
+    assert [step.writes and (step.writes[0].kind, step.writes[0].what, step.writes[0].target) for step in found.steps[:2]] == [
+        (), ("call", "POST", url),
+    ]  # fmt: skip
+    assert [one.method for one in server.seen] == ["GET"]
+
+
+def test_permissions_and_secrets(portal: Flask, template_folder: Path) -> None:
+    say = {"id": "say", "name": "Say", "action": "debug.log@v1", "input": {"message": "${{ secrets.token }}"}}
+    put(template_folder, say, permissions=["payments:write"], parameters={**PARAMETERS, "required": ["token"]})
+    found = tried({"token": "s3cr3t-value"}, name="vera")
+    assert found.lacks == (
+        "user:vera@example.com lacks the permission template:run for tried",
+        "user:vera@example.com lacks the permission payments:write for tried",
+    )
+    assert "s3cr3t-value" not in repr(found)
+
+
+def test_the_command_tells_people_and_programs_and_exits_for_a_pipeline(
+    portal: Flask, template_folder: Path, tmp_path: Path
+) -> None:
+    put(template_folder, CREATE)
+    file = tmp_path / "inputs.yaml"
+    file.write_text("name: bills\n")
+    run = portal.test_cli_runner().invoke
+    shown = run(actions, ["template", "dry-run", "tried", "--inputs", str(file), "--as", ADA.id])
+    assert shown.exit_code == 0, shown.output
+    assert "→ create repository acme/bills on local (visibility: private)" in shown.output
+    program = run(actions, ["template", "dry-run", "tried", "--inputs", '{"name": "x"}', "--format", "json"])
+    assert json.loads(program.output)["steps"][0]["writes"][0]["target"] == "acme/x on local"
+    assert run(actions, ["template", "dry-run", "tried", "--inputs", '{"name": 1}']).exit_code == 2
+    assert run(actions, ["template", "dry-run", "absent"]).exit_code == 2
+    refused = run(actions, ["template", "dry-run", "tried", "--role", "viewer"])
+    assert (refused.exit_code, "lacks the permission template:run" in refused.output) == (1, True)
