@@ -244,7 +244,7 @@ def _template_sources() -> Iterator[Finding]:
     for source in sources():
         name, state = source.repository.name, source.state
         if name in findings:
-            yield warning(_SOURCES, findings[name], f"mend what it says, then: {_REFRESH}")
+            yield warning(_SOURCES, findings[name], f"correct what it says, then: {_REFRESH}")
         else:
             seen = moment(state.seen_at)
             yield fine(
