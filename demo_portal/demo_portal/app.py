@@ -61,9 +61,11 @@ def create_app(settings: Settings | None = None, **config: Any) -> Flask:
 
 
 def _config(settings: Settings) -> dict[str, Any]:
-    github = {"url": settings.github_url, "api_url": settings.github_url, "token": emulator.TOKEN}
+    # What templates of Backstage call github.com is the forge of this demo.
+    named = {"hosts": ["github.com"]}
+    github = {"url": settings.github_url, "api_url": settings.github_url, "token": emulator.TOKEN, **named}
     return {
-        "PORTAL_ACTIONS_SCM": {"github": github} if settings.github_url else {},
+        "PORTAL_ACTIONS_SCM": {"github": github} if settings.github_url else {"local": named},
         "SECRET_KEY": kept(settings.secret_key_file, lambda: secrets.token_hex(32)),
         "SESSION_COOKIE_NAME": "demo_portal",
         "SESSION_COOKIE_SAMESITE": "Lax",

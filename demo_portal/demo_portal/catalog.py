@@ -72,6 +72,20 @@ def in_repository(repository: str) -> list[Entity]:
     return [found for found in entities() if found.repository == repository]
 
 
+def document(entity_id: str) -> Mapping[str, Any] | None:
+    """An entity as it was registered; None when there is none."""
+    with portal().store.reading() as db:
+        row = db.execute("SELECT document FROM entities WHERE id = ?", (entity_id.lower(),)).fetchone()
+    return json.loads(row["document"]) if row else None
+
+
+def _repository_of(source: str) -> str:
+    """``owner/name`` of the repository that an entity's file lies in, where that is on this portal's forge."""
+    prefix = f"{portal().settings.forge_url}/"
+    parts = source.removeprefix(prefix).split("/") if source.startswith(prefix) else []
+    return "/".join(parts[:2])
+
+
 def _entity(row: sqlite3.Row) -> Entity:
     document = json.loads(row["document"])
     return Entity(
@@ -81,7 +95,7 @@ def _entity(row: sqlite3.Row) -> Entity:
         name=document["name"],
         owner=str(document.get("ownerRef") or ""),
         description=str(document.get("description") or ""),
-        repository=str(document.get("repository") or ""),
+        repository=str(document.get("repository") or _repository_of(row["source"] or "")),
         source=row["source"] or "",
         registered_at=row["registered_at"],
     )

@@ -19,6 +19,10 @@ class Catalog:
         scorecards.evaluate(entity_id)
         return entity_id
 
+    def get_entity(self, ref: str) -> Mapping[str, Any] | None:
+        """What ``catalog:fetch`` reads."""
+        return catalog.document(ref)
+
     def entity_url(self, entity_id: str) -> str:
         """The page about an entity; raises NotFoundError for one that there is not."""
         entity = catalog.entity(entity_id)

@@ -375,6 +375,20 @@ def test_a_push_from_elsewhere_counts_once_somebody_checks_again(app: Flask, ada
     assert "There is no README" not in page
 
 
+def test_the_file_of_an_entity_says_which_repository_is_its_own(app: Flask) -> None:
+    from demo_portal import catalog, hooks
+
+    source = f"{app.config['PORTAL_ACTIONS_LOCAL_SCM_URL']}/acme/ledger/blob/main/catalog-info.yaml"
+    entity = {"kind": "Component", "namespace": "default", "name": "ledger"}
+    with app.app_context():
+        hooks.Catalog().register_entity(entity, source)
+        assert catalog.entity("component:default/ledger").repository == "acme/ledger"
+        found = hooks.Catalog().get_entity("component:default/ledger")
+        assert found is not None
+        assert found["name"] == "ledger"
+        assert hooks.Catalog().get_entity("component:default/nothing-such") is None
+
+
 def test_an_action_registers_and_evaluates_through_the_hosts_hooks(app: Flask) -> None:
     from demo_portal import hooks
 

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from portal_actions_plugin.actions.backstage.catalog import catalog_register
+from portal_actions_plugin.actions.backstage.publish_github import publish_github
 from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.scm.base import FileChange, RepoRef, WebhookSpec
 from portal_actions_plugin.scm.github.provider import open_github
 from portal_actions_plugin.scm.opening import Opening
 from portal_actions_plugin.scm.remote import transport
+from portal_actions_plugin.settings.forge_addresses import ForgeAddresses
 from portal_actions_plugin.settings.installations import Installation
+from tests.support.action_helpers import MemoryRecorder, make_context
 from tests.support.forges.emulator import EmulatedGitHub
 from tests.support.forges.github_opened import AUTHOR, KeptNotes
 
@@ -63,6 +70,41 @@ def test_create_service_twice_leaves_nothing_twice(opening: Opening) -> None:
     assert seen[0] == seen[1]
     with pytest.raises(ConflictError):
         made(replace(opening, notes=KeptNotes()), name)
+
+
+def test_a_workspace_is_published_and_registered_twice(opening: Opening, tmp_path: Path) -> None:
+    installation = opening.installation
+    addresses = ForgeAddresses({installation.name: installation})
+    entities: list[str] = []
+    catalog: Any = SimpleNamespace(register_entity=lambda entity, _: entities.append(entity["name"]) or entity["name"])
+    recorder = MemoryRecorder()
+
+    def new_attempt() -> Any:
+        ctx = make_context(recorder, workspace=tmp_path / "workspace", forge_addresses=addresses, host_catalog=catalog)
+        ctx.make_scm = lambda _name, asking: open_github(replace(opening, log=asking.log, warn=asking.warn))
+        return ctx
+
+    ctx = new_attempt()
+    files = {
+        "catalog-info.yaml": b"kind: Component\nmetadata: {name: shop}\n",
+        "src/a.txt": b"a",
+        "logo.png": b"\x89\0",
+    }
+    for name, content in files.items():
+        (ctx.workspace.folder / name).parent.mkdir(exist_ok=True)
+        (ctx.workspace.folder / name).write_bytes(content)
+    repo = f"r{uuid.uuid4().hex[:12]}"
+    data = {"repoUrl": f"{addresses.hosts[0]}?owner=acme&repo={repo}", "defaultBranch": "main", "topics": ["go"]}
+    first = publish_github.run(new_attempt(), data)
+    assert publish_github.run(new_attempt(), data) == first
+    scm, ref = open_github(opening), RepoRef(installation.name, "acme", repo, "main")
+    assert {name: (scm.read_file(ref, "main", name) or (b"",))[0] for name in files} == files
+    registered = catalog_register.run(new_attempt(), {"repoContentsUrl": first["repoContentsUrl"]})
+    assert (registered["entityRef"], entities) == ("component:default/shop", ["shop"])
+    somebody = make_context(workspace=tmp_path / "workspace", forge_addresses=addresses)
+    somebody.make_scm = lambda *_: open_github(replace(opening, notes=KeptNotes()))
+    with pytest.raises(ConflictError):
+        publish_github.run(somebody, data)
 
 
 def test_a_pull_request_is_merged_and_closed(opening: Opening) -> None:

@@ -108,8 +108,7 @@ def _first_without_git(repo: RepoApi, request: CommitRequest, planned: Sequence[
     }
 
     def write() -> str:
-        path = "/".join(map(segment, smallest.path.split("/")))
-        return text(repo.send("PUT", f"/contents/{path}", body=body).object(), "commit", "sha")
+        return text(repo.send("PUT", f"/contents/{segment(smallest.path)}", body=body).object(), "commit", "sha")
 
     def look_up() -> str | None:
         head = find_branch(repo, request.branch)

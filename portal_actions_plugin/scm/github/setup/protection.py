@@ -81,9 +81,14 @@ def _checks(there: JsonObject) -> Body | None:
     kept: list[JsonValue] = [
         {"context": maybe_text(check, "context"), "app_id": at(check, "app_id") or ANY_APP} for check in checks
     ]
-    # Never with ``contexts`` beside it: GitHub refuses both together ("More than one subschema in oneOf matched"), though its
-    # OpenAPI description has ``contexts`` as required.
-    return {"strict": flag(shown, "strict"), "checks": kept}
+    return _checks_of(kept, is_strict=flag(shown, "strict"))
+
+
+def _checks_of(checks: list[JsonValue], *, is_strict: bool) -> Body:
+    """Never ``checks`` and ``contexts`` together: GitHub refuses that ("More than one subschema in oneOf matched"), though
+    its OpenAPI description has ``contexts`` as required.
+    """
+    return {"strict": is_strict, "checks": checks} if checks else {"strict": is_strict, "contexts": []}
 
 
 def _reviews(there: JsonObject) -> Body | None:
@@ -132,7 +137,8 @@ def _with(before: Body, protection: Protection) -> Body:
         there: list[JsonValue] = [*objects(checks, "checks")]
         known = {maybe_text(check, "context") for check in there}
         there += [{"context": name, "app_id": ANY_APP} for name in protection.required_checks if name not in known]
-        wanted["required_status_checks"] = {"strict": protection.up_to_date or flag(checks, "strict"), "checks": there}
+        is_strict = protection.up_to_date or flag(checks, "strict")
+        wanted["required_status_checks"] = _checks_of(there, is_strict=is_strict)
     if protection.may_push is not None and before["restrictions"] is None:
         wanted["restrictions"] = _named(protection.may_push) or {kind: [] for kind in _NAMED_BY}
     for name, is_wanted in (
