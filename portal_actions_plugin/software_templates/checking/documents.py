@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from portal_actions_plugin.control_characters import escaped
 from portal_actions_plugin.software_templates.checking.exclusive_ifs import exclude_each_other
 from portal_actions_plugin.software_templates.checking.items import read_concurrency, read_each
+from portal_actions_plugin.software_templates.checking.known_outputs import check_outputs
 from portal_actions_plugin.software_templates.checking.literal_inputs import ActionFinder, faults
 from portal_actions_plugin.software_templates.checking.optional_values import check_presence
 from portal_actions_plugin.software_templates.checking.skeletons import Place, hash_skeletons, skeletons_of
@@ -123,6 +124,7 @@ def check_document(
     check_decorators(spec, findings)
     _check_expressions(template, findings)
     _check_literals(steps, known_actions, findings)
+    check_outputs(template, known_actions, findings)
     _check_forges(steps, forbids, findings)
     problems = findings.problems
     waits = problems and all(problem.waits_for for problem in problems)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.software_templates.checking.known_outputs import NAMED, PART, Promised, never_given, promised
 from portal_actions_plugin.software_templates.checking.literal_inputs import ActionFinder, faults, stops_runs
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.places import written
@@ -33,13 +33,8 @@ _MAX_ITEMS = 20
 SECONDS = 5.0
 """Processor time of trying one template."""
 _USER = {"id": "user:default/example", "ref": "user:default/example", "displayName": "Example"}
-_OUTPUT = re.compile(
-    r"steps(?:\.(?P<plain>\w+)|\[\s*['\"](?P<quoted>[^'\"]+)['\"]\s*\])\.outputs?(?P<way>(?:\.\w+|\[\s*['\"][^'\"]+['\"]\s*\])+)(?P<call>\s*\()?"
-)
 _ALWAYS = (None, "", True, "true")
 """Conditions of a step that runs always."""
-_PART = re.compile(r"\w[^.\[\]'\"]*")
-
 Failure = tuple[str, str]
 """The id of a step, and what fails there."""
 
@@ -56,7 +51,7 @@ def needed_optionals(template: Template, known_actions: Container[str]) -> tuple
     """
     try:
         with budget(seconds=SECONDS):
-            return _needed(_Trial(template, known_actions))
+            return _needed(_Trial(template, known_actions, promised(template.steps, known_actions)))
     except (SandboxError, RecursionError):
         return ()
 
@@ -97,13 +92,56 @@ def refused_inputs(template: Template, known_actions: Container[str]) -> frozens
     )
 
 
+def missed_names(template: Template, known_actions: Container[str]) -> Mapping[int, frozenset[str]]:
+    """What no run has, and a step cannot do without: parameters that no page declares, outputs that no action gives.
+
+    Args:
+        template: whose steps are rendered, with made-up values for all that a run may have.
+        known_actions: those whose inputs and outputs are known by their schemas, when more than their names are.
+
+    Returns:
+        The names by the number of each step that fails in every run; none where trying takes too long.
+    """
+    try:
+        with budget(seconds=SECONDS):
+            return _missed(template, known_actions)
+    except (SandboxError, RecursionError):
+        return {}
+
+
+def _missed(template: Template, known_actions: Container[str]) -> Mapping[int, frozenset[str]]:
+    known = promised(template.steps, known_actions)
+    names = [_absent(template, index, known) for index in range(len(template.steps))]
+    if not any(names):
+        return {}
+    whole = {**all_inputs(template), **required_inputs(template)}
+    wished = {**dict.fromkeys(frozenset().union(*names) - set(whole), "example"), **whole}
+    failing = _Trial(template, known_actions, known).failures(whole)
+    because = {step for step, _ in failing - _Trial(template, known_actions).failures(wished)}
+    steps = enumerate(template.steps)
+    return {
+        index: names[index]
+        for index, step in steps
+        if step.id in because and step.condition in _ALWAYS and names[index]
+    }
+
+
+def _absent(template: Template, index: int, known: Promised) -> frozenset[str]:
+    """The names in a step's input that have no value in any run."""
+    texts = list(texts_of(dict(template.steps[index].input)))
+    used = (found for text in texts for found in template.language.references(text))
+    undeclared = frozenset().union(*(found.parameters for found in used)) - template.parameter_names
+    return undeclared.union(name for text in texts for _, name in never_given(text, known))
+
+
 class _Trial:
     """Renders the steps of one template."""
 
-    def __init__(self, template: Template, known_actions: Container[str]) -> None:
+    def __init__(self, template: Template, known_actions: Container[str], known: Promised | None = None) -> None:
+        """Take a template, and what its steps may give; None lets them give all that is named."""
         self.template = template
         self._known_actions = known_actions
-        self._outputs = _made_up_outputs(template)
+        self._outputs = _made_up_outputs(template, known or {})
 
     def mends(self, inputs: Mapping[str, JsonValue], name: str, value: JsonValue) -> bool:
         """Whether one more input lets fewer steps fail."""
@@ -173,15 +211,18 @@ class _Trial:
             yield type(error).__name__
 
 
-def _made_up_outputs(template: Template) -> dict[str, dict[str, JsonValue]]:
-    """A text for each output that a step names, by the step that would give it."""
+def _made_up_outputs(template: Template, known: Promised) -> dict[str, dict[str, JsonValue]]:
+    """A text for each output that a step names, by the step that would give it, as far as it may."""
     found: dict[str, dict[str, JsonValue]] = {}
     texts = json.dumps([[step.condition, step.each, dict(step.input)] for step in template.steps], ensure_ascii=False)
-    for match in _OUTPUT.finditer(texts.replace('\\"', '"')):
-        way = _PART.findall(match["way"])
+    for match in NAMED.finditer(texts.replace('\\"', '"')):
+        way = PART.findall(match["way"])
         if match["call"]:
             way.pop()  # the name of a method
-        place: dict[str, JsonValue] = found.setdefault(match["plain"] or match["quoted"], {})
+        step = match["plain"] or match["quoted"]
+        place: dict[str, JsonValue] = found.setdefault(step, {})
+        if way and way[0] not in known.get(step, (way[0],)):
+            continue
         for name in way[:-1]:
             below = place.get(name)
             if not isinstance(below, dict):

@@ -9,13 +9,13 @@ from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.host import Severity
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.parameters.schemas import declared
+from portal_actions_plugin.software_templates.places import written
 from portal_actions_plugin.software_templates.sources.files import shown_path
 from portal_actions_plugin.software_templates.sources.locations import Expansion
 from portal_actions_plugin.software_templates.sources.reading import CHECK_SECONDS, UNREAD, TemplateReader
-from portal_actions_plugin.software_templates.trial.absences import needed_optionals, refused_inputs
+from portal_actions_plugin.software_templates.trial.absences import missed_names, needed_optionals, refused_inputs
 from portal_actions_plugin.software_templates.trial.files import template_files
 from portal_actions_plugin.software_templates.trial.mending import (
     Mended,
@@ -176,11 +176,9 @@ class _Attempt:
         template = checked.template or checked.waiting
         known = self._portal.known_actions
         fails = refused_inputs(template, known) if template else frozenset()
-        problems = tuple(
-            one
-            for one in (*checked.problems, *checked.warnings)
-            if (one.key in fails if one.severity is Severity.WARNING else not one.waits_for)
-        )
+        missed = missed_names(template, known) if template else {}
+        fatal = [one for one in checked.warnings if one.key in fails or _is_missed(one, missed)]
+        problems = (*(one for one in checked.problems if not one.waits_for), *fatal)
         waits = tuple(sorted({one.waits_for for one in checked.problems if one.waits_for}))
         return Tried(
             name=checked.name,
@@ -189,7 +187,7 @@ class _Attempt:
             state=State.BROKEN if problems else State.WAITS if waits else State.RUNS,
             waits_for=waits,
             problems=problems,
-            warnings=tuple(one for one in checked.warnings if one.key not in fails),
+            warnings=tuple(one for one in checked.warnings if one not in fatal),
             fails_without=needed_optionals(template, known) if template else (),
         )
 
@@ -217,6 +215,15 @@ class _Attempt:
         return chain(
             ways(text, [one for one in tried.problems if one.file == self._shown]), _given(text, checked, tried)
         ), score
+
+
+def _is_missed(warning: TemplateFinding, missed: Mapping[int, frozenset[str]]) -> bool:
+    """Whether a warning is of a name that a step cannot do without."""
+    return any(
+        warning.key.startswith(f"{written(('spec', 'steps', index, 'input'))}.")
+        and any(repr(name) in warning.message for name in names)
+        for index, names in missed.items()
+    )
 
 
 def _given(text: str, checked: Checked, tried: Tried) -> Iterator[Mended]:
