@@ -15,7 +15,8 @@ from sqlalchemy import func, select
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.dry_run.course import dry_run
-from portal_actions_plugin.runner.dry_run.notes import DryRun
+from portal_actions_plugin.runner.dry_run.forge import RecordingForge
+from portal_actions_plugin.runner.dry_run.notes import DryRun, Writes
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
 from tests.support.http_server import Server, serving
@@ -248,3 +249,30 @@ def test_the_command_tells_people_and_programs_and_exits_for_a_pipeline(
     assert run(actions, ["template", "dry-run", "absent"]).exit_code == 2
     refused = run(actions, ["template", "dry-run", "tried", "--role", "viewer"])
     assert (refused.exit_code, "lacks the permission template:run" in refused.output) == (1, True)
+
+
+def test_files_of_a_template_and_of_a_forge_are_read(portal: Flask, template_folder: Path) -> None:
+    (template_folder / "tried" / "skeleton").mkdir(parents=True)
+    (template_folder / "tried" / "skeleton" / "a.txt").write_text("${{ values.name }}")
+    given = {"url": "./skeleton", "values": {"name": "${{ parameters.name }}"}}
+    fetch = {"id": "fetch", "name": "Fetch", "action": "fetch:template", "input": given}
+    look = {"id": "look", "name": "Look", "action": "fs:read", "input": {"path": "a.txt"}}
+    say = {"id": "say", "name": "Say", "action": "debug:log", "input": {"message": "${{ steps.look.output.content }}"}}
+    put(template_folder, fetch, look, say)
+    found = tried()
+    assert [(str(step.state), step.writes) for step in found.steps] == [("runs", ())] * 3
+    assert found.steps[2].input == {"message": "orders"}
+
+
+def test_a_folder_that_a_forge_gives_by_its_api_is_no_write() -> None:
+    class Forge:
+        operations: frozenset[Any] = frozenset()
+        pull_word = "pull request"
+
+        def files_by_api(self, *_given: object) -> tuple[str, ...]:
+            return ("a file",)
+
+    writes = Writes()
+    forge: Any = RecordingForge(Forge(), "ghe", writes, {})  # type: ignore[arg-type]
+    assert forge.files_by_api("ref", "main", None) == ("a file",)
+    assert writes.take() == ()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.base import Operation, WebhookSpec
     from portal_actions_plugin.scm.provider import ScmProvider
 
-_READS = frozenset({"reach", "file_url", "git_access", "find_repo"})
+_READS = frozenset({"reach", "file_url", "files_by_api", "find_repo", "git_access"})
 _NUMBER = 1
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
