@@ -100,7 +100,7 @@ def _first(repo: RepoApi, request: CommitRequest) -> CommitResult:
 def _first_without_git(repo: RepoApi, request: CommitRequest, planned: Sequence[PlannedFile]) -> CommitResult:
     """Commit to an empty repository where only the API is to be had, as behind some proxies: one file, then the others."""
     repo.api.opening.log(f"git does not find {repo.name}, which the API does: its first commit goes by the API")
-    smallest = min(planned, key=lambda file: len(file.change.content))
+    smallest = min(planned, key=lambda file: (file.path.count("/"), len(file.change.content)))
     body: JsonValue = {
         **_words(repo, request),
         "content": base64.b64encode(smallest.change.content).decode(),
