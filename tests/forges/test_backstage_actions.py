@@ -258,6 +258,13 @@ class TestGitHub:
         assert github.bench.runs("orders") == 1
         assert made["runUrl"]
 
+    def test_which_run_of_a_workflow_it_is_has_the_names_of_home_too(self, github: Stage) -> None:
+        workflow = b"on: {workflow_dispatch: {}}\njobs: {it: {runs-on: ubuntu-latest, steps: [{run: make}]}}\n"
+        github.bench.push("orders", "main", {".github/workflows/ci.yml": workflow})
+        data = {"workflowId": "ci.yml", "branchOrTagName": "main", "returnWorkflowRunDetails": True}
+        made = github.run(github_actions_dispatch, **data)
+        assert (made["workflowRunId"], made["workflowRunHtmlUrl"]) == (int(made["runId"]), made["runUrl"])
+
     def test_an_input_that_nobody_knows_is_left_out_as_at_home(self, github: Stage) -> None:
         made = github.run(github_issues_create, title="It is broken", severity="high")
         assert made["issueNumber"] == 1

@@ -61,7 +61,7 @@ def test_strict_equality_decides_a_step(tmp_path):
     assert holds == [True, False]
 
 
-def test_each_is_said_to_be_waited_for(tmp_path):
+def test_a_step_goes_through_a_list_that_people_choose(tmp_path):
     found = tried(tmp_path, """\
         parameters:
           - properties:
@@ -72,7 +72,7 @@ def test_each_is_said_to_be_waited_for(tmp_path):
             action: debug.log@v1
             input: {message: "for ${{ each.value }} at ${{ each.key }}"}
         """)  # fmt: skip
-    assert (found.state, found.waits_for, found.problems) == (State.WAITS, ("each",), ())
+    assert (found.state, found.waits_for, found.problems) == (State.RUNS, (), ())
 
 
 def test_a_placeholder_without_quotes_is_a_mapping_with_a_warning(tmp_path):

@@ -153,11 +153,20 @@ class ActionsDispatch(AtRepository):
         allow_none=True,
         metadata={"description": "Its inputs. None of them is secret."},
     )
+    return_workflow_run_details = fields.Boolean(
+        data_key="returnWorkflowRunDetails",
+        load_default=False,
+        metadata={"description": "Without a meaning here: which run it is is always told."},
+    )
 
 
 class ActionsDispatchOutput(Schema):
     run_id = fields.String(data_key="runId", metadata={"description": "GitHub's id of the run."})
     run_url = fields.String(data_key="runUrl", metadata={"description": "The run's page."})
+    workflow_run_id = fields.Integer(data_key="workflowRunId", metadata={"description": "The same as runId, a number."})
+    workflow_run_html_url = fields.String(
+        data_key="workflowRunHtmlUrl", metadata={"description": "The same as runUrl."}
+    )
 
 
 @action(
@@ -179,6 +188,7 @@ def github_actions_dispatch(
     workflow_id: str,
     branch_or_tag_name: str,
     workflow_inputs: Mapping[str, Any] | None,
+    return_workflow_run_details: bool,  # noqa: ARG001 it costs nothing to tell
 ) -> dict[str, Any]:
     """Start a workflow, once for each run and those that retry it."""
     opened = open_at(ctx, repo_url, GITHUB, Operation.DISPATCH_WORKFLOW)
@@ -186,7 +196,8 @@ def github_actions_dispatch(
     done = dispatch_workflow.handler(
         ctx, repo=opened.ref, workflow=workflow_id, branch=branch_or_tag_name, inputs=given["inputs"]
     )
-    return dict(done or {})
+    made = dict(done or {})
+    return {**made, "workflowRunId": int(made["runId"]), "workflowRunHtmlUrl": made["runUrl"]}
 
 
 class IssuesLabel(AtRepository):
