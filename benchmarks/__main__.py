@@ -25,6 +25,7 @@ from benchmarks.figures import (
     run_page,
     templates,
     throughput,
+    workspaces,
 )
 from benchmarks.peers import peers
 from benchmarks.rig import Rig, Site, site
@@ -59,6 +60,7 @@ FIGURES = {
     "memory": Figure(memory.measure, with_most_runs=False),
     "imports": Figure(imports.measure, with_most_runs=False),
     "templates": Figure(templates.measure, with_most_runs=False),
+    "workspaces": Figure(workspaces.measure, with_most_runs=False),
 }
 GROWTH = "growth"
 PEERS = "peers"

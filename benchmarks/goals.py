@@ -113,5 +113,15 @@ ROWS = (
     Row("import and init_app", "import and init_app in a new process", goals=_both(400, 400)),
     Row("import and init_app, beyond Flask", "the same without the import of Flask"),
     Row("template try", "template try over 200 templates of 300 lines", "s", _both(20, 20)),
+    Row("workspace, to keep", "a workspace of 49 MB in 3,000 files is kept"),
+    Row("workspace, to bring", "it is brought to another machine"),
+    Row("workspace, to keep after a change", "it is kept again, one file of it changed"),
+    Row(
+        "workspace, another writer's longest wait",
+        "the longest wait of another writer meanwhile",
+        goals=_both(200, 200),
+        summary=max,
+    ),
+    Row("workspaces, to keep within the total", "1,000 failed runs' workspaces are brought within the total"),
     Row("template try, memory", "its memory at most, Rss", "MB", _both(300, 300)),
 )

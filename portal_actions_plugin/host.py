@@ -22,6 +22,7 @@ PERMISSIONS = (
     "template:edit",
     "run:cancel-any",
     "audit:read",
+    "workspace:read",
     "repo:write",
     "parameter:read",
     "step:run",

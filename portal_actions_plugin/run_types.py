@@ -295,6 +295,44 @@ class RepositoryCommit:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file of a kept workspace, as people see it.
+
+    Attributes:
+        path: below the workspace; secrets in it are masked.
+        size: in bytes, of the file with its secrets.
+        executable: whether it can be executed.
+        masked: whether secrets in it are masked where it is downloaded.
+        link_to: of a link, what is written in it.
+    """
+
+    path: str
+    size: int
+    executable: bool = False
+    masked: bool = False
+    link_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWorkspace:
+    """What the folder of a template run's steps held after the last one that has changed it.
+
+    Attributes:
+        files: some of its files and links, in the order of their paths; ``next_after`` counts those up to the last of these, if there are more.
+        count: how many there are in all; ``size`` the bytes of all.
+        emptied_at: when they were deleted: there are none then.
+    """
+
+    run_id: str
+    files: tuple[KeptFile, ...]
+    count: int
+    size: int
+    kept_at: datetime
+    emptied_at: datetime | None = None
+    next_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TemplateRun:
     """One execution of a template with one user's inputs. ``steps`` is empty in lists and signals.
 

@@ -21,6 +21,7 @@ from portal_actions_plugin.blueprints.api.requests import (
 from portal_actions_plugin.blueprints.errors import handle_api_error, handle_database_error, handle_http_error
 from portal_actions_plugin.blueprints.headers import protect_if_static
 from portal_actions_plugin.blueprints.pages import audit_page, bulk_page, findings_page, routes
+from portal_actions_plugin.blueprints.pages.run import workspace
 from portal_actions_plugin.errors import ConfigurationError, PortalActionsError
 from portal_actions_plugin.settings.config import Config
 
@@ -28,6 +29,8 @@ PAGES = routes.blueprint.name
 
 routes.blueprint.add_url_rule("/actions/audit", view_func=audit_page.audit)
 routes.blueprint.add_url_rule("/templates/findings", view_func=findings_page.findings)
+routes.blueprint.add_url_rule("/templates/runs/<run_id>/workspace", view_func=workspace.workspace)
+routes.blueprint.add_url_rule("/templates/runs/<run_id>/workspace/file", view_func=workspace.workspace_file)
 routes.blueprint.add_url_rule("/actions/bulk", endpoint="bulk", view_func=bulk_page.preview)
 routes.blueprint.add_url_rule("/actions/bulk", endpoint="do_bulk", view_func=bulk_page.confirm, methods=["POST"])
 for _blueprint in (routes.blueprint, *API_BLUEPRINTS):

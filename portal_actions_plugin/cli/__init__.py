@@ -9,7 +9,7 @@ import click
 from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal_actions_plugin.cli import audit, dry_run, runs, tables, template_sources, templates, upkeep
+from portal_actions_plugin.cli import audit, dry_run, runs, tables, template_sources, templates, upkeep, workspaces
 from portal_actions_plugin.control_characters import escaped_lines
 from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import of_app
@@ -57,7 +57,7 @@ def _of_a_portal(command: click.Command) -> click.Command:
 
 
 actions = _Commands("actions", help="Run, watch and repair self-service actions.")
-for _command in (*upkeep.COMMANDS, *runs.COMMANDS):
+for _command in (*upkeep.COMMANDS, *runs.COMMANDS, *workspaces.COMMANDS):
     # The doctor says by itself what keeps a portal from starting.
     actions.add_command(_command if _command is upkeep.doctor else _of_a_portal(_command))
 

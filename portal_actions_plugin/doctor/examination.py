@@ -22,6 +22,7 @@ from portal_actions_plugin.doctor import (
     queues,
     runs,
     turns,
+    workspaces,
 )
 from portal_actions_plugin.doctor.findings import CRITICAL, Check, Finding, critical, fine
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError, time_limit
@@ -47,6 +48,7 @@ OF_THE_DATABASE: Sequence[Check] = (
     *turns.CHECKS,
     keys.CHECK,
     names_on_redis.CHECK,
+    workspaces.CHECK,
 )
 """In this order: when the database is away or empty, there is no need to find out again for each."""
 

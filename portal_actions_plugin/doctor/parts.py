@@ -60,6 +60,9 @@ WRITTEN: Sequence[Table] = (
     tables.idempotency_keys,
     tables.audit,
     tables.workers,
+    tables.workspaces,
+    tables.workspace_blobs,
+    tables.template_files,
 )
 """The tables that a start, an attempt and its outcome write."""
 

@@ -39,7 +39,7 @@ class Setting:
 
 
 _READ = ("action:read", "template:read", "parameter:read")
-_RUN = (*_READ, "action:run", "template:run", "step:run")
+_RUN = (*_READ, "action:run", "template:run", "step:run", "workspace:read")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,11 +13,13 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.attempt import execute
 from portal_actions_plugin.runner.attempt.prepare import Performer
+from portal_actions_plugin.runner.process.job_process import JobProcess
+from portal_actions_plugin.runner.process.shared_memory import Shared
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.reading import queries
@@ -25,7 +28,8 @@ from portal_actions_plugin.runs.workspaces import folders
 from portal_actions_plugin.runs.workspaces.stores.opening import store
 from portal_actions_plugin.runs.workspaces.stores.store import RUNS, Shelf
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.sessions import reading
+from portal_actions_plugin.storage.pause_points import set_visitor
+from portal_actions_plugin.storage.sessions import database, reading, transaction
 from tests.support.portal import PEOPLE
 from tests.support.run_helpers import work_off
 from tests.support.workspaces import fail, look, rows_of, start_steps, write
@@ -393,3 +397,44 @@ def test_what_a_step_that_cleans_up_changes_is_for_those_that_clean_up_after_it_
     resumed = service.resume_template_run(ADA, failed).run.id
     work_off()
     assert (status(resumed), seen, cleaned) == ("success", {"a": "1"}, [["a"], [], ["a"], []])
+
+
+# -- a process that is killed ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("point", ["workspace.put", "workspace.saved", "record.before", "succeed.before_commit"])
+def test_a_process_that_is_killed_while_it_keeps_files_leaves_the_last_ones_and_nothing_on_the_machine(
+    run_steps, temporary_folder, point
+):
+    seen: dict[str, str] = {}
+    run_id = run_steps(("writes", write(a="1", b="1")), ("writes", write(a="2", c="2")), ("reads", look(seen)))
+    step_off()
+    [queued] = queries.action_runs(RunFilter(status=("queued",)), limit=1).items
+    token = str(uuid.uuid4())
+    job = JobProcess(
+        fork_to_be_killed(queued.id, token, point), token, Shared(), orders=os.pipe()[1], words=os.pipe()[0]
+    )
+    while not job.wait(60):
+        pass
+    assert job.exit_status == -signal.SIGKILL
+    assert list(temporary_folder.iterdir()) == [], "whoever reaps it removes what it had"
+    assert [(row["generation"], row["size"]) for row in rows_of(run_id)] == [(1, 2)]
+    with transaction("test") as tx:  # as a sweeper does, once its lease has lapsed
+        again = {"status": "queued", "attempt": 0, "process_token": None, "lease_expires_at": None}
+        tx.execute(update(tables.action_runs).where(tables.action_runs.c.id == queued.id).values(**again))
+        tx.execute(delete(tables.attempts).where(tables.attempts.c.action_run_id == queued.id))
+    work_off()
+    assert (status(run_id), seen) == ("success", {"a": "2", "b": "1", "c": "2"})
+
+
+def fork_to_be_killed(run_id: str, token: str, point: str) -> int:
+    """A process that makes a run and kills itself at a pause point; gives its id."""
+    database().close_connections()
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        set_visitor(lambda name: os.kill(os.getpid(), signal.SIGKILL) if name == point else None)
+        execute.perform(run_id, Performer(token, "test"))
+    finally:
+        os._exit(1)

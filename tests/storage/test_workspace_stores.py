@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def shelves(request: pytest.FixtureRequest, make_app: Callable[..., Flask], temp
     url, extra = "sqlite_url", {}
     if request.param == "bucket":
         s3 = request.getfixturevalue("s3")
-        extra = {"PORTAL_ACTIONS_WORKSPACES": f"s3://workspaces/some/where?endpoint={s3}&region=us-east-1"}
+        extra = {"PORTAL_ACTIONS_WORKSPACES": f"s3://workspaces/some/{uuid.uuid4().hex}?endpoint={s3}&region=us-east-1"}
     if request.param == "database":
         url = "postgres_url"
     app = make_app(PORTAL_ACTIONS_DATABASE_URL=request.getfixturevalue(url), **extra)

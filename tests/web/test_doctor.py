@@ -538,7 +538,7 @@ def test_tables_of_a_newer_version_want_that_version(app: Flask) -> None:
     assert finding.level == "critical"
     assert "at 9999, which this version (" in finding.message
     assert "db upgrade" not in (finding.mend or "")
-    assert "db downgrade 0008" in (finding.mend or "")
+    assert "db downgrade 0009" in (finding.mend or "")
 
 
 def test_tables_of_a_newer_version_that_say_so_are_lived_with(app: Flask) -> None:

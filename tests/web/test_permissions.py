@@ -26,6 +26,7 @@ from tests.support.people import Person
 from tests.support.portal import PEOPLE
 from tests.support.run_helpers import ADA, MARGARET, change_action, register, run_one_off, work_off
 from tests.support.templates import TWO_STEPS
+from tests.support.workspaces import write
 
 BOB, VERA = PEOPLE["bob"], PEOPLE["vera"]
 
@@ -36,6 +37,9 @@ FAILS = TWO_STEPS.replace("two-steps", "fails").replace(
     "id: part\n      name: Part\n      action: test.fail@v1",
 )
 DEMANDING = TWO_STEPS.replace("two-steps", "demanding").replace("  owner:", "  permissions: [payments:write]\n  owner:")
+SHARING = (
+    FAILS.replace("fails", "sharing").replace("debug.log@v1", "test.write@v1", 1).replace("message: ", "value: ", 1)
+)
 DELEGATING = TWO_STEPS.replace("two-steps", "delegating").replace(
     'action: debug.log@v1\n      input: {message: "goodbye', 'action: test.demanding@v1\n      input: {value: "goodbye'
 )
@@ -64,6 +68,8 @@ WHO_MAY_RUN_ON_A_PAGE = (401, 403, 303, 303, 303)
 OWNER_OR_ADMIN = (401, 403, 200, 403, 200)
 OWNER_OR_ADMIN_ON_A_PAGE = (401, 403, 303, 403, 303)
 ADMIN = (401, 403, 403, 403, 200)
+WHO_MAY_SEE_FILES = (401, 403, 200, 200, 200)
+FILE = "/runs/<run_id>/workspace/file?path=a.txt"
 API = "/api/v1"
 NAMED = {"inputs": {"name": "orders"}}
 HELLO = {"input": {"message": "hello"}}
@@ -108,6 +114,10 @@ CASES = (
     # Which run is confirmed is in the form: each is asked about by itself, as a test below shows.
     Case("POST /actions/bulk", (401, 422, 422, 422, 422), f"/actions/bulk?do=cancel&run={NO_RUN}"),
     Case("GET /templates/runs/<run_id>", EVERYBODY_SIGNED_IN, about="failed template run"),
+    Case("GET /templates/runs/<run_id>/workspace", WHO_MAY_SEE_FILES, about="run with a file"),
+    Case("GET /templates/runs/<run_id>/workspace/file", WHO_MAY_SEE_FILES, f"/templates{FILE}", about="run with a file"),
+    Case("GET /api/v1/template-runs/<run_id>/workspace", WHO_MAY_SEE_FILES, about="run with a file"),
+    Case("GET /api/v1/template-runs/<run_id>/workspace/file", WHO_MAY_SEE_FILES, f"{API}/template-{FILE[1:]}", about="run with a file"),
     Case("GET /actions/runs/<run_id>", EVERYBODY_SIGNED_IN, about="ended one-off"),
     Case("GET /actions/runs/<run_id>/log.txt", EVERYBODY_SIGNED_IN, about="ended one-off"),
     Case("POST /templates/runs/<run_id>/retry", WHO_MAY_RUN_ON_A_PAGE, about="failed template run"),
@@ -127,7 +137,7 @@ CASES = (
 @pytest.fixture
 def portal(make_app: Callable[..., Flask], template_folder: Path) -> Iterator[Flask]:
     """A portal with a template and an action that demand more than running, which only an admin has."""
-    for name, text in (("fails", FAILS), ("demanding", DEMANDING), ("delegating", DELEGATING)):
+    for name, text in (("fails", FAILS), ("demanding", DEMANDING), ("delegating", DELEGATING), ("sharing", SHARING)):
         (template_folder / f"{name}.yaml").write_text(text)
     app = make_app(PORTAL_ACTIONS_RATE_LIMIT="1000 per minute")
     table = app.extensions["portal_actions"].config.role_permissions
@@ -137,7 +147,8 @@ def portal(make_app: Callable[..., Flask], template_folder: Path) -> Iterator[Fl
         raise NotFoundError("There is no such thing.")
 
     with app.app_context():
-        register(fail=fail, demanding=lambda _ctx, **_input: None)
+        register(fail=fail, write=write(**{"a.txt": "content"}), demanding=lambda _ctx, **_input: None)
+        change_action("test.write@v1", workspace="writes")
         change_action("test.demanding@v1", permissions=("payments:write",))
         yield app
 
@@ -156,8 +167,9 @@ def make(about: str) -> str:
         return run_id
     if about == "queued template run":
         return service.start_template_run(ADA, "two-steps", NAMED["inputs"]).run.id
-    if about == "failed template run":
-        run_id = service.start_template_run(ADA, "fails", NAMED["inputs"]).run.id
+    if about in ("failed template run", "run with a file"):
+        name = "fails" if about == "failed template run" else "sharing"
+        run_id = service.start_template_run(ADA, name, NAMED["inputs"]).run.id
         work_off()
         return run_id
     assert about == "canceled demanding run"
@@ -414,11 +426,13 @@ def test_the_python_api_asks_like_the_routes_do(portal: Flask) -> None:
         ["cancel", "queued template run"],
         ["retry", "failed template run"],
         ["resume", "failed template run"],
+        ["workspace", "run with a file"],
+        ["workspace", "run with a file", "a.txt"],
     ],
     ids=lambda command: command[0],
 )
 def test_a_command_asks_for_the_permissions_of_the_role_it_is_given(portal: Flask, command: list[str]) -> None:
-    words = [make(word) if word.endswith("template run") else word for word in command]
+    words = [make(word) if " run" in f" {word}" and " " in word else word for word in command]
     runner = portal.test_cli_runner()
     refused = runner.invoke(actions, [*words, "--as", "user:eve@example.com", "--role", "guest"])
     assert refused.exit_code == 2

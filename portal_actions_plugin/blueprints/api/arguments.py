@@ -108,6 +108,21 @@ class LogQuerySchema(Schema):
     limit = fields.Integer(load_default=1000, validate=validate.Range(1, 1000))
 
 
+class WorkspaceQuerySchema(Schema):
+    """Which files of a workspace."""
+
+    after = fields.Integer(
+        load_default=0, validate=validate.Range(0, 2**31 - 1), metadata={"description": "How many files come before."}
+    )
+    limit = fields.Integer(load_default=1000, validate=validate.Range(1, 1000))
+
+
+class WorkspaceFileQuerySchema(Schema):
+    """Which file of a workspace."""
+
+    path = _text(255, required=True, description="As the listing has it.", example="README.md")
+
+
 class AuditQuerySchema(PageQuerySchema):
     """What the audit is narrowed to."""
 

@@ -8,7 +8,7 @@ from apispec import APISpec
 from flask import Flask
 from flask_smorest import Api, Blueprint
 
-from portal_actions_plugin.blueprints.api import action_runs, actions, audit, health, scm, templates
+from portal_actions_plugin.blueprints.api import action_runs, actions, audit, health, scm, templates, workspaces
 from portal_actions_plugin.blueprints.api.openapi import document
 from portal_actions_plugin.blueprints.api.schemas.common import ErrorSchema
 
@@ -16,6 +16,7 @@ API_PREFIX = "PORTAL_ACTIONS_"
 API_BLUEPRINTS = (
     action_runs.blueprint,
     templates.blueprint,
+    workspaces.blueprint,
     actions.blueprint,
     scm.blueprint,
     audit.blueprint,

@@ -77,7 +77,7 @@ class Box:
     def open_manifest(self, plain: Mapping[str, Any] | None, sealed: bytes | None) -> Mapping[str, Any]:
         """A manifest as it was; raises InternalError for one that is damaged."""
         if sealed is None or self.key is None:
-            return plain or {"owners": [], "files": [], "folders": [], "links": []}
+            return plain or {"owners": [], "files": [], "folders": [], "links": [], "shown": {}}
         opened: Mapping[str, Any] = json.loads(zlib.decompress(_open(self.key, _MANIFEST, bytes(sealed))))
         return opened
 

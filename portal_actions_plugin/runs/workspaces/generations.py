@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, insert, literal, select
 
 from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.run_types import KeptWorkspace
 from portal_actions_plugin.runs.workspaces.box import Box
 from portal_actions_plugin.runs.workspaces.manifest import Manifest
 from portal_actions_plugin.storage import tables
@@ -40,6 +41,7 @@ class Generation:
         store: the kind of store that has its contents.
         box: how they are named and written.
         manifest: what it held.
+        made_at: when the step ended; None before any has changed it.
         emptied_at: when its contents were deleted; its manifest is gone as well then.
         files: how many files it held; ``size`` their bytes.
     """
@@ -48,7 +50,8 @@ class Generation:
     number: int = 0
     store: str = ""
     box: Box = Box()  # noqa: RUF009 it is frozen
-    manifest: Manifest = Manifest()  # noqa: RUF009 it is frozen
+    manifest: Manifest = field(default_factory=Manifest)
+    made_at: datetime | None = None
     emptied_at: datetime | None = None
     files: int = 0
     size: int = 0
@@ -85,6 +88,15 @@ def newest(db: Transaction, run_id: str, keys: tuple[str, ...]) -> Generation:
     return Generation(run_id) if row is None else _of_row(run_id, row, keys)
 
 
+def summary(db: Transaction, run_id: str) -> KeptWorkspace | None:
+    """How much a run's folder held last; None when no step has changed it."""
+    about = select(_row.files, _row.size, _row.made_at, _row.emptied_at).where(_row.template_run_id == run_id)
+    row = db.row(about.order_by(_row.generation.desc()).limit(1))
+    if row is None:
+        return None
+    return KeptWorkspace(run_id, (), row["files"], row["size"], row["made_at"], row["emptied_at"])
+
+
 def needed_contents(db: Transaction, run_id: str, keys: tuple[str, ...]) -> set[str]:
     """The names of all contents that a run's rows refer to.
 
@@ -96,7 +108,7 @@ def needed_contents(db: Transaction, run_id: str, keys: tuple[str, ...]) -> set[
 
 
 def _of_row(run_id: str, row: Row, keys: tuple[str, ...]) -> Generation:
-    about = {"emptied_at": row["emptied_at"], "files": row["files"], "size": row["size"]}
+    about = {name: row[name] for name in ("made_at", "emptied_at", "files", "size")}
     if row["emptied_at"] is not None:
         return Generation(run_id, row["generation"], row["store"], **about)
     box = Box.opened(row["sealed_key"], keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 
@@ -37,11 +37,13 @@ class Manifest:
         files: with their contents' names.
         folders: path and permission bits.
         links: path and what is written in it.
+        shown: what people see of a path that has a secret in it, by that path.
     """
 
     files: tuple[File, ...] = ()
     folders: tuple[tuple[str, int], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    shown: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -69,6 +71,7 @@ class Manifest:
             ],
             "folders": [list(folder) for folder in self.folders],
             "links": [list(link) for link in self.links],
+            "shown": dict(self.shown),
         }
 
     @classmethod
@@ -82,6 +85,7 @@ class Manifest:
             ),
             tuple((path, mode) for path, mode in written["folders"]),
             tuple((path, target) for path, target in written["links"]),
+            written["shown"],
         )
 
 
@@ -92,6 +96,7 @@ class WrittenManifest(TypedDict):
     files: list[list[str | int]]
     folders: list[list[str | int]]
     links: list[list[str]]
+    shown: dict[str, str]
 
 
 def _masked(file: File) -> tuple[str, ...]:

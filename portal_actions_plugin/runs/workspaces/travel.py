@@ -159,9 +159,11 @@ def save(
     files = []
     for path, (mode, size) in sorted(found.files.items()):
         files.append(new.file(path, mode, content_of(folder, path, size)))
-    manifest = Manifest(tuple(files), tuple(sorted(found.folders.items())), tuple(sorted(found.links.items())))
-    if not box.is_sealed:
-        _require_no_secret_path(manifest, secrets)
+    folders_found, links = tuple(sorted(found.folders.items())), tuple(sorted(found.links.items()))
+    shown = _shown_paths([*found.files, *found.folders, *found.links, *found.links.values()], secrets.redactor)
+    if shown and not box.is_sealed:
+        require_keys((), f"The name {next(iter(shown.values()))} in the workspace holds a secret")
+    manifest = Manifest(tuple(files), folders_found, links, shown)
     if manifest == before.manifest and box == before.box:
         return None
     store.put(Shelf(RUNS, before.run_id), new.written())
@@ -226,11 +228,8 @@ class _Contents:
             yield name, self._box.written(name, content)
 
 
-def _require_no_secret_path(manifest: Manifest, secrets: Secrets) -> None:
-    if not secrets.redactor.knows_a_value:
-        return
-    paths = [file.path for file in manifest.files]
-    paths += [part for link in manifest.links for part in link] + [path for path, _ in manifest.folders]
-    for path in paths:
-        if secrets.redactor.values(path) != path:
-            require_keys((), f"The name {secrets.redactor.text(path)} in the workspace holds a secret")
+def _shown_paths(paths: Collection[str], redactor: Redactor) -> dict[str, str]:
+    """What people see of those of these paths that have a secret in them."""
+    if not redactor.knows_a_value:
+        return {}
+    return {path: masked for path in paths if (masked := redactor.values(path)) != path}

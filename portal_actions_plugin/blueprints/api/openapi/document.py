@@ -13,6 +13,7 @@ from portal_actions_plugin.blueprints import csrf, headers
 from portal_actions_plugin.blueprints.api.openapi import examples
 from portal_actions_plugin.blueprints.api.schemas.common import ErrorSchema
 from portal_actions_plugin.blueprints.api.schemas.runs import STEP_STATUSES
+from portal_actions_plugin.blueprints.downloads import MASKED_HEADER
 from portal_actions_plugin.runs.guards.idempotency import KEY
 from portal_actions_plugin.runs.reading.audit_trail import OUTCOMES
 from portal_actions_plugin.runs.states import STATUSES
@@ -41,6 +42,7 @@ ERRORS = {
 _TAGS = {
     "portal_actions_action_runs": ("Action runs", "Executions of actions."),
     "portal_actions_templates": ("Templates", "Software templates and their executions."),
+    "portal_actions_workspaces": ("Workspaces", "The files that the steps of a template run share."),
     "portal_actions_actions": ("Actions", "What can be run."),
     "portal_actions_scm": ("Forges", "Where repositories are."),
     "portal_actions_audit": ("Audit", "Who did what."),
@@ -53,10 +55,13 @@ _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "name": ("The template's name.", {"type": "string", "minLength": 1}),
 }
 _ACTION_RUN_LINKS = ("get_action_run", "get_action_run_logs", "cancel_action_run", "retry_action_run")
-_TEMPLATE_RUN_LINKS = ("get_template_run", "cancel_template_run", "retry_template_run", "resume_template_run")
+_TEMPLATE_RUN_LINKS = (
+    *("get_template_run", "cancel_template_run", "retry_template_run", "resume_template_run"),
+    "get_workspace",
+)
 _LINKS = {
     **dict.fromkeys(("start_action_run", *_ACTION_RUN_LINKS), _ACTION_RUN_LINKS),
-    **dict.fromkeys(("start_template_run", *_TEMPLATE_RUN_LINKS), _TEMPLATE_RUN_LINKS),
+    **dict.fromkeys(("start_template_run", *_TEMPLATE_RUN_LINKS[:4]), _TEMPLATE_RUN_LINKS),
 }
 """Where an answer with a run leads: each link is named after its operation. A list may be empty, and leads nowhere."""
 
@@ -78,6 +83,8 @@ _HEADERS = {
     "RateLimit-Reset": _header("Seconds until the oldest start leaves the window.", _COUNT),
     "Retry-After": _header("Seconds to wait.", _COUNT),
     "Retry-After-If-Known": {**_header("Seconds to wait, when waiting helps.", _COUNT), "required": False},
+    "Content-Disposition": _header("It is saved, and under which name.", {"type": "string", "minLength": 1}),
+    MASKED_HEADER: {**_header("Secrets in the file are masked.", {"const": "yes"}), "required": False},
     "WWW-Authenticate": _header("How to say who asks.", {"const": "Bearer"}),
 }
 _ALWAYS = ("Cache-Control", "Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options")

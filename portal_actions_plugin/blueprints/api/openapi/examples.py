@@ -18,10 +18,13 @@ from portal_actions_plugin.blueprints.api.schemas.runs import (
     TemplateRunDetailSchema,
     TemplateRunPageSchema,
 )
+from portal_actions_plugin.blueprints.api.schemas.workspaces import WorkspaceSchema
 from portal_actions_plugin.run_types import (
     ActionRun,
     Attempt,
     AuditEntry,
+    KeptFile,
+    KeptWorkspace,
     Link,
     LogLine,
     Page,
@@ -197,6 +200,15 @@ _AUDIT_ENTRY = AuditEntry(
 )
 
 
+_WORKSPACE = KeptWorkspace(
+    run_id=RUN_ID,
+    files=(KeptFile("README.md", 812), KeptFile("src/settings.ini", 96, masked=True)),
+    count=2,
+    size=908,
+    kept_at=_FINISHED_AT,
+)
+
+
 @cache
 def answers() -> dict[str, Json]:
     """What each operation answers when it works, by operation id."""
@@ -222,6 +234,7 @@ def answers() -> dict[str, Json]:
         "cancel_template_run": template_run.dump(_CANCELED_TEMPLATE_RUN),
         "retry_template_run": template_run.dump(_AGAIN),
         "resume_template_run": template_run.dump(replace(_AGAIN, resumed_step="create-repo")),
+        "get_workspace": WorkspaceSchema().dump(_WORKSPACE),
         "list_audit": _page(AuditPageSchema(), _AUDIT_ENTRY),
         "get_health": {
             "status": "ok",

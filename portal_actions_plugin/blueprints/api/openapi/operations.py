@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 Json = dict[str, Any]
 
@@ -86,6 +87,8 @@ def _curl(base: str, path: str, method: str, operation: Json, parameters: tuple[
     for parameter in parameters:
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
+    asked = {one["name"]: one["schema"]["example"] for one in parameters if one["in"] == "query" and one["required"]}
+    path += f"?{urlencode(asked)}" if asked else ""
     lines = [f"curl {'-X POST ' if method == 'post' else ''}{shlex.quote(base + path)}"]
     if operation.get("security") != []:
         lines.append(_WHO)

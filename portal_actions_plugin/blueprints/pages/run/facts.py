@@ -25,6 +25,7 @@ from portal_actions_plugin.run_types import ActionRun, RunError, Step, TemplateR
 from portal_actions_plugin.runs.guards import access, offers
 from portal_actions_plugin.runs.guards.findings import findings_about
 from portal_actions_plugin.runs.reading import permitted
+from portal_actions_plugin.runs.reading.workspaces import permitted as permitted_workspaces
 from portal_actions_plugin.runs.resume import fails_again, left_off
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import ACTIVE, FAILED, RUNNING, SUCCESS
@@ -45,7 +46,7 @@ def template_run_facts(identity: Identity, run: TemplateRun, log: LogFilter, unf
     again = _fails_again(run, shared["error"]) if resume_at else None
     results = {"links": result_links(run), "texts": result_texts(run), "results": other_results(run)}
     own = {"run": run, "receipt": receipt_of(run), "resume_at": resume_at, "resume_fails": again}
-    own |= {"unfolded": unfolded.of(run)}
+    own |= {"unfolded": unfolded.of(run), "workspace": permitted_workspaces.of_page(identity, run)}
     return {**shared, **results, **own}
 
 

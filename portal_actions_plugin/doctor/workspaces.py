@@ -1,0 +1,91 @@
+"""The doctor's look at the store of workspaces: that it takes files, and that it is the one which the others have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import func, select
+
+from portal_actions_plugin.doctor.findings import Check, Finding, counted, fine, warning
+from portal_actions_plugin.doctor.parts import looking
+from portal_actions_plugin.errors import ActionError
+from portal_actions_plugin.runs.workspaces.stores.opening import store
+from portal_actions_plugin.runs.workspaces.stores.postgresql import PostgresStore
+from portal_actions_plugin.runs.workspaces.stores.store import RUNS, Shelf
+from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage.sessions import new_id
+
+LOOKED_AT = 20
+"""Of the kept workspaces, the newest."""
+
+_TRIAL = "doctor"
+_MEND = (
+    "set PORTAL_ACTIONS_WORKSPACES alike for web processes and workers, to a folder that all machines share or a bucket"
+)
+
+_row = tables.workspaces.c
+_run = tables.template_runs.c
+
+
+def _workspaces() -> Iterator[Finding]:
+    try:
+        kept = store()
+        _try_out()
+    except ActionError as error:
+        message = f"steps that share files fail, and their runs cannot be resumed: {error.message}"
+        yield warning(
+            "workspaces", message, "correct PORTAL_ACTIONS_WORKSPACES, or the rights of who runs this command"
+        )
+        return
+    other = _kept_elsewhere()
+    if other:
+        message = (
+            f"{counted(sum(other.values()), 'workspace')} of runs are kept in {' and '.join(sorted(other))}, not here"
+        )
+        yield warning("workspaces", f"{message} ({kept.describe()}): those runs cannot go on or be resumed", _MEND)
+    missing, looked_at = _missing()
+    if missing and missing == looked_at:
+        message = f"{kept.describe()} has no file of the last {counted(looked_at, 'workspace')} that workers have kept"
+        yield warning("workspaces", f"{message}: they have another one", _MEND)
+    elif not other:
+        yield fine("workspaces", f"{kept.describe()} takes the files that steps share")
+
+
+def _try_out() -> None:
+    """Keep a content, look at it and delete it; in the database the check of its tables has done so."""
+    kept = store()
+    if isinstance(kept, PostgresStore):
+        return
+    shelf, name = Shelf(_TRIAL, new_id()), "0" * 64
+    kept.put(shelf, [(name, b"the doctor was here")])
+    list(kept.get(shelf, [name]))
+    kept.clear(shelf)
+
+
+def _kept_elsewhere() -> dict[str, int]:
+    """How many workspaces are kept in which other kind of store."""
+    with looking() as db:
+        rows = db.rows(
+            select(_row.store, func.count().label("n"))
+            .where(tables.KEPT, _row.store != store().name)
+            .group_by(_row.store)
+        )
+    return {row["store"]: row["n"] for row in rows}
+
+
+def _missing() -> tuple[int, int]:
+    """Of how many of the newest workspaces there is no file here, and how many were looked at."""
+    with looking() as db:
+        rows = db.rows(
+            select(_row.template_run_id)
+            .join_from(tables.workspaces, tables.template_runs, _run.id == _row.template_run_id)
+            # One that resumes another may have no content of its own.
+            .where(tables.KEPT, _row.store == store().name, _row.size > 0, _run.retry_of.is_(None))
+            .order_by(_row.template_run_id.desc())
+            .limit(LOOKED_AT)
+        )
+    missing = [row for row in rows if not store().sizes(Shelf(RUNS, row["template_run_id"]))]
+    return len(missing), len(rows)
+
+
+CHECK = Check("workspaces", _workspaces, "files that steps share can be kept")

@@ -1,0 +1,1 @@
+"""A run's workspace as people see it."""
