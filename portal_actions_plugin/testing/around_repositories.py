@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from portal_actions_plugin.errors import ConfigurationError, NotFoundError
-from portal_actions_plugin.scm.base import Issue, Operation, Protection, RepoRef, Variable, WebhookSpec
+from portal_actions_plugin.scm.base import Issue, Operation, Protection, PullDetails, RepoRef, Variable, WebhookSpec
 from portal_actions_plugin.testing.commits import put
 from portal_actions_plugin.testing.contract import Contract, needs
 from portal_actions_plugin.testing.forge_under_test import Attempt, AttemptLostError, ForgeUnderTest
@@ -48,6 +48,9 @@ CALLS: dict[Operation, Call] = {
     Operation.DISPATCH_WORKFLOW: dispatch,
     Operation.CLOSE_PULL: lambda _, attempt, ref: attempt.scm.close_pull(ref, 1, expected_head=None),
     Operation.MERGE_PULL: lambda _, attempt, ref: attempt.scm.merge_pull(ref, 1, expected_head=None, method="merge"),
+    Operation.DETAIL_PULL: lambda _, attempt, ref: attempt.scm.detail_pull(ref, 1, PullDetails(labels=("bug",))),
+    Operation.CONFIGURE_REPO: lambda _, attempt, ref: attempt.scm.configure_repo(ref, {"description": "Sells"}),
+    Operation.ENSURE_GROUP: lambda _, attempt, ref: attempt.scm.ensure_group(ref.provider, [ref.owner]),
 }
 """A call of each operation that a forge need not have."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 
 from portal_actions_plugin.extension import extension
@@ -28,6 +29,7 @@ spec:
     required: [repoUrl]
     properties:
       repoUrl: {type: string, ui:field: RepoUrlPicker, ui:options: {allowedHosts: [github.com]}}
+      token: {type: string, ui:field: Secret}
   steps:
     - id: fetch
       name: Fetch
@@ -44,6 +46,9 @@ spec:
         gitAuthorName: Shop
         gitAuthorEmail: shop@example.com
         collaborators: ${{ parameters.nobody }}
+        protectDefaultBranch: false
+        repoVariables: {REGION: north}
+        secrets: {DEPLOY_TOKEN: "${{ parameters.token }}"}
     - id: register
       name: Register
       action: catalog:register
@@ -84,18 +89,20 @@ def test_a_template_publishes_and_registers_twice(
     app = make_app(
         PORTAL_ACTIONS_LOCAL_SCM_ROOT=root,
         PORTAL_ACTIONS_LOCAL_SCM_URL="https://portal.example/forge",
+        PORTAL_ACTIONS_SECRET_KEYS=[Fernet.generate_key().decode()],
         PORTAL_ACTIONS_SCM={"local": {"hosts": ["github.com"]}},
     )
     with app.app_context():
         extension().hook_table.register("catalog", catalog, replaces=True, how="")
         for name in ("orders", "billing"):
-            inputs = {"repoUrl": f"github.com?owner=acme&repo={name}"}
+            inputs = {"repoUrl": f"github.com?owner=acme&repo={name}", "token": "hush-hush-12"}
             started = service.start_template_run(PEOPLE["ada"], "published", inputs)
             work_off()
             run = queries.template_run(started.run.id)
             assert run.status == "success", [step.run and step.run.error for step in run.steps]
             published = run.steps[1].run
             assert published is not None
+            assert "hush-hush-12" not in repr(published.input)
             assert published.outputs["repoContentsUrl"] == f"https://portal.example/forge/acme/{name}/blob/main"
         again = service.start_template_run(PEOPLE["ada"], "published", {"repoUrl": "github.com?owner=acme&repo=orders"})
         work_off()
