@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, validate
 from marshmallow import ValidationError as SchemaError
 
-from portal_actions_plugin.actions.backstage.pull_requests import committed
+from portal_actions_plugin.actions.backstage.proposals import committed
 from portal_actions_plugin.actions.backstage.repo_url import (
     GITLAB,
     REPO_URL,

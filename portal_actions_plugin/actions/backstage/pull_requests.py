@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
-from portal_actions_plugin.actions.backstage.publishing import branch_before
+from portal_actions_plugin.actions.backstage.proposals import Proposal, committed, proposed
 from portal_actions_plugin.actions.backstage.repo_url import (
     GITHUB,
     GITLAB,
@@ -16,58 +15,26 @@ from portal_actions_plugin.actions.backstage.repo_url import (
     WithAuthor,
     named_people,
     open_at,
-    or_warn,
     repo_url_lock,
 )
 from portal_actions_plugin.actions.backstage.source_files import (
-    TARGET_PATH,
     source_files,
     source_path_field,
     target_path_field,
 )
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_fields import branch_field, follows, optional_text
-from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import FileChange, Operation, PullDetails
 from portal_actions_plugin.scm.names import check_branch, check_path
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
-    from portal_actions_plugin.actions.scm_commits import OpenRepo
-    from portal_actions_plugin.scm.base import PullRequest
     from portal_actions_plugin.settings.forge_addresses import RepoUrl
 
 _MAX_TITLE = 250
 _MAX_BODY = 60_000
 _MAX_FILES = 10_000
 _TIMEOUT = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What is to be proposed.
-
-    Attributes:
-        head: the branch that is proposed.
-        base: the branch to merge into; None for the default one.
-        title: one line.
-        body: its description.
-        message: of the commit.
-        files: to commit to the head branch first.
-        updates: whether the head branch may be there already.
-        is_draft: whether it is not to be merged yet.
-        details: people and labels.
-    """
-
-    head: str
-    base: str | None
-    title: str
-    body: str
-    message: str
-    files: Sequence[FileChange]
-    updates: bool
-    is_draft: bool
-    details: PullDetails
 
 
 def _branch_name_field(description: str) -> fields.String:
@@ -207,7 +174,7 @@ def github_pull_request(
             tuple(dict.fromkeys(assignees or ())),
         ),
     )
-    pull = _proposed(opened, proposal, fails_when_empty=create_when_empty)
+    pull = proposed(opened, proposal, fails_when_empty=create_when_empty)
     if pull is None:
         return {}
     return {"targetBranchName": pull.base, "remoteUrl": pull.url, "pullRequestNumber": pull.number}
@@ -319,73 +286,13 @@ def gitlab_merge_request(
             removes_branch=True if remove_source_branch else None,
         ),
     )
-    pull = _proposed(opened, proposal, fails_when_empty=True)
+    pull = proposed(opened, proposal, fails_when_empty=True)
     name = opened.ref.full_name
     found = {"targetBranchName": pull.base, "mergeRequestUrl": pull.url} if pull else {}
     return {**found, "projectid": name, "projectPath": name}
-
-
-def committed(ctx: ActionContext, source: str | None, target: str | None, commit_action: str) -> list[FileChange]:
-    """What a ``commitAction`` makes of the files of the workspace.
-
-    Args:
-        ctx: of the run.
-        source: the folder of the workspace.
-        target: the folder of the repository.
-        commit_action: auto, create, update, delete or skip.
-    """
-    if commit_action == "skip":
-        return []
-    found = source_files(ctx, source, target)
-    if commit_action == "delete":
-        return [FileChange(one.path, b"", is_gone=True) for one in found]
-    return found
 
 
 def _kept(files: Sequence[FileChange], gone: Sequence[FileChange]) -> list[FileChange]:
     """The files without those that go: of both, what goes counts."""
     names = {one.path for one in gone}
     return [one for one in files if one.path not in names]
-
-
-def _proposed(opened: OpenRepo, wanted: Proposal, *, fails_when_empty: bool) -> PullRequest | None:
-    """Commit and propose; None where there is nothing to propose, and that is no error."""
-    scm, ref, ctx = opened.scm, opened.ref, opened.ctx
-    base = wanted.base or ref.default_branch
-    if wanted.head == base:
-        message = f"{base} cannot be merged into itself: name another branch."
-        raise ValidationError(message, fields={"branchName": [message]})
-    if scm.branch_head(ref, base) is None:
-        raise NotFoundError(
-            f"{ref.full_name} has no branch {base} to merge into.",
-            hint="Push a first commit there, or name another one.",
-            fields={"targetBranchName": [f"There is no branch {base}."]},
-        )
-    was_at = branch_before(opened, wanted.head)
-    if was_at and wanted.files and not wanted.updates:
-        message = f"{ref.full_name} has a branch {wanted.head} already, at {was_at[:7]}. Nothing was written to it."
-        raise ConflictError(message, hint="Name another branch.", fields={"branchName": [message]})
-    if wanted.files:
-        opened.commit(wanted.head, wanted.files, wanted.message, base)
-    if scm.branch_head(ref, wanted.head) is None:
-        message = f"There is nothing to propose: {base} of {ref.full_name} has these files already."
-        if fails_when_empty:
-            raise ValidationError(message, hint="Nothing needs to be done.", fields={TARGET_PATH: [message]})
-        ctx.log(message)
-        return None
-    more = {"draft": True} if wanted.is_draft else {}
-    pull = scm.open_pull(ref, head=wanted.head, base=base, title=wanted.title, body=wanted.body, **more)
-    name = opened.pull_name(pull.number)
-    ctx.log(
-        f"{'opened' if pull.fresh else f'found the {pull.state}'} {name} of {ref.full_name}: {wanted.head} into {base}"
-    )
-    ctx.link(f"{name[0].upper()}{name[1:]}", pull.url)
-    if wanted.details != PullDetails():
-        or_warn(ctx, f"people and labels of {name}", lambda: _detail(opened, pull, wanted.details))
-    return pull
-
-
-def _detail(opened: OpenRepo, pull: PullRequest, details: PullDetails) -> None:
-    opened.require(Operation.DETAIL_PULL)
-    for part in opened.scm.detail_pull(opened.ref, pull.number, details):
-        opened.ctx.warn(f"{opened.pull_name(pull.number)} of {opened.ref.full_name}: {part}")
