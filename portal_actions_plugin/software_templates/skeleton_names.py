@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import posixpath
+import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.spec import Step
 
 MAX_PATH = 1_000
@@ -16,6 +19,7 @@ MAX_CHOICES = 10
 """Folders that one step may choose from, where each is looked at by itself."""
 FETCHING = frozenset({"fetch:template", "fetch:template:file", "fetch:plain", "fetch:plain:file"})
 """The actions whose ``url`` may be a path that begins beside the template."""
+_ITEM = re.compile(r"\s*\$\{\{\s*each\.value(?:\.(?P<part>\w+))?\s*\}\}")
 
 
 class SkeletonError(Exception):
@@ -52,6 +56,9 @@ class Choices(Protocol):
 
     def of(self, text: str) -> Iterable[str]:
         """What a text may become whose first part is an expression."""
+
+    def items_of(self, each: JsonValue) -> Iterable[object]:
+        """The values that a step may go through."""
 
 
 class Source(NamedTuple):
@@ -90,13 +97,23 @@ def sources_of(step: Step, choices: Choices) -> Iterator[Source]:
     if path := _beside(url):
         yield Source("url", source_path(path))
     elif "://" not in url.partition("${{")[0]:
-        yield from (Source("url", path, is_choice=True) for path in _chosen(url, choices))
+        yield from (Source("url", path, is_choice=True) for path in _chosen(url, step, choices))
 
 
-def _chosen(url: str, choices: Choices) -> Iterable[str]:
+def _chosen(url: str, step: Step, choices: Choices) -> Iterable[str]:
     """The paths that a ``url`` may become which begins with an expression; of many of them, the folder that they are in."""
-    found = dict.fromkeys(_plain_paths(choices.of(url)))
+    found = dict.fromkeys(_plain_paths((*choices.of(url), *_of_items(url, step, choices))))
     return found if len(found) <= MAX_CHOICES else [posixpath.commonpath(found)]
+
+
+def _of_items(url: str, step: Step, choices: Choices) -> Iterator[str]:
+    """What a ``url`` becomes that begins with the item of a step's ``each``, or with a part of it."""
+    if step.each is None or not (named := _ITEM.match(url)):
+        return
+    for item in choices.items_of(step.each):
+        value = item.get(named["part"]) if named["part"] and isinstance(item, Mapping) else item
+        if isinstance(value, str):
+            yield f"{value}{url[named.end() :]}"
 
 
 def _plain_paths(urls: Iterable[str]) -> Iterator[str]:

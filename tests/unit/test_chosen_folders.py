@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,17 +22,21 @@ Load = Callable[..., Template]
 def source(tmp_path: Path) -> Callable[..., FolderTemplateSource]:
     """Write a template whose one step fetches a url, with the file ``x`` in some folders."""
 
-    def written(url: str, fields: dict[str, object], folders: list[str], **page: object) -> FolderTemplateSource:
+    def written(
+        url: str, fields: dict[str, object], folders: list[str], each: object = None, **page: object
+    ) -> FolderTemplateSource:
         for folder in folders:
             (tmp_path / folder).mkdir(parents=True)
             (tmp_path / folder / "x").write_text(folder)
         form = {"properties": fields, **page}
-        template = {
+        template: dict[str, Any] = {
             "apiVersion": "scaffolder.backstage.io/v1beta3",
             "kind": "Template",
             "metadata": {"name": "svc"},
             "spec": {"parameters": [form], "steps": [{"id": "f", "action": "fetch:plain", "input": {"url": url}}]},
         }
+        if each is not None:
+            template["spec"]["steps"][0]["each"] = each
         (tmp_path / "svc").mkdir(exist_ok=True)
         (tmp_path / "svc" / "template.yaml").write_text(yaml.safe_dump(template))
         catalog = {"kind": "Location", "spec": {"targets": ["./svc/template.yaml"]}}
@@ -59,6 +64,23 @@ def test_each_folder_that_a_form_offers_can_be_fetched(source, url, fields):
     for kind in ("plain", "signed"):
         (found,) = read_skeleton(again, f"../shared/{kind}/")
         assert (found.path, found.content) == ("x", f"shared/{kind}".encode())
+
+
+@pytest.mark.parametrize(
+    ("url", "each", "field"),
+    [
+        ("${{ each.value }}", ["../shared/plain", "../shared/signed"], {"type": "string"}),
+        ("${{each.value}}/", {"a": "../shared/plain", "b": "../shared/signed"}, {"type": "string"}),
+        ("${{ each.value.from }}", [{"from": "../shared/plain"}, {"from": "../shared/signed"}, {}], {"type": "string"}),
+        ("${{ each.value }}", "${{ parameters.kinds }}", {"type": "array", "items": {"enum": OFFERED["enum"]}}),
+        ("${{ each.value }}", "${{ parameters.kinds }}", {"type": "array", "default": OFFERED["enum"]}),
+    ],
+)
+def test_each_folder_that_a_step_goes_through_can_be_fetched(source, url, each, field):
+    template = source(url, {"kinds": field}, ["shared/plain", "shared/signed"], each=each).get("svc")
+    again = Template.from_snapshot(template.snapshot())
+    for kind in ("plain", "signed"):
+        assert read_skeleton(again, f"../shared/{kind}")[0].content == f"shared/{kind}".encode()
 
 
 def test_a_folder_that_only_a_condition_offers_can_be_fetched(source):

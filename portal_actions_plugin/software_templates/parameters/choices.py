@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.software_templates.parameters.schemas import declared, merge_pages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.parameters.schemas import Schema
 
 _LEADING = re.compile(r"\s*\$\{\{(?P<source>(?:'[^']*'|\"[^\"]*\"|(?!\}\}).)*)\}\}", re.DOTALL)
@@ -52,8 +54,31 @@ class Choices:
         quoted = ("".join(groups) for groups in _TEXT.findall(source))
         offered = (value for name in named for value in self._offered(name))
         kept = (value for value in (*quoted, *offered) if value and (is_alone or value.startswith(".")))
-        for value, _ in zip(dict.fromkeys(kept), range(MAX_VALUES), strict=False):
+        for value in islice(dict.fromkeys(kept), MAX_VALUES):
             yield f"{value}{rest}"
+
+    def items_of(self, each: JsonValue) -> Iterator[object]:
+        """Say what a step may go through.
+
+        Args:
+            each: as the template has it: a list, an object, or an expression that is a parameter.
+
+        Yields:
+            The values of its items, as far as they have no expression; of a parameter, what its form offers.
+        """
+        if isinstance(each, str):
+            source = each.strip().removeprefix("${{").removesuffix("}}").strip()
+            found = _PARAMETER.fullmatch(source)
+            each = list(self._items("".join(filter(None, found.groups())))) if found else []
+        values = each.values() if isinstance(each, Mapping) else each if isinstance(each, list) else ()
+        yield from islice(values, MAX_VALUES)
+
+    def _items(self, name: str) -> Iterator[Any]:
+        for schema in declared(merge_pages(self.pages, "")).get(name, ()):
+            if isinstance(schema, Mapping):
+                yield from _values(schema.get("items"))
+                default = schema.get("default")
+                yield from default if isinstance(default, list) else ()
 
     def _offered(self, name: str) -> Iterator[str]:
         schemas = declared(merge_pages(self.pages, "")).get(name, ())
