@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from portal_actions_plugin.settings.forge_settings import URLS
 from portal_actions_plugin.software_templates.sources.checkouts import Checkout, CheckoutState
 
 if TYPE_CHECKING:
+    from portal_actions_plugin.run_types import RepositoryCommit
     from portal_actions_plugin.scm.clone import Fetched
     from portal_actions_plugin.scm.remote.git_access import GitAccess
     from portal_actions_plugin.settings.installations import Installation
@@ -48,11 +50,23 @@ class Source:
 
     repository: TemplateRepository
     state: CheckoutState
+    commit: RepositoryCommit | None = None
+    """The one that is used; None before the first one has come."""
+
+    @property
+    def seen_at(self) -> datetime | None:
+        """When the repository last said which commit its ref is at."""
+        return datetime.fromtimestamp(self.state.seen_at, UTC) if self.state.seen_at else None
 
 
 def sources() -> list[Source]:
     """The repositories of the current app, in the order of the setting."""
-    return [Source(one.repository, one.state()) for one in extension().checkouts.all]
+    return [_source(one) for one in extension().checkouts.all]
+
+
+def _source(checkout: Checkout) -> Source:
+    root = checkout.root()
+    return Source(checkout.repository, checkout.state(), root.source if root else None)
 
 
 def refresh(older_than: float = 0.0) -> list[Source]:
@@ -64,7 +78,7 @@ def refresh(older_than: float = 0.0) -> list[Source]:
     Returns:
         Those that were asked.
     """
-    return [Source(one.repository, one.state()) for one in extension().checkouts.all if _refresh(one, older_than)]
+    return [_source(one) for one in extension().checkouts.all if _refresh(one, older_than)]
 
 
 def is_due(older_than: float) -> bool:

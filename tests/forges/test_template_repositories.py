@@ -212,6 +212,7 @@ def test_the_last_good_version_is_used_while_the_remote_is_away_and_everybody_is
     assert vera.get("/api/v1/templates").json["warnings"] == []
     page = margaret.get("/templates/findings").text
     assert moment(since) in page
+    assert f'title="{before.commit}"' in page
     (found,) = (one for one in examine() if one.part == "template sources")
     assert (found.level, moment(since) in found.message) == ("warning", True)
     told_json = portal.test_cli_runner().invoke(actions, ["template", "sources", "--format", "json"])

@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runner.dry_run.course import dry_run
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.workspaces import folders
@@ -94,6 +95,15 @@ def test_a_template_publishes_and_registers_twice(
     )
     with app.app_context():
         extension().hook_table.register("catalog", catalog, replaces=True, how="")
+        inputs = {"repoUrl": "github.com?owner=acme&repo=orders"}
+        tried = dry_run(PEOPLE["ada"], extension().templates.get("published"), inputs)
+        assert [(str(step.state), [one.target for one in step.writes], step.error) for step in tried.steps] == [
+            ("runs", [], ""),
+            # The repository, its first commit, and the protection of its branch.
+            ("runs", ["acme/orders on local", "main of acme/orders on local", "main of acme/orders on local"], ""),
+            ("runs", ["component:default/orders"], ""),
+        ]
+        assert (catalog.entities, list((root / "acme").iterdir())) == ([], [])
         for name in ("orders", "billing"):
             inputs = {"repoUrl": f"github.com?owner=acme&repo={name}", "token": "hush-hush-12"}
             started = service.start_template_run(PEOPLE["ada"], "published", inputs)

@@ -12,6 +12,7 @@ from portal_actions_plugin.host import Severity, TemplateFinding
 from portal_actions_plugin.runs.guards.findings import TemplateReport
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import permitted
+from portal_actions_plugin.upkeep import template_repositories
 
 MAX_TEMPLATES = 50
 """Templates whose findings are shown; the others are named."""
@@ -56,6 +57,7 @@ def findings() -> Response:
         "sections": [
             Section(one, tuple(islice(one.findings, most)), counted(one.findings)) for one in reports[:MAX_TEMPLATES]
         ],
+        "sources": template_repositories.sources() if not wanted else [],
         "others": [one.name for one in reports[MAX_TEMPLATES : MAX_TEMPLATES + MAX_NAMED]],
     }
     return page("findings.html", facts)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
+from portal_actions_plugin.errors import ConflictError, NotFoundError, PortalActionsError, ValidationError
 from portal_actions_plugin.runner.dry_run.notes import Kind, Writes
 from portal_actions_plugin.scm.base import (
     CommitResult,
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.base import Operation, WebhookSpec
     from portal_actions_plugin.scm.provider import ScmProvider
 
-_READS = frozenset({"reach", "file_url", "files_by_api", "find_repo", "git_access"})
+_READS = ("reach", "file_url", "find_repo", "git_access", "files_by_api")
+"""Those of the real forge, as it has them."""
+
 _NUMBER = 1
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -57,14 +59,13 @@ class RecordingForge:
         self._made = made
         self.operations: frozenset[Operation] = real.operations
         self.pull_word = real.pull_word
+        # Attributes of the object itself: whoever asks what it can do does not call for them.
+        vars(self).update({name: getattr(real, name) for name in _READS if hasattr(real, name)})
 
     def __getattr__(self, name: str) -> Callable[..., object]:
-        if name.startswith("_"):
+        if name.startswith("_") or not hasattr(self._real, name):
             raise AttributeError(name)
-        there: Callable[..., object] = getattr(self._real, name)
-        return there if name in _READS else self._unknown(name)
 
-    def _unknown(self, name: str) -> Callable[..., object]:
         def write(*given: object, **_named: object) -> object:
             target = next((self._on(one) for one in given if isinstance(one, RepoRef)), self._provider)
             self._writes.note(Kind.CHANGE, name.replace("_", " "), target)
@@ -97,7 +98,7 @@ class RecordingForge:
         else:
             raise ConflictError(f"{owner}/{repo} exists on {self._provider} already: {found.web_url}")
         ref = RepoRef(self._provider, owner, repo, "main")
-        url = f"https://{self._provider}.example/{owner}/{repo}"
+        url = self._page(ref)
         made = Repository(ref, url, f"{url}.git", description, visibility, fresh=True)
         changes = self._of(owner, repo)
         changes.repository = made
@@ -105,6 +106,14 @@ class RecordingForge:
             changes.heads["main"] = _sha(owner, repo, "main")
         self._writes.note(Kind.CREATE, "repository", self._on(ref), visibility=visibility)
         return made
+
+    def _page(self, ref: RepoRef) -> str:
+        """Where a repository's page would be."""
+        try:
+            url, _, rest = self._real.file_url(ref, ref.default_branch, "x").partition("/blob/")
+        except PortalActionsError:
+            rest = ""
+        return url.removesuffix("/-") if rest else f"https://{self._provider}.example/{ref.full_name}"
 
     def get_repo(self, owner: str, repo: str) -> Repository:
         return self._of(owner, repo).repository or self._real.get_repo(owner, repo)
