@@ -14,12 +14,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
+from portal_actions_plugin.doctor.workspaces import CHECK
 from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import offers
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.workspaces import folders, template_files
+from portal_actions_plugin.runs.workspaces.stores.folder import FolderStore
 from portal_actions_plugin.runs.workspaces.stores.opening import store
 from portal_actions_plugin.runs.workspaces.stores.store import RUNS, TEMPLATES, Shelf
 from portal_actions_plugin.storage import tables
@@ -261,3 +263,24 @@ def _refuse(*_args: Any) -> None:
     from portal_actions_plugin.runs.workspaces.stores.store import unreachable
 
     raise unreachable("the store of this test", os.strerror(5))
+
+
+# -- the doctor --------------------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_tells_a_store_that_is_not_the_one_of_others_and_one_that_takes_nothing(app, failed, tmp_path):
+    def said() -> tuple[str, str]:
+        [finding] = CHECK.look()
+        assert (finding.mend is None) is (finding.level == "ok")
+        return finding.level, finding.message
+
+    assert said()[0] == "ok"
+    failed()
+    assert said()[0] == "ok", "its own files are there"
+    extension().kept["workspaces"] = FolderStore(tmp_path / "another")
+    level, message = said()
+    assert (level, str(tmp_path / "another") in message) == ("warning", True)
+    (tmp_path / "file").touch()
+    extension().kept["workspaces"] = FolderStore(tmp_path / "file" / "below")
+    level, message = said()
+    assert (level, "cannot be resumed" in message) == ("warning", True)
