@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 from portal_actions_plugin.cli.asker import identity_of, identity_option, role_option, says_errors
 from portal_actions_plugin.cli.terminal import say
 from portal_actions_plugin.host import Identity
-from portal_actions_plugin.run_types import ActionRun, Attempt, TemplateRun
+from portal_actions_plugin.run_types import ActionRun, Attempt, StepItems, TemplateRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask, Started
 from portal_actions_plugin.runs.reading import permitted
@@ -211,8 +211,18 @@ def _template_run_text(run: TemplateRun) -> list[str]:
         lines += ["", f"{step.status:<8}  {step.name}  [{step.step_id}, {step.action}]"]
         if step.run:
             lines += _details(step.run)
+        elif step.items:
+            lines += _items_text(step.items)
     given = [f"  {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in run.outputs.items()]
     return [*lines, "", "outputs", *given] if given else lines
+
+
+def _items_text(items: StepItems) -> list[str]:
+    counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in items.counts.items())
+    lines = [f"  {items.done} of {items.to_do} items done ({counts})" if items.to_do else "  nothing to do"]
+    for run in items.shown:
+        lines += [f"  {run.status:<8}  {run.item_key}  {run.id}", *(f"  {line}" for line in _details(run))]
+    return lines
 
 
 def _action_run_text(run: ActionRun) -> list[str]:

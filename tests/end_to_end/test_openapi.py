@@ -254,7 +254,7 @@ def with_real_runs(document: Any, url: str) -> Any:
     for kind, run, to_cancel in (("action-runs", ended, waits[1]), ("template-runs", failed, queued)):
         for path, item in document["paths"].items():
             if f"/{kind}/{{run_id}}" in path:
-                (parameter,) = item["parameters"]
+                (parameter,) = (one for one in item["parameters"] if one["name"] == "run_id")
                 parameter["example"] = (to_cancel if path.endswith("/cancel") else run).rpartition("/")[2]
     return document
 

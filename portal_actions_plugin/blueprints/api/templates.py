@@ -19,7 +19,12 @@ from portal_actions_plugin.blueprints.api.requests import (
 )
 from portal_actions_plugin.blueprints.api.schemas.catalog import TemplateListSchema, TemplateSchema
 from portal_actions_plugin.blueprints.api.schemas.common import page_body
-from portal_actions_plugin.blueprints.api.schemas.runs import TemplateRunDetailSchema, TemplateRunPageSchema
+from portal_actions_plugin.blueprints.api.schemas.runs import (
+    ItemsSchema,
+    TemplateRunDetailSchema,
+    TemplateRunPageSchema,
+)
+from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import offers
@@ -104,6 +109,22 @@ def get_template_run(run_id: str) -> TemplateRun:
     Steps that have no action run yet are there too, with `id: null`. Send the `ETag` back in `If-None-Match` to poll.
     """
     return permitted.template_run(current_identity(), run_id)
+
+
+@blueprint.get("/template-runs/<run_id>/steps/<position>/items")
+@blueprint.arguments(arguments.ItemQuerySchema(), location="query", unknown=RAISE)
+@blueprint.response(200, ItemsSchema)
+@fails_with(blueprint, 401, 403, 404, 422)
+def get_step_items(query: dict[str, Any], run_id: str, position: str) -> dict[str, Any]:
+    """Get the items of a step with `each`, in their order.
+
+    `position` counts the run's steps from 0. Ask again with the `index` of the last item as `after` for those that follow.
+    """
+    run = permitted.template_run(current_identity(), run_id)
+    place = int(position) if position.isascii() and position.isdecimal() and len(position) < 9 else len(run.steps)
+    if place >= len(run.steps) or run.steps[place].items is None:
+        raise NotFoundError(f"The run {run.id} has no such step with items.", hint="Steps are counted from 0.")
+    return {"data": permitted.items(run, place, after=query["after"], limit=query["limit"])}
 
 
 @blueprint.post("/template-runs/<run_id>/cancel")

@@ -8,10 +8,15 @@ from functools import cache
 from typing import Any
 
 from portal_actions_plugin.blueprints.pages.page_answer import run_url
+from portal_actions_plugin.blueprints.pages.query import ListQuery
 from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.host import Identity
-from portal_actions_plugin.run_types import ActionRun
+from portal_actions_plugin.run_types import ActionRun, ItemRun
 from portal_actions_plugin.runs.guards.findings import is_anything_to_mend
+from portal_actions_plugin.runs.reading import permitted
+
+UNFOLDED = 50
+"""So many items are listed below the step that they are of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,25 @@ class Row:
     short_id: str
     retry_id: str | None
     retry_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnfoldedRow:
+    """The items that a run of the list stands for; ``more`` are left to its template run's page."""
+
+    run_id: str
+    items: Sequence[ItemRun]
+    more: int
+
+
+def unfolded_row(runs: Sequence[ActionRun], query: ListQuery) -> UnfoldedRow | None:
+    """What the address of the list unfolds; None where that is not on it."""
+    run = next((run for run in runs if run.id == query.unfold and run.items), None)
+    if run is None or run.items is None:
+        return None
+    found = permitted.items_in_list(run, query.status, UNFOLDED + 1)
+    matching = sum(run.items.counts.get(status, 0) for status in query.status) if query.status else run.items.total
+    return UnfoldedRow(run.id, found[:UNFOLDED], max(0, matching - UNFOLDED))
 
 
 def list_rows(runs: Sequence[ActionRun], retried: Mapping[str, str], text: PageText) -> Iterator[Row]:

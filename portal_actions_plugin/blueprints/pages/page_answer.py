@@ -23,6 +23,7 @@ OWN_LAYOUT = "portal_actions/base.html"
 STYLESHEET = "portal-actions.css"
 PRINT_STYLESHEET = "print.css"
 PROSE_STYLESHEET = "prose.css"
+ITEMS_STYLESHEET = "items.css"
 SCRIPT = "portal-actions.js"
 
 _PACKAGE = Path(__file__).parent.parent.parent
@@ -74,6 +75,7 @@ def _context(layout: str, facts: Mapping[str, Any], state: str | None) -> Simple
         style_url=static_url(STYLESHEET),
         print_style_url=static_url(PRINT_STYLESHEET),
         prose_url=static_url(PROSE_STYLESHEET),
+        items_url=static_url(ITEMS_STYLESHEET),
         script_url=static_url(SCRIPT),
         text=PageText(datetime.now(UTC), absolute),
         absolute=absolute,

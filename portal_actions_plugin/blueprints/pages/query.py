@@ -21,6 +21,7 @@ PANEL_WORDS = ("action", "template", "requested_by", "entity", "since", "until")
 
 MAX_SEARCH_CHARS = 100
 
+_AN_ID = re.compile(r"(?i)(^|\s)[0-9a-f]{8}(-|\b)")
 _SPAN = re.compile(r"(\d{1,4})\s*([mhd])")
 _SPAN_UNIT = {"m": "minutes", "h": "hours", "d": "days"}
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
@@ -95,7 +96,13 @@ class PageQuery:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery(PageQuery):
-    """The address of ``/actions``."""
+    """The address of ``/actions``.
+
+    Attributes:
+        unfold: the id of the run on it that stands for the items of a step, and is listed with them.
+    """
+
+    unfold: str = ""
 
     endpoint: ClassVar[str] = "action_runs"
     choice_name: ClassVar[str] = "status"
@@ -115,7 +122,12 @@ class ListQuery(PageQuery):
                 f"What to search for has at most {MAX_SEARCH_CHARS} characters.",
                 hint="The beginning of an id, a name or an entity is enough.",
             )
-        return cls(status, words, request.args.get("cursor") or None, wants_absolute(request))
+        cursor, unfold = request.args.get("cursor") or None, request.args.get("unfold", "")
+        return cls(status, words, cursor, wants_absolute(request), unfold)
+
+    def unfold_url(self, run_id: str) -> str:
+        """The address that shows the items that a run stands for, or folds them again."""
+        return f"{self.url(unfold=None if run_id == self.unfold else run_id)}#run-{run_id}"
 
     @property
     def status(self) -> tuple[str, ...]:
@@ -134,6 +146,7 @@ class ListQuery(PageQuery):
             since=since,
             until=until,
             q=self.words.get("q"),
+            folded=not _AN_ID.search(self.words.get("q", "")),  # whoever looks for one item by its id wants that one
         )
 
 

@@ -11,7 +11,7 @@ from werkzeug import Response as AnyResponse
 
 from portal_actions_plugin.blueprints.pages.errors import show_errors
 from portal_actions_plugin.blueprints.pages.form_again import SECRETS, SEEN
-from portal_actions_plugin.blueprints.pages.list_rows import list_facts
+from portal_actions_plugin.blueprints.pages.list_rows import list_facts, unfolded_row
 from portal_actions_plugin.blueprints.pages.live import MOVING, STILL
 from portal_actions_plugin.blueprints.pages.logs.file import log_file
 from portal_actions_plugin.blueprints.pages.logs.filter import LogFilter
@@ -67,6 +67,7 @@ def action_runs() -> Response:
     facts = {
         "query": query,
         "runs": list(found.items),
+        "unfolded": unfolded_row(found.items, query),
         "retried": permitted.retries_of_listed(identity, found.items, seen),
         "moments": due_moments(found.items),
         "live": _live_list(query, found.items),

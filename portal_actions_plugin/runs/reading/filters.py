@@ -104,7 +104,7 @@ def _is_first_item(names: Iterable[str]) -> ColumnElement[bool]:
     before = (
         select(other.c.id)
         .where(other.c.template_run_id == run.template_run_id, other.c.position == run.position)
-        .where(other.c.item < run.item, other.c.taken_over_from.is_(None), *differing)
+        .where(other.c.item < run.item, other.c.step_id == run.step_id, other.c.taken_over_from.is_(None), *differing)
         .correlate(tables.action_runs)
     )
     return or_(run.item % ITEMS_OF_A_STEP == 0, not_(before.exists()))

@@ -87,6 +87,11 @@ def items(run: TemplateRun, position: int, *, after: int, limit: int) -> list[It
     return queries.items_of(run, position, after=after, limit=limit)
 
 
+def items_in_list(run: ActionRun, statuses: Sequence[str], limit: int) -> list[ItemRun]:
+    """The first items that a run of a list of ``action_runs`` stands for: those of these statuses, or all."""
+    return queries.items_in_list(run, statuses, limit)
+
+
 def any_run(identity: Identity | None, run_id: str) -> ActionRun | TemplateRun:
     """The template run or action run with this id.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, bindparam, func, select
@@ -207,7 +208,7 @@ def log_lines(run_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine
 
 def action_runs(wanted: RunFilter, *, limit: int, cursor: str | None = None, sight: Sight | None = None) -> Page:
     """Action runs, newest first: those that may be seen."""
-    convert = listed_with_items if wanted.folded else listed_action_runs
+    convert = partial(listed_with_items, one_status=bool(wanted.status)) if wanted.folded else listed_action_runs
     of = _listing("action_runs", tables.action_runs, wanted, convert, sight)
     return page(of, limit, cursor, sight)
 
@@ -240,16 +241,34 @@ def listed_action_runs(_db: Transaction, found: Sequence[Row]) -> list[ActionRun
     return [rows.action_run(action_run_record(row)) for row in found]
 
 
-def listed_with_items(db: Transaction, found: Sequence[Row]) -> list[ActionRun]:
-    """Rows as action runs of a list where one stands for all items of its step: it knows what became of them."""
+def listed_with_items(db: Transaction, found: Sequence[Row], *, one_status: bool) -> list[ActionRun]:
+    """Rows as action runs of a list where one stands for all items of its step: it knows what became of them.
+
+    Args:
+        db: where to read.
+        found: the rows.
+        one_status: whether the list is one of some statuses: then it keeps its own, and else it has that of the step.
+    """
     runs = listed_action_runs(db, found)
     of = items.counted_of(db, {run.template_run_id for run in runs if run.template_run_id})
-    return [
-        replace(run, items=items.step_items(of[place], run.status))
-        if run.template_run_id and (place := (run.template_run_id, run.position)) in of
-        else run
-        for run in runs
-    ]
+    return [_with_items(run, of.get((run.template_run_id or "", run.position)), one_status) for run in runs]
+
+
+def _with_items(run: ActionRun, counted: items.Counted | None, one_status: bool) -> ActionRun:  # noqa: FBT001 as above
+    if counted is None:
+        return run
+    whole = items.step_items(counted, run.status)
+    if one_status:
+        return replace(run, items=whole)
+    ended = whole.finished_at if whole.duration_ms is not None else None
+    return replace(run, items=whole, status=whole.status, started_at=whole.started_at, finished_at=ended)
+
+
+def items_in_list(run: ActionRun, statuses: Sequence[str], limit: int) -> list[ItemRun]:
+    """The first items that an action run of a list stands for: those of these statuses, or all."""
+    with reading() as db:
+        whole = run.template_run_id or ""
+        return items.items_of(db, whole, run.position, run.status, limit=limit, statuses=statuses)
 
 
 def with_item(run: TemplateRun, run_id: str) -> TemplateRun:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnClause, Integer, Select, String, Subquery, bindpara
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs.reading.filters import same
 from portal_actions_plugin.runs.states import SUCCESS
+from portal_actions_plugin.software_templates.spec import ITEMS_OF_A_STEP
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
 from portal_actions_plugin.storage.sql import Id, UtcDateTime, milliseconds_between
@@ -40,6 +41,8 @@ def usual_times(run: ActionRun | TemplateRun, of: str | None = None) -> dict[Kin
     if isinstance(run, TemplateRun):
         # Twice as many as are needed when all goes well: some steps fail, are skipped or are not reached.
         statement, word, rows = _OF_TEMPLATE, run.template, 2 * LAST * len(run.steps)
+        if any(step.items for step in run.steps):
+            rows = MAX_ROWS  # those of items are among them
     else:
         statement, word, rows = _OF_ACTION, run.action, MAX_ROWS
     values = {"word": word, "run_id": run.id, "queued_at": run.queued_at, "rows": min(rows, MAX_ROWS), "of": of}
@@ -64,6 +67,7 @@ def _last_successes(column: ColumnClause[Any], *, of_steps: bool) -> Select[Any]
             recent.c.status == SUCCESS,
             recent.c.finished_at <= bindparam("queued_at", type_=UtcDateTime()),
             recent.c.started_at.is_not(None),  # a step that was taken over ran elsewhere
+            recent.c.item % ITEMS_OF_A_STEP == 0,  # of a step with hundreds of items the first one speaks for all
             or_(_of.is_(None), recent.c.requested_by == _of),
             recent.c.step_id.is_not(None) if of_steps else recent.c.step_id.is_(None),
         )
@@ -76,7 +80,16 @@ def _recent(column: ColumnClause[Any]) -> Subquery:
     """What an index finds newest first, and no more of it than a page has time for."""
     step = tables.action_runs.c
     return (
-        select(step.id, step.step_id, step.action, step.status, step.started_at, step.finished_at, step.requested_by)
+        select(
+            step.id,
+            step.step_id,
+            step.item,
+            step.action,
+            step.status,
+            step.started_at,
+            step.finished_at,
+            step.requested_by,
+        )
         .where(same(column, bindparam("word", type_=String())), step.id < bindparam("run_id", type_=Id()))
         .order_by(step.id.desc())
         .limit(bindparam("rows", type_=Integer()))

@@ -53,6 +53,7 @@ _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "run_id": ("The run's id. What is no id at all is a 404 too.", {"type": "string", "format": "uuid"}),
     "action_id": ("The action's id, with its version.", {"type": "string", "minLength": 1}),
     "name": ("The template's name.", {"type": "string", "minLength": 1}),
+    "position": ("Which step of the run, counted from 0.", {"type": "string", "pattern": "^[0-9]{1,8}$"}),
 }
 _ACTION_RUN_LINKS = ("get_action_run", "get_action_run_logs", "cancel_action_run", "retry_action_run")
 _TEMPLATE_RUN_LINKS = (

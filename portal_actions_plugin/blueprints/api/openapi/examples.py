@@ -14,6 +14,7 @@ from portal_actions_plugin.blueprints.api.schemas.runs import (
     ActionRunDetailSchema,
     ActionRunPageSchema,
     ActionRunSchema,
+    ItemsSchema,
     LogSchema,
     TemplateRunDetailSchema,
     TemplateRunPageSchema,
@@ -23,6 +24,7 @@ from portal_actions_plugin.run_types import (
     ActionRun,
     Attempt,
     AuditEntry,
+    ItemRun,
     KeptFile,
     KeptWorkspace,
     Link,
@@ -41,7 +43,7 @@ STEP_RUN_ID = "019a1b2c-3d52-7c11-9e0f-5a4b3c2d1e0f"
 NEXT_RUN_ID = "019a1b2f-0a1b-7c2d-8e3f-4a5b6c7d8e9f"
 NEXT_CURSOR = "pQ0v3rW8mYx1cK5nT7bJ2gHdSfLzAqEoUiRkVwXyB4M"
 
-PARAMETERS = {"run_id": RUN_ID, "action_id": "debug.log@v1", "name": "create-service"}
+PARAMETERS = {"run_id": RUN_ID, "action_id": "debug.log@v1", "name": "create-service", "position": "1"}
 
 _QUEUED_AT = datetime.fromisoformat("2025-11-22T09:12:30.118000+00:00")
 _STARTED_AT = datetime.fromisoformat("2025-11-22T09:12:30.302000+00:00")
@@ -230,6 +232,7 @@ def answers() -> dict[str, Json]:
         "list_forges": _page(ForgeListSchema(), _FORGE, None),
         "start_template_run": template_run.dump(_QUEUED_TEMPLATE_RUN),
         "list_template_runs": _page(TemplateRunPageSchema(), _TEMPLATE_RUN),
+        "get_step_items": ItemsSchema().dump({"data": [ItemRun(0, "0", "orders", "success", RUN_ID, _STARTED_AT)]}),
         "get_template_run": template_run.dump(_with_step(_TEMPLATE_RUN, _STEP_RUN)),
         "cancel_template_run": template_run.dump(_CANCELED_TEMPLATE_RUN),
         "retry_template_run": template_run.dump(_AGAIN),

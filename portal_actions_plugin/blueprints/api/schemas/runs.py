@@ -122,9 +122,53 @@ class ActionRunDetailSchema(ActionRunSchema):
     waits_for = fields.Nested(WaitsForSchema, required=True, allow_none=True)
 
 
-class StepSchema(ActionRunSchema):
-    """A step of a template run; ``id`` is null while it has no action run."""
+class StepItemsSchema(Schema):
+    """What a step with ``each`` goes through, counted."""
 
+    total = fields.Integer(required=True, metadata={"description": "The items of its list."})
+    done = fields.Integer(required=True, metadata={"description": "How many have succeeded."})
+    failed = fields.Integer(required=True)
+    counts = fields.Dict(
+        keys=fields.String(validate=validate.OneOf(STEP_STATUSES)),
+        values=fields.Integer(),
+        required=True,
+        metadata={
+            "description": "How many there are of each status; `skipped` are those that the step's `if` left out."
+        },
+    )
+
+
+class ItemSchema(Schema):
+    """One item of a step; ``id`` is null while it has no action run."""
+
+    index = fields.Integer(required=True, metadata={"description": "Its place in the list, from 0."})
+    key = fields.String(required=True, metadata={"description": "What `each.key` gives."})
+    value = fields.Raw(required=True, allow_none=True, metadata={"description": "What `each.value` gives, masked."})
+    id = fields.UUID(attribute="run_id", required=True, allow_none=True)
+    status = fields.String(required=True, validate=validate.OneOf(STEP_STATUSES))
+    started_at = fields.AwareDateTime(required=True, allow_none=True)
+    finished_at = fields.AwareDateTime(required=True, allow_none=True)
+    duration_ms = fields.Integer(required=True, allow_none=True)
+    taken_over_from = fields.UUID(required=True, allow_none=True)
+    error_code = fields.String(required=True, allow_none=True)
+    error_message = fields.String(required=True, allow_none=True)
+
+
+class ItemsSchema(Schema):
+    """Items of a step, in their order."""
+
+    data = fields.List(fields.Nested(ItemSchema), required=True)
+
+
+class StepSchema(ActionRunSchema):
+    """A step of a template run; ``id`` is null while it has no action run, and where it has items, each with one of its own."""
+
+    items = fields.Nested(
+        StepItemsSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Of a step with `each`, once its list has been worked out."},
+    )
     id = fields.UUID(required=True, allow_none=True)
     name = fields.String(required=True)
     status = fields.String(required=True, validate=validate.OneOf(STEP_STATUSES))
@@ -132,7 +176,7 @@ class StepSchema(ActionRunSchema):
 
     def dump(self, obj: Step, *, many: bool | None = None) -> object:
         """Dump a step. Those without an action run, most of a run that begins, differ in a few words only."""
-        return super().dump(obj, many=many) if obj.run else {**self._without_run, **_words(obj)}
+        return super().dump(obj, many=many) if obj.run or obj.items else {**self._without_run, **_words(obj)}
 
     @cached_property
     def _without_run(self) -> dict[str, object]:
@@ -142,7 +186,11 @@ class StepSchema(ActionRunSchema):
     @pre_dump
     def _flatten(self, step: Step, **_: object) -> dict[str, object]:
         run = {name: getattr(step.run, name, None) for name in self.fields} if step.run else _no_run()
-        return {**run, **_words(step)}
+        times = {name: getattr(step.items, name) for name in _TIMES} if step.items else {}
+        return {**run, **times, **_words(step), "items": step.items}
+
+
+_TIMES = ("started_at", "finished_at", "duration_ms")
 
 
 def _words(step: Step) -> dict[str, object]:
