@@ -28,8 +28,9 @@ AT_LEAST = 2_000
 FILES = {f"GET /api/v1/template-runs/{{run_id}}/workspace{what}" for what in ("", "/file")}
 """No run of these tests has files that steps share: tests/web/test_workspace_pages.py has some."""
 
-NEVER = {"GET /api/v1/audit", *FILES}
-"""What a developer cannot do: read the audit. An administrator's run reaches it."""
+ITEMS = "GET /api/v1/template-runs/{run_id}/steps/{position}/items"
+NEVER = {"GET /api/v1/audit", *FILES, ITEMS}
+"""What a developer cannot do: read the audit, which an administrator's run reaches; and find items where no step has any."""
 
 
 @dataclass
