@@ -55,8 +55,7 @@ def _check_keys(where: str, kind: str, settings: Mapping[str, object], known: Ma
     for key, value in settings.items():
         if key not in known:
             near = get_close_matches(str(key), known, n=1)
-            takes = ", ".join(known) or "nothing but its kind"
-            meant = f"Did you mean {near[0]}?" if near else f"There a {kind} takes {takes}."
+            meant = f"Did you mean {near[0]}?" if near else f"There a {kind} takes {', '.join(known)}."
             raise ConfigurationError(f"{where} has an unknown key {key!r}. {meant}", hint=f"Correct {where}.")
         if value is not None and (better := known[key](value)):
             raise _wrong(f"{where}[{key!r}]", better)

@@ -93,5 +93,5 @@ class TestWhatIsWrong:
         )
         assert "unknown key 'app_id'" in said_of({"l": {"kind": "gitlab", **APP}})
 
-    def test_local_takes_nothing(self):
-        assert "takes nothing but its kind" in said_of({"local": {"root": "/srv/git"}})
+    def test_local_takes_more_hosts_and_nothing_else(self):
+        assert "There a local takes hosts." in said_of({"local": {"root": "/srv/git"}})
