@@ -99,8 +99,8 @@ step_lists = Table(
 class StepItemColumns(TypedColumns):
     """One item of such a list. What became of it is its action run's status, if it has one.
 
-    ``value`` is what ``each.value`` gives; of a run with secrets it is in ``sealed_value`` instead. ``runs`` is whether
-    the step's ``if`` held for it.
+    ``value`` is what ``each.value`` gives. Of a run with secrets, ``sealed_value`` has it with the key, encrypted, and ``key``
+    and ``value`` are as people may see them. ``runs`` is whether the step's ``if`` held for it.
     """
 
     template_run_id: Column[str] = Column(Id(), of_template_run(), primary_key=True)
