@@ -107,6 +107,10 @@ class Findings:
         """
         self._note(Severity.PROBLEM, self._place(key), key, (message, value, ""), waits_for)
 
+    def wait_if_reached(self, key: Key, message: str, waits_for: str) -> None:
+        """Note that a part which a run may pass by is not there yet: at home, a run fails that comes to it. See ``wait``."""
+        self._note(self.reading.severity, self._place(key), key, (message, "", ""), waits_for)
+
     def differ(self, key: Key, message: str, *, value: str = "", write: str = "") -> None:
         """Note what runs at home: a warning in documents of Backstage, a problem in ours. See ``add``."""
         self._note(self.reading.severity, self._place(key), key, (message, value, write))

@@ -102,6 +102,11 @@ class Step:
     concurrency: int = 1
 
     @property
+    def is_unconditional(self) -> bool:
+        """Whether every run that gets so far does it."""
+        return holds_always(self.condition)
+
+    @property
     def texts(self) -> Iterator[str]:
         """Every text that may have an expression."""
         return texts_of([self.input, self.condition, self.each])
@@ -324,6 +329,11 @@ class Template:
         )
 
         return FormCheck(self.parameters, self.name, self.reading, frozenset(self.withheld_parameters))
+
+
+def holds_always(condition: JsonValue) -> bool:
+    """Whether an ``if`` holds whatever the run is."""
+    return condition in (None, "", True, "true")
 
 
 def repeated_ids(steps: Sequence[Step]) -> frozenset[str]:

@@ -109,3 +109,40 @@ def test_one_that_a_step_can_do_without_is_a_warning(tried):
     step = {**PULL, "input": {**PULL["input"], "title": "Add ${{ parameters.slug }}"}}
     found = tried(step)
     assert (found.state, [one.key for one in found.warnings]) == (State.RUNS, ["spec.steps[0].input.title"])
+
+
+# -- actions that are not there
+
+
+GONE = {"id": "gone", "action": "acme:unknown", "if": "${{ parameters.repo == 'x' }}", "input": {"a": 1}}
+
+
+def test_a_step_that_the_usual_run_passes_by_may_lack_its_action_as_at_home(tried):
+    found = tried(GONE, PULL)
+    assert (found.state, found.waits_for, found.problems) == (State.RUNS, (), ())
+    (warning,) = found.warnings
+    assert (warning.severity, warning.key, warning.waits_for) == (
+        Severity.WARNING,
+        "spec.steps[0].action",
+        "acme:unknown",
+    )
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "${{ parameters.repo }}",
+        "${{ parameters.other or true }}",
+        "${{ steps.pull.output.remoteUrl == 'x' }}",
+        True,
+        "",
+    ],
+)
+def test_one_that_it_comes_to_or_may_come_to_is_waited_for(tried, condition):
+    found = tried(PULL, {**GONE, "if": condition})
+    assert (found.state, found.waits_for) == (State.WAITS, ("acme:unknown",))
+
+
+def test_in_a_document_of_ours_it_is_a_problem_all_the_same(tried):
+    found = tried({**GONE, "name": "Gone"}, {**PULL, "name": "Pull"}, version="portal-actions/v1")
+    assert (found.state, found.waits_for) == (State.WAITS, ("acme:unknown",))

@@ -53,7 +53,7 @@ def test_strict_equality_decides_a_step(tmp_path):
             input: {repoUrl: x}
         """)  # fmt: skip
     assert (found.state, found.waits_for, found.fails_without) == (
-        State.WAITS, ("publish:bitbucketCloud", "publish:gitea"), (),
+        State.WAITS, ("publish:gitea",), (),
     )  # fmt: skip
     template = loaded(tmp_path)
     context = {"parameters": {"host": "github"}}

@@ -40,7 +40,7 @@ from portal_actions_plugin.software_templates.parameters.tags import tags_of
 from portal_actions_plugin.software_templates.places import value_at, written
 from portal_actions_plugin.software_templates.readings import API_VERSIONS, Reading
 from portal_actions_plugin.software_templates.skeleton import signature
-from portal_actions_plugin.software_templates.spec import Step, Template, fingerprint, repeated_ids
+from portal_actions_plugin.software_templates.spec import Step, Template, fingerprint, holds_always, repeated_ids
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,7 +183,8 @@ def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, kn
             message = f"there is no action {action!r}; did you mean {action}@v1?"
             findings.add((*key, "action"), message, value=action, write=f"{action}@v1")
         else:
-            findings.wait((*key, "action"), no_action(action), action)
+            note_missing = findings.wait if holds_always(data.get("if")) else findings.wait_if_reached
+            note_missing((*key, "action"), no_action(action), action)
     return Step(
         id=step_id,
         name=findings.text(data, (*key, "name"), step_id),

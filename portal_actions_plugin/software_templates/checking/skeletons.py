@@ -26,7 +26,6 @@ RENDERING = frozenset({"scm.pushSkeleton@v1"})
 TEMPLATING = frozenset({"fetch:template", "fetch:template:file"})
 """The actions that render what they fetch, in the language of their template."""
 _COPYING = ("copyWithoutTemplating", "copyWithoutRender", "templateFileExtension")
-_ALWAYS = (None, "", True, "true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def _of_step(step: Step, choices: Choices, key: Key) -> Iterator[NamedSkeleton]:
             is_rendered=step.action in RENDERING,
             style=_style(step) if is_fetched and not source.is_choice else None,
             may_be_file=is_fetched,
-            may_be_missing=is_fetched and (source.is_choice or step.condition not in _ALWAYS),
+            may_be_missing=is_fetched and (source.is_choice or not step.is_unconditional),
         )
 
 

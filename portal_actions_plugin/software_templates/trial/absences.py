@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.software_templates.spec import Template
+    from portal_actions_plugin.software_templates.spec import Step, Template
     from portal_actions_plugin.software_templates.step_rendering import StepContext
 
 _MAX_ITEMS = 20
@@ -33,8 +33,7 @@ _MAX_ITEMS = 20
 SECONDS = 5.0
 """Processor time of trying one template."""
 _USER = {"id": "user:default/example", "ref": "user:default/example", "displayName": "Example"}
-_ALWAYS = (None, "", True, "true")
-"""Conditions of a step that runs always."""
+
 Failure = tuple[str, str]
 """The id of a step, and what fails there."""
 
@@ -85,7 +84,7 @@ def refused_inputs(template: Template, known_actions: Container[str]) -> frozens
     return frozenset(
         written(("spec", "steps", index, "input", *fault.place))
         for index, step in enumerate(template.steps)
-        if step.condition in _ALWAYS and step.action in known_actions
+        if step.is_unconditional and step.action in known_actions
         for action in (known_actions.get(step.action),)
         for fault in faults(action, step.input)
         if stops_runs(action, fault)
@@ -120,9 +119,7 @@ def _missed(template: Template, known_actions: Container[str]) -> Mapping[int, f
     because = {step for step, _ in failing - _Trial(template, known_actions).failures(wished)}
     steps = enumerate(template.steps)
     return {
-        index: names[index]
-        for index, step in steps
-        if step.id in because and step.condition in _ALWAYS and names[index]
+        index: names[index] for index, step in steps if step.id in because and step.is_unconditional and names[index]
     }
 
 
@@ -134,14 +131,44 @@ def _absent(template: Template, index: int, known: Promised) -> frozenset[str]:
     return undeclared.union(name for text in texts for _, name in never_given(text, known))
 
 
+def missing_actions(template: Template, known_actions: Container[str]) -> frozenset[str]:
+    """The actions that are not there, and that a run with its required parameters alone comes to, or may come to.
+
+    Args:
+        template: whose steps are looked at.
+        known_actions: those that there are.
+    """
+    missing = [step for step in template.steps if step.action not in known_actions]
+    if not missing:
+        return frozenset()
+    asked = {step.action for step in missing if step.is_unconditional or _depends_on_steps(template, step)}
+    trial = _Trial(template, known_actions)
+    try:
+        with budget(seconds=SECONDS):
+            trial.failures(required_inputs(template))
+    except (SandboxError, RecursionError):
+        return frozenset(step.action for step in missing)
+    return frozenset(trial.reached.intersection(step.action for step in missing) | asked)
+
+
+def _depends_on_steps(template: Template, step: Step) -> bool:
+    """Whether only a run can say if a step is come to: what steps give is made up here."""
+    return any(found.steps for text in texts_of(step.condition) for found in template.language.references(text))
+
+
 class _Trial:
-    """Renders the steps of one template."""
+    """Renders the steps of one template.
+
+    Attributes:
+        reached: the actions of the steps that it has come to.
+    """
 
     def __init__(self, template: Template, known_actions: Container[str], known: Promised | None = None) -> None:
         """Take a template, and what its steps may give; None lets them give all that is named."""
         self.template = template
         self._known_actions = known_actions
         self._outputs = _made_up_outputs(template, known or {})
+        self.reached: set[str] = set()
 
     def mends(self, inputs: Mapping[str, JsonValue], name: str, value: JsonValue) -> bool:
         """Whether one more input lets fewer steps fail."""
@@ -192,6 +219,7 @@ class _Trial:
             where = where_of(template, index, "if")
             if not template.language.holds(step.condition, names_of(template, context), where):
                 return
+            self.reached.add(step.action)
             data = render_step_input(template, index, context, secrets)
         except ValidationError as error:
             yield step.id, error.message

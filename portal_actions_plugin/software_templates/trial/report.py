@@ -15,7 +15,12 @@ from portal_actions_plugin.software_templates.places import written
 from portal_actions_plugin.software_templates.sources.files import shown_path
 from portal_actions_plugin.software_templates.sources.locations import Expansion
 from portal_actions_plugin.software_templates.sources.reading import CHECK_SECONDS, UNREAD, TemplateReader
-from portal_actions_plugin.software_templates.trial.absences import missed_names, needed_optionals, refused_inputs
+from portal_actions_plugin.software_templates.trial.absences import (
+    missed_names,
+    missing_actions,
+    needed_optionals,
+    refused_inputs,
+)
 from portal_actions_plugin.software_templates.trial.files import template_files
 from portal_actions_plugin.software_templates.trial.mending import (
     Mended,
@@ -179,7 +184,10 @@ class _Attempt:
         missed = missed_names(template, known) if template else {}
         fatal = [one for one in checked.warnings if one.key in fails or _is_missed(one, missed)]
         problems = (*(one for one in checked.problems if not one.waits_for), *fatal)
-        waits = tuple(sorted({one.waits_for for one in checked.problems if one.waits_for}))
+        may_wait = {one.waits_for for one in checked.warnings}
+        wanted = {one.waits_for for one in checked.problems}
+        wanted |= may_wait & missing_actions(template, known) if template else may_wait
+        waits = tuple(sorted(wanted - {""}))
         return Tried(
             name=checked.name,
             file=self._shown,
