@@ -111,6 +111,16 @@ def test_one_that_a_step_can_do_without_is_a_warning(tried):
     assert (found.state, [one.key for one in found.warnings]) == (State.RUNS, ["spec.steps[0].input.title"])
 
 
+def test_a_form_that_requires_what_no_page_declares_cannot_be_sent(tmp_path: Path):
+    form = {"required": ["repo", "name"], "properties": {"repo": {"type": "string"}}}
+    spec = {"owner": "team:a", "type": "service", "parameters": [form], "steps": [PULL]}
+    document = {"apiVersion": HOME, "kind": "Template", "metadata": {"name": "svc"}, "spec": spec}
+    (tmp_path / "svc.yaml").write_text(yaml.safe_dump(document))
+    (found,) = try_folder(tmp_path, Portal(REGISTRY)).templates
+    assert found.state is not State.RUNS
+    assert "'name'" in " ".join(one.message for one in found.problems)
+
+
 # -- actions that are not there
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.errors import WHOLE, ValidationError
 from portal_actions_plugin.software_templates.checking.known_outputs import NAMED, PART, Promised, never_given, promised
 from portal_actions_plugin.software_templates.checking.literal_inputs import ActionFinder, faults, stops_runs
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
@@ -154,6 +154,18 @@ def missing_actions(template: Template, known_actions: Container[str]) -> frozen
 def _depends_on_steps(template: Template, step: Step) -> bool:
     """Whether only a run can say if a step is come to: what steps give is made up here."""
     return any(found.steps for text in texts_of(step.condition) for found in template.language.references(text))
+
+
+def unanswerable(template: Template) -> frozenset[str]:
+    """The parameters that every start has to give, and that no page declares: nothing can be started."""
+    try:
+        with budget(seconds=SECONDS):
+            template.input_check.fill(required_inputs(template))
+    except ValidationError as error:
+        return frozenset(error.fields) - template.parameter_names - {WHOLE}
+    except (SandboxError, RecursionError):
+        pass
+    return frozenset()
 
 
 class _Trial:

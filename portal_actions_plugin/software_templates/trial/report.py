@@ -20,6 +20,7 @@ from portal_actions_plugin.software_templates.trial.absences import (
     missing_actions,
     needed_optionals,
     refused_inputs,
+    unanswerable,
 )
 from portal_actions_plugin.software_templates.trial.files import template_files
 from portal_actions_plugin.software_templates.trial.mending import (
@@ -182,7 +183,8 @@ class _Attempt:
         known = self._portal.known_actions
         fails = refused_inputs(template, known) if template else frozenset()
         missed = missed_names(template, known) if template else {}
-        fatal = [one for one in checked.warnings if one.key in fails or _is_missed(one, missed)]
+        lost = unanswerable(template) if template else frozenset()
+        fatal = [one for one in checked.warnings if one.key in fails or _is_missed(one, missed) or _is_lost(one, lost)]
         problems = (*(one for one in checked.problems if not one.waits_for), *fatal)
         may_wait = {one.waits_for for one in checked.warnings}
         wanted = {one.waits_for for one in checked.problems}
@@ -232,6 +234,12 @@ def _is_missed(warning: TemplateFinding, missed: Mapping[int, frozenset[str]]) -
         and any(repr(name) in warning.message for name in names)
         for index, names in missed.items()
     )
+
+
+def _is_lost(warning: TemplateFinding, names: frozenset[str]) -> bool:
+    """Whether a warning is of a name that is required, and that nobody can give."""
+    is_of_form = warning.key.startswith("spec.parameters") and "required" in warning.key
+    return is_of_form and any(repr(name) in warning.message for name in names)
 
 
 def _given(text: str, checked: Checked, tried: Tried) -> Iterator[Mended]:
