@@ -17,7 +17,7 @@ from portal_actions_plugin.actions.context import ActionContext
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runner import recovery
-from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.attempt import execute, record
 from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
@@ -392,6 +392,29 @@ def test_the_last_item_to_succeed_ends_the_run_in_which_another_has_failed(app: 
     ended = queries.template_run(run.id)
     assert (ended.status, done, statuses(run)) == ("failed", ["first", "fails"], ["success", "failed"])
     assert service.resume_template_run(ADA, run.id, Ask()).run.status == "queued"
+
+
+def test_an_item_that_begins_while_another_fails_finishes_before_anything_cleans_up(
+    app: Flask, template_folder: Path, made: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    always = {"action": "test.make@v1", "if": "${{ always() }}", "input": {"value": "cleaned"}}
+    run = start(template_folder, each(["fails", "two"], concurrency=2), always)
+    token, ref = str(uuid.uuid4()), StepRef(rows(run)[1]["id"], run.id)
+    really = record.after_failure
+
+    def slowly(*args: Any) -> Any:
+        follows = really(*args)
+        if statuses(run)[1] == "queued":
+            with transaction("test") as tx:
+                assert claims.claim(tx, Claim(ref, 0, token, "test", 30, 60))
+        return follows
+
+    monkeypatch.setattr(record, "after_failure", slowly)
+    perform_item(run, 0)
+    assert (queries.template_run(run.id).status, statuses(run)) == ("running", ["failed", "running"])
+    recovery.recover_process(token)
+    work_off()
+    assert (queries.template_run(run.id).status, made) == ("failed", ["fails", "cleaned"])
 
 
 # -- secrets -----------------------------------------------------------------------------------------------------------

@@ -298,10 +298,14 @@ def record_failure(
 
     Raises:
         LeaseLostError: the attempt is not the row's any more; nothing is changed.
+        ItemsChangedError: another item of the step has ended, or has begun, since ``follows`` was worked out; nothing is
+            changed.
     """
     error.retry_after = retries.named_wait(error)
     try:
         _record_failure(ref, process_token, error, result, about, follows)
+    except ItemsChangedError:
+        raise
     except Exception as refused:
         if is_away(refused) or not isinstance(follows, NextStep):
             raise
