@@ -68,11 +68,12 @@ class Course:
 
         Args:
             rows: of those that have begun, by their places and items: ``position``, ``step_id``, ``status``, ``outputs``,
-                ``error_code``.
+                ``error_code``, ``finished_at``.
             lists: the places of those whose lists have been worked out: one that is empty has no row.
             failed_at_step: the place of the one that has failed first; None when none has.
         """
-        course, codes = self, {row["position"]: row["error_code"] or "" for row in rows if row["status"] == FAILED}
+        failed = sorted((row for row in rows if row["status"] == FAILED), key=lambda row: row["finished_at"])
+        course, codes = self, {row["position"]: row["error_code"] or "" for row in reversed(failed)}
         of_steps: dict[int, list[Mapping[str, Any]]] = {position: [] for position in lists}
         for row in rows:
             of_steps.setdefault(row["position"], []).append(row)

@@ -145,6 +145,7 @@ def _as_left(run_id: str) -> tuple[Row, Sequence[Row], frozenset[int]]:
                 tables.action_runs.c.status,
                 tables.action_runs.c.outputs,
                 tables.action_runs.c.error_code,
+                tables.action_runs.c.finished_at,
             )
             .where(tables.action_runs.c.template_run_id == run_id)
             .order_by(tables.action_runs.c.position, tables.action_runs.c.item)

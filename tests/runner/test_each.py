@@ -417,6 +417,26 @@ def test_an_item_that_begins_while_another_fails_finishes_before_anything_cleans
     assert (queries.template_run(run.id).status, made) == ("failed", ["fails", "cleaned"])
 
 
+@pytest.mark.parametrize(("first", "cleans"), [(1, False), (0, True)], ids=["ends", "cleans up"])
+def test_of_items_that_fail_the_first_one_says_what_the_run_has_failed_with(
+    app: Flask, template_folder: Path, made: list[Any], first: int, cleans: bool
+) -> None:
+    values = ["fails", "lost"] if first == 0 else ["lost", "fails"]
+    always = [{"action": "test.make@v1", "if": "${{ always() }}"}] if cleans else []
+    run = start(template_folder, each(values, concurrency=2), *always)
+    token, ref = str(uuid.uuid4()), StepRef(rows(run)[1 - first]["id"], run.id)
+    with transaction("test") as tx:
+        assert claims.claim(tx, Claim(ref, 0, token, "test", 30, 60))
+    perform_item(run, first)
+    recovery.recover_process(token)
+    work_off()
+    ended = tables.audit.c.event == "template_run.finish"
+    with reading() as db:
+        [row] = db.rows(select(tables.audit.c.details).where(ended))
+    assert {row["error_code"] for row in rows(run)} == {"INTERNAL_ERROR", "WORKER_LOST"}
+    assert row["details"] == {"error_code": "INTERNAL_ERROR"}
+
+
 # -- secrets -----------------------------------------------------------------------------------------------------------
 
 

@@ -156,7 +156,8 @@ def after_failure(course: Course | None, ended: Ended, code: str, means: Means) 
         now = _items_now(course, ended)
         if now.others_running:
             return OtherItems(now)
-    failed = course.after_failure(step.id, Failure(ended.position, code))
+    first = code if now is None or now.failure_code is None else now.failure_code
+    failed = course.after_failure(step.id, Failure(ended.position, first))
     try:
         return _from(failed, ended.position + 1, means, now)
     except Exception as error:

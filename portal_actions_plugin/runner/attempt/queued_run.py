@@ -48,7 +48,7 @@ _QUEUED = CompiledOnce(
     .where(_run.id == THIS_RUN, _run.status == QUEUED, _run.held_back_at.is_(None))
 )
 _FINISHED_STEPS = CompiledOnce(
-    select(_run.step_id, _run.position, _run.status, _run.outputs, _run.error_code)
+    select(_run.step_id, _run.position, _run.status, _run.outputs, _run.error_code, _run.finished_at)
     .where(
         _run.template_run_id == bindparam("template_run", type_=Uuid(as_uuid=False)),
         _run.position < bindparam("before", type_=Integer()),

@@ -42,7 +42,7 @@ _OF_STEP = (_run.template_run_id == _WHOLE, _run.position == _POSITION)
 _OTHERS = CompiledOnce(
     select(_run.status, _run.error_code)
     .where(*_OF_STEP, _run.id != bindparam("besides", type_=Uuid(as_uuid=False)), _run.status != SUCCESS)
-    .order_by(_run.item)
+    .order_by(_run.finished_at, _run.item)
 )
 _MADE = CompiledOnce(select(_run.item, _run.outputs).where(*_OF_STEP, _run.status == SUCCESS))
 _LISTS = CompiledOnce(select(_list.position).where(_list.template_run_id == _WHOLE))
@@ -78,7 +78,7 @@ class ItemsNow:
         next: the first that has not begun; None when all have.
         others: whether any other is queued or running.
         others_running: whether any other is running.
-        failure_code: of the first other that has failed; None when none has.
+        failure_code: of the other that has failed first; None when none has.
     """
 
     place: Place
