@@ -484,6 +484,16 @@ def test_what_a_list_is_made_of_is_sealed_where_the_run_has_secrets(
     assert TOKEN not in str(kept + rows(again) + rows(again, 1)).lower()
 
 
+def test_what_is_sealed_of_a_list_with_nothing_to_do_is_wiped_when_the_run_ends_at_once(
+    with_key: Flask, template_folder: Path, made: list[Any]
+) -> None:
+    run = start_with_secret(template_folder, each(["${{ secrets.token }}"], **{"if": "${{ each.value == 'other' }}"}))
+    assert (queries.template_run(run.id).status, made) == ("success", [])
+    with reading() as db:
+        kept = [(row["value"], row["sealed_value"]) for row in db.rows(select(tables.step_items))]
+    assert kept == [(MASK, None)]
+
+
 def test_a_secret_in_an_error_about_a_list_is_masked(with_key: Flask, template_folder: Path, made: list[Any]) -> None:
     with pytest.raises(ValidationError) as refused:
         start_with_secret(

@@ -102,6 +102,8 @@ class NewTemplateRun:
         """Bring a run that has nothing to do to its end, as a success."""
         run_id, who = self.course.run_id, self.course.requested_by
         transitions.end_template_run(tx, run_id, SUCCESS, outputs=self.outputs)
+        if self.lists or (self.begin and self.begin.lists):
+            kept.wipe(tx, run_id)
         audit.record(tx, AuditEntry(who, "template_run.finish", SUCCESS, self.course.template.name, run_id, run_id))
         tell.tell_after_commit(tx, signals.template_run_finished, run_id)
         return queries.template_run_within(tx, run_id)
