@@ -23,7 +23,7 @@ from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from tests.support.page_html import Element
 from tests.support.people import Visitor
-from tests.support.run_helpers import HELLO, register, start
+from tests.support.run_helpers import HELLO, register, start, work_off
 
 MANY = 120
 
@@ -75,6 +75,19 @@ def test_the_page_of_a_run_sums_its_items_up_and_opens_those_that_failed(
     one = items[7].one("a").attributes["href"]
     shown = Visitor(portal, "ada").see(one.partition("#")[0]).one(id=one.partition("#")[2])
     assert "about 7" in shown.text
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_a_first_step_can_go_on_at_its_items_once_one_of_them_is_done(
+    portal: Flask, template_folder: Path, made: None, done: int
+) -> None:
+    values = [*range(done), MANY - 2]
+    run = start(template_folder, {"action": "test.make@v1", "each": values, "input": {"value": "${{ each.value }}"}})
+    work_off()
+    page = Visitor(portal, "ada").see(f"/templates/runs/{run.id}")
+    offered = [form.text for form in page.all(id="run-resume")]
+    assert bool(offered) == (done > 0)
+    assert all("Retry failed items" in text for text in offered)
 
 
 def test_a_step_that_has_nothing_to_go_through_says_so(portal: Flask, template_folder: Path, made: None) -> None:

@@ -35,7 +35,9 @@ def can_retry(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
 
 def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
     """Whether Resume would work right now, and not do the same as Retry; what its template demanded counts too."""
-    if run.progress.done == 0 or not can_retry(identity, run):
+    if not (run.progress.done or any(step.items and step.items.done for step in run.steps)):
+        return False
+    if not can_retry(identity, run):
         return False
     assert identity is not None  # noqa: S101 nobody can retry without being somebody
     try:
