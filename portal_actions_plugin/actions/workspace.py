@@ -53,8 +53,16 @@ class Workspace:
             An absolute path, of which no part but the last is a link.
 
         Raises:
-            ValidationError: it is absolute or too long, or leads out of the workspace, by itself or by a link.
+            ValidationError: it is absolute or too long, no path can be so, or it leads out of the workspace, by itself or by
+                a link.
         """
+        try:
+            return self._found(relative, field)
+        except (OSError, UnicodeEncodeError, RuntimeError) as error:
+            raise _unusable(relative, field, error) from None
+
+    def _found(self, relative: str, field: str) -> Path:
+        relative.encode()  # no name that is no UTF-8 is kept
         written = PurePosixPath(relative)
         if written.is_absolute() or len(relative) > MAX_PATH or "\0" in relative or "\\" in relative:
             raise self._outside(relative, field)
@@ -99,6 +107,16 @@ class Workspace:
             f"{relative[:200]!r} leads out of the workspace: write a path below it, without .. and without a leading /."
         )
         return ValidationError(f"{field}: {message}", fields={field: [message]})
+
+
+def _unusable(relative: str, field: str, error: Exception) -> ValidationError:
+    if isinstance(error, OSError):
+        why = error.strerror or type(error).__name__
+    else:
+        # The standard library says in this way that links lead to each other.
+        why = "it is no UTF-8 name" if isinstance(error, UnicodeEncodeError) else "links on the way lead in a circle"
+    message = f"{relative[:200]!r} cannot be used in the workspace: {why}."
+    return ValidationError(f"{field}: {message}", hint="Correct the step's input.", fields={field: [message]})
 
 
 def _walk(folder: Path, at: PurePosixPath) -> Iterator[WorkspaceFile]:

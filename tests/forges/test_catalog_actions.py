@@ -228,11 +228,20 @@ def test_a_link_is_replaced_and_not_followed(local: Stage) -> None:
     assert (local.workspace / "README.md").read_bytes() == b"# orders\n"
 
 
-@pytest.mark.parametrize("path", ["../x.yaml", "/etc/x.yaml", "src", "."])
+@pytest.mark.parametrize("path", ["../x.yaml", "/etc/x.yaml", "src", ".", "README.md/x.yaml", "x" * 300])
 def test_an_entity_is_written_into_a_file_of_the_workspace_alone(local: Stage, path: str) -> None:
     with pytest.raises(ValidationError) as refused:
         catalog_write.run(local.context(), {"entity": {"kind": "Component"}, "filePath": path})
     assert "filePath" in refused.value.fields
+
+
+def test_an_entity_that_is_nested_too_deeply_is_told(local: Stage) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(500):
+        deep = {"a": deep}
+    with pytest.raises(ValidationError) as refused:
+        catalog_write.run(local.context(), {"entity": deep})
+    assert "entity" in refused.value.fields
 
 
 ENTITIES = {"component:default/orders": {"kind": "Component", "metadata": {"name": "orders"}}}

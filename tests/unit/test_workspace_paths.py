@@ -41,6 +41,15 @@ def test_no_link_leads_out(workspace, tmp_path, written):
         workspace.path(written)
 
 
+@pytest.mark.parametrize("written", ["here", "here/new.txt", "x" * 300, "a\ud800"])
+def test_what_can_be_no_path_is_refused_and_the_field_is_named(workspace, written):
+    (workspace.folder / "here").symlink_to("there")
+    (workspace.folder / "there").symlink_to("here")
+    with pytest.raises(ValidationError, match="cannot be used") as refused:
+        workspace.path(written, "sourcePath")
+    assert list(refused.value.fields) == ["sourcePath"]
+
+
 def test_a_link_that_stays_inside_is_followed(workspace):
     (workspace.folder / "a.txt").write_text("hello")
     (workspace.folder / "link").symlink_to("a.txt")

@@ -17,6 +17,7 @@ from portal_actions_plugin.actions.backstage.entity_files import (
     written_ref,
 )
 from portal_actions_plugin.actions.bootstraps.yaml_text import yaml_text
+from portal_actions_plugin.actions.files.disk import Writer, disk_errors
 from portal_actions_plugin.actions.files.fields import HomeInput
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_fields import optional_text
@@ -240,9 +241,15 @@ def catalog_write(ctx: ActionContext, *, file_path: str | None, entity: Mapping[
     if file == ctx.workspace.folder or file.is_dir():
         message = f"{name[:200]!r} is a folder of the workspace."
         raise ValidationError(message, fields={"filePath": [message]})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)  # a link would lead what is written somewhere else
-    file.write_text(yaml_text(_with_template(ctx, entity)), "utf-8")
+    try:
+        content = yaml_text(_with_template(ctx, entity)).encode()
+    except RecursionError:
+        message = "It is nested too deeply."
+        raise ValidationError(f"entity: {message}", fields={"entity": [message]}) from None
+    with disk_errors("filePath", name):
+        if file.is_symlink():  # it would lead what is written somewhere else
+            file.unlink()
+    Writer(ctx.workspace, "filePath").write(name, content)
     ctx.log(f"wrote {name}")
 
 
