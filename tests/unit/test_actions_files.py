@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 
 import pytest
@@ -114,6 +115,13 @@ class TestRead:
         assert [one["path"] for one in deep["files"]] == ["d/b", "d/e/c"]
         assert [one["name"] for one in deep["folders"]] == ["e"]
 
+    def test_a_list_has_an_end_however_often_a_folder_is_named(self, ctx, place, monkeypatch):
+        monkeypatch.setattr(filesystem, "MAX_ENTRIES", 3)
+        fill(place, a="1", b="2")
+        with pytest.raises(ValidationError, match="more than 3 entries") as refused:
+            filesystem.readdir.run(ctx, {"paths": [".", "."]})
+        assert list(refused.value.fields) == ["paths.1"]
+
     @pytest.mark.parametrize("path", ["missing", "../x", "d", "binary", "link"])
     def test_what_cannot_be_read_is_told(self, ctx, place, path):
         fill(place, d__e="")
@@ -216,6 +224,31 @@ class TestMerge:
         )
         assert text == '{\n    "l": [\n        1,\n        2,\n        3\n    ]\n}'
 
+    def test_long_lists_are_put_together_without_comparing_each_with_each(self, ctx, place):
+        many = list(range(100_000))  # compared each with each they take a minute
+        fill(place, x_dot_json=json.dumps({"l": many, "m": [1]}))
+        merging.merge_json.run(
+            ctx, {"path": "x.json", "content": {"l": [*many, -1], "m": [True, 1.0]}, "mergeArrays": True}
+        )
+        found = json.loads((place / "x.json").read_text())
+        assert found["l"] == [*many, -1]
+        assert [repr(one) for one in found["m"]] == ["1", "True", "1.0"]
+
+    @pytest.mark.parametrize("name", ["x.json", "x.yaml"])
+    def test_what_no_file_can_hold_is_told(self, ctx, place, name):
+        (place / name).write_text("{}")
+        deep: object = 1
+        for _ in range(2_000):
+            deep = {"a": deep}
+        with pytest.raises(ValidationError, match="nested too deeply") as refused:
+            merging.merge.run(ctx, {"path": name, "content": {"a": deep}})
+        assert list(refused.value.fields) == ["content"]
+
+    def test_half_a_character_is_told(self, ctx, place):
+        with pytest.raises(ValidationError) as refused:
+            merging.merge_json.run(ctx, {"path": "x.json", "content": {"a": "\ud800"}})
+        assert list(refused.value.fields) == ["content"]
+
     def test_a_missing_json_file_is_made_and_a_missing_other_one_is_an_error(self, ctx, place):
         assert self.merged(merging.merge_json, ctx, place, "a.json", None, content={"a": 1}) == '{\n  "a": 1\n}'
         with pytest.raises(ValidationError, match=r"no 'b\.yaml'"):
@@ -283,6 +316,15 @@ class TestSerialize:
         assert roadie.serialize_yaml.run(ctx, {"data": data}) == {
             "serialized": "a:\n  - 1\n  - b: null\n    c: x\nt: |\n  1\n  2\n"
         }
+
+    @pytest.mark.parametrize("act", [roadie.serialize_json, roadie.serialize_yaml])
+    def test_data_that_is_nested_too_deeply_is_told(self, ctx, act):
+        deep: object = 1
+        for _ in range(2_000):
+            deep = {"a": deep}
+        with pytest.raises(ValidationError) as refused:
+            act.run(ctx, {"data": deep, "replacer": ["a"]})
+        assert list(refused.value.fields) == ["data"]
 
     def test_several_documents_are_a_list(self, ctx, place):
         fill(place, a_dot_yaml="a: 1\n---\n- b\n", b_dot_txt="x")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _SECONDS = 120
 MAX_READ = 500_000
 """Characters of a file that becomes an output."""
+MAX_ENTRIES = 20_000
+"""Files and folders of a list: as many as a workspace may hold of both."""
 
 
 class OneRename(HomeInput):
@@ -182,6 +184,12 @@ def readdir(ctx: ActionContext, *, paths: Sequence[str], recursive: bool) -> dic
             raise missing(field, path)
         with disk_errors(field, path):
             for place in _inside(top, recursive=recursive):
+                if len(files) + len(folders) >= MAX_ENTRIES:
+                    raise wrong(
+                        field,
+                        f"With this one the list has more than {MAX_ENTRIES:,} entries.",
+                        "List fewer folders, or each once.",
+                    )
                 below = place.relative_to(workspace.folder).as_posix()
                 kept = folders if place.is_dir() and not place.is_symlink() else files
                 kept.append({"name": place.name, "path": below, "fullPath": below})

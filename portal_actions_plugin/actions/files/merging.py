@@ -9,7 +9,7 @@ from marshmallow import fields
 
 from portal_actions_plugin.actions.files.disk import Writer, missing, place_of, read_text, wrong
 from portal_actions_plugin.actions.files.fields import Content, HomeInput, flag_field, path_field
-from portal_actions_plugin.actions.files.roadie import Written, YamlOptions
+from portal_actions_plugin.actions.files.roadie import Written, YamlOptions, encoded
 from portal_actions_plugin.actions.registry import action
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def merge_json(
     new = _said(read_json, content, "content", "It") if isinstance(content, str) else content
     found = _said(lambda _: merged(before, new, join_lists=merge_arrays), "", "content", "It")
     own = _INDENT.search(text) if match_file_indent else None
-    _write(ctx, path, write_json(found, own[1] if own else 2))
+    _write(ctx, path, _said(lambda _: write_json(found, own[1] if own else 2), "", "content", "It"))
     return {"path": path}
 
 
@@ -120,8 +120,11 @@ def _merge(
 
     found = _said(lambda _: [put(one, index) for index, one in enumerate(documents)], "", "content", "It")
     indent = (options or {}).get("indent", 2)
-    written = [structured.write_json(one) if is_json else structured.write_yaml(one, indent) for one in found]
-    _write(ctx, path, "---\n".join(written))
+
+    def text_of(one: JsonValue) -> str:
+        return structured.write_json(one) if is_json else structured.write_yaml(one, indent)
+
+    _write(ctx, path, "---\n".join(_said(lambda _: list(map(text_of, found)), "", "content", "It")))
     return {"path": path}
 
 
@@ -171,5 +174,5 @@ def _said(read: Callable[[str], Any], text: str, field: str, what: str) -> Any:
 
 
 def _write(ctx: ActionContext, path: str, text: str) -> None:
-    Writer(ctx.workspace, "path").write(path, text.encode())
+    Writer(ctx.workspace, "path").write(path, encoded(text))
     ctx.log(f"merged into {path}")

@@ -24,7 +24,7 @@ from portal_actions_plugin.actions.files.fields import MAX_LISTED, HomeInput, fl
 from portal_actions_plugin.actions.registry import action
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from portal_actions_plugin.actions.context import ActionContext
     from portal_actions_plugin.actions.workspace import Workspace
@@ -58,7 +58,7 @@ class Write(HomeInput):
 def write(ctx: ActionContext, *, path: str, content: str, preserve_formatting: bool) -> dict[str, Any]:
     """Write a file into the workspace, whatever was there."""
     text = _indented(content) if preserve_formatting else content
-    Writer(ctx.workspace, "path").write(path, _encoded(text))
+    Writer(ctx.workspace, "path").write(path, encoded(text))
     ctx.log(f"wrote {path}")
     return {"path": path}
 
@@ -72,7 +72,8 @@ def _indented(content: str) -> str:
         return content
 
 
-def _encoded(text: str) -> bytes:
+def encoded(text: str) -> bytes:
+    """What a file holds of a text; raises ValidationError for one that the input ``content`` should not have."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -98,7 +99,7 @@ def append(ctx: ActionContext, *, path: str, content: str) -> dict[str, Any]:
     place = place_of(ctx.workspace, path, "path")
     with disk_errors("path", path):
         before = place.read_bytes() if place.exists() else b""
-    Writer(ctx.workspace, "path").write(path, before + _encoded(content))
+    Writer(ctx.workspace, "path").write(path, before + encoded(content))
     ctx.log(f"appended to {path}")
     return {"path": path}
 
@@ -149,7 +150,7 @@ def replace(ctx: ActionContext, *, files: Sequence[Mapping[str, Any]]) -> None:
                 before = read_text(ctx.workspace, path, f"{field}.file")
                 after = _replaced(before, one, field)
                 if after != before:
-                    writer.write(path, _encoded(after))
+                    writer.write(path, encoded(after))
                     changed += 1
         ctx.log(f"{one['file']}: changed {changed} of {len(found)}")
 
@@ -285,12 +286,11 @@ class SerializeJson(Serialize):
 )
 def serialize_json(_ctx: ActionContext, *, data: Any, replacer: list[str] | None, space: object) -> dict[str, Any]:
     """Write data as a JSON text for later steps."""
-    from portal_actions_plugin.actions.files.structured import only_keys, write_json
+    from portal_actions_plugin.actions.files.structured import write_json
 
-    kept = data if replacer is None else only_keys(data, frozenset(replacer))
     is_number = isinstance(space, int) and not isinstance(space, bool)
     indent = min(max(int(str(space)), 0), 10) if is_number else str(space)[:10] if isinstance(space, str) else None
-    return {"serialized": write_json(kept, indent)}
+    return {"serialized": _serialized(data, replacer, lambda kept: write_json(kept, indent))}
 
 
 class YamlOptions(HomeInput):
@@ -316,7 +316,16 @@ def serialize_yaml(
     _ctx: ActionContext, *, data: Any, replacer: list[str] | None, options: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Write data as a YAML text for later steps."""
-    from portal_actions_plugin.actions.files.structured import only_keys, write_yaml
+    from portal_actions_plugin.actions.files.structured import write_yaml
 
-    kept = data if replacer is None else only_keys(data, frozenset(replacer))
-    return {"serialized": write_yaml(json.loads(json.dumps(kept)), (options or {}).get("indent", 2))}
+    indent = (options or {}).get("indent", 2)
+    return {"serialized": _serialized(data, replacer, lambda kept: write_yaml(json.loads(json.dumps(kept)), indent))}
+
+
+def _serialized(data: Any, replacer: list[str] | None, write: Callable[[Any], str]) -> str:
+    from portal_actions_plugin.actions.files.structured import only_keys
+
+    try:
+        return write(data if replacer is None else only_keys(data, frozenset(replacer)))
+    except (ValueError, RecursionError):
+        raise wrong("data", "It is nested too deeply.") from None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import yaml
 
@@ -14,6 +15,8 @@ from portal_actions_plugin.software_templates.yaml.documents import UnreadableEr
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
+
+P = ParamSpec("P")
 
 MAX_LEVELS = 100
 _READ_SECONDS = 10.0
@@ -50,8 +53,22 @@ def read_yaml(text: str) -> list[JsonValue]:
     return [document.data for document in documents]
 
 
+def _not_too_deep(write: Callable[P, str]) -> Callable[P, str]:
+    """Have a writer that calls itself for each level raise ValueError where there are too many."""
+
+    @wraps(write)
+    def bounded(*args: P.args, **kwargs: P.kwargs) -> str:
+        try:
+            return write(*args, **kwargs)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+
+    return bounded
+
+
+@_not_too_deep
 def write_json(value: JsonValue, indent: int | str | None = 2) -> str:
-    """Write JSON as JavaScript does: on one line without an indent."""
+    """Write JSON as JavaScript does: on one line without an indent; raises ValueError where it is nested too deeply."""
     if not indent:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return json.dumps(value, ensure_ascii=False, indent=indent)
@@ -79,12 +96,16 @@ for _first, _patterns in core.resolvers().items():
     }
 
 
+@_not_too_deep
 def write_yaml(value: JsonValue, indent: int = 2) -> str:
     """Write one YAML document, in block style and in the order of its keys.
 
     Args:
         value: what to write.
         indent: spaces a level, 2 to 9.
+
+    Raises:
+        ValueError: it is nested too deeply.
     """
     return yaml.dump(
         value,
@@ -131,10 +152,13 @@ def merged(before: JsonValue, new: JsonValue, *, join_lists: bool, depth: int = 
 
 def _joined(before: list[Any], new: JsonValue) -> list[Any]:
     found: list[Any] = []
+    seen: set[tuple[type, object]] = set()
     for item in [*before, *(new if isinstance(new, list) else [new])]:
-        is_there = not isinstance(item, list | dict) and any(type(one) is type(item) and one == item for one in found)
-        if not is_there:
-            found.append(item)
+        if not isinstance(item, list | dict):
+            if (type(item), item) in seen:
+                continue
+            seen.add((type(item), item))
+        found.append(item)
     return found
 
 
