@@ -14,6 +14,9 @@ from dulwich.objects import Blob, Commit, ObjectID, Tag, Tree
 from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import RepoFile
 
+MAX_ENTRIES = 100_000
+"""Files and folders that are looked at: a few folders that each hold another one ten times stand for more than there is time."""
+
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -134,8 +137,15 @@ def contents(
         store: has its objects.
         tree: which one.
         kinds: of files: ``stat.S_IFREG``, ``stat.S_IFLNK``.
+
+    Raises:
+        ValidationError: it has too many entries, whatever they are.
     """
-    for item in iter_tree_contents(store, tree):
+    for number, item in enumerate(iter_tree_contents(store, tree, include_trees=True)):
+        if number > MAX_ENTRIES:
+            raise ValidationError(
+                f"The repository has more than {MAX_ENTRIES:,} files and folders.", hint="Take a smaller one."
+            )
         if item.path is None or item.mode is None or item.sha is None or stat.S_IFMT(item.mode) not in kinds:
             continue
         if not validate_path(item.path, validate_path_element_ntfs):

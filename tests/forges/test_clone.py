@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import NotFoundError, RemoteError, ValidationError
 from portal_actions_plugin.scm import clone as cloning
+from portal_actions_plugin.scm import trees
 from portal_actions_plugin.scm.clone import clone
 from tests.support.forges.git_store import Entry, Person
 from tests.support.forges.github import GitHubDouble
@@ -65,6 +66,21 @@ def test_links_submodules_and_paths_that_lead_elsewhere_are_left_out(
     clone(public, "hostile", tmp_path / "copy")
     assert files_of(tmp_path / "copy") == {"plain": b"/etc/passwd"}
     assert not (tmp_path / "copy" / "link").is_symlink()
+
+
+@pytest.mark.parametrize("leaf", ["submodules", "nothing"])
+def test_folders_that_stand_for_more_than_there_is_time_are_refused(
+    hub: GitHubDouble, public: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaf: str
+) -> None:
+    monkeypatch.setattr(trees, "MAX_ENTRIES", 500)
+    git = hub.repository("acme/templates").git
+    one = f"160000 commit {'1' * 40}\tx\n".encode() if leaf == "submodules" else b""
+    for _ in range(10):  # 10⁹ folders, in a few hundred bytes
+        tree = git.git("mktree", "--missing", stdin=one).decode().strip()
+        one = "".join(f"040000 tree {tree}\td{number}\n" for number in range(10)).encode()
+    git.set_ref("refs/heads/hostile", git.write_commit(tree, [], "Many", author=MONA))
+    with pytest.raises(ValidationError, match="more than 500 files and folders"):
+        clone(public, "hostile", tmp_path / "copy")
 
 
 def test_what_cannot_be_copied_is_a_sentence(
