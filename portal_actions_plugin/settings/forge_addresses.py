@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ HOSTS = "hosts"
 
 _EXAMPLE = "write it like github.com?owner=acme&repo=orders"
 _VERBS = ("blob", "tree", "raw", "edit")
+_NOT_IN_A_NAME = re.compile(r"[/\\\x00-\x1f\x7f]")
 _DASH = "-"
 """What GitLab has between a project and its pages."""
 
@@ -183,7 +185,14 @@ def _page(provider: str, root: str, rest: str) -> PageAddress | None:
     if len(name) < 2 or (page and (page[0] not in _VERBS or len(page) < 2)):
         return None
     name[-1] = name[-1].removesuffix(".git")
+    if not all(map(_is_name, name)) or not all(_is_name(one) for part in page for one in part.split("/")):
+        return None  # a dot dot, perhaps percent-encoded, would lead to what is beside the forge, with its credential
     found = PageAddress(provider, f"{root}/{'/'.join(map(quote, name))}", "/".join(name[:-1]), name[-1])
     if not page:
         return found
     return replace(found, verb=page[0], ref=page[1], path="/".join(page[2:]), is_dashed=is_dashed)
+
+
+def _is_name(part: str) -> bool:
+    """Whether a part of an address can be a name at a forge."""
+    return part not in ("", ".", "..") and not _NOT_IN_A_NAME.search(part)

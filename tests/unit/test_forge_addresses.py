@@ -129,6 +129,12 @@ def test_git_reads_a_repository_at_the_forge_itself_by_whatever_host_it_is_named
         "https://github.com/acme/orders/blob",
         "https://git.example.com/gitlab/acme/orders/-/issues/1",
         "not an address",
+        "https://git.example.com/gitlab/%2e%2e/beside/tree/main/x",
+        "https://git.example.com/gitlab/acme/../../beside",
+        "https://github.com/acme%2f..%2f../orders",
+        "https://github.com/acme/orders/tree/main/%2E%2E/secret",
+        "https://github.com/acme/.git",
+        "https://github.com/acme/or%0d%0aders",
     ],
 )
 def test_any_other_address_is_no_page_of_a_forge(addresses, url):
