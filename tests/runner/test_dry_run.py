@@ -17,11 +17,12 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.dry_run.course import dry_run
 from portal_actions_plugin.runner.dry_run.forge import RecordingForge
 from portal_actions_plugin.runner.dry_run.notes import DryRun, Writes
+from portal_actions_plugin.scm.base import Operation
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
 from tests.support.http_server import Server, serving
 from tests.support.portal import PEOPLE
-from tests.support.run_helpers import ADA, register, run_one_off, work_off
+from tests.support.run_helpers import ADA, change_action, register, run_one_off, work_off
 
 REPO = {"provider": "local", "owner": "acme"}
 PARAMETERS = {
@@ -190,7 +191,18 @@ def test_an_action_of_which_nobody_knows_what_it_writes_is_not_called(portal: Fl
     assert [(id_, state) for id_, state, _ in told(found)] == [
         ("unknown", "not tried"), ("skipped", "skipped"), ("absent", "not tried"),
     ]  # fmt: skip
-    assert "declares no forge" in found.steps[0].error
+    assert "of another package" in found.steps[0].error
+    assert called == []
+
+
+def test_an_action_of_another_package_is_not_called_because_it_needs_a_forge(
+    portal: Flask, template_folder: Path
+) -> None:
+    called: list[object] = []
+    register(charge=lambda _ctx, **given: called.append(given))  # by a connection of its own, for all that we know
+    change_action("test.charge@v1", operations=(Operation.CREATE_REPO,))
+    put(template_folder, {"id": "charge", "name": "Charge", "action": "test.charge@v1", "input": {"value": "x"}})
+    assert [(id_, state) for id_, state, _ in told(tried())] == [("charge", "not tried")]
     assert called == []
 
 

@@ -286,10 +286,10 @@ class _Trial:
 
 
 def _why_not(action: Action) -> str:
-    """Why an action is not tried: empty when it reaches the outside by nothing but forges, or by what its context gives."""
-    if action.handler.__module__.startswith(OURS) or action.operations:
+    """Why an action is not tried: empty when it reaches the outside by what its context gives, and by nothing else."""
+    if action.handler.__module__.startswith(OURS):
         return ""
-    return f"nobody knows what {action.id} would write: it declares no forge. Later steps get made-up outputs of it"
+    return f"nobody knows what {action.id} would write: it is of another package. Later steps get made-up outputs of it"
 
 
 def _made_up(action: Action) -> dict[str, Any]:
