@@ -96,9 +96,12 @@ class TestWhereItIs:
         monkeypatch.setenv("ACME_TOKEN", "env-2")
         assert portal.token(token={"env": "ACME_TOKEN"}) == "env-2"
 
-    def test_what_cannot_be_read_is_named(self, portal, tmp_path):
+    def test_what_cannot_be_read_is_named(self, portal, tmp_path, monkeypatch):
         with pytest.raises(ConfigurationError, match=re.escape("PORTAL_ACTIONS_SCM['ghe']['token'] names the env")):
             portal.token(name="ghe", token={"env": "NOT_THERE"})
+        monkeypatch.setenv("BLANK", " \n")
+        with pytest.raises(ConfigurationError, match="BLANK, which is not set"):
+            portal.token(name="ghe", token={"env": "BLANK"})
         with pytest.raises(ConfigurationError, match=r"\['owners'\]\['acme'\]\['token'\] names .*: No such file"):
             portal.token(owners={"acme": {"token": {"file": str(tmp_path / "missing")}}})
         (tmp_path / "empty").write_text("\n")

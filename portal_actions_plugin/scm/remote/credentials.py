@@ -170,7 +170,7 @@ def read_secret(value: object, where: str) -> str:
 
 
 def _of_environment(name: str, where: str) -> str:
-    if value := os.environ.get(name):
+    if (value := os.environ.get(name, "")).strip():
         return value
     raise ConfigurationError(
         f"{where} names the environment variable {name}, which is not set in this process.",
