@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -135,6 +136,25 @@ def test_the_next_step_has_every_file_folder_and_link_with_its_mode(run_steps, m
 def test_what_a_step_that_reads_changes_is_not_kept(run_steps):
     seen: dict[str, str] = {}
     run_id = run_steps(("writes", write(a="1")), ("reads", write(a="2", b="new")), ("reads", look(seen)))
+    go_on()
+    assert (status(run_id), seen) == ("success", {"a": "1"})
+
+
+def make_pipe(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+
+
+def lead_out(folder: Path) -> None:
+    (folder / "a").unlink()
+    (folder / "a").symlink_to("/etc/passwd")
+
+
+@pytest.mark.parametrize("leave", [make_pipe, lead_out, shutil.rmtree])
+def test_what_no_workspace_can_hold_is_no_matter_to_the_next_step_of_the_process(run_steps, leave):
+    seen: dict[str, str] = {}
+    run_id = run_steps(
+        ("writes", write(a="1")), ("reads", lambda ctx, **_: leave(ctx.workspace.folder)), ("reads", look(seen))
+    )
     go_on()
     assert (status(run_id), seen) == ("success", {"a": "1"})
 

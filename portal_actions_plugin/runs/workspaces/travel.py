@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from portal_actions_plugin.errors import ConfigurationError
+from portal_actions_plugin.errors import ConfigurationError, ValidationError
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.workspaces import folders
 from portal_actions_plugin.runs.workspaces.box import Box, require_keys
@@ -58,7 +59,7 @@ def bring(generation: Generation, folder: Path, store: Store) -> None:
         RemoteError: the store does not answer.
     """
     require_here(generation, store)
-    found = scan(folder, _ANY) if any(folder.iterdir()) else Found()
+    found = _left_in(folder)
     manifest = generation.manifest
     _clear(folder, found, manifest)
     for path, _ in manifest.folders:
@@ -78,6 +79,16 @@ def bring(generation: Generation, folder: Path, store: Store) -> None:
         (folder / file.path).chmod(file.mode)
     for path, mode in reversed(manifest.folders):  # what is within comes first: it may be closed to its own user
         (folder / path).chmod(mode)
+
+
+def _left_in(folder: Path) -> Found:
+    """What an earlier step has left there; of what no workspace can hold nothing: it goes, and all travels."""
+    if not folder.is_symlink():
+        with suppress(ValidationError, OSError):
+            return scan(folder, _ANY)
+    folders.remove_tree(folder)
+    folder.mkdir(mode=_OWNER_MAY)
+    return Found()
 
 
 def require_here(generation: Generation, store: Store) -> None:
