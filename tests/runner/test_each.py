@@ -417,6 +417,19 @@ def test_an_item_that_begins_while_another_fails_finishes_before_anything_cleans
     assert (queries.template_run(run.id).status, made) == ("failed", ["fails", "cleaned"])
 
 
+def test_items_that_wait_are_canceled_also_when_what_cleans_up_cannot_be_queued(
+    app: Flask, template_folder: Path, made: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "such as for the key of its lock")
+
+    always = {"action": "test.make@v1", "if": "${{ always() }}"}
+    run = start(template_folder, each(["fails", "two"], concurrency=2), always)
+    monkeypatch.setattr(record, "queue_step", refuse)
+    perform_item(run, 0)
+    assert (queries.template_run(run.id).status, statuses(run)) == ("failed", ["failed", "canceled"])
+
+
 @pytest.mark.parametrize(("first", "cleans"), [(1, False), (0, True)], ids=["ends", "cleans up"])
 def test_of_items_that_fail_the_first_one_says_what_the_run_has_failed_with(
     app: Flask, template_folder: Path, made: list[Any], first: int, cleans: bool

@@ -310,7 +310,8 @@ def record_failure(
         if is_away(refused) or not isinstance(follows, NextStep):
             raise
         log.exception("what follows the failure of run %s cannot be queued: its template run ends", ref.id)
-        _record_failure(ref, process_token, error, result, about, LastStep({}, _first_failure(follows)))
+        last = LastStep({}, _first_failure(follows), now=follows.now)
+        _record_failure(ref, process_token, error, result, about, last)
 
 
 def _record_failure(
