@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import zlib
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from click.testing import CliRunner
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.errors import NotFoundError, RemoteError, ValidationError
 from portal_actions_plugin.scm import clone as cloning
-from portal_actions_plugin.scm import trees
+from portal_actions_plugin.scm import git_remote, trees
 from portal_actions_plugin.scm.clone import clone
 from tests.support.forges.git_store import Entry, Person
 from tests.support.forges.github import GitHubDouble
@@ -81,6 +83,54 @@ def test_folders_that_stand_for_more_than_there_is_time_are_refused(
     git.set_ref("refs/heads/hostile", git.write_commit(tree, [], "Many", author=MONA))
     with pytest.raises(ValidationError, match="more than 500 files and folders"):
         clone(public, "hostile", tmp_path / "copy")
+
+
+def head_of(kind: int, size: int) -> bytes:
+    first, size = kind << 4 | size & 15, size >> 4
+    written = []
+    while size:
+        written.append(first | 0x80)
+        first, size = size & 0x7F, size >> 7
+    return bytes([*written, first])
+
+
+def number(value: int) -> bytes:
+    return bytes([value & 0x7F | 0x80, *number(value >> 7)]) if value > 0x7F else bytes([value])
+
+
+def pack_of(*objects: bytes) -> BytesIO:
+    return BytesIO(b"PACK" + (2).to_bytes(4) + len(objects).to_bytes(4) + b"".join(objects) + b"\0" * 20)
+
+
+ZEROS = head_of(3, 100_000) + zlib.compress(bytes(100_000))
+COPIES = number(100_000) + number(300_000) + b"\xb0\xff\xff" * 5  # a delta says what it makes
+REFERENCE = head_of(7, len(COPIES)) + b"\1" * 20 + zlib.compress(COPIES)
+OFFSET = head_of(6, len(COPIES)) + b"\x81\x01" + zlib.compress(COPIES)
+
+
+@pytest.mark.parametrize("given", [(ZEROS,) * 3, (ZEROS, REFERENCE), (ZEROS, OFFSET)])
+def test_a_pack_that_would_fill_the_memory_is_refused_before_it_is_unpacked(
+    given: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git_remote, "MAX_UNPACKED", 500_000)
+    git_remote.require_bounded(pack_of(*given), "acme/x")
+    monkeypatch.setattr(git_remote, "MAX_UNPACKED", 250_000)
+    with pytest.raises(RemoteError, match="acme/x is larger than"):
+        git_remote.require_bounded(pack_of(*given), "acme/x")
+
+
+@pytest.mark.parametrize("wrong", [ZEROS[:40], head_of(3, 9) + b"garbage", head_of(3, 5) + ZEROS[3:]])
+def test_a_pack_that_lies_is_none(wrong: bytes) -> None:
+    with pytest.raises(ValueError, match=r"ends too early|while decompressing"):
+        git_remote.require_bounded(BytesIO(pack_of(wrong, ZEROS).getvalue()[: 12 + len(wrong)]), "acme/x")
+
+
+def test_a_repository_that_would_fill_the_memory_is_told(
+    public: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git_remote, "MAX_UNPACKED", 100)
+    with pytest.raises(RemoteError, match="when it is unpacked"):
+        clone(public, None, tmp_path / "copy")
 
 
 def test_what_cannot_be_copied_is_a_sentence(
