@@ -146,8 +146,12 @@ class ForgeAddresses:
 
     def git_url(self, page: PageAddress) -> str:
         """Where git reads the repository of a page: at the forge itself, whatever other host the page's address names."""
-        root = self._roots(self.installations[page.provider])[0]
-        return f"{root}/{quote(page.owner)}/{quote(page.repo)}.git"
+        return f"{self.page_of(page.provider, page.owner, page.repo)}.git"
+
+    def page_of(self, provider: str, owner: str, repo: str) -> str:
+        """Where a repository's page is, or would be; empty where nobody has said where the forge is."""
+        roots = self._roots(self.installations[provider]) if provider in self.installations else []
+        return f"{roots[0]}/{quote(owner)}/{quote(repo)}" if roots else ""
 
     def _in_order(self) -> list[Installation]:
         return sorted(self.installations.values(), key=lambda one: not one.is_named)

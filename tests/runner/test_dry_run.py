@@ -276,6 +276,34 @@ def test_files_of_a_template_and_of_a_forge_are_read(portal: Flask, template_fol
     assert found.steps[2].input == {"message": "orders"}
 
 
+def test_what_would_be_published_can_be_registered(portal: Flask, template_folder: Path) -> None:
+    class Catalog:
+        def register_entity(self, *_given: object) -> str:
+            raise AssertionError("a dry run registers nothing")
+
+    object.__setattr__(extension().hooks, "catalog", Catalog())
+    entity = {"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": {"name": "orders"}, "spec": {}}
+    write = {"id": "write", "name": "Write", "action": "catalog:write", "input": {"entity": entity}}
+    publish = {
+        "id": "publish",
+        "name": "Publish",
+        "action": "publish:github",
+        "input": {"repoUrl": "local?owner=acme&repo=orders"},
+    }
+    register_it = {
+        "id": "register",
+        "name": "Register",
+        "action": "catalog:register",
+        "input": {"repoContentsUrl": "${{ steps.publish.output.repoContentsUrl }}"},
+    }
+    put(template_folder, write, publish, register_it)
+    before = rows()
+    found = tried()
+    assert [str(step.state) for step in found.steps] == ["runs"] * 3, found
+    assert [one.target for one in found.steps[2].writes] == ["component:default/orders"]
+    assert rows() == before
+
+
 def test_a_folder_that_a_forge_gives_by_its_api_is_no_write() -> None:
     class Forge:
         operations: frozenset[Any] = frozenset()

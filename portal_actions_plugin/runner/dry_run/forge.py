@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ConflictError, NotFoundError, PortalActionsError, ValidationError
+from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.dry_run.notes import Kind, Writes
 from portal_actions_plugin.scm.base import (
     CommitResult,
@@ -109,11 +111,12 @@ class RecordingForge:
 
     def _page(self, ref: RepoRef) -> str:
         """Where a repository's page would be."""
-        try:
+        with suppress(PortalActionsError):
             url, _, rest = self._real.file_url(ref, ref.default_branch, "x").partition("/blob/")
-        except PortalActionsError:
-            rest = ""
-        return url.removesuffix("/-") if rest else f"https://{self._provider}.example/{ref.full_name}"
+            if rest:
+                return url.removesuffix("/-")
+        known = extension().config.forge_addresses.page_of(ref.provider, ref.owner, ref.repo)
+        return known or f"https://{self._provider}.example/{ref.full_name}"
 
     def get_repo(self, owner: str, repo: str) -> Repository:
         return self._of(owner, repo).repository or self._real.get_repo(owner, repo)
