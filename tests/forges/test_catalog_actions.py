@@ -127,6 +127,26 @@ def test_a_catalog_that_takes_locations_is_given_the_address(local: Stage) -> No
         registered(local, catalog, catalogInfoUrl=url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ada:hush-hush@github.com/acme/orders/blob/main/catalog-info.yaml",
+        "file:///etc/passwd",
+        "ftp://github.com/acme/orders",
+        "https://[github.com/acme",
+        "catalog-info.yaml",
+    ],
+)
+def test_a_catalog_is_given_no_password_and_no_file_of_its_machine(local: Stage, url: str) -> None:
+    asked: list[object] = []
+    catalog = SimpleNamespace(register_entity=lambda *_: "x", register_location=lambda *given: asked.append(given))
+    with pytest.raises(ValidationError) as refused:
+        registered(local, catalog, catalogInfoUrl=url, optional=True)
+    assert "catalogInfoUrl" in refused.value.fields
+    assert "hush-hush" not in f"{refused.value.message}{refused.value.fields}"
+    assert asked == []
+
+
 def test_what_is_registered_already_is_allowed_where_it_is_optional(local: Stage) -> None:
     def taken(_url: str, _optional: bool) -> str:
         raise ConflictError("It is there.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from marshmallow import Schema, fields, validate, validates_schema
 from marshmallow import ValidationError as SchemaError
@@ -99,6 +100,8 @@ def catalog_register(
     optional: bool,
 ) -> dict[str, Any]:
     """Register a location where the catalog takes one, else each entity of its file by itself."""
+    if catalog_info_url:
+        _require_plain(ctx, catalog_info_url)
     url = catalog_info_url or _file_url(ctx, repo_contents_url or "", catalog_info_path)
     try:
         ref = _registered(ctx, url, bool(optional))
@@ -214,6 +217,22 @@ def _target(page: PageAddress, target: str) -> str:
         return page.joined(target).url
     except ValueError as error:
         raise ValidationError(f"A Location in {page.url} names a target that cannot be: {error}.") from None
+
+
+def _require_plain(ctx: ActionContext, url: str) -> None:
+    """Let through an address that a catalog may keep and fetch, and everybody may read."""
+    try:
+        found = urlsplit(url)
+    except ValueError:
+        found = urlsplit("")
+    is_remote = found.scheme in ("http", "https") and bool(found.hostname)
+    if not (is_remote or ctx.forge_addresses.page(url)) or "@" in found.netloc:
+        message = "This is no address over https without a user and a password."
+        raise ValidationError(
+            f"catalogInfoUrl: {message}",
+            hint="Write the address of the file's page at its forge; the catalog has a credential of its own.",
+            fields={"catalogInfoUrl": [message]},
+        )
 
 
 class CatalogWrite(HomeInput):
