@@ -7,6 +7,8 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,14 @@ from marshmallow import Schema, fields
 
 from portal_actions_plugin.actions.context import ActionContext
 from portal_actions_plugin.actions.registry import action
-from portal_actions_plugin.errors import RateLimitedError, RemoteError, ValidationError
+from portal_actions_plugin.errors import ConflictError, RateLimitedError, RemoteError, ValidationError
 from portal_actions_plugin.runs.guards.forge_pauses import ForgePauses
 
 REPEATABLE = "chaos.idempotent@v1"
 ONCE = "chaos.once@v1"
 REFUSED = "chaos.refused@v1"
 LOCKED = "chaos.locked@v1"
+PICKY = "chaos.picky@v1"
 
 MANY = 15
 """Attempts of what may be repeated: chaos takes many, and a run that has used them up proves nothing."""
@@ -33,10 +36,11 @@ spec:
   owner: team:platform
   type: service
   parameters:
-    - required: [key, seconds]
+    - required: [key, seconds, nonce]
       properties:
         key: {{type: string}}
         seconds: {{type: number}}
+        nonce: {{type: string}}
   steps:
 {steps}
 """
@@ -44,7 +48,7 @@ STEP = """\
     - id: {id}
       name: {id}
       action: {action}
-      input: {{key: "${{{{ parameters.key }}}}", seconds: "${{{{ parameters.seconds }}}}", before: {before}}}
+      input: {{key: "${{{{ parameters.key }}}}", seconds: "${{{{ parameters.seconds{share} }}}}", before: {before}{more}}}
 """
 TEMPLATES = {
     "chaos-plain": (REPEATABLE, LOCKED, REPEATABLE),
@@ -53,8 +57,33 @@ TEMPLATES = {
     "chaos-refused": (REPEATABLE, LOCKED, REFUSED),
     "chaos-cleanup": (REPEATABLE, REFUSED, LOCKED),
     "chaos-always": (REPEATABLE, ONCE, LOCKED),
+    "chaos-items": (LOCKED, PICKY, LOCKED),
+    "chaos-beside": (LOCKED, ONCE, LOCKED),
+    "chaos-swept": (REPEATABLE, REFUSED, REPEATABLE),
 }
-CLEANING = ("chaos-cleanup", "chaos-always")
+
+
+@dataclass(frozen=True)
+class Items:
+    """A step with ``each``: its place, what it goes through, and how many of that are done at a time."""
+
+    position: int
+    values: tuple[str, ...]
+    concurrency: int = 1
+
+
+ITEMS = {
+    "chaos-items": Items(1, ("a", "b", "c")),
+    "chaos-beside": Items(1, ("a", "b", "c", "d"), 2),
+    "chaos-swept": Items(2, ("a", "b", "c")),
+}
+REFUSED_ITEM = "b"
+"""Of ``chaos-items``: the first run that comes to it fails there, and the one that resumes that one does not."""
+
+RESUMED = ("chaos-items", "chaos-beside")
+"""Whenever a run of them has failed, somebody resumes it."""
+
+CLEANING = ("chaos-cleanup", "chaos-always", "chaos-swept")
 """Their last step always runs once the first has succeeded, whatever became of the second."""
 STEP_IDS = ("one", "two", "three")
 
@@ -71,11 +100,28 @@ def write_templates(folder: Path) -> None:
         steps = ""
         for position, (step, action_id) in enumerate(zip(STEP_IDS, actions, strict=True)):
             given = place_before(name, position)
-            before = '"nothing"' if given is None else f'"${{{{ steps.{STEP_IDS[given]}.output.made }}}}"'
-            steps += STEP.format(id=step, action=action_id, before=before)
+            before = '"nothing"' if given is None else f'"${{{{ {_made_by(name, given)} }}}}"'
+            items = items_at(name, position)
+            more = ', item: "${{ each.value }}", nonce: "${{ parameters.nonce }}"' if items else ""
+            share = f" / {len(items.values)}" if items else ""
+            steps += STEP.format(id=step, action=action_id, before=before, more=more, share=share)
+            if items:
+                steps += f"      each: {json.dumps(items.values)}\n"
+                steps += f"      concurrency: {items.concurrency}\n" if items.concurrency > 1 else ""
             if name in CLEANING and position == len(STEP_IDS) - 1:
                 steps += '      if: "${{ always() and steps.one.output.made }}"\n'
         (folder / f"{name}.yaml").write_text(TEMPLATE.format(name=name, steps=steps))
+
+
+def items_at(template: str, position: int) -> Items | None:
+    """What a step goes through; None for a step without ``each``."""
+    items = ITEMS.get(template)
+    return items if items and items.position == position else None
+
+
+def _made_by(template: str, position: int) -> str:
+    made = f"steps.{STEP_IDS[position]}.output.made"
+    return f"{made} | join(',')" if items_at(template, position) else made
 
 
 def append(file: str, **line: Any) -> None:
@@ -109,6 +155,8 @@ class Work(Schema):
     key = fields.String(required=True)
     seconds = fields.Float(required=True)
     before = fields.String(required=True)
+    item = fields.String(load_default="")
+    nonce = fields.String(load_default="")
 
 
 def work(ctx: ActionContext, seconds: float, **more: Any) -> dict[str, Any]:
@@ -134,30 +182,32 @@ def work(ctx: ActionContext, seconds: float, **more: Any) -> dict[str, Any]:
     max_attempts=MANY,
     workspace="writes",
 )
-def idempotent(ctx: ActionContext, *, key: str, seconds: float, before: str) -> dict[str, Any]:
-    share_files(ctx)
+def idempotent(ctx: ActionContext, *, key: str, seconds: float, before: str, item: str, nonce: str) -> dict[str, Any]:
+    share_files(ctx, item)
     return work(ctx, seconds, before=before)
 
 
-def share_files(ctx: ActionContext) -> None:
-    """Have what each step before has written, and nothing that a killed attempt has; then write more."""
+def share_files(ctx: ActionContext, item: str) -> None:
+    """Have what each step and item before has written, and nothing that a killed attempt has; then write more."""
     mine = STEP_IDS.index(str(ctx.run.step_id))
     actions = TEMPLATES[str(ctx.run.template)][:mine]
     expected = {step for step, used in zip(STEP_IDS, actions, strict=False) if used == REPEATABLE}
+    if items := items_at(str(ctx.run.template), mine):
+        expected |= {f"{STEP_IDS[mine]}-{one}" for one in items.values[: items.values.index(item)]}
     found = {one.path for one in ctx.workspace.files()}
     if found != {"shared", *expected} and (found or expected):
         raise AssertionError(f"the workspace has {sorted(found)}, and not {sorted(expected)}")
     ctx.workspace.path("shared").write_text(str(mine))
-    ctx.workspace.path(STEP_IDS[mine]).write_text(ctx.run.id)
+    ctx.workspace.path(f"{STEP_IDS[mine]}-{item}" if item else STEP_IDS[mine]).write_text(ctx.run.id)
 
 
 @action(ONCE, title="Not repeatable", input=Work, idempotent=False, timeout=30, max_attempts=MANY)
-def once(ctx: ActionContext, *, key: str, seconds: float, before: str) -> dict[str, Any]:
+def once(ctx: ActionContext, *, key: str, seconds: float, before: str, **_items: str) -> dict[str, Any]:
     return work(ctx, seconds, before=before)
 
 
 @action("chaos.flaky@v1", title="Fails twice", input=Work, idempotent=True, timeout=30, max_attempts=MANY)
-def flaky(ctx: ActionContext, *, key: str, seconds: float, before: str) -> dict[str, Any]:
+def flaky(ctx: ActionContext, *, key: str, seconds: float, before: str, **_items: str) -> dict[str, Any]:
     if ctx.run.attempt == 1:
         raise RemoteError("The other side is asleep.")
     if ctx.run.attempt == 2:
@@ -167,16 +217,32 @@ def flaky(ctx: ActionContext, *, key: str, seconds: float, before: str) -> dict[
     return work(ctx, seconds, before=before)
 
 
+@action(PICKY, title="Refused once", input=Work, idempotent=True, timeout=30, max_attempts=MANY)
+def picky(ctx: ActionContext, *, key: str, seconds: float, before: str, item: str, nonce: str) -> dict[str, Any]:
+    if item == REFUSED_ITEM and _is_first(ctx, nonce):
+        effect(ctx, "begin", before=before)
+        raise ConflictError("Not in this run.")
+    return work(ctx, seconds, before=before)
+
+
+def _is_first(ctx: ActionContext, nonce: str) -> bool:
+    """Whether this is the first run to come here of those that resume one another: in each of its attempts."""
+    mark = Path(os.environ["CHAOS_FOLDER"]) / f"refused-{nonce}"
+    with suppress(FileExistsError):
+        mark.symlink_to(str(ctx.run.template_run_id))  # at once with its content, unlike a file
+    return str(mark.readlink()) == ctx.run.template_run_id
+
+
 def _lock(data: Mapping[str, Any]) -> str:
     return f"chaos:{data['key']}"
 
 
 @action(LOCKED, title="One at a time", input=Work, idempotent=True, timeout=30, max_attempts=MANY, lock=_lock)
-def locked(ctx: ActionContext, *, key: str, seconds: float, before: str) -> dict[str, Any]:
+def locked(ctx: ActionContext, *, key: str, seconds: float, before: str, **_items: str) -> dict[str, Any]:
     return work(ctx, seconds, before=before, lock=key)
 
 
 @action(REFUSED, title="Always refused", input=Work, idempotent=True, timeout=30, max_attempts=MANY)
-def refused(ctx: ActionContext, *, key: str, seconds: float, before: str) -> None:
+def refused(ctx: ActionContext, *, key: str, seconds: float, before: str, **_items: str) -> None:
     effect(ctx, "begin", before=before)
     raise ValidationError("Nobody takes this.")

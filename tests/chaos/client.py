@@ -36,6 +36,14 @@ class Client:
         run_id: str = body["id"]
         return run_id
 
+    def resume(self, run_id: str) -> None:
+        """Resume a run that has failed: that counts as accepted as a start does."""
+        key = f"resume-{run_id}"
+        status, body = self._insist(f"/template-runs/{run_id}/resume", {}, {"Idempotency-Key": key})
+        assert status in (200, 202), (status, body)
+        with self._lock:
+            self.runs[key] = body["id"]
+
     def cancel(self, run_id: str) -> None:
         with self._lock:
             self.asked_to_cancel.add(run_id)

@@ -11,10 +11,10 @@ from sqlalchemy import or_, select
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, LOST, OVER, SUCCESS
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database
-from tests.chaos.actions import CLEANING, ONCE, REFUSED, STEP_IDS, place_before
+from tests.chaos.actions import CLEANING, ONCE, PICKY, REFUSED, STEP_IDS, Items, items_at, place_before
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client
-from tests.chaos.truth import Row, Truth, grouped, shown
+from tests.chaos.truth import Row, Stage, Truth, grouped, shown
 
 
 def unfinished(database: Database) -> list[str]:
@@ -71,10 +71,10 @@ def everything_is_over(truth: Truth) -> Iterator[str]:
 
 def the_steps_fit_their_run(truth: Truth) -> Iterator[str]:
     for run in truth.template_runs.values():
-        steps = truth.steps(run["id"])
-        statuses = [step["status"] for step in steps]
-        if [step["step_id"] for step in steps] != list(STEP_IDS[: len(steps)]):
-            yield f"steps are missing or out of order: {[shown(step) for step in steps]}"
+        steps = truth.stages(run["id"])
+        statuses = [step.status for step in steps]
+        if [step.step_id for step in steps] != list(STEP_IDS[: len(steps)]):
+            yield f"steps are missing or out of order: {steps}"
         failed_at = statuses.index(FAILED) if FAILED in statuses else len(statuses)
         if any(status != SUCCESS for status in statuses[: min(failed_at, len(statuses) - 1)]):
             yield f"a step came after one that had not succeeded: {statuses} in {shown(run)}"
@@ -83,13 +83,61 @@ def the_steps_fit_their_run(truth: Truth) -> Iterator[str]:
         if run["status"] == CANCELED and statuses[-1:] != [CANCELED]:
             yield f"a canceled run with {statuses}: {shown(run)}"
         for before, after in pairwise(steps):
-            if after["started_at"] and after["started_at"] < before["finished_at"]:
-                yield f"a step started before the last was over: {shown(after)}"
+            over = max(row["finished_at"] for row in before.rows)
+            yield from (
+                f"a step started before the last was over: {shown(row)}"
+                for row in after.rows
+                if row["started_at"] and row["started_at"] < over
+            )
+
+
+def no_item_is_lost_or_done_out_of_its_turn(truth: Truth) -> Iterator[str]:
+    for run in truth.template_runs.values():
+        for stage in truth.stages(run["id"]):
+            items = items_at(run["template"], stage.position)
+            if items:
+                yield from _out_of_turn(stage, items)
+            elif len(stage.rows) != 1:
+                yield f"a step without items has {len(stage.rows)} rows: {stage}"
+
+
+def _out_of_turn(stage: Stage, items: Items) -> Iterator[str]:
+    places = [row["item"] for row in stage.rows]
+    every = list(range(len(items.values)))
+    if len(set(places)) < len(places) or not set(places) <= set(every):
+        yield f"the items {places}: {stage}"
+    if stage.status == SUCCESS and places != every:
+        yield f"a step is done with the items {places}: {stage}"
+    if items.concurrency == 1 and places != every[: len(places)]:
+        yield f"an item was left out, of {places}: {stage}"
+    begun = [row for row in stage.rows if row["started_at"]]
+    for one in begun:
+        beside = [row for row in begun if row["started_at"] <= one["started_at"] < row["finished_at"]]
+        if len(beside) > items.concurrency:
+            yield f"{len(beside)} items at a time: {stage}"
+
+
+def a_resumed_run_goes_on_with_what_was_made(truth: Truth) -> Iterator[str]:
+    for run in truth.template_runs.values():
+        taken = {_place(row): row["outputs"] for row in truth.taken_over if row["template_run_id"] == run["id"]}
+        source = truth.template_runs.get(run["retry_of"])
+        done = [row for row in truth.steps(run["retry_of"]) if row["status"] == SUCCESS] if source else []
+        made = {_place(row): row["outputs"] for row in done if row["position"] <= source["failed_at_step"]}
+        if taken != made:
+            yield f"it has taken over {taken}, of {made}: {shown(run)}"
+        again = [
+            row for row in truth.action_runs.values() if row["template_run_id"] == run["id"] and _place(row) in made
+        ]
+        yield from (f"what was done before is done again: {shown(row)}" for row in again)
+
+
+def _place(row: Row) -> tuple[int, int]:
+    return row["position"], row["item"]
 
 
 def a_run_that_failed_has_cleaned_up(truth: Truth) -> Iterator[str]:
     for run in truth.template_runs.values():
-        statuses = [step["status"] for step in truth.steps(run["id"])]
+        statuses = [step.status for step in truth.stages(run["id"])]
         failed_at = statuses.index(FAILED) if FAILED in statuses else None
         cleans_up = run["template"] in CLEANING and failed_at == 1
         if run["failed_at_step"] != failed_at:
@@ -104,7 +152,7 @@ def a_run_fails_only_for_a_reason(truth: Truth) -> Iterator[str]:
     for step in truth.action_runs.values():
         if step["status"] == FAILED:
             used_up = step["attempt"] >= step["max_attempts"]
-            reasons = {REFUSED: "VALIDATION_ERROR", ONCE: "WORKER_LOST"}
+            reasons = {REFUSED: "VALIDATION_ERROR", ONCE: "WORKER_LOST", PICKY: "CONFLICT"}
             if not used_up and reasons.get(step["action"]) != step["error_code"]:
                 yield shown(step)
 
@@ -170,9 +218,9 @@ def _recorded(truth: Truth, run: Row, effects: list[dict[str, object]]) -> Itera
         yield f"links {run['links']} of {shown(run)}"
     place = place_before(run["template"], run["position"])
     if place is not None:
-        before = truth.steps(run["template_run_id"])[place]
-        if ours[0]["before"] != before["outputs"]["made"]:
-            yield f"was given {ours[0]['before']} of the step before, which made {before['outputs']}: {shown(run)}"
+        before = truth.stages(run["template_run_id"])[place]
+        if ours[0]["before"] != before.made:
+            yield f"was given {ours[0]['before']} of the step before, which made {before.made}: {shown(run)}"
 
 
 def a_lock_has_one_holder(truth: Truth) -> Iterator[str]:
@@ -192,7 +240,8 @@ def the_audit_has_a_start_and_an_end_for_each(truth: Truth) -> Iterator[str]:
     for run in truth.template_runs.values():
         entries = sorted((row["event"], row["outcome"]) for row in by_run[run["id"]])
         end = "template_run.cancel" if run["status"] == CANCELED else "template_run.finish"
-        if entries != sorted([("template_run.start", "accepted"), (end, run["status"])]):
+        start = "template_run.resume" if run["retry_of"] else "template_run.start"
+        if entries != sorted([(start, "accepted"), (end, run["status"])]):
             yield f"{entries} for {shown(run)}"
     for run in truth.action_runs.values():
         entries = [(row["event"], row["outcome"]) for row in by_run[run["id"]]]
@@ -220,6 +269,8 @@ RULES = (
     every_accepted_run_is_there_once,
     everything_is_over,
     the_steps_fit_their_run,
+    no_item_is_lost_or_done_out_of_its_turn,
+    a_resumed_run_goes_on_with_what_was_made,
     a_run_that_failed_has_cleaned_up,
     a_run_fails_only_for_a_reason,
     a_canceled_run_stays_canceled_and_starts_nothing_more,

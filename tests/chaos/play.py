@@ -16,11 +16,12 @@ from sqlalchemy import Executable, delete, func, insert, select, update
 
 from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.news import ring
-from portal_actions_plugin.runs.states import ACTIVE, QUEUED, RUNNING
+from portal_actions_plugin.runs.states import ACTIVE, FAILED, QUEUED, RUNNING
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database, new_id, ride_out
 from portal_actions_plugin.storage.sql import now_plus
 from tests.chaos import invariants
+from tests.chaos.actions import RESUMED
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client
 from tests.chaos.points import Reached, read_points
@@ -32,6 +33,7 @@ TEMPLATES = (
     + ("chaos-flaky",) * 3
     + ("chaos-once",) * 2
     + ("chaos-refused", "chaos-cleanup", "chaos-always")
+    + ("chaos-items", "chaos-beside", "chaos-swept")
 )
 
 
@@ -48,6 +50,7 @@ class Play:
         self._seconds = (0.4, 0.9) if arena.mode == "stop" else (0.02, 0.7)
         self._stopped: dict[str, tuple[int, Reached]] = {}
         self._fed_at = 0.0
+        self._resumed: set[str] = set()
 
     # -- going on ----------------------------------------------------------------------------------------------------
 
@@ -57,6 +60,7 @@ class Play:
         self.arena.tick()
         if time.monotonic() - self._fed_at > 1:
             self.arena.feed()
+            self._resume_those_that_failed()
             self._fed_at = time.monotonic()
         for reached in read_points(self.arena.folder):
             if reached.name not in self.points:
@@ -110,8 +114,22 @@ class Play:
 
     def start_run(self) -> None:
         self.started += 1
-        inputs = {"key": self.rng.choice("abc"), "seconds": round(self.rng.uniform(*self._seconds), 2)}
+        seconds = round(self.rng.uniform(*self._seconds), 2)
+        inputs = {"key": self.rng.choice("abc"), "seconds": seconds, "nonce": str(self.started)}
         self._ask(self.client.start, f"key-{self.started}", self.rng.choice(TEMPLATES), inputs)
+
+    def _resume_those_that_failed(self) -> None:
+        for run_id in self._to_resume():
+            self.arena.done["resumes"] += 1
+            self._resumed.add(run_id)
+            self.started += 1
+            self._ask(self.client.resume, run_id)
+
+    def _to_resume(self) -> list[str]:
+        whole = tables.template_runs.c
+        with self._database.reading() as db:
+            failed = db.rows(select(whole.id).where(whole.status == FAILED, whole.template.in_(RESUMED)))
+        return [row["id"] for row in failed if row["id"] not in self._resumed]
 
     def keep_busy(self, runs: int, at_once: int) -> None:
         """Start runs up to so many in all and so many at once."""
@@ -189,12 +207,16 @@ class Play:
         """Stop harming, wait until nothing more is going to happen, and say what is wrong then."""
         self.arena.calm_down()
         give_up = time.monotonic() + CALM_SECONDS
-        while self.asking or self.started > len(self.client.runs) or invariants.unfinished(self._database):
+        while self._goes_on():
             if time.monotonic() > give_up:
                 stuck = invariants.unfinished(self._database)
                 return [f"still unfinished after {CALM_SECONDS} s:", *stuck, f"{self.asking} requests not answered"]
             self.tick()
         return invariants.violations(self._database, self.arena, self.client)
+
+    def _goes_on(self) -> bool:
+        answered = not self.asking and self.started == len(self.client.runs)
+        return not answered or bool(invariants.unfinished(self._database) or self._to_resume())
 
     def summary(self) -> str:
         done = ", ".join(f"{count} × {what}" for what, count in sorted(self.arena.done.items()))

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from redis import Redis
 from sqlalchemy import select
 
+from portal_actions_plugin.runs.states import CANCELED, FAILED, SUCCESS
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database
 from tests.chaos.arena import Arena
@@ -23,11 +24,39 @@ Row = Any
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A step of a run: its one row, or with ``each`` those of its items.
+
+    Attributes:
+        canceled: whether the run was canceled while this was its last step: also where an item had failed before.
+    """
+
+    position: int
+    rows: tuple[Row, ...]
+    canceled: bool
+
+    @property
+    def step_id(self) -> str:
+        return str(self.rows[0]["step_id"])
+
+    @property
+    def status(self) -> str:
+        found = {row["status"] for row in self.rows}
+        order = (CANCELED, FAILED) if self.canceled else (FAILED, CANCELED)
+        return next((status for status in order if status in found), SUCCESS if found == {SUCCESS} else str(found))
+
+    @property
+    def made(self) -> str:
+        return ",".join(row["outputs"]["made"] for row in self.rows)
+
+
+@dataclass(frozen=True)
 class Truth:
-    """Rows and lines, and what the client was told."""
+    """Rows and lines, and what the client was told. What a resumed run has taken over is not among its action runs."""
 
     template_runs: dict[str, Row]
     action_runs: dict[str, Row]
+    taken_over: list[Row]
     attempts: dict[str, list[Row]]
     audit: list[Row]
     keys: dict[str, str]
@@ -42,9 +71,11 @@ class Truth:
     def read(cls, database: Database, arena: Arena, client: Client) -> Truth:
         with database.reading() as db:
             attempts = db.rows(select(tables.attempts).order_by(tables.attempts.c.number))
+            steps = db.rows(select(tables.action_runs))
             truth = {
                 "template_runs": {row["id"]: row for row in db.rows(select(tables.template_runs))},
-                "action_runs": {row["id"]: row for row in db.rows(select(tables.action_runs))},
+                "action_runs": {row["id"]: row for row in steps if row["taken_over_from"] is None},
+                "taken_over": [row for row in steps if row["taken_over_from"] is not None],
                 "audit": list(db.rows(select(tables.audit))),
                 "keys": {row["key"]: row["run_id"] for row in db.rows(select(tables.idempotency_keys))},
             }
@@ -62,8 +93,20 @@ class Truth:
         )
 
     def steps(self, run_id: str) -> list[Row]:
-        found = [row for row in self.action_runs.values() if row["template_run_id"] == run_id]
-        return sorted(found, key=lambda row: row["position"])
+        """What there is of each step, also what was taken over; of a step with ``each`` all items, in their order."""
+        every = (*self.action_runs.values(), *self.taken_over)
+        found = [row for row in every if row["template_run_id"] == run_id]
+        return sorted(found, key=lambda row: (row["position"], row["item"]))
+
+    def stages(self, run_id: str) -> list[Stage]:
+        """The steps of a run that have begun."""
+        run = self.template_runs[run_id]
+        by_place = grouped(self.steps(run_id), lambda row: row["position"])
+        last = max(by_place, default=None)
+        return [
+            Stage(position, tuple(rows), canceled=run["status"] == CANCELED and position == last)
+            for position, rows in by_place.items()
+        ]
 
 
 def grouped(things: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:

@@ -86,6 +86,10 @@ def add_tests_own_actions(app: Flask) -> None:
         from tests.support import hostile
 
         hostile.register(app)
+    if os.environ.get("TEST_PORTAL_MACHINES"):
+        from tests.support import machines
+
+        machines.register(app)
     if harm := os.environ.get("TEST_PORTAL_HARM_AT"):
         harm_once(*json.loads(harm))
 
