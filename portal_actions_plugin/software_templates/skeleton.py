@@ -53,7 +53,7 @@ def find_files(base: Path, folder: str, root: Path | None = None) -> tuple[Found
         SkeletonError: the folder is missing, empty or too large, or leads out of the root.
     """
     inside = root.resolve() if root else _reached(base, folder)
-    top = _inside(inside, base / folder)
+    top = _inside(inside, base / folder, folder)
     if top.is_file():
         return (Found(folder, top, top.stat()),)
     if not top.is_dir():
@@ -103,13 +103,14 @@ def _is_utf8(name: str) -> bool:
     return name.encode(errors="replace").decode() == name
 
 
-def _inside(root: Path, path: Path) -> Path:
+def _inside(root: Path, path: Path, written: str = "") -> Path:
     try:
         real = path.resolve()
     except (OSError, RuntimeError) as error:
         raise SkeletonError(f"{path.name} cannot be read: {error}") from None
     if not real.is_relative_to(root):
-        raise SkeletonError(f"{path.name} is a link that leads out of the template's folder")
+        leads = "is a link that leads" if path.is_symlink() else "leads"
+        raise SkeletonError(f"{written or path.name} {leads} out of the template folder")
     return real
 
 

@@ -12,6 +12,8 @@ from portal_actions_plugin.software_templates.checking import skeleton_syntax
 from portal_actions_plugin.software_templates.file_rendering import FileRenderer, Style
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from portal_actions_plugin.software_templates.readings import Reading
+from portal_actions_plugin.software_templates.skeleton import find_files
+from portal_actions_plugin.software_templates.skeleton_names import SkeletonError
 
 VALUES = {"name": "orders", "tags": ["a", "b"], "owner": {"team": "x", "n": None}, "dots": True}
 
@@ -145,3 +147,9 @@ def test_files_of_cookiecutter_are_judged_by_its_signs(tmp_path: Path) -> None:
 def test_many_files_take_no_template_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(skeleton_syntax, "SECONDS", 0.0)
     assert findings(tmp_path, Reading.STRICT, {"a.txt": "${{ values.name | nope }}"}) == []
+
+
+def test_a_path_that_leads_out_is_told_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "templates" / "x").mkdir(parents=True)
+    with pytest.raises(SkeletonError, match=r"^\.\./\.\. leads out of the template folder$"):
+        find_files(tmp_path / "templates" / "x", "../..", tmp_path / "templates")
