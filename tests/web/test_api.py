@@ -633,7 +633,9 @@ def test_openapi_is_published_to_everybody_with_every_route(person: Callable[[st
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api/v1/")
     }
-    assert set(document["paths"]) == rules
+    assert set(document["paths"]) == rules - {"/api/v1/template-sources/webhook"}, (
+        "forges call that, in their own words"
+    )
     start = document["paths"]["/api/v1/templates/{name}/runs"]["post"]
     assert {"200", "202", "400", "401", "403", "404", "409", "413", "422", "429", "503"} <= set(start["responses"])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from flask import Flask
 from sqlalchemy import func, select
 
@@ -40,6 +41,7 @@ DEMANDING = TWO_STEPS.replace("two-steps", "demanding").replace("  owner:", "  p
 SHARING = (
     FAILS.replace("fails", "sharing").replace("debug.log@v1", "test.write@v1", 1).replace("message: ", "value: ", 1)
 )
+REPEATING = FAILS.replace("fails", "repeating").replace("- id: greet\n", "- id: greet\n      each: [a, b]\n")
 DELEGATING = TWO_STEPS.replace("two-steps", "delegating").replace(
     'action: debug.log@v1\n      input: {message: "goodbye', 'action: test.demanding@v1\n      input: {value: "goodbye'
 )
@@ -71,6 +73,7 @@ ADMIN = (401, 403, 403, 403, 200)
 WHO_MAY_SEE_FILES = (401, 403, 200, 200, 200)
 FILE = "/runs/<run_id>/workspace/file?path=a.txt"
 API = "/api/v1"
+ITEMS = f"{API}/template-runs/<run_id>/steps/0/items"
 NAMED = {"inputs": {"name": "orders"}}
 HELLO = {"input": {"message": "hello"}}
 NO_RUN = "00000000-0000-7000-8000-000000000000"
@@ -90,6 +93,7 @@ CASES = (
     Case("POST /api/v1/templates/<name>/runs", (401, 403, 403, 403, 202), f"{API}/templates/delegating/runs", NAMED),
     Case("GET /api/v1/template-runs", EVERYBODY_SIGNED_IN),
     Case("GET /api/v1/template-runs/<run_id>", EVERYBODY_SIGNED_IN, about="failed template run"),
+    Case("GET /api/v1/template-runs/<run_id>/steps/<position>/items", EVERYBODY_SIGNED_IN, ITEMS, about="run with items"),
     Case("POST /api/v1/template-runs/<run_id>/cancel", OWNER_OR_ADMIN, about="queued template run"),
     Case("POST /api/v1/template-runs/<run_id>/retry", WHO_MAY_RUN, about="failed template run"),
     Case("POST /api/v1/template-runs/<run_id>/resume", WHO_MAY_RUN, about="failed template run"),
@@ -137,7 +141,8 @@ CASES = (
 @pytest.fixture
 def portal(make_app: Callable[..., Flask], template_folder: Path) -> Iterator[Flask]:
     """A portal with a template and an action that demand more than running, which only an admin has."""
-    for name, text in (("fails", FAILS), ("demanding", DEMANDING), ("delegating", DELEGATING), ("sharing", SHARING)):
+    for text in (FAILS, DEMANDING, DELEGATING, SHARING, REPEATING):
+        name = yaml.safe_load(text)["metadata"]["name"]
         (template_folder / f"{name}.yaml").write_text(text)
     app = make_app(PORTAL_ACTIONS_RATE_LIMIT="1000 per minute")
     table = app.extensions["portal_actions"].config.role_permissions
@@ -151,6 +156,10 @@ def portal(make_app: Callable[..., Flask], template_folder: Path) -> Iterator[Fl
         change_action("test.write@v1", workspace="writes")
         change_action("test.demanding@v1", permissions=("payments:write",))
         yield app
+
+
+MADE_OF = {"failed template run": "fails", "run with a file": "sharing", "run with items": "repeating"}
+"""Runs that are worked off, and the template of each."""
 
 
 def make(about: str) -> str:
@@ -167,9 +176,8 @@ def make(about: str) -> str:
         return run_id
     if about == "queued template run":
         return service.start_template_run(ADA, "two-steps", NAMED["inputs"]).run.id
-    if about in ("failed template run", "run with a file"):
-        name = "fails" if about == "failed template run" else "sharing"
-        run_id = service.start_template_run(ADA, name, NAMED["inputs"]).run.id
+    if about in MADE_OF:
+        run_id = service.start_template_run(ADA, MADE_OF[about], NAMED["inputs"]).run.id
         work_off()
         return run_id
     assert about == "canceled demanding run"
