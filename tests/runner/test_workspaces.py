@@ -224,6 +224,13 @@ def test_only_what_has_changed_travels(run_steps, monkeypatch):
     assert len(store().sizes(Shelf(RUNS, run_id))) == 3, "what was replaced is deleted"
 
 
+def test_what_was_replaced_stays_while_another_process_may_write_it_again(run_steps):
+    run_id = run_steps(("writes", write(a="1")), ("writes", write(a="2")), ("", fail))
+    step_off()
+    step_off()
+    assert len(store().sizes(Shelf(RUNS, run_id))) == 2
+
+
 def test_a_step_that_changes_nothing_writes_nothing(run_steps):
     run_id = run_steps(("writes", write(a="1")), ("writes", write(a="1")), ("", fail))
     work_off()
