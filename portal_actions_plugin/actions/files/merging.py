@@ -146,6 +146,15 @@ merge_yaml = action(
     timeout=_SECONDS,
     workspace="writes",
 )(_merge)
+merge_file = action(
+    "roadiehq:utils:fs:merge",
+    title="Merge into a file",
+    input=Merge,
+    output=Written,
+    idempotent=True,
+    timeout=_SECONDS,
+    workspace="writes",
+)(_merge)
 
 
 def _chosen(documents: list[JsonValue], field: Mapping[str, str] | None) -> frozenset[int]:
