@@ -34,6 +34,7 @@ NOT_REACHABLE: dict[str, dict[str, str]] = {"kill": _NEVER, "stop": _NEVER, "can
 """By mode, points that no process can come to in it, and why."""
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(max(PATIENCE_SECONDS.values()) + 1200)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_process_may_be_killed_stopped_or_canceled_at_every_pause_point(

@@ -73,7 +73,8 @@ def app(
         yield app
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # it takes half a minute
+@pytest.mark.nightly
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_runs_of_many_workers_keep_to_a_limit_together(
     app: Flask, github: GitHubDouble, scm: dict[str, Any], start_workers: Callable[..., Workers]
 ) -> None:
