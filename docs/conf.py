@@ -212,6 +212,7 @@ _WORKFLOW = {"path": ".github/workflows/ci.yml"}
 _INPUTS: tuple[dict[str, Any], ...] = (
     {},
     {**_WORKFLOW, "files": [_WORKFLOW], "type": "github-actions", "secret": False},
+    {"settings": {"merge_method": "ff"}, "labels": ["shop"]},
 )
 
 

@@ -179,20 +179,20 @@ def queues() -> None:
 MIGRATION = (
     Edit(f"{PACKAGE}/storage/tables/portal.py", (like(r"^    supervisor\b", "supervisor", "note"),)),
     Edit(
-        f"{PACKAGE}/storage/migrations/versions/0009_notes_of_workers.py",
+        f"{PACKAGE}/storage/migrations/versions/0010_notes_of_workers.py",
         (
             whole(
                 '''\
 """Notes of workers. Code of the version before lives with it.
 
-Revision ID: 0009
+Revision ID: 0010
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

@@ -37,7 +37,7 @@ def test_a_damaged_file_is_critical_and_named_once(make_app: Any, sqlite_url: st
         app.extensions["portal_actions"].database.engine.dispose()
         with file.open("r+b") as pages:
             # As a plain copy under load leaves it: pages of another moment.
-            pages.seek(-8_192, os.SEEK_END)
+            pages.seek(-40_960, os.SEEK_END)
             pages.write(b"\x55" * 8_192)
         assert found("file").level == "critical"
         assert "is damaged: " in found("file").message

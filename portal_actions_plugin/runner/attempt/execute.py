@@ -215,8 +215,9 @@ def _record(attempt: PreparedAttempt, performer: Performer, outcome: Outcome, re
         if outcome.error is None:
             recorded = record.as_long_as_items_change(partial(_record_success, attempt, performer, result, redactor))
             made = _Made(success=True, ahead=recorded)
-            if recorded:
-                # No other process can be writing the very same contents again: the next step is this one's.
+            if recorded or (result.workspace and result.workspace.is_newly_sealed):
+                # No other process can be writing the very same contents again: the next step is this one's, or the
+                # names are others now.
                 workspaces.forget_replaced(result.workspace)
         else:
             record.failed(attempt, result, outcome.error, redactor)

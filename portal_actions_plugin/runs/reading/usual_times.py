@@ -41,7 +41,7 @@ def usual_times(run: ActionRun | TemplateRun, of: str | None = None) -> dict[Kin
     if isinstance(run, TemplateRun):
         # Twice as many as are needed when all goes well: some steps fail, are skipped or are not reached.
         statement, word, rows = _OF_TEMPLATE, run.template, 2 * LAST * len(run.steps)
-        if any(step.items for step in run.steps):
+        if any(one.items for one in run.steps):
             rows = MAX_ROWS  # those of items are among them
     else:
         statement, word, rows = _OF_ACTION, run.action, MAX_ROWS

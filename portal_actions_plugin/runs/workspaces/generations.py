@@ -66,11 +66,14 @@ class NewGeneration:
         replaced: contents of this run that nothing needs once the row is written.
         failed_at: the place of the step that has failed, when this one cleans up after it: a resume goes on with what the
             folder held before, which stays beside this.
+        is_newly_sealed: whether it is the first one to be sealed: what was written before it has other names, which nobody
+            writes to again.
     """
 
     values: Mapping[str, Any]
     replaced: tuple[str, ...]
     failed_at: int | None = None
+    is_newly_sealed: bool = False
 
 
 def newest(db: Transaction, run_id: str, keys: tuple[str, ...]) -> Generation:
@@ -155,7 +158,8 @@ def following(before: Generation, place: Place, store: str, box: Box, manifest: 
         "size": manifest.size,
     }
     replaced = sorted(mine - kept.keys()) if place.failed_at is None else ()
-    return NewGeneration(values, tuple(replaced), place.failed_at)
+    is_newly_sealed = box.is_sealed and not before.box.is_sealed
+    return NewGeneration(values, tuple(replaced), place.failed_at, is_newly_sealed)
 
 
 def add(tx: Transaction, new: NewGeneration) -> None:

@@ -120,7 +120,7 @@ def check_migration(tmp_path: Path) -> None:
     migrations.upgrade(database)
     assert "note" in columns()
     assert migrations.is_current(database)
-    migrations.downgrade(database, "0008")
+    migrations.downgrade(database, "0009")
     assert "note" not in columns()
     migrations.upgrade(database)
     assert "note" in columns()
