@@ -74,6 +74,11 @@ class Action:
     workspace: WorkspaceUse | None = None
     forges: tuple[str, ...] = ()
 
+    @property
+    def ignores_unknown_keys(self) -> bool:
+        """Whether a key that its schema does not know is left out, as at home, and told of when a template is loaded."""
+        return _VERSION not in self.id
+
     def load_input(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Validate an input.
 
@@ -87,8 +92,7 @@ class Action:
             ValidationError: ``fields`` has the messages of every wrong field, nested as the input is.
         """
         schema = self.input()
-        if _VERSION not in self.id:
-            # At home a key that nobody knows is left out. When its template is loaded, that is told.
+        if self.ignores_unknown_keys:
             schema.unknown = EXCLUDE
         try:
             loaded: dict[str, Any] = schema.load(data)

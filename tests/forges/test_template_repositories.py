@@ -17,7 +17,6 @@ from sqlalchemy import select
 
 from portal_actions_plugin.cli import actions
 from portal_actions_plugin.doctor.examination import examine
-from portal_actions_plugin.errors import ConfigurationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner import template_watch
 from portal_actions_plugin.runner.liveness.watchdog import Watchdog
@@ -26,7 +25,6 @@ from portal_actions_plugin.runner.template_watch import TemplateWatch
 from portal_actions_plugin.runs import audit
 from portal_actions_plugin.scm.base import RepoRef
 from portal_actions_plugin.scm.remote import transport
-from portal_actions_plugin.settings.template_repositories import TemplateRepository, read_repositories
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from portal_actions_plugin.software_templates.sources.checkouts import CheckoutState, moment
 from portal_actions_plugin.software_templates.spec import Template
@@ -461,37 +459,4 @@ def test_a_supervisor_fetches_at_once_and_after_a_push(
         turn_until(watch, lambda: names() == ["five"])
         turn_until(watch, lambda: [one for one in audited() if one[0] == "template.remove"])
         watch.end()
-
-
-@pytest.mark.parametrize(
-    ("given", "part"),
-    [
-        ("https://user:pass@example.org/a/b", "without a user"),
-        ("http://example.org/a/b", "http is for this machine alone"),
-        ("git@example.org:a/b", "an address such as"),
-        ([{"address": "https://example.org/a/b", "branch": "main"}], "a list of repositories"),
-        ([{"address": "https://example.org/a/b", "path": "../x"}], "the path of a folder"),
-        ([{"address": "https://example.org/a/b", "ref": "refs/heads/x"}], "the name of a branch or a tag"),
-        (["https://example.org/a/b", "https://example.org/a/b"], "each repository once"),
-        ("[no json", "a list of repositories"),
-        (7, "a list of repositories"),
-    ],
-)
-def test_a_wrong_setting_is_told_without_its_password(given: object, part: str) -> None:
-    with pytest.raises(ConfigurationError) as refused:
-        read_repositories(given)
-    assert part in refused.value.message
-    assert "pass@" not in refused.value.message
-
-
-def test_repositories_may_be_given_as_texts_json_or_mappings() -> None:
-    one = TemplateRepository("https://example.org/a/b", "main", "services/x")
-    assert read_repositories("https://example.org/a/b#main:services/x") == (one,)
-    assert read_repositories(["https://example.org/a/b/#main:/services/x/"]) == (one,)
-    as_json = '[{"address": "https://example.org/a/b", "ref": "main", "path": "services/x"}]'
-    assert read_repositories(as_json) == (one,)
-    assert [found.name for found in read_repositories("https://e.org/a.git https://e.org/b#v1:x")] == [
-        "e.org/a",
-        "e.org/b@v1/x",
-    ]
-    assert read_repositories(None) == read_repositories("") == ()
+    assert names() == ["five"]

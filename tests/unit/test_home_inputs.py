@@ -8,7 +8,9 @@ import pytest
 
 from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.field_messages import IS_UNKNOWN
 from portal_actions_plugin.host import Severity
+from portal_actions_plugin.software_templates.checking.literal_inputs import Fault, stops_runs
 from portal_actions_plugin.software_templates.trial.report import Portal, State, try_folder
 
 REGISTRY = Registry.from_entry_points()
@@ -41,6 +43,11 @@ def test_each_ignores_an_input_that_it_does_not_know(action):
     except ValidationError as error:
         refused = error.fields
     assert "nobodyKnows" not in refused
+
+
+@pytest.mark.parametrize("action", OF_HOME, ids=lambda action: action.id)
+def test_of_each_a_template_that_writes_one_is_known_to_run(action):
+    assert not stops_runs(action, Fault(("nobodyKnows",), IS_UNKNOWN))
 
 
 def test_a_template_that_writes_one_runs_and_its_owner_is_told(tmp_path: Path):

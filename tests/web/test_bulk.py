@@ -114,13 +114,11 @@ def test_no_address_leads_back_to_elsewhere(ada: Visitor) -> None:
 
 
 def test_fifty_failed_rows_are_still_a_light_page(ada: Visitor) -> None:
-    without = len(ada.get("/actions").data)
     for _ in range(50):
         add_action_run("failed", **AUTH_ERROR)
     answer = ada.get("/actions")
     assert answer.text.count('name="run"') == 50
-    assert len(answer.data) - without < 55_000
-    assert without < 8_000, "which names every action that there is"
+    assert len(answer.data) < 60_000
 
 
 # -- the preview -----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, fields, pre_load, validate
+from marshmallow import Schema, fields, pre_load, validate
 from marshmallow import ValidationError as SchemaError
 
 MAX_PATH = 1_000
@@ -14,13 +14,7 @@ MAX_LISTED = 1_000
 
 
 class HomeInput(Schema):
-    """The input of an action as Backstage has it: there what it does not know is ignored, and so it is here.
-
-    A template that writes such a key is told of it when it is loaded.
-    """
-
-    class Meta:
-        unknown = EXCLUDE
+    """The input of an action as Backstage has it."""
 
     @pre_load
     def leave_out_nulls(self, data: object, **_options: object) -> object:

@@ -75,7 +75,8 @@ def faults(action: Action, written: Mapping[str, JsonValue]) -> list[Fault]:
 
 def stops_runs(action: Action, fault: Fault) -> bool:
     """Whether a run fails by it: an action may ignore what it does not know, as those of Backstage do."""
-    return fault.message != IS_UNKNOWN or len(fault.place) > 1 or action.input().unknown != EXCLUDE
+    is_ignored = action.ignores_unknown_keys or action.input().unknown == EXCLUDE
+    return fault.message != IS_UNKNOWN or len(fault.place) > 1 or not is_ignored
 
 
 def _of_mapping(schema: Schema, errors: Mapping[Any, Any], written: Mapping[str, JsonValue]) -> Iterator[Fault]:
