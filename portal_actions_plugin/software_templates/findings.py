@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.places import Key
-    from portal_actions_plugin.software_templates.skeleton import Signature
+    from portal_actions_plugin.software_templates.skeletons.files import Signature
     from portal_actions_plugin.software_templates.spec import Template
     from portal_actions_plugin.software_templates.yaml.documents import Document
 

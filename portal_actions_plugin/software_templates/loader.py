@@ -11,7 +11,7 @@ from portal_actions_plugin.errors import NotFoundError, ValidationError
 from portal_actions_plugin.host import Severity, TemplateFinding, TemplateListing
 from portal_actions_plugin.software_templates.expressions import host_calls
 from portal_actions_plugin.software_templates.missing_actions import counted
-from portal_actions_plugin.software_templates.skeleton import read_skeleton
+from portal_actions_plugin.software_templates.skeletons.files import read_skeleton
 from portal_actions_plugin.software_templates.sources.files import shown_path
 from portal_actions_plugin.software_templates.sources.reading import IN_FOLDER, UNREAD, Loaded, TemplateReader
 from portal_actions_plugin.software_templates.sources.repositories import Repository

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from portal_actions_plugin.actions.backstage.catalog import catalog_fetch, catalog_register, catalog_write
+from portal_actions_plugin.actions.backstage.catalog_entities import catalog_fetch, catalog_write
+from portal_actions_plugin.actions.backstage.catalog_register import catalog_register
 from portal_actions_plugin.actions.backstage.publish_github import publish_github
 from portal_actions_plugin.actions.backstage.publish_gitlab import publish_gitlab
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, NotFoundError, ValidationError

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from portal_actions_plugin.actions.backstage.catalog import catalog_register
+from portal_actions_plugin.actions.backstage.catalog_register import catalog_register
 from portal_actions_plugin.actions.backstage.publish_github import publish_github
 from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.scm.base import FileChange, RepoRef, WebhookSpec

@@ -9,11 +9,11 @@ import pytest
 from portal_actions_plugin.actions.registry import Registry
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.software_templates.checking import skeleton_syntax
-from portal_actions_plugin.software_templates.file_rendering import FileRenderer, Style
 from portal_actions_plugin.software_templates.loader import FolderTemplateSource
 from portal_actions_plugin.software_templates.readings import Reading
-from portal_actions_plugin.software_templates.skeleton import find_files
-from portal_actions_plugin.software_templates.skeleton_names import SkeletonError
+from portal_actions_plugin.software_templates.skeletons.files import find_files
+from portal_actions_plugin.software_templates.skeletons.names import SkeletonError
+from portal_actions_plugin.software_templates.skeletons.rendering import FileRenderer, Style
 
 VALUES = {"name": "orders", "tags": ["a", "b"], "owner": {"team": "x", "n": None}, "dots": True}
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from portal_actions_plugin.actions.context import ActionContext
     from portal_actions_plugin.run_types import JsonValue
-    from portal_actions_plugin.software_templates.file_rendering import FileRenderer
+    from portal_actions_plugin.software_templates.skeletons.rendering import FileRenderer
 
 _SECONDS = 300
 _DEFAULT_EXTENSION = ".njk"
@@ -140,7 +140,7 @@ def _renderer(
     trim_blocks: bool,
     lstrip_blocks: bool,
 ) -> FileRenderer:
-    from portal_actions_plugin.software_templates.file_rendering import FileRenderer, Style
+    from portal_actions_plugin.software_templates.skeletons.rendering import FileRenderer, Style
 
     return FileRenderer(ctx.reading, values, Style(cookiecutter_compat, trim_blocks, lstrip_blocks))
 

@@ -17,7 +17,7 @@ from portal_actions_plugin.errors import ValidationError
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
     from portal_actions_plugin.scm.base import RepoFile
-    from portal_actions_plugin.software_templates.file_rendering import FileRenderer
+    from portal_actions_plugin.software_templates.skeletons.rendering import FileRenderer
 
 MAX_FAULTS = 20
 """Files that are told of when they cannot be rendered, and names that nobody knows."""

@@ -38,7 +38,7 @@ from portal_actions_plugin.runs.secrets.sealing import masking_errors
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.software_templates import items, step_rendering
 from portal_actions_plugin.software_templates.items import Known
-from portal_actions_plugin.software_templates.skeleton import read_skeleton
+from portal_actions_plugin.software_templates.skeletons.files import read_skeleton
 from portal_actions_plugin.software_templates.spec import validate_inputs
 from portal_actions_plugin.storage.sessions import new_id
 

@@ -20,7 +20,7 @@ from portal_actions_plugin.errors import ActionError, ConflictError, InternalErr
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.workspaces.stores.opening import store
 from portal_actions_plugin.runs.workspaces.stores.store import TEMPLATES, Shelf
-from portal_actions_plugin.software_templates import skeleton
+from portal_actions_plugin.software_templates.skeletons import files as skeleton
 from portal_actions_plugin.storage import away, tables
 from portal_actions_plugin.storage.sessions import single_read, single_write
 from portal_actions_plugin.storage.sql import right_now

@@ -39,7 +39,7 @@ from portal_actions_plugin.software_templates.parameters.tags import KEY as TAGS
 from portal_actions_plugin.software_templates.parameters.tags import tags_of
 from portal_actions_plugin.software_templates.places import value_at, written
 from portal_actions_plugin.software_templates.readings import API_VERSIONS, Reading
-from portal_actions_plugin.software_templates.skeleton import signature
+from portal_actions_plugin.software_templates.skeletons.files import signature
 from portal_actions_plugin.software_templates.spec import Step, Template, fingerprint, holds_always, repeated_ids
 
 if TYPE_CHECKING:

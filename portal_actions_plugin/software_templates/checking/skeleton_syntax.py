@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
 from portal_actions_plugin.software_templates.expressions.rendering import FileFault, fault_of_file
-from portal_actions_plugin.software_templates.file_rendering import fault_of
+from portal_actions_plugin.software_templates.skeletons.rendering import fault_of
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.software_templates.file_rendering import Style
     from portal_actions_plugin.software_templates.findings import Findings
     from portal_actions_plugin.software_templates.places import Key
     from portal_actions_plugin.software_templates.readings import Reading
-    from portal_actions_plugin.software_templates.skeleton import Found
+    from portal_actions_plugin.software_templates.skeletons.files import Found
+    from portal_actions_plugin.software_templates.skeletons.rendering import Style
 
 
 FaultOf = Callable[[str], FileFault | None]

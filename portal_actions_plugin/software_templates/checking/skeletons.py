@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.software_templates.checking.skeleton_syntax import check_syntax, fault_of_fetched
-from portal_actions_plugin.software_templates.file_rendering import Style
 from portal_actions_plugin.software_templates.places import has_expression
-from portal_actions_plugin.software_templates.skeleton import contents, digest, find_files
-from portal_actions_plugin.software_templates.skeleton_names import FETCHING, Choices, SkeletonError, sources_of
+from portal_actions_plugin.software_templates.skeletons.files import contents, digest, find_files
+from portal_actions_plugin.software_templates.skeletons.names import FETCHING, Choices, SkeletonError, sources_of
+from portal_actions_plugin.software_templates.skeletons.rendering import Style
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from portal_actions_plugin.software_templates.skeleton import Signature, stamp
+from portal_actions_plugin.software_templates.skeletons.files import Signature, stamp
 
 _GIT = ".git"
 

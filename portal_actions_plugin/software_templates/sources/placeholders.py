@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.software_templates.places import Key
-    from portal_actions_plugin.software_templates.skeleton import Signature
+    from portal_actions_plugin.software_templates.skeletons.files import Signature
 
 _TEXTS = ("$text", "$openapi", "$asyncapi")
 WORDS = ("$yaml", "$json", *_TEXTS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from portal_actions_plugin.host import TemplateFinding
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.findings import Checked
-from portal_actions_plugin.software_templates.skeleton import Signature, signature, stamp
+from portal_actions_plugin.software_templates.skeletons.files import Signature, signature, stamp
 from portal_actions_plugin.software_templates.sources.files import file_stamp, shown_path
 from portal_actions_plugin.software_templates.sources.locations import (
     Expansion,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, ValidationError
 from portal_actions_plugin.host import SkeletonFile
 from portal_actions_plugin.software_templates.expressions.limits import current_budget
-from portal_actions_plugin.software_templates.skeleton_names import SkeletonError, source_path, sources_of
+from portal_actions_plugin.software_templates.skeletons.names import SkeletonError, source_path, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
