@@ -38,6 +38,7 @@ def everything_in_redis(redis_url: str) -> bytes:
         b"set": lambda client, key: client.smembers(key),
         b"zset": lambda client, key: client.zrange(key, 0, -1),
         b"stream": lambda client, key: client.xrange(key),
+        b"none": lambda _client, _key: b"",  # It ran out since the scan named it: the dump above has what it was.
     }
     with Redis.from_url(redis_url) as client:
         client.save()

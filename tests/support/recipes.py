@@ -145,7 +145,7 @@ API_FIELD = (
 PAGE_COLUMN = (
     Edit(
         f"{PACKAGE}/jinja/portal_actions/_rows.html",
-        (before(r'class="pa-c-link"', '  <td role="cell" class="pa-c-attempt">{{ run.attempt }}</td>\n'),),
+        (before(r'class="pa-c-link"', '<td role="cell" class="pa-c-attempt">{{ run.attempt }}</td>\n'),),
     ),
     Edit(f"{PACKAGE}/jinja/portal_actions/actions.html", (instead(r'"Duration", ', '"Duration", "Attempt", '),)),
 )
