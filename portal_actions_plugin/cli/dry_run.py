@@ -15,7 +15,7 @@ from portal_actions_plugin.cli.terminal import say
 from portal_actions_plugin.extension import extension
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from portal_actions_plugin.runner.dry_run.notes import DryRun, TriedStep, Write
 
@@ -27,7 +27,11 @@ def _inputs(_context: click.Context, _option: click.Parameter, value: str) -> di
     try:
         text = value if value.lstrip().startswith("{") else Path(value).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"{value} is neither a JSON object nor a file: {error}") from None
+        # Not what was given, which may hold a secret.
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise click.BadParameter(
+            f"what is given is neither a JSON object nor a file that can be read: {why}."
+        ) from None
     from portal_actions_plugin.software_templates.yaml.documents import UnreadableError, read_documents
 
     try:
@@ -77,6 +81,7 @@ def _lines(found: DryRun) -> Iterator[str]:
         item = f", item {step.item}" if step.item else ""
         yield f"{step.state:<11}  {step.position + 1}. {step.name} ({step.action}){item}"
         yield from (f"{'':<11}  {line}" for line in _of_step(step))
+    yield from (f"{'output':<11}  {line}" for line in _of_output(found.output))
     refused = sum(step.state == "refused" for step in found.steps)
     yield f"{found.template}: {sum(len(step.writes) for step in found.steps)} writes, {refused} refused, nothing written"
 
@@ -85,6 +90,15 @@ def _of_step(step: TriedStep) -> Iterator[str]:
     yield from (f"  {name}: {_short(value)}" for name, value in step.input.items())
     yield from (f"  → {_write(one)}" for one in step.writes)
     yield from (f"  ! {text}" for text in (step.error, step.hint if step.error else "", *step.says) if text)
+
+
+def _of_output(output: Mapping[str, object]) -> Iterator[str]:
+    for name, value in output.items():
+        for one in value if isinstance(value, list | tuple) else [value]:
+            parts = {key: part for key, part in one.items() if part} if isinstance(one, dict) else {}
+            title = parts.pop("title", name)
+            leads = next((parts[key] for key in ("url", "entityRef", "content") if key in parts), parts or one)
+            yield f"{title}: {_short(leads)}"
 
 
 def _write(write: Write) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -107,3 +107,7 @@ class Opening:
     host_token: Callable[[str], str | None] = _no_token
     local_root: Path | None = None
     local_url: str | None = None
+
+    def without_guard(self) -> Opening:
+        """The same, for calls that are no GET and change nothing all the same."""
+        return replace(self, guard=_always)

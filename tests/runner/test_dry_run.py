@@ -16,6 +16,7 @@ from portal_actions_plugin.cli import actions
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.dry_run.course import dry_run
 from portal_actions_plugin.runner.dry_run.forge import RecordingForge
+from portal_actions_plugin.runner.dry_run.made import MadeForge
 from portal_actions_plugin.runner.dry_run.notes import DryRun, Writes
 from portal_actions_plugin.scm.base import Operation
 from portal_actions_plugin.storage import tables
@@ -178,6 +179,11 @@ def test_a_step_with_each_is_tried_item_by_item(portal: Flask, template_folder: 
         ("", "runs", []),
     ]
     assert found.steps[3].input["message"].count("/acme/") == 2
+    put(template_folder, {**make, "each": ["orders", "no name", "bills"]}, after)
+    found = tried()
+    states = [("0", "runs"), ("1", "refused"), ("2", "not reached"), ("", "not reached")]
+    assert [(step.item, str(step.state)) for step in found.steps] == states
+    assert "'no name' cannot be used" in found.steps[1].says[0]
 
 
 def test_an_action_of_which_nobody_knows_what_it_writes_is_not_called(portal: Flask, template_folder: Path) -> None:
@@ -248,16 +254,20 @@ def test_permissions_and_secrets(portal: Flask, template_folder: Path) -> None:
 def test_the_command_tells_people_and_programs_and_exits_for_a_pipeline(
     portal: Flask, template_folder: Path, tmp_path: Path
 ) -> None:
-    put(template_folder, CREATE)
+    links = [{"title": "Repository", "url": "${{ steps.make.output.repoUrl }}"}]
+    put(template_folder, CREATE, output={"links": links})
     file = tmp_path / "inputs.yaml"
     file.write_text("name: bills\n")
     run = portal.test_cli_runner().invoke
     shown = run(actions, ["template", "dry-run", "tried", "--inputs", str(file), "--as", ADA.id])
     assert shown.exit_code == 0, shown.output
     assert "→ create repository acme/bills on local (visibility: private)" in shown.output
+    assert "output       Repository: " in shown.output
     program = run(actions, ["template", "dry-run", "tried", "--inputs", '{"name": "x"}', "--format", "json"])
     assert json.loads(program.output)["steps"][0]["writes"][0]["target"] == "acme/x on local"
     assert run(actions, ["template", "dry-run", "tried", "--inputs", '{"name": 1}']).exit_code == 2
+    unread = run(actions, ["template", "dry-run", "tried", "--inputs", "token: s3cr3t"])
+    assert (unread.exit_code, "s3cr3t" in unread.output) == (2, False)
     assert run(actions, ["template", "dry-run", "absent"]).exit_code == 2
     refused = run(actions, ["template", "dry-run", "tried", "--role", "viewer"])
     assert (refused.exit_code, "lacks the permission template:run" in refused.output) == (1, True)
@@ -313,6 +323,6 @@ def test_a_folder_that_a_forge_gives_by_its_api_is_no_write() -> None:
             return ("a file",)
 
     writes = Writes()
-    forge: Any = RecordingForge(Forge(), "ghe", writes, {})  # type: ignore[arg-type]
+    forge: Any = RecordingForge(Forge(), "ghe", writes, MadeForge())  # type: ignore[arg-type]
     assert forge.files_by_api("ref", "main", None) == ("a file",)
     assert writes.take() == ()

@@ -13,20 +13,22 @@ from marshmallow import Schema, fields
 
 from portal_actions_plugin.actions.context import ActionContext, RunInfo
 from portal_actions_plugin.actions.workspace import Workspace
-from portal_actions_plugin.errors import ActionError, PortalActionsError, ValidationError
+from portal_actions_plugin.errors import ActionError, PortalActionsError, ValidationError, field_lines
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.hooks import asking
 from portal_actions_plugin.http_client.guard import HttpRules
 from portal_actions_plugin.runner.attempt.forges import open_forge
 from portal_actions_plugin.runner.attempt.prepare import HandlerCall
-from portal_actions_plugin.runner.dry_run.forge import Made, RecordingForge
+from portal_actions_plugin.runner.dry_run.forge import RecordingForge
 from portal_actions_plugin.runner.dry_run.hosts import (
     KeepingRecorder,
     RecordingCatalog,
     RecordingScorecards,
     RefusingRecorder,
+    WouldWriteError,
     sender,
 )
+from portal_actions_plugin.runner.dry_run.made import MadeForge
 from portal_actions_plugin.runner.dry_run.notes import DryRun, StepState, TriedStep, Writes
 from portal_actions_plugin.runs.course import Course, Failure, with_secrets
 from portal_actions_plugin.runs.forges.needs import needs_of_template
@@ -82,7 +84,7 @@ class _Trial:
         self._template = template
         self._workspace = workspace
         self._writes = Writes()
-        self._made: dict[str, Made] = {}
+        self._made: dict[str, MadeForge] = {}
         self._redactor = Redactor()
         self._lacks: list[str] = []
         secret = template.secret_names
@@ -159,7 +161,7 @@ class _Trial:
         return tried
 
     def _items(self, position: int) -> Iterator[TriedStep]:
-        """Each item of a step with ``each``, until one is refused."""
+        """Each item of a step with ``each``; those after one that is refused are not reached."""
         step, course = self._template.steps[position], self._course
         made: list[Mapping[str, Any]] = []
         try:
@@ -171,6 +173,9 @@ class _Trial:
             return
         for item in found:
             key = self._redactor.text(item.key)
+            if step.id in self._course.failed_steps:
+                yield replace(self._tried(position, StepState.NOT_REACHED), item=key)
+                continue
             if not item.runs:
                 yield replace(self._tried(position, StepState.SKIPPED), item=key)
                 continue
@@ -178,12 +183,11 @@ class _Trial:
             tried, outputs = self._try(position)
             self._course = self._course.at_item(None)
             yield replace(tried, item=key)
-            if outputs is None:
-                return
-            made.append(outputs)
+            made += [outputs] if outputs is not None else []
         if not found:
             yield replace(self._tried(position, StepState.RUNS), says=("there is nothing to go through",))
-        self._course = course.after_items(step.id, made)
+        if step.id not in self._course.failed_steps:
+            self._course = course.after_items(step.id, made)
 
     def _try(self, position: int) -> tuple[TriedStep, Mapping[str, Any] | None]:
         """Call a step, or one item of it; with what it would give, None where it is refused."""
@@ -201,6 +205,8 @@ class _Trial:
             outputs, warnings = self._call(step, action, given)
         except PortalActionsError as error:
             return self._failed(position, error, shown), None
+        except WouldWriteError as error:
+            return self._failed(position, ActionError(str(error)), shown), None
         except Exception as error:  # noqa: BLE001 a handler may be anybody's
             return self._failed(position, ActionError(f"{type(error).__name__}: {error}"), shown), None
         tried = self._tried(position, StepState.RUNS)
@@ -256,7 +262,7 @@ class _Trial:
 
     def _forge(self, call: HandlerCall, provider: str, ctx: ActionContext) -> ScmProvider:
         real = open_forge(call, provider, replace(ctx, recorder=RefusingRecorder()))
-        forge: Any = RecordingForge(real, provider, self._writes, self._made.setdefault(provider, {}))
+        forge: Any = RecordingForge(real, provider, self._writes, self._made.setdefault(provider, MadeForge()))
         return forge  # type: ignore[no-any-return]
 
     # -- what is told
@@ -264,6 +270,7 @@ class _Trial:
     def _failed(self, position: int, error: Exception, shown: Mapping[str, Any]) -> TriedStep:
         said = error.message if isinstance(error, PortalActionsError) else str(error)
         hint = error.hint if isinstance(error, PortalActionsError) else ""
+        fields = error.fields if isinstance(error, PortalActionsError) else {}
         code = error.code if isinstance(error, PortalActionsError) else "INTERNAL_ERROR"
         self._course = self._course.after_failure(self._template.steps[position].id, Failure(position, code))
         return replace(
@@ -272,6 +279,8 @@ class _Trial:
             writes=self._taken(),
             error=self._redactor.text(said),
             hint=self._redactor.text(hint),
+            # Some errors are those of a field: that is not said twice.
+            says=tuple(self._redactor.text(line) for line in field_lines(fields) if said not in line),
         )
 
     def _taken(self) -> tuple[Any, ...]:

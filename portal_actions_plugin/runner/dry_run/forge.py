@@ -3,111 +3,59 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import ConflictError, NotFoundError, PortalActionsError, ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.dry_run.notes import Kind, Writes
-from portal_actions_plugin.scm.base import (
-    CommitResult,
-    FileChange,
-    Issue,
-    PullRequest,
-    RepoRef,
-    Repository,
-    Webhook,
-    WorkflowRun,
-)
-from portal_actions_plugin.scm.branch_rules import Protected
+from portal_actions_plugin.runner.dry_run.made import ended_pull, made_up_sha
+from portal_actions_plugin.runner.dry_run.notes import Kind
+from portal_actions_plugin.runner.dry_run.settings import RecordingSettings
+from portal_actions_plugin.scm.base import CommitResult, FileChange, PullRequest, RepoRef, Repository
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.scm.base import Operation, WebhookSpec
-    from portal_actions_plugin.scm.provider import ScmProvider
+    from collections.abc import Callable, Sequence
 
-_READS = ("reach", "file_url", "find_repo", "git_access", "files_by_api")
-"""Those of the real forge, as it has them."""
-
-_NUMBER = 1
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-
-Made = dict[tuple[str, str], "MadeRepo"]
-"""The repositories that would be made, by owner and name in small letters."""
+    from portal_actions_plugin.scm.base import PullDetails
 
 
-class MadeRepo:
-    """What would be different about a repository: its own existence, branches and files."""
-
-    def __init__(self, repository: Repository | None = None) -> None:
-        self.repository = repository
-        self.files: dict[tuple[str, str], bytes | None] = {}
-        self.heads: dict[str, str] = {}
-        self.starts: dict[str, str] = {}
-
-
-class RecordingForge:
-    """An ``ScmProvider`` that writes nothing.
-
-    Methods of others that it does not know are taken for writes without an answer.
-    """
-
-    def __init__(self, real: ScmProvider, provider: str, writes: Writes, made: Made) -> None:
-        """Take the real one, which has to refuse every write by itself; its name, and what is kept of all steps."""
-        self._real = real
-        self._provider = provider
-        self._writes = writes
-        self._made = made
-        self.operations: frozenset[Operation] = real.operations
-        self.pull_word = real.pull_word
-        # Attributes of the object itself: whoever asks what it can do does not call for them.
-        vars(self).update({name: getattr(real, name) for name in _READS if hasattr(real, name)})
-
-    def __getattr__(self, name: str) -> Callable[..., object]:
-        if name.startswith("_") or not hasattr(self._real, name):
-            raise AttributeError(name)
-
-        def write(*given: object, **_named: object) -> object:
-            target = next((self._on(one) for one in given if isinstance(one, RepoRef)), self._provider)
-            self._writes.note(Kind.CHANGE, name.replace("_", " "), target)
-            return ()
-
-        return write
-
-    def _on(self, ref: RepoRef) -> str:
-        return f"{ref.full_name} on {self._provider}"
-
-    def _of(self, owner: str, repo: str) -> MadeRepo:
-        return self._made.setdefault((owner.lower(), repo.lower()), MadeRepo())
+class RecordingForge(RecordingSettings):
+    """An ``ScmProvider`` that writes nothing."""
 
     # -- repositories
 
     def create_repo(
-        self,
-        owner: str,
-        repo: str,
-        *,
-        visibility: str,
-        description: str,
-        init_with_readme: bool,
-        claim: str,  # noqa: ARG002 the protocol's arguments
+        self, owner: str, repo: str, *, visibility: str, description: str, init_with_readme: bool, claim: str
     ) -> Repository:
-        try:
-            found = self.get_repo(owner, repo)
-        except NotFoundError:
-            pass
-        else:
-            raise ConflictError(f"{owner}/{repo} exists on {self._provider} already: {found.web_url}")
+        changes = self._made.repo(owner, repo)
+        if changes.repository:
+            raise ConflictError(f"{owner}/{repo} is made by an earlier step already: {changes.repository.web_url}")
+        if owner.lower() not in self._made.groups:
+            self._require_new(owner, repo, visibility, description, claim, init_with_readme=init_with_readme)
         ref = RepoRef(self._provider, owner, repo, "main")
         url = self._page(ref)
         made = Repository(ref, url, f"{url}.git", description, visibility, fresh=True)
-        changes = self._of(owner, repo)
         changes.repository = made
         if init_with_readme:
-            changes.heads["main"] = _sha(owner, repo, "main")
+            changes.heads["main"] = made_up_sha(owner, repo, "main")
+            changes.files["main", "README.md"] = f"# {repo}\n\n{description}".rstrip().encode() + b"\n"
         self._writes.note(Kind.CREATE, "repository", self._on(ref), visibility=visibility)
         return made
+
+    def _require_new(
+        self, owner: str, repo: str, visibility: str, description: str, claim: str, *, init_with_readme: bool
+    ) -> None:
+        if self._asks_its_guard:
+            ask = self._real.create_repo
+            given = {"visibility": visibility, "description": description, "claim": claim}
+            there = self._begun(lambda: ask(owner, repo, init_with_readme=init_with_readme, **given))
+            found = there.value if there else None
+        else:
+            found = None
+            with suppress(NotFoundError):
+                found = self._real.get_repo(owner, repo)
+        if found:
+            raise ConflictError(f"{owner}/{repo} exists on {self._provider} already: {found.web_url}")
 
     def _page(self, ref: RepoRef) -> str:
         """Where a repository's page would be."""
@@ -118,24 +66,25 @@ class RecordingForge:
         known = extension().config.forge_addresses.page_of(ref.provider, ref.owner, ref.repo)
         return known or f"https://{self._provider}.example/{ref.full_name}"
 
-    def get_repo(self, owner: str, repo: str) -> Repository:
-        return self._of(owner, repo).repository or self._real.get_repo(owner, repo)
-
     # -- files
 
     def branch_head(self, ref: RepoRef, branch: str) -> str | None:
-        changes = self._of(ref.owner, ref.repo)
+        changes = self._of(ref)
         if branch in changes.heads:
             return changes.heads[branch]
         return None if changes.repository else self._real.branch_head(ref, branch)
 
     def ensure_branch(self, ref: RepoRef, branch: str, start: str) -> None:
+        begun_at = self.branch_head(ref, start)
+        if begun_at is None:
+            raise NotFoundError(f"{self._on(ref)} has no branch {start}, so {branch} cannot be made from it.")
         if self.branch_head(ref, branch) is None:
-            self._of(ref.owner, ref.repo).heads[branch] = start
+            changes = self._of(ref)
+            changes.heads[branch], changes.starts[branch] = begun_at, start
             self._writes.note(Kind.CREATE, "branch", f"{branch} of {self._on(ref)}")
 
     def read_file(self, ref: RepoRef, branch: str, path: str) -> tuple[bytes, str] | None:
-        changes = self._of(ref.owner, ref.repo)
+        changes = self._of(ref)
         if (branch, path) in changes.files:
             content = changes.files[branch, path]
             return None if content is None else (content, hashlib.sha256(content).hexdigest()[:40])
@@ -152,7 +101,7 @@ class RecordingForge:
         *,
         base_branch: str | None = None,
     ) -> CommitResult:
-        head, kept = self.branch_head(ref, branch), self._of(ref.owner, ref.repo)
+        head, kept = self.branch_head(ref, branch), self._of(ref)
         seen = branch if head else base_branch or branch
         is_empty = kept.repository is not None and not kept.heads
         if head is None and not is_empty and (base_branch is None or self.branch_head(ref, base_branch) is None):
@@ -168,7 +117,7 @@ class RecordingForge:
             return CommitResult(head or self.branch_head(ref, seen) or "", ())
         if head is None and seen != branch:
             kept.starts[branch] = seen
-        sha = kept.heads[branch] = _sha(self._on(ref), branch, *(one.path for one in changed))
+        sha = kept.heads[branch] = made_up_sha(self._on(ref), branch, *(one.path for one in changed))
         words = {
             "created": [one.path for one in changed if found[one.path] is None],
             "updated": [one.path for one in changed if found[one.path] is not None and not one.is_gone],
@@ -187,48 +136,72 @@ class RecordingForge:
 
     # -- pull requests
 
-    def open_pull(self, ref: RepoRef, *, head: str, base: str, title: str, body: str) -> PullRequest:
+    def open_pull(
+        self, ref: RepoRef, *, head: str, base: str, title: str, body: str, draft: bool = False
+    ) -> PullRequest:
         for branch, error in ((base, NotFoundError), (head, ValidationError)):
             if self.branch_head(ref, branch) is None:
                 raise error(f"{self._on(ref)} has no branch {branch}.")
-        self._writes.note(Kind.CREATE, self.pull_word, f"{head} into {base} of {self._on(ref)}", title=title)
-        url = f"{self.get_repo(ref.owner, ref.repo).web_url}/pull/{_NUMBER}"
-        return PullRequest(_NUMBER, url, head, base, title, body, "open", "", _EPOCH, fresh=True)
+        more = {"draft": True} if draft else {}
+        found = self._begun_in(
+            ref, lambda: self._real.open_pull(ref, head=head, base=base, title=title, body=body, **more), head, base
+        )
+        if found:
+            return found.value
+        page = self._page_in(ref, "merge_requests/" if self.pull_word == "merge request" else "pull/")
+        made = self._of(ref).open_pull(page, head=head, base=base, title=title, body=body)
+        if made.fresh:
+            self._writes.note(
+                Kind.CREATE, self.pull_word, f"{head} into {base} of {self._on(ref)}", title=title, **more
+            )
+        return made
 
     def get_pull(self, ref: RepoRef, number: int) -> PullRequest:
-        return self._real.get_pull(ref, number)
+        return self._of(ref).pulls.get(number) or self._real.get_pull(ref, number)
 
-    def close_pull(self, ref: RepoRef, number: int, *, expected_head: str | None) -> PullRequest:  # noqa: ARG002
-        return self._change_pull(ref, number, "close")
+    def close_pull(self, ref: RepoRef, number: int, *, expected_head: str | None) -> PullRequest:
+        ask = self._real.close_pull
+        return self._ended(ref, number, "close", lambda: ask(ref, number, expected_head=expected_head))
 
-    def merge_pull(self, ref: RepoRef, number: int, *, expected_head: str | None, method: str) -> PullRequest:  # noqa: ARG002
-        return self._change_pull(ref, number, method)
+    def merge_pull(self, ref: RepoRef, number: int, *, expected_head: str | None, method: str) -> PullRequest:
+        ask = self._real.merge_pull
+        return self._ended(ref, number, method, lambda: ask(ref, number, expected_head=expected_head, method=method))
 
-    def _change_pull(self, ref: RepoRef, number: int, how: str) -> PullRequest:
-        found = self._real.get_pull(ref, number)
+    def _ended(self, ref: RepoRef, number: int, how: str, ask: Callable[[], PullRequest]) -> PullRequest:
+        changes = self._of(ref)
+        is_made = number in changes.pulls
+        if not is_made and (there := self._begun_in(ref, ask)):
+            return there.value
+        found = self.get_pull(ref, number)
+        if found.state != "open":
+            return found
         self._writes.note(Kind.CHANGE, self.pull_word, f"{number} of {self._on(ref)}", how=how)
-        return found
+        ended = ended_pull(found, "closed" if how == "close" else "merged")
+        if is_made:
+            changes.end_pull(ended)
+        return ended
 
-    # -- what else there is
-
-    def ensure_webhook(self, ref: RepoRef, spec: WebhookSpec) -> Webhook:
-        self._writes.note(Kind.CHANGE, "webhook", self._on(ref), url=spec.callback_url)
-        return Webhook("0", spec.callback_url, "created")
-
-    def protect_branch(self, ref: RepoRef, branch: str, protection: object) -> Protected:  # noqa: ARG002
-        self._writes.note(Kind.CHANGE, "protection", f"{branch} of {self._on(ref)}")
-        return Protected(changed=True)
-
-    def create_issue(self, ref: RepoRef, *, title: str, labels: Sequence[str], **_named: object) -> Issue:
-        self._writes.note(Kind.CREATE, "issue", self._on(ref), title=title)
-        return Issue(_NUMBER, f"{self.get_repo(ref.owner, ref.repo).web_url}/issues/{_NUMBER}", title, tuple(labels))
-
-    def dispatch_workflow(self, ref: RepoRef, *, workflow: str, branch: str, **_named: object) -> WorkflowRun:
-        self._writes.note(Kind.CALL, "run of the CI", f"{workflow} at {branch} of {self._on(ref)}")
-        return WorkflowRun("0", self.get_repo(ref.owner, ref.repo).web_url)
+    def detail_pull(self, ref: RepoRef, number: int, details: PullDetails) -> tuple[str, ...]:
+        is_made = number in self._of(ref).pulls
+        if not is_made and (found := self._begun_in(ref, lambda: self._real.detail_pull(ref, number, details))):
+            return found.value
+        people = (*details.reviewers, *details.team_reviewers, *details.assignees)
+        said = {"people": list(people), "labels": list(details.labels)}
+        self._writes.note(
+            Kind.CHANGE,
+            self.pull_word,
+            f"{number} of {self._on(ref)}",
+            **{key: one for key, one in said.items() if one},
+        )
+        return ()
 
     def ensure_group(self, provider: str, path: Sequence[str]) -> int:
-        self._writes.note(Kind.CREATE, "group, where it is missing", f"{'/'.join(path)} on {provider}")
+        name = "/".join(path)
+        if name.lower() not in self._made.groups:
+            if found := self._begun(lambda: self._real.ensure_group(provider, path)):
+                return found.value
+            self._made.groups |= {"/".join(path[: depth + 1]).lower() for depth in range(len(path))}
+            self._writes.note(Kind.CREATE, "group", f"{name} on {provider}")
         return 0
 
 
@@ -236,8 +209,3 @@ def _differs(change: FileChange, there: tuple[bytes, str] | None) -> bool:
     if change.is_gone:
         return there is not None
     return there is None or there[0] != change.content
-
-
-def _sha(*of: str) -> str:
-    """A commit's hash that there is not, and that is the same each time."""
-    return hashlib.sha256("\0".join(of).encode()).hexdigest()[:40]

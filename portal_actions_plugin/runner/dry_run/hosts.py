@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from portal_actions_plugin.errors import AuthError
 from portal_actions_plugin.http_client.exchange import Exchange
 from portal_actions_plugin.http_client.messages import Answer, Request
 from portal_actions_plugin.runner.dry_run.notes import Kind, Writes
@@ -49,11 +48,18 @@ class KeepingRecorder:
         """What asks writes to something that keeps the write instead."""
 
 
+class WouldWriteError(Exception):
+    """A provider came to where it writes. No ActionError: nothing that a provider does about those is done about this."""
+
+    def __init__(self) -> None:
+        super().__init__("A dry run writes to no forge, and this would have been written to one.")
+
+
 class RefusingRecorder(KeepingRecorder):
-    """For a real forge: whatever would be written to it after all is refused."""
+    """For a real forge: it is stopped where it would write."""
 
     def ensure_ours(self) -> None:
-        raise AuthError("A dry run writes to no forge, and this would have been written to one.")
+        raise WouldWriteError
 
 
 class RecordingCatalog:

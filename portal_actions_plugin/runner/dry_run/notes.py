@@ -72,7 +72,7 @@ class TriedStep:
         writes: what it would write, up to where it would fail.
         error: why it is refused, or was not tried; empty otherwise.
         hint: what helps.
-        says: its warnings.
+        says: its warnings, or what is wrong with each field of its input.
         item: of a step with ``each``, the key of the item.
     """
 

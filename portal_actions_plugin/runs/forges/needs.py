@@ -62,7 +62,8 @@ def needs_of_action(action: Action, data: Mapping[str, JsonValue]) -> list[Need]
 def needs_of_template(course: Course, first: int) -> Iterator[Need]:
     """What the steps of a template run ask of forges, where it is known which and that they will be run.
 
-    A repository that an earlier step makes or finds is where that step's is.
+    A repository that an earlier step makes or finds is where that step's is. What a step works on in a group that an
+    earlier one makes cannot be asked before.
 
     Args:
         course: of the run: its inputs, and the outputs of steps that are done.
@@ -74,6 +75,7 @@ def needs_of_template(course: Course, first: int) -> Iterator[Need]:
         return
     known = KnownInputs(course.template, course.context())
     targets: dict[str, Target] = {}
+    groups: list[_Groups] = []
     repeated = repeated_ids(steps)
     for position, step in enumerate(steps):
         action = registry.get(step.action) if step.action in registry else None
@@ -86,7 +88,30 @@ def needs_of_template(course: Course, first: int) -> Iterator[Need]:
             # Whatever the requester's own token may do, the portal's does not tell.
             if position >= first and OWN_TOKEN not in step.input and known.is_run(position):
                 data = place if is_on_disk(target.provider) else known.input(position)
-                yield Need(target, _operations(action, data, course.template), step.id, action.forges)
+                operations = _operations(action, data, course.template)
+                if not any(one.has(target) for one in groups):
+                    yield Need(target, operations, step.id, action.forges)
+        if not callable(action.operations) and Operation.ENSURE_GROUP in action.operations:
+            groups.append(_Groups(known.input(position, ("path",)).get("path")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Groups that a step makes, where they are missing; ``path`` is its input, as far as it is known."""
+
+    path: JsonValue
+
+    def has(self, target: Target) -> bool:
+        """Whether somebody may be the owner only because of them; what is not known may be anybody."""
+        if target.owner is None:
+            return False
+        names = [one.get("slug") if isinstance(one, dict) else one for one in self._parts()]
+        known = [name for name in names if isinstance(name, str)]
+        made, asked = [name.casefold() for name in known], target.owner.casefold().split("/")
+        return not known or len(known) < len(names) or asked[: len(made)] == made or made[: len(asked)] == asked
+
+    def _parts(self) -> list[JsonValue]:
+        return list(self.path) if isinstance(self.path, list) else []
 
 
 def _provider_at(host: str) -> str | None:

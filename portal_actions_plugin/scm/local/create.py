@@ -71,6 +71,7 @@ def create(path: Path, name: str, record: RepoRecord, *, readme: str | None, aut
     """
     if os.path.lexists(path):
         return False
+    guard()
     building = path.with_name(f".new~{path.stem}~{uuid.uuid4().hex}")
     with disk_errors(name):
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -177,7 +177,9 @@ class GitHubApp:
     def _sent(
         self, method: str, path: str, body: JsonObject | None, accept: tuple[int, ...], skew: float
     ) -> ForgeAnswer:
-        return self.client.send(self.key.credential(self.opening, skew), method, path, body=body, accept=(401, *accept))
+        # A token changes nothing at GitHub: who may not write may still ask for one to read with.
+        client = replace(self.client, opening=self.opening.without_guard())
+        return client.send(self.key.credential(self.opening, skew), method, path, body=body, accept=(401, *accept))
 
     def _place(self, owner: str) -> tuple[str, str, str]:
         return (self.client.place.api_url, self.key.app_id, owner.casefold())
