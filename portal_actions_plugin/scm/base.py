@@ -262,7 +262,8 @@ class Collaborator:
 
     Attributes:
         name: a user's login, or a team's or group's short name.
-        role: one of ``ROLES``; a forge takes its nearest one that allows no more.
+        role: one of ``ROLES``, of which a forge takes its nearest one that allows no more; GitHub also takes one that an
+            organisation has made up.
         is_team: whether it is a team or a group.
     """
 
@@ -284,6 +285,7 @@ class Variable:
         is_raw: whether a ``$`` in it is one, where the forge would take it for another variable otherwise.
         scope: which environments get it, where the forge has that; ``*`` for all.
         description: one line, where the forge has that.
+        is_hidden: whether nobody can look at it there later, where the forge can keep one that people can look at.
     """
 
     name: str
@@ -294,6 +296,7 @@ class Variable:
     is_raw: bool = True
     scope: str = "*"
     description: str = ""
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,10 +331,11 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRun:
-    """A run of the forge's CI."""
+    """A run of the forge's CI, with its page, and where the forge's API has it; empty where that is not known."""
 
     id: str
     url: str
+    api_url: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,9 @@ class OptionalOperations:
     def detail_pull(self, ref: RepoRef, number: int, details: PullDetails) -> tuple[str, ...]:
         raise cannot(Operation.DETAIL_PULL, ref.provider)
 
-    def ensure_group(self, provider: str, path: Sequence[str]) -> int:
+    def ensure_group(
+        self, provider: str, path: Sequence[str], *, names: Sequence[str] = (), description: str = ""
+    ) -> int:
         raise cannot(Operation.ENSURE_GROUP, provider)
 
     def close_pull(self, ref: RepoRef, number: int, *, expected_head: str | None) -> PullRequest:
@@ -134,6 +136,7 @@ class OptionalOperations:
         labels: Sequence[str],
         assignees: Sequence[str],
         claim: str,
+        milestone: int | None = None,
     ) -> Issue:
         raise cannot(Operation.CREATE_ISSUE, ref.provider)
 

@@ -115,8 +115,9 @@ class ScmProvider(Protocol):
         message: str,
         *,
         base_branch: str | None = None,
+        allow_empty: bool = False,
     ) -> CommitResult:
-        """Make one commit of all changes; none when everything is there already.
+        """Make one commit of all changes; none when everything is there already, unless that is asked for.
 
         A missing branch is made from ``base_branch``, unless there is nothing to commit. In an empty repository it
         becomes the first branch.
@@ -127,6 +128,8 @@ class ScmProvider(Protocol):
             changes: the files to write, each path once.
             message: the commit's.
             base_branch: what a missing branch is made from; None makes none.
+            allow_empty: whether a commit is made that changes nothing; ``changes`` may be empty then. Who does not ask
+                for it does not name it.
 
         Raises:
             NotFoundError: the branch is missing and there is nothing to make it from.
@@ -134,7 +137,15 @@ class ScmProvider(Protocol):
         """
 
     def open_pull(
-        self, ref: RepoRef, *, head: str, base: str, title: str, body: str, draft: bool = False
+        self,
+        ref: RepoRef,
+        *,
+        head: str,
+        base: str,
+        title: str,
+        body: str,
+        draft: bool = False,
+        allow_empty: bool = False,
     ) -> PullRequest:
         """Open a pull request, or return the one of the same head and base.
 
@@ -147,6 +158,7 @@ class ScmProvider(Protocol):
             title: one line.
             body: its description, perhaps empty.
             draft: whether a new one is not to be merged yet. Who does not ask for it does not name it.
+            allow_empty: whether one is opened that has nothing that the base lacks, where the forge opens such. Likewise.
 
         Raises:
             NotFoundError: there is no such base branch.
@@ -199,12 +211,16 @@ class ScmProvider(Protocol):
             settings: by the names of the forge's own API for a repository; what is not named stays as it is.
         """
 
-    def ensure_group(self, provider: str, path: Sequence[str]) -> int:
+    def ensure_group(
+        self, provider: str, path: Sequence[str], *, names: Sequence[str] = (), description: str = ""
+    ) -> int:
         """Find a group, or make it.
 
         Args:
             provider: what references call the forge.
-            path: the names of groups within each other, the outermost first; those that are missing are made.
+            path: the short names of groups within each other, the outermost first; those that are missing are made.
+            names: what pages call each of those that are made; their short names where there are none.
+            description: of the innermost one, should it be made.
 
         Returns:
             The number of the innermost one.
@@ -226,9 +242,27 @@ class ScmProvider(Protocol):
         """Set a variable or secret of the CI, whatever it was before."""
 
     def create_issue(
-        self, ref: RepoRef, *, title: str, body: str, labels: Sequence[str], assignees: Sequence[str], claim: str
+        self,
+        ref: RepoRef,
+        *,
+        title: str,
+        body: str,
+        labels: Sequence[str],
+        assignees: Sequence[str],
+        claim: str,
+        milestone: int | None = None,
     ) -> Issue:
-        """Open an issue, or return the one that the same ``claim`` has opened before."""
+        """Open an issue, or return the one that the same ``claim`` has opened before.
+
+        Args:
+            ref: the repository.
+            title: one line.
+            body: its description, perhaps empty.
+            labels: those that the forge does not know are made, where it makes them.
+            assignees: logins.
+            claim: a text that only this run and those that retry it know.
+            milestone: the number of one in the repository. Who does not ask for it does not name it.
+        """
 
     def label_issue(self, ref: RepoRef, number: int, labels: Sequence[str]) -> tuple[str, ...]:
         """Add labels to an issue or pull request; returns which were missing."""

@@ -95,12 +95,18 @@ class TestPullRequest:
         as_github.run(github_pull_request, **PULL, update=True)
         assert as_github.bench.commits("orders", "change") == 3
 
-    def test_nothing_to_propose_is_an_error_unless_it_is_allowed(self, as_github: Stage) -> None:
+    def test_nothing_to_propose_is_proposed_as_at_home_unless_that_is_not_wanted(self, as_github: Stage) -> None:
         as_github.write({"same/README.md": THERE["README.md"]})
-        with pytest.raises(ValidationError, match="nothing to propose"):
-            as_github.run(github_pull_request, **PULL, sourcePath="same")
         assert as_github.run(github_pull_request, **PULL, sourcePath="same", createWhenEmpty=False) == {}
         assert as_github.bench.pulls("orders") == []
+        assert as_github.bench.commits("orders", "change") == 0
+        recorder = MemoryRecorder()
+        for _attempt in range(2):
+            made = as_github.run(github_pull_request, recorder, **PULL, sourcePath="same")
+            assert made["pullRequestNumber"] == 1
+        assert as_github.bench.pulls("orders") == [("change", "main", "open")]
+        assert as_github.bench.files("orders", "change") == THERE
+        assert as_github.bench.commits("orders", "change") == 2
 
     @pytest.mark.parametrize(
         ("data", "error"),
@@ -156,6 +162,17 @@ class TestMergeRequest:
         local.run(gitlab_merge_request, branchName="change", title="Change it", targetPath="src")
         assert local.bench.files("orders", "change") == {**THERE, "src/app.py": b"print(1)\n"}
 
+    @pytest.mark.parametrize("more", [{"sourcePath": "same"}, {"commitAction": "skip"}])
+    def test_nothing_to_propose_is_proposed_as_at_home(self, as_gitlab: Stage, more: dict[str, str]) -> None:
+        as_gitlab.write({"same/README.md": THERE["README.md"]})
+        recorder = MemoryRecorder()
+        data = {"branchName": "change", "title": "Change it", **more}
+        made = as_gitlab.run(gitlab_merge_request, recorder, **data)
+        assert as_gitlab.run(gitlab_merge_request, recorder, **data) == made
+        assert made["mergeRequestUrl"]
+        assert as_gitlab.bench.pulls("orders") == [("change", "main", "open")]
+        assert as_gitlab.bench.commits("orders", "change") == 1
+
     def test_people_and_labels_are_set(self, gitlab: Stage) -> None:
         ctx = gitlab.context()
         data = {"repoUrl": gitlab.url(), "branchName": "change", "title": "Change it"}
@@ -186,6 +203,23 @@ class TestGitLab:
         assert len(made["commitHash"]) == 40
         assert as_gitlab.bench.commits("orders", "next") == 2
 
+    def test_nothing_to_commit_is_a_warning_as_at_home_unless_an_empty_commit_is_asked_for(
+        self, as_gitlab: Stage
+    ) -> None:
+        (as_gitlab.workspace / "empty").mkdir()
+        data = {"repoUrl": as_gitlab.url(), "commitMessage": "Nothing", "sourcePath": "empty"}
+        ctx = as_gitlab.context()
+        assert "commitHash" not in gitlab_repo_push.run(ctx, {**data, "branchName": "next"})
+        assert any("no files in empty" in one for one in ctx.warnings)
+        assert as_gitlab.bench.commits("orders", "next") == 1
+        for branch in ("main", "later"):
+            recorder = MemoryRecorder()
+            more = {**data, "branchName": branch, "allowEmpty": True}
+            hashes = {as_gitlab.run(gitlab_repo_push, recorder, **more)["commitHash"] for _attempt in range(2)}
+            assert len(hashes) == 1
+        assert as_gitlab.bench.commits("orders", "main") == 2
+        assert as_gitlab.bench.files("orders", "later") == THERE
+
     def test_a_variable_is_set_in_the_project_that_a_number_names(self, gitlab: Stage) -> None:
         number = gitlab.run(publish_gitlab, repoUrl=gitlab.url("billing"))["projectId"]
         for project in (number, "acme/billing"):
@@ -206,7 +240,14 @@ class TestGitLab:
         made = gitlab.run(gitlab_group, repoUrl=gitlab.host, path=["acme", "teams", {"name": "Shop", "slug": "shop"}])
         found = gitlab.bench.double.state.namespace("acme/teams/shop")
         assert made == {"groupId": found.id}
-        assert gitlab.run(gitlab_group, repoUrl=gitlab.url(), path=["acme", "teams", "shop"]) == made
+        assert (found.name, found.path) == ("Shop", "shop")
+        assert gitlab.run(gitlab_group, repoUrl=gitlab.url(), path=["acme/teams", "shop"]) == made
+
+    @pytest.mark.parametrize("path", [["acme", ""], ["acme", {"name": "Shop"}], ["acme", 7], ["acme//shop"], ["a b"]])
+    def test_what_is_no_group_is_named(self, gitlab: Stage, path: list[Any]) -> None:
+        with pytest.raises(ValidationError) as refused:
+            gitlab.run(gitlab_group, path=path)
+        assert list(refused.value.fields) == ["path"]
 
     def test_a_forge_without_groups_says_so(self, local: Stage) -> None:
         with pytest.raises(ConfigurationError, match="cannot create groups"):
@@ -264,6 +305,14 @@ class TestGitHub:
         data = {"workflowId": "ci.yml", "branchOrTagName": "main", "returnWorkflowRunDetails": True}
         made = github.run(github_actions_dispatch, **data)
         assert (made["workflowRunId"], made["workflowRunHtmlUrl"]) == (int(made["runId"]), made["runUrl"])
+        assert made["workflowRunUrl"].endswith(f"/repos/acme/orders/actions/runs/{made['runId']}")
+
+    @pytest.mark.parametrize("inputs", [{"who": {"a": 1}}, {f"i{n}": "x" for n in range(99)}])
+    def test_inputs_that_no_workflow_takes_are_named(self, github: Stage, inputs: dict[str, Any]) -> None:
+        data = {"workflowId": "ci.yml", "branchOrTagName": "main", "workflowInputs": inputs}
+        with pytest.raises(ValidationError) as refused:
+            github.run(github_actions_dispatch, **data)
+        assert list(refused.value.fields) == ["workflowInputs"]
 
     def test_an_input_that_nobody_knows_is_left_out_as_at_home(self, github: Stage) -> None:
         made = github.run(github_issues_create, title="It is broken", severity="high")

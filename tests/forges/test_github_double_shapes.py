@@ -47,6 +47,7 @@ def hub() -> Iterator[GitHubDouble]:
         for login in ("ada", "bob", "eve"):
             double.add_user(login)
         double.add_organization("acme", ada="admin", bob="member").teams["core"] = {"bob"}
+        double.state.accounts["acme"].properties = {"tier"}
         yield double
 
 
@@ -80,6 +81,12 @@ def call_all_of_repositories(ada: Client) -> None:
     ada.ok("PUT", "/orgs/acme/teams/core/repos/acme/there", {"permission": "push"})
     ada.ok("GET", "/repos/acme/there/teams")
     ada.ok("DELETE", "/repos/ada/mine")
+    tier = {"properties": [{"property_name": "tier", "value": "one"}]}
+    subject = {"use_default": False, "include_claim_keys": ["repo"]}
+    assert ada("PATCH", "/repos/acme/there/properties/values", tier).status == 204
+    ada.ok("PUT", "/repos/acme/there/actions/oidc/customization/sub", subject)
+    ada.ok("PUT", "/repos/acme/there/subscription", {"subscribed": True, "ignored": False})
+    assert ada("PUT", "/repos/acme/there/actions/permissions/access", {"access_level": "organization"}).status == 204
 
 
 def call_all_of_git(ada: Client) -> None:
@@ -122,7 +129,7 @@ def call_all_of_git(ada: Client) -> None:
     ada.ok("DELETE", f"{repo}/branches/main/protection")
 
 
-def call_all_of_pulls_and_issues(ada: Client) -> None:
+def call_all_of_pulls_and_issues(ada: Client, hub: GitHubDouble) -> None:
     repo = "/repos/acme/there"
     head = ada.ok("GET", f"{repo}/git/ref/heads%2Fmain")["object"]["sha"]
     ada.ok("POST", f"{repo}/git/refs", {"ref": "refs/heads/more", "sha": head})
@@ -138,7 +145,9 @@ def call_all_of_pulls_and_issues(ada: Client) -> None:
     ada.ok("POST", f"{repo}/pulls/1/requested_reviewers", {"reviewers": ["ada"]})
     ada.ok("GET", f"{repo}/pulls")
     ada.ok("PUT", f"{repo}/pulls/1/merge", {"merge_method": "squash"})
-    ada.ok("POST", f"{repo}/issues", {"title": "A bug", "labels": ["bug"], "assignees": ["ada"]})
+    hub.repository("acme/there").milestones[3] = "Soon"
+    bug = {"title": "A bug", "labels": ["bug"], "assignees": ["ada"], "milestone": 3}
+    assert ada.ok("POST", f"{repo}/issues", bug)["milestone"]["title"] == "Soon"
     ada.ok("GET", f"{repo}/issues")
     ada.ok("GET", f"{repo}/issues/2")
     ada.ok("GET", f"{repo}/issues/2/labels")
@@ -198,7 +207,7 @@ def test_every_answer_is_as_githubs_own_description_says(hub: GitHubDouble, prox
         ada = Client(http, proxy.url, token)
         call_all_of_repositories(ada)
         call_all_of_git(ada)
-        call_all_of_pulls_and_issues(ada)
+        call_all_of_pulls_and_issues(ada, hub)
         call_all_of_actions(ada)
         call_all_of_apps(ada, hub)
     assert hub.repository("acme/there").secrets == {"TOKEN": "hush"}

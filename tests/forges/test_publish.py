@@ -57,17 +57,17 @@ def test_the_workspace_becomes_a_repository(as_github: Stage) -> None:
     assert (found.description, found.visibility, found.ref.default_branch) == ("Takes orders", "private", "main")
 
 
-def test_without_a_word_the_branch_is_master_as_at_home(as_github: Stage) -> None:
+def test_without_a_word_the_branch_is_main_as_at_home(as_github: Stage) -> None:
     made = as_github.run(publish_github)
-    assert made["repoContentsUrl"].endswith("/blob/master")
-    assert as_github.context().scm(as_github.bench.name).get_repo("acme", "orders").ref.default_branch == "master"
+    assert made["repoContentsUrl"].endswith("/blob/main")
+    assert as_github.context().scm(as_github.bench.name).get_repo("acme", "orders").ref.default_branch == "main"
 
 
 def test_published_twice_is_published_once(as_github: Stage) -> None:
     recorder = MemoryRecorder()
     first = as_github.run(publish_github, recorder)
     assert as_github.run(publish_github, recorder) == first
-    assert as_github.bench.commits("orders", "master") == 1
+    assert as_github.bench.commits("orders", "main") == 1
 
 
 def test_nothing_is_written_into_a_repository_of_somebody_else(as_github: Stage) -> None:
@@ -120,9 +120,7 @@ def test_the_rules_of_the_branch_are_those_of_home(github: Stage) -> None:
     )
     provider = github.context().scm("github")
     rules = (
-        provider._github.repo(provider.get_repo("acme", "orders").ref)
-        .send("GET", "/branches/master/protection")
-        .object()
+        provider._github.repo(provider.get_repo("acme", "orders").ref).send("GET", "/branches/main/protection").object()
     )
     assert rules["enforce_admins"]["enabled"]
     assert rules["required_conversation_resolution"]["enabled"]
@@ -148,14 +146,14 @@ def test_links_and_what_can_be_executed_stay_what_they_are(as_github: Stage, tmp
     assert os.access(clone / "gradlew", os.X_OK)
     assert (clone / "latest").readlink() == Path("README.md")
     assert (clone / "logo.png").read_bytes() == bytes(range(256))
-    assert git("rev-parse", "--abbrev-ref", "HEAD", cwd=clone).strip() == "master"
+    assert git("rev-parse", "--abbrev-ref", "HEAD", cwd=clone).strip() == "main"
 
 
 def test_what_gitignore_names_stays_behind(as_github: Stage) -> None:
     as_github.write({".gitignore": b"*.log\nbuild/\n", "a.log": b"x", "build/out": b"x", "src/.gitignore": b"!b.log\n"})
     as_github.write({"src/b.log": b"kept"})
     as_github.run(publish_github)
-    assert set(as_github.bench.files("orders", "master")) == {
+    assert set(as_github.bench.files("orders", "main")) == {
         ".gitignore",
         "README.md",
         "src/.gitignore",
@@ -166,7 +164,7 @@ def test_what_gitignore_names_stays_behind(as_github: Stage) -> None:
 
 def test_a_part_of_the_workspace_can_be_published(as_github: Stage) -> None:
     as_github.run(publish_github, sourcePath="./src")
-    assert as_github.bench.files("orders", "master") == {"app.py": b"print(1)\n"}
+    assert as_github.bench.files("orders", "main") == {"app.py": b"print(1)\n"}
 
 
 @pytest.mark.parametrize(
@@ -282,10 +280,10 @@ def test_a_workspace_of_three_thousand_files_is_one_commit(as_github: Stage) -> 
     if as_github.bench.is_remote:
         as_github.bench.log.clear()
     as_github.run(publish_github, protectDefaultBranch=False)
-    assert as_github.bench.commits("orders", "master") == 1
+    assert as_github.bench.commits("orders", "main") == 1
     if not as_github.bench.is_remote:
         bare = as_github.bench._root / "acme" / "orders.git"
-        assert len(git("ls-tree", "-r", "--name-only", "master", cwd=bare).splitlines()) == 3_002
+        assert len(git("ls-tree", "-r", "--name-only", "main", cwd=bare).splitlines()) == 3_002
         return
-    assert len(as_github.bench.files("orders", "master")) == 3_002
+    assert len(as_github.bench.files("orders", "main")) == 3_002
     assert len(as_github.bench.log.entries()) < 20

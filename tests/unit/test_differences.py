@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from portal_actions_plugin.actions.backstage.github_work import github_issues_create
-from portal_actions_plugin.actions.backstage.gitlab_projects import gitlab_repo_push
+from portal_actions_plugin.actions.backstage.gitlab_projects import gitlab_project_variable, gitlab_repo_push
 from portal_actions_plugin.actions.backstage.http_request import http_backstage_request
 from portal_actions_plugin.actions.backstage.publish_github import github_repo_push, publish_github
 from portal_actions_plugin.actions.backstage.publish_gitlab import publish_gitlab
-from portal_actions_plugin.actions.backstage.pull_requests import github_pull_request
+from portal_actions_plugin.actions.backstage.pull_requests import github_pull_request, gitlab_merge_request
 from portal_actions_plugin.actions.context import RunInfo
 from portal_actions_plugin.actions.files import roadie, sources
 from portal_actions_plugin.actions.files.fetch import fetch_plain, fetch_template
@@ -276,6 +275,7 @@ def test_a_link_that_leads_out_is_left_out_with_a_warning(ctx: Any, monkeypatch:
 
 
 HERE = "local?owner=acme&repo=orders"
+PULL = {"repoUrl": HERE, "branchName": "b", "title": "t", "description": ""}
 
 
 @pytest.fixture
@@ -322,18 +322,50 @@ def test_a_commit_action_writes_what_differs(forge: Any, commit_action: str) -> 
 
 def test_what_no_forge_here_has_is_left_out_with_a_warning(forge: Any) -> None:
     ctx = forge()
-    asked = {"oidcCustomization": {"useDefault": True}, "customProperties": {"a": "b"}, "subscribe": True}
-    publish_github.run(ctx, {"repoUrl": HERE, **asked})
-    assert all(any(name in one for one in ctx.warnings) for name in asked)
+    publish_gitlab.run(ctx, {"repoUrl": HERE, "setUserAsOwner": True, "signCommit": True})
+    assert any("setUserAsOwner" in one for one in ctx.warnings)
     ctx = forge()
-    github_pull_request.run(
-        ctx,
-        {"repoUrl": HERE, "branchName": "b", "title": "t", "description": "", "targetPath": "x", "forceFork": True},
-    )
+    github_pull_request.run(ctx, {**PULL, "targetPath": "x", "forceFork": True})
     assert any("forceFork" in one for one in ctx.warnings)
     ctx = forge()
-    github_issues_create.run(ctx, {"repoUrl": HERE, "title": "t", "milestone": 1})
-    assert any("milestone" in one for one in ctx.warnings)
+    more = {"assignReviewersFromApprovalRules": True, "autoMerge": True}
+    gitlab_merge_request.run(ctx, {**PULL, "branchName": "c", "commitAction": "skip", **more})
+    assert any("assignReviewersFromApprovalRules" in one for one in ctx.warnings)
+
+
+def test_a_pull_request_is_committed_on_top_of_the_branch_that_is_there(forge: Any) -> None:
+    publish_github.run(forge(), {"repoUrl": HERE})
+    first, second = forge(), forge()
+    github_pull_request.run(first, {**PULL, "targetPath": "x"})
+    with pytest.raises(ConflictError):
+        github_pull_request.run(second, {**PULL, "targetPath": "y"})
+    github_pull_request.run(second, {**PULL, "targetPath": "y", "title": "other", "update": True})
+    local = second.scm("local")
+    ref = RepoRef("local", "acme", "orders", "main")
+    assert [one.path for one in local.tree(ref, "b")] == ["README.md", "x/README.md", "y/README.md"]
+    assert local.get_pull(ref, 1).title == "t"
+
+
+def test_nothing_is_not_published(forge: Any) -> None:
+    ctx = forge()
+    (ctx.workspace.folder / "nothing").mkdir()
+    for publish in (publish_github, publish_gitlab):
+        with pytest.raises(ValidationError) as refused:
+            publish.run(ctx, {"repoUrl": HERE, "sourcePath": "nothing"})
+        assert list(refused.value.fields) == ["sourcePath"]
+    assert publish_gitlab.run(ctx, {"repoUrl": HERE, "sourcePath": False})["created"] is True
+
+
+def test_a_variable_that_is_there_is_set_anew(forge: Any) -> None:
+    publish_gitlab.run(forge(), {"repoUrl": HERE})
+    for value in ("one", "two"):
+        ctx = forge()
+        gitlab_project_variable.run(
+            ctx,
+            {"repoUrl": HERE, "projectId": "acme/orders", "key": "TIER", "value": value, "variableType": "env_var"},
+        )
+    kept = ctx.scm("local")._settings(RepoRef("local", "acme", "orders", ""))._read("variables")
+    assert kept["TIER"]["value"] == "two"
 
 
 def test_the_stricter_rule_of_a_branch_counts() -> None:
@@ -357,6 +389,9 @@ SHOWN = {
     "repositories-of-others": test_a_repository_of_another_run_is_not_written_into,
     "actions-of-commits": test_a_commit_action_writes_what_differs,
     "inputs-of-forges": test_what_no_forge_here_has_is_left_out_with_a_warning,
+    "branches-of-pull-requests": test_a_pull_request_is_committed_on_top_of_the_branch_that_is_there,
+    "nothing-to-publish": test_nothing_is_not_published,
+    "variables-that-are-there": test_a_variable_that_is_there_is_set_anew,
     "protections-that-are-there": test_the_stricter_rule_of_a_branch_counts,
     "tokens-of-requests": test_a_request_carries_no_token_of_the_requester,
     "names-in-files": test_a_name_that_a_fetched_file_does_not_know_is_nothing_with_a_warning,

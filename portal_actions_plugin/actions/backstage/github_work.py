@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields, post_load, validate
+from marshmallow import ValidationError as SchemaError
 
-from portal_actions_plugin.actions.backstage.github_options import ProtectionInput, switch
+from portal_actions_plugin.actions.backstage.inputs.github_rules import ProtectionInput, switch
+from portal_actions_plugin.actions.backstage.inputs.names import about, by_input_names
 from portal_actions_plugin.actions.backstage.repo_url import GITHUB, AtRepository, open_at, or_warn, repo_url_lock
-from portal_actions_plugin.actions.forges.ci import DispatchWorkflow, dispatch_workflow
+from portal_actions_plugin.actions.forges.ci import DispatchWorkflow, started
 from portal_actions_plugin.actions.forges.issues import LABEL, create_issue, label_issue
 from portal_actions_plugin.actions.forges.repo_settings import check_callback
 from portal_actions_plugin.actions.registry import action
@@ -68,6 +70,7 @@ class GitHubWebhook(AtRepository):
     operations=(Operation.ENSURE_WEBHOOK,),
     forges=GITHUB,
 )
+@by_input_names(GitHubWebhook)
 def github_webhook(
     ctx: ActionContext,
     *,
@@ -114,6 +117,7 @@ class BranchProtection(ProtectionInput, AtRepository):
     operations=(Operation.PROTECT_BRANCH,),
     forges=GITHUB,
 )
+@by_input_names(BranchProtection)
 def github_branch_protection(
     ctx: ActionContext,
     *,
@@ -127,7 +131,8 @@ def github_branch_protection(
     opened = open_at(ctx, repo_url, GITHUB, Operation.PROTECT_BRANCH)
     name = branch or opened.ref.default_branch
     rules = replace(protection, for_admins=enforce_admins, no_creation=block_creations)
-    done = opened.scm.protect_branch(opened.ref, name, rules)
+    with about("branch"):
+        done = opened.scm.protect_branch(opened.ref, name, rules)
     for part in done.cannot:
         ctx.warn(f"{name} of {opened.ref.full_name}: {part}")
     ctx.log(f"{name} of {opened.ref.full_name} {'is protected now' if done.changed else 'stays as it is'}")
@@ -159,11 +164,24 @@ class ActionsDispatch(AtRepository):
         metadata={"description": "Without a meaning here: which run it is is always told."},
     )
 
+    @post_load
+    def build_inputs(self, data: dict[str, Any], **_options: object) -> dict[str, Any]:
+        """Take the workflow's inputs as ci.dispatchWorkflow@v1 does."""
+        try:
+            given = DispatchWorkflow(only=("inputs",)).load({"inputs": dict(data["workflow_inputs"] or {})})
+        except SchemaError as error:
+            said = error.messages_dict
+            raise SchemaError(said.get("inputs", said), "workflowInputs") from None
+        return {**data, "workflow_inputs": given["inputs"]}
+
 
 class ActionsDispatchOutput(Schema):
     run_id = fields.String(data_key="runId", metadata={"description": "GitHub's id of the run."})
     run_url = fields.String(data_key="runUrl", metadata={"description": "The run's page."})
     workflow_run_id = fields.Integer(data_key="workflowRunId", metadata={"description": "The same as runId, a number."})
+    workflow_run_url = fields.String(
+        data_key="workflowRunUrl", metadata={"description": "Where GitHub's API has the run."}
+    )
     workflow_run_html_url = fields.String(
         data_key="workflowRunHtmlUrl", metadata={"description": "The same as runUrl."}
     )
@@ -181,23 +199,28 @@ class ActionsDispatchOutput(Schema):
     operations=(Operation.DISPATCH_WORKFLOW,),
     forges=GITHUB,
 )
+@by_input_names(ActionsDispatch)
 def github_actions_dispatch(
     ctx: ActionContext,
     *,
     repo_url: RepoUrl,
     workflow_id: str,
     branch_or_tag_name: str,
-    workflow_inputs: Mapping[str, Any] | None,
+    workflow_inputs: Mapping[str, str],
     return_workflow_run_details: bool,  # noqa: ARG001 it costs nothing to tell
 ) -> dict[str, Any]:
     """Start a workflow, once for each run and those that retry it."""
     opened = open_at(ctx, repo_url, GITHUB, Operation.DISPATCH_WORKFLOW)
-    given = DispatchWorkflow(only=("inputs",)).load({"inputs": dict(workflow_inputs or {})})
-    done = dispatch_workflow.handler(
-        ctx, repo=opened.ref, workflow=workflow_id, branch=branch_or_tag_name, inputs=given["inputs"]
-    )
-    made = dict(done or {})
-    return {**made, "workflowRunId": int(made["runId"]), "workflowRunHtmlUrl": made["runUrl"]}
+    with about("workflowId"):
+        run = started(opened, workflow_id, branch_or_tag_name, workflow_inputs)
+    more = {"workflowRunUrl": run.api_url} if run.api_url else {}
+    return {
+        "runId": run.id,
+        "runUrl": run.url,
+        "workflowRunId": int(run.id),
+        "workflowRunHtmlUrl": run.url,
+        **more,
+    }
 
 
 class IssuesLabel(AtRepository):
@@ -225,6 +248,7 @@ class IssuesLabel(AtRepository):
     operations=(Operation.LABEL_ISSUE,),
     forges=GITHUB,
 )
+@by_input_names(IssuesLabel)
 def github_issues_label(ctx: ActionContext, *, repo_url: RepoUrl, number: int, labels: Sequence[str]) -> None:
     """Add labels. Where GitHub refuses them, that is a warning, as at home."""
     opened = open_at(ctx, repo_url, GITHUB, Operation.LABEL_ISSUE)
@@ -247,7 +271,12 @@ class IssuesCreate(AtRepository):
         validate=validate.Length(max=10),
         metadata={"description": "The logins of those who see to it."},
     )
-    milestone = fields.Raw(load_default=None, metadata={"description": "Not done here: a warning says so."})
+    milestone = fields.Integer(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(min=1),
+        metadata={"description": "The number of its milestone."},
+    )
     labels = fields.List(
         fields.String(validate=LABEL),
         load_default=list,
@@ -274,6 +303,7 @@ class IssuesCreateOutput(Schema):
     operations=(Operation.CREATE_ISSUE,),
     forges=GITHUB,
 )
+@by_input_names(IssuesCreate)
 def github_issues_create(
     ctx: ActionContext,
     *,
@@ -281,15 +311,19 @@ def github_issues_create(
     title: str,
     body: str | None,
     assignees: Sequence[str] | None,
-    milestone: object,
+    milestone: int | None,
     labels: Sequence[str] | None,
 ) -> dict[str, Any]:
     """Open an issue, once for each run and those that retry it."""
-    if milestone is not None:
-        ctx.warn("The milestone is not set here: set it at GitHub.")
     opened = open_at(ctx, repo_url, GITHUB, Operation.CREATE_ISSUE)
     done = create_issue.handler(
-        ctx, repo=opened.ref, title=title, body=body, labels=labels or [], assignees=assignees or []
+        ctx,
+        repo=opened.ref,
+        title=title,
+        body=body,
+        labels=labels or [],
+        assignees=assignees or [],
+        milestone=milestone,
     )
     made = dict(done or {})
     return {"issueUrl": made["issueUrl"], "issueNumber": made["number"]}

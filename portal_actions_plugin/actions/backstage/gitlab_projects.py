@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, validate
 from marshmallow import ValidationError as SchemaError
 
+from portal_actions_plugin.actions.backstage.inputs.names import about, by_input_names
 from portal_actions_plugin.actions.backstage.proposals import committed
+from portal_actions_plugin.actions.backstage.publishing import branch_before
 from portal_actions_plugin.actions.backstage.repo_url import (
     GITLAB,
     REPO_URL,
@@ -17,10 +19,11 @@ from portal_actions_plugin.actions.backstage.repo_url import (
     open_project,
     repo_url_lock,
 )
-from portal_actions_plugin.actions.backstage.source_files import SOURCE_PATH, source_path_field, target_path_field
+from portal_actions_plugin.actions.backstage.source_files import source_path_field, target_path_field
+from portal_actions_plugin.actions.files.fields import flag_field
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_commits import OpenRepo, open_repo
-from portal_actions_plugin.actions.scm_fields import AsRequester, follows
+from portal_actions_plugin.actions.scm_fields import AsRequester, follows, optional_text
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.scm.base import Operation, RepoRef, Variable
 from portal_actions_plugin.scm.names import check_branch
@@ -28,7 +31,7 @@ from portal_actions_plugin.scm.optional import require
 from portal_actions_plugin.settings.forge_addresses import RepoUrl
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from portal_actions_plugin.actions.context import ActionContext
 
@@ -52,19 +55,22 @@ class RepoPush(AtRepository):
     target_path = target_path_field()
     commit_action = fields.String(
         data_key="commitAction",
-        load_default="create",
+        load_default="auto",
         validate=validate.OneOf(["create", "update", "delete", "auto"]),
         metadata={
             "description": "What becomes of the files: create, update and auto write what differs, delete takes those of "
             "these names away."
         },
     )
+    allow_empty = flag_field("Whether a commit is made that changes nothing.", data_key="allowEmpty")
 
 
 class RepoPushOutput(Schema):
     projectid = fields.String(metadata={"description": "The project's whole path."})
     project_path = fields.String(data_key="projectPath", metadata={"description": "The project's whole path."})
-    commit_hash = fields.String(data_key="commitHash", metadata={"description": "Where the branch is now."})
+    commit_hash = fields.String(
+        data_key="commitHash", metadata={"description": "Where the branch is now; nothing where there were no files."}
+    )
 
 
 @action(
@@ -80,6 +86,7 @@ class RepoPushOutput(Schema):
     workspace="reads",
     forges=GITLAB,
 )
+@by_input_names(RepoPush)
 def gitlab_repo_push(
     ctx: ActionContext,
     *,
@@ -89,16 +96,33 @@ def gitlab_repo_push(
     source_path: str | None,
     target_path: str | None,
     commit_action: str,
+    allow_empty: bool,
 ) -> dict[str, Any]:
-    """Commit the workspace to a branch. The same files make no commit."""
+    """Commit the workspace to a branch. The same files make no commit, unless that is asked for."""
     files = committed(ctx, source_path, target_path, commit_action)
-    if not files:
-        message = f"There are no files in {source_path or 'the workspace'}: there is nothing to commit."
-        raise ValidationError(message, fields={SOURCE_PATH: [message]})
     opened = open_at(ctx, repo_url, GITLAB, Operation.COMMIT)
-    result = opened.commit_to(branch_name, files, commit_message)
     name = opened.ref.full_name
-    return {"projectid": name, "projectPath": name, "commitHash": result.sha}
+    found = {"projectid": name, "projectPath": name}
+    default = opened.ref.default_branch
+    was_at = branch_before(opened, branch_name) or branch_before(opened, default) if allow_empty else ""
+    with about("branchName"):
+        if files:
+            found["commitHash"] = opened.commit_to(branch_name, files, commit_message).sha
+        else:
+            opened.scm.ensure_branch(opened.ref, branch_name, default)
+    if allow_empty:
+        head = opened.scm.branch_head(opened.ref, branch_name) or ""
+        found["commitHash"] = head if head != was_at else _commit_nothing(opened, branch_name, commit_message)
+    elif not files:
+        ctx.warn(f"There are no files in {source_path or 'the workspace'}: nothing is committed to {name}.")
+    return found
+
+
+def _commit_nothing(opened: OpenRepo, branch: str, message: str) -> str:
+    base = opened.ref.default_branch
+    sha = opened.scm.put_files(opened.ref, branch, [], message, base_branch=base, allow_empty=True).sha
+    opened.ctx.log(f"one commit {sha[:7]} on {branch} of {opened.ref.full_name} that changes nothing")
+    return sha
 
 
 class HostField(fields.String):
@@ -161,6 +185,9 @@ class ProjectVariable(AtHost):
         metadata={"description": "Whether only protected branches get it."},
     )
     masked = fields.Boolean(load_default=False, metadata={"description": "Whether job logs hide it."})
+    masked_and_hidden = flag_field(
+        "Whether job logs hide it, and nobody can look at it later.", data_key="maskedAndHidden"
+    )
     raw = fields.Boolean(load_default=False, metadata={"description": "Whether a $ in it is one."})
     environment_scope = fields.String(
         data_key="environmentScope", load_default="*", metadata={"description": "Which environments get it."}
@@ -177,6 +204,7 @@ class ProjectVariable(AtHost):
     operations=(Operation.SET_VARIABLE,),
     forges=GITLAB,
 )
+@by_input_names(ProjectVariable)
 def gitlab_project_variable(
     ctx: ActionContext,
     *,
@@ -187,6 +215,7 @@ def gitlab_project_variable(
     variable_type: str,
     variable_protected: bool,
     masked: bool,
+    masked_and_hidden: bool,
     raw: bool,
     environment_scope: str,
 ) -> None:
@@ -195,7 +224,8 @@ def gitlab_project_variable(
     variable = Variable(
         key,
         value,
-        is_secret=masked,
+        is_secret=masked or masked_and_hidden,
+        is_hidden=masked_and_hidden,
         is_protected=variable_protected,
         is_file=variable_type == "file",
         is_raw=raw,
@@ -209,8 +239,9 @@ def _project(ctx: ActionContext, place: RepoUrl, project: str) -> OpenRepo:
     provider = forge_at(ctx, place, GITLAB).name
     owner, _, repo = project.rpartition("/")
     if owner:
-        return open_repo(ctx, RepoRef(provider, owner, repo, ""), Operation.SET_VARIABLE)
-    return open_project(ctx, provider, project, Operation.SET_VARIABLE)
+        with about("projectId"):
+            return open_repo(ctx, RepoRef(provider, owner, repo, ""), Operation.SET_VARIABLE)
+    return open_project(ctx, provider, project, Operation.SET_VARIABLE, field="projectId")
 
 
 class GroupEnsureExists(AtHost):
@@ -223,6 +254,7 @@ class GroupEnsureExists(AtHost):
             "example": ["acme", "shop"],
         },
     )
+    description = optional_text("One line about the innermost one, should it be made.")
 
 
 class GroupEnsureExistsOutput(Schema):
@@ -240,21 +272,33 @@ class GroupEnsureExistsOutput(Schema):
     operations=(Operation.ENSURE_GROUP,),
     forges=GITLAB,
 )
-def gitlab_group(ctx: ActionContext, *, repo_url: RepoUrl, path: Sequence[object]) -> dict[str, Any]:
+def gitlab_group(
+    ctx: ActionContext, *, repo_url: RepoUrl, path: Sequence[object], description: str | None
+) -> dict[str, Any]:
     """Find groups by their names, and make those that are missing."""
     provider = forge_at(ctx, repo_url, GITLAB).name
     scm = ctx.scm(provider)
     require(scm, Operation.ENSURE_GROUP, provider)
-    names = [_slug(one) for one in path]
-    found = scm.ensure_group(provider, names)
-    ctx.log(f"the group {'/'.join(names)} is there, as number {found}")
+    named = [one for part in path for one in _groups(part)]
+    slugs, names = [slug for slug, _ in named], [name for _, name in named]
+    # A provider that knows neither of both is not asked for them.
+    more: dict[str, Any] = {"names": names} if names != slugs else {}
+    if description:
+        more["description"] = " ".join(description.split())
+    found = scm.ensure_group(provider, slugs, **more)
+    ctx.log(f"the group {'/'.join(slugs)} is there, as number {found}")
     return {"groupId": found}
 
 
-def _slug(part: object) -> str:
-    """The name of a group: a text, or ``{name, slug}`` as it is written as well."""
-    slug = part.get("slug") if isinstance(part, dict) else part
-    if not isinstance(slug, str) or not slug:
+def _groups(part: object) -> Iterator[tuple[str, str]]:
+    """Short name and name of groups: of a text, which may hold several, or of ``{name, slug}``."""
+    given = part if isinstance(part, dict) else {}
+    slug, name = (given.get(key) for key in ("slug", "name")) if given else (part, None)
+    if not isinstance(slug, str) or not slug or not isinstance(name, str | None):
         message = "A group is written by its name, or as {name: …, slug: …}."
         raise ValidationError(message, fields={"path": [message]})
-    return slug
+    if given:
+        yield slug, name or slug
+        return
+    for one in slug.strip("/").split("/"):
+        yield one, one

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.actions.backstage.inputs.names import about
 from portal_actions_plugin.actions.backstage.publishing import branch_before
 from portal_actions_plugin.actions.backstage.repo_url import or_warn
-from portal_actions_plugin.actions.backstage.source_files import TARGET_PATH, source_files
+from portal_actions_plugin.actions.backstage.source_files import source_files
 from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.scm.base import FileChange, Operation, PullDetails
 
@@ -16,6 +18,16 @@ if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
     from portal_actions_plugin.actions.scm_commits import OpenRepo
     from portal_actions_plugin.scm.base import PullRequest
+
+
+class WhenEmpty(Enum):
+    """What becomes of a proposal that changes nothing."""
+
+    NOTHING = auto()
+    COMMIT = auto()
+    """It is opened with a commit that changes nothing: GitHub opens none without a commit."""
+    BRANCH = auto()
+    """It is opened as it is, as GitLab does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +74,16 @@ def committed(ctx: ActionContext, source: str | None, target: str | None, commit
     return found
 
 
-def proposed(opened: OpenRepo, wanted: Proposal, *, fails_when_empty: bool) -> PullRequest | None:
+def proposed(opened: OpenRepo, wanted: Proposal, when_empty: WhenEmpty) -> PullRequest | None:
     """Commit and propose.
 
     Args:
         opened: the repository.
         wanted: what is to be proposed.
-        fails_when_empty: whether it is an error that there is nothing to propose.
+        when_empty: what becomes of a proposal that changes nothing.
 
     Returns:
-        The pull request; None where there is nothing to propose, and that is no error.
+        The pull request; None where there is nothing to propose, and nothing is to become of that.
 
     Raises:
         ConflictError: the head branch was there before this run came to it, and is not to be written to.
@@ -93,14 +105,14 @@ def proposed(opened: OpenRepo, wanted: Proposal, *, fails_when_empty: bool) -> P
         message = f"{ref.full_name} has a branch {wanted.head} already, at {was_at[:7]}. Nothing was written to it."
         raise ConflictError(message, hint="Name another branch.", fields={"branchName": [message]})
     if wanted.files:
-        opened.commit(wanted.head, wanted.files, wanted.message, base)
-    if scm.branch_head(ref, wanted.head) is None:
-        message = f"There is nothing to propose: {base} of {ref.full_name} has these files already."
-        if fails_when_empty:
-            raise ValidationError(message, hint="Nothing needs to be done.", fields={TARGET_PATH: [message]})
-        ctx.log(message)
-        return None
+        with about("branchName"):
+            opened.commit(wanted.head, wanted.files, wanted.message, base)
     more = {"draft": True} if wanted.is_draft else {}
+    if scm.branch_head(ref, wanted.head) in (None, scm.branch_head(ref, base)):
+        ctx.log(f"there is nothing to propose: {base} of {ref.full_name} has these files already")
+        if when_empty is WhenEmpty.NOTHING:
+            return None
+        more |= _begun(opened, wanted, base, when_empty)
     pull = scm.open_pull(ref, head=wanted.head, base=base, title=wanted.title, body=wanted.body, **more)
     name = opened.pull_name(pull.number)
     ctx.log(
@@ -110,6 +122,17 @@ def proposed(opened: OpenRepo, wanted: Proposal, *, fails_when_empty: bool) -> P
     if wanted.details != PullDetails():
         or_warn(ctx, f"people and labels of {name}", lambda: _detail(opened, pull, wanted.details))
     return pull
+
+
+def _begun(opened: OpenRepo, wanted: Proposal, base: str, when_empty: WhenEmpty) -> dict[str, bool]:
+    """Make the head branch of a proposal that changes nothing; returns what else opening that one takes."""
+    scm, ref = opened.scm, opened.ref
+    if when_empty is WhenEmpty.BRANCH:
+        scm.ensure_branch(ref, wanted.head, base)
+        return {"allow_empty": True}
+    scm.put_files(ref, wanted.head, [], wanted.message, base_branch=base, allow_empty=True)
+    opened.ctx.log(f"one commit on {wanted.head} of {ref.full_name} that changes nothing")
+    return {}
 
 
 def _detail(opened: OpenRepo, pull: PullRequest, details: PullDetails) -> None:

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields
 
-from portal_actions_plugin.actions.backstage.github_options import (
-    PushProtectionInput,
-    RepositoryInput,
-    operations_of_push,
-    operations_of_repository,
-)
+from portal_actions_plugin.actions.backstage.inputs.github_repository import RepositoryInput, operations_of_repository
+from portal_actions_plugin.actions.backstage.inputs.github_rules import PushProtectionInput, operations_of_push
+from portal_actions_plugin.actions.backstage.inputs.names import by_input_names
 from portal_actions_plugin.actions.backstage.publishing import (
     FIRST_MESSAGE,
     PublishOutput,
@@ -44,7 +41,7 @@ _TIMEOUT = 300
 class PushInput(WithAuthor, PushProtectionInput):
     """Which files are pushed, where to, and how that branch is protected."""
 
-    default_branch = default_branch_field()
+    default_branch = default_branch_field("main")
     git_commit_message = commit_message_field()
     source_path = source_path_field()
 
@@ -86,12 +83,12 @@ def _of_publish(data: Mapping[str, object]) -> frozenset[Operation]:
     workspace="reads",
     forges=GITHUB,
 )
+@by_input_names(PublishGitHub)
 def publish_github(
     ctx: ActionContext,
     *,
     repo_url: RepoUrl,
     new: NewRepository,
-    not_done: Sequence[str],
     source_path: str | None,
     default_branch: str,
     git_commit_message: str | None,
@@ -102,7 +99,6 @@ def publish_github(
     """Make a repository and push the workspace into it. What is there already by this run is left."""
     files = required_files(ctx, source_path)
     made = make_repository(ctx, repo_url, GITHUB, new)
-    _say_undone(ctx, not_done)
     return _pushed(
         OpenRepo(ctx, ctx.scm(made.ref.provider), made.ref),
         made,
@@ -125,12 +121,10 @@ def publish_github(
     operations=lambda data: frozenset(operations_of_repository(data)),
     forges=GITHUB,
 )
-def github_repo_create(
-    ctx: ActionContext, *, repo_url: RepoUrl, new: NewRepository, not_done: Sequence[str], auto_init: bool
-) -> dict[str, Any]:
+@by_input_names(RepoCreate)
+def github_repo_create(ctx: ActionContext, *, repo_url: RepoUrl, new: NewRepository, auto_init: bool) -> dict[str, Any]:
     """Make a repository. One that exists is a conflict, unless this run or one that it retries has made it."""
     made = make_repository(ctx, repo_url, GITHUB, replace(new, init_with_readme=auto_init))
-    _say_undone(ctx, not_done)
     return {"remoteUrl": made.clone_url}
 
 
@@ -147,6 +141,7 @@ def github_repo_create(
     workspace="reads",
     forges=GITHUB,
 )
+@by_input_names(RepoPush)
 def github_repo_push(
     ctx: ActionContext,
     *,
@@ -186,8 +181,3 @@ def _pushed(
         "repoContentsUrl": contents_url(opened.ctx, found, branch),
         "commitHash": sha,
     }
-
-
-def _say_undone(ctx: ActionContext, not_done: Sequence[str]) -> None:
-    if not_done:
-        ctx.warn(f"Not done here: {', '.join(not_done)}. Set it at GitHub, or in a step with http.request@v1.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import EXCLUDE, INCLUDE, Schema, fields, post_load, validate
 
+from portal_actions_plugin.actions.backstage.inputs.names import about, by_input_names
 from portal_actions_plugin.actions.backstage.publishing import (
     FIRST_MESSAGE,
     NewRepository,
@@ -16,22 +17,31 @@ from portal_actions_plugin.actions.backstage.publishing import (
     contents_url,
     default_branch_field,
     make_repository,
-    protect,
+    protect_at_once,
     push_first,
     visibility_field,
 )
-from portal_actions_plugin.actions.backstage.repo_url import GITLAB, AtRepository, WithAuthor, repo_url_lock
-from portal_actions_plugin.actions.backstage.source_files import required_files, source_path_field
+from portal_actions_plugin.actions.backstage.repo_url import (
+    GITLAB,
+    AtRepository,
+    WithAuthor,
+    forge_at,
+    repo_url_lock,
+)
+from portal_actions_plugin.actions.backstage.source_files import SOURCE_PATH, required_files
+from portal_actions_plugin.actions.files.fields import TextOrTruth
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_commits import OpenRepo
-from portal_actions_plugin.actions.scm_fields import branch_field, follows
-from portal_actions_plugin.scm.base import VISIBILITIES, Operation, Protection, Variable
+from portal_actions_plugin.actions.scm_fields import branch_field, follows, optional_text
+from portal_actions_plugin.errors import ConflictError
+from portal_actions_plugin.scm.base import VISIBILITIES, Collaborator, Operation, Protection, Variable
 from portal_actions_plugin.scm.names import check_branch, check_repo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from portal_actions_plugin.actions.context import ActionContext
+    from portal_actions_plugin.scm.base import Repository
     from portal_actions_plugin.settings.forge_addresses import RepoUrl
 
 _OURS = ("description", "topics", "visibility")
@@ -46,6 +56,9 @@ class ProjectSettings(Schema):
     class Meta:
         unknown = INCLUDE
 
+    name = fields.String(
+        validate=validate.Length(min=1, max=255), metadata={"description": "What pages call it. Default: the path."}
+    )
     path = fields.String(
         validate=follows(check_repo, "path"), metadata={"description": "The project's path. Default: the name."}
     )
@@ -98,6 +111,9 @@ class VariableInput(Schema):
     )
     protected = fields.Boolean(load_default=False, metadata={"description": "Whether only protected branches get it."})
     masked = fields.Boolean(load_default=False, metadata={"description": "Whether job logs hide it."})
+    masked_and_hidden = fields.Boolean(
+        load_default=False, metadata={"description": "Whether job logs hide it, and nobody can look at it later."}
+    )
     raw = fields.Boolean(load_default=False, metadata={"description": "Whether a $ in it is one."})
     environment_scope = fields.String(load_default="*", metadata={"description": "Which environments get it."})
 
@@ -106,7 +122,8 @@ class VariableInput(Schema):
         return Variable(
             data["key"],
             data["value"],
-            is_secret=data["masked"],
+            is_secret=data["masked"] or data["masked_and_hidden"],
+            is_hidden=data["masked_and_hidden"],
             is_protected=data["protected"],
             is_file=data["variable_type"] == "file",
             is_raw=data["raw"],
@@ -117,9 +134,22 @@ class VariableInput(Schema):
 
 class PublishGitLab(WithAuthor, AtRepository):
     repo_visibility = visibility_field()
-    default_branch = default_branch_field()
+    default_branch = default_branch_field("master")
     git_commit_message = commit_message_field()
-    source_path = source_path_field()
+    source_path = TextOrTruth(
+        data_key=SOURCE_PATH,
+        load_default=True,
+        metadata={
+            "description": "The folder of the workspace that is taken. true, the default, takes all of it; false pushes "
+            "nothing, and leaves the project empty."
+        },
+    )
+    skip_existing = fields.Boolean(
+        data_key="skipExisting",
+        load_default=False,
+        metadata={"description": "Whether a project that is there already is left as it is, and no error."},
+    )
+    owner_username = optional_text("A user who becomes an owner, too.", data_key="ownerUsername")
     set_user_as_owner = fields.Boolean(
         data_key="setUserAsOwner",
         load_default=False,
@@ -165,10 +195,11 @@ class PublishGitLab(WithAuthor, AtRepository):
             settings={name: value for name, value in settings.items() if name not in (*_OURS, "path")},
             topics=tuple(dict.fromkeys(settings.get("topics") or topics)),
             variables=tuple(data.pop("project_variables") or ()),
+            collaborators=(Collaborator(owner, "admin"),) if (owner := data.pop("owner_username")) else (),
         )
         data["branches"] = data["branches"] or []
         if path := settings.get("path"):  # the project is found by its path, and is called what repoUrl says
-            data["new"] = replace(data["new"], settings={**data["new"].settings, "name": data["repo_url"].repo})
+            data["new"] = replace(data["new"], settings={"name": data["repo_url"].repo, **data["new"].settings})
             data["repo_url"] = replace(data["repo_url"], repo=path)
         return data
 
@@ -177,6 +208,7 @@ class PublishGitLabOutput(PublishOutput):
     project_id = fields.Integer(
         data_key="projectId", allow_none=True, metadata={"description": "GitLab's number of it."}
     )
+    created = fields.Boolean(metadata={"description": "Whether this run has made it, or one that it retries."})
 
 
 def _asked(data: Mapping[str, object]) -> frozenset[Operation]:
@@ -189,6 +221,10 @@ def _asked(data: Mapping[str, object]) -> frozenset[Operation]:
         asked.add(Operation.CONFIGURE_REPO)
     if data.get("projectVariables"):
         asked.add(Operation.SET_VARIABLE)
+    if data.get("ownerUsername"):
+        asked.add(Operation.ADD_COLLABORATORS)
+    if data.get(SOURCE_PATH) is False:
+        asked.discard(Operation.COMMIT)
     return frozenset(asked)
 
 
@@ -205,33 +241,53 @@ def _asked(data: Mapping[str, object]) -> frozenset[Operation]:
     workspace="reads",
     forges=GITLAB,
 )
+@by_input_names(PublishGitLab)
 def publish_gitlab(
     ctx: ActionContext,
     *,
     repo_url: RepoUrl,
     new: NewRepository,
-    source_path: str | None,
+    source_path: str | bool,
+    skip_existing: bool,
     default_branch: str,
     git_commit_message: str | None,
     set_user_as_owner: bool,
     branches: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Make a project and push the workspace into it. What is there already by this run is left."""
-    files = required_files(ctx, source_path)
-    made = make_repository(ctx, repo_url, GITLAB, new)
+    files = [] if source_path is False else required_files(ctx, source_path if isinstance(source_path, str) else None)
+    try:
+        made = make_repository(ctx, repo_url, GITLAB, new)
+    except ConflictError:
+        if not skip_existing:
+            raise
+        found = ctx.scm(forge_at(ctx, repo_url, GITLAB).name).get_repo(repo_url.owner, repo_url.repo)
+        ctx.log(f"{found.ref.full_name} is there already, and is left as it is")
+        return {**_outputs(ctx, found, found.ref.default_branch), "created": False}
     if set_user_as_owner:
         ctx.warn("setUserAsOwner is not done here: whose token makes the project is its owner.")
     opened = OpenRepo(ctx, ctx.scm(made.ref.provider), made.ref)
+    found_there = {**_outputs(ctx, made, default_branch), "created": True}
+    if not files:
+        return found_there
     sha = push_first(opened, default_branch, files, git_commit_message or FIRST_MESSAGE)
     for one in branches:
-        if one["create"]:
-            opened.scm.ensure_branch(opened.ref, one["name"], one["ref"] or default_branch)
-            ctx.log(f"{made.ref.full_name} has a branch {one['name']}")
-        if one["protect"]:
-            protect(opened, one["name"], Protection(required_reviews=0))
+        with about("branches"):
+            _set_up_branch(opened, one, default_branch)
+    return {**found_there, "commitHash": sha}
+
+
+def _set_up_branch(opened: OpenRepo, one: Mapping[str, Any], default_branch: str) -> None:
+    if one["create"]:
+        opened.scm.ensure_branch(opened.ref, one["name"], one["ref"] or default_branch)
+        opened.ctx.log(f"{opened.ref.full_name} has a branch {one['name']}")
+    if one["protect"]:
+        protect_at_once(opened, one["name"], Protection(required_reviews=0))
+
+
+def _outputs(ctx: ActionContext, found: Repository, branch: str) -> dict[str, Any]:
     return {
-        "remoteUrl": made.clone_url.removesuffix(".git"),
-        "repoContentsUrl": contents_url(ctx, made, default_branch),
-        "projectId": made.number,
-        "commitHash": sha,
+        "remoteUrl": found.clone_url.removesuffix(".git"),
+        "repoContentsUrl": contents_url(ctx, found, branch),
+        "projectId": found.number,
     }

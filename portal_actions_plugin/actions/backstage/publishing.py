@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from marshmallow import Schema, fields, validate
 
+from portal_actions_plugin.actions.backstage.inputs.names import about, named
 from portal_actions_plugin.actions.backstage.repo_url import REPO_URL, forge_at, or_warn
 from portal_actions_plugin.actions.claims import create_claimed
 from portal_actions_plugin.actions.scm_commits import OpenRepo
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.base import Collaborator, FileChange, Protection, Repository, Variable
     from portal_actions_plugin.settings.forge_addresses import RepoUrl
 
-DEFAULT_BRANCH = "master"
-"""As at home, whatever the forge's own default is."""
 FIRST_MESSAGE = "initial commit"
+_ACCESS = "access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,10 @@ class NewRepository:
         visibility: one of ``VISIBILITIES``.
         description: made one line.
         settings: what it is set to, by the names of the forge's own API.
+        demanded: the same by the input that asks for it: where the forge refuses that, it is an error.
         topics: of it.
-        collaborators: who is to work in it.
+        admin: who is to be let in as an administrator; that the forge refuses it is an error.
+        collaborators: who else is to work in it.
         variables: of its CI, secrets among them.
         init_with_readme: whether the forge makes a first commit.
     """
@@ -45,7 +47,9 @@ class NewRepository:
     visibility: str = "private"
     description: str = ""
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    demanded: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)
     topics: Sequence[str] = ()
+    admin: Collaborator | None = None
     collaborators: Sequence[Collaborator] = ()
     variables: Sequence[Variable] = field(default=(), repr=False)
     init_with_readme: bool = False
@@ -61,11 +65,11 @@ def visibility_field() -> fields.String:
     )
 
 
-def default_branch_field() -> fields.String:
-    """The input ``defaultBranch``."""
+def default_branch_field(default: str) -> fields.String:
+    """The input ``defaultBranch``; its default is that at home, whatever the forge's own is."""
     return fields.String(
         data_key="defaultBranch",
-        load_default=DEFAULT_BRANCH,
+        load_default=default,
         validate=follows(check_branch, "defaultBranch"),
         metadata={"description": "The branch that the files are pushed to, which becomes the default one."},
     )
@@ -105,13 +109,14 @@ def make_repository(ctx: ActionContext, place: RepoUrl, kinds: tuple[str, ...], 
     if not place.repo:
         message = "This names a project by its number: a new one has an owner and a name."
         raise ValidationError(message, fields={REPO_URL: [message]})
-    made = create_claimed(
-        ctx,
-        RepoRef(provider, place.owner, place.repo, ""),
-        visibility=new.visibility,
-        description=new.description,
-        init_with_readme=new.init_with_readme,
-    )
+    with about(REPO_URL):
+        made = create_claimed(
+            ctx,
+            RepoRef(provider, place.owner, place.repo, ""),
+            visibility=new.visibility,
+            description=new.description,
+            init_with_readme=new.init_with_readme,
+        )
     ctx.link("Repository", made.web_url)
     opened = OpenRepo(ctx, ctx.scm(provider), made.ref)
     _set_up(opened, new)
@@ -122,6 +127,12 @@ def _set_up(opened: OpenRepo, new: NewRepository) -> None:
     ctx, scm, ref = opened.ctx, opened.scm, opened.ref
     if new.settings:
         or_warn(ctx, f"settings ({', '.join(new.settings)})", lambda: scm.configure_repo(ref, new.settings))
+    for name, settings in new.demanded.items():
+        with named(name):
+            scm.configure_repo(ref, settings)
+    if new.admin is not None:
+        with named(_ACCESS):
+            _let_in(opened, new.admin)
     for one in new.collaborators:
         or_warn(ctx, f"{one.name} with the role {one.role}", lambda one=one: _let_in(opened, one))  # type: ignore[misc]
     if new.topics:
@@ -159,11 +170,11 @@ def push_first(opened: OpenRepo, branch: str, files: Sequence[FileChange], messa
         ActionError: what the forge says.
     """
     if was_at := branch_before(opened, branch):
-        raise ConflictError(
-            f"{opened.ref.full_name} has a branch {branch} already, at {was_at[:7]}. Nothing was pushed.",
-            hint="Push into a new repository, name another branch, or open a pull request with the files.",
-        )
-    return opened.commit(branch, files, message, branch).sha
+        said = f"{opened.ref.full_name} has a branch {branch} already, at {was_at[:7]}. Nothing was pushed."
+        hint = "Push into a new repository, name another branch, or open a pull request with the files."
+        raise ConflictError(said, hint=hint, fields={"defaultBranch": [said]})
+    with about("defaultBranch"):
+        return opened.commit(branch, files, message, branch).sha
 
 
 def branch_before(opened: OpenRepo, branch: str) -> str:
@@ -188,13 +199,14 @@ def contents_url(ctx: ActionContext, made: Repository, branch: str) -> str:
 
 def protect(opened: OpenRepo, branch: str, protection: Protection) -> None:
     """Protect a branch; what the forge, its plan or the credential does not allow is a warning, as at home."""
+    or_warn(opened.ctx, f"the protection of {branch}", lambda: protect_at_once(opened, branch, protection))
+
+
+def protect_at_once(opened: OpenRepo, branch: str, protection: Protection) -> None:
+    """Protect a branch; what the forge or its plan does not have is a warning, and what it refuses an error."""
     ctx = opened.ctx
-
-    def do() -> None:
-        opened.require(Operation.PROTECT_BRANCH)
-        done = opened.scm.protect_branch(opened.ref, branch, protection)
-        for part in done.cannot:
-            ctx.warn(f"{branch} of {opened.ref.full_name}: {part}")
-        ctx.log(f"{branch} of {opened.ref.full_name} {'is protected now' if done.changed else 'stays as it is'}")
-
-    or_warn(ctx, f"the protection of {branch}", do)
+    opened.require(Operation.PROTECT_BRANCH)
+    done = opened.scm.protect_branch(opened.ref, branch, protection)
+    for part in done.cannot:
+        ctx.warn(f"{branch} of {opened.ref.full_name}: {part}")
+    ctx.log(f"{branch} of {opened.ref.full_name} {'is protected now' if done.changed else 'stays as it is'}")

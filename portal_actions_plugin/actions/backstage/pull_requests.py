@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
-from portal_actions_plugin.actions.backstage.proposals import Proposal, committed, proposed
+from portal_actions_plugin.actions.backstage.inputs.names import by_input_names
+from portal_actions_plugin.actions.backstage.proposals import Proposal, WhenEmpty, committed, proposed
 from portal_actions_plugin.actions.backstage.repo_url import (
     GITHUB,
     GITLAB,
@@ -80,7 +81,8 @@ class PullRequestInput(WithAuthor, AtRepository):
     create_when_empty = fields.Boolean(
         data_key="createWhenEmpty",
         load_default=True,
-        metadata={"description": "Whether it is an error that there is nothing to propose."},
+        allow_none=True,
+        metadata={"description": "Whether one that changes nothing is opened as well, with an empty commit."},
     )
     files_to_delete = fields.List(
         fields.String(validate=follows(check_path, "filesToDelete")),
@@ -132,6 +134,7 @@ def _of_pull(data: Mapping[str, object]) -> frozenset[Operation]:
     workspace="reads",
     forges=GITHUB,
 )
+@by_input_names(PullRequestInput)
 def github_pull_request(
     ctx: ActionContext,
     *,
@@ -174,7 +177,7 @@ def github_pull_request(
             tuple(dict.fromkeys(assignees or ())),
         ),
     )
-    pull = proposed(opened, proposal, fails_when_empty=create_when_empty)
+    pull = proposed(opened, proposal, WhenEmpty.COMMIT if create_when_empty else WhenEmpty.NOTHING)
     if pull is None:
         return {}
     return {"targetBranchName": pull.base, "remoteUrl": pull.url, "pullRequestNumber": pull.number}
@@ -247,6 +250,7 @@ class MergeRequestOutput(Schema):
     workspace="reads",
     forges=GITLAB,
 )
+@by_input_names(MergeRequestInput)
 def gitlab_merge_request(
     ctx: ActionContext,
     *,
@@ -286,7 +290,7 @@ def gitlab_merge_request(
             removes_branch=True if remove_source_branch else None,
         ),
     )
-    pull = proposed(opened, proposal, fails_when_empty=True)
+    pull = proposed(opened, proposal, WhenEmpty.BRANCH)
     name = opened.ref.full_name
     found = {"targetBranchName": pull.base, "mergeRequestUrl": pull.url} if pull else {}
     return {**found, "projectid": name, "projectPath": name}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, post_load, validate
 from marshmallow import ValidationError as SchemaError
 
+from portal_actions_plugin.actions.backstage.inputs.names import about
 from portal_actions_plugin.actions.files.fields import HomeInput
 from portal_actions_plugin.actions.scm_commits import OpenRepo, open_repo
 from portal_actions_plugin.actions.scm_fields import (
@@ -168,10 +169,13 @@ def open_at(ctx: ActionContext, place: RepoUrl, kinds: tuple[str, ...], *operati
     provider = forge_at(ctx, place, kinds).name
     if place.project and not place.repo:
         return open_project(ctx, provider, place.project, *operations)
-    return open_repo(ctx, RepoRef(provider, place.owner, place.repo, ""), *operations)
+    with about(REPO_URL):
+        return open_repo(ctx, RepoRef(provider, place.owner, place.repo, ""), *operations)
 
 
-def open_project(ctx: ActionContext, provider: str, project: str, *operations: Operation) -> OpenRepo:
+def open_project(
+    ctx: ActionContext, provider: str, project: str, *operations: Operation, field: str = REPO_URL
+) -> OpenRepo:
     """Open a repository by the forge's own number of it.
 
     Args:
@@ -179,6 +183,7 @@ def open_project(ctx: ActionContext, provider: str, project: str, *operations: O
         provider: the installation's name.
         project: the number, in digits.
         operations: as for ``open_at``.
+        field: of the input that it was given in.
 
     Raises:
         ValidationError: it is no number.
@@ -186,8 +191,10 @@ def open_project(ctx: ActionContext, provider: str, project: str, *operations: O
     """
     if not (project.isascii() and project.isdigit()):
         message = f"{project[:100]!r} is neither a project's number nor its whole path."
-        raise ValidationError(message, fields={REPO_URL: [message]})
-    return open_repo(ctx, ctx.scm(provider).find_repo(provider, int(project)).ref, *operations)
+        raise ValidationError(message, fields={field: [message]})
+    with about(field):
+        found = ctx.scm(provider).find_repo(provider, int(project))
+    return open_repo(ctx, found.ref, *operations)
 
 
 def or_warn(ctx: ActionContext, what: str, do: Callable[[], None]) -> None:
@@ -206,7 +213,8 @@ def or_warn(ctx: ActionContext, what: str, do: Callable[[], None]) -> None:
     except (RateLimitedError, RemoteError):
         raise
     except ActionError as error:
-        ctx.warn(f"Left out: {what}. {error.message}")
+        help_ = "" if error.hint == type(error).hint else f" {error.hint}"
+        ctx.warn(f"Left out: {what}. {error.message}{help_}")
 
 
 def named_people(names: str, *, data_key: str, description: str) -> Any:

@@ -10,13 +10,13 @@ from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.actions.claims import claim_on
 from portal_actions_plugin.actions.registry import action
-from portal_actions_plugin.actions.scm_commits import open_repo
+from portal_actions_plugin.actions.scm_commits import OpenRepo, open_repo
 from portal_actions_plugin.actions.scm_fields import AsRequester, branch_field, optional_text, repo_field, repo_lock
 from portal_actions_plugin.scm.base import Operation, Variable
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
-    from portal_actions_plugin.scm.base import RepoRef
+    from portal_actions_plugin.scm.base import RepoRef, WorkflowRun
 
 _MAX_VALUE = 48 * 1024
 _MAX_INPUTS = 25
@@ -134,7 +134,20 @@ def dispatch_workflow(
     ctx: ActionContext, *, repo: RepoRef, workflow: str | None, branch: str | None, inputs: Mapping[str, str]
 ) -> dict[str, Any]:
     """Start a workflow or pipeline, once for each run and those that retry it. It does not wait for its end."""
-    opened = open_repo(ctx, repo, Operation.DISPATCH_WORKFLOW)
+    run = started(open_repo(ctx, repo, Operation.DISPATCH_WORKFLOW), workflow, branch, inputs)
+    return {"runId": run.id, "runUrl": run.url}
+
+
+def started(opened: OpenRepo, workflow: str | None, branch: str | None, inputs: Mapping[str, str]) -> WorkflowRun:
+    """Start a run of the CI, once for each run of ours and those that retry it.
+
+    Args:
+        opened: the repository.
+        workflow: its file or id, where the forge has several.
+        branch: the branch or tag; None for the default one.
+        inputs: its inputs or variables.
+    """
+    ctx, repo = opened.ctx, opened.ref
     where = branch or opened.ref.default_branch
     claim = claim_on(
         ctx, "dispatchWorkflow", repo.provider, repo.full_name.lower(), workflow or "", where, dict(inputs)
@@ -143,4 +156,4 @@ def dispatch_workflow(
     what = f"{workflow} of " if workflow else "the CI of "
     ctx.log(f"started {what}{repo.full_name} on {where}: run {run.id}")
     ctx.link(f"Run {run.id}", run.url)
-    return {"runId": run.id, "runUrl": run.url}
+    return run

@@ -73,12 +73,14 @@ def create_issue(
     body: str | None,
     labels: Sequence[str],
     assignees: Sequence[str],
+    milestone: int | None = None,
 ) -> dict[str, Any]:
     """Open an issue, once for each run and those that retry it."""
     opened = open_repo(ctx, repo, Operation.CREATE_ISSUE)
     claim = claim_on(ctx, "createIssue", repo.provider, repo.full_name.lower(), title)
+    more = {} if milestone is None else {"milestone": milestone}
     issue = opened.scm.create_issue(
-        opened.ref, title=title, body=body or "", labels=labels, assignees=assignees, claim=claim
+        opened.ref, title=title, body=body or "", labels=labels, assignees=assignees, claim=claim, **more
     )
     done = "opened" if issue.fresh else "an earlier attempt of this run, or a run it retries, opened"
     ctx.log(f"{done} issue #{issue.number} of {repo.full_name}")

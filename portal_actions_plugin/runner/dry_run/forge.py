@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from portal_actions_plugin.errors import ConflictError, NotFoundError, PortalActionsError, ValidationError
 from portal_actions_plugin.extension import extension
@@ -100,6 +100,7 @@ class RecordingForge(RecordingSettings):
         message: str,
         *,
         base_branch: str | None = None,
+        allow_empty: bool = False,
     ) -> CommitResult:
         head, kept = self.branch_head(ref, branch), self._of(ref)
         seen = branch if head else base_branch or branch
@@ -113,7 +114,7 @@ class RecordingForge(RecordingSettings):
             if one.expected_sha and not (there and there[1] == one.expected_sha):
                 raise ConflictError(f"{one.path} of {self._on(ref)} is not as expectedSha says.")
             kept.files[branch, one.path] = None if one.is_gone else one.content
-        if not changed:
+        if not changed and not allow_empty:
             return CommitResult(head or self.branch_head(ref, seen) or "", ())
         if head is None and seen != branch:
             kept.starts[branch] = seen
@@ -137,14 +138,23 @@ class RecordingForge(RecordingSettings):
     # -- pull requests
 
     def open_pull(
-        self, ref: RepoRef, *, head: str, base: str, title: str, body: str, draft: bool = False
+        self,
+        ref: RepoRef,
+        *,
+        head: str,
+        base: str,
+        title: str,
+        body: str,
+        draft: bool = False,
+        allow_empty: bool = False,
     ) -> PullRequest:
         for branch, error in ((base, NotFoundError), (head, ValidationError)):
             if self.branch_head(ref, branch) is None:
                 raise error(f"{self._on(ref)} has no branch {branch}.")
         more = {"draft": True} if draft else {}
+        asked = {**more, "allow_empty": True} if allow_empty else more
         found = self._begun_in(
-            ref, lambda: self._real.open_pull(ref, head=head, base=base, title=title, body=body, **more), head, base
+            ref, lambda: self._real.open_pull(ref, head=head, base=base, title=title, body=body, **asked), head, base
         )
         if found:
             return found.value
@@ -195,10 +205,11 @@ class RecordingForge(RecordingSettings):
         )
         return ()
 
-    def ensure_group(self, provider: str, path: Sequence[str]) -> int:
+    def ensure_group(self, provider: str, path: Sequence[str], **more: Any) -> int:
         name = "/".join(path)
         if name.lower() not in self._made.groups:
-            if found := self._begun(lambda: self._real.ensure_group(provider, path)):
+            ask = self._real.ensure_group
+            if found := self._begun(lambda: ask(provider, path, **more)):
                 return found.value
             self._made.groups |= {"/".join(path[: depth + 1]).lower() for depth in range(len(path))}
             self._writes.note(Kind.CREATE, "group", f"{name} on {provider}")

@@ -55,11 +55,20 @@ class RecordingSettings(Recording):
             self._writes.note(Kind.CHANGE, what, f"{variable.name} of {self._on(ref)}")
 
     def create_issue(
-        self, ref: RepoRef, *, title: str, body: str, labels: Sequence[str], assignees: Sequence[str], claim: str
+        self,
+        ref: RepoRef,
+        *,
+        title: str,
+        body: str,
+        labels: Sequence[str],
+        assignees: Sequence[str],
+        claim: str,
+        milestone: int | None = None,
     ) -> Issue:
         ask = self._real.create_issue
+        more = {} if milestone is None else {"milestone": milestone}
         found = self._begun_in(
-            ref, lambda: ask(ref, title=title, body=body, labels=labels, assignees=assignees, claim=claim)
+            ref, lambda: ask(ref, title=title, body=body, labels=labels, assignees=assignees, claim=claim, **more)
         )
         if found:
             return found.value

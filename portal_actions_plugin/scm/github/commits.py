@@ -50,6 +50,7 @@ class CommitRequest:
     changes: Sequence[FileChange]
     message: str
     author: Author
+    allow_empty: bool = False
 
 
 def put_files(repo: RepoApi, request: CommitRequest) -> CommitResult:
@@ -71,7 +72,7 @@ def _commit(repo: RepoApi, request: CommitRequest) -> CommitResult:
         return _first(repo, request)
     root = root_of(repo, base)
     planned = _planned(repo, request, GitHubTree(repo, root, [change.path for change in request.changes]))
-    if not planned:
+    if not planned and not request.allow_empty:
         return CommitResult(base.commit, ())
     with _workflows_named(planned):
         made = _write_commit(repo, request, base.commit, _write_tree(repo, root, planned))
@@ -133,7 +134,7 @@ def _planned(repo: RepoApi, request: CommitRequest, tree: GitHubTree | NoTree) -
 
 def _write_tree(repo: RepoApi, root: str, planned: Sequence[PlannedFile]) -> str:
     """Write the tree that files make of another one; both are SHAs."""
-    for entries in _batches([_entry(repo, file) for file in planned]):
+    for entries in _batches([_entry(repo, file) for file in planned]) if planned else ():
         body: JsonValue = {"base_tree": root, "tree": entries}
         root = _unseen(repo, "/git/trees", body)
     return root

@@ -35,12 +35,14 @@ def create_issue(repo: RepoApi, new: NewIssue) -> Issue:
 
 
 def _write(repo: RepoApi, new: NewIssue, since: str) -> JsonObject:
-    body: JsonValue = {
+    body: dict[str, JsonValue] = {
         "title": new.title,
         "body": new.text,
         "labels": list(new.labels),
         "assignees": list(new.assignees),
     }
+    if new.milestone is not None:
+        body["milestone"] = new.milestone
     return write_once(
         lambda: repo.send("POST", "/issues", body=body).object(),
         lambda: _find(repo, new, since),
@@ -77,6 +79,7 @@ def _say_dropped(repo: RepoApi, new: NewIssue, found: JsonObject) -> None:
     kinds = {
         "labels": (new.labels, (maybe_text(label, "name") for label in objects(found, "labels"))),
         "assignees": (new.assignees, (maybe_text(one, "login") for one in objects(found, "assignees"))),
+        "the milestone": (_named(new.milestone), _named(at(found, "milestone", "number"))),
     }
     for kind, (wanted, given) in kinds.items():
         if dropped := _missing(wanted, given):
@@ -84,6 +87,10 @@ def _say_dropped(repo: RepoApi, new: NewIssue, found: JsonObject) -> None:
                 f"GitHub has left out {kind} of #{number(found, 'number')} in {repo.name}: {', '.join(dropped)}. The "
                 "portal's account needs push access for them, and an assignee access to the repository."
             )
+
+
+def _named(milestone: JsonValue) -> tuple[str, ...]:
+    return () if milestone is None else (str(milestone),)
 
 
 def label_issue(repo: RepoApi, issue: int, labels: Sequence[str]) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ LABELS: Mapping[str, str] = {
     "issues": "Issues",
     "members": "Members (organisation)",
     "pull_requests": "Pull requests",
+    "repository_custom_properties": "Custom properties",
     "repository_hooks": "Webhooks",
     "secrets": "Secrets",
     "workflows": "Workflows",
@@ -71,7 +72,11 @@ NEEDS: Mapping[Operation, Need] = {
     Operation.CREATE_ISSUE: Need(("repo",), {"issues": "write"}),
     Operation.LABEL_ISSUE: Need(("repo",), {"issues": "write"}),
     Operation.DISPATCH_WORKFLOW: Need(("repo",), {"actions": "write"}),
-    Operation.CONFIGURE_REPO: Need(("repo",), {"administration": "write"}),
+    Operation.CONFIGURE_REPO: Need(
+        ("repo",),
+        {"administration": "write"},
+        besides={"actions": "write", "repository_custom_properties": "write"},
+    ),
     Operation.DETAIL_PULL: Need(("repo",), {"pull_requests": "write"}, besides={"members": "read"}),
 }
 

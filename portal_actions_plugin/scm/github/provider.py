@@ -28,7 +28,7 @@ from portal_actions_plugin.scm.base import (
 from portal_actions_plugin.scm.github import branches, commits, issues, pulls, reach, repositories, workflows
 from portal_actions_plugin.scm.github.client import GitHub
 from portal_actions_plugin.scm.github.operations import OPERATIONS
-from portal_actions_plugin.scm.github.setup import people, variables, webhooks
+from portal_actions_plugin.scm.github.setup import options, people, variables, webhooks
 from portal_actions_plugin.scm.github.setup import protection as protecting
 from portal_actions_plugin.scm.github.trees import files_below
 from portal_actions_plugin.scm.names import check_branch, check_changes, check_owner, check_path, check_repo
@@ -86,10 +86,17 @@ class GitHubProvider:
         return repositories.find_repo(self._github, number)
 
     def configure_repo(self, ref: RepoRef, settings: Mapping[str, JsonValue]) -> None:
-        """Change settings of a repository, by the names of "Update a repository"."""
-        repositories.configure_repo(self._repo(ref), settings)
+        """Change settings of a repository, by the names of "Update a repository" and a few more."""
+        options.configure_repo(self._repo(ref), settings)
 
-    def ensure_group(self, provider: str, path: Sequence[str]) -> int:  # noqa: ARG002 the protocol's arguments
+    def ensure_group(
+        self,
+        provider: str,
+        path: Sequence[str],  # noqa: ARG002 the protocol's arguments
+        *,
+        names: Sequence[str] = (),  # noqa: ARG002
+        description: str = "",  # noqa: ARG002
+    ) -> int:
         """Refuse: GitHub lets people alone make an organisation."""
         raise cannot(Operation.ENSURE_GROUP, provider)
 
@@ -134,13 +141,17 @@ class GitHubProvider:
         message: str,
         *,
         base_branch: str | None = None,
+        allow_empty: bool = False,
     ) -> CommitResult:
         """Make one commit of all changes as ``ScmProvider.put_files`` says; none when everything is there already."""
         check_branch(branch)
         if base_branch is not None:
             check_branch(base_branch, "baseBranch")
-        check_changes(changes)
-        request = commits.CommitRequest(branch, base_branch, changes, message, self._github.opening.author)
+        if changes or not allow_empty:
+            check_changes(changes)
+        request = commits.CommitRequest(
+            branch, base_branch, changes, message, self._github.opening.author, allow_empty=allow_empty
+        )
         return commits.put_files(self._repo(ref), request)
 
     def file_url(self, ref: RepoRef, branch: str, path: str) -> str:
@@ -150,7 +161,15 @@ class GitHubProvider:
     # Pull requests
 
     def open_pull(
-        self, ref: RepoRef, *, head: str, base: str, title: str, body: str, draft: bool = False
+        self,
+        ref: RepoRef,
+        *,
+        head: str,
+        base: str,
+        title: str,
+        body: str,
+        draft: bool = False,
+        allow_empty: bool = False,  # noqa: ARG002 GitHub opens none such
     ) -> PullRequest:
         """Open a pull request of two branches, or return the one of the same two, as ``ScmProvider.open_pull`` says."""
         check_branch(head, "headBranch")
@@ -199,10 +218,18 @@ class GitHubProvider:
     # Issues and workflows
 
     def create_issue(
-        self, ref: RepoRef, *, title: str, body: str, labels: Sequence[str], assignees: Sequence[str], claim: str
+        self,
+        ref: RepoRef,
+        *,
+        title: str,
+        body: str,
+        labels: Sequence[str],
+        assignees: Sequence[str],
+        claim: str,
+        milestone: int | None = None,
     ) -> Issue:
         """Open an issue, or return the one that the same ``claim`` has opened before."""
-        return issues.create_issue(self._repo(ref), NewIssue(title, body, labels, assignees, claim))
+        return issues.create_issue(self._repo(ref), NewIssue(title, body, labels, assignees, claim, milestone))
 
     def label_issue(self, ref: RepoRef, number: int, labels: Sequence[str]) -> tuple[str, ...]:
         """Add labels to an issue or pull request; returns which were missing."""

@@ -20,11 +20,9 @@ from portal_actions_plugin.scm.names import check_visibility
 from portal_actions_plugin.scm.remote.answers import LostAnswerError
 from portal_actions_plugin.scm.remote.fields import at, maybe_text, moment, number, objects, text
 from portal_actions_plugin.scm.remote.intents import Intents, fingerprint
-from portal_actions_plugin.scm.remote.lost_answers import look_for, write_again, write_once
+from portal_actions_plugin.scm.remote.lost_answers import look_for, write_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from portal_actions_plugin.run_types import JsonValue
     from portal_actions_plugin.scm.opening import Notes
     from portal_actions_plugin.scm.remote.answers import ForgeAnswer
@@ -79,11 +77,6 @@ def find_repo(github: GitHub, repository: int) -> Repository:
     found = github.api(None).send("GET", f"/repositories/{repository}").object()
     ref = RepoRef(github.opening.installation.name, text(found, "owner", "login"), text(found, "name"), "")
     return repository_of(github.repo(ref), found)
-
-
-def configure_repo(repo: RepoApi, settings: Mapping[str, JsonValue]) -> None:
-    """Change settings of a repository, by the names of "Update a repository"."""
-    write_again(lambda: repo.send("PATCH", "", body=dict(settings)), log=repo.api.opening.log)
 
 
 def _visibility(found: JsonObject) -> str:

@@ -44,14 +44,14 @@ def dispatch_workflow(repo: RepoApi, wanted: Dispatch) -> WorkflowRun:
     """Start a run as ``ScmProvider.dispatch_workflow`` says."""
     intents = Intents(repo.api.opening.notes, wanted.key(repo))
     if (known := intents.made) is not None:
-        return WorkflowRun(text(known, "id"), text(known, "url"))
+        return WorkflowRun(text(known, "id"), text(known, "url"), maybe_text(known, "api_url") or "")
     if sent := intents.open():
         made = _look_up(repo, wanted, sent[-1])  # an attempt before this one may have started it
     else:
         noted = _note(repo, wanted)
         intents.add(noted)
         made = _start(repo, wanted, noted, intents)
-    intents.keep_made({"id": made.id, "url": made.url})
+    intents.keep_made({"id": made.id, "url": made.url, "api_url": made.api_url})
     return made
 
 
@@ -79,7 +79,8 @@ def _start(repo: RepoApi, wanted: Dispatch, noted: JsonObject, intents: Intents)
         answer = _send(repo, wanted)
         if answer.status != 204:
             found = answer.object()
-            return WorkflowRun(str(number(found, "workflow_run_id")), text(found, "html_url"))
+            api_url = maybe_text(found, "run_url") or ""
+            return WorkflowRun(str(number(found, "workflow_run_id")), text(found, "html_url"), api_url)
     except LostAnswerError as lost:
         repo.api.opening.log(
             f"The answer was lost, so the run is looked for and no other one is started: {lost.message}"
@@ -106,7 +107,7 @@ def _look_up(repo: RepoApi, wanted: Dispatch, noted: JsonValue) -> WorkflowRun:
     """The only run that can be ours; raises RemoteError when there is none or more than one."""
     runs = look_for(lambda: _runs(repo, wanted, noted) or None) or []
     if len(runs) == 1:
-        return WorkflowRun(str(number(runs[0], "id")), text(runs[0], "html_url"))
+        return WorkflowRun(str(number(runs[0], "id")), text(runs[0], "html_url"), maybe_text(runs[0], "url") or "")
     seen = f"{len(runs)} runs were" if runs else "no run was"
     page = f"{repo.web_url}/actions/workflows/{quote(wanted.workflow)}?query=event%3A{_EVENT}"
     raise RemoteError(

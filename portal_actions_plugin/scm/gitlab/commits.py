@@ -48,12 +48,14 @@ class CommitRequest:
         base_branch: what a missing branch is made from; None makes none.
         changes: the files to write, each path once.
         message: the commit's.
+        allow_empty: whether a commit is made that changes nothing; GitLab before 18.7 makes none such.
     """
 
     branch: str
     base_branch: str | None
     changes: Sequence[FileChange]
     message: str
+    allow_empty: bool = False
 
 
 def put_files(gitlab: GitLab, ref: RepoRef, request: CommitRequest) -> CommitResult:
@@ -61,7 +63,8 @@ def put_files(gitlab: GitLab, ref: RepoRef, request: CommitRequest) -> CommitRes
     check_branch(request.branch)
     if request.base_branch is not None:
         check_branch(request.base_branch, "baseBranch")
-    check_changes(request.changes)
+    if request.changes or not request.allow_empty:
+        check_changes(request.changes)
     refused_at: list[str | None] = []
     for turn in range(TRIES):
         repo = gitlab.project(ref, again=turn > 0)
@@ -123,7 +126,7 @@ class _Commit:
     def _on(self, head: str | None) -> CommitResult:
         start = head if head is not None else self._base()
         planned = self._planned(start)
-        if not planned:
+        if not planned and not self.request.allow_empty:
             return CommitResult(start, ())
         body: dict[str, JsonValue] = {
             "branch": self.request.branch,
@@ -135,6 +138,8 @@ class _Commit:
         }
         if head is None:
             body["start_sha"] = start
+        if not planned:
+            body["allow_empty"] = True
         sha = write_once(lambda: self._write(body), lambda: self._look_up(start), log=self.repo.opening.log)
         return CommitResult(sha, tuple(file.path for file in planned), None if head else self.request.base_branch)
 

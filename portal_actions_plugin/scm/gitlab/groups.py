@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _FIELD = "path"
 
 
-def ensure_group(gitlab: GitLab, path: Sequence[str]) -> int:
-    """Find a group by its path, or make what is missing of it; returns the innermost one's number."""
+def ensure_group(gitlab: GitLab, path: Sequence[str], names: Sequence[str], description: str) -> int:
+    """Find a group by its path, or make what is missing of it, as ``ScmProvider.ensure_group`` says."""
     for name in path:
         check_owner(name, _FIELD)
     if not path:
@@ -28,7 +28,12 @@ def ensure_group(gitlab: GitLab, path: Sequence[str]) -> int:
     api = gitlab.api(path[0])
     parent: int | None = None
     for depth in range(1, len(path) + 1):
-        parent = _find(api, path[:depth]) or _make(api, path[:depth], parent)
+        body: dict[str, JsonValue] = {"name": names[depth - 1], "path": path[depth - 1]}
+        if parent is not None:
+            body["parent_id"] = parent
+        if description and depth == len(path):
+            body["description"] = description
+        parent = _find(api, path[:depth]) or _make(api, path[:depth], body)
     assert parent is not None  # noqa: S101 there is at least one
     return parent
 
@@ -38,11 +43,8 @@ def _find(api: Api, path: Sequence[str]) -> int | None:
     return None if answer is None else number(answer.object(), "id")
 
 
-def _make(api: Api, path: Sequence[str], parent: int | None) -> int:
+def _make(api: Api, path: Sequence[str], body: JsonValue) -> int:
     name = "/".join(path)
-    body: dict[str, JsonValue] = {"name": path[-1], "path": path[-1]}
-    if parent is not None:
-        body["parent_id"] = parent
 
     def write() -> int:
         try:

@@ -36,7 +36,9 @@ _NUMBER = re.compile(r"!(\d+)")
 _METHODS: Mapping[str, tuple[str, ...]] = {"merge": ("merge", "rebase_merge"), "rebase": ("ff", "rebase_merge")}
 
 
-def open_pull(repo: ProjectApi, *, head: str, base: str, title: str, body: str) -> PullRequest:
+def open_pull(
+    repo: ProjectApi, *, head: str, base: str, title: str, body: str, allow_empty: bool = False
+) -> PullRequest:
     """Open a merge request, or return the one of the same two branches, as ``ScmProvider.open_pull`` says."""
     check_branch(head, "headBranch")
     check_branch(base, "baseBranch")
@@ -48,7 +50,9 @@ def open_pull(repo: ProjectApi, *, head: str, base: str, title: str, body: str) 
     for one in same:
         if text(one, "state") == "merged" and head_sha is not None and maybe_text(one, "sha") == head_sha:
             return _public(one)
-    _check_proposable(repo, head, head_sha, base)
+    _check_branches(repo, head, head_sha, base)
+    if not allow_empty:  # GitLab opens merge requests without any commit
+        _check_ahead(repo, head, base)
     sent: JsonValue = {"source_branch": head, "target_branch": base, "title": title, "description": body}
     return write_once(lambda: _post(repo, sent, head, base), lambda: _look_up(repo, head, base), log=repo.opening.log)
 
@@ -166,8 +170,8 @@ def _read(repo: ProjectApi, pull: int) -> JsonObject:
     return answer.object()
 
 
-def _check_proposable(repo: ProjectApi, head: str, head_sha: str | None, base: str) -> None:
-    """GitLab opens merge requests without any commit, and says of a missing base only that it is not valid."""
+def _check_branches(repo: ProjectApi, head: str, head_sha: str | None, base: str) -> None:
+    """GitLab says of a missing base only that it is not valid."""
     if repo.branch(base) is None:
         raise NotFoundError(
             f"{repo.name} has no branch {base} to merge into.", hint="Push a first commit there, or name another one."
@@ -176,6 +180,9 @@ def _check_proposable(repo: ProjectApi, head: str, head_sha: str | None, base: s
         raise _not_proposable(
             f"{repo.name} has no branch {head}: push it first, or give the files to commit to it.",
         )
+
+
+def _check_ahead(repo: ProjectApi, head: str, base: str) -> None:
     ahead = repo.send("GET", "/repository/commits", query={"ref_name": f"{base}..{head}", "per_page": 1}).list()
     if not ahead:
         raise _not_proposable(f"{head} of {repo.name} has no commit that {base} lacks.")

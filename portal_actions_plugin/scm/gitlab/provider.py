@@ -82,9 +82,16 @@ class GitLabProvider:
         """Change settings of a project, by the names of GitLab's API."""
         repositories.configure_repo(self._gitlab.project(ref), settings)
 
-    def ensure_group(self, provider: str, path: Sequence[str]) -> int:  # noqa: ARG002 it is this one's name
+    def ensure_group(
+        self,
+        provider: str,  # noqa: ARG002 it is this one's name
+        path: Sequence[str],
+        *,
+        names: Sequence[str] = (),
+        description: str = "",
+    ) -> int:
         """Find a group by its path, or make what is missing of it; returns the innermost one's number."""
-        return groups.ensure_group(self._gitlab, path)
+        return groups.ensure_group(self._gitlab, path, names or path, description)
 
     def branch_head(self, ref: RepoRef, branch: str) -> str | None:
         """The commit that a branch is at, or None when there is no such branch."""
@@ -109,17 +116,28 @@ class GitLabProvider:
         message: str,
         *,
         base_branch: str | None = None,
+        allow_empty: bool = False,
     ) -> CommitResult:
         """Make one commit of all changes as ``ScmProvider.put_files`` says; none when everything is there already."""
-        return commits.put_files(self._gitlab, ref, commits.CommitRequest(branch, base_branch, changes, message))
+        request = commits.CommitRequest(branch, base_branch, changes, message, allow_empty=allow_empty)
+        return commits.put_files(self._gitlab, ref, request)
 
     def open_pull(
-        self, ref: RepoRef, *, head: str, base: str, title: str, body: str, draft: bool = False
+        self,
+        ref: RepoRef,
+        *,
+        head: str,
+        base: str,
+        title: str,
+        body: str,
+        draft: bool = False,
+        allow_empty: bool = False,
     ) -> PullRequest:
         """Open a merge request, or return the one of the same branches, as ``ScmProvider.open_pull`` says."""
         # docs.gitlab.com/user/project/merge_requests/drafts/
         title = f"Draft: {title}" if draft else title
-        return merge_requests.open_pull(self._gitlab.project(ref), head=head, base=base, title=title, body=body)
+        repo = self._gitlab.project(ref)
+        return merge_requests.open_pull(repo, head=head, base=base, title=title, body=body, allow_empty=allow_empty)
 
     def get_pull(self, ref: RepoRef, number: int) -> PullRequest:
         """Find a merge request; raises NotFoundError."""
@@ -164,9 +182,19 @@ class GitLabProvider:
         variables.set_variable(self._gitlab.project(ref), variable)
 
     def create_issue(
-        self, ref: RepoRef, *, title: str, body: str, labels: Sequence[str], assignees: Sequence[str], claim: str
+        self,
+        ref: RepoRef,
+        *,
+        title: str,
+        body: str,
+        labels: Sequence[str],
+        assignees: Sequence[str],
+        claim: str,
+        milestone: int | None = None,
     ) -> Issue:
         """Open an issue, or return the one that the same claim has opened before."""
+        if milestone is not None:
+            self._gitlab.opening.warn(f"The milestone {milestone} is not set at GitLab: set it there.")
         return issues.create_issue(self._gitlab.project(ref), NewIssue(title, body, labels, assignees, claim))
 
     def label_issue(self, ref: RepoRef, number: int, labels: Sequence[str]) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ class CommitRequest:
         message: the commit's.
         author: who it is by.
         guard: called right before every write; raises when nothing may be written any more.
+        allow_empty: whether a commit is made that changes nothing.
     """
 
     branch: str
@@ -39,6 +40,7 @@ class CommitRequest:
     message: str
     author: Author
     guard: Guard
+    allow_empty: bool = False
 
 
 def commit_files(path: Path, name: str, request: CommitRequest) -> CommitResult:
@@ -89,7 +91,7 @@ def _try_commit(git: BareRepo, request: CommitRequest) -> CommitResult | None:
             _check_expected(git, root, change, request.branch)
             entries[change.path.encode()] = entry
             blobs += [] if change.is_gone else [blob]
-    if not entries and parent is not None:
+    if not entries and parent is not None and not request.allow_empty:
         return CommitResult(parent.decode(), ())
     trees = _edited(git, root, entries)
     parents = [] if parent is None else [parent]

@@ -100,13 +100,17 @@ class LocalProvider(LocalRepositories, OptionalOperations):
         message: str,
         *,
         base_branch: str | None = None,
+        allow_empty: bool = False,
     ) -> CommitResult:
         """Make one commit of all changes as ``ScmProvider.put_files`` says; none when everything is there already."""
         check_branch(branch)
         if base_branch is not None:
             check_branch(base_branch, "baseBranch")
-        check_changes(changes)
-        request = CommitRequest(branch, base_branch, changes, message, self._author, self._guard)
+        if changes or not allow_empty:
+            check_changes(changes)
+        request = CommitRequest(
+            branch, base_branch, changes, message, self._author, self._guard, allow_empty=allow_empty
+        )
         return commit_files(self._path(ref), ref.full_name, request)
 
     def configure_repo(self, ref: RepoRef, settings: Mapping[str, JsonValue]) -> None:
@@ -122,12 +126,21 @@ class LocalProvider(LocalRepositories, OptionalOperations):
         return ("the local forge keeps who is to look at a pull request as a record: it tells nobody",)
 
     def open_pull(
-        self, ref: RepoRef, *, head: str, base: str, title: str, body: str, draft: bool = False
+        self,
+        ref: RepoRef,
+        *,
+        head: str,
+        base: str,
+        title: str,
+        body: str,
+        draft: bool = False,
+        allow_empty: bool = False,
     ) -> PullRequest:
         """Open a pull request of two branches, or return the one of the same two, as ``ScmProvider.open_pull`` says."""
         check_branch(head, "headBranch")
         check_branch(base, "baseBranch")
-        return self._pulls(ref).open(head, base, f"Draft: {title}" if draft else title, body)
+        written = f"Draft: {title}" if draft else title
+        return self._pulls(ref).open(head, base, written, body, allow_empty=allow_empty)
 
     def get_pull(self, ref: RepoRef, number: int) -> PullRequest:
         """Find a pull request; raises NotFoundError."""
@@ -173,9 +186,19 @@ class LocalProvider(LocalRepositories, OptionalOperations):
         self._settings(ref).set_variable(variable)
 
     def create_issue(
-        self, ref: RepoRef, *, title: str, body: str, labels: Sequence[str], assignees: Sequence[str], claim: str
+        self,
+        ref: RepoRef,
+        *,
+        title: str,
+        body: str,
+        labels: Sequence[str],
+        assignees: Sequence[str],
+        claim: str,
+        milestone: int | None = None,
     ) -> Issue:
         """Open an issue, or return the one that the same ``claim`` has opened before."""
+        if milestone is not None:
+            self._warn(f"The local forge has no milestones: {milestone} is left out.")
         return self._issues(ref).open(title, body, labels=labels, assignees=assignees, claim=claim)
 
     def label_issue(self, ref: RepoRef, number: int, labels: Sequence[str]) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ class LocalPulls:
         with self._git() as git:
             return self._public(git, record)
 
-    def open(self, head: str, base: str, title: str, body: str) -> PullRequest:
+    def open(self, head: str, base: str, title: str, body: str, *, allow_empty: bool = False) -> PullRequest:
         """Open a pull request, or return the one of the same head and base, as ``ScmProvider.open_pull`` says."""
         with locked(self.path, self.name), self._git() as git:
             head_sha, base_sha = self._head_and_base(git, head, base)
@@ -84,7 +84,7 @@ class LocalPulls:
             shared = git.merge_base(head_sha, base_sha)
             if shared is None:
                 raise _not_proposable("headBranch", f"{head} and {base} of {self.name} share no history.")
-            if shared == head_sha:
+            if shared == head_sha and not allow_empty:
                 raise _not_proposable("headBranch", f"{head} of {self.name} has no commit that {base} lacks.")
             number = next_number(self.path)
             record = _Record(number, head, base, title, body, "open", self.author.name, _now().isoformat())

@@ -17,11 +17,13 @@ class NewIssue:
     labels: Sequence[str]
     assignees: Sequence[str]
     claim: str
+    milestone: int | None = None
 
     @property
     def fingerprint(self) -> str:
         """What tells the issue from any other; nobody gets the claim from it."""
-        return fingerprint(self.claim, self.title, self.body, list(self.labels), list(self.assignees))
+        more = [] if self.milestone is None else [self.milestone]
+        return fingerprint(self.claim, self.title, self.body, list(self.labels), list(self.assignees), *more)
 
     @property
     def mark(self) -> str:

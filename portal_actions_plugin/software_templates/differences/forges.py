@@ -39,13 +39,44 @@ OF_FORGES: Final = (
     ),
     Difference(
         name="inputs-of-forges",
-        written="`oidcCustomization`, `customProperties`, `subscribe`, `forceFork`, `setUserAsOwner`, `assignReviewersFromApprovalRules`, "
-        "`milestone`",
+        written="`forceFork`, `setUserAsOwner`, `assignReviewersFromApprovalRules`, `autoMerge`, `signCommit`",
         at_home="are done",
         backstage="are left out, with a warning",
         ours="",
         why="No provider of this portal has them.",
-        examples=("subscribe: true",),
+        examples=("forceFork: true",),
+        kind=Kind.DOCUMENT,
+    ),
+    Difference(
+        name="branches-of-pull-requests",
+        written="`publish:github:pull-request` with a `branchName` that is there already",
+        at_home="moves the branch to the target with these files on top, and what was there is lost; only an open pull request "
+        "without `update` stops it. With `update` its title and description change, too",
+        backstage="fails with a CONFLICT; with `update` the files are committed on top of the branch, and the pull request's title "
+        "and description stay",
+        ours="",
+        why="No commit of somebody else is lost, and no text that somebody else has written.",
+        examples=("update: true",),
+        kind=Kind.DOCUMENT,
+    ),
+    Difference(
+        name="nothing-to-publish",
+        written="`publish:…` or `github:repo:push` with a workspace, or a `sourcePath`, without any file",
+        at_home="pushes a commit that holds nothing",
+        backstage="fails before anything is made; `sourcePath: false` of `publish:gitlab` leaves the project empty, as at home",
+        ours="",
+        why="Most likely a step before this one wrote somewhere else.",
+        examples=("sourcePath: ./nothing",),
+        kind=Kind.DOCUMENT,
+    ),
+    Difference(
+        name="variables-that-are-there",
+        written="a variable that is there already, in `gitlab:projectVariable:create` or `repoVariables`",
+        at_home="the forge refuses it",
+        backstage="is set to the new value",
+        ours="",
+        why="A step that is done again after a lost answer must not fail on its own variable.",
+        examples=("action: gitlab:projectVariable:create",),
         kind=Kind.DOCUMENT,
     ),
     Difference(

@@ -35,7 +35,7 @@ def add_collaborators(repo: RepoApi, collaborators: Sequence[Collaborator]) -> t
     changed = []
     for one in collaborators:
         before = (team_roles if one.is_team else roles).get(one.name.lower())
-        if before is None or _rank(before) < _rank(one.role):
+        if _allows_more(one.role, before):
             _let_in(repo, one)
             changed.append(one.name)
     return tuple(changed)
@@ -57,9 +57,13 @@ def _by_name(entries: Iterable[JsonObject], name: tuple[str, ...], role: str) ->
     return {login.lower(): _ROLE_OF.get(given, given) for login, given in found if login and given}
 
 
-def _rank(role: str) -> int:
-    """How much a role allows; one that an organisation has made up is left as it is."""
-    return ROLES.index(role) if role in ROLES else len(ROLES)
+def _allows_more(role: str, before: str | None) -> bool:
+    """Whether a role takes the place of another one. Those that an organisation has made up are left as they are."""
+    if before is None:
+        return True
+    if role in ROLES and before in ROLES:
+        return ROLES.index(role) > ROLES.index(before)
+    return before in ROLES[:-1]
 
 
 def _let_in(repo: RepoApi, one: Collaborator) -> None:
@@ -70,7 +74,7 @@ def _let_in(repo: RepoApi, one: Collaborator) -> None:
         path = repo.path(f"/collaborators/{segment(one.name)}")
 
     def write() -> ForgeAnswer:
-        return repo.api.send("PUT", path, body={"permission": _PERMISSIONS[one.role]})
+        return repo.api.send("PUT", path, body={"permission": _PERMISSIONS.get(one.role, one.role)})
 
     try:
         answer = write_again(write, log=repo.api.opening.log)

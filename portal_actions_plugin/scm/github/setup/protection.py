@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 
 from portal_actions_plugin.errors import NotFoundError
 from portal_actions_plugin.scm.base import People, Protected, Protection
+from portal_actions_plugin.scm.github.branches import find_branch
 from portal_actions_plugin.scm.github.client import RepoApi, segment
 from portal_actions_plugin.scm.github.errors import PlanError, says
 from portal_actions_plugin.scm.remote.fields import at, flag, maybe_text, objects, texts
-from portal_actions_plugin.scm.remote.lost_answers import write_again
+from portal_actions_plugin.scm.remote.lost_answers import look_for, write_again
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.scm.remote.answers import ForgeAnswer
     from portal_actions_plugin.scm.remote.fields import JsonObject
 
     Body = dict[str, JsonValue]
 
 ANY_APP = -1
+_NO_BRANCH = "branch not found"
 _SWITCHES = (
     "required_linear_history",
     "allow_force_pushes",
@@ -52,12 +55,19 @@ def protect_branch(repo: RepoApi, branch: str, protection: Protection) -> Protec
 
 def _read(repo: RepoApi, branch: str, path: str) -> JsonObject | None:
     answer = repo.send("GET", path, accept=(404,))
+    if answer.status == 404 and says(answer, _NO_BRANCH) and find_branch(repo, branch) is not None:
+        # What was pushed a moment ago is not known everywhere yet.
+        answer = look_for(lambda: _unless_missing(repo.send("GET", path, accept=(404,)))) or answer
     if answer.status != 404:
         return answer.object()
-    if says(answer, "branch not found"):
+    if says(answer, _NO_BRANCH):
         raise NotFoundError(f"{repo.name} has no branch {branch} to protect.", hint="Push a first commit there.")
     # "Branch not protected", or a credential that may not see it: writing will tell.
     return None
+
+
+def _unless_missing(answer: ForgeAnswer) -> ForgeAnswer | None:
+    return None if answer.status == 404 and says(answer, _NO_BRANCH) else answer
 
 
 def _body_of(there: JsonObject) -> Body:

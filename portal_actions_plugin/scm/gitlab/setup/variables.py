@@ -48,7 +48,9 @@ def set_variable(repo: ProjectApi, variable: Variable) -> None:
 
 def _create(repo: ProjectApi, variable: Variable, settings: dict[str, JsonValue]) -> bool:
     """Whether it could be created; False when somebody was faster, or an answer was lost."""
-    body: JsonValue = {"key": variable.name, "environment_scope": variable.scope, **settings}
+    body: dict[str, JsonValue] = {"key": variable.name, "environment_scope": variable.scope, **settings}
+    if variable.is_hidden:  # only a new one can be
+        body["masked_and_hidden"] = True
     try:
         write_again(lambda: repo.write("POST", "/variables", body=body), log=repo.opening.log)
     except ConflictError:

@@ -31,7 +31,8 @@ _PATHS = re.compile(
     r"|(users|orgs)/\{\w+\}(/repos|/installation|/teams(/\{team_slug\}(/repos/.*)?)?)?"
     r"|repos/\{owner\}/\{repo\}(/(topics|contents/.*|readme|git/.*|branches(/\{branch\}(/protection(/required_signatures)?)?)?|commits(/\{ref\})?"
     r"|compare/.*|pulls(/\{pull_number\}(/merge|/requested_reviewers)?)?|hooks(/\{hook_id\})?|collaborators(/\{username\})?|invitations|teams"
-    r"|issues(/\{issue_number\}(/labels|/assignees)?)?|labels(/\{name\})?|installation|actions/(variables|secrets|workflows|runs)(/.*)?))?)"
+    r"|issues(/\{issue_number\}(/labels|/assignees)?)?|labels(/\{name\})?|installation|properties/values|subscription"
+    r"|actions/((variables|secrets|workflows|runs)(/.*)?|oidc/customization/sub|permissions/access)))?)"
 )
 
 

@@ -30,6 +30,7 @@ class Account:
         base_role: what members may do in each repository of the organisation.
         members_create: whether members who are no admins create repositories.
         teams: of an organisation, by slug, with their members' logins.
+        properties: of an organisation, the names of the custom properties that it has defined.
         forbids: when it is not empty, everybody is told this with a 403, as by an IP allow list.
     """
 
@@ -42,6 +43,7 @@ class Account:
     members_create: bool = True
     teams: dict[str, set[str]] = field(default_factory=dict)
     forbids: str = ""
+    properties: set[str] = field(default_factory=set)
 
     @property
     def is_organization(self) -> bool:
@@ -157,6 +159,7 @@ class Issue:
     labels: list[str] = field(default_factory=list)
     assignees: list[str] = field(default_factory=list)
     state: str = "open"
+    milestone: int | None = None
 
 
 @dataclass
@@ -185,6 +188,11 @@ class Repository:
         collaborators: logins and what they may do.
         invitations: logins that were asked, and what they will be allowed.
         teams: slugs of the owner's teams and what they may do.
+        milestones: titles by their number.
+        properties: custom properties, by name.
+        oidc_subject: how the subject of a job's token is made.
+        subscribers: logins of those who watch it.
+        workflow_access: from where else its workflows may be used.
         protections: by branch, as the body of the PUT had it.
         secrets: by name, decrypted.
         push_refusal: a ruleset: the reason and the message that every push is refused with, and by REST every write to
@@ -212,6 +220,11 @@ class Repository:
     variables: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     runs: list[WorkflowRun] = field(default_factory=list)
+    milestones: dict[int, str] = field(default_factory=dict)
+    properties: dict[str, Any] = field(default_factory=dict)
+    oidc_subject: dict[str, Any] = field(default_factory=dict)
+    subscribers: set[str] = field(default_factory=set)
+    workflow_access: str = "none"
     push_refusal: tuple[str, str] | None = None
 
     @property

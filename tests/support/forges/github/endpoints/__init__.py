@@ -9,6 +9,7 @@ from tests.support.forges.github.endpoints import (
     git_data,
     hooks,
     issues,
+    options,
     people,
     protection,
     pulls,
@@ -28,6 +29,7 @@ ROUTES.include(
     pulls.routes,
     hooks.routes,
     people.routes,
+    options.routes,
     issues.routes,
     actions.routes,
 )

@@ -36,6 +36,9 @@ def create_issue(call: Call) -> Answer:
     assignees = call.field("assignees", list, default=[])
     if unknown := [login for login in assignees if call.state.account(login) is None]:
         raise invalid(call.page, "Issue", "invalid", "assignees", f"{unknown[0]} cannot be assigned")
+    milestone = call.field("milestone", int, default=None)
+    if milestone is not None and milestone not in call.repository.milestones:
+        raise invalid(call.page, "Issue", "invalid", "milestone")
     pushes = call.credential.kind == "installation" or call.role() in ("write", "maintain", "admin")
     labels = _names(call.field("labels", list, default=[])) if pushes else []
     for name in labels:
@@ -50,6 +53,7 @@ def create_issue(call: Call) -> Answer:
         call.state.clock.text(),
         labels,
         list(assignees) if pushes else [],
+        milestone=milestone if pushes else None,
     )
     call.repository.issues.append(issue)
     shape = _shape(call, issue)
@@ -176,11 +180,35 @@ def _shape(call: Call, issue: Issue) -> dict[str, Any]:
         "labels": [label(call, name) for name in issue.labels],
         "assignee": assignees[0] if assignees else None,
         "assignees": assignees,
-        "milestone": None,
+        "milestone": _milestone(call, issue.milestone),
         "comments": 0,
         "created_at": issue.created_at,
         "updated_at": issue.created_at,
         "closed_at": None,
         "author_association": "MEMBER",
         "active_lock_reason": None,
+    }
+
+
+def _milestone(call: Call, number: int | None) -> dict[str, Any] | None:
+    if number is None:
+        return None
+    base = f"{call.sites.api}/repos/{call.repository.full_name}/milestones/{number}"
+    return {
+        "url": base,
+        "html_url": f"{call.sites.html}/{call.repository.full_name}/milestone/{number}",
+        "labels_url": f"{base}/labels",
+        "id": number,
+        "node_id": node_id("Milestone", number),
+        "number": number,
+        "state": "open",
+        "title": call.repository.milestones[number],
+        "description": None,
+        "creator": call.user(call.repository.owner),
+        "open_issues": 1,
+        "closed_issues": 0,
+        "created_at": call.state.clock.text(),
+        "updated_at": call.state.clock.text(),
+        "closed_at": None,
+        "due_on": None,
     }

@@ -67,6 +67,9 @@ def _create(call: Call, owner: Account) -> Answer:
     if call.state.repository(owner.login, name):
         message = "name already exists on this account"
         raise invalid(call.page, "Repository", "custom", "name", message, title="Repository creation failed.")
+    if len(call.field("description", str, default=None) or "") > 350:
+        message = "description is too long (maximum is 350 characters)"
+        raise invalid(call.page, "Repository", "custom", "description", message, title="Repository creation failed.")
     settings = {key: value for key, value in call.body().items() if key in shapes.SETTINGS}
     repository = call.state.add_repository(owner.login, name, visibility, **settings)
     if call.credential.kind != "installation" and owner.is_organization:

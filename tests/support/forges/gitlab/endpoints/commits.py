@@ -66,7 +66,7 @@ def create(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's wor
     _validate(params)
     call.check(
         "branch commit_message actions:hashes",
-        "start_branch start_sha start_project author_email author_name stats:bool force:bool",
+        "start_branch start_sha start_project author_email author_name stats:bool force:bool allow_empty:bool",
     )
     if project.push_rule:
         # docs.gitlab.com/user/project/repository/push_rules/: the words of a rule are the message
@@ -98,9 +98,12 @@ def create(call: Call, id: str) -> Answer:  # noqa: A002 the documentation's wor
 
 def _validate(params: dict[str, Any]) -> None:
     """The order and words of lib/api/commits.rb, which checks these itself."""
-    for name in ("branch", "commit_message", "actions"):
+    for name in ("branch", "commit_message"):
         if not params.get(name):
             raise bad_request(f"{name} is required")
+    if not params.setdefault("actions", []) and not params.get("allow_empty"):
+        # The words of gitlab-org/gitlab!211520, which has made allow_empty
+        raise bad_request("Provide at least one action, or set allow_empty to true")
     if not isinstance(params["actions"], list):
         raise bad_request("actions must be an array")
     if "start_sha" in params and "start_branch" in params:

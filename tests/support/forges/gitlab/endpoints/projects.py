@@ -38,7 +38,11 @@ def create(call: Call) -> Answer:
     path = params.get("path") or _as_path(name)
     namespace = _namespace(call, params.get("namespace_id"))
     visibility = params.get("visibility", "private")
-    if problems := _problems(call.state, namespace, name, path) | _too_open(namespace, visibility):
+    problems = _problems(call.state, namespace, name, path) | _too_open(namespace, visibility)
+    if len(params.get("description") or "") > 2_000:
+        # Project::MAX_DESCRIPTION_LENGTH of gitlab-org/gitlab (app/models/project.rb)
+        problems["description"] = ["is too long (maximum is 2000 characters)"]
+    if problems:
         raise refused(400, problems)
     made = make_project(call.state, namespace, path, user, name=name, visibility=visibility)
     made.description = params.get("description")

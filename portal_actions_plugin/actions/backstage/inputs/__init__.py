@@ -1,0 +1,1 @@
+"""What the larger inputs of Backstage's actions say, by their names at home."""
