@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,8 @@ MAX_FILES = 50_000
 MAX_BYTES = 200_000_000
 """Of all files together."""
 _DEPTH = 1
+_HEADS = b"refs/heads/"
+_MAX_SHOWN = 5
 _HINT = "Clone it yourself, and name the folder."
 
 
@@ -101,8 +103,17 @@ def _copied(url: str, ref: str | None, folder: Path, known: str) -> Fetched | No
 def _found(url: str, refs: object, ref: str | None) -> ObjectID:
     found = _sha(refs, ref)
     if found is None:
-        raise NotFoundError(f"{url} has no branch or tag {ref}." if ref else f"{url} is empty.")
+        raise NotFoundError(_missing(url, refs if isinstance(refs, dict) else {}, ref))
     return found
+
+
+def _missing(url: str, refs: Mapping[bytes, object], ref: str | None) -> str:
+    """Why nothing is found; the branches that are there help whose default branch has another name by now."""
+    there = sorted(name.removeprefix(_HEADS).decode(errors="replace") for name in refs if name.startswith(_HEADS))
+    if not there:
+        return f"{url} is empty: it has no branch."
+    shown = ", ".join(there[:_MAX_SHOWN]) + (f" and {len(there) - _MAX_SHOWN} more" if len(there) > _MAX_SHOWN else "")
+    return f"{url} has no {f'branch or tag {ref}' if ref else 'default branch'}: its branches are {shown}."
 
 
 def _written(repo: Repo, found: ObjectID, folder: Path, known: str) -> Fetched | None:

@@ -44,6 +44,7 @@ class GitRemote(GitOverRequests):
         self._origin = parse_target(url).origin
         target = parse_target(url)
         self.place = access.place if access else Place(f"{target.scheme}://{target.named}")
+        self._access = access
         self._secret_headers = access.secret_headers if access else {}
         self._deadline = Deadline(SECONDS, wait_seconds=READ_SECONDS)
 
@@ -70,6 +71,8 @@ class GitRemote(GitOverRequests):
         # Git goes on at the address that a redirect has led to, which may be another host's.
         secret = self._secret_headers if target.origin == self._origin else {}
         answer = self._asked(Request(method, target, headers, secret, body))
+        if answer.status == 401 and secret and self._access:
+            self._access.forget()
         if answer.status in (401, 403, 404):
             raise self._unseen(url.partition("/info/refs")[0], answer.status)
         if answer.status >= 400:

@@ -25,6 +25,9 @@ _TAKES = (
 )
 _MAX_REPOSITORIES = 100
 _REF = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]{1,200}")
+_PAGE = re.compile(r"/[^/]+/[^/]+/(.+/)?(-|blob|edit|raw|tree)/.")
+"""The path of a page within a repository, as browsers show it."""
+_SSH = re.compile(r"(ssh://|[^/:@ ]+@[^/:@ ]+:)", re.IGNORECASE)
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
 
 
@@ -130,6 +133,8 @@ def _repository(number: int, given: object) -> TemplateRepository:
 
 def _address(name: str, address: str) -> str:
     takes = "an address such as https://github.com/acme/templates, without a user, a password or a query"
+    if _SSH.match(address):
+        raise wrong(name, "an address of ssh", takes)
     try:
         found = urlsplit(address)
         plain = address.isprintable() and " " not in address and "@" not in found.netloc and found.port != 0
@@ -137,6 +142,8 @@ def _address(name: str, address: str) -> str:
         raise wrong(name, "something else", takes) from None
     if not plain or found.query or found.fragment or found.path in ("", "/"):
         raise wrong(name, "something else", takes)
+    if found.scheme != "file" and _PAGE.match(found.path):
+        raise wrong(name, "a page within a repository", f"{takes}; ref and path stand beside it, or after a #")
     is_here = found.scheme == "http" and is_loopback(found.hostname or "")
     if found.scheme == "file" and not found.netloc:
         return address.rstrip("/")

@@ -28,6 +28,8 @@ PATIENCE = 1.5
 """Of the schedule: by then a supervisor of this machine would have asked."""
 
 _KEPT = "template_refresh"
+_UNSEEN = -1
+"""A count of pushes that no Redis has."""
 
 
 @dataclass(slots=True)
@@ -102,10 +104,14 @@ def _once(app: Flask, background: _Background) -> bool:
     is_told = background.pushes is not None and pushes is not None and pushes != background.pushes
     seconds = of_app(app).config.template_refresh_seconds * PATIENCE
     time.sleep(max(0.0, background.fetched_at + BETWEEN_SECONDS - time.monotonic()) if is_wanted or is_told else 0.0)
-    if template_repositories.refresh(0.0 if is_wanted or is_told else seconds):
+    asked = template_repositories.refresh(0.0 if is_wanted or is_told else seconds)
+    if asked:
         background.fetched_at = time.monotonic()
         template_changes.record()
-    background.pushes = pushes if pushes is not None else background.pushes
+    if (is_wanted or is_told) and len(asked) < len(of_app(app).checkouts.all):
+        background.pushes = _UNSEEN  # somebody else was at it, perhaps since before the push: the next look sees to it
+    elif pushes is not None:
+        background.pushes = pushes
     with background.lock:
         if not background.wanted:
             background.thread = None

@@ -23,7 +23,7 @@ from portal_actions_plugin.errors import ConfigurationError, NotFoundError, Port
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs.forges.opening import opening_of
 from portal_actions_plugin.runs.secrets.redaction import Redactor
-from portal_actions_plugin.scm.base import RepoRef
+from portal_actions_plugin.scm.base import Operation, RepoRef
 from portal_actions_plugin.settings.forge_settings import URLS
 from portal_actions_plugin.software_templates.sources.checkouts import Checkout, CheckoutState
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.run_types import RepositoryCommit
     from portal_actions_plugin.scm.clone import Fetched
     from portal_actions_plugin.scm.remote.git_access import GitAccess
+    from portal_actions_plugin.settings.forge_addresses import PageAddress
     from portal_actions_plugin.settings.installations import Installation
     from portal_actions_plugin.settings.template_repositories import TemplateRepository
 
@@ -143,7 +144,8 @@ def _fetched(checkout: Checkout, before: CheckoutState, redactor: Redactor) -> C
     known = before.named if (checkout.folder / before.commit).is_dir() else ""
     coming = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=checkout.folder))
     try:
-        found = fetch(one.address, one.ref or None, coming, access=_access(one, redactor), known=known)
+        address, access = _way(one, redactor)
+        found = fetch(address, one.ref or None, coming, access=access, known=known)
         if found is None:
             return before.unchanged(time.time())
         if not (coming / one.path).is_dir():
@@ -196,17 +198,26 @@ def _tidied(checkout: Checkout, state: CheckoutState) -> CheckoutState:
     return replace(state, left={commit: at for commit, at in state.left.items() if commit in kept})
 
 
-def _access(one: TemplateRepository, redactor: Redactor) -> GitAccess | None:
-    """The way to a repository of a forge that the portal knows; None for others, which everybody may see."""
-    from portal_actions_plugin.scm.remote.git_access import ReadByGit
+def _way(one: TemplateRepository, redactor: Redactor) -> tuple[str, GitAccess | None]:
+    """Where git reads a repository, and the way to it; no way to a forge that the portal does not know.
 
+    Those that it knows have ``.git`` at the end of every repository: GitLab leads others to its page to sign in.
+    """
     config = extension().config
     page = config.forge_addresses.page(one.address.removesuffix(".git"))
     installation = config.scm[page.provider] if page else None
-    if page is None or installation is None or not _is_at(one.address, installation):
-        return None
+    if page is None or page.verb or installation is None or not _is_at(one.address, installation):
+        return one.address, None
+    return config.forge_addresses.git_url(page), _access(page, installation, redactor)
+
+
+def _access(page: PageAddress, installation: Installation, redactor: Redactor) -> GitAccess | None:
+    """The way to a repository of a forge that the portal knows; None where it has no credential, for all may see it."""
+    from portal_actions_plugin.scm.remote.git_access import ReadByGit
+
+    reads = replace(opening_of(installation), redact=redactor.add, operations=frozenset({Operation.READ}))
     try:
-        provider = extension().provider_kinds.open(replace(opening_of(installation), redact=redactor.add))
+        provider = extension().provider_kinds.open(reads)
         if not isinstance(provider, ReadByGit):
             return None
         return provider.git_access(RepoRef(page.provider, page.owner, page.repo, default_branch=""))

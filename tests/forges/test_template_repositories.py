@@ -30,7 +30,7 @@ from portal_actions_plugin.software_templates.sources.checkouts import CheckoutS
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
-from portal_actions_plugin.upkeep import template_changes, template_pushes, template_repositories
+from portal_actions_plugin.upkeep import template_changes, template_pushes, template_refresh, template_repositories
 from tests.support.forges.git_store import Entry
 from tests.support.forges.git_store import Person as PersonOfGit
 from tests.support.forges.github import GitHubDouble
@@ -398,37 +398,48 @@ def test_machines_at_different_commits_do_not_contradict_each_other(portal: Flas
     assert columns_of_audit()[-1]["commit"] == ahead.commit
 
 
-@pytest.mark.parametrize("forge", ["github", "gitlab"])
 def test_a_webhook_with_the_secret_has_the_repositories_fetched(
-    make_app: Callable[..., Flask], hub: GitHubDouble, repository: str, forge: str
+    make_app: Callable[..., Flask], hub: GitHubDouble, repository: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(template_refresh, "BETWEEN_SECONDS", 0.0)
     app = make_app(
         PORTAL_ACTIONS_TEMPLATE_REPOSITORIES=[f"{repository}#main:services"],
         PORTAL_ACTIONS_TEMPLATE_WEBHOOK_SECRET=SECRET,
     )
-    body = json.dumps({"ref": "refs/heads/main"}).encode()
-    signature = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
-    proof = {"github": {"X-Hub-Signature-256": signature}, "gitlab": {"X-Gitlab-Token": SECRET}}[forge]
-    push = {"github": {"X-GitHub-Event": "push"}, "gitlab": {"X-Gitlab-Event": "Push Hook"}}[forge]
+    body = json.dumps({"ref": "refs/heads/main", "repository": {"full_name": "acme/Templates"}}).encode()
+    other = json.dumps({"ref": "refs/heads/main", "project": {"path_with_namespace": "acme/shop"}}).encode()
 
-    def send(**headers: str) -> int:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        client = app.test_client()
-        return client.post(HOOK, data=body, headers=sent, content_type="application/json").status_code
+    def send(event: str, body: bytes = body, **proof: str) -> int:
+        headers = {name.replace("_", "-"): value for name, value in proof.items()}
+        forge = "X-GitHub-Event" if event == "push" else "X-Gitlab-Event"
+        answer = app.test_client().post(
+            HOOK, data=body, headers={forge: event, **headers}, content_type="application/json"
+        )
+        return answer.status_code
+
+    def signed(body: bytes) -> str:
+        return "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
 
     with app.app_context():
         for wrong in (
             {},
-            {"X-Hub-Signature-256": "sha256=00"},
-            {"X-Hub-Signature-256": SECRET},
-            {"X-Gitlab-Token": "x"},
+            {"X_Hub_Signature_256": "sha256=00"},
+            {"X_Hub_Signature_256": SECRET},
+            {"X_Gitlab_Token": "x"},
         ):
-            assert send(**wrong, **push) == 403
-        assert send(**proof, **{next(iter(push)): "ping"}) == 204
-        assert state().tried_at == 0
-        assert send(**proof, **push) == 202
+            assert send("push", **wrong) == 403
+        assert send("push", b"{}", X_Hub_Signature_256=signed(body)) == 403
+        assert send("Issue Hook", X_Gitlab_Token=SECRET) == 204
+        assert send("push", other, X_Hub_Signature_256=signed(other)) == 204
+        assert send("Push Hook", other, X_Gitlab_Token=SECRET) == 204
+        assert (state().tried_at, template_pushes.count()) == (0, 0)
+        assert send("push", X_Hub_Signature_256=signed(body)) == 202
         wait_until(lambda: "one" in names())
-        assert template_pushes.count() == 1
+        wait_until(lambda: template_pushes.count() == 1)
+        # The same call once more, and one that does not say of which repository it is.
+        pushed = put(hub, {"services/one.yaml": template("one", "changed")})
+        assert send("Push Hook", b"no JSON", X_Gitlab_Token=SECRET) == 202
+        wait_until(lambda: state().commit == pushed)
 
 
 def test_without_a_secret_there_is_no_webhook(portal: Flask) -> None:

@@ -13,7 +13,10 @@ from portal_actions_plugin.settings.template_repositories import TemplateReposit
     [
         ("https://user:pass@example.org/a/b", "without a user"),
         ("http://example.org/a/b", "http is for this machine alone"),
-        ("git@example.org:a/b", "an address such as"),
+        ("git@example.org:a/b", "is 'an address of ssh'"),
+        ("ssh://git@example.org/a/b", "is 'an address of ssh'"),
+        ("https://example.org/a/b/tree/main/services", "a page within a repository"),
+        ("https://example.org/a/b/c/-/blob/main/x.yaml", "a page within a repository"),
         ([{"address": "https://example.org/a/b", "branch": "main"}], "a list of repositories"),
         ([{"address": "https://example.org/a/b", "path": "../x"}], "the path of a folder"),
         ([{"address": "https://example.org/a/b", "ref": "refs/heads/x"}], "the name of a branch or a tag"),
@@ -39,4 +42,5 @@ def test_repositories_may_be_given_as_texts_json_or_mappings() -> None:
         "e.org/a",
         "e.org/b@v1/x",
     ]
+    assert read_repositories("https://e.org/a/raw https://e.org/a/b/tree")[1].name == "e.org/a/b/tree"
     assert read_repositories(None) == read_repositories("") == ()

@@ -1,17 +1,18 @@
 """``POST /api/v1/template-sources/webhook``: a forge tells of a push to a repository of templates.
 
 It has no identity and no CSRF token: the forge proves itself by the secret that it shares with the portal. All that it can
-bring about is that repositories are fetched which would be fetched anyway.
+bring about, however often it is sent, is that repositories are fetched which would be fetched anyway.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import json
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
+from portal_actions_plugin.blueprints.api.webhook_proof import is_proved
 from portal_actions_plugin.blueprints.errors import handle_api_error, handle_http_error
 from portal_actions_plugin.blueprints.headers import protect_data
 from portal_actions_plugin.errors import NotFoundError, PermissionDeniedError, PortalActionsError
@@ -20,9 +21,6 @@ from portal_actions_plugin.extension import extension
 MAX_BYTES = 5_000_000
 """Of a request: two thousand commits, which is what GitHub lists of a push at most. It is read before it is trusted."""
 
-_SIGNATURE = "X-Hub-Signature-256"
-_TOKEN = "X-Gitlab-Token"  # noqa: S105 the name of a header
-_SCHEME = "sha256="
 _PUSHES = {"X-GitHub-Event": {"push"}, "X-Gitlab-Event": {"Push Hook", "Tag Push Hook"}}
 
 blueprint = Blueprint("portal_actions_template_webhook", __name__)
@@ -32,9 +30,10 @@ blueprint.register_error_handler(HTTPException, handle_http_error)
 
 @blueprint.post("/template-sources/webhook")
 def webhook() -> Response:
-    """Have the repositories fetched, and answer at once: 202 for a push, 204 for any other event."""
+    """Have the repositories fetched, and answer at once: 202 for a push to one of them, 204 for anything else."""
     _require_proof()
-    if not any(request.headers.get(name) in events for name, events in _PUSHES.items()):
+    is_push = any(request.headers.get(name) in events for name, events in _PUSHES.items())
+    if not is_push or not _is_of_templates(request.get_data()):
         return Response(status=204)
     from portal_actions_plugin.upkeep.template_refresh import pushed
 
@@ -58,18 +57,40 @@ def _require_proof() -> None:
             "This portal has no webhook for templates.",
             hint="Tell your platform team to set PORTAL_ACTIONS_TEMPLATE_WEBHOOK_SECRET.",
         )
-    secret = read_secret(given, "PORTAL_ACTIONS_TEMPLATE_WEBHOOK_SECRET").strip().encode()
-    signature, token = request.headers.get(_SIGNATURE, ""), request.headers.get(_TOKEN, "")
-    if signature:
-        expected = _SCHEME + hmac.new(secret, request.get_data(), hashlib.sha256).hexdigest()
-        is_proved = hmac.compare_digest(expected.encode(), signature.encode())
-    else:
-        is_proved = hmac.compare_digest(secret, token.encode())
-    if not is_proved:
+    secret = read_secret(given, "PORTAL_ACTIONS_TEMPLATE_WEBHOOK_SECRET").strip()
+    if not secret or not is_proved(secret, request.headers, request.get_data()):
         raise PermissionDeniedError(
             "The secret of this webhook is missing or wrong.",
             hint="Give the forge the value of PORTAL_ACTIONS_TEMPLATE_WEBHOOK_SECRET.",
         )
+
+
+def _is_of_templates(body: bytes) -> bool:
+    """Whether a push is to a repository of templates; True where it does not say which one it is to.
+
+    A whole organisation may have the webhook. Hosts are not compared: a forge may be known by another name to itself.
+    """
+    name = _repository_of(body).strip("/").lower()
+    if not name:
+        return True
+    paths = (unquote(urlsplit(one.repository.address).path) for one in extension().checkouts.all)
+    return any(f"/{path.strip('/').removesuffix('.git').lower()}".endswith(f"/{name}") for path in paths)
+
+
+def _repository_of(body: bytes) -> str:
+    """The name of a push's repository with its owner, as GitHub or GitLab writes it; empty where there is none."""
+    try:
+        text = body.decode()
+        # GitHub's other content type is a form with the same JSON in it.
+        data = json.loads(parse_qs(text)["payload"][0] if text.startswith("payload=") else text)
+    except (ValueError, KeyError, RecursionError):
+        return ""
+    for key, part in (("repository", "full_name"), ("project", "path_with_namespace")):
+        found = data.get(key) if isinstance(data, dict) else None
+        name = found.get(part) if isinstance(found, dict) else None
+        if isinstance(name, str):
+            return name
+    return ""
 
 
 @blueprint.url_value_preprocessor

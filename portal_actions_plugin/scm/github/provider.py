@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -102,8 +103,10 @@ class GitHubProvider:
 
     def git_access(self, ref: RepoRef) -> GitAccess:
         """The way to a repository by git's protocol; raises ConfigurationError where there is no credential for it."""
-        credential = self._github.credentials.credential(ref.owner, ref.repo)
-        return GitAccess.of(self._github.client.place, self._github.opening, credential, commits.GIT_USER)
+        credentials, opening = self._github.credentials, self._github.opening
+        credential = credentials.credential(ref.owner, ref.repo)
+        forget = partial(credentials.forget, ref.owner)
+        return GitAccess.of(self._github.client.place, opening, credential, commits.GIT_USER, forget)
 
     def files_by_api(self, ref: RepoRef, where: str, bounds: Bounds) -> tuple[RepoFile, ...]:
         """Read a folder or a file where git is not to be had; see ``ReadByApi``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.trees import Bounds
 
 
+def _keep() -> None:
+    """Nothing is kept of a credential that is read anew each time."""
+
+
 @dataclass(frozen=True, slots=True)
 class GitAccess:
     """The way to a forge's repositories.
@@ -22,13 +26,17 @@ class GitAccess:
     Attributes:
         place: whose proxy and authorities count.
         secret_headers: what each request carries, to this forge alone.
+        forget: called when the forge does not know the credential: it may have been ended before its time.
     """
 
     place: Place
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    forget: Callable[[], None] = field(default=_keep, repr=False)
 
     @classmethod
-    def of(cls, place: Place, opening: Opening, credential: Credential, user: str) -> GitAccess:
+    def of(
+        cls, place: Place, opening: Opening, credential: Credential, user: str, forget: Callable[[], None] = _keep
+    ) -> GitAccess:
         """The way with a credential.
 
         Args:
@@ -36,10 +44,11 @@ class GitAccess:
             opening: of its provider: its ``redact`` learns what the credential becomes.
             credential: who reads.
             user: the name that the forge wants beside a token, such as ``x-access-token``.
+            forget: as the attribute.
         """
         basic = base64.b64encode(f"{user}:{credential.token}".encode()).decode()
         opening.redact(basic)
-        return cls(place, {"Authorization": f"Basic {basic}"})
+        return cls(place, {"Authorization": f"Basic {basic}"}, forget)
 
 
 @runtime_checkable
