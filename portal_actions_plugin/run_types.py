@@ -121,8 +121,8 @@ class ActionRun:
     ``worker_lost`` is true while the row says running but its lease has lapsed. ``not_before`` is when the next
     attempt of a queued run is due. ``taken_over_from`` is the template run that really executed this step, when the
     run was resumed. ``waits_for`` and ``attempts`` are empty in lists and signals. ``item_key`` is ``each.key`` of an
-    item of a step, and ``items`` stands for all of them where the newest one does in a list; both are there only where
-    somebody looks at items.
+    item of a step, ``item_name`` what people call it, and ``items`` stands for all of them where the newest one does
+    in a list; they are there only where somebody looks at items.
     """
 
     id: str
@@ -158,6 +158,7 @@ class ActionRun:
     error: RunError | None = None
     attempts: tuple[Attempt, ...] = ()
     item_key: str | None = None
+    item_name: str | None = None
     items: StepItems | None = None
 
     @property
@@ -169,11 +170,13 @@ class ActionRun:
 class ItemRun:
     """One item of a step with ``each``, in short.
 
-    ``status`` is its action run's, or ``pending``, ``skipped`` or ``not_run`` while ``run_id`` is None.
+    ``status`` is its action run's, or ``pending``, ``skipped`` or ``not_run`` while ``run_id`` is None. ``name`` is what
+    people call it.
     """
 
     index: int
     key: str
+    name: str
     value: Json
     status: str
     run_id: str | None = None

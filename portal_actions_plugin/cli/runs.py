@@ -221,7 +221,7 @@ def _items_text(items: StepItems) -> list[str]:
     counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in items.counts.items())
     lines = [f"  {items.done} of {items.to_do} items done ({counts})" if items.to_do else "  nothing to do"]
     for run in items.shown:
-        lines += [f"  {run.status:<8}  {run.item_key}  {run.id}", *(f"  {line}" for line in _details(run))]
+        lines += [f"  {run.status:<8}  {run.item_name}  {run.id}", *(f"  {line}" for line in _details(run))]
     return lines
 
 

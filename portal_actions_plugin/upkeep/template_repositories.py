@@ -57,7 +57,16 @@ class Source:
     @property
     def seen_at(self) -> datetime | None:
         """When the repository last said which commit its ref is at."""
-        return datetime.fromtimestamp(self.state.seen_at, UTC) if self.state.seen_at else None
+        return _moment(self.state.seen_at)
+
+    @property
+    def failing_since(self) -> datetime | None:
+        """When the first of those tries failed that have failed in a row."""
+        return _moment(self.state.failing_since)
+
+
+def _moment(seconds: float) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
 def sources() -> list[Source]:

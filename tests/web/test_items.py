@@ -72,6 +72,10 @@ def test_the_page_of_a_run_sums_its_items_up_and_opens_those_that_failed(
     items = unfolded.one("ol", class_="pa-items").all("li")
     assert len(items) == MANY
     assert items[7].text.split()[:2] == ["7", "success"]
+    narrowed = Visitor(portal, "ada").see(f"/templates/runs/{run.id}?items=2&log=error&times=absolute")
+    links = {link.text: link.attributes["href"] for link in narrowed.all("a")}
+    assert all("log=error" in links[text] for text in ("7", "Hide the list", "Show relative times"))
+    assert all("items=2" in links[text] for text in ("7", "Warnings", "Show relative times"))
     one = items[7].one("a").attributes["href"]
     shown = Visitor(portal, "ada").see(one.partition("#")[0]).one(id=one.partition("#")[2])
     assert "about 7" in shown.text
@@ -95,6 +99,22 @@ def test_a_step_that_has_nothing_to_go_through_says_so(portal: Flask, template_f
     card = Visitor(portal, "ada").see(f"/templates/runs/{run.id}").one(id="step-2")
     assert "Nothing to do: its list was empty." in card.text
     assert [badge.text for badge in card.all("span", class_="pa-badge")] == ["success"]
+
+
+def test_while_a_run_goes_on_its_page_is_light_and_has_a_hundred_items_at_once(
+    portal: Flask, template_folder: Path, made: None
+) -> None:
+    step = {"id": "many", "name": "Many", "action": "test.make@v1", "each": "${{ range(150) | list }}"}
+    run = start(template_folder, step)
+    ada, path = Visitor(portal, "ada"), f"/templates/runs/{run.id}"
+    assert len(ada.get(f"{path}?items=1").data) < 40_000
+    first = ada.see(f"{path}?items=1")
+    assert len(first.one("ol", class_="pa-items").all("li")) == 100
+    (later,) = [link for link in first.all("a") if link.text == "Later →"]
+    rest = ada.see(later.attributes["href"].partition("#")[0])
+    assert rest.one("ol", class_="pa-items").all("li")[0].text == "100 pending"
+    (earlier,) = [link for link in rest.all("a") if link.text == "← Earlier"]
+    assert earlier.attributes["href"] == f"{path}?items=1#step-1"
 
 
 def address_of_items(row: Element) -> str:

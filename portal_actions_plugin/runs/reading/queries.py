@@ -137,7 +137,7 @@ def _whole_template_run(
     both = [*steps, *of_items]
     attempts, waits = _attempts(db, both), _waits(db, both)
     runs = {step["id"]: rows.action_run(step, attempts[step["id"]], waits.get(step["id"])) for step in both}
-    shown = items.with_keys(db, row["id"], of_items, runs)
+    shown = items.with_names(db, row["id"], of_items, runs)
     made = {place: items.step_items(one, row["status"], shown.get(place, ())) for place, one in lists.items()}
     single = {step["position"]: runs[step["id"]] for step in steps}
     done = sum(run.status == SUCCESS for run in single.values()) + sum(one.status == SUCCESS for one in made.values())
@@ -279,7 +279,7 @@ def with_item(run: TemplateRun, run_id: str) -> TemplateRun:
             return run
         found = item_record(row)
         whole = {found["id"]: whole_action_run(db, found)}
-        (shown,) = items.with_keys(db, run.id, [found], whole)[found["position"]]
+        (shown,) = items.with_names(db, run.id, [found], whole)[found["position"]]
     place = found["position"]
     steps = [
         replace(step, items=replace(step.items, shown=(*step.items.shown, shown)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from flask import request
@@ -13,7 +14,7 @@ from portal_actions_plugin.blueprints.pages.findings_page import counted
 from portal_actions_plugin.blueprints.pages.live import MOVING
 from portal_actions_plugin.blueprints.pages.logs.filter import LOG_FILTERS, LogFilter
 from portal_actions_plugin.blueprints.pages.logs.html import log_items
-from portal_actions_plugin.blueprints.pages.page_answer import run_url
+from portal_actions_plugin.blueprints.pages.page_answer import page_url, run_url
 from portal_actions_plugin.blueprints.pages.run.items import Unfolded, item_rows, item_url
 from portal_actions_plugin.blueprints.pages.run.origins import origin_facts
 from portal_actions_plugin.blueprints.pages.run.receipts import receipt_of
@@ -46,7 +47,8 @@ def template_run_facts(identity: Identity, run: TemplateRun, log: LogFilter, unf
     again = _fails_again(run, shared["error"]) if resume_at else None
     results = {"links": result_links(run), "texts": result_texts(run), "results": other_results(run)}
     own = {"run": run, "receipt": receipt_of(run), "resume_at": resume_at, "resume_fails": again}
-    own |= {"unfolded": unfolded.of(run), "workspace": permitted_workspaces.of_page(identity, run)}
+    own["resumes_items"] = resume_at is not None and resume_at.items is not None and resume_at.items.failed > 0
+    own |= {"asked": unfolded, "unfolded": unfolded.of(run), "workspace": permitted_workspaces.of_page(identity, run)}
     return {**shared, **results, **own}
 
 
@@ -55,7 +57,7 @@ def one_off_facts(identity: Identity, run: ActionRun, log: LogFilter) -> dict[st
     registry = extension().registry
     title = registry.get(run.action).title if run.action in registry else run.action
     step = Step(step_id="", name=title, action=run.action, status=run.status, run=run)
-    own = {"run": run, "step": step, "resume_at": None, "resume_fails": None}
+    own = {"run": run, "step": step, "resume_at": None, "resume_fails": None, "resumes_items": False}
     return {**own, **_facts(identity, run, run.input, (step,), log)}
 
 
@@ -127,13 +129,18 @@ def rest(identity: Identity, facts: Mapping[str, Any]) -> dict[str, Any]:
     Which lines of the logs are shown follows from how far the logs go; what is usual, from what had ended before.
     """
     run, levels = facts["run"], facts["log"].levels
+    if isinstance(run, TemplateRun):
+        here = facts["asked"].address_of(run.id, facts["log"].word)
+    else:
+        here = partial(page_url, "action_run", run_id=run.id)
     return {
         "input_titles": permitted.titles_of_inputs(run) if isinstance(run, TemplateRun) else {},
         "findings": counted(findings_about(identity, run.template)) if isinstance(run, TemplateRun) else "",
         "usual": _usual(identity, run),
         "log_items": log_items,
         "item_rows": item_rows,
-        "item_url": item_url(run.id, facts["unfolded"]) if isinstance(run, TemplateRun) else None,
+        "here": here,
+        "item_url": item_url(here),
         "log_url": run_url("download_log", times=None),
         "lines": {
             **permitted.log_tails(facts["open_logs"], LOG_LINES, levels),

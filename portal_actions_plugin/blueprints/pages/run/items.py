@@ -10,13 +10,16 @@ from flask import Request
 from markupsafe import Markup
 
 from portal_actions_plugin.blueprints.pages.page_answer import page_url
+from portal_actions_plugin.blueprints.pages.query import UrlValue
 from portal_actions_plugin.blueprints.pages.words import PageText
 from portal_actions_plugin.run_types import ItemRun, TemplateRun
 from portal_actions_plugin.runs.reading import permitted
+from portal_actions_plugin.runs.states import ACTIVE
 
 _ANY = "00000000-0000-0000-0000-000000000000"
 AT_ONCE = 500
-"""So many items are listed on one page."""
+AT_ONCE_WHILE_ACTIVE = 100
+"""So many items are listed on one page. That of a run which is not over asks for itself every second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +29,12 @@ class Listed:
     Attributes:
         step: which step of the run it is, from 1.
         items: in their order.
-        after: the index of the last item before them; -1 where they are the first.
         older: the index of the last item before them; None where they are the first.
         newer: the index of the last of them; None where none follows.
     """
 
     step: int
     items: Sequence[ItemRun]
-    after: int = -1
     older: int | None = None
     newer: int | None = None
 
@@ -61,16 +62,22 @@ class Unfolded:
         """The items that are listed; None where the address names no step that has any."""
         if not 0 < self.step <= len(run.steps) or not run.steps[self.step - 1].items:
             return None
-        found = permitted.items(run, self.step - 1, after=self.after, limit=AT_ONCE + 1)
-        items = found[:AT_ONCE]
-        newer = items[-1].index if len(found) > AT_ONCE else None
-        return Listed(self.step, items, self.after, max(-1, self.after - AT_ONCE) if self.after >= 0 else None, newer)
+        most = AT_ONCE_WHILE_ACTIVE if run.status in ACTIVE else AT_ONCE
+        found = permitted.items(run, self.step - 1, after=self.after, limit=most + 1)
+        items = found[:most]
+        newer = items[-1].index if len(found) > most else None
+        return Listed(self.step, items, max(-1, self.after - most) if self.after >= 0 else None, newer)
+
+    def address_of(self, run_id: str, log: str | None) -> Callable[..., str]:
+        """Addresses of the page as it is, but for what is given: no link of it folds what somebody has unfolded."""
+        kept: dict[str, UrlValue] = {"log": log, "item": self.item or None}
+        kept |= {"items": str(self.step) if self.step else None, "after": str(self.after) if self.after >= 0 else None}
+        return lambda **changed: page_url("template_run", run_id=run_id, **{**kept, **changed})
 
 
-def item_url(run_id: str, listed: Listed | None) -> Callable[[str], str]:
+def item_url(address: Callable[..., str]) -> Callable[[str], str]:
     """The addresses that show items of a template run in full, by their action runs' ids; what is listed stays so."""
-    kept = {"items": str(listed.step), "after": str(listed.after)} if listed else {}
-    made = page_url("template_run", run_id=run_id, item=_ANY, **kept)
+    made = address(item=_ANY)
     return lambda item: f"{made.replace(_ANY, item)}#item-{item}"
 
 
@@ -87,8 +94,8 @@ def item_rows(listed: Listed, text: PageText, url_of: Callable[[str], str]) -> M
 
 def _rows(listed: Listed, text: PageText, url_of: Callable[[str], str]) -> Iterator[str]:
     for item in listed.items:
-        key, word = escape(item.key), escape(text.word(item.status))
-        name = f'<a href="{escape(url_of(item.run_id))}" dir="auto">{key}</a>' if item.run_id else f"<span>{key}</span>"
+        called, word = f"<bdi>{escape(item.name)}</bdi>", escape(text.word(item.status))
+        name = f'<a href="{escape(url_of(item.run_id))}">{called}</a>' if item.run_id else f"<span>{called}</span>"
         took = f" <span>{text.duration(item.duration_ms)}</span>" if item.duration_ms is not None else ""
         error = f" <code>{escape(item.error_code)}</code>" if item.error_code else ""
         kept = " <span>taken over</span>" if item.taken_over_from else ""

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, func, select
 
 from portal_actions_plugin.run_types import ActionRun, ItemRun, StepItems
+from portal_actions_plugin.runs.items.names import item_name
 from portal_actions_plugin.runs.reading import rows
 from portal_actions_plugin.runs.reading.records import ItemRecord, item_record
 from portal_actions_plugin.runs.states import (
@@ -192,6 +193,7 @@ def _item_run(row: Mapping[str, Any], run_status: str) -> ItemRun:
     return ItemRun(
         index=row["item"],
         key=row["key"],
+        name=item_name(row["item"], row["key"], row["value"]),
         value=row["value"],
         status=row["status"] or (unbegun if row["runs"] else SKIPPED),
         run_id=row["id"],
@@ -203,7 +205,7 @@ def _item_run(row: Mapping[str, Any], run_status: str) -> ItemRun:
     )
 
 
-def with_keys(
+def with_names(
     db: Transaction, run_id: str, found: Sequence[ItemRecord], runs: Mapping[str, ActionRun]
 ) -> dict[int, list[ActionRun]]:
     """Items as people see them, by the place of their step.
@@ -218,8 +220,11 @@ def with_keys(
     for position, of_step in shown.items():
         numbers = {row["id"]: row["number"] % ITEMS_OF_A_STEP for row in found if row["position"] == position}
         those = and_(_item.template_run_id == run_id, _item.position == position, _item.item.in_(numbers.values()))
-        keys = {row["item"]: row["key"] for row in db.rows(select(_item.item, _item.key).where(those))}
-        of_step += [replace(runs[one], item_key=keys.get(number)) for one, number in numbers.items()]
+        kept = db.rows(select(_item.item, _item.key, _item.value).where(those))
+        named = {row["item"]: (row["key"], item_name(row["item"], row["key"], row["value"])) for row in kept}
+        for one, number in numbers.items():
+            key, name = named.get(number, (None, None))
+            of_step.append(replace(runs[one], item_key=key, item_name=name))
     return shown
 
 
