@@ -111,8 +111,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "TEMPLATE_WEBHOOK_SECRET",
         None,
-        "Secret of the webhook that a forge calls after a push to one of `TEMPLATE_REPOSITORIES`: a text, `{'env': NAME}` or "
-        "`{'file': PATH}`. Default: the webhook is off.",
+        "Secret of the webhook that a forge calls after a push to one of `TEMPLATE_REPOSITORIES`, or the signing token that "
+        "GitLab has made for it: a text, `{'env': NAME}` or `{'file': PATH}`. Default: the webhook is off.",
     ),
     Setting(
         "YAML_MERGE",

@@ -93,7 +93,8 @@ def read_repositories(value: object) -> tuple[TemplateRepository, ...]:
     if len(given) > _MAX_REPOSITORIES:
         raise wrong(SETTING, f"{len(given)} repositories", f"at most {_MAX_REPOSITORIES} of them")
     found = tuple(_repository(number, one) for number, one in enumerate(given))
-    if twice := next((one for one in found if found.count(one) > 1), None):
+    seen = [(one.address.removesuffix(".git"), one.ref, one.path) for one in found]
+    if twice := next((one for one, key in zip(found, seen, strict=True) if seen.count(key) > 1), None):
         raise wrong(SETTING, twice.name, "each repository once")
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,9 @@ from portal_actions_plugin.runner.dry_run.course import dry_run
 from portal_actions_plugin.runner.dry_run.forge import RecordingForge
 from portal_actions_plugin.runner.dry_run.made import MadeForge
 from portal_actions_plugin.runner.dry_run.notes import DryRun, Writes
+from portal_actions_plugin.runner.dry_run.recording import READS
 from portal_actions_plugin.scm.base import Operation
+from portal_actions_plugin.scm.provider import ScmProvider
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading
 from tests.support.http_server import Server, serving
@@ -312,6 +315,14 @@ def test_what_would_be_published_can_be_registered(portal: Flask, template_folde
     assert [str(step.state) for step in found.steps] == ["runs"] * 3, found
     assert [one.target for one in found.steps[2].writes] == ["component:default/orders"]
     assert rows() == before
+
+
+def test_it_has_every_method_of_a_forge_with_its_arguments() -> None:
+    for name, method in inspect.getmembers(ScmProvider, inspect.isfunction):
+        if name.startswith("_") or name in READS:
+            continue
+        arguments = dict.fromkeys(inspect.signature(method).parameters)
+        inspect.signature(getattr(RecordingForge, name)).bind(**arguments)
 
 
 def test_a_folder_that_a_forge_gives_by_its_api_is_no_write() -> None:

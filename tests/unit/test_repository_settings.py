@@ -20,7 +20,7 @@ from portal_actions_plugin.settings.template_repositories import TemplateReposit
         ([{"address": "https://example.org/a/b", "branch": "main"}], "a list of repositories"),
         ([{"address": "https://example.org/a/b", "path": "../x"}], "the path of a folder"),
         ([{"address": "https://example.org/a/b", "ref": "refs/heads/x"}], "the name of a branch or a tag"),
-        (["https://example.org/a/b", "https://example.org/a/b"], "each repository once"),
+        (["https://example.org/a/b", "https://example.org/a/b.git"], "each repository once"),
         ("[no json", "a list of repositories"),
         (7, "a list of repositories"),
     ],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.scm.base import Operation, Repository
     from portal_actions_plugin.scm.provider import ScmProvider
 
-_READS = ("reach", "file_url", "find_repo", "git_access", "files_by_api")
+READS = ("reach", "file_url", "find_repo", "git_access", "files_by_api")
 """Those of the real forge, as it has them."""
 
 _OURS = "portal_actions_plugin.scm."
@@ -49,7 +49,7 @@ class Recording:
         self.operations: frozenset[Operation] = real.operations
         self.pull_word = real.pull_word
         # Attributes of the object itself: whoever asks what it can do does not call for them.
-        vars(self).update({name: getattr(real, name) for name in _READS if hasattr(real, name)})
+        vars(self).update({name: getattr(real, name) for name in READS if hasattr(real, name)})
 
     def __getattr__(self, name: str) -> Callable[..., object]:
         if name.startswith("_") or not hasattr(self._real, name):
