@@ -195,6 +195,7 @@ class PublishGitLab(WithAuthor, AtRepository):
             settings={name: value for name, value in settings.items() if name not in (*_OURS, "path")},
             topics=tuple(dict.fromkeys(settings.get("topics") or topics)),
             variables=tuple(data.pop("project_variables") or ()),
+            variables_of=("projectVariables", "projectVariables"),
             collaborators=(Collaborator(owner, "admin"),) if (owner := data.pop("owner_username")) else (),
         )
         data["branches"] = data["branches"] or []

@@ -41,6 +41,7 @@ class NewRepository:
         admin: who is to be let in as an administrator; that the forge refuses it is an error.
         collaborators: who else is to work in it.
         variables: of its CI, secrets among them.
+        variables_of: the inputs that variables and secrets come from.
         init_with_readme: whether the forge makes a first commit.
     """
 
@@ -52,6 +53,7 @@ class NewRepository:
     admin: Collaborator | None = None
     collaborators: Sequence[Collaborator] = ()
     variables: Sequence[Variable] = field(default=(), repr=False)
+    variables_of: tuple[str, str] = ("repoVariables", "secrets")
     init_with_readme: bool = False
 
 
@@ -139,7 +141,8 @@ def _set_up(opened: OpenRepo, new: NewRepository) -> None:
         or_warn(ctx, f"the topics {', '.join(new.topics)}", lambda: _set_topics(opened, new.topics))
     for variable in new.variables:
         opened.require(Operation.SET_SECRET if variable.is_secret else Operation.SET_VARIABLE)
-        scm.set_variable(ref, variable)
+        with named(new.variables_of[variable.is_secret]):
+            scm.set_variable(ref, variable)
         ctx.log(f"the {'secret' if variable.is_secret else 'variable'} {variable.name} of {ref.full_name} is set")
 
 

@@ -68,17 +68,20 @@ _RULES = (
         ConflictError,
         "GitHub's push protection has found a secret in these files: take it out. A security manager of the organisation can "
         "allow one that is meant to be there.",
+        "files",
     ),
     rule(
         "rule violations|GH013|GH006|protected branch|protected ref|required status check|approving review|through a pull",
         ConflictError,
         "A rule of the repository or its organisation forbids it. Propose the change by a pull request, or ask an "
         "administrator of the repository to let the portal's account or App bypass the rule.",
+        "branch",
     ),
     rule(
         "archived",
         ConflictError,
         "It can only be read. An administrator of the repository can unarchive it in its settings.",
+        "repo",
     ),
     rule(
         "IP allow list",
@@ -140,7 +143,10 @@ def error_of(answer: ForgeAnswer) -> ActionError:
 
 def _by_words(answer: ForgeAnswer, said: str) -> ActionError | None:
     found = first_rule(_RULES, said)
-    return found.kind(f"GitHub refuses: {said}", hint=_sso_hint(answer) or found.hint) if found else None
+    if found is None:
+        return None
+    message = f"GitHub refuses: {said}"
+    return found.kind(message, hint=_sso_hint(answer) or found.hint, fields=found.fields(message))
 
 
 def _by_status(answer: ForgeAnswer, said: str) -> ActionError:

@@ -237,10 +237,9 @@ class ProjectApi:
     def check_writable(self) -> None:
         """Raise ConflictError for an archived project, of which GitLab would only say 403."""
         if self.project.is_archived:
-            raise ConflictError(
-                f"{self.name} is archived: it can only be read.",
-                hint="An Owner of the project can unarchive it in Settings > General > Advanced.",
-            )
+            message = f"{self.name} is archived: it can only be read."
+            hint = "An Owner of the project can unarchive it in Settings > General > Advanced."
+            raise ConflictError(message, hint=hint, fields={"repo": [message]})
 
     def write_object(
         self,

@@ -65,6 +65,7 @@ RULES = (
         ConflictError,
         "GitLab's secret push protection has found a secret in these files: take it out. A Maintainer of the project can "
         "switch the protection off in Secure > Security configuration.",
+        "files",
     ),
     rule(
         "does not follow the pattern|contains? the forbidden pattern|prohibited by the pattern|was denylisted|"
@@ -79,6 +80,7 @@ RULES = (
         AuthError,
         "The branch is protected. Commit to another branch and propose a merge request, or ask a Maintainer of the project "
         "to let the portal's account push in Settings > Repository > Protected branches.",
+        "branch",
     ),
     rule(
         "pre-receive hook|GL-HOOK-ERR|custom hook",
@@ -89,6 +91,7 @@ RULES = (
         "is archived|archived project|project is read-only",
         ConflictError,
         "It can only be read. An Owner of the project can unarchive it in Settings > General > Advanced.",
+        "repo",
     ),
     rule(
         "IP (address )?(is )?(not allowed|restrict)|ip_restriction|restricted by IP",
@@ -113,6 +116,7 @@ RULES = (
         "The portal's account may not create projects there: an Owner of the group can give it the Developer role or more "
         "and allow that role to create projects in Settings > General > Permissions. A group access token of that group "
         "does, too.",
+        "owner",
     ),
     rule(
         "set pipeline variables|insufficient permissions to set",
@@ -137,7 +141,9 @@ def error_of(answer: ForgeAnswer, name: str = "") -> ActionError:
     if limit_of(answer) is not False:
         return RateLimitedError(f"GitLab asks to go slower{about}: {said}")
     if found := first_rule(RULES, said):
-        return found.kind(f"GitLab refuses{about}: {said}", hint=found.hint, retry_after=_wait(found.kind, answer))
+        message = f"GitLab refuses{about}: {said}"
+        wait = _wait(found.kind, answer)
+        return found.kind(message, hint=found.hint, fields=found.fields(message), retry_after=wait)
     return _by_status(answer, said, about)
 
 

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 _BRANCHES = b"refs/heads/"
 _HINT = (
-    "What the forge refuses to a new repository, its owner may allow. With initWithReadme: true the repository begins "
-    "with a commit of the forge's own, and this one takes the API's way."
+    "What the forge refuses to a new repository, its owner may allow. With initWithReadme: true, or autoInit: true of "
+    "github:repo:create, the repository begins with a commit of the forge's own, and this one takes the API's way."
 )
 _MOVED = re.compile(r"already exists|failed to (update|lock)|cannot lock|stale info|fetch first|non-fast-forward")
 _SHOWN_CHARS = 300

@@ -19,16 +19,21 @@ SHOWN_CHARS = 300
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a refusal means, by its words: the error, and who can mend it."""
+    """What a refusal means, by its words: the error, who can mend it, and the input field that could be changed, if any."""
 
     words: re.Pattern[str]
     kind: type[ActionError]
     hint: str
+    field: str = ""
+
+    def fields(self, message: str) -> dict[str, list[str]]:
+        """The errors by field, for an error with this message."""
+        return {self.field: [message]} if self.field else {}
 
 
-def rule(words: str, kind: type[ActionError], hint: str) -> Rule:
+def rule(words: str, kind: type[ActionError], hint: str, field: str = "") -> Rule:
     """A rule for words, as a regular expression whatever their case."""
-    return Rule(re.compile(words, re.IGNORECASE), kind, hint)
+    return Rule(re.compile(words, re.IGNORECASE), kind, hint, field)
 
 
 def first_rule(rules: Sequence[Rule], said: str) -> Rule | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from portal_actions_plugin.errors import ActionError, ConflictError, NotFoundError, ValidationError
+from portal_actions_plugin.errors import ActionError, AuthError, ConflictError, NotFoundError, ValidationError
 
 if TYPE_CHECKING:
     from marshmallow import Schema
@@ -63,7 +63,7 @@ def named(field: str) -> Iterator[None]:
     """Let whatever error there is name this field and no other one: it alone is what the forge was asked for."""
     try:
         yield
-    except ActionError as error:
+    except (AuthError, ConflictError, NotFoundError, ValidationError) as error:
         error.fields = {field: [error.message]}
         raise
 
