@@ -396,3 +396,51 @@ def test_advice_in_words_is_no_line_of_a_patch(tmp_path: Path, api: str) -> None
     (found,) = (*one.problems, *one.warnings)
     assert (one.patch, found.write) == ("", "")
     assert found.message.endswith("; write a default that fits, or none")
+
+
+SECRET_PAGE = "{required: [name, token], properties: {name: {type: string}, text: {type: string}, token: {type: string, 'ui:field': Secret}}}"
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ('"${{ parameters.token }}"', '"${{ secrets.token }}"'),
+        ("for ${{ parameters['token'] | upper }}", "for ${{ secrets.token | upper }}"),
+        (
+            "\"${{ 'parameters.token' ~ parameters.token ~ parameters.name }}\"",
+            "\"${{ 'parameters.token' ~ secrets.token ~ parameters.name }}\"",
+        ),
+        ("a${{ parameters.text ~ 'x' }}", "a${{ (parameters.text | default('')) ~ 'x' }}"),
+        ("'a${{ parameters.text }}'", "'a${{ parameters.text | default('''') }}'"),
+        ("a${{ 'x' if parameters.name }}", "a${{ 'x' if parameters.name else '' }}"),
+        ("${{ 'x' if always else 'y' }}", "${{ 'x' if always() else 'y' }}"),
+    ],
+)
+def test_a_line_of_a_patch_keeps_the_rest_of_an_expression(tmp_path: Path, message: str, line: str) -> None:
+    one = tried(tmp_path, template(steps=log(message), api=OURS, pages=SECRET_PAGE))
+    added = [text[1:].strip() for text in one.patch.split("\n")[2:] if text.startswith("+")]
+    assert added == [f"message: {line}"]
+    assert applied(tmp_path, one).state is State.RUNS
+
+
+def test_an_expression_gets_quotes_where_it_comes_among_braces(tmp_path: Path) -> None:
+    steps = "[{if: parameters.text, action: debug.log@v1, input: {message: x}}]"
+    one = tried(tmp_path, template(steps=steps, api=OURS))
+    assert "if: '${{ parameters.text }}', action" in one.patch
+    assert applied(tmp_path, one).state is State.RUNS
+
+
+@pytest.mark.parametrize(("condition", "state"), [("", State.BROKEN), ("if: '${{ parameters.text }}', ", State.RUNS)])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "action: scm.pushSkeleton@v1, input: {repo: {provider: local, owner: a, repo: b}, skeleton: ./files}",
+        "action: 'fetch:template', input: {url: ./files}",
+    ],
+)
+def test_a_file_that_no_run_can_render_breaks_a_template(
+    tmp_path: Path, step: str, condition: str, state: State
+) -> None:
+    (tmp_path / "x" / "files").mkdir(parents=True)
+    (tmp_path / "x" / "files" / "a.txt").write_text("one\n${{ values.name \n")
+    assert tried(tmp_path, template(steps=f"[{{{condition}{step}}}]")).state is state

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FaultOf = Callable[[str], FileFault | None]
 """What of a text cannot be rendered whatever the values are."""
+CANNOT_BE_RENDERED = "cannot be rendered"
+"""What every finding says of a file that fails the steps which render it."""
 SECONDS = 1.0
 """Processor time for the files that steps of one template fetch: what is not looked at by then fails its step."""
 
@@ -48,7 +50,7 @@ def check_syntax(found: Found, content: bytes, key: Key, findings: Findings, fau
     """
     name = PurePosixPath(found.path)
     for fault, where in _faults(found.path, content, fault_of):
-        message = f"{where} of {name} cannot be rendered: {fault.problem}"
+        message = f"{where} of {name} {CANNOT_BE_RENDERED}: {fault.problem}"
         findings.differ_in_file(found.file, fault.line, key, message, value=fault.text)
 
 

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.field_messages import IS_UNKNOWN
@@ -22,6 +23,8 @@ SECONDS = 10.0
 """Processor time of mending one template; a try that has begun is not broken off."""
 _MAX_LINE = 1_000
 """Characters of a line that is changed."""
+_AT_THE_END = "…"
+"""Advice that begins so is of what comes behind the expression."""
 _BRACES = re.compile(r"^(?P<before>\s*(?:-\s+)?(?:[\w.$'\"-]+:\s+)?)(?P<value>\$?\{\{.*\}\})(?P<after>\s*(?:#.*)?)$")
 _MEANT = re.compile(r"(?P<quote>['\"])(?P<name>[\w@.-]+)\1.*did you mean ['\"]?(?P<near>[\w@.-]+)")
 _REQUIRED_FLOW = re.compile(r"^(?P<before>\s*(?:- )?required:\s*)\[(?P<names>.*)\](?P<after>\s*(?:#.*)?)$")
@@ -125,18 +128,22 @@ def with_default(text: str, name: str, default: str) -> Iterator[Mended]:
         rf"parameters(?:\.{re.escape(name)}(?![\w-])|\[(['\"]){re.escape(name)}\1\])(?!\s*\|)(?P<more>[.(\[])?"
     )
 
-    def filled(match: re.Match[str]) -> str:
-        more = match["more"] or ""
-        value = f"{match[0].removesuffix(more)} | default({default})"
-        return f"({value}){more}" if more else value
-
     lines = text.split("\n")
     found = [
         index for index, line in enumerate(lines) if "${{" in line[:_MAX_LINE] and named.search(line, 0, _MAX_LINE)
     ]
+    spellings = dict.fromkeys((default, _doubled(default)))
     for chosen in [[index] for index in found] + ([found] if len(found) > 1 else []):
-        changed = [named.sub(filled, line) if index in chosen else line for index, line in enumerate(lines)]
-        yield Mended("\n".join(changed), len(chosen))
+        for spelled in spellings:
+            filled = partial(_filled, spelled)
+            changed = [named.sub(filled, line) if index in chosen else line for index, line in enumerate(lines)]
+            yield Mended("\n".join(changed), len(chosen))
+
+
+def _filled(default: str, match: re.Match[str]) -> str:
+    more = match["more"] or ""
+    value = f"{match[0].removesuffix(more)} | default({default})"
+    return f"({value}){more}" if more else value
 
 
 def as_required(text: str, name: str) -> Iterator[Mended]:
@@ -183,12 +190,47 @@ def _changes(line: str, finding: TemplateFinding) -> Iterator[list[str]]:
 def _rewritten(line: str, finding: TemplateFinding) -> Iterator[str]:
     value = finding.value
     if value and finding.write and line.count(value) == 1:
-        yield line.replace(value, finding.write)
+        for instead in _instead(value, finding.write):
+            yield from (line.replace(value, spelled) for spelled in _spellings(instead))
     if (meant := _MEANT.search(finding.message)) and (value or meant["name"]) in line:
         yield re.sub(rf"(?<![\w-]){re.escape(meant['name'])}(?![\w-])", meant["near"], line)
     if finding.write and finding.message.endswith(IS_UNKNOWN):
         key = re.escape(finding.key.rpartition(".")[2])
         yield re.sub(rf"(?<![\w-]){key}(?=['\"]?\s*:)", finding.write.replace("\\", r"\\"), line, count=1)
     if braces := _BRACES.match(line):
-        inside = braces["value"].replace("'", "''")
-        yield f"{braces['before']}'{inside}'{braces['after']}"
+        yield f"{braces['before']}'{_doubled(braces['value'])}'{braces['after']}"
+
+
+def _instead(value: str, write: str) -> Iterator[str]:
+    """What comes in place of a value: of an expression the whole, also where the advice is of a part of it."""
+    if "${{" not in value or "${{" in write:
+        yield write
+    elif write.startswith(_AT_THE_END):
+        yield re.sub(r"\s*\}\}$", lambda _end: f"{write.removeprefix(_AT_THE_END)} }}}}", value)
+    elif (part := _part(write)) is not None:
+        outside = re.compile(rf"{part}|'[^']*'|\"[^\"]*\"")
+        yield outside.sub(lambda found: found[0] if found[0][0] in "'\"" else write, value)
+
+
+def _part(write: str) -> str | None:
+    """The pattern of the part of an expression that some advice is of; None where it is of none that could be found."""
+    if secret := re.fullmatch(r"secrets\.(?P<name>[\w-]+)", write):
+        return _member("parameters", secret["name"])
+    if with_default := re.fullmatch(r"\((?P<used>[^()|]+) \| default\(.*\)\)", write):
+        return rf"(?<![\w.]){re.escape(with_default['used'])}(?![\w.\[(-])(?!\s*\|\s*default\b)"
+    if function := re.fullmatch(r"(?P<name>\w+)\(\)", write):
+        return rf"(?<![\w.]){function['name']}(?!\s*\()(?!\w)"
+    return None
+
+
+def _member(of: str, name: str) -> str:
+    return rf"(?<![\w.]){of}(?:\.{re.escape(name)}(?![\w-])|\[(?P<quote>['\"]){re.escape(name)}(?P=quote)\])"
+
+
+def _spellings(text: str) -> Iterable[str]:
+    """A text as YAML may have it where it comes: as it is, within quotes of each kind, or with quotes of its own."""
+    return dict.fromkeys((text, _doubled(text), text.replace('"', '\\"'), f"'{_doubled(text)}'"))
+
+
+def _doubled(text: str) -> str:
+    return text.replace("'", "''")

@@ -9,6 +9,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from portal_actions_plugin.software_templates.checking.skeleton_syntax import CANNOT_BE_RENDERED
 from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
 from portal_actions_plugin.software_templates.parameters.schemas import declared
 from portal_actions_plugin.software_templates.places import written
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.host import TemplateFinding
     from portal_actions_plugin.software_templates.checking.documents import Forbids
     from portal_actions_plugin.software_templates.findings import Checked
+    from portal_actions_plugin.software_templates.spec import Template
 
 
 _WORST: Score = (1_000_000, 0, 0)
@@ -184,7 +186,12 @@ class _Attempt:
         fails = refused_inputs(template, known) if template else frozenset()
         missed = missed_names(template, known) if template else {}
         lost = unanswerable(template) if template else frozenset()
-        fatal = [one for one in checked.warnings if one.key in fails or _is_missed(one, missed) or _is_lost(one, lost)]
+        files = _keys_of_files(template) if template else frozenset()
+        fatal = [
+            one
+            for one in checked.warnings
+            if one.key in fails or _is_missed(one, missed) or _is_lost(one, lost) or self._is_of_file(one, files)
+        ]
         problems = (*(one for one in checked.problems if not one.waits_for), *fatal)
         may_wait = {one.waits_for for one in checked.warnings}
         wanted = {one.waits_for for one in checked.problems}
@@ -200,6 +207,10 @@ class _Attempt:
             warnings=tuple(one for one in checked.warnings if one not in fatal),
             fails_without=needed_optionals(template, known) if template else (),
         )
+
+    def _is_of_file(self, warning: TemplateFinding, keys: frozenset[str]) -> bool:
+        """Whether a warning is of a file beside the template which no run can render."""
+        return warning.key in keys and warning.file != self._shown and CANNOT_BE_RENDERED in warning.message
 
     def _of_text(self, text: str, name: str) -> tuple[Tried, Checked] | None:
         if (text, name) not in self._judged_texts:
@@ -233,6 +244,16 @@ def _is_missed(warning: TemplateFinding, missed: Mapping[int, frozenset[str]]) -
         warning.key.startswith(f"{written(('spec', 'steps', index, 'input'))}.")
         and any(repr(name) in warning.message for name in names)
         for index, names in missed.items()
+    )
+
+
+def _keys_of_files(template: Template) -> frozenset[str]:
+    """Where a template names files that every run renders."""
+    return frozenset(
+        written(("spec", "steps", index, "input", name))
+        for index, step in enumerate(template.steps)
+        if step.is_unconditional
+        for name in ("skeleton", "url")
     )
 
 
