@@ -166,18 +166,26 @@ def test_the_api_counts_items_and_gives_them_piece_by_piece(portal: Flask, templ
     client, headers = portal.test_client(), {"Authorization": "Bearer ada"}
     step = client.get(f"/api/v1/template-runs/{run.id}", headers=headers).json["steps"][1]
     assert (step["id"], step["status"]) == (None, "failed")
+    others = dict.fromkeys(("queued", "running", "canceled", "pending", "skipped"), 0)
     assert step["items"] == {
         "total": MANY,
         "done": MANY - 2,
+        "success": MANY - 2,
         "failed": 1,
-        "counts": {"success": MANY - 2, "failed": 1, "not_run": 1},
+        "not_run": 1,
+        **others,
     }
     path = f"/api/v1/template-runs/{run.id}/steps/1/items"
-    first = client.get(f"{path}?limit=100", headers=headers).json["data"]
-    rest = client.get(f"{path}?after={first[-1]['index']}", headers=headers).json["data"]
+    page = client.get(f"{path}?limit=100", headers=headers).json
+    first, cursor = page["data"], page["pagination"]["next_cursor"]
+    rest = client.get(f"{path}?limit=100&cursor={cursor}", headers=headers).json
+    assert (len(first), page["pagination"]["limit"], rest["pagination"]["next_cursor"]) == (100, 100, None)
+    rest = rest["data"]
     assert [item["value"] for item in first + rest] == list(range(MANY))
     assert [item["status"] for item in rest[-2:]] == ["failed", "not_run"]
     assert client.get(f"/api/v1/template-runs/{run.id}/steps/0/items", headers=headers).status_code == 404
+    other = through(template_folder, 3)
+    assert client.get(path.replace(run.id, other.id) + f"?cursor={cursor}", headers=headers).status_code == 422
     assert client.get(f"/api/v1/template-runs/{run.id}", headers=headers).json["steps"][0]["items"] is None
 
 

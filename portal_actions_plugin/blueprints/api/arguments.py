@@ -123,17 +123,6 @@ class WorkspaceFileQuerySchema(Schema):
     path = _text(255, required=True, description="As the listing has it.", example="README.md")
 
 
-class ItemQuerySchema(Schema):
-    """Which items of a step."""
-
-    after = fields.Integer(
-        load_default=-1,
-        validate=validate.Range(-1, 2**31 - 1),
-        metadata={"description": "The `index` of the last item that you have."},
-    )
-    limit = fields.Integer(load_default=100, validate=validate.Range(1, 500))
-
-
 class AuditQuerySchema(PageQuerySchema):
     """What the audit is narrowed to."""
 

@@ -25,11 +25,12 @@ from portal_actions_plugin.blueprints.api.schemas.runs import (
     TemplateRunPageSchema,
 )
 from portal_actions_plugin.errors import NotFoundError
-from portal_actions_plugin.run_types import TemplateRun
+from portal_actions_plugin.run_types import Page, TemplateRun
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import offers
 from portal_actions_plugin.runs.guards.identity import current_identity
 from portal_actions_plugin.runs.reading import permitted
+from portal_actions_plugin.runs.reading.cursors import about, seal, unseal
 from portal_actions_plugin.software_templates.spec import Template
 
 MAX_FINDINGS = 200
@@ -112,19 +113,27 @@ def get_template_run(run_id: str) -> TemplateRun:
 
 
 @blueprint.get("/template-runs/<run_id>/steps/<position>/items")
-@blueprint.arguments(arguments.ItemQuerySchema(), location="query", unknown=RAISE)
+@blueprint.arguments(arguments.PageQuerySchema(), location="query", unknown=RAISE)
 @blueprint.response(200, ItemsSchema)
 @fails_with(blueprint, 401, 403, 404, 422)
 def get_step_items(query: dict[str, Any], run_id: str, position: str) -> dict[str, Any]:
     """Get the items of a step with `each`, in their order.
 
-    `position` counts the run's steps from 0. Ask again with the `index` of the last item as `after` for those that follow.
+    `position` counts the run's steps from 0; `next_cursor` leads to the next page.
     """
     run = permitted.template_run(current_identity(), run_id)
     place = int(position) if position.isascii() and position.isdecimal() and len(position) < 9 else len(run.steps)
     if place >= len(run.steps) or run.steps[place].items is None:
         raise NotFoundError(f"The run {run.id} has no such step with items.", hint="Steps are counted from 0.")
-    return {"data": permitted.items(run, place, after=query["after"], limit=query["limit"])}
+    return page_body(_items_page(run, place, query["limit"], query.get("cursor")))
+
+
+def _items_page(run: TemplateRun, position: int, limit: int, cursor: str | None) -> Page:
+    bound_to = about("items", run=run.id, step=str(position))
+    after = int(unseal(cursor, bound_to)) if cursor is not None else -1
+    found = permitted.items(run, position, after=after, limit=limit + 1)
+    shown = found[:limit]
+    return Page(shown, limit, seal(str(shown[-1].index).encode(), bound_to) if len(found) > limit else None)
 
 
 @blueprint.post("/template-runs/<run_id>/cancel")

@@ -8,7 +8,7 @@ from functools import cached_property
 from marshmallow import Schema, fields, pre_dump, validate
 
 from portal_actions_plugin.blueprints.api.schemas.common import PageSchema, RepositoryCommitSchema, UnmatchedSchema
-from portal_actions_plugin.run_types import ActionRun, Step
+from portal_actions_plugin.run_types import ActionRun, Step, StepItems
 from portal_actions_plugin.runs.states import NOT_RUN, PENDING, SKIPPED, STATUSES
 
 STEP_STATUSES = (*STATUSES, PENDING, SKIPPED, NOT_RUN)
@@ -126,16 +126,19 @@ class StepItemsSchema(Schema):
     """What a step with ``each`` goes through, counted."""
 
     total = fields.Integer(required=True, metadata={"description": "The items of its list."})
-    done = fields.Integer(required=True, metadata={"description": "How many have succeeded."})
+    done = fields.Integer(required=True, metadata={"description": "How many have succeeded, as `success` says."})
+    queued = fields.Integer(required=True)
+    running = fields.Integer(required=True)
+    success = fields.Integer(required=True)
     failed = fields.Integer(required=True)
-    counts = fields.Dict(
-        keys=fields.String(validate=validate.OneOf(STEP_STATUSES)),
-        values=fields.Integer(),
-        required=True,
-        metadata={
-            "description": "How many there are of each status; `skipped` are those that the step's `if` left out."
-        },
-    )
+    canceled = fields.Integer(required=True)
+    pending = fields.Integer(required=True, metadata={"description": "Those that have not begun."})
+    not_run = fields.Integer(required=True, metadata={"description": "Those that never began, of a run that is over."})
+    skipped = fields.Integer(required=True, metadata={"description": "Those that the step's `if` left out."})
+
+    @pre_dump
+    def _flatten(self, items: StepItems, **_: object) -> dict[str, int]:
+        return {"total": items.total, "done": items.done, **dict.fromkeys(STEP_STATUSES, 0), **items.counts}
 
 
 class ItemSchema(Schema):
@@ -154,7 +157,7 @@ class ItemSchema(Schema):
     error_message = fields.String(required=True, allow_none=True)
 
 
-class ItemsSchema(Schema):
+class ItemsSchema(PageSchema):
     """Items of a step, in their order."""
 
     data = fields.List(fields.Nested(ItemSchema), required=True)
