@@ -153,6 +153,21 @@ def test_folders_of_processes_that_are_gone_go(sqlite_url, make_app, tmp_path, m
         assert not left.exists()
 
 
+def test_a_folder_that_a_process_of_another_portal_works_in_stays(sqlite_url, make_app, tmp_path, monkeypatch):
+    """Both run as one user on one machine: neither database knows the other's processes."""
+    monkeypatch.setattr(folders, "_root", (tmp_path / "temporary").resolve)
+    monkeypatch.setattr(folders, "LEFT_SECONDS", -1.0)
+    at_work = folders.make(str(uuid.uuid4()))
+    hold = folders.Hold(at_work)
+    (at_work / "made").touch()
+    with make_app().app_context():
+        tidy_thoroughly()
+        assert (at_work / "made").exists()
+        hold.let_go()  # as a process that dies does
+        tidy_thoroughly()
+        assert not at_work.exists()
+
+
 # -- files of templates ------------------------------------------------------------------------------------------------
 
 SKELETON = """\

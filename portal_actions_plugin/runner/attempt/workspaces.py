@@ -42,12 +42,15 @@ class WorkingFolder:
     def __init__(self, process_token: str) -> None:
         self._process_token = process_token
         self._folder: Path | None = None
+        self._hold: folders.Hold | None = None
         self._run_id: str | None = None
 
     def of_run(self, run_id: str) -> Path:
         """The folder, empty unless a step of this template run had it last."""
         if self._folder is None or self._run_id != run_id:
+            self.remove()
             self._folder, self._run_id = folders.make(self._process_token), run_id
+            self._hold = folders.Hold(self._folder)
         return self._folder
 
     def remove(self) -> None:
@@ -55,6 +58,8 @@ class WorkingFolder:
         if self._folder is not None:
             folders.remove_tree(self._folder)
             self._folder = None
+        if self._hold is not None:
+            self._hold.let_go()
 
 
 class AttemptWorkspace:

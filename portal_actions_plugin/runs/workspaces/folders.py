@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
@@ -59,13 +60,55 @@ def make(process_token: str) -> Path:
     return place
 
 
+class Hold:
+    """Says, until it is let go or its process ends, that somebody works in a folder.
+
+    Several portals of one user share the folder of all working folders, and none knows the processes of the others.
+    Where the file system cannot do that, nobody is told.
+    """
+
+    def __init__(self, place: Path) -> None:
+        """Take hold of a folder that is there."""
+        self._file: tuple[int, os.stat_result] | None = None
+        with suppress(OSError):
+            descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+            self._file = descriptor, os.fstat(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def let_go(self) -> None:
+        """Let go of it. What a handler has closed, or has put in its place, is left alone."""
+        if self._file is None:
+            return
+        descriptor, was = self._file
+        self._file = None
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), was):
+                os.close(descriptor)
+
+
+def _is_held(place: str) -> bool:
+    try:
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def remove_of_process(process_token: str) -> None:
     """Remove what a job process has left of workspaces."""
     remove_tree(of_process(process_token))
 
 
 def left_behind(is_alive: Callable[[list[str]], set[str]]) -> Iterator[Path]:
-    """The working folders of processes that are gone, as after a power cut.
+    """The working folders of processes that are gone, as after a power cut: nobody holds them.
 
     Args:
         is_alive: says of some processes' tokens which of them have a run still.
@@ -77,7 +120,7 @@ def left_behind(is_alive: Callable[[list[str]], set[str]]) -> Iterator[Path]:
     old = time.time() - LEFT_SECONDS
     names = [name for name, entry in entries.items() if entry.stat(follow_symlinks=False).st_ctime < old]
     alive = is_alive(names) if names else set()
-    yield from (Path(entries[name].path) for name in names if name not in alive)
+    yield from (Path(entries[name].path) for name in names if name not in alive and not _is_held(entries[name].path))
 
 
 def remove_tree(place: Path) -> None:
