@@ -232,7 +232,9 @@ def answers() -> dict[str, Json]:
         "list_forges": _page(ForgeListSchema(), _FORGE, None),
         "start_template_run": template_run.dump(_QUEUED_TEMPLATE_RUN),
         "list_template_runs": _page(TemplateRunPageSchema(), _TEMPLATE_RUN),
-        "get_step_items": _page(ItemsSchema(), ItemRun(0, "0", "orders", "orders", "success", RUN_ID, _STARTED_AT), None),
+        "get_step_items": _page(
+            ItemsSchema(), ItemRun(0, "0", "orders", "orders", "success", RUN_ID, _STARTED_AT), None
+        ),
         "get_template_run": template_run.dump(_with_step(_TEMPLATE_RUN, _STEP_RUN)),
         "cancel_template_run": template_run.dump(_CANCELED_TEMPLATE_RUN),
         "retry_template_run": template_run.dump(_AGAIN),
