@@ -56,7 +56,9 @@ def test_a_process_may_be_killed_stopped_or_canceled_at_every_pause_point(
         print(table(points, list(play.points.values())))
         print(f"{play.summary()}\n  reached after {reached_after:.0f} s, calm after {time.monotonic() - began:.0f} s")
         left = missing(play, points)
+        unknown = {reached.point for reached in play.points.values()} - set(every_point())
     assert not wrong, "\n".join(wrong)
+    assert not unknown, f"a point that every_point() does not find: {sorted(unknown)}"
     assert not left, f"no process came to {sorted(left)}"
 
 
