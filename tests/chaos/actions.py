@@ -60,7 +60,11 @@ TEMPLATES = {
     "chaos-items": (LOCKED, PICKY, LOCKED),
     "chaos-beside": (LOCKED, ONCE, LOCKED),
     "chaos-swept": (REPEATABLE, REFUSED, REPEATABLE),
+    "chaos-mended": (REPEATABLE, PICKY, REPEATABLE),
 }
+
+WRITING = (REPEATABLE, PICKY)
+"""They say what they find in the workspace, and leave something there."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +80,19 @@ ITEMS = {
     "chaos-items": Items(1, ("a", "b", "c")),
     "chaos-beside": Items(1, ("a", "b", "c", "d"), 2),
     "chaos-swept": Items(2, ("a", "b", "c")),
+    "chaos-mended": Items(1, ("a", "b", "c")),
 }
 REFUSED_ITEM = "b"
-"""Of ``chaos-items``: the first run that comes to it fails there, and the one that resumes that one does not."""
+"""Of what ``picky`` does: the first run that comes to it fails there, and the one that resumes that one does not."""
 
-RESUMED = ("chaos-items", "chaos-beside")
+RESUMED = ("chaos-items", "chaos-beside", "chaos-mended")
 """Whenever a run of them has failed, somebody resumes it."""
 
-CLEANING = ("chaos-cleanup", "chaos-always", "chaos-swept")
+FETCHING = "chaos-mended"
+"""Its first step reads what lies beside it."""
+BESIDE = {"hello.txt": b"hello"}
+
+CLEANING = ("chaos-cleanup", "chaos-always", "chaos-swept", "chaos-mended")
 """Their last step always runs once the first has succeeded, whatever became of the second."""
 STEP_IDS = ("one", "two", "three")
 
@@ -96,6 +105,9 @@ def place_before(template: str, position: int) -> int | None:
 
 
 def write_templates(folder: Path) -> None:
+    (folder / "beside").mkdir()
+    for path, content in BESIDE.items():
+        (folder / "beside" / path).write_bytes(content)
     for name, actions in TEMPLATES.items():
         steps = ""
         for position, (step, action_id) in enumerate(zip(STEP_IDS, actions, strict=True)):
@@ -103,6 +115,7 @@ def write_templates(folder: Path) -> None:
             before = '"nothing"' if given is None else f'"${{{{ {_made_by(name, given)} }}}}"'
             items = items_at(name, position)
             more = ', item: "${{ each.value }}", nonce: "${{ parameters.nonce }}"' if items else ""
+            more += ", skeleton: ./beside" if name == FETCHING and position == 0 else ""
             share = f" / {len(items.values)}" if items else ""
             steps += STEP.format(id=step, action=action_id, before=before, more=more, share=share)
             if items:
@@ -157,6 +170,7 @@ class Work(Schema):
     before = fields.String(required=True)
     item = fields.String(load_default="")
     nonce = fields.String(load_default="")
+    skeleton = fields.String(load_default="")
 
 
 def work(ctx: ActionContext, seconds: float, **more: Any) -> dict[str, Any]:
@@ -182,32 +196,49 @@ def work(ctx: ActionContext, seconds: float, **more: Any) -> dict[str, Any]:
     max_attempts=MANY,
     workspace="writes",
 )
-def idempotent(ctx: ActionContext, *, key: str, seconds: float, before: str, item: str, nonce: str) -> dict[str, Any]:
-    share_files(ctx, item)
-    return work(ctx, seconds, before=before)
+def idempotent(
+    ctx: ActionContext, *, key: str, seconds: float, before: str, item: str, skeleton: str, **_more: str
+) -> dict[str, Any]:
+    if skeleton and [(one.path, one.content) for one in ctx.skeleton(skeleton)] != list(BESIDE.items()):
+        raise AssertionError(f"{ctx.skeleton(skeleton)} is not what lies beside the template")
+    return work_on_files(ctx, seconds, item, before=before, files=found_files(ctx, item))
 
 
-def share_files(ctx: ActionContext, item: str) -> None:
-    """Have what each step and item before has written, and nothing that a killed attempt has; then write more."""
-    mine = STEP_IDS.index(str(ctx.run.step_id))
-    actions = TEMPLATES[str(ctx.run.template)][:mine]
-    expected = {step for step, used in zip(STEP_IDS, actions, strict=False) if used == REPEATABLE}
-    if items := items_at(str(ctx.run.template), mine):
-        expected |= {f"{STEP_IDS[mine]}-{one}" for one in items.values[: items.values.index(item)]}
-    found = {one.path for one in ctx.workspace.files()}
-    if found != {"shared", *expected} and (found or expected):
-        raise AssertionError(f"the workspace has {sorted(found)}, and not {sorted(expected)}")
-    ctx.workspace.path("shared").write_text(str(mine))
-    ctx.workspace.path(f"{STEP_IDS[mine]}-{item}" if item else STEP_IDS[mine]).write_text(ctx.run.id)
+SHARED = "shared"
+"""The file that each of them writes, with its step's id."""
+
+
+def own_file(step_id: str, item: str) -> str:
+    """The file that a step leaves, or an item of one."""
+    return f"{step_id}-{item}" if item else step_id
+
+
+def own_words(outputs: Mapping[str, Any]) -> str:
+    """What is in that file when a step has made this."""
+    return f"{outputs['made']} {outputs['attempt']}"
+
+
+def found_files(ctx: ActionContext, item: str) -> dict[str, str]:
+    """What is in the workspace; begins to write there."""
+    found = {one.path: ctx.workspace.path(one.path).read_text() for one in ctx.workspace.files()}
+    ctx.workspace.path(SHARED).write_text(str(ctx.run.step_id))
+    ctx.workspace.path(own_file(str(ctx.run.step_id), item)).write_text("begun")
+    return found
+
+
+def work_on_files(ctx: ActionContext, seconds: float, item: str, **more: Any) -> dict[str, Any]:
+    outputs = work(ctx, seconds, **more)
+    ctx.workspace.path(own_file(str(ctx.run.step_id), item)).write_text(own_words(outputs))
+    return outputs
 
 
 @action(ONCE, title="Not repeatable", input=Work, idempotent=False, timeout=30, max_attempts=MANY)
-def once(ctx: ActionContext, *, key: str, seconds: float, before: str, **_items: str) -> dict[str, Any]:
+def once(ctx: ActionContext, *, key: str, seconds: float, before: str, **_more: str) -> dict[str, Any]:
     return work(ctx, seconds, before=before)
 
 
 @action("chaos.flaky@v1", title="Fails twice", input=Work, idempotent=True, timeout=30, max_attempts=MANY)
-def flaky(ctx: ActionContext, *, key: str, seconds: float, before: str, **_items: str) -> dict[str, Any]:
+def flaky(ctx: ActionContext, *, key: str, seconds: float, before: str, **_more: str) -> dict[str, Any]:
     if ctx.run.attempt == 1:
         raise RemoteError("The other side is asleep.")
     if ctx.run.attempt == 2:
@@ -217,12 +248,15 @@ def flaky(ctx: ActionContext, *, key: str, seconds: float, before: str, **_items
     return work(ctx, seconds, before=before)
 
 
-@action(PICKY, title="Refused once", input=Work, idempotent=True, timeout=30, max_attempts=MANY)
-def picky(ctx: ActionContext, *, key: str, seconds: float, before: str, item: str, nonce: str) -> dict[str, Any]:
+@action(PICKY, title="Refused once", input=Work, idempotent=True, timeout=30, max_attempts=MANY, workspace="writes")
+def picky(
+    ctx: ActionContext, *, key: str, seconds: float, before: str, item: str, nonce: str, **_more: str
+) -> dict[str, Any]:
+    files = found_files(ctx, item)
     if item == REFUSED_ITEM and _is_first(ctx, nonce):
-        effect(ctx, "begin", before=before)
+        effect(ctx, "begin", before=before, files=files)
         raise ConflictError("Not in this run.")
-    return work(ctx, seconds, before=before)
+    return work_on_files(ctx, seconds, item, before=before, files=files)
 
 
 def _is_first(ctx: ActionContext, nonce: str) -> bool:
@@ -238,11 +272,11 @@ def _lock(data: Mapping[str, Any]) -> str:
 
 
 @action(LOCKED, title="One at a time", input=Work, idempotent=True, timeout=30, max_attempts=MANY, lock=_lock)
-def locked(ctx: ActionContext, *, key: str, seconds: float, before: str, **_items: str) -> dict[str, Any]:
+def locked(ctx: ActionContext, *, key: str, seconds: float, before: str, **_more: str) -> dict[str, Any]:
     return work(ctx, seconds, before=before, lock=key)
 
 
 @action(REFUSED, title="Always refused", input=Work, idempotent=True, timeout=30, max_attempts=MANY)
-def refused(ctx: ActionContext, *, key: str, seconds: float, before: str, **_items: str) -> None:
+def refused(ctx: ActionContext, *, key: str, seconds: float, before: str, **_more: str) -> None:
     effect(ctx, "begin", before=before)
     raise ValidationError("Nobody takes this.")

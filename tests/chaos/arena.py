@@ -23,7 +23,7 @@ from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 SETTINGS = {
-    "WORKSPACE_TOTAL": 200,  # bytes: those of failed runs go soon
+    "WORKSPACE_TOTAL": 500,  # bytes: those of failed runs go soon
     "LEASE_SECONDS": 2,
     "LEASE_RENEW_SECONDS": 0.5,
     "LAPSE_GRACE_SECONDS": 0.5,

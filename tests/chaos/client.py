@@ -22,6 +22,8 @@ class Client:
         self._base = f"http://127.0.0.1:{port}/api/v1"
         self._lock = threading.Lock()
         self.runs: dict[str, str] = {}
+        self.gone: set[str] = set()
+        """Runs that could not be resumed, since their workspace is gone."""
         self.asked_to_cancel: set[str] = set()
         self.canceled_at: dict[str, float] = {}
         self.answers: Counter[str] = Counter()
@@ -37,9 +39,13 @@ class Client:
         return run_id
 
     def resume(self, run_id: str) -> None:
-        """Resume a run that has failed: that counts as accepted as a start does."""
+        """Resume a run that has failed: that counts as accepted as a start does. Its workspace may be gone by now."""
         key = f"resume-{run_id}"
         status, body = self._insist(f"/template-runs/{run_id}/resume", {}, {"Idempotency-Key": key})
+        if status == 409 and "workspace of this run is gone" in body:
+            with self._lock:
+                self.gone.add(run_id)
+            return
         assert status in (200, 202), (status, body)
         with self._lock:
             self.runs[key] = body["id"]

@@ -11,7 +11,20 @@ from sqlalchemy import or_, select
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, LOST, OVER, SUCCESS
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database
-from tests.chaos.actions import CLEANING, ONCE, PICKY, REFUSED, STEP_IDS, Items, items_at, place_before
+from tests.chaos.actions import (
+    CLEANING,
+    ONCE,
+    PICKY,
+    REFUSED,
+    SHARED,
+    STEP_IDS,
+    WRITING,
+    Items,
+    items_at,
+    own_file,
+    own_words,
+    place_before,
+)
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client
 from tests.chaos.truth import Row, Stage, Truth, grouped, shown
@@ -117,6 +130,19 @@ def _out_of_turn(stage: Stage, items: Items) -> Iterator[str]:
             yield f"{len(beside)} items at a time: {stage}"
 
 
+def a_step_has_the_list_that_its_items_are_of(truth: Truth) -> Iterator[str]:
+    kept = {place: [row["value"] for row in rows if row["runs"]] for place, rows in truth.lists.items()}
+    expected = {
+        (run["id"], stage.position): list(items.values)
+        for run in truth.template_runs.values()
+        for stage in truth.stages(run["id"])
+        if (items := items_at(run["template"], stage.position))
+    }
+    for place in kept.keys() | expected.keys():
+        if kept.get(place) != expected.get(place):
+            yield f"the list of {place} is {kept.get(place)}, and not {expected.get(place)}"
+
+
 def a_resumed_run_goes_on_with_what_was_made(truth: Truth) -> Iterator[str]:
     for run in truth.template_runs.values():
         taken = {_place(row): row["outputs"] for row in truth.taken_over if row["template_run_id"] == run["id"]}
@@ -133,6 +159,31 @@ def a_resumed_run_goes_on_with_what_was_made(truth: Truth) -> Iterator[str]:
 
 def _place(row: Row) -> tuple[int, int]:
     return row["position"], row["item"]
+
+
+def a_step_has_the_files_that_those_before_it_have_kept(truth: Truth) -> Iterator[str]:
+    for effect in truth.effects:
+        if "files" in effect:
+            row = truth.action_runs[effect["action_run"]]
+            kept = _kept_before(truth, row)
+            if effect["files"] != kept:
+                yield f"attempt {effect['attempt']} has {effect['files']}, and not {kept}: {shown(row)}"
+
+
+def _kept_before(truth: Truth, row: Row) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    for one in truth.steps(row["template_run_id"]):
+        if one["action"] in WRITING and one["status"] == SUCCESS and _place(one) < _place(row):
+            items = items_at(one["template"], one["position"])
+            name = own_file(one["step_id"], items.values[one["item"]] if items else "")
+            kept |= {SHARED: one["step_id"], name: own_words(one["outputs"])}
+    return kept
+
+
+def nothing_but_a_workspace_that_is_gone_keeps_a_run_from_being_resumed(truth: Truth) -> Iterator[str]:
+    for run_id in truth.gone:
+        if not any(row["emptied_at"] for row in truth.workspaces[run_id]):
+            yield f"it has its workspace still: {shown(truth.template_runs[run_id])}"
 
 
 def a_run_that_failed_has_cleaned_up(truth: Truth) -> Iterator[str]:
@@ -270,7 +321,10 @@ RULES = (
     everything_is_over,
     the_steps_fit_their_run,
     no_item_is_lost_or_done_out_of_its_turn,
+    a_step_has_the_list_that_its_items_are_of,
     a_resumed_run_goes_on_with_what_was_made,
+    a_step_has_the_files_that_those_before_it_have_kept,
+    nothing_but_a_workspace_that_is_gone_keeps_a_run_from_being_resumed,
     a_run_that_failed_has_cleaned_up,
     a_run_fails_only_for_a_reason,
     a_canceled_run_stays_canceled_and_starts_nothing_more,

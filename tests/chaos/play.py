@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,20 +22,15 @@ from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import Database, new_id, ride_out
 from portal_actions_plugin.storage.sql import now_plus
 from tests.chaos import invariants
-from tests.chaos.actions import RESUMED
+from tests.chaos.actions import RESUMED, TEMPLATES
 from tests.chaos.arena import Arena
 from tests.chaos.client import Client
 from tests.chaos.points import Reached, read_points
 
 TICK_SECONDS = 0.1
 CALM_SECONDS = 600
-TEMPLATES = (
-    ("chaos-plain",) * 4
-    + ("chaos-flaky",) * 3
-    + ("chaos-once",) * 2
-    + ("chaos-refused", "chaos-cleanup", "chaos-always")
-    + ("chaos-items", "chaos-beside", "chaos-swept")
-)
+DECK = ("chaos-plain", "chaos-flaky", *TEMPLATES)
+"""All are started before one is started again; two of them oftener."""
 
 
 class Play:
@@ -43,6 +39,7 @@ class Play:
         self.rng = rng
         self.client = Client(arena.port)
         self.started = 0
+        self.templates: Counter[str] = Counter()
         self.points: dict[str, Reached] = {}
         self._database = database
         self._pool = ThreadPoolExecutor(6)
@@ -51,6 +48,7 @@ class Play:
         self._stopped: dict[str, tuple[int, Reached]] = {}
         self._fed_at = 0.0
         self._resumed: set[str] = set()
+        self._deck: list[str] = []
 
     # -- going on ----------------------------------------------------------------------------------------------------
 
@@ -116,7 +114,10 @@ class Play:
         self.started += 1
         seconds = round(self.rng.uniform(*self._seconds), 2)
         inputs = {"key": self.rng.choice("abc"), "seconds": seconds, "nonce": str(self.started)}
-        self._ask(self.client.start, f"key-{self.started}", self.rng.choice(TEMPLATES), inputs)
+        self._deck = self._deck or self.rng.sample(DECK, len(DECK))
+        template = self._deck.pop()
+        self.templates[template] += 1
+        self._ask(self.client.start, f"key-{self.started}", template, inputs)
 
     def _resume_those_that_failed(self) -> None:
         for run_id in self._to_resume():
@@ -215,14 +216,18 @@ class Play:
         return invariants.violations(self._database, self.arena, self.client)
 
     def _goes_on(self) -> bool:
-        answered = not self.asking and self.started == len(self.client.runs)
+        answered = not self.asking and self.started == len(self.client.runs) + len(self.client.gone)
         return not answered or bool(invariants.unfinished(self._database) or self._to_resume())
 
     def summary(self) -> str:
         done = ", ".join(f"{count} × {what}" for what, count in sorted(self.arena.done.items()))
         answers = ", ".join(f"{count} × {status}" for status, count in sorted(self.client.answers.items()))
         ended = ", ".join(f"{count} {how}" for how, count in invariants.endings(self._database).items())
-        return f"  {self.started} runs: {ended}\n  done to them: {done}\n  HTTP answers: {answers}"
+        done += f", {len(self.client.gone)} × no resume without its workspace"
+        started = ", ".join(f"{count} × {template}" for template, count in sorted(self.templates.items()))
+        return (
+            f"  {self.started} runs: {ended}\n  started: {started}\n  done to them: {done}\n  HTTP answers: {answers}"
+        )
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)

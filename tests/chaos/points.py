@@ -14,7 +14,7 @@ PACKAGE = Path(portal_actions_plugin.__file__).parent
 
 
 def every_point() -> list[str]:
-    """What ``reached("…")``, ``transaction("…")`` and ``slots.changing("…", …)`` name in the package."""
+    """What ``reached("…")``, ``transaction("…")``, ``single_write("…")`` and ``slots.changing("…", …)`` name in the package."""
     source = "\n".join(file.read_text() for file in sorted(PACKAGE.rglob("*.py")))
     named = set(re.findall(r'\breached\("([^"]+)"\)', source))
     templates = set(re.findall(r'\breached\(f"([^"]+)"\)', source))
@@ -25,7 +25,7 @@ def every_point() -> list[str]:
         "signal.{signal.name}.after",
     }
     assert templates == expected, "a new kind of pause point: teach this module to list it"
-    for name in re.findall(r'\b(?:transaction|slots\.changing)\("([^"]+)"', source):
+    for name in re.findall(r'\b(?:transaction|single_write|slots\.changing)\("([^"]+)"', source):
         named |= {f"{name}.before_commit", f"{name}.committed"}
     for signal in SIGNALS:
         named |= {f"signal.{signal.name}.before", f"signal.{signal.name}.after"}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.actions import TEMPLATES
 from tests.chaos.arena import Process
 from tests.chaos.play import Play, playing
 
@@ -78,6 +79,7 @@ def test_no_run_is_lost_stuck_or_ended_twice_whatever_dies(database_url: str, tm
         wrong = play.settle()
         print(f"{play.summary()}\n  in {time.monotonic() - began:.0f} s")
         if RUNS >= 200:
+            assert set(play.templates) == set(TEMPLATES)
             assert play.arena.done["worker killed"] >= 20
             assert play.arena.done["Redis killed"] >= 3
     assert not wrong, f"CHAOS_SEED={SEED}\n" + "\n".join(wrong)

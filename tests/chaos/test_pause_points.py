@@ -22,14 +22,18 @@ PATIENCE_SECONDS = {"kill": 1200, "stop": 2400, "cancel": 1200}
 NUDGE_SECONDS = 1.5
 
 _ANOTHER_PORTAL = "a portal that gets another identity is stopped before: its names on Redis are others then"
+_YOUNG = "files of templates go when no run was started with them for days"
 _BOUNDED = "this portal has a bound on one person's steps: only one without it lets all go that are held back"
 _NEVER = {
     **dict.fromkeys(("new_identity.before_commit", "new_identity.committed"), _ANOTHER_PORTAL),
+    **dict.fromkeys(("template_files_gone.before_commit", "template_files_gone.committed"), _YOUNG),
     **dict.fromkeys(("let_go.before_commit", "let_go.committed"), _BOUNDED),
 }
-_ON_SQLITE = dict.fromkeys(
-    ("workspace_put.before_commit", "workspace_put.committed"), "SQLite has no files of workspaces in it"
-)
+_ON_SQLITE = {
+    f"{name}.{moment}": "SQLite has no files of workspaces in it"
+    for name in ("workspace_put", "workspace_delete")
+    for moment in ("before_commit", "committed")
+}
 NOT_REACHABLE: dict[str, dict[str, str]] = {"kill": _NEVER, "stop": _NEVER, "cancel": _NEVER}
 """By mode, points that no process can come to in it, and why."""
 

@@ -58,12 +58,15 @@ class Truth:
     action_runs: dict[str, Row]
     taken_over: list[Row]
     attempts: dict[str, list[Row]]
+    lists: dict[tuple[str, int], list[Row]]
+    workspaces: dict[str, list[Row]]
     audit: list[Row]
     keys: dict[str, str]
     effects: list[dict[str, Any]]
     signals: list[dict[str, Any]]
     waiting_doorbells: int
     runs: dict[str, str]
+    gone: set[str]
     asked_to_cancel: set[str]
     canceled_at: dict[str, float]
 
@@ -72,6 +75,8 @@ class Truth:
         with database.reading() as db:
             attempts = db.rows(select(tables.attempts).order_by(tables.attempts.c.number))
             steps = db.rows(select(tables.action_runs))
+            items = db.rows(select(tables.step_items).order_by(tables.step_items.c.item))
+            workspaces = db.rows(select(tables.workspaces))
             truth = {
                 "template_runs": {row["id"]: row for row in db.rows(select(tables.template_runs))},
                 "action_runs": {row["id"]: row for row in steps if row["taken_over_from"] is None},
@@ -83,11 +88,14 @@ class Truth:
             doorbells = doorbells_on(redis)
         return cls(
             **truth,
+            lists=grouped(items, lambda row: (row["template_run_id"], row["position"])),
+            workspaces=grouped(workspaces, lambda row: row["template_run_id"]),
             attempts=grouped(attempts, lambda row: row["action_run_id"]),
             effects=_lines(arena.folder / "effects"),
             signals=_lines(arena.folder / "signals"),
             waiting_doorbells=doorbells,
             runs=dict(client.runs),
+            gone=set(client.gone),
             asked_to_cancel=set(client.asked_to_cancel),
             canceled_at=dict(client.canceled_at),
         )

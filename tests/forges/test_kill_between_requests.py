@@ -131,9 +131,10 @@ class Play:
     def kill_at(self, order: Order, path: str, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Kill the job process of a run while the forge hangs, and lose the request; a run without it just ends."""
         wait_until(lambda: order.has_happened or self.ada.get(path).json["status"] in ENDED)
+        # While the forge hangs: the next attempt may begin as soon as the process is dead.
+        meanwhile()
         if order.has_happened:
             self.kill_job_processes()
-        meanwhile()
         order.drop()
 
     def check_made_once(self, name: str, where: str = "") -> None:
