@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.outside import truth
 from tests.outside.parts import Database, Postgres, Redis, Sqlite, wait_until
-from tests.outside.stage import ALIVE_SECONDS, Stage
+from tests.outside.stage import ALIVE_SECONDS, SHARED, Stage
 
 CALM_SECONDS = 120
 PROBE_SECONDS = 5.0
@@ -28,12 +28,18 @@ USUAL_RUNS = 40
 
 @dataclass
 class Verdict:
-    """What one scenario has come to; every count but the first, and what is alive, has to be none."""
+    """What one scenario has come to; every count but the first two, and what is alive, has to be none.
+
+    Attributes:
+        accepted: runs.
+        shared: those of them whose steps share a folder, go through items, and clean up; versions from before have none.
+    """
 
     scenario: str
     database: str
     seed: int
     accepted: int = 0
+    shared: int = 0
     lost: int = 0
     stuck: int = 0
     doubled: int = 0
@@ -60,7 +66,7 @@ class Verdict:
         if self.skipped:
             return f"SKIPPED {where}: {self.skipped}"
         counts = (
-            f"{self.accepted} accepted, {self.lost} lost, {self.stuck} stuck, {self.doubled} doubled, "
+            f"{self.accepted} accepted, {self.shared} of them with items, {self.lost} lost, {self.stuck} stuck, {self.doubled} doubled, "
             f"{self.after_cancel} begun after cancel, {self.two_holders} locks held twice, {self.untold} untold, "
             f"{self.failed} failed, {self.bare_500} answers of 500, {self.refused} of 503 or none, {self.alive} of {self.wanted} workers alive, "
             f"new run in {self.probe:.2f} s, {self.seconds:.0f} s in all"
@@ -165,9 +171,10 @@ class Play:
 
     def _person(self, stage: Stage, crowd: str, share: range, rng: random.Random, pause: float, cancel: float) -> None:
         begun = time.monotonic()
+        offers_shared = stage.offers(SHARED)
         for number in share:
             time.sleep(max(0.0, begun + number * pause - time.monotonic()))
-            template = "outside-once" if rng.random() < 0.25 else "outside-three"
+            template = rng.choice(("outside-once", "outside-three", SHARED if offers_shared else "outside-three"))
             inputs = {"key": rng.choice("abc"), "seconds": round(rng.uniform(0.01, 0.4), 3)}
             try:
                 run_id = stage.client.start_template(template, inputs, key=f"{crowd}-{number}")
@@ -257,8 +264,10 @@ class Play:
                 verdict.notes.append(f"a new run on {queue}, within {limit:.1f} s: {error}")
         found = truth.Truth(stage, self.excuses)
         verdict.accepted += len(stage.client.accepted)
+        verdict.shared += found.shared()
         verdict.refused += stage.client.answers["503"] + stage.client.answers["none"]
         verdict.lost += self._note("lost", found.lost())
+        verdict.lost += self._note("of files, items and cleanups", found.unshared())
         verdict.stuck += self._note("stuck", found.stuck())
         verdict.doubled += self._note("doubled", found.doubled())
         verdict.after_cancel += self._note("begun after cancel", found.begun_after_cancel())

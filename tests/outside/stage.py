@@ -59,6 +59,26 @@ TEMPLATES = {
     "outside-three": ("outside.step@v1", "outside.locked@v1", "outside.slow@v1"),
     "outside-once": ("outside.once@v1", "outside.slow@v1"),
 }
+SHARED = "outside-shared"
+ITEMS = ("a", "b", "c")
+SHARED_STEPS = """\
+    - id: items
+      name: items
+      each: [a, b, c]
+      action: outside.share@v1
+      input: {key: "${{ parameters.key }}", seconds: "${{ parameters.seconds / 3 }}", item: "${{ each.value }}"}
+    - id: refused
+      name: refused
+      if: "${{ parameters.key == 'c' }}"
+      action: outside.refuse@v1
+      input: {key: "${{ parameters.key }}", seconds: 0}
+    - id: cleanup
+      name: cleanup
+      if: "${{ always() }}"
+      action: outside.share@v1
+      input: {key: "${{ parameters.key }}", seconds: "${{ parameters.seconds }}"}
+"""
+"""Items that leave files to one another, a step that fails in every third run, and one that cleans up, or just comes last."""
 ALIVE_SECONDS = 60
 """A supervisor lets a place wait up to half a minute when its workers die young."""
 
@@ -128,6 +148,8 @@ class Stage:
         for name, actions in TEMPLATES.items():
             steps = "".join(STEP.format(id=f"step-{n}", action=action) for n, action in enumerate(actions))
             (self.folder / "templates" / f"{name}.yaml").write_text(TEMPLATE.format(name=name, steps=steps))
+        shared = TEMPLATE.format(name=SHARED, steps=SHARED_STEPS)
+        (self.folder / "templates" / f"{SHARED}.yaml").write_text(shared)
         info = self.folder / "site" / "outside_host-1.dist-info"
         info.mkdir(parents=True, exist_ok=True)
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-host\nVersion: 1\n")
@@ -240,6 +262,11 @@ class Stage:
             except OSError:
                 continue
         return found
+
+    def offers(self, template: str) -> bool:
+        """Whether the portal has a template: its version may be too old to load it."""
+        status, _ = self.client.insist("GET", f"/templates/{template}", None, {}, "margaret")
+        return status == 200
 
     def ids(self, table: str) -> list[dict[str, str]]:
         rows = self.database.rows(f"SELECT id FROM portal_actions_{table}")

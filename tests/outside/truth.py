@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.outside.parts import Database
-from tests.outside.stage import Stage
+from tests.outside.stage import ITEMS, SHARED, Stage
 
 Row = dict[str, Any]
 ACTIVE = ("queued", "running")
@@ -72,6 +72,26 @@ class Truth:
             if run_id not in self.excuses.forgotten and self.run(run_id) is None:
                 yield f"{key} was accepted as {run_id}, which is not there"
 
+    def shared(self) -> int:
+        """How many runs have steps that share a folder."""
+        return sum(run["template"] == SHARED for run in self.template_runs.values())
+
+    def unshared(self) -> Iterator[str]:
+        """Files, items and cleanups that are missing, or are too many."""
+        steps = grouped((row for row in self.action_runs.values() if row["template_run_id"]), "template_run_id")
+        for run in (run for run in self.template_runs.values() if run["template"] == SHARED):
+            places = sorted((row["position"], row["item"]) for row in steps[run["id"]] if row["status"] == "success")
+            every = [(0, item) for item in range(len(ITEMS))]
+            if run["status"] in ("success", "failed") and places != [*every, (2, 0)]:
+                yield f"it has done {places}: {shown(run)}"
+            if run["failed_at_step"] not in (None, 1) or (run["status"] == "failed") != (run["failed_at_step"] == 1):
+                yield f"it has not failed where it is refused: {shown(run)}"
+        for line in (line for line in self.effects if line["event"] == "begin" and "files" in line):
+            row = self.action_runs.get(line["action_run"])
+            expected = ITEMS[: row["item"]] if row and row["position"] == 0 else ITEMS
+            if row and line["files"] != dict.fromkeys(expected, "done"):
+                yield f"it was given {line['files']}: {shown(row)}"
+
     def stuck(self) -> Iterator[str]:
         for row in (*self.template_runs.values(), *self.action_runs.values()):
             if row["status"] in ACTIVE or row["finished_at"] is None:
@@ -106,9 +126,14 @@ class Truth:
         for row in self.action_runs.values():
             if row["status"] != "failed" or not row["action"].startswith("outside."):
                 continue
-            if row["attempt"] >= row["max_attempts"] or (row["action"], row["error_code"]) == (
-                "outside.once@v1",
-                "WORKER_LOST",
+            if (
+                row["attempt"] >= row["max_attempts"]
+                or (row["action"], row["error_code"])
+                == (
+                    "outside.once@v1",
+                    "WORKER_LOST",
+                )
+                or (row["action"], row["error_code"]) == ("outside.refuse@v1", "VALIDATION_ERROR")
             ):
                 continue
             yield f"failed: {shown(row)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import time
@@ -12,6 +13,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from portal_actions_plugin import ActionContext, action
+from portal_actions_plugin.errors import ValidationError
 
 FOLDER = Path(os.environ["OUTSIDE_FOLDER"])
 MANY = 25
@@ -47,6 +49,10 @@ def effect(ctx: ActionContext, event: str, **more: Any) -> None:
 class Work(Schema):
     key = fields.String(load_default="")
     seconds = fields.Float(load_default=0.0)
+
+
+class ShareOfWork(Work):
+    item = fields.String(load_default="")
 
 
 def work(ctx: ActionContext, seconds: float, **more: Any) -> dict[str, Any]:
@@ -88,3 +94,23 @@ def _lock(data: Mapping[str, Any]) -> str:
 )
 def locked(ctx: ActionContext, *, key: str, seconds: float) -> dict[str, Any]:
     return work(ctx, seconds, lock=key)
+
+
+SHARING: dict[str, Any] = {"workspace": "writes"} if "workspace" in inspect.signature(action).parameters else {}
+"""Versions from before steps shared a folder have none to declare; they refuse the template, too."""
+
+
+@action("outside.share@v1", title="Share", input=ShareOfWork, idempotent=True, timeout=60, max_attempts=MANY, **SHARING)
+def share(ctx: ActionContext, *, key: str, seconds: float, item: str) -> dict[str, Any]:
+    """Say what is in the folder that the steps share, and leave a file there."""
+    files = {one.path: ctx.workspace.path(one.path).read_text() for one in ctx.workspace.files()}
+    mine = ctx.workspace.path(item or str(ctx.run.step_id))
+    mine.write_text("begun")
+    made = work(ctx, seconds, files=files)
+    mine.write_text("done")
+    return made
+
+
+@action("outside.refuse@v1", title="Refuse", input=Work, idempotent=True, timeout=60, max_attempts=MANY)
+def refuse(ctx: ActionContext, *, key: str, seconds: float) -> None:
+    raise ValidationError("Nobody takes this.")
