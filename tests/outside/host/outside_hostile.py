@@ -601,7 +601,7 @@ def _surroundings() -> dict[str, Any]:
         "trace": sys.gettrace() is None,
         "decimals": decimal.getcontext().prec,
         "paths": bool(sys.path and sys.meta_path),
-        "temporary": tempfile.tempdir,
+        "temporary": tempfile.gettempdir(),
         "threads": threading.active_count(),
         "standard": [stat.S_IFMT(os.fstat(number).st_mode) for number in range(3)],
         "output": type(sys.stdout).__name__,

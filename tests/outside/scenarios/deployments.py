@@ -119,6 +119,6 @@ def _restore(stage: Stage, copy: Path) -> None:
         database.start()
         return
     assert isinstance(database, Sqlite)
-    for old in database.file.parent.glob(f"{database.file.name}*"):
-        old.unlink()
+    for suffix in ("", "-wal", "-shm"):  # the folder of workspaces stays as it is
+        database.file.with_name(f"{database.file.name}{suffix}").unlink(missing_ok=True)
     shutil.move(copy, database.file)
