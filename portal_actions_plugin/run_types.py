@@ -171,7 +171,7 @@ class ItemRun:
     """One item of a step with ``each``, in short.
 
     ``status`` is its action run's, or ``pending``, ``skipped`` or ``not_run`` while ``run_id`` is None. ``name`` is what
-    people call it.
+    people call it. ``worker_lost`` is as of an action run.
     """
 
     index: int
@@ -185,6 +185,7 @@ class ItemRun:
     error_code: str | None = None
     error_message: str | None = None
     taken_over_from: str | None = None
+    worker_lost: bool = False
 
     @property
     def duration_ms(self) -> int | None:

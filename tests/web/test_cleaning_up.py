@@ -69,7 +69,7 @@ def test_a_run_that_cleans_up_says_so_with_its_first_error_and_what_is_still_to_
     assert page.one("h1").text == "Made failed, cleaning up"
     assert page.one(id="run-failure").text == (
         "Failed at “Create”: The repository is there already. The run is cleaning up, and ends as failed after that. "
-        "Now: Delete. After that, where their ifs say so: Tell, Never."
+        "Now: Delete. After that, if their conditions hold: Tell, Never."
     )
     assert [badge.text for badge in page.one(id="run-steps").all("span", class_="pa-badge")] == [
         *("success", "failed", "not run", "queued", "pending", "pending")
@@ -117,6 +117,7 @@ def test_a_receipt_says_when_not_all_was_cleaned_up(portal: Flask, template_fold
     service.cancel_template_run(ADA, canceled.id)
     page = Visitor(portal, "ada").see(f"/templates/runs/{canceled.id}")
     assert "Delete was canceled before it began." in page.one("div", id="run-receipt").text
+    assert page.one(id="run-verdict").text.endswith("CONFLICT"), "why it failed, which a cancel has not changed"
 
 
 def test_the_api_says_where_a_running_run_has_failed_and_refuses_a_retry_until_it_has_ended(

@@ -22,8 +22,9 @@ from portal_actions_plugin.runs.reading.usual_times import usual_times
 from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from tests.support.page_html import Element
+from tests.support.page_rows import ago
 from tests.support.people import Visitor
-from tests.support.run_helpers import HELLO, register, start, work_off
+from tests.support.run_helpers import HELLO, register, set_columns, start, work_off
 
 MANY = 120
 
@@ -117,9 +118,36 @@ def test_while_a_run_goes_on_its_page_is_light_and_has_a_hundred_items_at_once(
     assert earlier.attributes["href"] == f"{path}?items=1#step-1"
 
 
+def test_a_step_whose_items_have_lost_their_workers_is_not_shown_as_running(
+    portal: Flask, template_folder: Path, made: None
+) -> None:
+    step = {"id": "many", "name": "Many", "action": "test.make@v1", "each": [1, 2, 3], "concurrency": 2}
+    run = start(template_folder, step)
+    ids = [item.run_id for item in queries.items_of(run, 0, after=-1, limit=2)]
+    for id_ in ids:
+        set_columns(id_, status="running", attempt=1, started_at=ago(60), lease_expires_at=ago(5))
+    with transaction("test") as tx:
+        tx.execute(tables.template_runs.update().values(status="running", started_at=ago(60)))
+    ada, path = Visitor(portal, "ada"), f"/templates/runs/{run.id}?items=1"
+
+    def shown() -> set[str]:
+        listed = ada.see(address_of_items(ada.see("/actions").one("tbody").all("tr")[0])).one("tbody").all("tr")
+        assert [row.all("td")[0].text for row in listed[1:]] == [*words, "pending"]
+        page = ada.see(path)
+        assert [item.text.split(maxsplit=1)[1] for item in page.one("ol", class_="pa-items").all("li")[:2]] == words
+        assert bool(page.all("svg", class_="pa-spin")) == ("running" in words)
+        return {badge.text for badge in page.all("span", class_="pa-badge")}
+
+    words = ["worker lost", "worker lost"]
+    assert shown() == {"worker lost"}
+    set_columns(ids[1], lease_expires_at=ago(-60))
+    words = ["worker lost", "running"]
+    assert shown() == {"running", "worker lost"}
+
+
 def address_of_items(row: Element) -> str:
     """Where a line of the list leads that unfolds it."""
-    (link,) = [link for link in row.all("a") if link.text.strip().endswith(("done", "failed", "not run"))]
+    (link,) = [link for link in row.all("a") if "items done" in link.text]
     return link.attributes["href"].partition("#")[0]
 
 

@@ -10,7 +10,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from portal_actions_plugin.blueprints.pages.outlines import outline
-from portal_actions_plugin.run_types import ActionRun, Attempt, RunError, StepItems, TemplateRun, duration_ms
+from portal_actions_plugin.run_types import (
+    ActionRun,
+    Attempt,
+    ItemRun,
+    RunError,
+    Step,
+    StepItems,
+    TemplateRun,
+    duration_ms,
+)
 from portal_actions_plugin.runs.states import CLEANING_UP, LOST, RUNNING
 from portal_actions_plugin.software_templates.outputs.addresses import web_address
 
@@ -169,13 +178,9 @@ class PageText:
         return f"{error.code}: {error.message}\nRun {run_id}"
 
     @staticmethod
-    def status(run: ActionRun | TemplateRun) -> str:
+    def status(run: ActionRun | ItemRun | Step | TemplateRun) -> str:
         """The status to show: a run whose worker is gone is not running, whatever its row still says."""
-        if isinstance(run, TemplateRun):
-            lost = any(part.worker_lost for step in run.steps for part in step.runs)
-        else:
-            lost = run.worker_lost
-        if lost and run.status == RUNNING:
+        if run.status == RUNNING and _is_lost(run):
             return LOST
         return CLEANING_UP if isinstance(run, TemplateRun) and run.is_cleaning_up else run.status
 
@@ -189,7 +194,7 @@ class PageText:
         told = ("failed", "running", "queued", "canceled", "not_run")
         said += [f"{of.counts[status]:,} {self.word(status).lower()}" for status in told if of.counts.get(status)]
         left_out = of.counts.get("skipped", 0)
-        return ", ".join(said + ([f"{left_out:,} left out by its if"] if left_out else []))
+        return ", ".join(said + ([f"{left_out:,} left out by its condition"] if left_out else []))
 
     @staticmethod
     def initials(name: str) -> str:
@@ -245,3 +250,13 @@ def _clipped(text: str) -> str:
     if len(text) <= MAX_VALUE_CHARS:
         return text
     return f"{text[:MAX_VALUE_CHARS]} … ({len(text) - MAX_VALUE_CHARS:,} characters more)"
+
+
+def _is_lost(run: ActionRun | ItemRun | Step | TemplateRun) -> bool:
+    """Whether nobody is at work on what runs; a step goes on while one of its items does."""
+    if isinstance(run, TemplateRun):
+        return any(step.status == RUNNING and _is_lost(step) for step in run.steps)
+    if isinstance(run, Step):
+        at_work = [part for part in run.runs if part.status == RUNNING]
+        return bool(at_work) and all(part.worker_lost for part in at_work)
+    return run.worker_lost

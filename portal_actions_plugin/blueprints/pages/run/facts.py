@@ -157,7 +157,7 @@ def _usual(identity: Identity, run: ActionRun | TemplateRun) -> dict[str, int]:
 
 
 def _error(run: ActionRun | TemplateRun, runs: Sequence[ActionRun]) -> RunError | None:
-    """Why the run failed: what Retry and Resume have to get past."""
-    if run.status != FAILED:
+    """Why the run failed: what Retry and Resume have to get past, also where its cleanup was canceled."""
+    if run.status != FAILED and not (isinstance(run, TemplateRun) and run.failed_at_step):
         return None
     return next((one.error for one in runs if one.error), None)

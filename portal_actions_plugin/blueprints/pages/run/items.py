@@ -94,12 +94,12 @@ def item_rows(listed: Listed, text: PageText, url_of: Callable[[str], str]) -> M
 
 def _rows(listed: Listed, text: PageText, url_of: Callable[[str], str]) -> Iterator[str]:
     for item in listed.items:
-        called, word = f"<bdi>{escape(item.name)}</bdi>", escape(text.word(item.status))
+        called, word = f"<bdi>{escape(item.name)}</bdi>", escape(text.word(text.status(item)))
         name = f'<a href="{escape(url_of(item.run_id))}">{called}</a>' if item.run_id else f"<span>{called}</span>"
         took = f" <span>{text.duration(item.duration_ms)}</span>" if item.duration_ms is not None else ""
         error = f" <code>{escape(item.error_code)}</code>" if item.error_code else ""
         kept = " <span>taken over</span>" if item.taken_over_from else ""
-        yield f'<li class="pa-is-{escape(item.status)}">{name} <b>{word}</b>{took}{error}{kept}</li>'
+        yield f'<li class="pa-is-{escape(text.status(item))}">{name} <b>{word}</b>{took}{error}{kept}</li>'
 
 
 def _number(request: Request, name: str, default: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, func, select
 
 from portal_actions_plugin.run_types import ActionRun, ItemRun, StepItems
+from portal_actions_plugin.runs.conditions import LOST
 from portal_actions_plugin.runs.items.names import item_name
 from portal_actions_plugin.runs.reading import rows
 from portal_actions_plugin.runs.reading.records import ItemRecord, item_record
@@ -174,7 +175,7 @@ def items_of(
     )
     wanted = select(
         *(_item.item, _item.key, _item.value, _item.runs, _run.id, _run.status, _run.started_at, _run.finished_at),
-        *(_run.error_code, _run.error_message, _run.taken_over_from),
+        *(_run.error_code, _run.error_message, _run.taken_over_from, LOST.label("worker_lost")),
     ).select_from(joined)
     wanted = wanted.where(_item.template_run_id == run_id, _item.position == position, _item.item > after)
     if statuses:
@@ -202,6 +203,7 @@ def _item_run(row: Mapping[str, Any], run_status: str) -> ItemRun:
         error_code=row["error_code"],
         error_message=row["error_message"],
         taken_over_from=row["taken_over_from"],
+        worker_lost=bool(row["worker_lost"]),
     )
 
 
