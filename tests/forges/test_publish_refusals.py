@@ -280,6 +280,45 @@ class TestRepeated:
         assert (bench.commits("orders"), bench.protected("orders")) == (1, ["main"])
         assert (bench.topics("orders"), bench.variables("orders")) == (["one"], ["REGION", "TOKEN"])
 
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("POST", "/projects"),
+            ("PUT", "/projects/*"),
+            ("POST", "/projects/*/members"),
+            ("POST", "/projects/*/variables"),
+            ("POST", "/projects/*/repository/branches"),
+            ("POST", "/projects/*/protected_branches"),
+        ],
+    )
+    def test_an_answer_of_gitlab_that_is_lost_makes_nothing_twice(self, lab: Stage, method: str, path: str) -> None:
+        lab.bench.faults.order(method, path, Respond(502, "Bad gateway"), after=True)
+        ctx = lab.context()
+        made = publish_gitlab.run(ctx, {"repoUrl": lab.url(), **SET_UP_GITLAB})
+        assert (ctx.warnings, made["created"]) == ([], True)
+        bench = lab.bench
+        assert (bench.commits("orders", "master"), bench.commits("orders", "next")) == (1, 1)
+        assert "next" in bench.protected("orders")
+        assert (bench.topics("orders"), bench.variables("orders")) == (["one"], ["REGION"])
+
+    @pytest.mark.parametrize("path", ["/projects/*", "/projects/*/members"])
+    def test_a_limit_of_gitlab_is_waited_for_and_nothing_is_left_out(self, lab: Stage, path: str) -> None:
+        lab.bench.faults.order("PUT" if path == "/projects/*" else "POST", path, lab.bench.limited(120))
+        recorder = MemoryRecorder()
+        with pytest.raises(RateLimitedError):
+            lab.run(publish_gitlab, recorder, **SET_UP_GITLAB)
+        ctx = lab.context(recorder)
+        publish_gitlab.run(ctx, {"repoUrl": lab.url(), **SET_UP_GITLAB})
+        assert ctx.warnings == []
+        assert (lab.bench.topics("orders"), "grace" in lab.bench.people("orders")) == (["one"], True)
+
+    def test_a_project_that_is_not_shown_yet_is_waited_for(self, lab: Stage) -> None:
+        lab.bench.faults.order("GET", "/projects/*", Respond(404, {"message": "404 Project Not Found"}), nth=2, times=1)
+        ctx = lab.context()
+        publish_gitlab.run(ctx, {"repoUrl": lab.url(), **SET_UP_GITLAB})
+        assert ctx.warnings == []
+        assert lab.bench.double.project("acme/orders").settings["merge_method"] == "ff"
+
     @pytest.mark.parametrize("path", ["/**/topics", "/**/collaborators/grace", "/**/protection"])
     def test_a_limit_in_what_can_be_left_out_is_waited_for_and_nothing_is_left_out(self, hub: Stage, path: str) -> None:
         hub.bench.double.state.account("acme").properties = {"tier"}

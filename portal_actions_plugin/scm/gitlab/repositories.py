@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from portal_actions_plugin.errors import ActionError, ConflictError, NotFoundError, ValidationError
+from portal_actions_plugin.errors import ActionError, ConflictError, NotFoundError, RemoteError, ValidationError
 from portal_actions_plugin.scm.gitlab.client import Api, GitLab, ProjectApi, Query
 from portal_actions_plugin.scm.gitlab.errors import HIDDEN_HINT
 from portal_actions_plugin.scm.gitlab.projects import Project, project_path, segment
@@ -17,7 +17,7 @@ from portal_actions_plugin.scm.names import check_owner_path, check_repo, check_
 from portal_actions_plugin.scm.remote.answers import LostAnswerError
 from portal_actions_plugin.scm.remote.fields import at, maybe_text, number, text, texts
 from portal_actions_plugin.scm.remote.intents import Intents, fingerprint
-from portal_actions_plugin.scm.remote.lost_answers import write_again, write_once
+from portal_actions_plugin.scm.remote.lost_answers import look_for, write_again, write_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,8 +117,18 @@ class _Creation:
             )
         body = self._body(self._namespace())
         self.intents.add_at(asked.at or datetime.now(UTC))
-        made = write_once(lambda: self._post(body), self._look_up, log=self.api.opening.log)
-        return self._ours(made).as_repository(self.gitlab.name, fresh=True)
+        made = self._ours(write_once(lambda: self._post(body), self._look_up, log=self.api.opening.log))
+        self._await()
+        return made.as_repository(self.gitlab.name, fresh=True)
+
+    def _await(self) -> None:
+        """Wait until GitLab shows what it has just made, so that whatever comes next finds it."""
+        try:
+            is_shown = look_for(self._look_up) is not None
+        except RemoteError:
+            is_shown = False
+        if not is_shown:
+            self.api.opening.warn(f"GitLab has made {self.new.name}, and does not show it yet.")
 
     def _post(self, body: JsonValue) -> Project:
         try:
