@@ -95,6 +95,9 @@ def the_steps_fit_their_run(truth: Truth) -> Iterator[str]:
             yield f"a successful run with {statuses}: {shown(run)}"
         if run["status"] == CANCELED and statuses[-1:] != [CANCELED]:
             yield f"a canceled run with {statuses}: {shown(run)}"
+        if run["status"] != CANCELED:
+            late = [row for row in truth.steps(run["id"]) if row["finished_at"] > run["finished_at"]]
+            yield from (f"a step was over after its run: {shown(row)}" for row in late)
         for before, after in pairwise(steps):
             over = max(row["finished_at"] for row in before.rows)
             yield from (
