@@ -158,6 +158,10 @@ class Play:
         """Leave values that no process has put into the dictionary, as runs that older versions have started."""
         self._ask(self._write, delete(tables.search_terms))
 
+    def forget_files(self) -> None:
+        """Leave no files of templates, as of those that nobody has started for days: a new web process keeps them again."""
+        self._ask(self._write, delete(tables.template_files))
+
     def _write(self, statement: Executable) -> None:
         """Not in the hand that continues stopped processes: on SQLite one of them may have the only writer's place."""
 

@@ -79,6 +79,14 @@ def nudge_redis(play: Play, names: set[str]) -> None:
         play.arena.kill_redis(0.5, keep_data=False)
 
 
+def nudge_files(play: Play, names: set[str]) -> None:
+    """Files of templates are kept once: on PostgreSQL who is killed just after a single write has committed it already."""
+    if names & {"template_files_row", "template_files_kept"} and play.rng.random() < 0.3:
+        play.forget_files()
+        for web in play.arena.processes("web"):
+            play.arena.kill(web)
+
+
 def nudge(play: Play, left: set[str]) -> None:
     """Now and then bring about what some points need: they lie on ways that a healthy portal does not take."""
     if play.rng.random() > TICK_SECONDS / NUDGE_SECONDS:
@@ -88,6 +96,7 @@ def nudge(play: Play, left: set[str]) -> None:
         play.hold_one_back()
     if "search_terms" in names:
         play.forget_words()
+    nudge_files(play, names)
     if names & {"cancel", "signal.portal-actions.action-run-finished"}:
         play.cancel_one()
     if "refuse" in names:
