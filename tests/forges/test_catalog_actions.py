@@ -19,6 +19,7 @@ from portal_actions_plugin.hooks import asking
 from portal_actions_plugin.scm.remote import transport
 from portal_actions_plugin.software_templates.expressions.limits import budget
 from portal_actions_plugin.software_templates.yaml.documents import read_documents
+from tests.support.action_helpers import LostError
 from tests.support.forges.benches import GitHubBench, GitLabBench, LocalBench
 from tests.support.forges.publishing import Stage, stage_on
 
@@ -157,6 +158,30 @@ def test_what_is_registered_already_is_allowed_where_it_is_optional(local: Stage
     with pytest.raises(ConflictError):
         registered(local, catalog, catalogInfoUrl=url)
     assert registered(local, catalog, catalogInfoUrl=url, optional=True) == {"catalogInfoUrl": url}
+
+
+def test_a_step_that_is_repeated_does_not_fail_on_what_it_has_registered_itself(local: Stage) -> None:
+    local.bench.add("orders", {"catalog-info.yaml": COMPONENT})
+    there: set[str] = set()
+
+    def register_location(url: str, _optional: bool) -> None:
+        if url in there:
+            raise ConflictError("It is there.")
+        there.add(url)
+        raise LostError  # the attempt is lost right after the catalog has it
+
+    catalog = SimpleNamespace(register_entity=lambda *_: "x", register_location=register_location)
+    contents = f"{local.addresses._roots(local.installation)[0]}/acme/orders/blob/main"
+    ctx = local.context()
+    ctx.host_catalog = catalog
+    with pytest.raises(LostError):
+        catalog_register.run(ctx, {"repoContentsUrl": contents})
+    made = catalog_register.run(ctx, {"repoContentsUrl": contents})
+    assert made["entityRef"] == "component:default/orders"
+    with pytest.raises(ConflictError):
+        registered(local, catalog, repoContentsUrl=contents)
+    allowed = registered(local, catalog, repoContentsUrl=contents, optional=True)
+    assert allowed["entityRef"] == "component:default/orders"
 
 
 def test_a_missing_file_is_an_error_unless_it_is_optional(stage: Stage) -> None:

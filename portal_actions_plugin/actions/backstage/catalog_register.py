@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,7 +22,9 @@ from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_fields import optional_text
 from portal_actions_plugin.errors import (
     ActionError,
+    AuthError,
     ConfigurationError,
+    ConflictError,
     NotFoundError,
     RateLimitedError,
     RemoteError,
@@ -106,7 +109,7 @@ def catalog_register(
         if not optional:
             raise
         ctx.log(f"{url} is not registered, which is allowed: {error.message}", level="warning")
-        ref = None
+        ref = _ref_in(ctx, url)
     return {"catalogInfoUrl": url, **({"entityRef": ref} if ref else {})}
 
 
@@ -147,8 +150,15 @@ def _registered(ctx: ActionContext, url: str, is_optional: bool) -> str | None: 
     catalog = ctx.catalog
     register_location = getattr(catalog, "register_location", None)
     if register_location is not None:
+        is_first = _is_first(ctx, url)
         ctx.recorder.ensure_ours()
-        answer = register_location(url, is_optional)
+        try:
+            answer = register_location(url, is_optional)
+        except ConflictError:
+            if is_first:
+                raise
+            ctx.log(f"{url} is registered: an earlier attempt of this run, or a run that it retries, has asked for it")
+            return _ref_in(ctx, url)
         if answer is not None and not isinstance(answer, str):
             raise ConfigurationError(
                 f"The catalog answered register_location with a {type(answer).__name__}, not a reference or None.",
@@ -162,6 +172,26 @@ def _registered(ctx: ActionContext, url: str, is_optional: bool) -> str | None: 
         entity_id = catalog.register_entity(taken(entity, source), source)
         ctx.log(f"registered {ref_of(entity)} as {entity_id}")
     return ref_of(stands_for_all([entity for entity, _ in found])) if found else None
+
+
+def _is_first(ctx: ActionContext, url: str) -> bool:
+    """Whether nobody has asked the catalog for this address yet, of this run and those that it retries."""
+    asked: list[bool] = []
+
+    def note() -> bool:
+        asked.append(True)
+        return True
+
+    ctx.checkpoint("registerLocation", note, of=(url,))
+    return bool(asked)
+
+
+def _ref_in(ctx: ActionContext, url: str) -> str | None:
+    """The entity that a file is about, which the catalog has already; None where that cannot be read."""
+    with suppress(ConflictError, NotFoundError, ValidationError, AuthError):
+        if found := [entity for entity, _ in _read(ctx, url)]:
+            return ref_of(stands_for_all(found))
+    return None
 
 
 def _read(ctx: ActionContext, url: str) -> Iterator[tuple[dict[str, Json], str]]:
