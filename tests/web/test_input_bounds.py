@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 from marshmallow import Schema, fields
 from sqlalchemy import update
 
@@ -16,7 +18,7 @@ from portal_actions_plugin.actions.scm_fields import FileInput
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import service
-from portal_actions_plugin.runs.guards.input_bounds import MAX_SECRET_CHARS, MAX_VALUES
+from portal_actions_plugin.runs.guards.input_bounds import MAX_SECRET_CHARS, MAX_VALUES, require_few_values
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.secrets import redaction, sealing
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
@@ -148,6 +150,28 @@ def test_more_values_than_an_input_may_have_are_refused_before_they_are_checked(
     assert answer.status_code == 422
     assert "more than 20,000 values" in answer.json["message"]
     assert not checked
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_body_of_too_many_values_is_not_even_parsed(
+    ada: Person, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    parsed: list[object] = []
+    loads = DefaultJSONProvider.loads
+    monkeypatch.setattr(DefaultJSONProvider, "loads", lambda self, s, **o: parsed.append(s) or loads(self, s, **o))
+    body = f'{{"input": {{"notes": {"[" * 10 + ",".join(["[[]]"] * 50_000) + "]" * 10}}}}}'.encode(encoding)
+    answer = ada.post(USE, data=body, content_type="application/json")
+    assert (answer.status_code, parsed) == (422, [])
+    assert "more than 20,000 values" in answer.json["message"]
+
+
+def test_commas_and_brackets_of_a_text_are_no_values() -> None:
+    text = json.dumps({"a": '\\"[,{"' * 20_000, "b": "\\", "c": "[" * 50_000})
+    require_few_values(text.encode())
+    require_few_values(text[: len(text) // 3].encode() + b"," * 30_000)  # its text is not closed
+    require_few_values(b'"' + b'\\"' * 200_000 + b"," * 30_000 + b"\\")
+    with pytest.raises(ValidationError, match="more than 20,000 values"):
+        require_few_values(text.encode() + b"," * 30_000)
 
 
 def test_the_check_of_thousands_of_wrong_files_ends_at_the_first_fifty(

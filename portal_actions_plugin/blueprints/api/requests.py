@@ -21,6 +21,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import ActionRun, Origin, TemplateRun
 from portal_actions_plugin.runs.accept import Ask, Started
 from portal_actions_plugin.runs.guards.identity import current_identity
+from portal_actions_plugin.runs.guards.input_bounds import require_few_values
 
 OPEN_BLUEPRINTS = ("portal_actions_health",)
 """What answers without an identity."""
@@ -59,10 +60,11 @@ def prepare_api_request() -> None:
 
 def _check_body() -> None:
     # Read first: a body that is too large is that, whatever it says that it is.
-    request.get_data()
+    given = request.get_data()
     refuse_what_is_cut_off()
     if not request.is_json:
         raise BadRequest(f"The body is {request.mimetype or 'of no type'}, not JSON.")
+    require_few_values(given)
     try:
         body = request.get_json()
     except (ValueError, RecursionError):
