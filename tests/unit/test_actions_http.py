@@ -632,6 +632,13 @@ class TestStatuses:
             (429, {"Retry-After": "100", "RateLimit-Reset": "25"}, 100),
             (429, {"X-RateLimit-Reset": "1", "Date": MORNING}, 1),
             (429, {"X-RateLimit-Reset": "1795341000", "Date": MORNING}, 0),
+            (429, {"X-RateLimit-Reset": "1795341690000", "Date": MORNING}, 90),
+            (429, {"Retry-After": "12.5"}, 12.5),
+            (429, {"RateLimit": "limit=10, remaining=0, reset=44"}, 44),
+            (403, {"RateLimit": "limit=10, remaining=0, reset=44"}, 44),
+            (403, {"RateLimit": '"minute";r=0;t=44, "hour";r=7;t=3000'}, 44),
+            (429, {"RateLimit": '"minute";r=0;t=44, "hour";r=0;t=3000', "Retry-After": "5"}, 3000),
+            (429, {"RateLimit": '"minute";r=3;t=44'}, None),
             (429, {"X-RateLimit-Reset": "inf"}, None),
             (429, {"X-RateLimit-Reset": "tomorrow"}, None),
         ],
@@ -650,7 +657,10 @@ class TestStatuses:
             call()
         assert raised.value.retry_after == wait
 
-    @pytest.mark.parametrize("headers", [{}, {"X-RateLimit-Remaining": "12"}, {"X-RateLimit-Reset": "1795341690"}])
+    @pytest.mark.parametrize(
+        "headers",
+        [{}, {"X-RateLimit-Remaining": "12"}, {"X-RateLimit-Reset": "1795341690"}, {"RateLimit": '"a";r=1;t=5'}],
+    )
     def test_a_403_that_names_no_limit_is_a_refusal(self, server: Server, call: Any, headers: dict[str, str]) -> None:
         server.routes["/"] = says(403, "no", **{name.replace("-", "_"): value for name, value in headers.items()})
         with pytest.raises(AuthError):
