@@ -42,6 +42,7 @@ from portal_actions_plugin.software_templates.step_rendering import next_step, n
 from tests.oracle.comparing import as_input
 from tests.oracle.recorded import table
 from tests.support.action_helpers import make_context
+from tests.unit.test_files_as_at_home import SHOWN as OF_FILES
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 OF_VALUES = [one for one in DIFFERENCES if one.kind is Kind.VALUE]
@@ -255,7 +256,7 @@ def test_a_name_that_a_fetched_file_does_not_know_is_nothing_with_a_warning(ctx:
 
 
 def test_no_output_names_a_folder_of_the_worker(ctx: Any) -> None:
-    assert roadie.write.run(ctx, {"path": "./a/b", "content": ""}) == {"path": "./a/b"}
+    assert roadie.write.run(ctx, {"path": "./a/b", "content": ""}) == {"path": "a/b"}
     assert readdir.run(ctx, {"paths": ["a"]})["files"] == [{"name": "b", "path": "a/b", "fullPath": "a/b"}]
 
 
@@ -397,6 +398,7 @@ SHOWN = {
     "names-in-files": test_a_name_that_a_fetched_file_does_not_know_is_nothing_with_a_warning,
     "paths-of-outputs": test_no_output_names_a_folder_of_the_worker,
     "comments-in-yaml": test_comments_are_lost_with_a_warning,
+    **OF_FILES,
     "links-in-trees": test_a_link_that_leads_out_is_left_out_with_a_warning,
     "hidden-values": test_the_value_of_a_field_that_is_not_shown_is_dropped_or_refused,
     "output-of-failed-runs": test_a_failed_run_gives_what_asks_for_failures,

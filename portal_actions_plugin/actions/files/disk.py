@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 
-from portal_actions_plugin.actions.files.globs import Globs, is_magic
+from portal_actions_plugin.actions.files.globs import Globs, Work, is_magic
 from portal_actions_plugin.actions.workspace import Workspace
 from portal_actions_plugin.errors import ValidationError
 
@@ -117,8 +119,21 @@ def make_folder(workspace: Workspace, path: str, field: str) -> None:
         workspace.path(path, field).mkdir(parents=True, exist_ok=True)
 
 
+def unlink(workspace: Workspace, path: str, field: str) -> None:
+    """Remove a link, so that what is written there does not go where it leads; raises ValidationError as ``place_of``."""
+    with disk_errors(field, path):
+        place = workspace.path(path, field)
+        if place.is_symlink():
+            place.unlink()
+
+
+def plain_path(path: str) -> str:
+    """How outputs write a path that was given as an input, such as ``./docs/``."""
+    return posixpath.normpath(path)
+
+
 def read_text(workspace: Workspace, path: str, field: str) -> str:
-    """Read a file as text.
+    """Read a file as text, with the mark of its byte order where it has one.
 
     Raises:
         ValidationError: the path leads out of the workspace; there is no such file, or it is too large or no text.
@@ -131,14 +146,14 @@ def read_text(workspace: Workspace, path: str, field: str) -> str:
             raise wrong(field, f"{path[:200]!r} is larger than {MAX_TEXT // 1_000_000} MB.")
         content = place.read_bytes()
     try:
-        return content.decode("utf-8-sig")
+        return content.decode()
     except UnicodeDecodeError:
         raise wrong(field, f"{path[:200]!r} is no UTF-8 text.") from None
 
 
-def entries(workspace: Workspace) -> Iterator[tuple[str, Path]]:
-    """All files, links and folders of a workspace with their paths, each folder before what is in it."""
-    waiting = [("", workspace.folder)]
+def entries(top: Path) -> Iterator[tuple[str, Path]]:
+    """All files, links and folders in a folder with their paths below it, in the order in which Node lists them."""
+    waiting = [("", top)]
     while waiting:
         above, folder = waiting.pop()
         with os.scandir(folder) as found:
@@ -150,32 +165,47 @@ def entries(workspace: Workspace) -> Iterator[tuple[str, Path]]:
                 waiting.append((f"{path}/", Path(entry.path)))
 
 
-def matching(workspace: Workspace, pattern: str, field: str, *, dot: bool) -> list[tuple[str, Path]]:
-    """What a path or a pattern stands for.
+@dataclass(slots=True)
+class Listing:
+    """What is in a workspace, for the paths and patterns of one step: looked at once, however many they are.
 
-    Args:
+    Attributes:
         workspace: where to look.
-        pattern: as an input has it.
-        field: its name.
-        dot: whether wildcards stand for names that begin with a dot.
-
-    Returns:
-        What is there, by path; empty where nothing matches.
-
-    Raises:
-        ValidationError: it leads out of the workspace, or is too long a pattern.
     """
-    place = place_of(workspace, pattern, field)
-    plain = place.relative_to(workspace.folder).as_posix()
-    if os.path.lexists(place):
-        return [(plain, place)]
-    if not is_magic(pattern):
-        return []
-    try:
-        globs = Globs.of([plain], dot=dot)
-    except ValueError as error:
-        raise wrong(field, f"{pattern[:200]!r} cannot be used: {error}.") from None
-    return sorted((path, found) for path, found in entries(workspace) if globs.matches(path))
+
+    workspace: Workspace
+    _found: list[tuple[str, Path]] | None = None
+    _work: Work = dataclass_field(default_factory=Work)
+
+    def matching(self, pattern: str, field: str, *, dot: bool) -> list[tuple[str, Path]]:
+        """What a path or a pattern stands for.
+
+        Args:
+            pattern: as an input has it.
+            field: its name.
+            dot: whether wildcards stand for names that begin with a dot.
+
+        Returns:
+            What is at that path; and the files and links to files that match the pattern, by path. Empty where nothing is.
+
+        Raises:
+            ValidationError: it leads out of the workspace, is no pattern that can be used, or all of them take too long.
+        """
+        place = place_of(self.workspace, pattern, field)
+        plain = place.relative_to(self.workspace.folder).as_posix()
+        named = {plain: place} if os.path.lexists(place) else {}
+        if is_magic(pattern):
+            try:
+                globs = Globs.single(plain, dot=dot, work=self._work)
+                named |= {path: found for path, found in self._files() if globs.matches(path)}
+            except ValueError as error:
+                raise wrong(field, f"{pattern[:200]!r} cannot be used: {error}.") from None
+        return sorted(named.items())
+
+    def _files(self) -> list[tuple[str, Path]]:
+        if self._found is None:
+            self._found = [one for one in entries(self.workspace.folder) if not one[1].is_dir()]
+        return self._found
 
 
 def remove(place: Path) -> None:

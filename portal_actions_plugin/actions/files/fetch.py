@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import ValidationError as SchemaError
 from marshmallow import fields, validate, validates_schema
 
-from portal_actions_plugin.actions.files.disk import Writer, make_folder, wrong
+from portal_actions_plugin.actions.files.disk import Writer, make_folder, unlink, wrong
 from portal_actions_plugin.actions.files.fields import (
     MAX_PATH,
     HomeInput,
     TextOrTruth,
     flag_field,
-    path_field,
     patterns_field,
 )
 from portal_actions_plugin.actions.registry import action
@@ -41,7 +40,12 @@ def _url_field(what: str, example: str) -> fields.String:
 
 class FetchFolder(HomeInput, AsRequester):
     url = _url_field("a folder", "./skeleton")
-    target_path = path_field("The folder of the workspace to put it into.", data_key="targetPath", default="./")
+    target_path = fields.String(
+        load_default=".",
+        validate=validate.Length(max=MAX_PATH),
+        data_key="targetPath",
+        metadata={"description": "The folder of the workspace to put it into; empty for the workspace itself."},
+    )
 
 
 class FetchFile(HomeInput, AsRequester):
@@ -108,22 +112,20 @@ def fetch_template(
     **style: Any,
 ) -> None:
     """Bring a folder into the workspace, with the names and texts of its files rendered."""
-    from portal_actions_plugin.actions.files.globs import Globs
+    from portal_actions_plugin.actions.files.globs import Globs, TooMuchError
     from portal_actions_plugin.actions.files.sources import fetched
     from portal_actions_plugin.actions.files.templating import Plan, Templating
 
-    copied = copy_without_templating or copy_without_render or ()
-    try:
-        globs = Globs.of(copied, dot=True)
-    except ValueError as error:
-        raise wrong(_COPIES if copy_without_render is None else "copyWithoutRender", f"{error}.") from None
     plan = Plan(
-        globs,
+        Globs.of(copy_without_templating or copy_without_render or (), dot=True),
         names="all" if copy_without_render is None else "those that are rendered",
         extension=_extension(template_file_extension),
         replaces=replace,
     )
-    Templating(ctx, target_path, _renderer(ctx, **style), plan, url).write(fetched(ctx, url))
+    try:
+        Templating(ctx, target_path or ".", _renderer(ctx, **style), plan, url).write(fetched(ctx, url))
+    except TooMuchError as error:
+        raise wrong(_COPIES if copy_without_render is None else "copyWithoutRender", f"{error}.") from None
 
 
 def _extension(given: object) -> str:
@@ -165,7 +167,7 @@ def fetch_template_file(ctx: ActionContext, *, url: str, target_path: str, repla
     from portal_actions_plugin.actions.files.sources import one_file
     from portal_actions_plugin.actions.files.templating import Plan, Templating
 
-    folder, name = posixpath.split(target_path)
+    folder, name = posixpath.split(target_path.rstrip("/"))
     file = with_other(one_file(ctx, url), path=name)
     plan = Plan(names="none", replaces=replace)
     Templating(ctx, folder or ".", _renderer(ctx, **style), plan, posixpath.dirname(url)).write([file])
@@ -187,8 +189,9 @@ def fetch_plain(ctx: ActionContext, *, url: str, target_path: str) -> None:
     writer = Writer(ctx.workspace, "targetPath")
     make_folder(ctx.workspace, target_path, "targetPath")
     for file in fetched(ctx, url):
-        path = f"{target_path}/{file.path}"
+        path = f"{target_path or '.'}/{file.path}"
         if not file.is_link:
+            unlink(ctx.workspace, path, "targetPath")
             writer.write(path, file.content, executable=file.executable)
         elif not writer.link(path, file.content.decode(errors="replace")):
             ctx.warn(f"{file.path} is a link that leads out of the workspace: it is left out.")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, fields, pre_load, validate
+from marshmallow import EXCLUDE, Schema, fields, pre_load, validate
 from marshmallow import ValidationError as SchemaError
+
+from portal_actions_plugin.actions.files.globs import Globs
+
+if TYPE_CHECKING:
+    from portal_actions_plugin.actions.files.structured import YamlStyle
 
 MAX_PATH = 1_000
 MAX_LISTED = 1_000
@@ -40,6 +45,37 @@ class Content(fields.Field[Any]):
         return value
 
 
+class YamlOptions(HomeInput):
+    """How to write YAML, as the ``options`` of Roadie's actions say it; what else they say is a matter of looks."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    indent = fields.Integer(load_default=2, metadata={"description": "Spaces a level, 2 to 9."})
+    indent_seq = fields.Boolean(
+        load_default=True,
+        data_key="indentSeq",
+        metadata={"description": "Whether lists stand a level deeper than their key."},
+    )
+    single_quote = fields.Boolean(
+        load_default=False, data_key="singleQuote", metadata={"description": "Whether quotes are single ones."}
+    )
+    line_width = fields.Integer(
+        load_default=0,
+        data_key="lineWidth",
+        metadata={"description": "Where longer texts are folded; without it, and for 0 or less, none is."},
+    )
+
+
+def style_of(options: Mapping[str, Any] | None) -> YamlStyle:
+    """How YAML is written by ``YamlOptions`` as they were loaded."""
+    from portal_actions_plugin.actions.files.structured import YamlStyle
+
+    if options is None:
+        return YamlStyle()
+    return YamlStyle(options["indent"], options["indent_seq"], options["single_quote"], options["line_width"])
+
+
 def path_field(description: str, *, data_key: str | None = None, default: str | None = None) -> fields.String:
     """A path in the workspace; required where it has no default.
 
@@ -62,14 +98,21 @@ def flag_field(description: str, *, data_key: str | None = None) -> fields.Boole
 
 
 def patterns_field(description: str, *, data_key: str | None = None) -> fields.List[Any]:
-    """A list of patterns, perhaps empty; None when it was not given."""
+    """A list of patterns that can be read, perhaps empty; None when it was not given."""
     return fields.List(
-        fields.String(validate=validate.Length(min=1, max=MAX_PATH)),
+        fields.String(validate=(validate.Length(min=1, max=MAX_PATH), _readable)),
         load_default=None,
         validate=validate.Length(max=MAX_LISTED),
         data_key=data_key,
         metadata={"description": description},
     )
+
+
+def _readable(pattern: str) -> None:
+    try:
+        Globs.of([pattern], dot=True)
+    except ValueError as error:
+        raise SchemaError(f"{error}.") from None
 
 
 def path_output(description: str) -> fields.String:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, validate
 
-from portal_actions_plugin.actions.files.disk import disk_errors, matching, missing, place_of, read_text, remove, wrong
+from portal_actions_plugin.actions.files.disk import (
+    Listing,
+    disk_errors,
+    entries,
+    missing,
+    place_of,
+    read_text,
+    remove,
+    wrong,
+)
 from portal_actions_plugin.actions.files.fields import MAX_LISTED, MAX_PATH, HomeInput, flag_field, path_field
 from portal_actions_plugin.actions.registry import action
 
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.actions.workspace import Workspace
 
 _SECONDS = 120
+_REMOVE = "Write a step with fs:delete before this one, or another path."
 MAX_READ = 500_000
 """Characters of a file that becomes an output."""
 MAX_ENTRIES = 20_000
@@ -76,9 +86,17 @@ def _rename(workspace: Workspace, source: str, to: str, field: str, *, overwrite
                 )
             if before.is_relative_to(after):
                 raise wrong(f"{field}.to", f"{to[:200]!r} holds {source[:200]!r}, and cannot be replaced by it.")
+            if _is_folder(before) != _is_folder(after):
+                raise wrong(
+                    f"{field}.to", "No folder takes the place of a file, and no file that of a folder.", _REMOVE
+                )
             remove(after)
         after.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(before, after)
+
+
+def _is_folder(place: Path) -> bool:
+    return place.is_dir() and not place.is_symlink()
 
 
 class Delete(HomeInput):
@@ -86,7 +104,9 @@ class Delete(HomeInput):
         path_field(""),
         required=True,
         validate=validate.Length(max=MAX_LISTED),
-        metadata={"description": "Paths, or patterns such as docs/**/*.md. What is not there is no error."},
+        metadata={
+            "description": "Paths of files and folders, or patterns of files such as docs/**/*.md. What is not there is no error."
+        },
     )
 
 
@@ -101,9 +121,10 @@ class Delete(HomeInput):
 def delete(ctx: ActionContext, *, files: Sequence[str]) -> None:
     """Delete files and folders from the workspace."""
     workspace = ctx.workspace
+    listing = Listing(workspace)
     for index, pattern in enumerate(files):
         field = f"files.{index}"
-        found = matching(workspace, pattern, field, dot=True)
+        found = listing.matching(pattern, field, dot=True)
         for path, place in found:
             with disk_errors(field, path):
                 for one in place.iterdir() if place == workspace.folder else [place]:
@@ -183,7 +204,7 @@ def readdir(ctx: ActionContext, *, paths: Sequence[str], recursive: bool) -> dic
         if not top.is_dir():
             raise missing(field, path)
         with disk_errors(field, path):
-            for place in _inside(top, recursive=recursive):
+            for place in (one for _, one in entries(top)) if recursive else sorted(top.iterdir()):
                 if len(files) + len(folders) >= MAX_ENTRIES:
                     raise wrong(
                         field,
@@ -195,11 +216,3 @@ def readdir(ctx: ActionContext, *, paths: Sequence[str], recursive: bool) -> dic
                 kept.append({"name": place.name, "path": below, "fullPath": below})
     ctx.log(f"found {len(files)} files and {len(folders)} folders")
     return {"files": files, "folders": folders}
-
-
-def _inside(folder: Path, *, recursive: bool) -> list[Path]:
-    found = sorted(folder.iterdir())
-    if not recursive:
-        return found
-    below = ((one, _inside(one, recursive=True) if one.is_dir() and not one.is_symlink() else []) for one in found)
-    return [place for one, inside in below for place in (one, *inside)]

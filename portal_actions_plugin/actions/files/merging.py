@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields
 
-from portal_actions_plugin.actions.files.disk import Writer, missing, place_of, read_text, wrong
-from portal_actions_plugin.actions.files.fields import Content, HomeInput, flag_field, path_field
-from portal_actions_plugin.actions.files.roadie import Written, YamlOptions, encoded
+from portal_actions_plugin.actions.files.disk import Writer, missing, place_of, plain_path, read_text, wrong
+from portal_actions_plugin.actions.files.fields import (
+    Content,
+    HomeInput,
+    YamlOptions,
+    flag_field,
+    path_field,
+    style_of,
+)
+from portal_actions_plugin.actions.files.roadie import Written, encoded
 from portal_actions_plugin.actions.registry import action
 
 if TYPE_CHECKING:
@@ -32,7 +39,8 @@ class MergeInput(HomeInput):
         },
     )
     merge_arrays = flag_field(
-        "Whether lists are put one after the other; otherwise they are merged item by item.", data_key="mergeArrays"
+        "Whether lists are put one after the other; otherwise the new one takes the place of the old.",
+        data_key="mergeArrays",
     )
 
 
@@ -55,16 +63,17 @@ def merge_json(
     ctx: ActionContext, *, path: str, content: Any, merge_arrays: bool, match_file_indent: bool
 ) -> dict[str, Any]:
     """Merge data into a JSON file of the workspace; a missing one is made."""
-    from portal_actions_plugin.actions.files.structured import merged, read_json, write_json
+    from portal_actions_plugin.actions.files.structured import put_into, read_json, write_json
 
     is_there = place_of(ctx.workspace, path, "path").exists()
     text = read_text(ctx.workspace, path, "path") if is_there else "{}"
     before = _said(read_json, text, "path", path)
     new = _said(read_json, content, "content", "It") if isinstance(content, str) else content
-    found = _said(lambda _: merged(before, new, join_lists=merge_arrays), "", "content", "It")
+    _warn_of_kinds(ctx, path, before, new)
+    found = _said(lambda _: put_into(before, new, join_lists=merge_arrays), "", "content", "It")
     own = _INDENT.search(text) if match_file_indent else None
     _write(ctx, path, _said(lambda _: write_json(found, own[1] if own else 2), "", "content", "It"))
-    return {"path": path}
+    return {"path": plain_path(path)}
 
 
 class Field(HomeInput):
@@ -100,6 +109,7 @@ def _merge(
 
     if not place_of(ctx.workspace, path, "path").is_file():
         raise missing("path", path)
+    path = plain_path(path)
     text = read_text(ctx.workspace, path, "path")
     is_json = path.endswith(".json")
     if not is_json and not path.endswith((".yml", ".yaml")):
@@ -114,15 +124,21 @@ def _merge(
     if preserve_yaml_comments and "#" in text:
         ctx.warn(f"The comments in {path} are lost: only its data is kept.")
     chosen = _chosen(documents, use_document_including_field)
+    if not chosen and use_document_including_field:
+        key, value = use_document_including_field["key"], use_document_including_field["value"]
+        ctx.warn(f"No document in {path} has the {key} {value!r}: nothing was merged into it.")
 
     def put(document: JsonValue, index: int) -> JsonValue:
-        return structured.merged(document, new, join_lists=merge_arrays) if index in chosen else document
+        if index not in chosen:
+            return document
+        _warn_of_kinds(ctx, path, document, new)
+        return structured.put_into(document, new, join_lists=merge_arrays)
 
     found = _said(lambda _: [put(one, index) for index, one in enumerate(documents)], "", "content", "It")
-    indent = (options or {}).get("indent", 2)
+    style = style_of(options)
 
     def text_of(one: JsonValue) -> str:
-        return structured.write_json(one) if is_json else structured.write_yaml(one, indent)
+        return structured.write_json(one) if is_json else structured.write_yaml(one, style)
 
     _write(ctx, path, "---\n".join(_said(lambda _: list(map(text_of, found)), "", "content", "It")))
     return {"path": path}
@@ -180,6 +196,12 @@ def _said(read: Callable[[str], Any], text: str, field: str, what: str) -> Any:
         return read(text)
     except ValueError as error:
         raise wrong(field, f"{what[:200]} cannot be merged: {error}.") from None
+
+
+def _warn_of_kinds(ctx: ActionContext, path: str, before: JsonValue, new: JsonValue) -> None:
+    kinds = {type(before), type(new)}
+    if before is not None and kinds not in ({dict}, {list}):
+        ctx.warn(f"{path} does not hold what content is, a list or an object: nothing was merged into it.")
 
 
 def _write(ctx: ActionContext, path: str, text: str) -> None:

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import json
-import zipfile
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields, validate, validates_schema
+from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.actions.files.disk import (
-    MAX_BYTES,
     MAX_TEXT,
+    Listing,
     Writer,
     disk_errors,
-    matching,
     missing,
     place_of,
+    plain_path,
     read_text,
     wrong,
 )
-from portal_actions_plugin.actions.files.fields import MAX_LISTED, HomeInput, flag_field, path_field, path_output
+from portal_actions_plugin.actions.files.fields import (
+    MAX_LISTED,
+    HomeInput,
+    YamlOptions,
+    flag_field,
+    path_field,
+    path_output,
+    style_of,
+)
 from portal_actions_plugin.actions.registry import action
+from portal_actions_plugin.errors import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from portal_actions_plugin.actions.context import ActionContext
-    from portal_actions_plugin.actions.workspace import Workspace
 
 _SECONDS = 120
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
-"""The time of each file in an archive: the same files make the same archive."""
 
 
 class Written(Schema):
@@ -60,7 +65,7 @@ def write(ctx: ActionContext, *, path: str, content: str, preserve_formatting: b
     text = _indented(content) if preserve_formatting else content
     Writer(ctx.workspace, "path").write(path, encoded(text))
     ctx.log(f"wrote {path}")
-    return {"path": path}
+    return {"path": plain_path(path)}
 
 
 def _indented(content: str) -> str:
@@ -101,7 +106,7 @@ def append(ctx: ActionContext, *, path: str, content: str) -> dict[str, Any]:
         before = place.read_bytes() if place.exists() else b""
     Writer(ctx.workspace, "path").write(path, before + encoded(content))
     ctx.log(f"appended to {path}")
-    return {"path": path}
+    return {"path": plain_path(path)}
 
 
 class OneReplacement(HomeInput):
@@ -119,6 +124,16 @@ class OneReplacement(HomeInput):
     include_dot_files = flag_field(
         "Whether wildcards stand for names that begin with a dot.", data_key="includeDotFiles"
     )
+
+    @validates_schema
+    def check_find(self, data: Mapping[str, Any], **_options: object) -> None:
+        from portal_actions_plugin.software_templates.nunjucks.patterns import RegularExpression
+
+        if data.get("match_regex"):
+            try:
+                RegularExpression(data["find"], "g")
+            except ValueError as error:
+                raise SchemaError(f"{error}.", "find") from None
 
 
 class Replace(HomeInput):
@@ -141,18 +156,29 @@ class Replace(HomeInput):
 def replace(ctx: ActionContext, *, files: Sequence[Mapping[str, Any]]) -> None:
     """Replace each place where a text or a regular expression is found in files of the workspace."""
     writer = Writer(ctx.workspace, "files")
+    listing = Listing(ctx.workspace)
     for index, one in enumerate(files):
         field = f"files.{index}"
-        found = matching(ctx.workspace, one["file"], f"{field}.file", dot=one["include_dot_files"])
+        found = listing.matching(one["file"], f"{field}.file", dot=one["include_dot_files"])
         changed = 0
         for path, place in found:
-            if place.is_file():
-                before = read_text(ctx.workspace, path, f"{field}.file")
-                after = _replaced(before, one, field)
-                if after != before:
-                    writer.write(path, encoded(after))
-                    changed += 1
+            before = _replaceable(ctx, path) if place.is_file() else None
+            if before is None:
+                continue
+            after = _replaced(before, one, field)
+            if after != before:
+                writer.write(path, encoded(after))
+                changed += 1
         ctx.log(f"{one['file']}: changed {changed} of {len(found)}")
+
+
+def _replaceable(ctx: ActionContext, path: str) -> str | None:
+    """The text of a file; None, with a warning, for one that is none: it stays what it is."""
+    try:
+        return read_text(ctx.workspace, path, "file")
+    except ValidationError as error:
+        ctx.warn(f"{error.message.removeprefix('file: ')} Nothing is replaced in it.")
+        return None
 
 
 def _replaced(text: str, one: Mapping[str, Any], field: str) -> str:
@@ -231,32 +257,17 @@ class ZipOutput(Schema):
 )
 def pack(ctx: ActionContext, *, path: str, output_path: str) -> dict[str, Any]:
     """Pack a file or a folder of the workspace into a zip archive."""
+    from portal_actions_plugin.actions.files.archives import packed
+
     workspace = ctx.workspace
     place, archive = place_of(workspace, path, "path"), place_of(workspace, output_path, "outputPath")
     if not place.exists():
         raise missing("path", path)
     with disk_errors("path", path):
-        packed = _packed(workspace, path, archive.relative_to(workspace.folder).as_posix())
-    Writer(workspace, "outputPath").write(output_path, packed)
+        content = packed(workspace, path, left_out=archive)
+    Writer(workspace, "outputPath").write(output_path, content)
     ctx.log(f"packed {path} as {output_path}")
     return {"outputPath": output_path}
-
-
-def _packed(workspace: Workspace, path: str, left_out: str) -> bytes:
-    place = place_of(workspace, path, "path")
-    files = [(place.name, place)] if place.is_file() else [(one.path, one.file) for one in workspace.files(path)]
-    out, size = BytesIO(), 0
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, file in files:
-            if file.is_symlink() or file.relative_to(workspace.folder).as_posix() == left_out:
-                continue
-            size += file.stat().st_size
-            if size > MAX_BYTES:
-                raise wrong("path", f"{path[:200]!r} has more than {MAX_BYTES // 1_000_000} MB.")
-            entry = zipfile.ZipInfo(name, _LONG_AGO)
-            entry.external_attr = (file.stat().st_mode & 0o777) << 16
-            archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED)
-    return out.getvalue()
 
 
 class Serialize(HomeInput):
@@ -293,13 +304,6 @@ def serialize_json(_ctx: ActionContext, *, data: Any, replacer: list[str] | None
     return {"serialized": _serialized(data, replacer, lambda kept: write_json(kept, indent))}
 
 
-class YamlOptions(HomeInput):
-    indent = fields.Integer(load_default=2, metadata={"description": "Spaces a level."})
-    line_width = fields.Integer(
-        load_default=80, data_key="lineWidth", metadata={"description": "Taken, and not used: no line is folded."}
-    )
-
-
 class SerializeYaml(Serialize):
     options = fields.Nested(YamlOptions, load_default=None, metadata={"description": "How to write it."})
 
@@ -318,8 +322,8 @@ def serialize_yaml(
     """Write data as a YAML text for later steps."""
     from portal_actions_plugin.actions.files.structured import write_yaml
 
-    indent = (options or {}).get("indent", 2)
-    return {"serialized": _serialized(data, replacer, lambda kept: write_yaml(json.loads(json.dumps(kept)), indent))}
+    style = style_of(options)
+    return {"serialized": _serialized(data, replacer, lambda kept: write_yaml(json.loads(json.dumps(kept)), style))}
 
 
 def _serialized(data: Any, replacer: list[str] | None, write: Callable[[Any], str]) -> str:

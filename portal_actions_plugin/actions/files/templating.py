@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from portal_actions_plugin.actions.files.disk import Writer, make_folder, place_of, wrong
@@ -40,8 +40,12 @@ class Plan:
     extension: str = ""
     replaces: bool = False
 
+    def without_extension(self, path: str) -> str:
+        """A file's path, with an ending that only says that it is rendered cut off."""
+        return path.removesuffix(self.extension) if self.renders(path) else path
+
     def renders(self, path: str) -> bool:
-        """Whether the text of a file is rendered."""
+        """Whether the text of a file is rendered; raises TooMuchError."""
         if self.extension:
             return PurePosixPath(path).suffix == self.extension
         return not self.copied.matches(path)
@@ -99,17 +103,14 @@ class Templating:
                 self._faults.append(error)
 
     def _make_folder(self, path: str) -> None:
-        name = self._name(path)
+        name = self._name(path, path)
         if not _is_left_out(name):
             make_folder(self.ctx.workspace, f"{self.target}/{name}", "targetPath")
 
     def _write(self, file: RepoFile, writer: Writer) -> None:
-        name = self._name(file.path)
-        if _is_left_out(name):
-            self._skipped += 1
-            return
+        name = self._name(file.path, self.plan.without_extension(file.path))
         path = f"{self.target}/{name}"
-        if os.path.lexists(place_of(self.ctx.workspace, path, "targetPath")) and not self.plan.replaces:
+        if _is_left_out(name) or self._stays(place_of(self.ctx.workspace, path, "targetPath"), name):
             self._skipped += 1
             return
         if file.is_link:
@@ -118,9 +119,14 @@ class Templating:
             return
         writer.write(path, self._content(file), executable=file.executable)
 
-    def _name(self, path: str) -> str:
-        """A path as it is in the workspace, with an ending that only says that a file is rendered cut off."""
-        kept = path.removesuffix(self.plan.extension) if self.plan.renders(path) else path
+    def _stays(self, place: Path, name: str) -> bool:
+        """Whether what is at a place stays, or a file's own name was rendered to nothing and its folder is left."""
+        if name.endswith("/") and place.is_dir():
+            return True
+        return os.path.lexists(place) and not self.plan.replaces
+
+    def _name(self, path: str, kept: str) -> str:
+        """A path as it is in the workspace: what is kept of it, rendered."""
         if self.plan.names == "none" or (self.plan.names != "all" and not self.plan.renders(path)):
             return kept
         name = self._rendered(kept, f"the name {self.source}/{path}")
@@ -174,4 +180,4 @@ def _folders(files: Iterable[RepoFile]) -> Iterator[str]:
 
 def _is_left_out(name: str) -> bool:
     """Whether a part of a path was rendered to nothing."""
-    return not name or name.startswith("/") or "//" in name or name.endswith("/")
+    return not name or name.startswith("/") or "//" in name
