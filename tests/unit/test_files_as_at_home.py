@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from portal_actions_plugin.actions.backstage.catalog_entities import catalog_write
 from portal_actions_plugin.actions.context import ActionContext
-from portal_actions_plugin.actions.files import filesystem, merging, roadie
+from portal_actions_plugin.actions.files import disk, filesystem, merging, roadie
 from portal_actions_plugin.actions.files.fetch import fetch_plain, fetch_plain_file, fetch_template, fetch_template_file
 from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.host import SkeletonFile
@@ -318,6 +319,30 @@ def test_texts_are_replaced(ctx: ActionContext, one: dict[str, Any], after: File
     assert tree(ctx.workspace.folder) == dict(sorted({**REPLACED, **after}.items(), key=lambda one: Path(one[0])))
 
 
+@pytest.mark.parametrize(("find", "regex"), [("b", False), ("b", True)])
+@pytest.mark.parametrize("put", ["c", "$$"])
+def test_large_files_are_replaced_in_as_well(ctx: ActionContext, find: str, regex: bool, put: str) -> None:
+    fill(ctx.workspace.folder, {"a": "x" * 2_000_000 + "b", "b": "ab" * 2_000})
+    for name in ("a", "b"):
+        one = {"file": name, "find": find, "replaceWith": put, "matchRegex": regex}
+        roadie.replace.run(ctx, {"files": [one]})
+    assert tree(ctx.workspace.folder) == {"a": "x" * 2_000_000 + put[0], "b": f"a{put[0]}" * 2_000}
+
+
+def test_a_file_that_is_too_large_is_not_even_read(ctx: ActionContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(ctx.workspace.folder, {"a": "12345"})
+    monkeypatch.setattr(disk, "MAX_BYTES", 4)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it is read"))
+    with pytest.raises(ValidationError, match="This makes more than"):
+        roadie.append.run(ctx, {"path": "a", "content": ""})
+
+
+def test_what_is_no_number_is_null(ctx: ActionContext) -> None:
+    fill(ctx.workspace.folder, {"a.json": '{"a": 1e999}'})
+    merging.merge_json.run(ctx, {"path": "a.json", "content": {"b": -0.0}})
+    assert json.loads((ctx.workspace.folder / "a.json").read_text()) == {"a": None, "b": 0}
+
+
 def test_the_mark_of_the_byte_order_stays(ctx: ActionContext) -> None:
     fill(ctx.workspace.folder, {"bom": BOM})
     roadie.replace.run(ctx, {"files": [{"file": "bom", "find": "hi", "replaceWith": "x"}]})
@@ -378,6 +403,8 @@ def test_every_text_that_is_written_is_read_again(ctx: ActionContext, text: str)
         written = roadie.serialize_yaml.run(ctx, {"data": data, "options": options})["serialized"]
         (ctx.workspace.folder / "a.yaml").write_bytes(written.encode())
         assert roadie.parse.run(ctx, {"path": "a.yaml", "parser": "yaml"})["content"] == data
+    catalog_write.run(ctx, {"entity": data, "filePath": "b.yaml"})
+    assert roadie.parse.run(ctx, {"path": "b.yaml", "parser": "yaml"})["content"] == data
 
 
 def test_several_documents_are_no_one_document(ctx: ActionContext) -> None:

@@ -9,12 +9,12 @@ from marshmallow import Schema, fields, validate, validates_schema
 from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.actions.backstage.entity_files import written_ref
-from portal_actions_plugin.actions.bootstraps.yaml_text import yaml_text
 from portal_actions_plugin.actions.files.disk import Writer, disk_errors
 from portal_actions_plugin.actions.files.fields import HomeInput
 from portal_actions_plugin.actions.registry import action
 from portal_actions_plugin.actions.scm_fields import optional_text
 from portal_actions_plugin.errors import ConfigurationError, NotFoundError, ValidationError
+from portal_actions_plugin.software_templates.yaml.writing import write_yaml
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
@@ -49,8 +49,11 @@ def catalog_write(ctx: ActionContext, *, file_path: str | None, entity: Mapping[
         message = f"{name[:200]!r} is a folder of the workspace."
         raise ValidationError(message, fields={"filePath": [message]})
     try:
-        content = yaml_text(_with_template(ctx, entity)).encode()
-    except RecursionError:
+        content = write_yaml(_with_template(ctx, entity)).encode()
+    except UnicodeEncodeError:
+        message = "It has half a character, which no file can hold."
+        raise ValidationError(f"entity: {message}", fields={"entity": [message]}) from None
+    except ValueError:
         message = "It is nested too deeply."
         raise ValidationError(f"entity: {message}", fields={"entity": [message]}) from None
     with disk_errors("filePath", name):

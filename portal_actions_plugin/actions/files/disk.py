@@ -99,7 +99,11 @@ class Writer:
         """Count a file before it is written."""
         self.files += 1
         self.size += size
-        if self.files > MAX_FILES or self.size > MAX_BYTES:
+        self.require_room(0)
+
+    def require_room(self, size: int) -> None:
+        """Refuse what would be too much with so many bytes more, before they are read."""
+        if self.files > MAX_FILES or self.size + size > MAX_BYTES:
             raise wrong(
                 self.field,
                 f"This makes more than {MAX_FILES:,} files or {MAX_BYTES // 1_000_000} MB.",

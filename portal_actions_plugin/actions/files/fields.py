@@ -11,7 +11,7 @@ from marshmallow import ValidationError as SchemaError
 from portal_actions_plugin.actions.files.globs import Globs
 
 if TYPE_CHECKING:
-    from portal_actions_plugin.actions.files.structured import YamlStyle
+    from portal_actions_plugin.software_templates.yaml.writing import YamlStyle
 
 MAX_PATH = 1_000
 MAX_LISTED = 1_000
@@ -69,7 +69,7 @@ class YamlOptions(HomeInput):
 
 def style_of(options: Mapping[str, Any] | None) -> YamlStyle:
     """How YAML is written by ``YamlOptions`` as they were loaded."""
-    from portal_actions_plugin.actions.files.structured import YamlStyle
+    from portal_actions_plugin.software_templates.yaml.writing import YamlStyle
 
     if options is None:
         return YamlStyle()

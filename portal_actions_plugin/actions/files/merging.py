@@ -63,7 +63,8 @@ def merge_json(
     ctx: ActionContext, *, path: str, content: Any, merge_arrays: bool, match_file_indent: bool
 ) -> dict[str, Any]:
     """Merge data into a JSON file of the workspace; a missing one is made."""
-    from portal_actions_plugin.actions.files.structured import put_into, read_json, write_json
+    from portal_actions_plugin.actions.files.structured import put_into, read_json
+    from portal_actions_plugin.software_templates.yaml.writing import write_json
 
     is_there = place_of(ctx.workspace, path, "path").exists()
     text = read_text(ctx.workspace, path, "path") if is_there else "{}"
@@ -106,6 +107,7 @@ def _merge(
 ) -> dict[str, Any]:
     """Merge data into a JSON or YAML file of the workspace."""
     from portal_actions_plugin.actions.files import structured
+    from portal_actions_plugin.software_templates.yaml.writing import write_json, write_yaml
 
     if not place_of(ctx.workspace, path, "path").is_file():
         raise missing("path", path)
@@ -138,7 +140,7 @@ def _merge(
     style = style_of(options)
 
     def text_of(one: JsonValue) -> str:
-        return structured.write_json(one) if is_json else structured.write_yaml(one, style)
+        return write_json(one) if is_json else write_yaml(one, style)
 
     _write(ctx, path, "---\n".join(_said(lambda _: list(map(text_of, found)), "", "content", "It")))
     return {"path": path}

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from portal_actions_plugin.actions.context import ActionContext
 
 _SECONDS = 120
+_READ_SECONDS = 10.0
 
 
 class Written(Schema):
@@ -69,7 +70,8 @@ def write(ctx: ActionContext, *, path: str, content: str, preserve_formatting: b
 
 
 def _indented(content: str) -> str:
-    from portal_actions_plugin.actions.files.structured import read_json, write_json
+    from portal_actions_plugin.actions.files.structured import read_json
+    from portal_actions_plugin.software_templates.yaml.writing import write_json
 
     try:
         return write_json(read_json(content))
@@ -102,9 +104,11 @@ class Append(HomeInput):
 def append(ctx: ActionContext, *, path: str, content: str) -> dict[str, Any]:
     """Append to a file of the workspace."""
     place = place_of(ctx.workspace, path, "path")
+    writer = Writer(ctx.workspace, "path")
     with disk_errors("path", path):
+        writer.require_room(place.stat().st_size if place.exists() else 0)
         before = place.read_bytes() if place.exists() else b""
-    Writer(ctx.workspace, "path").write(path, before + encoded(content))
+    writer.write(path, before + encoded(content))
     ctx.log(f"appended to {path}")
     return {"path": plain_path(path)}
 
@@ -182,18 +186,18 @@ def _replaceable(ctx: ActionContext, path: str) -> str | None:
 
 
 def _replaced(text: str, one: Mapping[str, Any], field: str) -> str:
-    from portal_actions_plugin.software_templates.expressions.limits import MAX_FILE_SIZE, SandboxError, budget
+    from portal_actions_plugin.software_templates.expressions.limits import SandboxError, budget
     from portal_actions_plugin.software_templates.nunjucks.patterns import RegularExpression
 
     find, replacement = one["find"], one["replace_with"]
     if not one["match_regex"] and "$" not in replacement:
-        if len(text) + text.count(find) * len(replacement) > MAX_TEXT:
+        if len(text) + text.count(find) * (len(replacement) - len(find)) > MAX_TEXT:
             raise wrong(f"{field}.replaceWith", "This makes a file larger than a file may be.")
         return str(text.replace(find, replacement))
     source = find if one["match_regex"] else _literally(find)
     try:
-        with budget(MAX_FILE_SIZE):
-            return RegularExpression(source, "g").replace(text, replacement)
+        with budget(MAX_TEXT, seconds=_READ_SECONDS):
+            return RegularExpression(source, "g").replace(text, replacement, MAX_TEXT)
     except (ValueError, SandboxError) as error:
         raise wrong(f"{field}.find", f"{str(error).rstrip('.')}.") from None
 
@@ -297,7 +301,7 @@ class SerializeJson(Serialize):
 )
 def serialize_json(_ctx: ActionContext, *, data: Any, replacer: list[str] | None, space: object) -> dict[str, Any]:
     """Write data as a JSON text for later steps."""
-    from portal_actions_plugin.actions.files.structured import write_json
+    from portal_actions_plugin.software_templates.yaml.writing import write_json
 
     is_number = isinstance(space, int) and not isinstance(space, bool)
     indent = min(max(int(str(space)), 0), 10) if is_number else str(space)[:10] if isinstance(space, str) else None
@@ -320,7 +324,7 @@ def serialize_yaml(
     _ctx: ActionContext, *, data: Any, replacer: list[str] | None, options: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Write data as a YAML text for later steps."""
-    from portal_actions_plugin.actions.files.structured import write_yaml
+    from portal_actions_plugin.software_templates.yaml.writing import write_yaml
 
     style = style_of(options)
     return {"serialized": _serialized(data, replacer, lambda kept: write_yaml(json.loads(json.dumps(kept)), style))}

@@ -106,10 +106,10 @@ def current_budget() -> Budget:
     return _current.get() or Budget()
 
 
-def fits(size: int) -> None:
+def fits(size: int, most: int = MAX_SIZE) -> None:
     """Refuse a text or list before it is made; ``size`` counts its characters or items. Raises SandboxError."""
-    if size > MAX_SIZE:
-        raise SandboxError(f"it makes a value larger than {MAX_SIZE:,} characters or items")
+    if size > most:
+        raise SandboxError(f"it makes a value larger than {most:,} characters or items")
 
 
 def size_of(value: object) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from portal_actions_plugin.software_templates.expressions.limits import SandboxError, current_budget, fits
+from portal_actions_plugin.software_templates.expressions.limits import MAX_SIZE, SandboxError, current_budget, fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,7 @@ MAX_PATTERN = 1_000
 """Characters of one pattern."""
 _MAX_MEMORY = 4_000_000
 """Bytes that the engine may use for one pattern."""
+_CHECK_EVERY = 64
 _MAX_WORK = 20_000_000
 """Characters of a text, times the steps of a pattern: a third of a second at the worst."""
 _LITERAL = re.compile(r"r/((?:\\.|[^/\\\n])+)/([A-Za-z]*)")
@@ -62,19 +63,27 @@ class RegularExpression:
         self._at = found.end() if found else 0
         return found is not None
 
-    def replace(self, text: str, replacement: str) -> str:
-        """The text with the first place where it is found, or each for a global one, written as the replacement says."""
+    def replace(self, text: str, replacement: str, most: int = MAX_SIZE) -> str:
+        """The text with the first place where it is found, or each for a global one, written as the replacement says.
+
+        Args:
+            text: where to look.
+            replacement: what to write there.
+            most: characters that the whole may have.
+
+        Raises:
+            SandboxError: it takes too long, or would be larger.
+        """
         pieces: list[str] = []
         at = size = 0
         for found in self._found(text):
             expanded = _expanded(replacement, found, text)
             pieces += [text[at : found.start()], expanded]
             at = found.end()
-            size += len(expanded)
-            fits(size)
+            size += len(expanded) - (at - found.start())
+            fits(size + len(text), most)
             if "g" not in self.flags:
                 break
-        fits(size + len(text))
         return "".join([*pieces, text[at:]])
 
     def split(self, text: str) -> list[object]:
@@ -100,8 +109,9 @@ class RegularExpression:
 
     def _found(self, text: str) -> Iterator[Any]:
         self._require_small(text)
-        for found in self._pattern.finditer(text):
-            current_budget().check_time()
+        for number, found in enumerate(self._pattern.finditer(text)):
+            if number % _CHECK_EVERY == 0:  # to ask for the time may take longer than to find the next place
+                current_budget().check_time()
             yield found
 
 
