@@ -193,7 +193,6 @@ class RepositoryInput(AtRepository):
     workflow_access = fields.String(
         data_key=_ACCESS,
         load_default=None,
-        allow_none=True,
         validate=validate.OneOf(["none", "organization", "user"]),
         metadata={"description": "From where else its workflows and actions may be used."},
     )
