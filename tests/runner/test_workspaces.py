@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import signal
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -336,6 +338,21 @@ def test_without_a_key_a_file_with_a_secret_is_refused_by_name(make_app, databas
 
 
 # -- this machine ------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_too_deep_for_the_standard_library_is_removed(tmp_path):
+    deep = tmp_path / "top" / "/".join(["x"] * 120)
+    deep.mkdir(parents=True)
+    (deep / "file").write_text("")
+    (deep / "link").symlink_to(tmp_path)
+    (tmp_path / "kept").write_text("")
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 100)
+    try:
+        folders.remove_tree(tmp_path / "top")
+    finally:
+        sys.setrecursionlimit(usual)
+    assert [one.name for one in tmp_path.iterdir()] == ["kept"]
 
 
 def test_a_working_folder_is_private_and_gone_after_its_attempt(run_steps, temporary_folder):

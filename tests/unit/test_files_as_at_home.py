@@ -433,6 +433,13 @@ def test_an_archive_has_folders_and_what_links_lead_to(ctx: ActionContext) -> No
     assert found == {".h": "644", "a": "644", "e/": "755", "e/b": "644", "empty/": "755", "l": "644", "run": "755"}
 
 
+def test_no_folder_becomes_deeper_than_a_workspace_may_be(ctx: ActionContext) -> None:
+    fill(ctx.workspace.folder, {"a/x": "1"})
+    filesystem.rename.run(ctx, {"files": [{"from": "a", "to": "b/" * 99 + "a"}]})
+    with pytest.raises(ValidationError, match="deeper than 100 folders"):
+        filesystem.rename.run(ctx, {"files": [{"from": "b", "to": "c/b"}]})
+
+
 # --- what is different, and said to be
 
 

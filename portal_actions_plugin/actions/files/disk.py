@@ -18,6 +18,8 @@ from portal_actions_plugin.errors import ValidationError
 MAX_FILES = 10_000
 MAX_BYTES = 50_000_000
 """Of all that one step writes."""
+MAX_LEVELS = 100
+"""Folders inside each other: no workspace that is deeper is kept."""
 MAX_TEXT = 5_000_000
 """Bytes of a file that is read as a text."""
 
@@ -201,7 +203,9 @@ class Listing:
         if is_magic(pattern):
             try:
                 globs = Globs.single(plain, dot=dot, work=self._work)
-                named |= {path: found for path, found in self._files() if globs.matches(path)}
+                with disk_errors(field, pattern):
+                    files = self._files()
+                named |= {path: found for path, found in files if globs.matches(path)}
             except ValueError as error:
                 raise wrong(field, f"{pattern[:200]!r} cannot be used: {error}.") from None
         return sorted(named.items())
@@ -210,6 +214,19 @@ class Listing:
         if self._found is None:
             self._found = [one for one in entries(self.workspace.folder) if not one[1].is_dir()]
         return self._found
+
+
+def levels_of(folder: Path) -> int:
+    """How many folders are inside each other in a folder, itself counted; looks no deeper than ``MAX_LEVELS``."""
+    level, folders = 0, [folder]
+    while folders and level <= MAX_LEVELS:
+        level += 1
+        below: list[Path] = []
+        for one in folders:
+            with os.scandir(one) as entries:
+                below.extend(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
+        folders = below
+    return level
 
 
 def remove(place: Path) -> None:

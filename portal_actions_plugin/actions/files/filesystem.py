@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, validate
 
 from portal_actions_plugin.actions.files.disk import (
+    MAX_LEVELS,
     Listing,
     disk_errors,
     entries,
+    levels_of,
     missing,
     place_of,
     read_text,
@@ -77,6 +79,9 @@ def _rename(workspace: Workspace, source: str, to: str, field: str, *, overwrite
     if after.is_relative_to(before):
         raise wrong(f"{field}.to", f"{to[:200]!r} is inside of {source[:200]!r}, which cannot be moved into itself.")
     with disk_errors(f"{field}.to", to):
+        inside = levels_of(before) - 1 if _is_folder(before) else 0
+        if len(after.relative_to(workspace.folder).parts) + inside > MAX_LEVELS:
+            raise wrong(f"{field}.to", f"It would be deeper than {MAX_LEVELS} folders.")
         if os.path.lexists(after):
             if not overwrite:
                 raise wrong(

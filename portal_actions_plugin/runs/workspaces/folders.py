@@ -138,5 +138,32 @@ def remove_tree(place: Path) -> None:
     if place.is_symlink() or place.is_file():
         place.unlink(missing_ok=True)
     elif place.exists():
-        shutil.rmtree(place, onerror=allow)
-        shutil.rmtree(place, ignore_errors=True)
+        with suppress(RecursionError):
+            shutil.rmtree(place, onerror=allow)
+            shutil.rmtree(place, ignore_errors=True)
+        if place.exists():
+            _flatten(place)
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _flatten(place: Path) -> None:
+    """Empty a folder that is too deep for the standard library: what is in its folders comes up before they go."""
+    number = 0
+    waiting = [place]
+    while waiting:
+        folder = waiting.pop()
+        with suppress(OSError):
+            folder.chmod(PRIVATE)
+            with os.scandir(folder) as entries:
+                found = list(entries)
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    number += 1
+                    above = place / f"{number}-{place.name[:100]}"
+                    Path(entry.path).chmod(PRIVATE)
+                    Path(entry.path).rename(above)
+                    waiting.append(above)
+                else:
+                    Path(entry.path).unlink()
+            if folder != place:
+                folder.rmdir()
