@@ -10,6 +10,7 @@ from flask.cli import with_appcontext
 
 from portal_actions_plugin.cli.terminal import say
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.settings.workspaces import part_of
 from portal_actions_plugin.storage import database_identity
 from portal_actions_plugin.storage.sessions import reading, transaction
 
@@ -85,8 +86,15 @@ def new_identity(yes: bool) -> None:  # noqa: FBT001 click hands it over
         )
         click.confirm("Is this the copy, and not the portal that it was copied from?", abort=True)
     with transaction("new_identity") as tx:
+        before = database_identity.known_identity(tx)
         identity = database_identity.renew(tx)
     say(f"This database is {identity} now. Start its workers and web processes again.")
+    place = extension().config.workspaces
+    if before and (there := part_of(place, identity)):
+        say(
+            f"Workspaces and files of templates are looked for in {there} from now on.",
+            f"Before that, copy there what is in {part_of(place, before)}: what it was copied from may need that still.",
+        )
 
 
 COMMANDS = (upgrade, downgrade, current, new_identity)

@@ -22,6 +22,7 @@ _TRIAL = "doctor"
 _MEND = (
     "set PORTAL_ACTIONS_WORKSPACES alike for web processes and workers, to a folder that all machines share or a bucket"
 )
+_BRING_BACK = "bring them back from the backup of the store; retries of those runs begin with an empty workspace"
 
 _row = tables.workspaces.c
 _run = tables.template_runs.c
@@ -46,7 +47,10 @@ def _workspaces() -> Iterator[Finding]:
     missing, looked_at = _missing()
     if missing and missing == looked_at:
         message = f"{kept.describe()} has no file of the last {counted(looked_at, 'workspace')} that workers have kept"
-        yield warning("workspaces", f"{message}: they have another one", _MEND)
+        yield warning("workspaces", f"{message}: they have another one, or this one was lost", _MEND)
+    elif missing:
+        message = f"{kept.describe()} has no file of {missing} of the last {counted(looked_at, 'workspace')}"
+        yield warning("workspaces", f"{message}: those runs cannot go on or be resumed", _BRING_BACK)
     elif not other:
         yield fine("workspaces", f"{kept.describe()} takes the files that steps share")
 
@@ -80,12 +84,16 @@ def _missing() -> tuple[int, int]:
             select(_row.template_run_id)
             .join_from(tables.workspaces, tables.template_runs, _run.id == _row.template_run_id)
             # One that resumes another may have no content of its own.
-            .where(tables.KEPT, _row.store == store().name, _row.size > 0, _run.retry_of.is_(None))
+            .where(tables.KEPT, _row.store == store().name, _row.size > 0, _run.resumed_step.is_(None))
+            .group_by(_row.template_run_id)
             .order_by(_row.template_run_id.desc())
             .limit(LOOKED_AT)
         )
-    missing = [row for row in rows if not store().sizes(Shelf(RUNS, row["template_run_id"]))]
-    return len(missing), len(rows)
+    ids = [row["template_run_id"] for row in rows]
+    missing = [run_id for run_id in ids if not store().sizes(Shelf(RUNS, run_id))]
+    with looking() as db:  # those that have just been deleted are not
+        still = db.rows(select(_row.template_run_id).where(tables.KEPT, _row.template_run_id.in_(missing)).distinct())
+    return len(still), len(ids)
 
 
 CHECK = Check("workspaces", _workspaces, "files that steps share can be kept")

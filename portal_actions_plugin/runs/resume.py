@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -19,8 +19,9 @@ from portal_actions_plugin.runs.items.lists import Due, KeptItem, Secrets, what_
 from portal_actions_plugin.runs.run_ids import no_run
 from portal_actions_plugin.runs.secrets.sealing import unseal
 from portal_actions_plugin.runs.states import SUCCESS
-from portal_actions_plugin.runs.workspaces.generations import is_gone, workspace_is_gone
+from portal_actions_plugin.runs.workspaces import handover, template_files
 from portal_actions_plugin.software_templates.places import Key
+from portal_actions_plugin.software_templates.skeletons.names import may_take_files
 from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.software_templates.step_rendering import ConditionError
 from portal_actions_plugin.storage import tables
@@ -28,6 +29,7 @@ from portal_actions_plugin.storage.sessions import Row, reading
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
+    from portal_actions_plugin.runs.workspaces.generations import Generation
     from portal_actions_plugin.software_templates.expressions.references import References
     from portal_actions_plugin.software_templates.languages import Language
 
@@ -46,6 +48,7 @@ class LeftOff:
     Attributes:
         lists: the places of the steps whose lists the resumed run takes over.
         items: of a step with ``each``, the first of its items that did not make it: so many as are done at a time.
+        workspace: what the resumed run takes over of the folder that the steps share, where one that is left uses it.
     """
 
     template: Template
@@ -53,6 +56,7 @@ class LeftOff:
     outputs: Mapping[str, Mapping[str, Any]]
     lists: frozenset[int] = frozenset()
     items: Sequence[KeptItem] = ()
+    workspace: Generation | None = None
 
     @property
     def needs_workspace(self) -> bool:
@@ -65,6 +69,8 @@ def left_off(run_id: str) -> LeftOff:
 
     Raises:
         ConflictError: every step of it is done, or those that are left need a workspace that is gone.
+        ConfigurationError: no key opens what the steps that are left need, or their workspace is kept in another store.
+        RemoteError: the store of workspaces does not answer.
         NotFoundError: it is gone by now.
     """
     whole, steps, lists = _as_left(run_id)
@@ -78,10 +84,10 @@ def left_off(run_id: str) -> LeftOff:
     done = [step for step in steps if step["position"] < position]
     course = _course(run_id, whole).with_steps(done, taken - {position}, None)
     items = _unfinished(run_id, course.template, position) if position in taken else ()
+    for item in items:
+        unseal(item.sealed, extension().config.secret_keys)
     begin = LeftOff(course.template, position, course.outputs, taken, items)
-    if whole["workspace_is_gone"] and begin.needs_workspace:
-        raise workspace_is_gone()
-    return begin
+    return replace(begin, workspace=handover.of_source(run_id, position)) if begin.needs_workspace else begin
 
 
 def _unfinished(run_id: str, template: Template, position: int) -> Sequence[KeptItem]:
@@ -133,7 +139,6 @@ def _as_left(run_id: str) -> tuple[Row, Sequence[Row], frozenset[int]]:
                 whole_run.requester_name,
                 whole_run.entity,
                 whole_run.failed_at_step,
-                is_gone(whole_run.id).label("workspace_is_gone"),
             ).where(whole_run.id == run_id)
         )
         if whole is None:
@@ -211,7 +216,7 @@ def first_step(begin: LeftOff, current: Template, course: Course) -> int | None:
     Raises:
         ConflictError: it cannot go on with the template as it was; a retry can with the one of now.
     """
-    _require_no_new_secret(begin, current, course)
+    _require_same(begin, current, course)
     try:
         return course.next_step(begin.position)
     except ConditionError as error:
@@ -230,7 +235,7 @@ def first_due(begin: LeftOff, current: Template, course: Course, secrets: Secret
     Raises:
         ConflictError: as of ``first_step``.
     """
-    _require_no_new_secret(begin, current, course)
+    _require_same(begin, current, course)
     if begin.items:
         return Due(course, begin.position, begin.items)
     due = what_is_due(course, begin.position, secrets)
@@ -239,7 +244,10 @@ def first_due(begin: LeftOff, current: Template, course: Course, secrets: Secret
     return due
 
 
-def _require_no_new_secret(begin: LeftOff, current: Template, course: Course) -> None:
+def _require_same(begin: LeftOff, current: Template, course: Course) -> None:
+    """Refuse to go on where what the run began with cannot be had as it was."""
+    if any(map(may_take_files, begin.template.steps[begin.position :])):
+        template_files.require_there(begin.template, current)
     if names := sorted((current.secret_names - begin.template.secret_names) & set(course.inputs)):
         raise ConflictError(f"{', '.join(names)} is a secret by now, and this run kept it readable.", hint=_RETRY)
 

@@ -55,6 +55,20 @@ class DatabasePlace:
 Place = FolderPlace | BucketPlace | DatabasePlace
 
 
+def part_of(place: Place, identity: str) -> str | None:
+    """Where in a place that several portals share one of them has its contents, for people; None in one that is its own.
+
+    Args:
+        place: the setting.
+        identity: of the portal's database.
+    """
+    if isinstance(place, BucketPlace):
+        return f"s3://{'/'.join(part for part in (place.bucket, place.prefix, identity) if part)}"
+    if isinstance(place, FolderPlace) and not place.is_beside_database:
+        return str(place.folder / identity)
+    return None
+
+
 def read_place(value: object, database_url: str) -> Place:
     """Read the setting.
 

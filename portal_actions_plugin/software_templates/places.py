@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from portal_actions_plugin.run_types import JsonValue
+
+_CALL_OF_STATUS = re.compile(r"\b(?:always|failure)\s*\(")
 
 Key = tuple[str | int, ...]
 """Names of mappings and indexes of lists, from the top: ``("spec", "steps", 1, "action")``."""
@@ -30,6 +33,11 @@ def has_expression(value: JsonValue) -> bool:
 def asks_for_status(condition: object) -> bool:
     """Whether an ``if`` may call ``always()`` or ``failure()``, as far as its text shows: only evaluating it tells."""
     return isinstance(condition, str) and ("always" in condition or "failure" in condition)
+
+
+def calls_status(condition: object) -> bool:
+    """Whether the text of an ``if`` calls ``always()`` or ``failure()``; a parameter may have such a name, too."""
+    return isinstance(condition, str) and _CALL_OF_STATUS.search(condition) is not None
 
 
 def value_at(value: JsonValue, key: Key) -> JsonValue:

@@ -20,6 +20,7 @@ from portal_actions_plugin.software_templates.languages import LANGUAGES, Langua
 from portal_actions_plugin.software_templates.parameters import schemas
 from portal_actions_plugin.software_templates.parameters.choices import Choices
 from portal_actions_plugin.software_templates.parameters.when import as_branch, as_published
+from portal_actions_plugin.software_templates.places import calls_status
 from portal_actions_plugin.software_templates.readings import Reading
 
 if TYPE_CHECKING:
@@ -194,7 +195,8 @@ class Template:
                 kept["tags"] = list(step.tags)
             if step.each is not None:
                 kept["each"] = deepcopy(step.each)
-            if step.concurrency != 1:
+            # Workers that know neither would end a failed run as a success: a key that is new to them stops them.
+            if step.concurrency != 1 or calls_status(step.condition):
                 kept["concurrency"] = step.concurrency
         if self.withheld_parameters:
             written["withheld_parameters"] = list(self.withheld_parameters)

@@ -18,14 +18,19 @@ def identity_of(db: Transaction) -> str:
     Raises:
         ConfigurationError: when somebody has deleted the row that says it.
     """
-    row = db.row(select(tables.database_identity.c.identity))
-    if row is None:
+    identity = known_identity(db)
+    if identity is None:
         raise ConfigurationError(
             f"{tables.database_identity.name} is empty: the database does not know which one it is.",
             hint="Run `flask actions db new-identity`, then start workers and web processes again.",
         )
-    identity: str = row["identity"]
     return identity
+
+
+def known_identity(db: Transaction) -> str | None:
+    """As ``identity_of``; None when somebody has deleted the row that says it."""
+    row = db.row(select(tables.database_identity.c.identity))
+    return row["identity"] if row else None
 
 
 def renew(tx: Transaction) -> str:

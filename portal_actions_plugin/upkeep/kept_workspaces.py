@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, or_, select
+from sqlalchemy import Select, and_, case, delete, func, or_, select
 
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.extension import extension
@@ -38,6 +38,9 @@ TEMPLATE_FILES_DAYS = 2
 
 ROWS = 500
 
+MEASURED = 200
+"""Workspaces at most that are looked at in the store in one pass, the largest: it may take a request for each."""
+
 _row = tables.workspaces.c
 _run = tables.template_runs.c
 _files = tables.template_files.c
@@ -59,21 +62,26 @@ def is_anything_kept() -> bool:
 
 
 def tidy() -> int:
-    """Delete the workspaces that have been kept for long enough, oldest ended first; says how many."""
+    """Delete the workspaces that have been kept for long enough, oldest ended first; says how many.
+
+    One whose run was resumed is kept for as long as those of the runs that were, and goes after them.
+    """
     config = extension().config
-    ended = _ended()
-    gone = sum(_safely(partial(_forget, row["id"])) for row in ended if row["status"] == SUCCESS)
-    over = [row for row in ended if row["status"] in (FAILED, CANCELED)]
+    kept = _kept()
+    done = [run.id for run in kept.values() if run.is_to_be_forgotten and _safely(partial(_forget, run.id))]
+    for run_id in done:
+        del kept[run_id]
+    gone = len(done)
     cutoff = _moment(-config.workspace_days * DAY_SECONDS)
-    total = _total()
-    for row in over:
-        if row["finished_at"] >= cutoff and total <= config.workspace_total:
-            break  # they are in the order of their ends
-        if _safely(partial(lifetime.empty, row["id"])):
+    held = _Held(kept.values(), config.workspace_total)
+    for last_end, run in _in_turn(kept):
+        if last_end >= cutoff and held.total <= config.workspace_total:
+            break
+        if _safely(partial(lifetime.empty, run.id)):
             gone += 1
-            total -= row["size"]
-    if total > config.workspace_total:
-        log.warning("the workspaces of runs that are at work hold %d bytes, more than WORKSPACE_TOTAL", total)
+            held.let_go(run)
+    if held.total > config.workspace_total:
+        log.warning("the workspaces of runs that are at work hold %d bytes, more than WORKSPACE_TOTAL", held.total)
     return gone
 
 
@@ -91,8 +99,8 @@ def tidy_thoroughly() -> Tidied:
     for folder in folders.left_behind(_at_work):
         folders.remove_tree(folder)
     templates = sum(_safely(partial(_forget_template_files, key)) for key in _unused_template_files())
-    for row in _ended_lately():
-        _safely(partial(_forget_unsaved, row["id"]))
+    for run in _ended_lately():
+        _safely(partial(_forget_unsaved, run.id))
     of_nobody = [shelf for kind in (RUNS, TEMPLATES) for shelf in _of_nobody(kind)]
     orphans = sum(_safely(partial(_clear, shelf)) for shelf in of_nobody)
     return Tidied(workspaces, templates, orphans)
@@ -121,22 +129,106 @@ def _clear(shelf: Shelf) -> bool:
 # -- workspaces --------------------------------------------------------------------------------------------------------
 
 
-def _ended() -> Sequence[Row]:
-    """The kept workspaces of runs that are over, those that ended first first."""
-    long_enough = or_(_run.status != SUCCESS, _run.finished_at < now_plus(-LEFT_TO_ITS_PROCESS))
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A run whose workspace is kept.
+
+    Attributes:
+        source: the run that it resumes, whose contents it may refer to.
+        rows: what it held at different times; they share contents.
+        size: bytes of what all of these refer to, counted once for each.
+    """
+
+    id: str
+    status: str
+    finished_at: datetime | None
+    source: str | None
+    rows: int
+    size: int
+    is_left: bool
+
+    @property
+    def ended(self) -> datetime | None:
+        """When it ended badly; None while it is at work."""
+        return self.finished_at if self.status in (FAILED, CANCELED) else None
+
+    @property
+    def is_to_be_forgotten(self) -> bool:
+        """Whether it has succeeded, and its process has left the workspace."""
+        return self.status == SUCCESS and self.is_left
+
+
+def _kept() -> dict[str, _Kept]:
+    """The runs whose workspaces are kept, by id, those that were started first first."""
+    source = case((_run.resumed_step.is_not(None), _run.retry_of))
+    about = (_run.id, _run.status, _run.finished_at, source.label("source"))
+    is_left = _run.finished_at < now_plus(-LEFT_TO_ITS_PROCESS)
     with reading() as db:
-        return db.rows(
-            select(_run.id, _run.status, _run.finished_at, func.sum(_row.size).label("size"))
+        rows = db.rows(
+            select(*about, func.count().label("rows"), func.sum(_row.size).label("size"), is_left.label("is_left"))
             .join_from(tables.workspaces, tables.template_runs, _run.id == _row.template_run_id)
-            .where(tables.KEPT, _run.status.not_in(ACTIVE), _run.finished_at.is_not(None), long_enough)
-            .group_by(_run.id, _run.status, _run.finished_at)
-            .order_by(_run.finished_at)
+            .where(tables.KEPT)
+            .group_by(*about)
+            .order_by(_run.id)
         )
+    return {row["id"]: _Kept(**{**row, "size": int(row["size"]), "is_left": bool(row["is_left"])}) for row in rows}
 
 
-def _ended_lately() -> Iterator[Row]:
+def _in_turn(kept: dict[str, _Kept]) -> list[tuple[datetime, _Kept]]:
+    """The workspaces that may go, in the order in which they do, each with the last end of those that need it.
+
+    None goes that a run at work needs. Of a chain the newest goes first: that is what lets those before it go.
+    """
+    at_work: set[str] = set()
+    last: dict[str, datetime] = {}
+    for run in kept.values():
+        if run.status == SUCCESS:
+            continue
+        needed: _Kept | None = run
+        while needed is not None:
+            if run.ended is None:
+                at_work.add(needed.id)
+            else:
+                last[needed.id] = max(run.ended, last.get(needed.id, run.ended))
+            needed = kept.get(needed.source) if needed.source else None
+    newest_first = [kept[run_id] for run_id in reversed(kept) if run_id in last.keys() - at_work]
+    return sorted(((last[run.id], run) for run in newest_first), key=lambda one: one[0])
+
+
+class _Held:
+    """How many bytes all workspaces take, as exactly as is needed to tell whether that is too much."""
+
+    def __init__(self, kept: Collection[_Kept], most: int) -> None:
+        """Add up what the rows say, which is no less than it is; where that is too much, look into the store.
+
+        Args:
+            kept: all of them.
+            most: how many bytes they may take.
+        """
+        self._own = {run.id: run.size for run in kept}
+        self.total = sum(self._own.values())
+        sharing = [run for run in kept if run.source or run.rows > 1]
+        for run in sorted(sharing, key=lambda run: run.size, reverse=True)[:MEASURED]:
+            if self.total <= most:
+                break
+            _safely(partial(self._measure, run))
+
+    def _measure(self, run: _Kept) -> bool:
+        own = min(run.size, sum(store().sizes(Shelf(RUNS, run.id)).values()))
+        self.total -= self._own[run.id] - own
+        self._own[run.id] = own
+        return True
+
+    def let_go(self, run: _Kept) -> None:
+        """Count the workspace of a run no more."""
+        self.total -= self._own[run.id]
+
+
+def _ended_lately() -> Iterator[_Kept]:
     since = _moment(-2 * 3600)
-    yield from (row for row in _ended() if row["finished_at"] > since)
+    yield from (
+        run for run in _kept().values() if run.status not in ACTIVE and run.finished_at and run.finished_at > since
+    )
 
 
 def _forget_unsaved(run_id: str) -> bool:
@@ -147,12 +239,6 @@ def _forget_unsaved(run_id: str) -> bool:
     left = set(store().sizes(shelf)) - needed
     store().delete(shelf, sorted(left))
     return bool(left)
-
-
-def _total() -> int:
-    with single_read() as db:
-        row = db.row(select(func.sum(_row.size).label("total")).where(tables.KEPT))
-    return int((row["total"] if row else None) or 0)
 
 
 def _moment(seconds: float) -> datetime:
@@ -226,13 +312,16 @@ def _unused_template_files() -> list[str]:
 
 
 def _needing(row: Row, days: int) -> Select[Any]:
-    """A run of the template that was started while these files were in use, and may read them still."""
+    """A run of the template that was started while these files were in use, and may read them still.
+
+    One that was resumed goes on with files as they were, though nobody else may have used them at its start.
+    """
     may_be_resumed = and_(_run.status.in_((FAILED, CANCELED)), _run.finished_at > now_plus(-days * DAY_SECONDS))
     last_start = row["used_at"] + timedelta(seconds=2 * NOTED_SECONDS)
     return (
         select(_run.id)
         .where(or_(_run.status.in_(ACTIVE), may_be_resumed))
-        .where(_run.template == row["template"], _run.queued_at < last_start)
+        .where(_run.template == row["template"], or_(_run.queued_at < last_start, _run.resumed_step.is_not(None)))
         .limit(1)
     )
 

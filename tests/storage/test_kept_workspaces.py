@@ -20,6 +20,7 @@ from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.guards import offers
 from portal_actions_plugin.runs.reading import queries
+from portal_actions_plugin.runs.reading.workspaces import shown
 from portal_actions_plugin.runs.workspaces import folders, template_files
 from portal_actions_plugin.runs.workspaces.stores.folder import FolderStore
 from portal_actions_plugin.runs.workspaces.stores.opening import store
@@ -33,7 +34,7 @@ from portal_actions_plugin.upkeep.prunable_runs import Ages
 from tests.support.portal import PEOPLE
 from tests.support.run_helpers import work_off
 from tests.support.statements import counting
-from tests.support.workspaces import fail, rows_of, start_steps, write
+from tests.support.workspaces import fail, look, rows_of, start_steps, write
 
 ADA = PEOPLE["ada"]
 DAY = 24 * 3600
@@ -98,9 +99,85 @@ def test_what_a_resumed_run_refers_to_stays_until_that_one_is_gone(app, template
     end(resumed, 1)
     assert tidy() == 0
     end(resumed, 8)
+    assert tidy() == 2
+    assert (is_kept(source), is_kept(resumed)) == (False, False)
+
+
+@pytest.fixture
+def chain(app: Flask, template_folder: Path) -> Callable[..., list[str]]:
+    """Let a run fail and be resumed, and that one again; the first has written one file, the second another."""
+
+    def run(*ended_days_ago: float, last: Any = fail, first: str = "first") -> list[str]:
+        tries = iter([fail, write(b="second"), fail, last])
+
+        def try_next(ctx: Any, **given: Any) -> None:
+            next(tries)(ctx, **given)
+
+        steps = [("writes", write(a=first)), ("writes", try_next), ("writes", try_next)]
+        ids = [start_steps(template_folder, *steps)]
+        work_off()
+        for _ in ended_days_ago[1:]:
+            ids.append(service.resume_template_run(ADA, ids[-1]).run.id)
+            work_off()
+        for run_id, days_ago in zip(ids, ended_days_ago, strict=True):
+            end(run_id, days_ago)
+        return ids
+
+    return run
+
+
+def emptied(runs: list[str]) -> list[bool]:
+    return [all(row["emptied_at"] is not None for row in rows_of(run_id)) for run_id in runs]
+
+
+def test_a_chain_of_resumes_is_kept_for_its_last_run_which_has_all_that_those_before_it_made(app, chain):
+    first, second, third = runs = chain(20, 15, 1)
+    assert tidy_thoroughly().workspaces == 0
+    assert offers.can_resume(ADA, queries.template_run(third))
+    files = {file.path: shown.download(third, file.path).content for file in shown.listing(third, 0, 9).files}
+    assert files == {"a": b"first", "b": b"second"}
+    assert [bool(store().sizes(Shelf(RUNS, run_id))) for run_id in runs] == [True, True, False]
+    end(third, 8)
+    assert tidy() == 3
+    assert (emptied(runs), [*store().owners(RUNS)]) == ([True] * 3, [])
+    assert not any(offers.can_resume(ADA, queries.template_run(run_id)) for run_id in (first, second, third))
+
+
+def test_a_chain_of_resumes_is_kept_while_its_last_run_is_at_work(app, chain):
+    runs = chain(20, 15)
+    runs.append(service.resume_template_run(ADA, runs[-1]).run.id)
+    assert tidy_thoroughly().workspaces == 0
+    assert emptied(runs) == [False] * 3
+
+
+def test_a_chain_of_resumes_goes_once_its_last_run_has_succeeded(app, chain):
+    runs = chain(20, 15, 1, last=look({}))
+    assert queries.template_run(runs[-1]).status == "success"
+    assert (tidy(), emptied(runs[:2]), [*store().owners(RUNS)]) == (2, [True] * 2, [])
+
+
+def test_a_run_that_was_retried_is_not_kept_for_the_retry(failed):
+    source = failed(ended_days_ago=8)
+    again = service.retry_template_run(ADA, source).run.id
+    work_off()
+    assert (tidy(), is_kept(source), is_kept(again)) == (1, False, True)
+
+
+def test_contents_that_resumed_runs_share_count_once(chain, monkeypatch):
+    runs = chain(3, 2, 1, first="x" * 100)
+    stored = sum(sum(store().sizes(Shelf(RUNS, run_id)).values()) for run_id in runs)
+    monkeypatch.setattr(type(extension().config), "workspace_total", stored, raising=False)
+    assert tidy() == 0
+    monkeypatch.setattr(type(extension().config), "workspace_total", stored - 1, raising=False)
+    assert (tidy(), emptied(runs)) == (2, [False, True, True])
+
+
+def test_a_chain_goes_by_the_end_of_its_last_run_when_all_are_more_than_may_be_kept(chain, failed, monkeypatch):
+    runs = chain(5, 4, 1)
+    older, newer = failed("y" * 10, ended_days_ago=2), failed("z" * 10, ended_days_ago=0.5)
+    monkeypatch.setattr(type(extension().config), "workspace_total", 12, raising=False)
     tidy()
-    tidy()
-    assert (is_kept(source), [row["emptied_at"] is None for row in rows_of(resumed)]) == (False, [False])
+    assert (emptied(runs), is_kept(older), is_kept(newer)) == ([True] * 3, False, True)
 
 
 def test_those_that_ended_first_go_when_all_are_more_than_may_be_kept(failed, monkeypatch):

@@ -367,6 +367,17 @@ def test_a_copied_database_gets_another_identity_when_somebody_says_so(app: Flas
     assert identity(database) in done.output
     assert identity(database) != first
     assert identity(database) in command(app, "db", "current").output
+    assert "Workspaces" not in done.output, "they are beside the file, or in the database itself"
+
+
+@pytest.mark.parametrize("place", ["/srv/portal/workspaces", "s3://bucket/prefix"])
+def test_a_copied_database_says_from_where_to_where_its_workspaces_go(make_app: Any, place: str) -> None:
+    app = make_app(PORTAL_ACTIONS_WORKSPACES=place)
+    database = app.extensions["portal_actions"].database
+    first = identity(database)
+    said = command(app, "db", "new-identity", "--yes").output
+    assert f"looked for in {place}/{identity(database)} from now on" in said
+    assert f"copy there what is in {place}/{first}:" in said
 
 
 def test_a_database_that_lost_its_identity_says_what_to_run(app: Flask) -> None:

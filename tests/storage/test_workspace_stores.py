@@ -12,15 +12,27 @@ import boto3
 import pytest
 from flask import Flask
 from moto.server import ThreadedMotoServer
+from sqlalchemy import update
 
-from portal_actions_plugin.errors import ConfigurationError, InternalError, RemoteError
+from portal_actions_plugin.errors import ConfigurationError, ConflictError, InternalError, RemoteError
+from portal_actions_plugin.runs import service
+from portal_actions_plugin.runs.guards import offers
+from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.workspaces.stores.bucket import BucketStore
 from portal_actions_plugin.runs.workspaces.stores.folder import FolderStore
 from portal_actions_plugin.runs.workspaces.stores.opening import store
 from portal_actions_plugin.runs.workspaces.stores.postgresql import PIECE
 from portal_actions_plugin.runs.workspaces.stores.store import RUNS, TEMPLATES, Shelf
 from portal_actions_plugin.settings.workspaces import BucketPlace, DatabasePlace, FolderPlace, read_place
-from tests.support.run_helpers import start
+from portal_actions_plugin.storage import tables
+from portal_actions_plugin.storage.sessions import transaction
+from portal_actions_plugin.storage.sql import now_plus
+from portal_actions_plugin.upkeep import kept_workspaces
+from tests.support.portal import PEOPLE
+from tests.support.run_helpers import start, work_off
+from tests.support.workspaces import fail, start_steps, write
+
+DAY = 24 * 3600
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +88,8 @@ def test_what_is_not_there_is_said_and_not_deleted_twice(shelves):
     kept.put(mine, [(NAMES[0], b"1"), (NAMES[1], b"2")])
     for _ in range(2):
         kept.delete(mine, [NAMES[0]])
+    assert kept.lacks(mine, NAMES[:3]) == {NAMES[0], NAMES[2]}
+    assert kept.lacks(Shelf(RUNS, str(uuid.uuid4())), NAMES[:3]) == {*NAMES[:3]}
     with pytest.raises(InternalError, match="not in its store any more"):
         list(kept.get(mine, [NAMES[1], NAMES[0]]))
     for _ in range(2):
@@ -102,8 +116,28 @@ def test_files_of_templates_are_kept_beside_those_of_runs(shelves):
     kept.clear(mine)
     assert dict(kept.get(files, [key])) == {key: content}
     assert list(kept.owners(TEMPLATES)) == [key]
+    assert (kept.lacks(files, [key]), kept.lacks(Shelf(TEMPLATES, NAMES[8]), [NAMES[8]])) == (set(), {NAMES[8]})
     kept.clear(files)
     assert list(kept.owners(TEMPLATES)) == []
+
+
+def test_runs_in_a_bucket_are_kept_for_those_that_resume_them_and_what_is_lost_there_is_said(
+    make_app, sqlite_url, s3, template_folder
+):
+    place = f"s3://workspaces/{uuid.uuid4().hex}?endpoint={s3}&region=us-east-1"
+    with make_app(PORTAL_ACTIONS_DATABASE_URL=sqlite_url, PORTAL_ACTIONS_WORKSPACES=place).app_context():
+        first = start_steps(template_folder, ("writes", write(a="1")), ("reads", fail))
+        work_off()
+        second = service.resume_template_run(PEOPLE["ada"], first).run.id
+        work_off()
+        whole = tables.template_runs.c
+        with transaction("test") as tx:
+            tx.execute(update(tables.template_runs).where(whole.id == first).values(finished_at=now_plus(-9 * DAY)))
+        assert (kept_workspaces.tidy_thoroughly().workspaces, [*store().owners(RUNS)]) == (0, [first])
+        store().clear(Shelf(RUNS, first))
+        assert offers.can_resume(PEOPLE["ada"], queries.template_run(second)), "a page does not ask the bucket"
+        with pytest.raises(ConflictError, match=r"the bucket workspaces at http.* lacks 1 of its 1 files"):
+            service.resume_template_run(PEOPLE["ada"], second)
 
 
 # -- what is wrong -----------------------------------------------------------------------------------------------------

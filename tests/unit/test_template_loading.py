@@ -119,6 +119,15 @@ def test_a_snapshot_is_json_and_gives_the_same_template_back(tmp_path):
     assert Template.from_snapshot(kept).snapshot() == kept
 
 
+@pytest.mark.parametrize(("condition", "is_new"), [("always()", True), ("not  failure ()", True), ("1 == 1", False)])
+def test_a_step_that_cleans_up_has_a_key_that_stops_workers_which_know_no_cleanup(tmp_path, condition, is_new):
+    steps = f'[{{action: debug.log@v1, if: "${{{{ {condition} }}}}", input: {{message: a}}}}]'
+    template = load(tmp_path, minimal("x", steps))
+    kept = template.snapshot()
+    assert ("concurrency" in kept["steps"][0]) is is_new
+    assert Template.from_snapshot(kept) == template
+
+
 def test_a_snapshot_shares_nothing_with_its_template(tmp_path):
     template = load(tmp_path, GOOD)
     template.snapshot()["steps"][0]["input"]["owner"] = "somebody else"

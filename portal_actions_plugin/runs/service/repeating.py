@@ -15,6 +15,7 @@ from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.service.change_access import action_run_to_change, template_run_to_change
 from portal_actions_plugin.runs.service.starting import start_action, start_template
 from portal_actions_plugin.runs.states import CANCELED, FAILED, OVER
+from portal_actions_plugin.runs.workspaces.handover import as_unavailable, require_contents
 
 _PLAIN = Ask()
 
@@ -54,23 +55,20 @@ def resume_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAI
     Raises:
         UnauthenticatedError, PermissionDeniedError: nobody asks, or may not.
         NotFoundError: there is no such run, or its template is gone.
-        ConflictError: the run has neither failed nor been canceled, or it cannot go on with the template as it was.
+        ConflictError: the run has neither failed nor been canceled, it cannot go on with the template as it was, or its
+            workspace is gone.
         ValidationError: a secret input is missing; it is named.
         TooManyStartsError: the identity's limit is reached; it names the wait.
-        ConfigurationError: the template is broken.
+        ConfigurationError: the template is broken, or no key opens what the run has kept.
+        UnavailableError: the store of workspaces does not answer.
     """
     run = template_run_to_change(identity, run_id, "template_run.resume")
     asker = access.require_again(identity, run, event="template_run.resume", target=run.template)
     inputs, again = _once_more(run, ask)
-    return start_template(
-        asker,
-        run.template,
-        inputs,
-        again,
-        event="template_run.resume",
-        retry_of=run.id,
-        begin=left_off(run.id),
-    )
+    with as_unavailable():
+        begin = left_off(run.id)
+    require_contents(begin.workspace)
+    return start_template(asker, run.template, inputs, again, event="template_run.resume", retry_of=run.id, begin=begin)
 
 
 def retry_action_run(identity: Identity | None, run_id: str, ask: Ask = _PLAIN) -> Started:

@@ -159,7 +159,7 @@ def _start_template(
     if due.position is not None:
         require_forges(needs_of_template(due.course, due.position))
     if begin:
-        template_files.keep_on(template)
+        template_files.keep_on(template, current)
     else:
         template_files.keep(template)
     about = who_and_why(asker, ask)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, literal, select
+from sqlalchemy import ColumnElement, Integer, bindparam, delete, insert, literal, select
 
 from portal_actions_plugin.errors import ConflictError
 from portal_actions_plugin.run_types import KeptWorkspace
@@ -20,7 +20,7 @@ from portal_actions_plugin.storage.statements import CompiledOnce
 
 _row = tables.workspaces.c
 _RUN = bindparam("run", type_=Id())
-_NEWEST = CompiledOnce(
+_newest_first = (
     select(
         *(_row.generation, _row.position, _row.store, _row.manifest, _row.sealed_manifest, _row.sealed_key),
         *(_row.files, _row.size, _row.made_at, _row.emptied_at),
@@ -28,6 +28,10 @@ _NEWEST = CompiledOnce(
     .where(_row.template_run_id == _RUN)
     .order_by(_row.generation.desc())
     .limit(1)
+)
+_NEWEST = CompiledOnce(_newest_first)
+_HANDED_OVER = CompiledOnce(
+    _newest_first.where(_row.emptied_at.is_(None), _row.position <= bindparam("until", type_=Integer()))
 )
 
 
@@ -168,6 +172,22 @@ def add(tx: Transaction, new: NewGeneration) -> None:
     tx.execute(insert(tables.workspaces).values(made_at=right_now(), **new.values))
     before = delete(tables.workspaces).where(_row.template_run_id == run_id, _row.generation < number)
     tx.execute(before if new.failed_at is None else before.where(_row.position > new.failed_at))
+
+
+def handed_over(db: Transaction, run_id: str, position: int, keys: tuple[str, ...]) -> Generation | None:
+    """What ``hand_over`` gives a run that resumes this one; None when no step before has changed the folder.
+
+    Args:
+        db: where to read.
+        run_id: the run that would be resumed.
+        position: of the step that the new run would begin at.
+        keys: the portal's, to open what is sealed.
+
+    Raises:
+        ConfigurationError: no key opens it any more.
+    """
+    row = db.row(_HANDED_OVER, {"run": run_id, "until": position})
+    return None if row is None else _of_row(run_id, row, keys)
 
 
 def hand_over(tx: Transaction, source_id: str, run_id: str, position: int) -> None:

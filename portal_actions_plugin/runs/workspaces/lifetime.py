@@ -59,11 +59,14 @@ def _may_be_emptied(tx: Transaction, run_id: str) -> bool:
 
 
 def _is_resumed_from(run_id: str) -> ColumnElement[bool]:
-    """Whether the workspace of a run that resumes this one refers to its contents."""
+    """Whether the workspace of a run that resumes this one may refer to its contents. A mere retry has all of its own.
+
+    Of a chain, each run keeps the one before it: none goes before all that were resumed from it have no workspace.
+    """
     again, kept = tables.template_runs.alias(), tables.workspaces.alias()
     return (
         select(again.c.id)
         .join(kept, kept.c.template_run_id == again.c.id)
-        .where(again.c.retry_of == run_id, kept.c.emptied_at.is_(None))
+        .where(again.c.retry_of == run_id, again.c.resumed_step.is_not(None), kept.c.emptied_at.is_(None))
         .exists()
     )

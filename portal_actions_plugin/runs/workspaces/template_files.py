@@ -60,7 +60,7 @@ def keep(template: Template) -> None:
     if time.monotonic() - noted.get(key, -NOTED_SECONDS) < NOTED_SECONDS:
         return
     try:
-        if not _note_use(key):
+        if not _note_use(key) or _is_lost(key):
             _store(template, key)
     except ConflictError:
         raise
@@ -75,12 +75,53 @@ def keep(template: Template) -> None:
     noted[key] = time.monotonic()
 
 
-def keep_on(template: Template) -> None:
-    """As ``keep``, for a run that goes on with a template as it was: its files may be nowhere but in the store by now."""
+def keep_on(template: Template, current: Template) -> None:
+    """As ``keep``, for a run that goes on with a template as it was: its files may be nowhere but in the store by now.
+
+    Args:
+        template: as it was.
+        current: as it is now. Where its files are the same, they may be in another folder.
+    """
     try:
-        keep(template)
+        keep(current if _has_same_files(template, current) else template)
     except ConflictError as error:
         log.info("%s", error.message)
+
+
+def require_there(template: Template, current: Template) -> None:
+    """Refuse to go on with a template as it was whose files are neither beside it any more nor kept.
+
+    Args:
+        template: as it was.
+        current: as it is now.
+
+    Raises:
+        ConflictError: they are gone.
+        RemoteError: a store that is near does not answer.
+    """
+    if not template.skeleton_files or template.folder is None or _has_same_files(template, current):
+        return
+    if not _is_kept(key_of(template)):
+        raise ConflictError(
+            f"The files that {template.name} had when this run began are gone: others are beside the template by now, "
+            "and they are not kept any more.",
+            hint="Retry instead: that takes the template as it is now.",
+        )
+
+
+def _has_same_files(template: Template, current: Template) -> bool:
+    return current.folder is not None and dict(template.skeleton_files) == dict(current.skeleton_files)
+
+
+def _is_kept(key: str) -> bool:
+    with single_read() as db:
+        row = db.row(select(_row.store).where(_row.key == key, _row.piece == 0))
+    return row is not None and row["store"] == store().name and not _is_lost(key)
+
+
+def _is_lost(key: str) -> bool:
+    """Whether files that are noted as kept are not there: a restored database speaks of what its store may not have."""
+    return store().is_near and bool(store().lacks(Shelf(TEMPLATES, key), [key]))
 
 
 def read_skeleton(template: Template, folder: str) -> tuple[SkeletonFile, ...]:

@@ -100,6 +100,13 @@ def sources_of(step: Step, choices: Choices) -> Iterator[Source]:
         yield from (Source("url", path, is_choice=True) for path in _chosen(url, step, choices))
 
 
+def may_take_files(step: Step) -> bool:
+    """Whether a step may take anything from beside its template: False only where that is sure without a run."""
+    url = step.input.get("url", ".")
+    fetches = step.action in FETCHING and isinstance(url, str) and "://" not in url.partition("${{")[0]
+    return fetches or "skeleton" in step.input
+
+
 def _chosen(url: str, step: Step, choices: Choices) -> Iterable[str]:
     """The paths that a ``url`` may become which begins with an expression; of many of them, the folder that they are in."""
     found = dict.fromkeys(_plain_paths((*choices.of(url), *_of_items(url, step, choices))))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from portal_actions_plugin.errors import ConflictError, NotFoundError, RemoteError, UnavailableError
+from portal_actions_plugin.errors import ConflictError, NotFoundError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import KeptFile, KeptWorkspace, TemplateRun
 from portal_actions_plugin.runs.secrets.token_shapes import mask_tokens
 from portal_actions_plugin.runs.workspaces import generations, travel
 from portal_actions_plugin.runs.workspaces.generations import Generation
+from portal_actions_plugin.runs.workspaces.handover import as_unavailable
 from portal_actions_plugin.runs.workspaces.manifest import File, Manifest
 from portal_actions_plugin.runs.workspaces.stores.opening import store
 from portal_actions_plugin.storage.sessions import reading
@@ -118,10 +119,8 @@ def no_workspace() -> NotFoundError:
 
 
 def _content(generation: Generation, file: File) -> bytes:
-    try:
+    with as_unavailable():
         [(_, content)] = travel.read(generation, store(), [file.masked or file.name])
-    except RemoteError as error:
-        raise UnavailableError(error.message, hint=error.hint) from None
     return content
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -37,6 +37,7 @@ class BucketStore:
     """Keeps each content as an object: ``<prefix>/<portal>/<kind>/<owner>/<name>``."""
 
     name = "bucket"
+    is_near = False
 
     def __init__(self, place: BucketPlace, portal: str) -> None:
         """Make a client, which asks nothing yet.
@@ -80,13 +81,16 @@ class BucketStore:
                 answer = self._client.get_object(Bucket=self._place.bucket, Key=self._key(shelf, name))
             except ClientError as error:
                 if _code(error) in _NOT_THERE:
-                    raise missing(shelf, name) from None
+                    raise missing(self.describe(), shelf, name) from None
                 raise
             return name, answer["Body"].read()
 
         with self._asking():
             for start in range(0, len(names), AT_ONCE):
                 yield from _at_once(fetch, names[start : start + AT_ONCE])
+
+    def lacks(self, shelf: Shelf, names: Collection[str]) -> set[str]:
+        return set(names) - self.sizes(shelf).keys()
 
     def delete(self, shelf: Shelf, names: Sequence[str]) -> None:
         keys = [self._key(shelf, name) for name in names]

@@ -6,7 +6,7 @@ import ctypes
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,6 +26,7 @@ class FolderStore:
     """Keeps each content as a file of its own: ``<root>/<kind>/<owner>/<ab>/<name>``."""
 
     name = "folder"
+    is_near = True
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -62,8 +63,15 @@ class FolderStore:
                 try:
                     content = _place(folder, name).read_bytes()
                 except FileNotFoundError:
-                    raise missing(shelf, name) from None
+                    raise missing(self.describe(), shelf, name) from None
             yield name, content
+
+    def lacks(self, shelf: Shelf, names: Collection[str]) -> set[str]:
+        folder = self._folder(shelf)
+        with self._asking():
+            if not folder.exists():
+                return set(names)
+            return {name for name in names if not _place(folder, name).exists()}
 
     def delete(self, shelf: Shelf, names: Sequence[str]) -> None:
         folder = self._folder(shelf)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -67,6 +67,7 @@ class PostgresStore:
     """Keeps the contents of runs in ``workspace_blobs``, whose rows go with their runs, and files of templates beside."""
 
     name = "database"
+    is_near = True
 
     def describe(self) -> str:
         return "the portal's database"
@@ -88,7 +89,7 @@ class PostgresStore:
         sizes = _sizes(shelf, names)
         for name in names:
             if name not in sizes:
-                raise missing(shelf, name)
+                raise missing(self.describe(), shelf, name)
         for some in _batches(sizes):
             with single_read() as db:
                 rows = db.tuples(
@@ -98,6 +99,12 @@ class PostgresStore:
                 )
             for name, pieces in groupby(rows, key=itemgetter(0)):
                 yield name, b"".join(bytes(piece[1]) for piece in pieces)
+
+    def lacks(self, shelf: Shelf, names: Collection[str]) -> set[str]:
+        kind = _KINDS[shelf.kind]
+        with single_read() as db:
+            there = db.tuples(select(kind.name).where(kind.owner == shelf.owner, kind.piece == kind.first))
+        return set(names) - {name for (name,) in there}
 
     def delete(self, shelf: Shelf, names: Sequence[str]) -> None:
         for start in range(0, len(names), ROWS):

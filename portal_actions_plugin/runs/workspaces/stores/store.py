@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +39,10 @@ class Store(Protocol):
     def name(self) -> str:
         """Its kind in a word: ``folder``, ``bucket`` or ``database``; rows of workspaces keep it."""
 
+    @property
+    def is_near(self) -> bool:
+        """Whether a page may ask it: whether it answers about as soon as the database."""
+
     def describe(self) -> str:
         """Where it is, for people; without credentials."""
 
@@ -47,6 +51,9 @@ class Store(Protocol):
 
     def get(self, shelf: Shelf, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Give contents by name, each once, in any order; raises InternalError for one that is not there."""
+
+    def lacks(self, shelf: Shelf, names: Collection[str]) -> set[str]:
+        """Which of these contents are not there. None is read."""
 
     def delete(self, shelf: Shelf, names: Sequence[str]) -> None:
         """Forget these contents."""
@@ -61,11 +68,12 @@ class Store(Protocol):
         """The owners of all shelves of a kind that have anything on them."""
 
 
-def missing(shelf: Shelf, name: str) -> InternalError:
+def missing(what: str, shelf: Shelf, name: str) -> InternalError:
     """The error for a content that a row speaks of, and that is not there."""
     return InternalError(
-        f"A file of the workspace is not in its store any more ({shelf.kind}/{shelf.owner}/{name[:16]}).",
-        hint="Somebody has deleted it there. Retry the run: it begins with an empty workspace.",
+        f"A file that this run needs is not in its store any more: {what} has no {shelf.kind}/{shelf.owner}/{name[:16]}.",
+        hint="It was deleted there, or the portal was moved or restored without its store: your platform team can bring "
+        "that back. Else retry the run: it begins anew.",
     )
 
 
