@@ -93,7 +93,9 @@ def log_or_list(ctx: ActionContext, *, message: object, list_workspace: bool | s
 
 
 class WaitFor(HomeInput):
-    minutes = fields.Float(load_default=0, validate=_AMOUNT, metadata={"description": "How many minutes."})
+    minutes = fields.Float(
+        load_default=0, validate=_AMOUNT, metadata={"description": "How many minutes; at most 60 in all."}
+    )
     seconds = fields.Float(load_default=0, validate=_AMOUNT, metadata={"description": "How many seconds more."})
     milliseconds = fields.Float(
         load_default=0, validate=validate.Range(min=0), metadata={"description": "How many milliseconds more."}

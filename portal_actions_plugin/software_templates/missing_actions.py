@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,11 +12,14 @@ if TYPE_CHECKING:
 
 HOW = '"An action that is not there" in the docs says how to add it'
 _ASKED = "there is no action "
+_NEAR = 0.9
+"""How alike two names are of which one is a slip: fetch:rails is no fetch:plain."""
 
 
-def no_action(action: str) -> str:
-    """What a finding says of an action that is not there."""
-    return f"{_ASKED}{action!r}"
+def no_action(action: str, known: Collection[str] = ()) -> str:
+    """What a finding says of an action that is not there, and which of those that are known it is most likely meant to be."""
+    near = get_close_matches(action, known, n=1, cutoff=_NEAR)
+    return f"{_ASKED}{action!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def counted(findings: Iterable[TemplateFinding]) -> list[TemplateFinding]:
@@ -30,14 +34,16 @@ def counted(findings: Iterable[TemplateFinding]) -> list[TemplateFinding]:
     found = list(findings)
     users: dict[str, set[tuple[str, str]]] = {}
     for one in found:
-        if one.waits_for and one.message == no_action(one.waits_for):
-            users.setdefault(one.message, set()).add((one.file, one.template))
-    if not users:
-        return found
-    return [
-        replace(one, message=f"{one.message}, {_asked_by(len(users[one.message]))}") if one.message in users else one
-        for one in found
-    ]
+        if one.waits_for and one.message.startswith(no_action(one.waits_for)):
+            users.setdefault(one.waits_for, set()).add((one.file, one.template))
+    return [_with_count(one, users) for one in found]
+
+
+def _with_count(one: TemplateFinding, users: Mapping[str, set[tuple[str, str]]]) -> TemplateFinding:
+    said = no_action(one.waits_for)
+    if one.waits_for not in users or not one.message.startswith(said):
+        return one
+    return replace(one, message=f"{said}, {_asked_by(len(users[one.waits_for]))}{one.message.removeprefix(said)}")
 
 
 def _asked_by(templates: int) -> str:

@@ -270,6 +270,14 @@ def test_lint_tells_file_and_line_and_its_exit_code_what_was_found(here):
     assert run("lint", "other.yaml").exit_code == 2
 
 
+def test_a_slip_in_the_name_of_an_action_is_told_with_the_name_that_is_meant(here):
+    Path("a.yaml").write_text(template("x", "[{action: 'fetch:templte'}, {action: 'fetch:rails'}]"))
+    slip, other = run("lint", "a.yaml").output.splitlines()[:2]
+    assert "'fetch:templte', which 1 template here asks for: " in slip
+    assert slip.endswith("; did you mean 'fetch:template'?")
+    assert "did you mean" not in other
+
+
 def test_lint_speaks_json_and_workflow_commands(here):
     Path("a,b.yaml").write_text(template("x", "[{action: 'no:100%'}]"))
     found = json.loads(run("lint", "--format", "json", "a,b.yaml").output)

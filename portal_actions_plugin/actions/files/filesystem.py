@@ -173,7 +173,7 @@ class ReadDir(HomeInput):
         fields.String(validate=validate.Length(min=1, max=MAX_PATH)),
         required=True,
         validate=validate.Length(max=MAX_LISTED),
-        metadata={"description": "The folders to list; . is the workspace itself."},
+        metadata={"description": "The folders to list; . is the workspace itself.", "example": ["."]},
     )
     recursive = flag_field("Whether to list the folders in them as well.")
 

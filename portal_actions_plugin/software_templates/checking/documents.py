@@ -6,7 +6,7 @@ Its parameters are checked in ``parameters.checks``, its expressions in ``expres
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -164,6 +164,13 @@ def _read_steps(spec: Mapping[str, JsonValue], findings: Findings, known_actions
     return tuple(steps)
 
 
+def _ids(known_actions: Container[str]) -> list[str]:
+    """The ids of actions, of the registry too; none of what only knows whether one is there."""
+    if not isinstance(known_actions, Iterable):
+        return []
+    return [one if isinstance(one, str) else str(getattr(one, "id", "")) for one in known_actions]
+
+
 def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, known_actions: Container[str]) -> Step:
     key: Key = ("spec", "steps", index)
     known = (*_STEP_KEYS, "concurrency") if findings.reading is Reading.STRICT else _STEP_KEYS
@@ -184,7 +191,7 @@ def _read_step(data: Mapping[str, JsonValue], index: int, findings: Findings, kn
             findings.add((*key, "action"), message, value=action, write=f"{action}@v1")
         else:
             note_missing = findings.wait if holds_always(data.get("if")) else findings.wait_if_reached
-            note_missing((*key, "action"), no_action(action), action)
+            note_missing((*key, "action"), no_action(action, _ids(known_actions)), action)
     return Step(
         id=step_id,
         name=findings.text(data, (*key, "name"), step_id),
