@@ -28,6 +28,9 @@ PICKY = "chaos.picky@v1"
 MANY = 15
 """Attempts of what may be repeated: chaos takes many, and a run that has used them up proves nothing."""
 
+PATIENCE_SECONDS = 240
+"""What a handler may take: on SQLite a process that is stopped in a transaction keeps all others from writing, for seconds."""
+
 TEMPLATE = """\
 apiVersion: portal-actions/v1
 kind: Template
@@ -192,7 +195,7 @@ def work(ctx: ActionContext, seconds: float, **more: Any) -> dict[str, Any]:
     title="Repeatable",
     input=Work,
     idempotent=True,
-    timeout=30,
+    timeout=PATIENCE_SECONDS,
     max_attempts=MANY,
     workspace="writes",
 )
@@ -232,12 +235,12 @@ def work_on_files(ctx: ActionContext, seconds: float, item: str, **more: Any) ->
     return outputs
 
 
-@action(ONCE, title="Not repeatable", input=Work, idempotent=False, timeout=30, max_attempts=MANY)
+@action(ONCE, title="Not repeatable", input=Work, idempotent=False, timeout=PATIENCE_SECONDS, max_attempts=MANY)
 def once(ctx: ActionContext, *, key: str, seconds: float, before: str, **_more: str) -> dict[str, Any]:
     return work(ctx, seconds, before=before)
 
 
-@action("chaos.flaky@v1", title="Fails twice", input=Work, idempotent=True, timeout=30, max_attempts=MANY)
+@action("chaos.flaky@v1", title="Fails twice", input=Work, idempotent=True, timeout=PATIENCE_SECONDS, max_attempts=MANY)
 def flaky(ctx: ActionContext, *, key: str, seconds: float, before: str, **_more: str) -> dict[str, Any]:
     if ctx.run.attempt == 1:
         raise RemoteError("The other side is asleep.")
@@ -248,7 +251,15 @@ def flaky(ctx: ActionContext, *, key: str, seconds: float, before: str, **_more:
     return work(ctx, seconds, before=before)
 
 
-@action(PICKY, title="Refused once", input=Work, idempotent=True, timeout=30, max_attempts=MANY, workspace="writes")
+@action(
+    PICKY,
+    title="Refused once",
+    input=Work,
+    idempotent=True,
+    timeout=PATIENCE_SECONDS,
+    max_attempts=MANY,
+    workspace="writes",
+)
 def picky(
     ctx: ActionContext, *, key: str, seconds: float, before: str, item: str, nonce: str, **_more: str
 ) -> dict[str, Any]:
@@ -271,12 +282,14 @@ def _lock(data: Mapping[str, Any]) -> str:
     return f"chaos:{data['key']}"
 
 
-@action(LOCKED, title="One at a time", input=Work, idempotent=True, timeout=30, max_attempts=MANY, lock=_lock)
+@action(
+    LOCKED, title="One at a time", input=Work, idempotent=True, timeout=PATIENCE_SECONDS, max_attempts=MANY, lock=_lock
+)
 def locked(ctx: ActionContext, *, key: str, seconds: float, before: str, **_more: str) -> dict[str, Any]:
     return work(ctx, seconds, before=before, lock=key)
 
 
-@action(REFUSED, title="Always refused", input=Work, idempotent=True, timeout=30, max_attempts=MANY)
+@action(REFUSED, title="Always refused", input=Work, idempotent=True, timeout=PATIENCE_SECONDS, max_attempts=MANY)
 def refused(ctx: ActionContext, *, key: str, seconds: float, before: str, **_more: str) -> None:
     effect(ctx, "begin", before=before)
     raise ValidationError("Nobody takes this.")

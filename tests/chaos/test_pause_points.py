@@ -80,8 +80,11 @@ def nudge_redis(play: Play, names: set[str]) -> None:
 
 
 def nudge_files(play: Play, names: set[str]) -> None:
-    """Files of templates are kept once: on PostgreSQL who is killed just after a single write has committed it already."""
-    if names & {"template_files_row", "template_files_kept"} and play.rng.random() < 0.3:
+    """Files of templates are kept once: on PostgreSQL who is killed just after a single write has committed it already.
+
+    A web process that nobody waits for has come up, and has done what it was asked.
+    """
+    if names & {"template_files_row", "template_files_kept"} and not play.asking:
         play.forget_files()
         for web in play.arena.processes("web"):
             play.arena.kill(web)
