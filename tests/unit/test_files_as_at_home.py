@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import stat
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -415,6 +416,15 @@ def test_several_documents_are_no_one_document(ctx: ActionContext) -> None:
     merging.merge.run(ctx, {"path": "a.yaml", "content": {"c": 3}, "useDocumentIncludingField": field})
     assert "nothing was merged" in ctx.warnings[0]
     assert (ctx.workspace.folder / "a.yaml").read_text() == "a: 1\n---\nb: 2\n"
+
+
+def test_an_entity_names_the_template_that_it_comes_from_whatever_it_says_itself(ctx: ActionContext) -> None:
+    ctx = replace(ctx, run=replace(ctx.run, template="Service"))
+    said = {"backstage.io/source-template": "template:default/other", "x": "y"}
+    catalog_write.run(ctx, {"entity": {"kind": "X", "metadata": {"annotations": said}}})
+    assert (ctx.workspace.folder / "catalog-info.yaml").read_text() == (
+        "kind: X\nmetadata:\n  annotations:\n    backstage.io/source-template: template:default/service\n    x: y\n"
+    )
 
 
 def test_outputs_name_plain_paths(ctx: ActionContext) -> None:

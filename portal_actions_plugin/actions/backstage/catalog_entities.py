@@ -70,7 +70,7 @@ def _with_template(ctx: ActionContext, entity: Mapping[str, Any]) -> dict[str, A
     metadata = dict(given or {})
     annotations = metadata.get("annotations")
     named = dict(annotations) if isinstance(annotations, Mapping) else {}
-    named.setdefault(_SOURCE_TEMPLATE, f"template:default/{ctx.run.template}".lower())
+    named[_SOURCE_TEMPLATE] = f"template:default/{ctx.run.template}".lower()
     return {**entity, "metadata": {**metadata, "annotations": named}}
 
 
