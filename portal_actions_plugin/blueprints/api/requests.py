@@ -95,7 +95,12 @@ def answer_conditionally(response: Response) -> Response:
 def _with_our_tags(environ: Mapping[str, Any]) -> dict[str, Any]:
     """The request with the tags that it names as we gave them out: a proxy that compresses makes others of them."""
     named = {name: environ[name] for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH") if name in environ}
-    return {**environ, **{name: _COMPRESSED_TAG.sub(r'"\1"', value) for name, value in named.items()}}
+    ours = {name: _COMPRESSED_TAG.sub(r'"\1"', value) for name, value in named.items()}
+    if (
+        ours.get("HTTP_IF_MATCH", "").strip() == "*"
+    ):  # what is read is there, and any tag fits; Werkzeug says that none does
+        ours["HTTP_IF_MATCH"] = ""
+    return {**environ, **ours}
 
 
 def ask_from_headers(
