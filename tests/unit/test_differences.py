@@ -416,3 +416,20 @@ SHOWN = {
 
 def test_each_difference_of_documents_is_shown_by_a_test() -> None:
     assert set(SHOWN) == {one.name for one in DIFFERENCES if one.kind is Kind.DOCUMENT}
+
+
+@pytest.mark.parametrize(
+    ("step", "given", "fits"),
+    [
+        *((0.1, 0.3, True), (0.01, 19.99, True), (0.1, 0.35, False), (0.1, 1e300, True), (3, 9.0, True)),
+        *((3, 10, False), (1e-300, 1e300, True), (0.5, "x", True), (0.1, True, True), (5, 2**62, False)),
+    ],
+)
+def test_a_multiple_is_one_of_the_number_as_it_is_written(step: float, given: object, fits: bool) -> None:
+    """As in the forms of Backstage, which look at eight digits: 0.3 is no multiple of 0.1 among binary numbers."""
+    check = InputCheck({"type": "object", "properties": {"n": {"multipleOf": step}}}, "t", Reading.BACKSTAGE)
+    if fits:
+        assert check.fill({"n": given}) == {"n": given}
+    else:
+        with pytest.raises(ValidationError):
+            check.fill({"n": given})

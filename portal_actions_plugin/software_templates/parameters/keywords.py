@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -40,6 +41,18 @@ def _unique(_validator: SchemaValidator, wanted: bool, given: object, _schema: o
         yield SchemaError("")
 
 
+def _multiple(_validator: SchemaValidator, wanted: float, given: object, _schema: object) -> Iterator[SchemaError]:
+    """As the numbers are written: 0.3 is a multiple of 0.1, though not of the binary number next to it."""
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        rest = _EXACTLY.remainder(Decimal(str(given)), Decimal(str(wanted)))
+        if rest:
+            yield SchemaError("")
+
+
+_EXACTLY = Context(prec=700)
+"""So many digits lie between the largest and the smallest float."""
+
+
 def _comparable(value: object) -> object:
     """Write 1.0 as 1: JSON Schema has them equal."""
     if isinstance(value, Mapping):
@@ -62,7 +75,7 @@ def _watched(keyword: Keyword) -> Keyword:
     return watched
 
 
-_OURS: dict[str, Keyword] = {"pattern": _pattern, "format": _format, "uniqueItems": _unique}
+_OURS: dict[str, Keyword] = {"pattern": _pattern, "format": _format, "uniqueItems": _unique, "multipleOf": _multiple}
 Validator: type[SchemaValidator] = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     {word: _watched(keyword) for word, keyword in {**Draft202012Validator.VALIDATORS, **_OURS}.items()},
