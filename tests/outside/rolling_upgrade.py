@@ -44,7 +44,7 @@ HERE = Path(__file__).parent
 class Gate(Schema):
     gate = fields.String(required=True)
 
-@action("roll.hold@v1", title="Hold", input=Gate, timeout=600, max_attempts=3)
+@action("roll.hold@v1", title="Hold", input=Gate, timeout=600, idempotent=True)
 def hold(ctx, gate):
     while not (HERE / "gates" / gate).exists():
         time.sleep(0.1)
