@@ -397,15 +397,16 @@ def test_yaml_is_written_as_it_is_there(ctx: ActionContext, given: dict[str, Any
     assert (ctx.workspace.folder / "a.yaml").read_text() == after
 
 
-@pytest.mark.parametrize("text", ["a\u2028b", "\u0085", "a\u2029\nb", "a\rb", "\t", "\ufeffx", "a\x07", "😀\n", " ", "yes", "0o7", "1_0", "12:30", "=", "<<", "---", "...", "- a", "? a", "a #b", "\n", "a\n", "\na", "a\n\n", "  a\nb"])  # fmt: skip
+@pytest.mark.parametrize("text", ["a\u2028b", "\u0085", "a\u2029\nb", "a\rb", "\t", "\ufeffx", "a\x07", "😀\n", " ", "yes", "0o7", "1_0", "12:30", "=", "<<", "---", "...", "- a", "? a", "a #b", "\n", "a\n", "\na", "a\n\n", "  a\nb", "wait...", "wait\n...", "wait\n...\n", "a\x07  b"])  # fmt: skip
 def test_every_text_that_is_written_is_read_again(ctx: ActionContext, text: str) -> None:
-    data = {"k": text, text: [text]}
-    for options in ({}, {"singleQuote": True, "lineWidth": 20}):
+    data = {text: [text], "k": {"k": [[text], text]}}
+    for options in ({}, {"singleQuote": True, "lineWidth": 20}, {"indent": 9, "lineWidth": 20}):
         written = roadie.serialize_yaml.run(ctx, {"data": data, "options": options})["serialized"]
         (ctx.workspace.folder / "a.yaml").write_bytes(written.encode())
         assert roadie.parse.run(ctx, {"path": "a.yaml", "parser": "yaml"})["content"] == data
-    catalog_write.run(ctx, {"entity": data, "filePath": "b.yaml"})
-    assert roadie.parse.run(ctx, {"path": "b.yaml", "parser": "yaml"})["content"] == data
+    entity = {**data, "last": text}
+    catalog_write.run(ctx, {"entity": entity, "filePath": "b.yaml"})
+    assert roadie.parse.run(ctx, {"path": "b.yaml", "parser": "yaml"})["content"] == entity
 
 
 def test_several_documents_are_no_one_document(ctx: ActionContext) -> None:

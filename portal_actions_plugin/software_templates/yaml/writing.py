@@ -21,6 +21,8 @@ P = ParamSpec("P")
 
 _WIDTH = 2**20
 _SAFE = 2**53
+_END = "...\n"
+"""What PyYAML writes on a line of its own after a text that is the whole document."""
 _BREAKS = re.compile("[\x85\u2028\u2029]")
 """What YAML 1.1 takes for the end of a line and 1.2 for a sign like others."""
 
@@ -97,6 +99,10 @@ class _Dumper(yaml.SafeDumper):
             return style
         return style if self._style.single_quotes and not _BREAKS.search(getattr(self.event, "value", "")) else '"'
 
+    def write_double_quoted(self, text: str, split: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002 PyYAML's
+        """Fold none of these: PyYAML writes a backslash too much where it folds between several spaces."""
+        super().write_double_quoted(text, split=False)
+
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     style = None if "\n" not in value else '"' if _BREAKS.search(value) else "|"
@@ -118,4 +124,4 @@ def write_yaml(value: JsonValue, style: YamlStyle = YamlStyle()) -> str:
     text = yaml.dump(
         _as_javascript(value), Dumper=dumper, allow_unicode=True, default_flow_style=False, sort_keys=False
     )
-    return text.removesuffix("...\n")
+    return text.removesuffix(_END) if text.endswith(f"\n{_END}") else text
