@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from time import process_time
 
 import pytest
 
@@ -458,6 +459,18 @@ class TestGlobs:
         for path in ("a" * 255, "/".join(["a" * 255] * 8), "/".join("ab" * 100)):
             globs.matches(path)
         assert globs.work.steps < 1_500_000
+
+    def test_the_signs_of_a_class_count_as_work(self):
+        many = "".join(chr(0x4E00 + number) for number in range(900))
+        globs = Globs.of([f"[!{many}]*"], dot=True)
+        globs.matches("src/main/java/Example.java")
+        assert globs.work.steps > 900
+
+    def test_what_is_never_closed_is_looked_at_once(self):
+        began = process_time()
+        for _ in range(20):
+            assert Globs.of(["[" * 1_000], dot=True).matches("[" * 1_000)
+        assert process_time() - began < 3, "20 of them took 7 s of a fast machine"
 
     def test_what_all_patterns_of_a_step_do_has_an_end(self, ctx, place, monkeypatch):
         monkeypatch.setattr(globs_module, "MAX_STEPS", 500)

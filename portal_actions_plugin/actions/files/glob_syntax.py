@@ -168,11 +168,13 @@ class _Reader:
     def _signs(self, at: int, end: int) -> tuple[Node, int] | None:
         negated = self.text[at + 1 : at + 2] in ("!", "^")
         first = at = at + (2 if negated else 1)
+        if self.text.find("]", first + 1, end) < 0:
+            return None
         signs: list[tuple[str, str]] = []
         classes: list[str] = []
         while at < end and (self.text[at] != "]" or at == first):
-            name, closed, _ = self.text[at + 2 :].partition(":]")
-            if self.text.startswith("[:", at) and closed and name in _CLASSES:
+            name = next((one for one in _CLASSES if self.text.startswith(f"[:{one}:]", at)), None)
+            if name:
                 classes.append(name)
                 at += len(name) + 4
                 continue

@@ -225,10 +225,11 @@ class _Walk:
 
     def _of_kind(self, node: OneOf) -> int:
         found = 0
-        for sign in set(self.path) - {"/"}:
+        signs = set(self.path) - {"/"}
+        self.work.step((len(self.path) + len(signs) * (1 + len(node.signs) + len(node.classes))) // 8)
+        for sign in signs:
             if node.holds(sign):
                 found |= self._at(sign)
-        self.work.step(len(self.path) // 8)
         return found & self._free()
 
 
