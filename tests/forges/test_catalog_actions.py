@@ -14,6 +14,7 @@ from portal_actions_plugin.actions.backstage.catalog_entities import catalog_fet
 from portal_actions_plugin.actions.backstage.catalog_register import catalog_register
 from portal_actions_plugin.actions.backstage.publish_github import publish_github
 from portal_actions_plugin.actions.backstage.publish_gitlab import publish_gitlab
+from portal_actions_plugin.actions.context import ActionContext
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.hooks import asking
 from portal_actions_plugin.scm.remote import transport
@@ -157,6 +158,21 @@ def test_what_is_registered_already_is_allowed_where_it_is_optional(local: Stage
     url = "https://anywhere.example/catalog-info.yaml"
     with pytest.raises(ConflictError):
         registered(local, catalog, catalogInfoUrl=url)
+    assert registered(local, catalog, catalogInfoUrl=url, optional=True) == {"catalogInfoUrl": url}
+
+
+def test_what_is_registered_already_is_allowed_where_the_portal_has_no_credential_to_read_it(
+    local: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(_url: str, _optional: bool) -> str:
+        raise ConflictError("It is there.")
+
+    def no_credential(*_given: object) -> None:
+        raise ConfigurationError("There is no credential.")
+
+    monkeypatch.setattr(ActionContext, "scm", no_credential)
+    catalog = SimpleNamespace(register_entity=lambda *_: "x", register_location=taken)
+    url = f"{local.addresses._roots(local.installation)[0]}/acme/orders/blob/main/catalog-info.yaml"
     assert registered(local, catalog, catalogInfoUrl=url, optional=True) == {"catalogInfoUrl": url}
 
 

@@ -188,7 +188,7 @@ def _is_first(ctx: ActionContext, url: str) -> bool:
 
 def _ref_in(ctx: ActionContext, url: str) -> str | None:
     """The entity that a file is about, which the catalog has already; None where that cannot be read."""
-    with suppress(ConflictError, NotFoundError, ValidationError, AuthError):
+    with suppress(AuthError, ConfigurationError, ConflictError, NotFoundError, ValidationError):
         if found := [entity for entity, _ in _read(ctx, url)]:
             return ref_of(stands_for_all(found))
     return None
