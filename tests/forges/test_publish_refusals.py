@@ -260,6 +260,19 @@ class TestRepeated:
         assert lab.bench.pulls("orders") == [("change", "main", "open")]
         assert lab.bench.commits("orders", "change") == commits
 
+    def test_a_merge_request_is_opened_though_its_target_has_moved_since_it_was_cut_off(self, lab: Stage) -> None:
+        _theirs(lab)
+        lab.write({"same/README.md": THERE["README.md"]})
+        recorder, data = MemoryRecorder(), {**PULL, "sourcePath": "same"}
+        recorder.lose_at_guard = 2
+        with pytest.raises(LostError):
+            lab.run(gitlab_merge_request, recorder, **data)
+        assert (lab.bench.commits("orders", "change"), lab.bench.pulls("orders")) == (1, [])
+        lab.bench.push("orders", "main", {"theirs.txt": b"theirs"})
+        recorder.lose_at_guard = None
+        lab.run(gitlab_merge_request, recorder, **data)
+        assert lab.bench.pulls("orders") == [("change", "main", "open")]
+
     @pytest.mark.parametrize(
         ("method", "path"),
         [

@@ -108,11 +108,13 @@ def proposed(opened: OpenRepo, wanted: Proposal, when_empty: WhenEmpty) -> PullR
         with about("branchName"):
             opened.commit(wanted.head, wanted.files, wanted.message, base)
     more = {"draft": True} if wanted.is_draft else {}
+    if when_empty is WhenEmpty.BRANCH:  # also where the base has moved since an attempt before this one made the branch
+        more["allow_empty"] = True
     if scm.branch_head(ref, wanted.head) in (None, scm.branch_head(ref, base)):
         ctx.log(f"there is nothing to propose: {base} of {ref.full_name} has these files already")
         if when_empty is WhenEmpty.NOTHING:
             return None
-        more |= _begun(opened, wanted, base, when_empty)
+        _begin(opened, wanted, base, when_empty)
     pull = scm.open_pull(ref, head=wanted.head, base=base, title=wanted.title, body=wanted.body, **more)
     name = opened.pull_name(pull.number)
     ctx.log(
@@ -124,15 +126,14 @@ def proposed(opened: OpenRepo, wanted: Proposal, when_empty: WhenEmpty) -> PullR
     return pull
 
 
-def _begun(opened: OpenRepo, wanted: Proposal, base: str, when_empty: WhenEmpty) -> dict[str, bool]:
-    """Make the head branch of a proposal that changes nothing; returns what else opening that one takes."""
+def _begin(opened: OpenRepo, wanted: Proposal, base: str, when_empty: WhenEmpty) -> None:
+    """Make the head branch of a proposal that changes nothing."""
     scm, ref = opened.scm, opened.ref
     if when_empty is WhenEmpty.BRANCH:
         scm.ensure_branch(ref, wanted.head, base)
-        return {"allow_empty": True}
+        return
     scm.put_files(ref, wanted.head, [], wanted.message, base_branch=base, allow_empty=True)
     opened.ctx.log(f"one commit on {wanted.head} of {ref.full_name} that changes nothing")
-    return {}
 
 
 def _detail(opened: OpenRepo, pull: PullRequest, details: PullDetails) -> None:
