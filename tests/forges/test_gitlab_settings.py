@@ -173,6 +173,17 @@ class TestVariables:
         scm.set_variable(ref, Variable("TOKEN", "0123456789"))
         assert [(one.key, one.value) for one in shop.variables] == [("TOKEN", "0123456789")]
 
+    def test_a_hidden_one_is_hidden_and_one_that_was_there_before_is_a_warning(self, opened, scm, ref, shop):
+        for value in ("0123456789", "second-value"):
+            scm.set_variable(ref, Variable("TOKEN", value, is_hidden=True))
+            assert [(one.hidden, one.masked, one.value) for one in shop.variables] == [(True, True, value)]
+        assert opened.warnings == []
+        scm.set_variable(ref, Variable("SHOWN", "0123456789"))
+        scm.set_variable(ref, Variable("SHOWN", "second-value", is_hidden=True))
+        (said,) = opened.warnings
+        assert "SHOWN" in said
+        assert "second-value" not in said
+
     def test_one_of_a_single_environment_is_left(self, scm, ref, shop):
         from tests.support.forges.gitlab.state import Variable as Kept
 

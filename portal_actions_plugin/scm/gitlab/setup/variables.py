@@ -44,6 +44,11 @@ def set_variable(repo: ProjectApi, variable: Variable) -> None:
     there: JsonObject = {} if answer is None else answer.object()
     if any(at(there, key) != wanted for key, wanted in settings.items()):
         write_again(lambda: repo.write("PUT", rest, query=scope, body=settings), log=repo.opening.log)
+    if variable.is_hidden and at(there, "hidden") is False:
+        repo.opening.warn(
+            f"The variable {variable.name} of {repo.name} was there already, and GitLab hides none later: people who may see "
+            "its settings can look at the new value. Remove it there before it is set again."
+        )
 
 
 def _create(repo: ProjectApi, variable: Variable, settings: dict[str, JsonValue]) -> bool:
