@@ -161,6 +161,24 @@ def test_what_no_workspace_can_hold_is_no_matter_to_the_next_step_of_the_process
     assert (status(run_id), seen) == ("success", {"a": "1"})
 
 
+@pytest.mark.parametrize("leave", [lambda _folder: None, make_pipe, shutil.rmtree])
+def test_the_folder_of_each_step_is_held_whatever_the_one_before_has_left(run_steps, monkeypatch, leave):
+    monkeypatch.setattr(folders, "LEFT_SECONDS", -1.0)
+    seen: list[list[Path]] = []
+
+    def look_as_another_portal(ctx: Any, **_input: Any) -> None:
+        assert ctx.workspace.path("a").exists()
+        seen.append(list(folders.left_behind(lambda _tokens: set())))
+
+    run_id = run_steps(
+        ("writes", write(a="1")),
+        ("reads", lambda ctx, **_: leave(ctx.workspace.folder)),
+        ("reads", look_as_another_portal),
+    )
+    go_on()
+    assert (status(run_id), seen) == ("success", [[]])
+
+
 def test_what_a_failed_step_changes_is_not_kept(run_steps):
     def change_and_fail(ctx: Any, **_input: Any) -> None:
         ctx.workspace.path("a").write_text("2")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -243,6 +245,21 @@ def test_a_folder_that_a_process_of_another_portal_works_in_stays(sqlite_url, ma
         hold.let_go()  # as a process that dies does
         tidy_thoroughly()
         assert not at_work.exists()
+
+
+def test_a_folder_that_its_process_removes_meanwhile_is_no_matter(sqlite_url, make_app, tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "_root", (tmp_path / "temporary").resolve)
+    monkeypatch.setattr(folders, "LEFT_SECONDS", -1.0)
+    left, going = folders.make(str(uuid.uuid4())), folders.make(str(uuid.uuid4()))
+
+    def time_after_removal() -> float:
+        folders.remove_tree(going)
+        return time.time()
+
+    monkeypatch.setattr(folders, "time", SimpleNamespace(time=time_after_removal))
+    with make_app().app_context():
+        tidy_thoroughly()
+    assert not left.exists()
 
 
 # -- files of templates ------------------------------------------------------------------------------------------------

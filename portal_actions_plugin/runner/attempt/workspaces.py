@@ -50,8 +50,16 @@ class WorkingFolder:
         if self._folder is None or self._run_id != run_id:
             self.remove()
             self._folder, self._run_id = folders.make(self._process_token), run_id
-            self._hold = folders.Hold(self._folder)
+            self.hold()
         return self._folder
+
+    def hold(self) -> None:
+        """Keep hold of it, also where another folder is in its place: a handler may have removed it."""
+        if self._folder is None or (self._hold is not None and self._hold.is_of(self._folder)):
+            return
+        if self._hold is not None:
+            self._hold.let_go()
+        self._hold = folders.Hold(self._folder)
 
     def remove(self) -> None:
         """Remove it: nothing of a run stays on the machine when the process stands by."""
@@ -89,6 +97,7 @@ class AttemptWorkspace:
             generation = _read(partial(_newest, run_id, keys))
             folder = self._working.of_run(run_id)
             travel.bring(generation, folder, store())
+            self._working.hold()
             reached("workspace.brought")
             self._open = Workspace(folder), generation
         return self._open[0]

@@ -75,6 +75,15 @@ class Hold:
             self._file = descriptor, os.fstat(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def is_of(self, place: Path) -> bool:
+        """Whether this is the folder that is held: another one may be in its place by now."""
+        if self._file is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._file[0]), place.stat())
+        except OSError:
+            return False
+
     def let_go(self) -> None:
         """Let go of it. What a handler has closed, or has put in its place, is left alone."""
         if self._file is None:
@@ -86,7 +95,7 @@ class Hold:
                 os.close(descriptor)
 
 
-def _is_held(place: str) -> bool:
+def _is_held(place: Path) -> bool:
     try:
         descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
@@ -114,13 +123,20 @@ def left_behind(is_alive: Callable[[list[str]], set[str]]) -> Iterator[Path]:
         is_alive: says of some processes' tokens which of them have a run still.
     """
     try:
-        entries = {entry.name: entry for entry in os.scandir(_root())}
+        places = list(_root().iterdir())
     except OSError:
         return
-    old = time.time() - LEFT_SECONDS
-    names = [name for name, entry in entries.items() if entry.stat(follow_symlinks=False).st_ctime < old]
-    alive = is_alive(names) if names else set()
-    yield from (Path(entries[name].path) for name in names if name not in alive and not _is_held(entries[name].path))
+    before = time.time() - LEFT_SECONDS
+    old = [place for place in places if _is_older(place, before)]
+    alive = is_alive([place.name for place in old]) if old else set()
+    yield from (place for place in old if place.name not in alive and not _is_held(place))
+
+
+def _is_older(place: Path, before: float) -> bool:
+    try:
+        return place.lstat().st_ctime < before
+    except OSError:  # its process has removed it meanwhile
+        return False
 
 
 def remove_tree(place: Path) -> None:
