@@ -84,9 +84,9 @@ def test_workspaces_of_failed_runs_go_a_week_after_their_end(failed):
 
 def test_a_resume_after_that_says_that_the_workspace_is_gone_and_is_not_offered(failed):
     run_id = failed(ended_days_ago=8)
-    assert offers.can_resume(ADA, queries.template_run(run_id))
+    assert offers.resumable(ADA, queries.template_run(run_id))
     tidy()
-    assert not offers.can_resume(ADA, queries.template_run(run_id))
+    assert not offers.resumable(ADA, queries.template_run(run_id))
     with pytest.raises(ConflictError, match="workspace of this run is gone") as refused:
         service.resume_template_run(ADA, run_id)
     assert "Retry" in refused.value.hint
@@ -135,14 +135,14 @@ def emptied(runs: list[str]) -> list[bool]:
 def test_a_chain_of_resumes_is_kept_for_its_last_run_which_has_all_that_those_before_it_made(app, chain):
     first, second, third = runs = chain(20, 15, 1)
     assert tidy_thoroughly().workspaces == 0
-    assert offers.can_resume(ADA, queries.template_run(third))
+    assert offers.resumable(ADA, queries.template_run(third))
     files = {file.path: shown.download(third, file.path).content for file in shown.listing(third, 0, 9).files}
     assert files == {"a": b"first", "b": b"second"}
     assert [bool(store().sizes(Shelf(RUNS, run_id))) for run_id in runs] == [True, True, False]
     end(third, 8)
     assert tidy() == 3
     assert (emptied(runs), [*store().owners(RUNS)]) == ([True] * 3, [])
-    assert not any(offers.can_resume(ADA, queries.template_run(run_id)) for run_id in (first, second, third))
+    assert not any(offers.resumable(ADA, queries.template_run(run_id)) for run_id in (first, second, third))
 
 
 def test_a_chain_of_resumes_is_kept_while_its_last_run_is_at_work(app, chain):

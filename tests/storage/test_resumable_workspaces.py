@@ -28,6 +28,7 @@ from portal_actions_plugin.storage import tables
 from portal_actions_plugin.storage.sessions import reading, transaction
 from portal_actions_plugin.storage.sql import now_plus
 from portal_actions_plugin.upkeep.kept_workspaces import tidy_thoroughly
+from tests.support.people import Visitor
 from tests.support.portal import PEOPLE
 from tests.support.run_helpers import work_off
 from tests.support.workspaces import fail, look, rows_of, start_steps, write
@@ -54,7 +55,7 @@ def failed(app: Flask, template_folder: Path) -> str:
 
 
 def is_offered(run_id: str) -> bool:
-    return offers.can_resume(ADA, queries.template_run(run_id))
+    return offers.resumable(ADA, queries.template_run(run_id)) is not None
 
 
 def refused(run_id: str, error: type[Exception], match: str, ask: Ask | None = None) -> str:
@@ -112,6 +113,21 @@ def test_a_page_asks_no_store_that_is_far_and_a_resume_does(failed, monkeypatch)
     refused(failed, ConflictError, "lacks 2 of its 2 files")
     monkeypatch.setattr(where, "lacks", _does_not_answer)
     refused(failed, UnavailableError, "does not answer")
+
+
+def test_a_page_asks_a_store_that_is_near_once(app, template_folder, monkeypatch):
+    run_id = start_steps(template_folder, ("writes", write(a="1")), ("reads", lambda _ctx, **_: no_setting()))
+    work_off()
+    asked = []
+    lacks = type(store()).lacks
+    monkeypatch.setattr(type(store()), "lacks", lambda *given: asked.append(given) or lacks(*given))
+    page = Visitor(app, "ada").see(f"/templates/runs/{run_id}")
+    assert "would fail the same way" in page.one(id="run-choice").text
+    assert len(asked) == 1
+
+
+def no_setting() -> None:
+    raise ConfigurationError("No token")
 
 
 def test_a_store_that_is_near_and_does_not_answer_offers_no_resume(failed, monkeypatch):

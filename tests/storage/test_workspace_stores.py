@@ -135,7 +135,7 @@ def test_runs_in_a_bucket_are_kept_for_those_that_resume_them_and_what_is_lost_t
             tx.execute(update(tables.template_runs).where(whole.id == first).values(finished_at=now_plus(-9 * DAY)))
         assert (kept_workspaces.tidy_thoroughly().workspaces, [*store().owners(RUNS)]) == (0, [first])
         store().clear(Shelf(RUNS, first))
-        assert offers.can_resume(PEOPLE["ada"], queries.template_run(second)), "a page does not ask the bucket"
+        assert offers.resumable(PEOPLE["ada"], queries.template_run(second)), "a page does not ask the bucket"
         with pytest.raises(ConflictError, match=r"the bucket workspaces at http.* lacks 1 of its 1 files"):
             service.resume_template_run(PEOPLE["ada"], second)
 

@@ -9,7 +9,7 @@ from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import ActionRun, TemplateRun
 from portal_actions_plugin.runs.course import Course
 from portal_actions_plugin.runs.guards import access
-from portal_actions_plugin.runs.resume import first_step, left_off
+from portal_actions_plugin.runs.resume import LeftOff, first_step, left_off
 from portal_actions_plugin.runs.secrets.requester import entity_of_requester
 from portal_actions_plugin.runs.states import ACTIVE, CANCELED, FAILED, OVER
 from portal_actions_plugin.software_templates.spec import Template
@@ -33,12 +33,15 @@ def can_retry(identity: Identity | None, run: ActionRun | TemplateRun) -> bool:
     return run.template_run_id is None and run.status in OVER and _may_start_again(identity, run)
 
 
-def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
-    """Whether Resume would work right now, and not do the same as Retry; what its template demanded counts too."""
+def resumable(identity: Identity | None, run: TemplateRun) -> LeftOff | None:
+    """Where Resume would go on; None where it would not work right now, or do the same as Retry.
+
+    What the run's template demanded counts too.
+    """
     if not (run.progress.done or any(step.items and step.items.done for step in run.steps)):
-        return False
+        return None
     if not can_retry(identity, run):
-        return False
+        return None
     assert identity is not None  # noqa: S101 nobody can retry without being somebody
     try:
         begin = left_off(run.id)
@@ -49,10 +52,10 @@ def can_resume(identity: Identity | None, run: TemplateRun) -> bool:
         )
         first_step(begin, extension().templates.get(run.template), course)
     except ActionError:
-        return False
-    return access.permitted_template(identity, begin.template) is begin.template and access.has_all(
-        identity, access.demands_of_template(begin.template)
-    )
+        return None
+    template = begin.template
+    is_permitted = access.permitted_template(identity, template) is template
+    return begin if is_permitted and access.has_all(identity, access.demands_of_template(template)) else None
 
 
 def may_start_template(identity: Identity | None, template: Template) -> bool:

@@ -27,7 +27,7 @@ from portal_actions_plugin.runs.guards import access, offers
 from portal_actions_plugin.runs.guards.findings import findings_about
 from portal_actions_plugin.runs.reading import permitted
 from portal_actions_plugin.runs.reading.workspaces import permitted as permitted_workspaces
-from portal_actions_plugin.runs.resume import fails_again, left_off
+from portal_actions_plugin.runs.resume import LeftOff, fails_again
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.states import ACTIVE, FAILED, RUNNING, SUCCESS
 
@@ -43,8 +43,9 @@ def template_run_facts(identity: Identity, run: TemplateRun, log: LogFilter, unf
     """What is shown of a template run."""
     run = permitted.with_item(identity, run, unfolded.item) if unfolded.item else run
     shared = _facts(identity, run, run.inputs, run.steps, log)
-    resume_at = _resume_at(identity, run) if shared["can_retry"] else None
-    again = _fails_again(run, shared["error"]) if resume_at else None
+    begin = offers.resumable(identity, run) if shared["can_retry"] else None
+    resume_at = _resume_at(run) if begin else None
+    again = _fails_again(begin, run, shared["error"]) if begin else None
     results = {"links": result_links(run), "texts": result_texts(run), "results": other_results(run)}
     own = {"run": run, "receipt": receipt_of(run), "resume_at": resume_at, "resume_fails": again}
     own["resumes_items"] = resume_at is not None and resume_at.items is not None and resume_at.items.failed > 0
@@ -98,10 +99,8 @@ def _facts(
     }
 
 
-def _resume_at(identity: Identity, run: TemplateRun) -> Step | None:
-    """The step that a Resume button would begin at; None where there is no such button."""
-    if not offers.can_resume(identity, run):
-        return None
+def _resume_at(run: TemplateRun) -> Step | None:
+    """The step that Resume would begin at."""
     return next((step for step in run.steps if (step.run or step.items) and step.status != SUCCESS), None)
 
 
@@ -113,8 +112,7 @@ class FailsAgain:
     changed: bool
 
 
-def _fails_again(run: TemplateRun, error: RunError | None) -> FailsAgain | None:
-    begin = left_off(run.id)
+def _fails_again(begin: LeftOff, run: TemplateRun, error: RunError | None) -> FailsAgain | None:
     if error is None or not fails_again(begin, error.code):
         return None
     try:
