@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
-from sqlalchemy import func, make_url, select, update
+from sqlalchemy import delete, func, make_url, select, update
 
 from portal_actions_plugin.doctor.workspaces import CHECK
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, UnavailableError
@@ -240,6 +240,29 @@ def test_a_run_whose_templates_files_have_changed_is_resumed_while_they_are_kept
     extension().kept.clear()
     service.resume_template_run(ADA, begun)
     assert len([*store().owners(TEMPLATES)]) == 1, "kept anew for the run that goes on"
+
+
+def test_a_store_that_does_not_say_whether_it_keeps_a_templates_files_is_away(begun, template_folder, monkeypatch):
+    (template_folder / "files" / "README.md").write_text("changed")
+    monkeypatch.setattr(type(store()), "lacks", _does_not_answer)
+    assert not is_offered(begun)
+    refused(begun, UnavailableError, "does not answer")
+
+
+def test_a_run_whose_templates_files_are_in_another_folder_by_now_is_resumed_while_they_are_in_theirs(
+    begun, template_folder
+):
+    """As after a new commit of a repository of templates, when no store has kept them."""
+    shutil.copytree(template_folder, before := template_folder.parent / "before")
+    with transaction("test") as tx:
+        definition = tables.template_runs.c.definition
+        [row] = tx.rows(select(definition))
+        tx.execute(update(tables.template_runs).values(definition={**row["definition"], "folder": str(before)}))
+        tx.execute(delete(tables.template_files))
+    (template_folder / "files" / "README.md").write_text("changed")
+    assert is_offered(begun)
+    shutil.rmtree(before)
+    assert not is_offered(begun)
 
 
 def test_files_stay_for_a_run_that_was_resumed_though_nobody_noted_its_start(begun):

@@ -39,6 +39,7 @@ from portal_actions_plugin.runs.secrets.requester import ask_requester, entity_o
 from portal_actions_plugin.runs.secrets.sealing import masking_errors, require_secret, split_secrets
 from portal_actions_plugin.runs.secrets.storable import require_storable
 from portal_actions_plugin.runs.workspaces import template_files
+from portal_actions_plugin.runs.workspaces.handover import as_unavailable
 from portal_actions_plugin.software_templates.loader import no_template
 from portal_actions_plugin.software_templates.spec import Template, validate_inputs
 from portal_actions_plugin.storage.sessions import Transaction, new_id
@@ -193,10 +194,12 @@ def _first_due(course: Course, begin: LeftOff | None, current: Template, secrets
     Raises:
         ListError, ConditionError: it cannot be worked out.
         ConflictError: of a resumed run.
+        UnavailableError: the store of a resumed run's files does not answer.
     """
     with masking_errors(secrets, secrets.keys()):
         if begin:
-            return first_due(begin, current, course, lambda: secrets)
+            with as_unavailable():
+                return first_due(begin, current, course, lambda: secrets)
         due = what_is_due(course, 0, lambda: secrets)
         if due.error:
             raise due.error

@@ -101,7 +101,7 @@ def require_there(template: Template, current: Template) -> None:
     """
     if not template.skeleton_files or template.folder is None or _has_same_files(template, current):
         return
-    if not _is_kept(key_of(template)):
+    if not _is_kept(key_of(template)) and not _is_beside(template):
         raise ConflictError(
             f"The files that {template.name} had when this run began are gone: others are beside the template by now, "
             "and they are not kept any more.",
@@ -117,6 +117,15 @@ def _is_kept(key: str) -> bool:
     with single_read() as db:
         row = db.row(select(_row.store).where(_row.key == key, _row.piece == 0))
     return row is not None and row["store"] == store().name and not _is_lost(key)
+
+
+def _is_beside(template: Template) -> bool:
+    """Whether the files are where they were: the commit that a template came from is there for a while after the next."""
+    try:
+        skeleton.read_all(template)
+    except ConflictError:
+        return False
+    return True
 
 
 def _is_lost(key: str) -> bool:
