@@ -9,7 +9,7 @@ from marshmallow import ValidationError as SchemaError
 
 from portal_actions_plugin.actions.claims import create_claimed
 from portal_actions_plugin.actions.registry import action
-from portal_actions_plugin.actions.scm_commits import open_repo, rendered_skeleton
+from portal_actions_plugin.actions.scm_commits import branch_named, open_repo, rendered_skeleton
 from portal_actions_plugin.actions.scm_fields import (
     AsRequester,
     Content,
@@ -302,7 +302,8 @@ def open_pr_or_mr(
             hint="Push a first commit there, or name another one.",
         )
     if files:
-        result = opened.commit(head_branch, files, title, base)
+        with branch_named("headBranch"):
+            result = opened.commit(head_branch, files, title, base)
         if not result.changed and scm.branch_head(ref, head_branch) is None:
             message = f"There is nothing to propose: {base} of {ref.full_name} has these files already."
             raise ValidationError(message, hint="Nothing needs to be done.", fields={"files": [message]})

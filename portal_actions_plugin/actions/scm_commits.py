@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portal_actions_plugin.actions.scm_operations import commits_to
-from portal_actions_plugin.errors import ValidationError
+from portal_actions_plugin.errors import ActionError, ValidationError
 from portal_actions_plugin.scm.base import FileChange
 from portal_actions_plugin.scm.optional import require
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from portal_actions_plugin.actions.context import ActionContext
     from portal_actions_plugin.host import SkeletonFile
@@ -72,6 +73,18 @@ class OpenRepo:
     def pull_name(self, number: int) -> str:
         """What people of this forge call a pull request: ``pull request #7``, or ``merge request !7``."""
         return f"{self.scm.pull_word} {'!' if self.scm.pull_word == 'merge request' else '#'}{number}"
+
+
+@contextmanager
+def branch_named(field: str | None) -> Iterator[None]:
+    """Let an error of a provider name the field that the branch was given in, which it calls ``branch``; None for none."""
+    try:
+        yield
+    except ActionError as error:
+        if said := error.fields.get("branch"):
+            others = {name: words for name, words in error.fields.items() if name != "branch"}
+            error.fields = {**others, field: said} if field else others
+        raise
 
 
 def open_repo(ctx: ActionContext, repo: RepoRef, *operations: Operation) -> OpenRepo:

@@ -15,8 +15,10 @@ from portal_actions_plugin.actions.backstage.gitlab_projects import gitlab_repo_
 from portal_actions_plugin.actions.backstage.publish_github import github_repo_push, publish_github
 from portal_actions_plugin.actions.backstage.publish_gitlab import publish_gitlab
 from portal_actions_plugin.actions.backstage.pull_requests import github_pull_request, gitlab_merge_request
+from portal_actions_plugin.actions.forges.pulls import merge_pr
 from portal_actions_plugin.actions.registry import Action
-from portal_actions_plugin.errors import ActionError, AuthError, RateLimitedError
+from portal_actions_plugin.actions.scm import open_pr_or_mr
+from portal_actions_plugin.errors import ActionError, AuthError, ConflictError, RateLimitedError
 from portal_actions_plugin.scm.remote import lost_answers, transport
 from tests.support.action_helpers import LostError, MemoryRecorder
 from tests.support.forges.benches import GitHubBench, GitLabBench
@@ -223,6 +225,23 @@ def _until_it_is_done(stage: Stage, action: Action, data: Mapping[str, Any]) -> 
         assert stage.run(action, recorder, **data) == made
         return cut - 1
     raise AssertionError("it never ends")
+
+
+class TestOurOwnActions:
+    def test_what_the_rules_of_a_branch_forbid_names_an_input_or_none(self, hub: Stage) -> None:
+        _ruled(hub)
+        repo = {"provider": hub.bench.name, "owner": "acme", "repo": "orders", "defaultBranch": "main"}
+        files = [{"path": "a.txt", "content": "a"}]
+        with pytest.raises(ConflictError) as refused:
+            open_pr_or_mr.run(hub.context(), {"repo": repo, "headBranch": "change", "title": "Change", "files": files})
+        assert refused.value.fields.keys() == {"headBranch"}
+        hub.bench.push("orders", "other", {"b.txt": b"b"})
+        made = open_pr_or_mr.run(hub.context(), {"repo": repo, "headBranch": "other", "title": "Change"})
+        said = {"message": 'Required status check "ci" is expected.'}
+        hub.bench.faults.order("PUT", "/**/pulls/*/merge", Respond(405, said))
+        with pytest.raises(ConflictError) as refused:
+            merge_pr.run(hub.context(), {"repo": repo, "number": made["number"]})
+        assert refused.value.fields == {}
 
 
 class TestRepeated:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, validate
 
 from portal_actions_plugin.actions.registry import action
-from portal_actions_plugin.actions.scm_commits import open_repo
+from portal_actions_plugin.actions.scm_commits import branch_named, open_repo
 from portal_actions_plugin.actions.scm_fields import AsRequester, number_field, optional_text, repo_field, repo_lock
 from portal_actions_plugin.scm.base import Operation
 
@@ -93,7 +93,8 @@ def merge_pr(
 ) -> dict[str, Any]:
     """Merge a pull request or merge request, if the forge lets it. A merged one is left as it is."""
     opened = open_repo(ctx, repo, Operation.MERGE_PULL)
-    pull = opened.scm.merge_pull(opened.ref, number, expected_head=expected_head or None, method=method)
+    with branch_named(None):
+        pull = opened.scm.merge_pull(opened.ref, number, expected_head=expected_head or None, method=method)
     at = f" by commit {pull.merge_sha[:7]}" if pull.merge_sha else ""
     ctx.log(f"{opened.pull_name(number)} of {repo.full_name} is merged into {pull.base}{at}")
     _link(ctx, opened.pull_name(number), pull)
