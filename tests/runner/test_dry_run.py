@@ -189,6 +189,19 @@ def test_a_step_with_each_is_tried_item_by_item(portal: Flask, template_folder: 
     assert "'no name' cannot be used" in found.steps[1].says[0]
 
 
+def test_items_that_clean_up_are_tried_though_a_step_of_their_id_has_failed(
+    portal: Flask, template_folder: Path
+) -> None:
+    """Templates of Backstage may have several steps of one id."""
+    refused = {**CREATE, "id": "one", "input": {**REPO, "repo": "no name"}}
+    say = {"id": "one", "name": "Say", "action": "debug:log", "input": {"message": "${{ each.value }}"}}
+    put(template_folder, refused, {**say, "each": ["a", "b"], "if": "${{ always() }}"})
+    file = template_folder / "tried" / "template.yaml"
+    file.write_text(file.read_text().replace("portal-actions/v1", "scaffolder.backstage.io/v1beta3"))
+    found = tried()
+    assert [(step.item, str(step.state)) for step in found.steps] == [("", "refused"), ("0", "runs"), ("1", "runs")]
+
+
 def test_an_action_of_which_nobody_knows_what_it_writes_is_not_called(portal: Flask, template_folder: Path) -> None:
     called: list[object] = []
     register(unknown=lambda _ctx, **given: called.append(given))

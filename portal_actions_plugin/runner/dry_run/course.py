@@ -171,9 +171,10 @@ class _Trial:
         except ValidationError as error:
             yield self._failed(position, error, {})
             return
+        is_refused = False  # not asked of the course: an earlier step of this id may have failed
         for item in found:
             key = self._redactor.text(item.key)
-            if step.id in self._course.failed_steps:
+            if is_refused:
                 yield replace(self._tried(position, StepState.NOT_REACHED), item=key)
                 continue
             if not item.runs:
@@ -183,10 +184,11 @@ class _Trial:
             tried, outputs = self._try(position)
             self._course = self._course.at_item(None)
             yield replace(tried, item=key)
-            made += [outputs] if outputs is not None else []
+            is_refused = outputs is None
+            made += [] if outputs is None else [outputs]
         if not found:
             yield replace(self._tried(position, StepState.RUNS), says=("there is nothing to go through",))
-        if step.id not in self._course.failed_steps:
+        if not is_refused:
             self._course = course.after_items(step.id, made)
 
     def _try(self, position: int) -> tuple[TriedStep, Mapping[str, Any] | None]:
