@@ -70,7 +70,7 @@ class YamlStyle:
         indent: spaces a level, 2 to 9.
         indents_lists: whether lists stand a level deeper than their key.
         single_quotes: whether texts that need quotes have single ones where that can be.
-        width: of a line, in which a longer text is folded; 0 folds none.
+        width: of a line, in which a longer text is folded that has no double quotes; 0 folds none.
     """
 
     indent: int = 2
