@@ -63,7 +63,9 @@ class YamlOptions(HomeInput):
     line_width = fields.Integer(
         load_default=0,
         data_key="lineWidth",
-        metadata={"description": "Where longer texts without double quotes are folded; without it, and for 0 or less, none is."},
+        metadata={
+            "description": "Where longer texts without double quotes are folded; without it, and for 0 or less, none is."
+        },
     )
 
 
