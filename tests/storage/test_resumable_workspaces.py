@@ -87,6 +87,15 @@ def test_a_run_whose_files_are_lost_is_retried_and_not_resumed(failed, lost):
     assert service.retry_template_run(ADA, failed).run.status == "queued"
 
 
+def test_a_resume_that_is_asked_for_again_is_answered_though_what_it_took_is_gone_by_now(failed):
+    ask = Ask(idempotency_key="once")
+    first = service.resume_template_run(ADA, failed, ask)
+    store().delete(Shelf(RUNS, failed), names_of(failed))
+    again = service.resume_template_run(ADA, failed, ask)
+    assert (again.run.id, again.replayed) == (first.run.id, True)
+    refused(failed, ConflictError, "lacks 2 of its 2 files", Ask(idempotency_key="another"))
+
+
 def test_a_run_that_was_resumed_needs_the_files_of_the_one_before(failed):
     again = service.resume_template_run(ADA, failed).run.id
     work_off()

@@ -10,7 +10,7 @@ from portal_actions_plugin.host import Identity
 from portal_actions_plugin.run_types import TemplateRun
 from portal_actions_plugin.runs.accept import Ask, Started
 from portal_actions_plugin.runs.guards import access
-from portal_actions_plugin.runs.resume import left_empty_of, left_off
+from portal_actions_plugin.runs.resume import LeftOff, left_empty_of, left_off
 from portal_actions_plugin.runs.secrets.token_shapes import MASK
 from portal_actions_plugin.runs.service.change_access import action_run_to_change, template_run_to_change
 from portal_actions_plugin.runs.service.starting import start_action, start_template
@@ -65,9 +65,13 @@ def resume_template_run(identity: Identity | None, run_id: str, ask: Ask = _PLAI
     run = template_run_to_change(identity, run_id, "template_run.resume")
     asker = access.require_again(identity, run, event="template_run.resume", target=run.template)
     inputs, again = _once_more(run, ask)
-    with as_unavailable():
-        begin = left_off(run.id)
-    require_contents(begin.workspace)
+
+    def begin() -> LeftOff:
+        with as_unavailable():
+            place = left_off(run.id)
+        require_contents(place.workspace)
+        return place
+
     return start_template(asker, run.template, inputs, again, event="template_run.resume", retry_of=run.id, begin=begin)
 
 

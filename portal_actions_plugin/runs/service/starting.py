@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -111,7 +111,7 @@ def start_template(
     *,
     event: str,
     retry_of: str | None,
-    begin: LeftOff | None = None,
+    begin: Callable[[], LeftOff] | None = None,
 ) -> Started:
     """Start a template for somebody who has the permission for it as such, from its beginning or where a run left off.
 
@@ -122,7 +122,8 @@ def start_template(
         ask: what accompanies the start.
         event: ``template_run.start``, ``template_run.retry`` or ``template_run.resume``.
         retry_of: the id of the template run that it repeats.
-        begin: where that one left off; None to begin at the first step.
+        begin: reads where that one left off, unless the key is known: then that may be gone by now. None to begin at
+            the first step.
     """
     with refusals.counted(asker.id):
         return _start_template(asker, name, inputs, ask, event, retry_of, begin)
@@ -135,12 +136,13 @@ def _start_template(
     ask: Ask,
     event: str,
     retry_of: str | None,
-    begin: LeftOff | None,
+    look_back: Callable[[], LeftOff] | None,
 ) -> Started:
     size = require_bounded([inputs, ask.secrets])
     key = _key(asker, [event, retry_of or name], "inputs", inputs, ask)
     if replay := known(asker, key):
         return replay
+    begin = look_back() if look_back else None
     current = _startable(asker, name, event, begin)
     _look_first(size, asker, event, name)
     require_failing(ask.origin)
