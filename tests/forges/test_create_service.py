@@ -154,8 +154,8 @@ WRITES = {
     ],
 }
 """All that is written, whatever the number of files: what is more would be something that is there already."""
-AT_MOST = {"github": 23, "gitlab": 31}
-"""Requests in all: beside the writes, what tells whether something is there already, and who the portal is."""
+AT_MOST = {"github": 23, "gitlab": 32}
+"""Requests in all: beside the writes, what tells whether something is there already, or yet, and who the portal is."""
 AGAIN_AT_MOST = {"github": 13, "gitlab": 17}
 
 

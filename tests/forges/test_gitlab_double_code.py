@@ -208,7 +208,8 @@ class TestCommits:
         assert len(shop.commits()) == 2
 
     def test_what_is_missing_or_unknown_is_named(self, commit, shop, asks):
-        assert commit(status=400)["message"] == "400 Bad request - actions is required"
+        nothing = "400 Bad request - Provide at least one action, or set allow_empty to true"
+        assert commit(status=400)["message"] == nothing
         assert "must be one of" in commit(action("upsert", "a", "a"), status=400)["message"]
         assert "[content] is required" in commit(action("update", "README.md"), status=400)["message"]
         assert commit(action("create", "../x", "x"), status=400)["message"].startswith("Path cannot include")
