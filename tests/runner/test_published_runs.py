@@ -100,7 +100,7 @@ def test_a_template_publishes_and_registers_twice(
         assert [(str(step.state), [one.target for one in step.writes], step.error) for step in tried.steps] == [
             ("runs", [], ""),
             # The repository, its variable, and its first commit.
-            ("runs", ["acme/orders on local", "acme/orders on local", "main of acme/orders on local"], ""),
+            ("runs", ["acme/orders on local", "REGION of acme/orders on local", "main of acme/orders on local"], ""),
             ("runs", ["component:default/orders"], ""),
         ]
         assert (catalog.entities, list((root / "acme").iterdir())) == ([], [])
