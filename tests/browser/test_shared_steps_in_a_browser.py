@@ -10,8 +10,8 @@ from typing import Any
 from flask import Flask
 
 from portal_actions_plugin.upkeep import template_repositories
+from tests.browser.axe import found_by_axe
 from tests.browser.sites import serving
-from tests.browser.test_accessibility import found_by_axe
 from tests.browser.windows import OpenWindow, Window
 from tests.support.run_helpers import HELLO, register, start, work_off
 from tests.support.templates import TWO_STEPS

@@ -24,6 +24,7 @@ from portal_actions_plugin.software_templates.checking.literal_inputs import fau
 from portal_actions_plugin.software_templates.readings import Reading
 from portal_actions_plugin.software_templates.skeletons.files import find_files
 from tests.support.action_helpers import make_context
+from tests.support.differences import shows
 
 Files = dict[str, str | bytes]
 LINK = "-> "
@@ -454,21 +455,25 @@ def test_no_folder_becomes_deeper_than_a_workspace_may_be(ctx: ActionContext) ->
 # --- what is different, and said to be
 
 
+@shows("folders-of-delete")
 def test_a_folder_that_is_deleted_by_its_path_goes(ctx: ActionContext) -> None:
     assert gone(ctx, "docs", "empty") == {"docs/c.md", "docs/.d.md", "docs/deep/e.md", "docs/deep/f.txt", "empty"}
     assert not (ctx.workspace.folder / "docs").exists()
 
 
+@shows("links-of-delete")
 def test_a_link_that_is_deleted_leaves_what_it_leads_to(ctx: ActionContext) -> None:
     assert gone(ctx, "linked") == {"linked"}
 
 
+@shows("empty-paths-of-delete")
 def test_nothing_is_deleted_by_an_empty_path(ctx: ActionContext) -> None:
     with pytest.raises(ValidationError):
         gone(ctx, "a.txt", "")
     assert len(tree(ctx.workspace.folder)) == len(TREE)
 
 
+@shows("files-that-are-no-text")
 def test_a_file_that_is_no_text_stays_what_it_is(ctx: ActionContext, tmp_path: Path) -> None:
     fill(tmp_path / "skeleton", {"f": LATIN})
     for action, target in ((fetch_template, "."), (fetch_template_file, "g")):
@@ -481,12 +486,14 @@ def test_a_file_that_is_no_text_stays_what_it_is(ctx: ActionContext, tmp_path: P
         roadie.parse.run(ctx, {"path": "f"})
 
 
+@shows("copies-without-render")
 def test_files_are_copied_without_rendering_by_the_older_name(ctx: ActionContext, tmp_path: Path) -> None:
     fill(tmp_path / "skeleton", {f"{GO}.md": GO, f"{GO}.txt": GO})
     fetch_template.run(ctx, {"url": "./skeleton", "values": VALUES, "copyWithoutRender": ["*.md"]})
     assert tree(ctx.workspace.folder) == {f"{GO}.md": GO, "orders.txt": "orders"}
 
 
+@shows("folders-of-git")
 def test_what_git_keeps_for_itself_is_left_out(ctx: ActionContext, tmp_path: Path) -> None:
     fill(tmp_path / "skeleton", {".git/config": "x", "sub/.git/HEAD": "x", ".gitignore": "y"})
     fetch_plain.run(ctx, {"url": "./skeleton"})
@@ -497,12 +504,14 @@ def test_what_git_keeps_for_itself_is_left_out(ctx: ActionContext, tmp_path: Pat
         assert archive.namelist() == ["a"]
 
 
+@shows("links-and-empty-folders")
 def test_beside_a_template_are_files(ctx: ActionContext, tmp_path: Path) -> None:
     fill(tmp_path / "skeleton", {"a": "1", "l": f"{LINK}a", "empty": FOLDER})
     fetch_plain.run(ctx, {"url": "./skeleton"})
     assert tree(ctx.workspace.folder) == {"a": "1", "l": "1"}
 
 
+@shows("looks-of-yaml")
 def test_yaml_has_long_lines_no_aliases_and_quotes_for_older_readers(ctx: ActionContext) -> None:
     fill(ctx.workspace.folder, {"a.yaml": "a: &a {k: 1}\nb: *a\n"})
     merging.merge.run(ctx, {"path": "a.yaml", "content": {"c": "yes", "d": "x " * 50 + "x"}})
@@ -511,6 +520,7 @@ def test_yaml_has_long_lines_no_aliases_and_quotes_for_older_readers(ctx: Action
     )  # fmt: skip
 
 
+@shows("expressions-to-find")
 def test_what_cannot_be_found_is_told_when_the_template_is_loaded() -> None:
     one = {"file": "*", "find": "a(?=b)", "replaceWith": "x", "matchRegex": True}
     (found,) = faults(roadie.replace, {"files": [one]})
@@ -520,16 +530,3 @@ def test_what_cannot_be_found_is_told_when_the_template_is_loaded() -> None:
     assert not faults(roadie.replace, {"files": [{**one, "matchRegex": False}]})
     (found,) = faults(fetch_template, {"url": "./skeleton", "copyWithoutTemplating": ["x!(a|!(b))"]})
     assert found.place == ("copyWithoutTemplating", 0)
-
-
-SHOWN = {
-    "expressions-to-find": test_what_cannot_be_found_is_told_when_the_template_is_loaded,
-    "folders-of-delete": test_a_folder_that_is_deleted_by_its_path_goes,
-    "links-of-delete": test_a_link_that_is_deleted_leaves_what_it_leads_to,
-    "empty-paths-of-delete": test_nothing_is_deleted_by_an_empty_path,
-    "files-that-are-no-text": test_a_file_that_is_no_text_stays_what_it_is,
-    "copies-without-render": test_files_are_copied_without_rendering_by_the_older_name,
-    "folders-of-git": test_what_git_keeps_for_itself_is_left_out,
-    "links-and-empty-folders": test_beside_a_template_are_files,
-    "looks-of-yaml": test_yaml_has_long_lines_no_aliases_and_quotes_for_older_readers,
-}
