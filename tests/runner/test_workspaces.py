@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import OperationalError
 
+from portal_actions_plugin.errors import ValidationError
 from portal_actions_plugin.extension import extension
-from portal_actions_plugin.runner.attempt import execute
+from portal_actions_plugin.runner.attempt import call_handler, execute, time_left
 from portal_actions_plugin.runner.attempt.prepare import Performer
 from portal_actions_plugin.runner.process.job_process import JobProcess
 from portal_actions_plugin.runner.process.shared_memory import Shared
@@ -27,7 +30,7 @@ from portal_actions_plugin.runs import service
 from portal_actions_plugin.runs.accept import Ask
 from portal_actions_plugin.runs.reading import queries
 from portal_actions_plugin.runs.reading.filters import RunFilter
-from portal_actions_plugin.runs.workspaces import folders
+from portal_actions_plugin.runs.workspaces import folders, generations, travel
 from portal_actions_plugin.runs.workspaces.stores.opening import store
 from portal_actions_plugin.runs.workspaces.stores.store import RUNS, Shelf
 from portal_actions_plugin.storage import tables
@@ -500,3 +503,39 @@ def fork_to_be_killed(run_id: str, token: str, point: str) -> int:
         execute.perform(run_id, Performer(token, "test"))
     finally:
         os._exit(1)
+
+
+def test_a_database_that_blinks_fails_no_step_with_a_workspace(run_steps, monkeypatch):
+    """It may be the store, and has each run's place in it in any case."""
+    blinks = [(type(store()), "put"), (travel, "bring"), (generations, "newest"), (call_handler, "read_skeleton")]
+    for place, name in blinks:
+        monkeypatch.setattr(place, name, blinking(getattr(place, name)))
+    seen: dict[str, str] = {}
+    run_id = run_steps(("writes", write(a="1")), ("reads", look(seen)))
+    work_off()
+    assert (status(run_id), seen) == ("success", {"a": "1"})
+    with pytest.raises(ValidationError):  # what else it says is told
+        call_handler._read_skeleton(extension().templates.get(queries.template_run(run_id).template), "./nothing")
+
+
+def test_a_database_that_stays_away_is_named_for_what_it_is(run_steps, monkeypatch):
+    monkeypatch.setattr(type(store()), "put", _away)
+    monkeypatch.setattr(time_left, "ride_out", lambda work, _seconds: work())
+    run_id = run_steps(("writes", write(a="1")))
+    work_off()
+    code, message, _ = error(run_id)
+    assert (code, "The portal's database was away" in message) == ("REMOTE_ERROR", True)
+
+
+def blinking(work: Callable[..., Any]) -> Callable[..., Any]:
+    """As the work, but for the first time, when the database is away."""
+    calls = count()
+
+    def first_away(*args: Any, **kwargs: Any) -> Any:
+        return work(*args, **kwargs) if next(calls) else _away()
+
+    return first_away
+
+
+def _away(*_args: Any) -> None:
+    raise OperationalError("INSERT", {}, Exception("the server closed the connection"))

@@ -13,14 +13,14 @@ from portal_actions_plugin.actions.context import ActionContext, RunInfo
 from portal_actions_plugin.errors import ActionError, InternalError, OutOfMemoryError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.hooks import asking
-from portal_actions_plugin.host import Identity
+from portal_actions_plugin.host import Identity, SkeletonFile
 from portal_actions_plugin.http_client.guard import HttpRules
 from portal_actions_plugin.runner.attempt import bounds, record
 from portal_actions_plugin.runner.attempt.forges import open_forge
 from portal_actions_plugin.runner.attempt.prepare import HandlerCall, Performer, PreparedAttempt
 from portal_actions_plugin.runner.attempt.queued_run import QueuedRun
 from portal_actions_plugin.runner.attempt.recorder import DatabaseRecorder
-from portal_actions_plugin.runner.attempt.time_left import TimeLeft
+from portal_actions_plugin.runner.attempt.time_left import TimeLeft, ride_out_a_lease
 from portal_actions_plugin.runner.attempt.workspaces import AttemptWorkspace
 from portal_actions_plugin.runner.process.interruptions import TimeLimitError
 from portal_actions_plugin.runner.process.own_process import OwnProcess
@@ -31,6 +31,7 @@ from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.secrets.storable import MAX_STORED_DEPTH, require_depth
 from portal_actions_plugin.runs.workspaces.template_files import read_skeleton
 from portal_actions_plugin.software_templates.readings import Reading
+from portal_actions_plugin.software_templates.spec import Template
 from portal_actions_plugin.storage.pause_points import reached
 
 log = logging.getLogger(__name__)
@@ -107,13 +108,17 @@ def _context(attempt: PreparedAttempt, call: HandlerCall, performer: Performer, 
         host_scorecards=asking.scorecards(given.scorecards),
         http=HttpRules.of(extension().config),
         secrets={name: str(value) for name, value in call.secrets.items()},
-        read_skeleton=partial(read_skeleton, run.course.template) if run.course else None,
+        read_skeleton=partial(_read_skeleton, run.course.template) if run.course else None,
         on_redact=redactor.add,
         ask_authorizer=partial(_may, run.info()),
         reading=run.course.template.reading if run.course else Reading.BACKSTAGE,
         forge_addresses=extension().config.forge_addresses,
         links=list(run.links),
     )
+
+
+def _read_skeleton(template: Template, folder: str) -> tuple[SkeletonFile, ...]:
+    return ride_out_a_lease(partial(read_skeleton, template, folder))
 
 
 def _may(info: RunInfo, permission: str, target: str) -> bool:

@@ -9,13 +9,14 @@ from threading import RLock
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
-from portal_actions_plugin.errors import InternalError, RemoteError
+from portal_actions_plugin.errors import InternalError
 from portal_actions_plugin.extension import extension
 from portal_actions_plugin.run_types import Link
 from portal_actions_plugin.runner.attempt import bounds, checkpoints
 from portal_actions_plugin.runner.attempt.prepare import Performer, PreparedAttempt
+from portal_actions_plugin.runner.attempt.time_left import ride_out_a_lease
 from portal_actions_plugin.runs.changes import log_lines, transitions
 from portal_actions_plugin.runs.changes.claims import LeaseLostError, is_of
 from portal_actions_plugin.runs.changes.log_lines import Line
@@ -23,11 +24,9 @@ from portal_actions_plugin.runs.conditions import NOW
 from portal_actions_plugin.runs.secrets.redaction import Redactor
 from portal_actions_plugin.runs.states import RUNNING
 from portal_actions_plugin.storage import tables
-from portal_actions_plugin.storage.away import is_away
 from portal_actions_plugin.storage.sessions import (
     Transaction,
     reading,
-    ride_out,
     single_read,
     single_write,
     transaction,
@@ -225,16 +224,8 @@ class DatabaseRecorder:
             return db.row(self._row()) is None
 
     def _ride_out(self, work: Callable[[], T]) -> T:
-        """A handler does not fail because the database blinks: it has until its lease is over."""
         self._ours.require()
-        seconds = extension().config.lease_seconds
-        try:
-            return ride_out(work, seconds)
-        except DBAPIError as error:
-            if not is_away(error):
-                raise
-            # What the database said has SQL in it, and is no fault of the action.
-            raise RemoteError(f"The portal's database was away for {seconds:g} s.") from None
+        return ride_out_a_lease(work)
 
     def ensure_ours(self) -> None:
         """Raise LeaseLostError when this attempt may not write to the outside any more."""

@@ -6,9 +6,18 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
+from sqlalchemy.exc import DBAPIError
+
+from portal_actions_plugin.errors import RemoteError
+from portal_actions_plugin.extension import extension
 from portal_actions_plugin.runner.process.interruptions import time_limit
 from portal_actions_plugin.runs.changes.claims import Claim
+from portal_actions_plugin.storage.away import is_away
+from portal_actions_plugin.storage.sessions import ride_out
+
+T = TypeVar("T")
 
 TellTime = Callable[[float], None]
 """Called with the seconds that an attempt may still take; infinity when its handler is through."""
@@ -63,3 +72,22 @@ class TimeLeft:
 
     def _until_grace(self) -> float:
         return self._deadline - GRACE_SECONDS - time.monotonic()
+
+
+def ride_out_a_lease(work: Callable[[], T]) -> T:
+    """Do for a handler what needs the database: it does not fail because that blinks, and has until its lease is over.
+
+    Args:
+        work: may be done twice, whole or in part.
+
+    Raises:
+        RemoteError: the database was away for longer.
+    """
+    seconds = extension().config.lease_seconds
+    try:
+        return ride_out(work, seconds)
+    except DBAPIError as error:
+        if not is_away(error):
+            raise
+        # What the database said has SQL in it, and is no fault of the action.
+        raise RemoteError(f"The portal's database was away for {seconds:g} s.") from None

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from portal_actions_plugin.actions.workspace import Workspace
 from portal_actions_plugin.errors import ActionError
 from portal_actions_plugin.extension import extension
+from portal_actions_plugin.runner.attempt.time_left import ride_out_a_lease
 from portal_actions_plugin.runs.resume import uses_workspace
 from portal_actions_plugin.runs.workspaces import folders, generations, lifetime, travel
 from portal_actions_plugin.runs.workspaces.generations import Place
@@ -20,7 +21,7 @@ from portal_actions_plugin.runs.workspaces.stores.store import RUNS, Shelf
 from portal_actions_plugin.runs.workspaces.travel import Secrets
 from portal_actions_plugin.storage import away
 from portal_actions_plugin.storage.pause_points import reached
-from portal_actions_plugin.storage.sessions import ride_out, single_read
+from portal_actions_plugin.storage.sessions import single_read
 
 if TYPE_CHECKING:
     from portal_actions_plugin.actions.registry import WorkspaceUse
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from portal_actions_plugin.runs.workspaces.generations import Generation, NewGeneration
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 class WorkingFolder:
@@ -90,13 +89,14 @@ class AttemptWorkspace:
 
         Raises:
             ConflictError, ConfigurationError: it cannot be had any more, or not by this process.
-            RemoteError: its store does not answer.
+            RemoteError: its store, or the database, does not answer.
         """
         if self._open is None:
             keys, run_id = extension().config.secret_keys, str(self._run.ref.template_run_id)
-            generation = _read(partial(_newest, run_id, keys))
+            generation = ride_out_a_lease(partial(_newest, run_id, keys))
             folder = self._working.of_run(run_id)
-            travel.bring(generation, folder, store())
+            # The store may be the database.
+            ride_out_a_lease(partial(travel.bring, generation, folder, store()))
             self._working.hold()
             reached("workspace.brought")
             self._open = Workspace(folder), generation
@@ -108,7 +108,7 @@ class AttemptWorkspace:
         Raises:
             ValidationError: it holds more than it may, or what cannot be kept.
             ConfigurationError: it holds a secret, and there is no key to seal that with.
-            RemoteError: its store does not answer.
+            RemoteError: its store, or the database, does not answer.
         """
         if self._open is None or self._use != "writes":
             return None
@@ -118,7 +118,7 @@ class AttemptWorkspace:
         secrets = Secrets(config.secret_keys, self._redactor, self._run.sealed is not None)
         failure = self._run.course.failure if self._run.course else None
         place = Place(self._run.position, failure.position if failure else None)
-        new = travel.save(before, workspace.folder, place, store(), limits, secrets)
+        new = ride_out_a_lease(partial(travel.save, before, workspace.folder, place, store(), limits, secrets))
         reached("workspace.saved")
         return new
 
@@ -126,10 +126,6 @@ class AttemptWorkspace:
 def _newest(run_id: str, keys: tuple[str, ...]) -> Generation:
     with single_read() as db:
         return generations.newest(db, run_id, keys)
-
-
-def _read(work: Callable[[], T]) -> T:
-    return ride_out(work, extension().config.lease_seconds)
 
 
 def forget_replaced(new: NewGeneration | None) -> None:
