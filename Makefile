@@ -6,7 +6,7 @@ WORKERS ?= 2
 FORGE ?= local
 CHAOS_RUNS ?= 200
 CHAOS_SEEDS ?= 1
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 6
 MEASURED := tests/unit tests/storage tests/web
 # A tracer needs a part of the stack, and this test is about the end of it.
 UNMEASURED := --deselect tests/unit/test_template_loading.py::test_inputs_that_are_nested_beyond_reason_are_refused
