@@ -23,10 +23,9 @@ from portal_actions_plugin.actions.backstage.gitlab_projects import (
 from portal_actions_plugin.actions.backstage.publish_gitlab import publish_gitlab
 from portal_actions_plugin.actions.backstage.pull_requests import github_pull_request, gitlab_merge_request
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, NotFoundError, ValidationError
-from portal_actions_plugin.scm.remote import transport
 from tests.support.action_helpers import MemoryRecorder
 from tests.support.forges.benches import GitHubBench, GitLabBench, LocalBench
-from tests.support.forges.publishing import Stage, stage_on
+from tests.support.forges.publishing import Stage, stage_on, stage_on_double
 
 THERE = {"README.md": b"# theirs\n", "old.txt": b"old\n"}
 PULL = {"branchName": "change", "title": "Change it", "description": "Because"}
@@ -44,18 +43,14 @@ def local(tmp_path: Path) -> Stage:
 
 @pytest.fixture
 def github(tmp_path: Path) -> Iterator[Stage]:
-    bench = GitHubBench(tmp_path / "github")
-    with bench.double:
-        yield _ready(stage_on(bench, tmp_path))
-        transport.close_kept()
+    with stage_on_double(GitHubBench(tmp_path / "github"), tmp_path) as stage:
+        yield _ready(stage)
 
 
 @pytest.fixture
 def gitlab(tmp_path: Path) -> Iterator[Stage]:
-    bench = GitLabBench(tmp_path / "gitlab")
-    with bench.double:
-        yield _ready(stage_on(bench, tmp_path))
-        transport.close_kept()
+    with stage_on_double(GitLabBench(tmp_path / "gitlab"), tmp_path) as stage:
+        yield _ready(stage)
 
 
 @pytest.fixture(params=["local", "github"])

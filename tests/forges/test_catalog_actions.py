@@ -17,12 +17,11 @@ from portal_actions_plugin.actions.backstage.publish_gitlab import publish_gitla
 from portal_actions_plugin.actions.context import ActionContext
 from portal_actions_plugin.errors import ConfigurationError, ConflictError, NotFoundError, ValidationError
 from portal_actions_plugin.hooks import asking
-from portal_actions_plugin.scm.remote import transport
 from portal_actions_plugin.software_templates.expressions.limits import budget
 from portal_actions_plugin.software_templates.yaml.documents import read_documents
 from tests.support.action_helpers import LostError
 from tests.support.forges.benches import GitHubBench, GitLabBench, LocalBench
-from tests.support.forges.publishing import Stage, stage_on
+from tests.support.forges.publishing import Stage, stage_on, stage_on_double
 
 COMPONENT = b"""apiVersion: backstage.io/v1alpha1
 kind: API
@@ -56,9 +55,8 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
         yield stage_on(LocalBench(tmp_path), tmp_path)
         return
     bench = {"github": GitHubBench, "gitlab": GitLabBench}[request.param](tmp_path / request.param)
-    with bench.double:
-        yield stage_on(bench, tmp_path)
-        transport.close_kept()
+    with stage_on_double(bench, tmp_path) as stage:
+        yield stage
 
 
 @pytest.fixture

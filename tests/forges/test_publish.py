@@ -12,10 +12,9 @@ import pytest
 from portal_actions_plugin.actions.backstage.publish_github import github_repo_create, github_repo_push, publish_github
 from portal_actions_plugin.actions.backstage.publish_gitlab import publish_gitlab
 from portal_actions_plugin.errors import ConflictError, NotFoundError, ValidationError
-from portal_actions_plugin.scm.remote import transport
 from tests.support.action_helpers import MemoryRecorder, git
 from tests.support.forges.benches import GitHubBench, GitLabBench, LocalBench
-from tests.support.forges.publishing import Stage, stage_on
+from tests.support.forges.publishing import Stage, stage_on, stage_on_double
 
 
 @pytest.fixture
@@ -25,18 +24,14 @@ def local(tmp_path: Path) -> Stage:
 
 @pytest.fixture
 def github(tmp_path: Path) -> Iterator[Stage]:
-    bench = GitHubBench(tmp_path / "github")
-    with bench.double:
-        yield stage_on(bench, tmp_path)
-        transport.close_kept()
+    with stage_on_double(GitHubBench(tmp_path / "github"), tmp_path) as stage:
+        yield stage
 
 
 @pytest.fixture
 def gitlab(tmp_path: Path) -> Iterator[Stage]:
-    bench = GitLabBench(tmp_path / "gitlab")
-    with bench.double:
-        yield stage_on(bench, tmp_path)
-        transport.close_kept()
+    with stage_on_double(GitLabBench(tmp_path / "gitlab"), tmp_path) as stage:
+        yield stage
 
 
 @pytest.fixture(params=["local", "github"])

@@ -19,11 +19,11 @@ from portal_actions_plugin.actions.forges.pulls import merge_pr
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.actions.scm import open_pr_or_mr
 from portal_actions_plugin.errors import ActionError, AuthError, ConflictError, RateLimitedError
-from portal_actions_plugin.scm.remote import lost_answers, transport
+from portal_actions_plugin.scm.remote import lost_answers
 from tests.support.action_helpers import LostError, MemoryRecorder
 from tests.support.forges.benches import GitHubBench, GitLabBench
 from tests.support.forges.faults import Respond
-from tests.support.forges.publishing import Stage, stage_on
+from tests.support.forges.publishing import Stage, stage_on_double
 
 THERE = {"README.md": b"# theirs\n"}
 PULL = {"branchName": "change", "title": "Change it", "description": "Because"}
@@ -32,18 +32,14 @@ NOTHING: Mapping[str, Any] = {}
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Stage]:
-    bench = GitHubBench(tmp_path / "github")
-    with bench.double:
-        yield stage_on(bench, tmp_path)
-        transport.close_kept()
+    with stage_on_double(GitHubBench(tmp_path / "github"), tmp_path) as stage:
+        yield stage
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Stage]:
-    bench = GitLabBench(tmp_path / "gitlab")
-    with bench.double:
-        yield stage_on(bench, tmp_path)
-        transport.close_kept()
+    with stage_on_double(GitLabBench(tmp_path / "gitlab"), tmp_path) as stage:
+        yield stage
 
 
 @pytest.fixture(autouse=True)

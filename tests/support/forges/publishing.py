@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from portal_actions_plugin.actions.context import ActionContext
 from portal_actions_plugin.actions.registry import Action
 from portal_actions_plugin.actions.workspace import Workspace
+from portal_actions_plugin.scm.remote import transport
 from portal_actions_plugin.settings.forge_addresses import ForgeAddresses
 from portal_actions_plugin.settings.installations import Installation
 from tests.support.action_helpers import MemoryRecorder
@@ -53,3 +55,11 @@ def stage_on(bench: Any, tmp_path: Path) -> Stage:
     stage = Stage(bench, workspace)
     stage.write({"README.md": b"# orders\n", "src/app.py": b"print(1)\n"})
     return stage
+
+
+@contextmanager
+def stage_on_double(bench: Any, tmp_path: Path) -> Iterator[Stage]:
+    """A stage on a double, which runs meanwhile."""
+    with bench.double:
+        yield stage_on(bench, tmp_path)
+        transport.close_kept()
