@@ -96,10 +96,8 @@ def _with_our_tags(environ: Mapping[str, Any]) -> dict[str, Any]:
     """The request with the tags that it names as we gave them out: a proxy that compresses makes others of them."""
     named = {name: environ[name] for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH") if name in environ}
     ours = {name: _COMPRESSED_TAG.sub(r'"\1"', value) for name, value in named.items()}
-    if (
-        ours.get("HTTP_IF_MATCH", "").strip() == "*"
-    ):  # what is read is there, and any tag fits; Werkzeug says that none does
-        ours["HTTP_IF_MATCH"] = ""
+    if ours.get("HTTP_IF_MATCH", "").strip() == "*":
+        ours["HTTP_IF_MATCH"] = ""  # what is read is there, and any tag fits; Werkzeug says that none does
     return {**environ, **ours}
 
 
